@@ -1,0 +1,119 @@
+"""What a runbook is made of: looks, which only read, and changes, which have four verbs.
+
+A step is a small class whose first docstring line is its title: the sentence that is true when the step is
+over. It may use the step's fields: ``{director.host} forwards {service.name} through the tunnel.``
+"""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ferryman.model import Edit, Finding, ProbeResult
+
+B = TypeVar("B")
+"""A change's before: any value that survives a round trip through JSON, for it is written to the journal."""
+
+
+class Report(Protocol):
+    """Where a step tells what it sees; the engine adds time, run and step."""
+
+    def finding(self, finding: Finding) -> None:
+        """Tell what a check says; before the first change, one that stops refuses the run."""
+
+    def probe(self, result: ProbeResult) -> None:
+        """Tell what a probe brought back; it judges nothing, a finding does."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadySo:
+    """What a change's ``check`` returns when there is nothing to do."""
+
+    reason: str
+
+
+class _Step:
+    @property
+    def title(self) -> str:
+        """The first line of the class's docstring, with the step's fields filled in."""
+        doc = inspect.getdoc(type(self))
+        assert doc, f"{type(self).__name__} needs a docstring: its first line is the step's title"
+        return doc.splitlines()[0].rstrip(".").format_map(_Fields(self))
+
+
+class _Fields(dict[str, object]):
+    """The fields of a step as a mapping, for ``str.format_map``."""
+
+    def __init__(self, step: _Step) -> None:
+        super().__init__()
+        self._step = step
+
+    def __missing__(self, name: str) -> object:
+        return getattr(self._step, name)
+
+
+class Look(_Step, ABC):
+    """A step that only reads; one after a change that fails sends everything above it back."""
+
+    @abstractmethod
+    def look(self, report: Report) -> None:
+        """Read and judge: tell findings, or raise when there is no more to be said.
+
+        Raises:
+            VerifyError: What was seen is not as wanted.
+            DoubtError: It could not be looked at.
+        """
+
+
+class Change(_Step, ABC, Generic[B]):
+    """A step with four verbs, always in this order: check, do, verify, undo."""
+
+    goes_back_first: ClassVar[bool] = False
+    """Whether it is undone before the changes below it, as a catalog must be that directors follow."""
+
+    @abstractmethod
+    def check(self, report: Report) -> B | AlreadySo:
+        """Read what is there now, and return it as the before; or say that it is already as wanted.
+
+        It is called before anything is changed, once more right before ``do`` (what it returns must still be
+        the same, else someone else wrote meanwhile), and after ``undo`` (what it returns must be the before).
+
+        Raises:
+            RefusedError: It must not be changed as it is.
+            DoubtError: It could not be looked at.
+        """
+
+    @abstractmethod
+    def edits(self, before: B) -> Sequence[Edit]:
+        """The outside effects that ``do`` has, for people to read first; it touches nothing."""
+
+    @abstractmethod
+    def do(self, before: B) -> None:
+        """Make the change; harmless when it is already made.
+
+        Raises:
+            WorldChangedError: What is there is neither the before nor what is wanted.
+            VerifyError: It did not work.
+            DoubtError: Whether it worked could not be determined.
+        """
+
+    @abstractmethod
+    def verify(self, report: Report) -> None:
+        """Read back and compare with what was wanted; raises as ``Look.look`` does."""
+
+    @abstractmethod
+    def undo(self, before: B) -> None:
+        """Put the before back; looks first, for ``do`` may never have taken effect. Twice is harmless.
+
+        Raises as ``do`` does.
+        """
+
+    def undone(self, before: B, report: Report) -> str | None:
+        """What still differs from the before, in words; None when all is as it was."""
+        now = self.check(report)
+        return None if now == before else f"{self.title}: still not as before: now {now!r}, before {before!r}"

@@ -1,0 +1,195 @@
+"""The words of the trade as values: services, realservers, directors, findings, verdicts.
+
+Everything here is immutable and imports nothing of the package. What a word means stands in
+``docs/glossary.md``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from ipaddress import IPv4Address, IPv6Address
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Address = IPv4Address | IPv6Address
+Protocol = Literal["tcp", "udp"]
+
+
+def host_port(address: Address, port: int) -> str:
+    """Address and port as ipvsadm and URLs write them.
+
+    >>> host_port(IPv6Address("fd99::1"), 80)
+    '[fd99::1]:80'
+    """
+    return f"[{address}]:{port}" if isinstance(address, IPv6Address) else f"{address}:{port}"
+
+
+class Forwarding(Enum):
+    """How a director hands a packet to a destination; the value is ipvsadm's option."""
+
+    DIRECT = "-g"
+    TUNNEL = "-i"
+    MASQUERADE = "-m"
+
+    @property
+    def word(self) -> str:
+        """The word that ``ipvsadm -Ln`` prints for it."""
+        return {"-g": "Route", "-i": "Tunnel", "-m": "Masq"}[self.value]
+
+
+class Kind(Enum):
+    """What a realserver is; it decides where the VIP and the MSS limit come from."""
+
+    SERVER = "server"
+    KUBERNETES = "kubernetes"
+
+
+class Role(Enum):
+    """Whether a director carries the traffic now, or waits to."""
+
+    PRIMARY = "primary"
+    SECONDARY = "secondary"
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualService:
+    """(protocol, VIP, port): what a director forwards. A dual-stack service has two."""
+
+    service: str
+    label: str
+    """The catalog's label of the address, ``default`` for most."""
+    protocol: Protocol
+    vip: Address
+    port: int
+    scheduler: str
+    scheduler_flags: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.protocol} {host_port(self.vip, self.port)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Realserver:
+    """A host that receives the encapsulated traffic."""
+
+    host: str
+    kind: Kind
+    address: IPv4Address | None
+    address6: IPv6Address | None
+    cluster: str | None = None
+    """The Kubernetes cluster it belongs to, a key of clusters.yaml."""
+
+    def address_for(self, vip: Address) -> Address | None:
+        """The address that a director sends packets for this VIP to, None when it has none of that family."""
+        return self.address if isinstance(vip, IPv4Address) else self.address6
+
+
+@dataclass(frozen=True, slots=True)
+class Director:
+    """A load balancer."""
+
+    host: str
+    role: Role
+    driver: str
+    options: Mapping[str, object] = field(default_factory=dict)
+    """The driver's own keys of directors.yaml."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service of the catalog at one site, with everybody who takes part in it."""
+
+    name: str
+    site: str
+    encryption: bool
+    lvs_class: str
+    encapsulated: bool
+    """Whether the catalog says IPIP for this site."""
+    virtual_services: tuple[VirtualService, ...]
+    realservers: tuple[Realserver, ...]
+    directors: tuple[Director, ...]
+    """Secondaries first, in the order in which they are to be changed."""
+    probe_paths: tuple[str, ...] = ()
+    """HTTP paths that the catalog's own probes use."""
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.site}"
+
+
+class Verdict(Enum):
+    """What a check says. ``UNKNOWN`` could not be looked at: it is never shown as green."""
+
+    PASS = "pass"  # noqa: S105  # a verdict, not a password
+    WARN = "warn"
+    FAIL = "fail"
+    UNKNOWN = "unknown"
+    SKIP = "skip"
+
+    @property
+    def stops(self) -> bool:
+        """Whether it stands in the way before the first change."""
+        return self in (Verdict.FAIL, Verdict.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check saw on one host."""
+
+    check: str
+    """A stable id, such as ``rp-filter``."""
+    host: str
+    verdict: Verdict
+    seen: str
+    wanted: str
+    remedy: str = ""
+    """What to do about it: words, and the command where there is one. Empty when nothing is to be done."""
+
+    def __str__(self) -> str:
+        text = f"{self.host}: {self.check}: {self.seen}; wanted {self.wanted}"
+        return f"{text}; {self.remedy}" if self.remedy else text
+
+
+class ProbeVerdict(Enum):
+    """What an encapsulated SYN brought back."""
+
+    ACCEPTED = "accepted"
+    """SYN/ACK with the right acknowledgement number and an MSS that fits the tunnel."""
+    REFUSED = "refused"
+    """RST: decapsulated, but nothing listens."""
+    UNREACHABLE = "unreachable"
+    """An ICMP error came back."""
+    SILENT = "silent"
+    """Nothing came back in any of the tries."""
+    UNSUITABLE = "unsuitable"
+    """SYN/ACK whose MSS is too large: full-size packets would not fit the tunnel."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """What one realserver answered for one virtual service."""
+
+    host: str
+    virtual_service: VirtualService
+    verdict: ProbeVerdict
+    rtt_ms: float | None = None
+    mss: int | None = None
+    """The MSS option of the SYN/ACK, in bytes; None when there was none."""
+    detail: str = ""
+
+
+ChangeKind = Literal["catalog", "director", "host"]
+"""What sort of thing a change touches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One outside effect of a change, as it is shown to people: a diff, or the command that makes it."""
+
+    kind: ChangeKind
+    target: str
+    """A file's path, or a host."""
+    diff: str | None = None
+    command: str | None = None
