@@ -6,6 +6,7 @@ The split is by the state the world is in, because that is what the person at 3 
     ├── UsageError                 2    nothing was changed: the words, the configuration or the files are off
     │   ├── ConfigError            2
     │   ├── InventoryError         2    carries every problem found, not the first alone
+    │   ├── JournalError           2    cannot be written or trusted; after a change the run goes back first
     │   └── LabError               2    the lab is not up, or cannot be
     ├── RefusedError               3    a check failed, or could not look, before anything was changed
     ├── VerifyError                4    not as wanted: refused before the first change, goes back after it
@@ -56,6 +57,10 @@ class InventoryError(UsageError):
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(self.problems))
+
+
+class JournalError(UsageError):
+    """The state file cannot be written or read, is damaged, or is newer than this program."""
 
 
 class LabError(UsageError):

@@ -106,8 +106,8 @@ class Service:
     site: str
     encryption: bool
     lvs_class: str
-    encapsulated: bool
-    """Whether the catalog says IPIP for this site."""
+    encapsulated: bool = field(metadata={"observed": True})
+    """Whether the catalog says IPIP for this site: the world as it is now, so no part of what a plan is."""
     virtual_services: tuple[VirtualService, ...]
     realservers: tuple[Realserver, ...]
     directors: tuple[Director, ...]

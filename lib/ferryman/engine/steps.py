@@ -11,6 +11,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar
 
+from ferryman.engine.differences import what_differs
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -59,6 +61,10 @@ class _Fields(dict[str, object]):
 
 class Look(_Step, ABC):
     """A step that only reads; one after a change that fails sends everything above it back."""
+
+    stays_true: ClassVar[bool] = False
+    """Whether it holds on both banks, so that a look before the first change is looked at again when a run
+    is taken up with changes in the world; one that only describes the near bank is passed over then."""
 
     @abstractmethod
     def look(self, report: Report) -> None:
@@ -110,10 +116,15 @@ class Change(_Step, ABC, Generic[B]):
     def undo(self, before: B) -> None:
         """Put the before back; looks first, for ``do`` may never have taken effect. Twice is harmless.
 
-        Raises as ``do`` does.
+        Raises as ``do`` does; what someone else wrote meanwhile is left alone, and ``WorldChangedError``
+        comes after every part that is ours has been put back.
         """
+
+    def edits_back(self, before: B) -> Sequence[Edit]:  # noqa: ARG002  # whoever overrides it needs the before
+        """The outside effects that ``undo`` has; what people are told to do by hand when it could not."""
+        return ()
 
     def undone(self, before: B, report: Report) -> str | None:
         """What still differs from the before, in words; None when all is as it was."""
         now = self.check(report)
-        return None if now == before else f"{self.title}: still not as before: now {now!r}, before {before!r}"
+        return None if now == before else f"{self.title}: still not as before: {what_differs(before, now)}"

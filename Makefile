@@ -1,0 +1,35 @@
+# Everything a newcomer needs: `make demo` shows a migration in the lab, `make test` runs every check.
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: setup demo test check unit lab bench lock picture clean
+
+setup:  ## packages of the lab, the virtual environment, the project in it; quick when nothing is to do
+	@scripts/bootstrap.sh
+
+demo: setup  ## boot the lab, rehearse, migrate, be refused, be rolled back, take the lab down
+	@scripts/demo.sh
+
+test: setup check unit lab  ## lint, types, unit tests, lab tests
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy lib cookbooks tests
+
+unit: setup
+	$(BIN)/pytest tests/unit
+
+lab: setup
+	$(BIN)/pytest tests/lab
+
+bench: setup  ## figures, not judgements
+	$(BIN)/python -m tests.bench
+
+lock:  ## requirements.lock from pyproject.toml
+	$(BIN)/pip install -q pip-tools
+	$(BIN)/pip-compile -q --extra dev --generate-hashes --strip-extras --no-emit-options --no-emit-index-url \
+	    --no-emit-find-links --no-emit-trusted-host --no-header -o requirements.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) .ferryman .mypy_cache .ruff_cache .pytest_cache

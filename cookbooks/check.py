@@ -1,0 +1,39 @@
+"""Is a service ready for IPIP encapsulation? Changes nothing."""
+
+from ferryman.cookbook import (
+    DirectorsAgree,
+    Ferry,
+    Plan,
+    ProbesAnswered,
+    RealserversReady,
+    TrafficFlows,
+    cookbook,
+    service_argument,
+    site_option,
+)
+
+OWNER = "traffic"
+
+
+@cookbook
+@service_argument
+@site_option
+def check(ferry: Ferry, service: str, site: str) -> Plan:
+    """Is a service ready for IPIP encapsulation? Changes nothing.
+
+    Why:   every finding that `migrate` would stop at, without the intention.
+    Risk:  none; it reads, sends one encapsulated SYN for each realserver, and some requests.
+    Takes: a few seconds.
+    Undo:  nothing to undo.
+    """
+    asked = ferry.service(service, site)
+    ferry.need_raw_sockets()
+    return Plan(
+        [
+            RealserversReady(ferry, asked),
+            DirectorsAgree(ferry, asked),
+            ProbesAnswered(ferry, asked),
+            TrafficFlows(ferry, asked),
+        ],
+        locks=[],
+    )

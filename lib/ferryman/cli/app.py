@@ -1,0 +1,80 @@
+"""What the global options said, and what follows from it; a stage for cookbooks to be performed on."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from ferryman import configfile
+from ferryman.cli import shelf
+from ferryman.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from ferryman.cli.shelf import Section
+    from ferryman.config import Config
+    from ferryman.cookbook.command import CookbookCommand, RunOptions
+
+
+@dataclass
+class App:
+    """The command line's own state, one for each invocation."""
+
+    named_config: Path | None = None
+    json: bool = False
+    verbose: bool = False
+    picture: Path | None = None
+    configured: bool = False
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> App:
+        """From the global options, as click hands them over."""
+        return cls(
+            named_config=given.get("config"),
+            json=given.get("output") == "json",
+            verbose=bool(given.get("verbose")),
+            picture=given.get("picture"),
+            configured=True,
+        )
+
+    @cached_property
+    def shelf(self) -> Section:
+        """The cookbooks there are; none where there is no configuration, for ``--help`` must work."""
+        try:
+            return shelf.read(configfile.cookbook_folders(configfile.find(self.named_config)))
+        except ConfigError:
+            return shelf.read([])
+
+    @cached_property
+    def config(self) -> Config:
+        """The configuration, checked.
+
+        Raises:
+            ConfigError: There is none, or it cannot be used.
+        """
+        from ferryman import config  # noqa: PLC0415  # pydantic is not for --help to wait for
+
+        return config.load(configfile.find(self.named_config))
+
+    def perform(self, cookbook: CookbookCommand, arguments: Mapping[str, Any], options: RunOptions) -> None:
+        """Run a cookbook; leaves with the run's exit code."""
+        from ferryman.cli.performance import perform  # noqa: PLC0415  # brings in everything
+
+        perform(self, cookbook, arguments, options)
+
+
+def operator() -> str:
+    """Who is at the keyboard: the user behind sudo, where there is one."""
+    name = os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
+    return f"{name}@{os.uname().nodename}"
+
+
+def is_interactive() -> bool:
+    """Whether there is somebody to ask."""
+    return sys.stdin.isatty() and sys.stderr.isatty()

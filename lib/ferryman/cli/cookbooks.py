@@ -1,0 +1,44 @@
+"""``ferryman list`` and ``ferryman new``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ferryman.commandline import argument, command, pass_obj
+from ferryman.console import tables
+from ferryman.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ferryman.cli.app import App
+    from ferryman.cli.shelf import Volume
+
+
+@command("list")
+@pass_obj
+def list_(app: App) -> None:
+    """Cookbooks, their owners, one line each; one that cannot be imported says why."""
+    rows = [_described(volume) for volume in app.shelf.all()]
+    tables.show(rows, ["cookbook", "owner", "what_it_does"], as_json=app.json, empty="no cookbooks")
+
+
+def _described(volume: Volume) -> Mapping[str, object]:
+    try:
+        volume.load()
+    except UsageError as error:
+        what = f"BROKEN: {error}"
+    else:
+        what = volume.summary
+    return {"cookbook": volume.name, "owner": volume.owner, "what_it_does": what, "file": str(volume.file)}
+
+
+@command("new")
+@argument("name")
+@pass_obj
+def new(app: App, name: str) -> None:
+    """A new cookbook with its test, from a template. NAME may have a folder: ``mtu/rollout``."""
+    from ferryman.cli.template import write  # noqa: PLC0415  # only here
+
+    for file in write(name, app.config.cookbooks[0], app.config.folder / "tests" / "unit" / "cookbooks"):
+        tables.say(f"wrote {file}")

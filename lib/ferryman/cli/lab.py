@@ -1,0 +1,123 @@
+"""``ferryman lab``: up, down, status, exec, fault."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from ferryman import lab as the_lab
+from ferryman.commandline import Choice, Exit, argument, group, option, pass_obj
+from ferryman.console import tables
+from ferryman.errors import LabError
+from ferryman.lab import faults
+
+if TYPE_CHECKING:
+    from ferryman.cli.app import App
+    from ferryman.lab import EngineChoice
+
+DOWN = 3
+
+
+@group("lab")
+def lab() -> None:
+    """Hosts made on this machine, with real IPIP and IPVS.
+
+    Two directors, three plain realservers, two Kubernetes-like nodes, a router and a client, each with
+    its own sshd. Nothing addressed to one of them ever leaves this machine.
+    """
+
+
+@lab.command()
+@option(
+    "--engine",
+    type=Choice(["auto", "guest", "netns"]),
+    default="auto",
+    show_default=True,
+    help="guest: a kernel of its own, without root's rights. netns: this machine's kernel, as root.",
+)
+@pass_obj
+def up(app: App, engine: EngineChoice) -> None:
+    """Boot it and wait until it is ready; quick when it is up already."""
+    status = the_lab.up(_place(app), engine)
+    if status.booted_s is None:
+        tables.say(f"the lab is up already ({status.engine})")
+    else:
+        tables.say(
+            f"the lab is up ({status.engine}), {len(status.hosts)} hosts, after {status.booted_s:.1f} s"
+        )
+
+
+@lab.command()
+@pass_obj
+def down(app: App) -> None:
+    """Take it down and leave nothing of it, nor of one that died."""
+    tables.say("the lab is down" if the_lab.down(_place(app)) else "there was no lab")
+
+
+@lab.command()
+@pass_obj
+def status(app: App) -> None:
+    """Whether it is up, which hosts answer, which faults are in."""
+    now = the_lab.status(_place(app))
+    rows = [{"host": host, "sshd": "up" if answers else "down"} for host, answers in now.hosts.items()]
+    if not now.up:
+        tables.say("the lab is not up: ferryman lab up", error=True)
+        raise Exit(DOWN)
+    tables.show(rows, ["host", "sshd"], as_json=app.json, empty="no hosts")
+    if not app.json:
+        tables.say(f"engine {now.engine}, process {now.pid}")
+        tables.say("faults: " + (", ".join(now.faults) or "none"))
+
+
+@lab.command("exec", context_settings={"ignore_unknown_options": True})
+@argument("host")
+@argument("command", nargs=-1)
+@pass_obj
+def exec_(app: App, host: str, command: tuple[str, ...]) -> None:
+    """Run a command on a host, or a shell where none is given: ``ferryman lab exec lvs1 -- ipvsadm -Ln``.
+
+    The host ``control`` is the namespace that ferryman itself runs in.
+    """
+    argv = the_lab.exec_argv(_place(app), host, command)
+    sys.stdout.flush()
+    try:
+        os.execvp(argv[0], argv)  # noqa: S606  # no shell is wanted: the vector is whole
+    except OSError as error:
+        raise LabError(f"{argv[0]}: cannot be started: {error.strerror}") from error
+
+
+@lab.group()
+def fault() -> None:
+    """Something wrong, put into a host on purpose."""
+
+
+@fault.command("list")
+@pass_obj
+def list_(app: App) -> None:
+    """The faults there are."""
+    rows = [{"fault": one.name, "what_it_does": one.description} for one in faults.ALL]
+    tables.show(rows, ["fault", "what_it_does"], as_json=app.json, empty="none")
+
+
+@fault.command()
+@argument("name")
+@argument("host", required=False)
+@pass_obj
+def put(app: App, name: str, host: str | None) -> None:
+    """Put a fault into a host, the first that it fits where none is named."""
+    tables.say(f"in: {faults.put(_place(app), name, host)}")
+
+
+@fault.command()
+@argument("name", required=False)
+@argument("host", required=False)
+@pass_obj
+def clear(app: App, name: str | None, host: str | None) -> None:
+    """Take a fault out again; all of them where none is named."""
+    for gone in faults.clear(_place(app), name, host):
+        tables.say(f"cleared: {gone}")
+
+
+def _place(app: App) -> the_lab.LabPlace:
+    return the_lab.LabPlace.of(app.config.folder)

@@ -1,0 +1,109 @@
+"""The table of commands: Ferryman's own, and one for each cookbook."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ferryman import __version__
+from ferryman.cli.app import App
+from ferryman.commandline import (
+    Choice,
+    Context,
+    Lazily,
+    LazyGroup,
+    PathType,
+    declared_parameters,
+    get_current_context,
+    option,
+    version_option,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ferryman.cli.shelf import Section
+    from ferryman.commandline import Command
+
+OWN = {
+    "inventory": ("ferryman.cli.inventory", "Is the inventory sound? And the catalog edit alone."),
+    "lab": ("ferryman.cli.lab", "Hosts made on this machine, with real IPIP and IPVS."),
+    "list": ("ferryman.cli.cookbooks", "Cookbooks, their owners, one line each."),
+    "new": ("ferryman.cli.cookbooks", "A new cookbook with its test, from a template."),
+    "resume": ("ferryman.cli.runs", "Go on with a run that did not end."),
+    "rollback": ("ferryman.cli.runs", "Put back what a run changed."),
+    "runs": ("ferryman.cli.runs", "The runs in the journal, newest first."),
+    "show": ("ferryman.cli.runs", "One run of the journal, whole."),
+}
+"""By name: the module that has a command of that name (``list`` is ``list_``), and its one line of help."""
+
+
+def _children(context: Context) -> Mapping[str, Lazily]:
+    app = context.ensure_object(App)
+    if not app.configured:  # asked for by --help, before the callback ran
+        app = App.of(context.params)
+    return {**_of_section(app.shelf), **{name: _own(name) for name in OWN}}
+
+
+def _own(name: str) -> Lazily:
+    module, summary = OWN[name]
+    attribute = "list_" if name == "list" else name
+    return Lazily(summary, lambda: _command(module, attribute))
+
+
+def _command(module: str, attribute: str) -> Command:
+    command: Command = getattr(import_module(module), attribute)
+    return command
+
+
+def _of_section(section: Section) -> dict[str, Lazily]:
+    cookbooks = {
+        name.rpartition(" ")[2]: Lazily(volume.summary, volume.load)
+        for name, volume in section.volumes.items()
+    }
+    groups = {name: Lazily(below.summary, _group(name, below)) for name, below in section.sections.items()}
+    return {**cookbooks, **groups}
+
+
+def _group(name: str, section: Section) -> Callable[[], Command]:
+    return lambda: LazyGroup(name=name, help=section.summary, children=lambda _: _of_section(section))
+
+
+def _remember(**given: object) -> None:
+    context = get_current_context()
+    context.obj = App.of(given)
+
+
+def _global_options() -> None:
+    """A carrier for the options that stand before the command."""
+
+
+for _one in (
+    version_option(__version__, prog_name="ferryman"),
+    option("--picture", type=PathType(dir_okay=False, path_type=Path), help="Save what is shown as an SVG."),
+    option("-v", "--verbose", is_flag=True, help="Show findings that pass, and every probe."),
+    option(
+        "--output",
+        type=Choice(["human", "json"]),
+        default="human",
+        show_default=True,
+        help="json: one event a line on standard output, people's text on standard error.",
+    ),
+    option(
+        "--config",
+        type=PathType(path_type=Path),
+        metavar="FILE",
+        help="ferryman.toml; else $FERRYMAN_CONFIG, upwards from here, /etc/ferryman.",
+    ),
+):
+    _global_options = _one(_global_options)
+
+root = LazyGroup(
+    name="ferryman",
+    help="Takes load-balanced services across to IPIP encapsulation, and back when anything is wrong.",
+    children=_children,
+    callback=_remember,
+    params=declared_parameters(_global_options),
+)
+"""The command ``ferryman``."""

@@ -1,0 +1,114 @@
+"""``ferryman runs``, ``show``, ``resume``, ``rollback``: the journal."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from ferryman.commandline import Choice, IntRange, argument, command, option, pass_obj
+from ferryman.console import tables
+from ferryman.engine.clock import SystemClock
+from ferryman.engine.database import Database
+from ferryman.engine.journal import Journal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ferryman.cli.app import App
+    from ferryman.engine.journal import Record, RunEntry
+    from ferryman.engine.runner import OnDoubt
+
+_accept = option(
+    "--accept-changed-plan", is_flag=True, help="Though the cookbook or the inventory changed since."
+)
+
+
+@command("runs")
+@option("--limit", type=IntRange(min=1), default=50, show_default=True, help="How many, newest first.")
+@pass_obj
+def runs(app: App, limit: int) -> None:
+    """The runs in the journal, newest first."""
+    columns = ["run", "cookbook", "arguments", "operator", "started", "outcome", "reason"]
+    rows = [_listed(entry) for entry in _journal(app).runs(limit)]
+    tables.show(rows, columns, as_json=app.json, empty="no runs yet")
+
+
+@command("show")
+@argument("run")
+@pass_obj
+def show(app: App, run: str) -> None:
+    """One run of the journal, whole: what was asked, seen, changed, and what became of it."""
+    journal = _journal(app)
+    entry = journal.run(run)
+    rows = [_recorded(record) for record in journal.show(run)]
+    if not app.json:
+        for name, value in _listed(entry).items():
+            tables.say(f"{name:>10}  {value}")
+        tables.say(f"{'ending':>10}  {entry.ending}")
+    tables.show(rows, ["seq", "time", "step", "kind", "what"], as_json=app.json, empty="nothing recorded")
+
+
+@command("resume")
+@argument("run")
+@_accept
+@option(
+    "--on-doubt",
+    type=Choice(["hold", "rollback"]),
+    default="hold",
+    show_default=True,
+    help="What to do when something cannot be determined.",
+)
+@pass_obj
+def resume(app: App, run: str, accept_changed_plan: bool, on_doubt: OnDoubt) -> None:
+    """Go on with a run that did not end; the world is looked at first, and trusted over the journal."""
+    from ferryman.cli import performance  # noqa: PLC0415  # brings in everything
+
+    performance.resume(app, run, accept_changed_plan=accept_changed_plan, on_doubt=on_doubt)
+
+
+@command("rollback")
+@argument("run")
+@_accept
+@pass_obj
+def rollback(app: App, run: str, accept_changed_plan: bool) -> None:
+    """Put back what a run changed: one that did not end, or one that is done and still stands."""
+    from ferryman.cli import performance  # noqa: PLC0415  # brings in everything
+
+    performance.roll_back(app, run, accept_changed_plan=accept_changed_plan)
+
+
+def _journal(app: App) -> Journal:
+    return Journal(Database.at(app.config.journal), SystemClock())
+
+
+def _listed(entry: RunEntry) -> Mapping[str, object]:
+    order = entry.order
+    return {
+        "run": entry.id,
+        "cookbook": order.cookbook,
+        "arguments": " ".join(f"{name}={value}" for name, value in order.arguments.items()),
+        "operator": order.operator,
+        "started": entry.started,
+        "outcome": entry.outcome or "open",
+        "exit_code": entry.exit_code,
+        "reason": order.reason,
+        "task": order.task,
+    }
+
+
+def _recorded(record: Record) -> Mapping[str, object]:
+    what = ", ".join(f"{name}={_short(value)}" for name, value in record.payload.items())
+    return {
+        "seq": record.seq,
+        "time": record.time,
+        "step": "" if record.step is None else record.step + 1,
+        "kind": record.kind if record.sound else f"DAMAGED {record.kind}",
+        "what": what,
+        "payload": record.payload,
+        "sound": record.sound,
+    }
+
+
+def _short(value: object, longest: int = 120) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= longest else f"{text[:longest]}… ({len(text)} characters)"

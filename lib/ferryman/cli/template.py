@@ -1,0 +1,50 @@
+"""A new cookbook with its test: two files that run as they are, to be made one's own."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+from importlib import resources
+from string import Template
+from typing import TYPE_CHECKING
+
+from ferryman.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*(/[a-z][a-z0-9_]*)*")
+
+
+def write(name: str, cookbooks: Path, tests: Path) -> list[Path]:
+    """Write the cookbook and its test; what was written.
+
+    Raises:
+        UsageError: The name is no name of a module, or one of the files is there already.
+    """
+    plain = name.removesuffix(".py").replace("-", "_")
+    if not _NAME.fullmatch(plain):
+        raise UsageError(
+            f"{name!r}: expected a name of small letters, digits and dashes, such as mtu/rollout"
+        )
+    words = plain.split("/")
+    book = cookbooks.joinpath(*words).with_suffix(".py")
+    test = tests.joinpath(*words[:-1], f"test_{words[-1]}.py")
+    if there := [str(file) for file in (book, test) if file.exists()]:
+        raise UsageError(f"{', '.join(there)}: is there already")
+    said = {
+        "function": words[-1],
+        "title": " ".join(words).replace("_", "-"),
+        "owner": pwd.getpwuid(os.getuid()).pw_name,
+        "file": str(book),
+    }
+    for section in reversed([*book.parents][: len(words) - 1]):
+        section.mkdir(parents=True, exist_ok=True)
+        if not (section / "__init__.py").exists():
+            (section / "__init__.py").write_text(f'"""Runbooks for {section.name}."""\n')
+    for file, template in ((book, "cookbook.txt"), (test, "test.txt")):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        text = resources.files("ferryman.cli").joinpath("templates", template).read_text(encoding="utf-8")
+        file.write_text(Template(text).substitute(said), encoding="utf-8")
+    return [book, test]

@@ -1,0 +1,198 @@
+"""``ferryman.toml``: what it may say, and what is wrong with it, all at once."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ferryman.errors import ConfigError
+
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class SshConfig(_Table):
+    """``[ssh]``: how hosts are reached."""
+
+    user: str = "root"
+    identity: Path = Path("~/.ssh/id_ed25519")
+    known_hosts: Path = Path("~/.ssh/known_hosts")
+    """An unknown or changed host key is a failure, never accepted silently."""
+    connect_timeout: Seconds = 5.0
+    command_timeout: Seconds = 30.0
+    concurrency: int = Field(default=32, ge=1, le=512)
+    """Hosts asked at a time."""
+
+
+class OuterSource(_Table):
+    """The outer source addresses of probes.
+
+    The defaults are Katran's (``balancer_consts.h``): 172.16.0.0/16 and RFC 6666's discard prefix.
+    """
+
+    ipv4: IPv4Address = IPv4Address("172.16.1.1")
+    ipv6: IPv6Address = IPv6Address("100::1")
+
+
+class ProbeConfig(_Table):
+    """``[probe]``: how encapsulated SYNs are sent."""
+
+    outer_source: OuterSource = OuterSource()
+    timeout: Seconds = 1.0
+    """Seconds that each try waits for its answer."""
+    tries: int = Field(default=3, ge=1, le=20)
+    rate: int = Field(default=20_000, ge=1)
+    """Packets per second at most."""
+
+
+class TrafficConfig(_Table):
+    """``[traffic]``: the real requests sent through a VIP after each director has changed."""
+
+    requests: int = Field(default=20, ge=1, le=10_000)
+    """Small requests for each virtual service."""
+    timeout: Seconds = 10.0
+    """Seconds for a request, and seconds without a byte after which a transfer counts as stalled."""
+    download: str | None = None
+    """The path of a body large enough to fill packets; None: no download is tried, and the report says so."""
+    upload: str | None = None
+    """A path that takes a POST and answers once it has read the whole body."""
+    upload_bytes: int = Field(default=2_000_000, ge=1)
+
+
+class TrafficTable(TrafficConfig):
+    """``[traffic]`` with a ``[traffic.service.NAME]`` for each service that differs."""
+
+    service: dict[str, TrafficConfig] = {}
+
+
+class DirectorsConfig(_Table):
+    """``[directors]``: patience with directors."""
+
+    drain_timeout: float = Field(default=150.0, ge=0, le=86_400)
+    """Seconds to wait for the connections from before a flip, before the host routes that protect them go.
+
+    A director keeps an ended connection for 120 seconds (FIN_WAIT, ``ip_vs_proto_tcp.c``).
+    """
+
+
+class Config(_Table):
+    """What ``ferryman.toml`` says, with every path made absolute."""
+
+    file: Path
+    inventory: Path = Path("inventory")
+    cookbooks: tuple[Path, ...] = (Path("cookbooks"),)
+    state: str = "sqlite:.ferryman/state.db"
+    lab: bool = False
+    """Everything runs in the control namespace of the running lab."""
+    ssh: SshConfig = SshConfig()
+    probe: ProbeConfig = ProbeConfig()
+    traffic: TrafficTable = TrafficTable()
+    directors: DirectorsConfig = DirectorsConfig()
+
+    @property
+    def folder(self) -> Path:
+        """The folder that relative paths are relative to."""
+        return self.file.parent
+
+    @property
+    def journal(self) -> Path:
+        """The SQLite file of the journal.
+
+        Raises:
+            ConfigError: ``state`` names a store that there is none for.
+        """
+        store, _, place = self.state.partition(":")
+        if store != "sqlite" or not place:
+            raise ConfigError(f'{self.file}: state: {self.state!r}, expected "sqlite:PATH"')
+        return self.folder / Path(place).expanduser()
+
+    def traffic_for(self, service: str) -> TrafficConfig:
+        """What is sent through this service's VIPs: its own keys over the common ones."""
+        common = self.traffic.model_dump(exclude={"service"})
+        own = self.traffic.service.get(service)
+        return TrafficConfig(**(common | (own.model_dump(exclude_unset=True) if own else {})))
+
+
+def load(file: Path) -> Config:
+    """Read and check a configuration file.
+
+    Raises:
+        ConfigError: It cannot be read or used; the message has a line for each thing wrong.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: cannot be read: {error}") from error
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file}: not TOML: {error}") from error
+    if "file" in values:
+        raise ConfigError(f"{file}:{_line_of(text, ('file',))}: file: unknown key")
+    try:
+        read = Config(file=file, **values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_problem(file, text, one) for one in error.errors())) from error
+    return _with_absolute_paths(read)
+
+
+def _with_absolute_paths(read: Config) -> Config:
+    def absolute(path: Path) -> Path:
+        return read.folder / path.expanduser()
+
+    ssh = read.ssh.model_copy(
+        update={"identity": absolute(read.ssh.identity), "known_hosts": absolute(read.ssh.known_hosts)}
+    )
+    return read.model_copy(
+        update={
+            "inventory": absolute(read.inventory),
+            "cookbooks": tuple(absolute(folder) for folder in read.cookbooks),
+            "ssh": ssh,
+        }
+    )
+
+
+def _problem(file: Path, text: str, error: Any) -> str:  # noqa: ANN401  # pydantic_core.ErrorDetails, a dict
+    keys = tuple(str(part) for part in error["loc"])
+    where = f"{file}:{_line_of(text, keys)}: {'.'.join(keys)}"
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(keys[-1], _known_keys(keys[:-1]), n=1)
+        return f"{where}: unknown key" + (f"; did you mean {near[0]}?" if near else "")
+    return f"{where}: {error['input']!r}: {error['msg']}"
+
+
+def _known_keys(table: tuple[str, ...]) -> list[str]:
+    known: Any = Config
+    for key in table:
+        field = known.model_fields.get(key) if hasattr(known, "model_fields") else None
+        known = TrafficConfig if table[:2] == ("traffic", "service") else getattr(field, "annotation", None)
+    return [name for name in getattr(known, "model_fields", {}) if name != "file"]
+
+
+def _line_of(text: str, keys: tuple[str, ...]) -> int:
+    """The line where a key stands; tomllib keeps no positions, so the nearest line that names it."""
+    table = ""
+    best = 1
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := re.match(r"\s*\[([^\[\]]+)\]", line):
+            table = header.group(1).strip()
+            if table == ".".join(keys):
+                return number
+            continue
+        if not (name := re.match(r"\s*([\w\"'.-]+)\s*=", line)):
+            continue
+        here = (f"{table}." if table else "") + name.group(1).strip("\"'")
+        if here == ".".join(keys):
+            return number
+        if ".".join(keys).startswith(f"{here}."):
+            best = number
+    return best

@@ -1,0 +1,53 @@
+"""Where ``ferryman.toml`` is, and the one key of it that start-up needs, before the rest is checked."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+
+from ferryman.errors import ConfigError
+
+FILE_NAME = "ferryman.toml"
+SYSTEM_FILE = Path("/etc/ferryman/ferryman.toml")
+
+
+def find(named: Path | None, *, start: Path | None = None) -> Path:
+    """The configuration file: as named, ``$FERRYMAN_CONFIG``, upwards from here, then /etc.
+
+    Raises:
+        ConfigError: There is none; the message says where it was looked for.
+    """
+    for what, path in (("--config", named), ("$FERRYMAN_CONFIG", _from_environment())):
+        if path is not None:
+            if not path.is_file():
+                raise ConfigError(f"{what}: {path}: no such file")
+            return path.resolve()
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if (folder / FILE_NAME).is_file():
+            return folder / FILE_NAME
+    if SYSTEM_FILE.is_file():
+        return SYSTEM_FILE
+    raise ConfigError(
+        f"no {FILE_NAME} in {here} or above it, and no {SYSTEM_FILE}; "
+        "name one with --config or in $FERRYMAN_CONFIG"
+    )
+
+
+def cookbook_folders(file: Path) -> list[Path]:
+    """The folders that cookbooks are looked for in; the default where the file does not say it well.
+
+    ``config.load`` says what is wrong with the file; ``--help`` has to work all the same.
+    """
+    try:
+        said = tomllib.loads(file.read_text(encoding="utf-8")).get("cookbooks", ["cookbooks"])
+    except (OSError, ValueError):
+        said = ["cookbooks"]
+    folders = said if isinstance(said, list) else [said]
+    return [file.parent / Path(folder).expanduser() for folder in folders if isinstance(folder, str)]
+
+
+def _from_environment() -> Path | None:
+    named = os.environ.get("FERRYMAN_CONFIG")
+    return Path(named) if named else None

@@ -1,0 +1,166 @@
+"""A run as people watch it: findings and changes scroll by, the plan stands below and shows where it is.
+
+On a terminal the plan is alive; elsewhere the same lines are printed once, without colour or movement.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from ferryman.console import words
+from ferryman.events import (
+    ChangeMade,
+    FindingMade,
+    ProbeAnswered,
+    RunFinished,
+    RunStarted,
+    StepFinished,
+    StepStarted,
+)
+from ferryman.model import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from ferryman.events import Occurrence
+    from ferryman.model import Edit, Finding
+
+PICTURE_WIDTH = 112
+
+
+@dataclass
+class _Row:
+    """One step of the plan, as it stands now."""
+
+    title: str
+    state: str = "waiting"
+    said: str = ""
+    """The state that was last printed."""
+    counts: dict[Verdict, int] = field(default_factory=dict)
+
+
+class Screen:
+    """Subscribes to a run's events and shows them."""
+
+    def __init__(
+        self, *, to_stderr: bool = False, verbose: bool = False, picture: Path | None = None
+    ) -> None:
+        self._verbose = verbose
+        self._picture = picture
+        self._console = _console(to_stderr=to_stderr, picture=picture)
+        self._rows: list[_Row] = []
+        self._edits: list[tuple[Edit, bool]] = []
+        self._live: Live | None = None
+
+    def __call__(self, occurrence: Occurrence) -> None:  # one case for each event
+        """Show one event."""
+        match occurrence.event:
+            case RunStarted() as started:
+                self._start(started, occurrence.run)
+            case StepStarted(step, _, phase):
+                self._rows[step].state = words.UNDER_WAY[phase]
+            case FindingMade(step, finding):
+                self._find(step, finding)
+            case ProbeAnswered(_, result) if self._verbose:
+                self._console.print(words.probe(result))
+            case ChangeMade(_, edit, applied):
+                self._edits.append((edit, applied))
+                self._console.print(words.edit(edit, applied=applied))
+            case StepFinished(step, phase, outcome):
+                self._finish_step(step, words.STATES[phase, outcome])
+            case RunFinished() as finished:
+                self._finish(finished, occurrence.run)
+        if self._live:
+            self._live.update(self._plan(), refresh=True)
+
+    def _find(self, step: int, finding: Finding) -> None:
+        counts = self._rows[step].counts
+        counts[finding.verdict] = counts.get(finding.verdict, 0) + 1
+        if self._verbose or finding.verdict not in (Verdict.PASS, Verdict.SKIP):
+            self._console.print(words.finding(finding))
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Hold the moving part still, so that the operator can be asked something."""
+        live, self._live = self._live, None
+        if live:
+            live.stop()
+        try:
+            yield
+        finally:
+            if live:
+                self._go_live()
+
+    def ask(self, edits: list[Edit], prompt: Callable[[str], bool]) -> bool:
+        """Show what would be changed, and ask for consent with ``prompt``."""
+        with self.paused():
+            self._console.print(Text(f"\nThis run will make {len(edits)} changes:", style="bold"))
+            for edit in edits:
+                self._console.print(words.edit(edit, applied=False))
+            return prompt("Go on?")
+
+    def _start(self, started: RunStarted, run: str) -> None:
+        self._rows = [_Row(title) for title in started.plan]
+        self._console.print(words.heading(started, run))
+        if self._console.is_terminal:
+            self._go_live()
+        else:
+            for number, row in enumerate(self._rows, start=1):
+                self._console.print(Text(f"  {number:2}. {row.title}"))
+
+    def _go_live(self) -> None:
+        self._live = Live(self._plan(), console=self._console, refresh_per_second=8)
+        self._live.start()
+
+    def _finish_step(self, step: int, state: str) -> None:
+        row = self._rows[step]
+        row.state = state
+        if not self._live and state != row.said:
+            row.said = state
+            self._console.print(words.progress(step, row.title, state, row.counts))
+
+    def _finish(self, finished: RunFinished, run: str) -> None:
+        if self._live:
+            self._live.update(self._plan(), refresh=True)
+            self._live.stop()
+            self._live = None
+        self._console.print(words.ending(finished, run, [edit for edit, applied in self._edits if applied]))
+        if self._picture:
+            self._console.save_svg(str(self._picture), title="ferryman")
+
+    def _plan(self) -> RenderableType:
+        table = Table.grid(padding=(0, 1))
+        for number, row in enumerate(self._rows, start=1):
+            mark, style = words.MARKS[row.state]
+            shown: RenderableType = Spinner("dots", style=style) if mark is None else Text(mark, style=style)
+            table.add_row(
+                shown,
+                Text(f"{number:2}", style="dim"),
+                Text(row.title, style="" if row.state != "waiting" else "dim"),
+                Text(row.state if row.state != "waiting" else "", style=style),
+                words.tally(row.counts),
+            )
+        return Group(Text(), table)
+
+
+def _console(*, to_stderr: bool, picture: Path | None) -> Console:
+    """The console; what is to become a picture is recorded, at a width that reads well on a page."""
+    recorded = picture is not None
+    stream = sys.stderr if to_stderr else sys.stdout
+    return Console(
+        stderr=to_stderr,
+        highlight=False,
+        soft_wrap=not stream.isatty(),
+        record=recorded,
+        width=PICTURE_WIDTH if recorded else None,
+    )

@@ -1,0 +1,153 @@
+"""Events as sentences and marks: pure functions from values to styled text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from ferryman.model import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ferryman.events import Phase, RunFinished, RunStarted, StepOutcome
+    from ferryman.model import Edit, Finding, ProbeResult
+
+UNDER_WAY: dict[Phase, str] = {
+    "check": "looking",
+    "do": "changing",
+    "verify": "verifying",
+    "undo": "putting back",
+}
+
+STATES: dict[tuple[Phase, StepOutcome], str] = {
+    ("check", "ok"): "checked",
+    ("check", "failed"): "stands in the way",
+    ("check", "skipped"): "already so",
+    ("do", "ok"): "changed",
+    ("do", "failed"): "failed",
+    ("do", "skipped"): "already so",
+    ("verify", "ok"): "verified",
+    ("verify", "failed"): "not as wanted",
+    ("verify", "skipped"): "already so",
+    ("undo", "ok"): "put back",
+    ("undo", "failed"): "NOT put back",
+    ("undo", "skipped"): "nothing to put back",
+}
+
+MARKS: dict[str, tuple[str | None, str]] = {
+    "waiting": ("·", "dim"),
+    **dict.fromkeys(UNDER_WAY.values(), (None, "cyan")),
+    "checked": ("✓", "green"),
+    "changed": ("●", "yellow"),
+    "verified": ("✓", "bold green"),
+    "already so": ("=", "green"),
+    "put back": ("↩", "yellow"),
+    "nothing to put back": ("=", "yellow"),
+    "stands in the way": ("✗", "bold red"),
+    "failed": ("✗", "bold red"),
+    "not as wanted": ("✗", "bold red"),
+    "NOT put back": ("✗", "bold red"),
+}
+"""By state: its mark (None: a spinner) and its style."""
+
+VERDICT_STYLES = {
+    Verdict.PASS: "green",
+    Verdict.WARN: "yellow",
+    Verdict.FAIL: "bold red",
+    Verdict.UNKNOWN: "bold magenta",
+    Verdict.SKIP: "dim",
+}
+
+OUTCOME_STYLES = {
+    "done": "bold green",
+    "refused": "bold red",
+    "rolled-back": "bold yellow",
+    "stranded": "bold white on red",
+    "held": "bold magenta",
+    "busy": "bold yellow",
+    "interrupted": "bold yellow",
+    "error": "bold white on red",
+}
+
+
+def heading(started: RunStarted, run: str) -> Text:
+    """The first line: what is run, with which arguments, by whom."""
+    said = " ".join(f"{name}={value}" for name, value in started.arguments.items())
+    text = Text(f"{started.cookbook} ", style="bold").append(said, style="cyan")
+    if started.dry_run:
+        text.append("  rehearsal: nothing is changed", style="bold yellow")
+    return text.append(f"  run {run}, {started.operator}", style="dim")
+
+
+def finding(found: Finding) -> Text:
+    """A finding: verdict, host and check, what is and what was wanted, and what to do."""
+    text = Text("  ").append(f"{found.verdict.value:<7}", style=VERDICT_STYLES[found.verdict])
+    text.append(f" {found.host} ", style="bold").append(f"{found.check}: ", style="cyan").append(found.seen)
+    if found.verdict in (Verdict.PASS, Verdict.SKIP):
+        return text
+    text.append(f"\n          wanted: {found.wanted}", style="dim")
+    if found.remedy:
+        text.append("\n          do:     ", style="dim").append(found.remedy)
+    return text
+
+
+def probe(result: ProbeResult) -> Text:
+    """A probe's answer."""
+    text = Text(f"  probe   {result.host} {result.virtual_service}: {result.verdict.value}", style="dim")
+    if result.rtt_ms is not None:
+        text.append(f", {result.rtt_ms:.2f} ms")
+    if result.mss is not None:
+        text.append(f", MSS {result.mss}")
+    return text.append(f", {result.detail}" if result.detail else "")
+
+
+def edit(made: Edit, *, applied: bool) -> Text:
+    """A change as a diff, or as the command that makes it."""
+    lead = "changed" if applied else "would  "
+    text = Text("  ").append(lead, style="bold yellow" if applied else "yellow")
+    text.append(f" {made.kind} ", style="cyan").append(made.target, style="bold")
+    commands = (made.command or "").splitlines()
+    if len(commands) == 1:
+        return text.append(f": {commands[0]}")
+    for line in commands:
+        text.append(f"\n          {line}")
+    for line in (made.diff or "").splitlines():
+        text.append("\n          ").append(line, style=_diff_style(line))
+    return text
+
+
+def _diff_style(line: str) -> str:
+    if line.startswith(("---", "+++")):
+        return "bold"
+    return {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "dim")
+
+
+def tally(counts: Mapping[Verdict, int]) -> Text:
+    """How many findings of each verdict."""
+    text = Text()
+    for verdict in Verdict:
+        if counts.get(verdict):
+            text.append(f"{counts[verdict]} {verdict.value} ", style=VERDICT_STYLES[verdict])
+    return text
+
+
+def progress(step: int, title: str, state: str, counts: Mapping[Verdict, int]) -> Text:
+    """One step's new state, where the plan is not shown alive."""
+    mark, style = MARKS[state]
+    line = Text(f"{mark} ", style=style).append(f"{step + 1:2}. {title}: ").append(state, style=style)
+    return line.append("  ").append_text(tally(counts)) if counts else line
+
+
+def ending(finished: RunFinished, run: str, applied: Sequence[Edit]) -> Text:
+    """The last lines: the outcome, why, and what was changed."""
+    text = Text("\n").append(f" {finished.outcome} ", style=OUTCOME_STYLES[finished.outcome])
+    text.append(f" after {finished.seconds:.1f} s (exit code {finished.exit_code}), run {run}\n", style="dim")
+    text.append(finished.reason)
+    if applied:
+        verb = "changed" if finished.outcome in ("done", "held", "stranded") else "changed and put back"
+        text.append(f"\n{verb}:", style="bold")
+        for kind, target in dict.fromkeys((one.kind, one.target) for one in applied):
+            text.append(f"\n  {kind} ", style="cyan").append(target)
+    return text

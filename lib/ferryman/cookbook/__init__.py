@@ -1,0 +1,46 @@
+"""What a cookbook author imports: the decorator, ``Plan``, the two kinds of step, and the stock steps."""
+
+from ferryman.commandline import argument, option
+from ferryman.cookbook.command import cookbook, service_argument, site_option
+from ferryman.cookbook.ferry import Ferry
+from ferryman.cookbook.loading import load
+from ferryman.cookbook.steps.catalog import CatalogFlipped
+from ferryman.cookbook.steps.directors import DirectorConverged, DirectorsAgree, OldConnectionsDrained
+from ferryman.cookbook.steps.realservers import ProbesAnswered, RealserversReady
+from ferryman.cookbook.steps.routes import HostRoutesDown, HostRoutesUp
+from ferryman.cookbook.steps.traffic import TrafficFlows
+from ferryman.engine.plan import Plan
+from ferryman.engine.steps import AlreadySo, Change, Look, Report
+from ferryman.errors import DoubtError, RefusedError, VerifyError, WorldChangedError
+from ferryman.model import Edit, Finding, Verdict
+
+__all__ = [
+    "AlreadySo",
+    "CatalogFlipped",
+    "Change",
+    "DirectorConverged",
+    "DirectorsAgree",
+    "DoubtError",
+    "Edit",
+    "Ferry",
+    "Finding",
+    "HostRoutesDown",
+    "HostRoutesUp",
+    "Look",
+    "OldConnectionsDrained",
+    "Plan",
+    "ProbesAnswered",
+    "RealserversReady",
+    "RefusedError",
+    "Report",
+    "TrafficFlows",
+    "Verdict",
+    "VerifyError",
+    "WorldChangedError",
+    "argument",
+    "cookbook",
+    "load",
+    "option",
+    "service_argument",
+    "site_option",
+]

@@ -1,0 +1,110 @@
+"""``@cookbook``: makes a click command of a function that returns a plan."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ferryman.commandline import (
+    Choice,
+    Command,
+    Context,
+    argument,
+    declared_parameters,
+    get_current_context,
+    option,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ferryman.cookbook.ferry import Ferry
+    from ferryman.engine.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What every cookbook is given on the command line."""
+
+    dry_run: bool
+    yes: bool
+    reason: str
+    task: str
+    on_doubt: str
+
+
+class Stage(Protocol):
+    """What the command line puts into click's context: it performs a cookbook and ends the command."""
+
+    def perform(self, cookbook: CookbookCommand, arguments: Mapping[str, Any], options: RunOptions) -> None:
+        """Build the plan and run it; leaves through click's ``Exit`` with the run's exit code."""
+
+
+class CookbookCommand(Command):
+    """A cookbook as a command; ``build`` makes its plan from a ferry and the command's own arguments."""
+
+    build: Callable[..., Plan]
+    cookbook: str = ""
+    """The words of its command; the shelf fills them in."""
+
+    def plan(self, ferry: Ferry, arguments: Mapping[str, Any]) -> Plan:
+        """The plan for these arguments."""
+        return self.build(ferry, **arguments)
+
+
+def cookbook(build: Callable[..., Plan]) -> CookbookCommand:
+    """Declare a cookbook: a function of a ferry and its own options that returns a plan.
+
+    Put it above the function's ``argument`` and ``option`` decorators. The function's docstring is the help.
+    ``--dry-run``, ``--yes``, ``--reason``, ``--task`` and ``--on-doubt`` are added to each.
+    """
+
+    def invoke(dry_run: bool, yes: bool, reason: str, task: str, on_doubt: str, **arguments: object) -> None:
+        context: Context = get_current_context()
+        stage: Stage = context.obj
+        command = context.command
+        assert isinstance(command, CookbookCommand)
+        stage.perform(command, arguments, RunOptions(dry_run, yes, reason, task, on_doubt))
+
+    made = CookbookCommand(
+        name=build.__name__.replace("_", "-"),
+        callback=invoke,
+        params=[*declared_parameters(build), *declared_parameters(_with_run_options(lambda: None))],
+        help=_as_help(inspect.getdoc(build) or ""),
+    )
+    made.build = build
+    return made
+
+
+def _as_help(doc: str) -> str:
+    """The docstring for click, whose mark for lines that stay lines is a backspace."""
+    return re.sub(r"\n\n(?=\w+: )", "\n\n\b\n", doc)
+
+
+def _with_run_options(function: Callable[[], None]) -> Callable[[], None]:
+    for one in reversed(
+        (
+            option("--dry-run", is_flag=True, help="Rehearse: show every finding and edit, change nothing."),
+            option("--yes", is_flag=True, help="Do not ask before the first change."),
+            option("--reason", default="", metavar="TEXT", help="Why, for the journal."),
+            option("--task", default="", metavar="ID", help="The ticket it belongs to, for the journal."),
+            option(
+                "--on-doubt",
+                type=Choice(["hold", "rollback"]),
+                default="hold",
+                show_default=True,
+                help="What to do when something cannot be determined after a change.",
+            ),
+        )
+    ):
+        function = one(function)
+    return function
+
+
+service_argument = argument("service")
+"""``SERVICE``, a name of the service catalog."""
+
+site_option = option("--site", required=True, metavar="SITE", help="The site to do it at.")
+"""``--site SITE``."""

@@ -1,0 +1,102 @@
+"""The ferry: what a cookbook is handed, and what its steps reach the world through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from ferryman import patience
+from ferryman.directors import closing_is_over, driver_for, old_left, read_connections
+from ferryman.inventory import Catalog, Inventory
+from ferryman.probe import Prober, require_raw_sockets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ferryman.config import Config
+    from ferryman.directors import Connection, Driver
+    from ferryman.fleet.hosts import Hosts
+    from ferryman.model import Director, ProbeResult, Service
+    from ferryman.probe import Target
+
+SERVICES_FILE = "services.yaml"
+
+
+@dataclass(eq=False)
+class Ferry:
+    """The world as one run may touch it; in a rehearsal, everything that writes refuses."""
+
+    config: Config
+    hosts: Hosts
+    rehearsal: bool = False
+    stock: Inventory | None = None
+    """The inventory, where it has been read already."""
+    connections_before: dict[tuple[str, str], frozenset[Connection]] = field(default_factory=dict)
+    """By director and service: the connections that existed when its destinations were edited."""
+
+    @cached_property
+    def inventory(self) -> Inventory:
+        """Services, nodes, directors, hosts.
+
+        Raises:
+            InventoryError: With everything that is wrong with it.
+        """
+        return self.stock or Inventory.load(self.config.inventory)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The service catalog's file."""
+        return Catalog(self.config.inventory / SERVICES_FILE, rehearsal=self.rehearsal)
+
+    def service(self, name: str, site: str) -> Service:
+        """One service at one site, with its realservers and directors.
+
+        Raises:
+            InventoryError: The inventory does not have it so; names the nearest names.
+        """
+        return self.inventory.service(name, site)
+
+    def driver(self, director: Director, service: Service) -> Driver:
+        """What reads, changes and puts back this director."""
+        return driver_for(director, service, self.hosts)
+
+    def remember_connections(self, director: Director, service: Service) -> None:
+        """Everything connected now counts as from before: the destinations have just been edited."""
+        self.connections_before[director.host, service.name] = read_connections(self.hosts, director, service)
+
+    def old_connections(self, director: Director, service: Service) -> int:
+        """How many connections from before may still be used; all there are, where nobody remembers.
+
+        One that its client has ended counts for the two minutes that it lingers, unless the director
+        schedules whoever comes back on it anew.
+        """
+        now = read_connections(self.hosts, director, service)
+        then = self.connections_before.setdefault((director.host, service.name), now)
+        return old_left(then, now, closing=not closing_is_over(self.hosts, director))
+
+    def wait_for_old_connections(self, director: Director, service: Service) -> int:
+        """How many are left once none is, or ``directors.drain_timeout`` has passed."""
+        return patience.until(
+            lambda: self.old_connections(director, service),
+            lambda left: left == 0,
+            within_s=self.config.directors.drain_timeout,
+            every_s=1.0,
+        )
+
+    def need_raw_sockets(self) -> None:
+        """Make sure that probes can be sent at all.
+
+        Raises:
+            RefusedError: CAP_NET_RAW is missing.
+        """
+        require_raw_sockets()
+
+    def probe(self, targets: Sequence[Target], told: Callable[[ProbeResult], None]) -> list[ProbeResult]:
+        """Send an encapsulated SYN to each target and tell each answer as it comes."""
+        return Prober(self.config.probe).probe(targets, told)
+
+    def locks(self, service: Service) -> list[str]:
+        """What one run at a time may hold: each virtual service, and each director as a writer."""
+        virtual = [f"{service.site} {one}" for one in service.virtual_services]
+        return sorted(virtual) + sorted(f"director {director.host}" for director in service.directors)

@@ -1,0 +1,1 @@
+"""The stock steps: one module for each thing that a runbook looks at or changes."""

@@ -1,0 +1,116 @@
+"""Looks at directors, and the change that all the rest is for: how they forward a service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ferryman import directors
+from ferryman.engine.steps import AlreadySo, Change, Look, Report
+from ferryman.errors import DoubtError, VerifyError
+from ferryman.model import Finding, Forwarding, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ferryman.cookbook.ferry import Ferry
+    from ferryman.model import Director, Edit, Service
+
+
+@dataclass(frozen=True)
+class DirectorsAgree(Look):
+    """Every director forwards {service.name} as the catalog says."""
+
+    ferry: Ferry
+    service: Service
+
+    def look(self, report: Report) -> None:
+        """Compare each director's IPVS table with the catalog and the inventory."""
+        for director in self.service.directors:
+            try:
+                table = self.ferry.driver(director, self.service).read()
+            except (DoubtError, VerifyError) as error:
+                report.finding(directors.not_reached(director, error))
+                continue
+            for finding in directors.catalog_findings(director, self.service, table):
+                report.finding(finding)
+
+
+@dataclass(frozen=True)
+class DirectorConverged(Change[dict[str, Any]]):
+    """{director.host}, {role}, forwards {service.name} through the tunnel."""
+
+    ferry: Ferry
+    service: Service
+    director: Director
+
+    @property
+    def role(self) -> str:
+        """``primary`` or ``secondary``, for the title."""
+        return self.director.role.value
+
+    @property
+    def _driver(self) -> directors.Driver:
+        return self.ferry.driver(self.director, self.service)
+
+    def check(self, report: Report) -> dict[str, Any] | AlreadySo:
+        """Read its table and its files, and make sure that they may be changed."""
+        del report
+        before = self._driver.before()
+        if self._driver.already(before, Forwarding.TUNNEL):
+            return AlreadySo("every destination is tunnelled already")
+        return before
+
+    def edits(self, before: dict[str, Any]) -> Sequence[Edit]:
+        """What the driver does to it."""
+        return self._driver.edits(before, Forwarding.TUNNEL)
+
+    def edits_back(self, before: dict[str, Any]) -> Sequence[Edit]:
+        """What the driver does to put it back."""
+        return self._driver.edits_back(before, Forwarding.TUNNEL)
+
+    def do(self, before: dict[str, Any]) -> None:
+        """Flip the destinations; what is connected now counts as old."""
+        self._driver.apply(before, Forwarding.TUNNEL)
+        self.ferry.remember_connections(self.director, self.service)
+
+    def verify(self, report: Report) -> None:
+        """Read IPVS back: every destination tunnelled, scheduler and weights as the catalog says."""
+        tunnelled = replace(self.service, encapsulated=True)
+        for finding in directors.catalog_findings(self.director, tunnelled, self._driver.read()):
+            report.finding(finding)
+
+    def undo(self, before: dict[str, Any]) -> None:
+        """Put the destinations back; what is connected now counts as old again."""
+        self._driver.restore(before)
+        self.ferry.remember_connections(self.director, self.service)
+
+
+@dataclass(frozen=True)
+class OldConnectionsDrained(Look):
+    """No director has connections of {service.name} left from before."""
+
+    ferry: Ferry
+    service: Service
+
+    def look(self, report: Report) -> None:
+        """Wait for them, as long as the configuration says; some may live for hours, and that is no fault."""
+        for director in self.service.directors:
+            left = self.ferry.wait_for_old_connections(director, self.service)
+            report.finding(
+                Finding(
+                    "old-connections",
+                    director.host,
+                    Verdict.WARN if left else Verdict.PASS,
+                    f"{left} connections from before may still be used",
+                    "none within directors.drain_timeout, "
+                    f"{self.ferry.config.directors.drain_timeout:g} seconds",
+                    _LET_THEM if left else "",
+                )
+            )
+
+
+_LET_THEM = (
+    "nothing to be done: they go on as they began until they end; an ended one lingers for two minutes, "
+    "unless net.ipv4.vs.conn_reuse_mode is 3 on the director"
+)

@@ -1,0 +1,180 @@
+"""The host routes that keep established connections whole while a director's destinations change.
+
+``ferryman.directors.routes`` has the reason. They must be there from before the first edit until no
+connection from before is left, on the way there and on the way back: so one step puts them up before the
+directors are changed, another takes them down at the end, and each is the other's undo.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, TypedDict
+
+from ferryman.directors import HostRoutes, Route
+from ferryman.engine.steps import AlreadySo, Change, Report
+from ferryman.errors import RefusedError, VerifyError
+from ferryman.model import Edit, Finding, Forwarding, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ferryman.cookbook.ferry import Ferry
+    from ferryman.model import Director, Service
+
+
+class RoutesBefore(TypedDict):
+    """A director's routes to a service's realservers: ``[address, device]`` each."""
+
+    needed: list[list[str]]
+    ours: list[list[str]]
+    """What an earlier run of this service left there."""
+
+
+@dataclass(frozen=True)
+class _HostRoutes:
+    ferry: Ferry
+    service: Service
+    director: Director
+
+    @property
+    def _routes(self) -> HostRoutes:
+        return HostRoutes(self.director, self.service, self.ferry.hosts)
+
+    def _is_flipped(self) -> bool:
+        table = self.ferry.driver(self.director, self.service).read()
+        return all(one.forwarding is Forwarding.TUNNEL for server in table for one in server.destinations)
+
+    def _put_up(self) -> None:
+        self._routes.add(self._routes.read().needed)
+
+    def _take_down(self, keep: Iterable[Route]) -> None:
+        """Remove what is ours, unless connections from before still need it."""
+        if self.ferry.wait_for_old_connections(self.director, self.service):
+            return
+        kept = set(keep)
+        self._routes.remove([one for one in self._routes.read().ours if one not in kept])
+
+    def _tell_if_kept(self, keep: Iterable[Route], report: Report) -> None:
+        kept = set(keep)
+        left = [one for one in self._routes.read().ours if one not in kept]
+        if not left:
+            return
+        if not self.ferry.old_connections(self.director, self.service):
+            addresses = ", ".join(str(one.address) for one in left)
+            raise VerifyError(f"{self.director.host}: its host routes to {addresses} are still there")
+        report.finding(
+            Finding(
+                "host-routes",
+                self.director.host,
+                Verdict.WARN,
+                f"{len(left)} host routes stay: they protect connections from before that may still be used",
+                "none left behind",
+                "when those connections have ended: " + "; ".join(self._routes.remove_commands(left)),
+            )
+        )
+
+
+@dataclass(frozen=True)
+class HostRoutesUp(_HostRoutes, Change[RoutesBefore]):
+    """{director.host} has a host route to each realserver of {service.name}."""
+
+    def check(self, report: Report) -> RoutesBefore | AlreadySo:
+        """Read which are missing; none are needed where nothing is left to flip."""
+        del report
+        if self._is_flipped():
+            return AlreadySo("its destinations are tunnelled already")
+        seen = self._routes.read()
+        if seen.problems:
+            raise RefusedError("\n".join(f"{self.director.host}: {problem}" for problem in seen.problems))
+        return RoutesBefore(needed=_as_lists(seen.needed), ours=_as_lists(seen.ours))
+
+    def edits(self, before: RoutesBefore) -> Sequence[Edit]:
+        """The commands that add them."""
+        commands = self._routes.add_commands(_as_routes(before["needed"]))
+        return _as_edits(self.director, commands)
+
+    def do(self, before: RoutesBefore) -> None:
+        """Add what is missing."""
+        self._routes.add(_as_routes(before["needed"]))
+
+    def verify(self, report: Report) -> None:
+        """See that each realserver is reached through itself, unless nothing is left to flip."""
+        del report
+        if self._is_flipped():
+            return
+        if missing := self._routes.read().needed:
+            addresses = ", ".join(str(one.address) for one in missing)
+            raise VerifyError(f"{self.director.host}: no host route to {addresses} after adding them")
+
+    def undo(self, before: RoutesBefore) -> None:
+        """Remove what this run added, once no connection needs it."""
+        self._take_down(_as_routes(before["ours"]))
+
+    def edits_back(self, before: RoutesBefore) -> Sequence[Edit]:
+        """The commands that remove them."""
+        commands = self._routes.remove_commands(_as_routes(before["needed"]))
+        return _as_edits(self.director, commands)
+
+    def undone(self, before: RoutesBefore, report: Report) -> str | None:
+        """Whether they are gone; that they stay for connections which need them is told, and no failure."""
+        try:
+            self._tell_if_kept(_as_routes(before["ours"]), report)
+        except VerifyError as error:
+            return str(error)
+        return None
+
+
+@dataclass(frozen=True)
+class HostRoutesDown(_HostRoutes, Change[list[list[str]]]):
+    """{director.host} needs no host routes for {service.name} any more."""
+
+    def check(self, report: Report) -> list[list[str]] | AlreadySo:
+        """Read which routes there are or will be: they are this service's own, and marked as such."""
+        del report
+        seen = self._routes.read()
+        if self._is_flipped() and not seen.ours:
+            return AlreadySo("it has none")
+        return sorted(_as_lists({*seen.ours, *seen.needed}))
+
+    def edits(self, before: list[list[str]]) -> Sequence[Edit]:
+        """The commands that remove them."""
+        commands = self._routes.remove_commands(_as_routes(before))
+        return _as_edits(self.director, commands)
+
+    def do(self, before: list[list[str]]) -> None:
+        """Remove them, unless connections from before still need them."""
+        del before
+        self._take_down(keep=())
+
+    def verify(self, report: Report) -> None:
+        """Whether they are gone; where they stay, that is told with the commands for later."""
+        self._tell_if_kept((), report)
+
+    def undo(self, before: list[list[str]]) -> None:
+        """Put them up again, for the destinations are about to change back."""
+        del before
+        self._put_up()
+
+    def edits_back(self, before: list[list[str]]) -> Sequence[Edit]:
+        """The commands that add them again."""
+        commands = self._routes.add_commands(_as_routes(before))
+        return _as_edits(self.director, commands)
+
+    def undone(self, before: list[list[str]], report: Report) -> str | None:
+        """Whether they are up."""
+        del before, report
+        missing = self._routes.read().needed
+        return f"{self.director.host}: no host route to {missing[0].address}" if missing else None
+
+
+def _as_lists(routes: Iterable[Route]) -> list[list[str]]:
+    return [[str(one.address), one.device] for one in routes]
+
+
+def _as_routes(lists: Iterable[list[str]]) -> list[Route]:
+    return [Route(ip_address(address), device) for address, device in lists]
+
+
+def _as_edits(director: Director, commands: Sequence[str]) -> list[Edit]:
+    return [Edit("director", director.host, command="\n".join(commands))] if commands else []

@@ -1,0 +1,42 @@
+"""Real requests through the VIP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from ferryman.engine.steps import Look, Report
+from ferryman.model import Finding, Verdict
+from ferryman.traffic import TrafficCheck
+
+if TYPE_CHECKING:
+    from ferryman.cookbook.ferry import Ferry
+    from ferryman.model import Director, Service
+
+
+@dataclass(frozen=True)
+class TrafficFlows(Look):
+    """Requests to {service.name} are answered{through}."""
+
+    stays_true: ClassVar[bool] = True
+    ferry: Ferry
+    service: Service
+    director: Director | None = None
+    """The director they are to go through, where it can be chosen; None: whichever the VIP leads to."""
+
+    @property
+    def through(self) -> str:
+        """For the title."""
+        return f" with {self.director.host} changed" if self.director else ""
+
+    def look(self, report: Report) -> None:
+        """Send small requests, one download and one upload; a rehearsal sends nothing and says so."""
+        if self.ferry.rehearsal:
+            report.finding(_UNSENT)
+            return
+        traffic = self.ferry.config.traffic_for(self.service.name)
+        for finding in TrafficCheck(self.service, traffic, self.director).run():
+            report.finding(finding)
+
+
+_UNSENT = Finding("traffic", "control", Verdict.SKIP, "not sent in a rehearsal", "every request answered")

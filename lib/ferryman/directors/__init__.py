@@ -1,0 +1,57 @@
+"""Directors: their IPVS tables, and the drivers that read, change and put back one kind of director each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ferryman.directors.connections import Connection, closing_is_over, old_left
+from ferryman.directors.connections import read as read_connections
+from ferryman.directors.driver import Driver
+from ferryman.directors.findings import catalog_findings, not_reached
+from ferryman.directors.ipvs import Destination, Table, VirtualServer, differences
+from ferryman.directors.ipvsadm import IpvsadmDriver
+from ferryman.directors.keepalived import KeepalivedDriver
+from ferryman.directors.options import Options
+from ferryman.directors.routes import HostRoutes, Route, RoutesSeen
+from ferryman.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ferryman.fleet.hosts import Hosts
+    from ferryman.model import Director, Service
+
+__all__ = [
+    "DRIVERS",
+    "Connection",
+    "Destination",
+    "Driver",
+    "HostRoutes",
+    "Route",
+    "RoutesSeen",
+    "Table",
+    "VirtualServer",
+    "catalog_findings",
+    "closing_is_over",
+    "differences",
+    "driver_for",
+    "not_reached",
+    "old_left",
+    "read_connections",
+]
+
+DRIVERS: dict[str, type[Driver]] = {"ipvsadm": IpvsadmDriver, "keepalived": KeepalivedDriver}
+"""By the name that directors.yaml calls them."""
+
+
+def driver_for(director: Director, service: Service, hosts: Hosts) -> Driver:
+    """The driver that reads, changes and puts back this service on this director.
+
+    Raises:
+        ConfigError: There is no such driver, or one of its keys is not what it takes.
+    """
+    driver = DRIVERS.get(director.driver)
+    if driver is None:
+        where = Options(director, service).where
+        raise ConfigError(
+            f"{where}: driver: is {director.driver!r}, expected one of {', '.join(sorted(DRIVERS))}"
+        )
+    return driver(director, service, hosts)

@@ -1,0 +1,95 @@
+"""Renders the configuration of a service whose file ferryman owns: the first line is the marker.
+
+What the catalog and the table know is written anew: scheduler, flags, method, protocol, realservers, weights.
+What they do not know (health checks, delays, persistence) is taken over from the file as it was.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from ferryman.directors.ipvs import key_of
+from ferryman.directors.keepalived_text import METHODS, Statement, TextError, block_of, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ferryman.directors.ipvs import Destination, Table
+    from ferryman.model import Address, Forwarding, Service, VirtualService
+
+MARKER = "# Rendered by ferryman from the service catalog."
+"""The first line of a file that ferryman writes whole; without it, only the methods in a file are edited."""
+
+_SCHEDULER_FLAGS = ("mh-port", "mh-fallback", "sh-port", "sh-fallback", "flag-1", "flag-2", "flag-3")
+_OWN = ("lvs_sched", "lb_algo", "lvs_method", "lb_kind", "protocol", "real_server", *_SCHEDULER_FLAGS)
+_OWN_INSIDE = ("weight", "lvs_method", "lb_kind")
+
+
+def owned(text: str) -> bool:
+    """Whether ferryman writes this file whole."""
+    return text.startswith(MARKER)
+
+
+def rendered(text: str, service: Service, table: Table, forwarding: Forwarding) -> str:
+    """The file as it is to be.
+
+    Raises:
+        TextError: The old text cannot be read, or lacks one of the virtual services.
+    """
+    statements = parse(text)
+    destinations = {one.key: one.destinations for one in table}
+    lines = [MARKER]
+    for virtual in service.virtual_services:
+        old = block_of(statements, virtual)
+        lines += ["", *_virtual_server(virtual, old, destinations.get(key_of(virtual), ()), forwarding)]
+    return "\n".join(lines) + "\n"
+
+
+def _virtual_server(
+    virtual: VirtualService, old: Statement, destinations: Iterable[Destination], forwarding: Forwarding
+) -> Iterator[str]:
+    yield f"virtual_server {virtual.vip} {virtual.port} {{"
+    yield f"    lvs_sched {virtual.scheduler}"
+    yield from (f"    {flag}" for flag in virtual.scheduler_flags)
+    yield f"    lvs_method {METHODS[forwarding]}"
+    yield f"    protocol {virtual.protocol.upper()}"
+    yield from _kept(old, _OWN, 1)
+    checks = {_key(one): one for one in old.within("real_server")}
+    for one in destinations:
+        former = checks.get((one.address, one.port))
+        if former is None:
+            raise TextError(
+                f"no real_server {one.address} {one.port} in it whose health checks could be kept"
+            )
+        yield f"    real_server {one.address} {one.port} {{"
+        yield f"        weight {one.weight}"
+        yield from _kept(former, _OWN_INSIDE, 2)
+        yield "    }"
+    yield "}"
+
+
+def _key(real: Statement) -> tuple[Address, int]:
+    try:
+        _, address, port = real.texts
+        return ip_address(address), int(port)
+    except ValueError as error:
+        wanted = "real_server ADDRESS PORT"
+        raise TextError(f"line {real.line}: {' '.join(real.texts)}: expected {wanted}") from error
+
+
+def _kept(block: Statement, own: tuple[str, ...], depth: int) -> Iterator[str]:
+    for one in block.body or ():
+        if one.texts[0] not in own:
+            yield from _written(one, depth)
+
+
+def _written(one: Statement, depth: int) -> Iterator[str]:
+    margin = "    " * depth
+    if one.body is None:
+        yield f"{margin}{' '.join(one.texts)}"
+        return
+    yield f"{margin}{' '.join(one.texts)} {{"
+    for inner in one.body:
+        yield from _written(inner, depth + 1)
+    yield f"{margin}}}"

@@ -1,0 +1,53 @@
+"""A driver's own keys of directors.yaml, read with their type and their default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+
+from ferryman.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ferryman.model import Director, Service
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The keys of one director, as one service's driver sees them.
+
+    ``{service}`` in a text stands for the service's name.
+    """
+
+    director: Director
+    service: Service
+
+    def text(self, key: str, default: str) -> str:
+        """A text that is not empty.
+
+        Raises:
+            ConfigError: It is something else; the message names the entry of directors.yaml.
+        """
+        value = self.director.options.get(key, default)
+        if not isinstance(value, str) or not value.strip():
+            self.wrong(key, value, "a text that is not empty")
+        return value.replace("{service}", self.service.name)
+
+    def seconds(self, key: str, default: float) -> float:
+        """A number of seconds, 0 or more.
+
+        Raises:
+            ConfigError: It is something else; the message names the entry of directors.yaml.
+        """
+        value = self.director.options.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+            self.wrong(key, value, "a number of seconds, 0 or more")
+        return float(value)
+
+    def wrong(self, key: str, value: object, wanted: str) -> NoReturn:
+        """Refuse a key's value."""
+        raise ConfigError(f"{self.where}: {key}: is {value!r}, expected {wanted}")
+
+    @property
+    def where(self) -> str:
+        """The entry of directors.yaml."""
+        return f"directors.yaml: {self.service.site}: {self.service.lvs_class}: {self.director.host}"

@@ -1,0 +1,224 @@
+"""Host routes to realservers, which keep established connections whole while their forwarding method changes.
+
+IPVS caches one route for each destination, and direct-routed and tunnelled connections share it. Direct
+routing looks the route up with ``FLOWI_FLAG_KNOWN_NH``, so that the realserver is the next hop; tunnel mode
+does not, and on a connected network such a route has no next hop but the packet's own destination: for a
+direct-routed packet, the VIP. Whichever packet comes first after an edit (it empties the cache) or after any
+change of routes decides for all (``net/netfilter/ipvs/ip_vs_xmit.c``, ``__ip_vs_get_out_rt``). When it is a
+tunnelled one, the director asks ARP for the VIP and the direct-routed packets are lost. With a route *via*
+the realserver both lookups find the same next hop.
+
+So the routes must be there from before the first edit until a destination has connections of one kind alone,
+on the way there and on the way back; and taking one away empties the cache too.
+
+They are marked: protocol 102, and a metric of the service's own. Routes of two services to one realserver
+stand beside each other, each is taken away by its own service, and nobody else's host route is ever
+replaced.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import zlib
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+
+from ferryman.errors import UnknownOutcomeError, VerifyError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from ferryman.fleet.hosts import Hosts
+    from ferryman.model import Address, Director, Service
+
+PROTOCOL = 102
+"""Marks the routes: ``ip route show proto 102``. rt_protos leaves it free, routing daemons leave it alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A host route to a realserver through itself."""
+
+    address: Address
+    device: str
+
+    def words(self, metric: int) -> str:
+        """The route in ip(8)'s words."""
+        address = f"{self.address}/{self.address.max_prefixlen}"
+        through = f"via {self.address} dev {shlex.quote(self.device)} onlink"
+        return f"{address} {through} proto {PROTOCOL} metric {metric}"
+
+
+@dataclass(frozen=True, slots=True)
+class RoutesSeen:
+    """What a director's routes to a service's realservers are."""
+
+    needed: tuple[Route, ...] = ()
+    """Realservers on a connected network that have no next hop yet."""
+    ours: tuple[Route, ...] = ()
+    """Routes that this service's runs have put there."""
+    notes: tuple[str, ...] = ()
+    """Realservers that need none, and why; a line each."""
+    problems: tuple[str, ...] = ()
+    """Realservers that cannot be protected, and why; a line each."""
+
+    def with_one(self, address: Address, found: _Judged) -> RoutesSeen:
+        """The same with one more realserver."""
+        return RoutesSeen(
+            (*self.needed, found.needed) if found.needed else self.needed,
+            (*self.ours, found.ours) if found.ours else self.ours,
+            (*self.notes, f"{address}: {found.note}") if found.note else self.notes,
+            (*self.problems, f"{address}: {found.problem}") if found.problem else self.problems,
+        )
+
+
+class HostRoutes:
+    """The host routes of one service on one director."""
+
+    def __init__(self, director: Director, service: Service, hosts: Hosts) -> None:
+        self.host = director.host
+        self.service = service
+        self.hosts = hosts
+
+    @property
+    def metric(self) -> int:
+        """The service's own metric: it tells its routes from another service's."""
+        return 1 + zlib.crc32(f"{self.service.name}@{self.service.site}".encode()) % 0x7FFFFFFF
+
+    def read(self) -> RoutesSeen:
+        """What is there and what is needed; one round trip.
+
+        Raises:
+            VerifyError: What ip(8) says is not understood.
+            DoubtError: The director could not be asked.
+        """
+        done = self.hosts.read(self.host, _read_script(self._addresses()))
+        return self._seen(done.checked().stdout)
+
+    def add_commands(self, routes: Iterable[Route]) -> list[str]:
+        """What ``add`` runs, for people to read."""
+        return [f"{_ip(one)} route replace {one.words(self.metric)}" for one in routes]
+
+    def remove_commands(self, routes: Iterable[Route]) -> list[str]:
+        """What ``remove`` runs, for people to read."""
+        return [f"{_ip(one)} route del {one.words(self.metric)}" for one in routes]
+
+    def add(self, routes: Sequence[Route]) -> None:
+        """Add these routes and see that they are used; one round trip, and harmless when they are there.
+
+        Raises:
+            VerifyError: A realserver is still reached without a next hop.
+            DoubtError: The director went silent.
+        """
+        if not routes:
+            return
+        script = "\n".join(
+            ("set -eu", *self.add_commands(routes), _read_script([one.address for one in routes]))
+        )
+        problems = self._seen(self._write(script)).problems
+        if problems:
+            raise VerifyError("\n".join(f"{self.host}: {problem}" for problem in problems))
+
+    def remove(self, routes: Sequence[Route]) -> None:
+        """Take these routes away, as far as they are there; one round trip.
+
+        Raises:
+            VerifyError: One could not be taken away.
+            DoubtError: The director went silent.
+        """
+        if routes:
+            gone = "\n".join(f"gone {command}" for command in self.remove_commands(routes))
+            self._write(f"set -eu\n{_GONE}\n{gone}")
+
+    def _write(self, script: str) -> str:
+        try:
+            return self.hosts.write(self.host, script).checked().stdout
+        except UnknownOutcomeError:  # both scripts say what is to be, not what is to happen: twice is as once
+            return self.hosts.write(self.host, script).checked().stdout
+
+    def _addresses(self) -> list[Address]:
+        families = {virtual.vip.version for virtual in self.service.virtual_services}
+        both = [address for one in self.service.realservers for address in (one.address, one.address6)]
+        return [one for one in both if one is not None and one.version in families]
+
+    def _seen(self, output: str) -> RoutesSeen:
+        answers: dict[str, dict[Address, str]] = {"get": {}, "show": {}}
+        for line in output.splitlines():
+            kind, name, answer = line.split(" ", 2)
+            answers[kind][ip_address(name)] = answer.strip()
+        seen = RoutesSeen()
+        for address, answer in answers["get"].items():
+            used, there = _routes(answer), _routes(answers["show"].get(address, ""))
+            found = self._judged(address, used[0], there) if used else _Judged(problem=answer or "no route")
+            seen = seen.with_one(address, found)
+        return seen
+
+    def _judged(self, address: Address, used: dict[str, Any], there: list[dict[str, Any]]) -> _Judged:
+        route, via = Route(address, str(used.get("dev", ""))), used.get("gateway")
+        theirs = [one for one in there if str(one.get("protocol")) != str(PROTOCOL)]
+        if used.get("type") == "local":
+            return _Judged(note="is the director's own address")
+        if any(one.get("metric") == self.metric for one in there if one not in theirs):
+            return _Judged(ours=route) if via else _Judged(ours=route, problem=_unused(address))
+        if via not in (None, str(address)):
+            return _Judged(note=f"is behind {via}")
+        if any(one.get("gateway") == str(address) for one in theirs):
+            return _Judged(note="has such a host route already, which ferryman did not make")
+        return _Judged(problem=_in_the_way(address, theirs[0])) if theirs else _Judged(needed=route)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What one realserver's routes come to."""
+
+    needed: Route | None = None
+    ours: Route | None = None
+    note: str = ""
+    problem: str = ""
+
+
+_GONE = """gone() {
+    said=$("$@" 2>&1) || case $said in
+        *"No such process"*) ;;
+        *) echo "$said" >&2; exit 1 ;;
+    esac
+}"""
+"""Runs a deletion; that the route is not there is what was wanted."""
+
+
+def _ip(one: Route) -> str:
+    return f"ip -{one.address.version}"
+
+
+def _read_script(addresses: Iterable[Address]) -> str:
+    return "\n".join(line for address in addresses for line in _read_lines(address))
+
+
+def _read_lines(address: Address) -> Iterator[str]:
+    ip = f"ip -{address.version} -j route"
+    exact = f"{address}/{address.max_prefixlen}"
+    for kind, command in (("get", f"{ip} get {address}"), ("show", f"{ip} show exact {exact}")):
+        yield f"printf '%s ' {kind} {address}; {command} 2>&1 || :"  # one line each, JSON or a complaint
+
+
+def _routes(answer: str) -> list[dict[str, Any]]:
+    """The routes in what ip(8) answered; none when it answered with an error."""
+    try:
+        found = json.loads(answer or "[]")
+    except json.JSONDecodeError:
+        return []
+    return [one for one in found if isinstance(one, dict)]
+
+
+def _in_the_way(address: Address, one: dict[str, Any]) -> str:
+    what = f"dev {one.get('dev')}, protocol {one.get('protocol')}"
+    return (
+        f"has a host route without a next hop ({what}) that ferryman did not make;"
+        f" make it `via {address} onlink`, or take it away"
+    )
+
+
+def _unused(address: Address) -> str:
+    return f"its host route is there and not used; ip rule, and ip route get {address}, show what is"

@@ -1,0 +1,154 @@
+"""What became of a run: the outcome, the exit code, and the words for the operator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ferryman.engine.differences import in_short
+from ferryman.engine.steps import Change
+from ferryman.engine.telling import in_full, in_words
+from ferryman.errors import (
+    BusyError,
+    DoubtError,
+    InterruptedRunError,
+    RefusedError,
+    UsageError,
+    VerifyError,
+    WorldChangedError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ferryman.engine.passage import Passage
+    from ferryman.engine.survey import Survey
+    from ferryman.engine.way_back import Left, Return
+    from ferryman.events import RunOutcome
+    from ferryman.model import Edit
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a command about a run ended."""
+
+    outcome: RunOutcome
+    exit_code: int
+    reason: str
+    """For people; several lines when several things stand in the way or are left."""
+    run: str
+
+
+def done(p: Passage, seen: Survey) -> Ending:
+    """All made and verified."""
+    changes = sum(isinstance(step, Change) for step in p.plan.steps)
+    if not changes:
+        reason = "nothing stands in the way"
+    elif not seen.pending and not p.progress.standing:
+        reason = "nothing to do: all is already so, verified"
+    else:
+        reason = "done: every change is made and verified"
+    return Ending("done", 0, reason, p.run)
+
+
+def rehearsed(p: Passage, seen: Survey) -> Ending:
+    """Nothing stands in the way of what would be done."""
+    count = f"{len(seen.pending)} change{'' if len(seen.pending) == 1 else 's'}"
+    return Ending("done", 0, f"rehearsal: nothing stands in the way of {count}; nothing was changed", p.run)
+
+
+def unchanged(p: Passage, error: Exception) -> Ending:
+    """Stopped before anything was changed."""
+    outcome, exit_code = _before_any_change(error)
+    said = in_words(error)
+    gap = "\n" if "\n" in said else " "
+    return Ending(outcome, exit_code, f"{outcome}, nothing was changed:{gap}{said}", p.run)
+
+
+def _before_any_change(error: Exception) -> tuple[RunOutcome, int]:
+    match error:
+        case InterruptedRunError():
+            return "interrupted", 130
+        case BusyError():
+            return "busy", 6
+        case UsageError():
+            return "error", 2
+        case RefusedError() | VerifyError() | DoubtError() | WorldChangedError():
+            return "refused", 3
+    return "error", 1
+
+
+def held(p: Passage, error: Exception) -> Ending:
+    """Stopped in between on purpose: what is where, and how to go on."""
+    lines = [
+        f"held at {p.at}: {in_words(error)}",
+        "nothing was put back and the run stays open. What is where:",
+        *(_where(p, place) for place, step in enumerate(p.plan.steps) if isinstance(step, Change)),
+        *_by_hand(p, sorted(p.progress.standing)),
+        f"then: ferryman resume {p.run} looks again, and goes on",
+        f"or:   ferryman rollback {p.run} looks again, and goes back",
+    ]
+    return Ending("held", 7, "\n".join(lines), p.run)
+
+
+def came_back(p: Passage, cause: Exception | None, result: Return) -> Ending:
+    """After the way back, for ``cause`` or because it was asked for."""
+    if result.left:
+        return _stranded(p, cause, result.left)
+    lines = [in_words(cause)] if cause else []
+    lines.append(
+        "rolled back: all is as before, verified" if result.restored else "nothing of the run is left"
+    )
+    lines += [f"someone else's by now, and left alone: {each}" for each in result.foreign]
+    reason = "\n".join(lines)
+    if isinstance(cause, InterruptedRunError):
+        return Ending("interrupted", 130, reason, p.run)
+    # Whoever asked for it has what was wanted: that is no failure of this command.
+    return Ending("rolled-back", 4 if cause else 0, reason, p.run)
+
+
+def _stranded(p: Passage, cause: Exception | None, left: Sequence[Left]) -> Ending:
+    lines = [
+        *([in_words(cause)] if cause else []),
+        "the way back could not be completed; the run stays open and keeps its lock. What is left:",
+        *(f"  step {each.place + 1}, {p.plan.titles[each.place]}: {each.why}" for each in left),
+        *_by_hand(p, [each.place for each in left]),
+        f"then: ferryman rollback {p.run} looks again, and closes the run when all is as before",
+        f"or:   ferryman resume {p.run} looks again, and goes forward instead",
+    ]
+    return Ending("stranded", 5, "\n".join(lines), p.run)
+
+
+def _where(p: Passage, place: int) -> str:
+    mark = p.progress.standing.get(place)
+    if mark is None:
+        state = "not made by this run"
+    elif mark.verified:
+        state = "made and verified"
+    else:
+        state = "made, not verified" if mark.made else "in doubt"
+    return f"  step {place + 1}, {p.plan.titles[place]}: {state}"
+
+
+def _by_hand(p: Passage, places: Sequence[int]) -> Iterator[str]:
+    """For each thing left: what was there, what was done to it and where, and what puts it back."""
+    for place in places:
+        mark = p.progress.standing[place]
+        yield f"by hand, for step {place + 1}: before, it was {in_short(mark.before)}"
+        yield from (f"  {edit.target}, was done: {_effect(edit)}" for edit in mark.edits)
+        yield from (f"  {edit.target}, to go back: {_effect(edit)}" for edit in _edits_back(p, place))
+
+
+def _edits_back(p: Passage, place: int) -> Sequence[Edit]:
+    """What puts it back, as far as the step can say: the words of a report never fail the run."""
+    try:
+        return p.plan.change(place).edits_back(p.progress.standing[place].before)
+    except Exception as error:  # noqa: BLE001  # recorded; the before above it says what is wanted
+        p.telling.record("trouble", in_full(error, p.at), place)
+        return ()
+
+
+def _effect(edit: Edit) -> str:
+    if edit.diff is None:
+        return edit.command or ""
+    return "".join(f"\n      {line}" for line in edit.diff.splitlines())

@@ -1,0 +1,126 @@
+"""A plan: looks and changes in order, and the locks that a run of it takes."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from enum import Enum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from pathlib import PurePath
+from typing import Any
+
+from ferryman.engine.steps import Change, Look
+
+Step = Look | Change[Any]
+
+_WRITTEN_AS_TEXT = (IPv4Address, IPv6Address, IPv4Network, IPv6Network, PurePath, date, timedelta)
+_OPAQUE = object()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a cookbook returns.
+
+    Raises:
+        ValueError: A step has no title of its own, or there is no step at all.
+    """
+
+    steps: Sequence[Step]
+    locks: Sequence[str] = ()
+    """One for each thing that no two runs may work on at the same time, such as ``web/codfw``."""
+    titles: tuple[str, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.steps:
+            raise ValueError("a plan needs one step at least")
+        object.__setattr__(self, "steps", tuple(self.steps))
+        object.__setattr__(self, "locks", tuple(sorted(set(self.locks))))
+        object.__setattr__(self, "titles", tuple(_title(step) for step in self.steps))
+
+    @property
+    def first_change(self) -> int:
+        """The place of the first change; the number of steps when there is none."""
+        places = (place for place, step in enumerate(self.steps) if isinstance(step, Change))
+        return next(places, len(self.steps))
+
+    def change(self, place: int) -> Change[Any]:
+        """The change at this place."""
+        step = self.steps[place]
+        assert isinstance(step, Change), f"step {place} is a look: {self.titles[place]}"
+        return step
+
+    @property
+    def fingerprint(self) -> str:
+        """Says whether two plans are the same: titles, classes, locks and every field that is a plain value.
+
+        What is no value (a connection, a fake world) and what only mirrors the state of the world now (a
+        field whose metadata says ``observed``) does not count: both differ when a run is taken up again.
+        """
+        steps = [
+            [type(step).__qualname__, title, _fields(step)]
+            for step, title in zip(self.steps, self.titles, strict=True)
+        ]
+        return hashlib.sha256(json.dumps([steps, self.locks]).encode()).hexdigest()[:16]
+
+
+def _title(step: Step) -> str:
+    name = type(step).__name__
+    own = [cls for cls in type(step).__mro__ if cls not in Look.__mro__ + Change.__mro__]
+    said = next(((cls.__name__, cls.__doc__) for cls in own if cls.__doc__ is not None), (name, ""))
+    # A dataclass without a docstring is given its signature as one.
+    if not said[1].strip() or said[1].startswith(f"{said[0]}("):
+        raise ValueError(f"{name}: needs a docstring, its first line is the step's title")
+    if not (title := step.title.strip()):
+        raise ValueError(
+            f"{name}: the first line of its docstring is empty once it is filled in; it is the step's title"
+        )
+    return title
+
+
+def _value(value: object) -> object:
+    """Whatever of a value is the same in every process, as JSON; ``_OPAQUE`` when nothing is."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, _WRITTEN_AS_TEXT):
+        return str(value)
+    if isinstance(value, Enum):
+        return [type(value).__qualname__, value.name]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type) and _is_frozen(value):
+        return [type(value).__qualname__, _fields(value)]
+    return _collection(value)
+
+
+def _collection(value: object) -> object:
+    if isinstance(value, Mapping):
+        return sorted([str(key), item] for key, item in _plain_items(value.items()))
+    if isinstance(value, AbstractSet):
+        return sorted((item for _, item in _plain_items(enumerate(value))), key=repr)
+    if isinstance(value, (tuple, list)):
+        return [item for _, item in _plain_items(enumerate(value))]
+    return _OPAQUE
+
+
+def _plain_items(items: Iterable[tuple[object, object]]) -> Iterator[tuple[object, object]]:
+    """Each key with its value as JSON; opaque values are left out."""
+    for key, item in items:
+        if (plain := _value(item)) is not _OPAQUE:
+            yield key, plain
+
+
+def _is_frozen(value: object) -> bool:
+    """A frozen dataclass is a value; one that is not is a tool with a state of its own."""
+    return bool(getattr(type(value), "__dataclass_params__").frozen)  # noqa: B009  # mypy knows no such attribute
+
+
+def _fields(value: Any) -> dict[str, object]:  # noqa: ANN401  # any dataclass; there is no type for that
+    counting = [
+        (each.name, getattr(value, each.name))
+        for each in (dataclasses.fields(value) if dataclasses.is_dataclass(value) else ())
+        if not each.name.startswith("_") and not each.metadata.get("observed")
+    ]
+    return {str(name): plain for name, plain in _plain_items(counting)}

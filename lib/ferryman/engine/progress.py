@@ -1,0 +1,61 @@
+"""What a run has standing in the world: folded from its records, live and when it is taken up again."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from ferryman.model import Edit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from ferryman.engine.journal import Record
+
+Stage = Literal["intent", "made", "foreign", "verified", "undone"]
+"""The kinds of record that move a change on: begun, made, met someone else's work, verified, put back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A change that may be in the world: its intent is on disk, and it has not been put back."""
+
+    title: str
+    before: Any
+    edits: tuple[Edit, ...]
+    made: bool = False
+    """``do`` said that it worked."""
+    verified: bool = False
+    foreign: bool = False
+    """``do`` refused to overwrite what someone else had written."""
+
+
+class Progress:
+    """Which changes stand, by their place in the plan."""
+
+    def __init__(self, records: Iterable[Record] = ()) -> None:
+        self.standing: dict[int, Mark] = {}
+        for record in records:
+            if record.step is not None:
+                self.fold(record.kind, record.step, record.payload)
+
+    def fold(self, kind: str, place: int, payload: Mapping[str, Any]) -> None:
+        """Take in one more record; kinds that move nothing are passed over."""
+        if kind == "intent":
+            edits = tuple(Edit(**edit) for edit in payload["edits"])
+            self.standing[place] = Mark(payload["title"], payload["before"], edits)
+        elif place not in self.standing:
+            return
+        elif kind == "undone":
+            del self.standing[place]
+        elif kind == "made":
+            self.standing[place] = replace(self.standing[place], made=True)
+        elif kind == "foreign":
+            self.standing[place] = replace(self.standing[place], foreign=True)
+        elif kind == "verified":
+            self.standing[place] = replace(self.standing[place], verified=True)
+
+
+def intent(title: str, before: object, edits: Sequence[Edit]) -> dict[str, Any]:
+    """The payload of an ``intent`` record: all that going back needs."""
+    return {"title": title, "before": before, "edits": [asdict(edit) for edit in edits]}

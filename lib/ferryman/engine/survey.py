@@ -1,0 +1,124 @@
+"""Looking at the far bank: everything that can be checked, before anything is changed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ferryman.engine.differences import in_short, what_differs
+from ferryman.engine.steps import AlreadySo, Change
+from ferryman.errors import (
+    DoubtError,
+    FerrymanError,
+    InterruptedRunError,
+    RehearsalError,
+    UsageError,
+    VerifyError,
+    WorldChangedError,
+)
+from ferryman.events import ChangeMade, FindingMade
+from ferryman.model import Finding, Verdict
+
+if TYPE_CHECKING:
+    from ferryman.engine.passage import Passage
+    from ferryman.engine.plan import Step
+    from ferryman.model import Edit
+
+_NOT_ABOUT_THE_WORLD = (UsageError, RehearsalError, InterruptedRunError)
+"""What ends a survey at once: looking further would not make it better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A change to be made: what was there when it was surveyed, and what making it does."""
+
+    before: Any
+    edits: tuple[Edit, ...]
+
+
+@dataclass(slots=True)
+class Survey:
+    """What was seen: the changes to be made, by place, and whatever stands in the way."""
+
+    pending: dict[int, Pending] = field(default_factory=dict)
+    stops: list[FerrymanError] = field(default_factory=list)
+
+    @property
+    def edits(self) -> tuple[Edit, ...]:
+        """Everything that would be done, in order."""
+        return tuple(edit for pending in self.pending.values() for edit in pending.edits)
+
+    def judge(self) -> None:
+        """Raise when something stands in the way, with all of it in the message.
+
+        Raises:
+            DoubtError: Nothing is known to be wrong, but something could not be looked at.
+            VerifyError: Something is wrong.
+        """
+        if self.stops:
+            doubtful = all(isinstance(stop, DoubtError) for stop in self.stops)
+            text = "\n".join(str(stop) for stop in self.stops)
+            raise (DoubtError if doubtful else VerifyError)(text)
+
+
+def survey(p: Passage) -> Survey:
+    """Run every look before the first change and every change's check; one that fails stops no other."""
+    seen = Survey()
+    for place, step in enumerate(p.plan.steps):
+        try:
+            _survey_step(p, seen, place, step)
+        except _NOT_ABOUT_THE_WORLD:
+            raise
+        except FerrymanError as error:
+            seen.stops.append(error)
+    return seen
+
+
+def announce(p: Passage, seen: Survey) -> None:
+    """Tell what would be done, for a rehearsal."""
+    for place, pending in seen.pending.items():
+        for edit in pending.edits:
+            p.telling.tell(ChangeMade(place, edit, applied=False))
+
+
+def _survey_step(p: Passage, seen: Survey, place: int, step: Step) -> None:
+    if isinstance(step, Change):
+        before = p.looking(place, "check", step.check)
+        if isinstance(before, AlreadySo):
+            _tell_already(p, place, before)
+        else:
+            _require_plain(p, place, before)
+            _require_same_as_marked(p, place, before)
+            seen.pending[place] = Pending(before, tuple(step.edits(before)))
+    elif place < p.plan.first_change:
+        if p.progress.standing and not step.stays_true:
+            p.pass_over(place)
+        else:
+            p.looking(place, "check", step.look)
+
+
+def _tell_already(p: Passage, place: int, already: AlreadySo) -> None:
+    title = p.plan.titles[place]
+    p.telling.tell(FindingMade(place, Finding("already-so", "", Verdict.SKIP, already.reason, title)))
+
+
+def _require_plain(p: Passage, place: int, before: object) -> None:
+    """The before is written down as JSON and compared after it was read back: it must come back the same."""
+    written = json.dumps(before)
+    if (kept := json.loads(written)) != before:
+        raise TypeError(
+            f"{p.plan.titles[place]}: check returned {in_short(before)}, "
+            f"which the journal gives back as {in_short(kept)}; "
+            "return lists, dicts with text keys, text, numbers"
+        )
+
+
+def _require_same_as_marked(p: Passage, place: int, now: object) -> None:
+    """A change that this run already began may be there or not; anything else is someone else's work."""
+    mark = p.progress.standing.get(place)
+    if mark is not None and now != mark.before:
+        raise WorldChangedError(
+            f"{mark.title}: neither made nor as it was when the run began it: "
+            f"{what_differs(mark.before, now)}"
+        )

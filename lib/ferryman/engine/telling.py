@@ -1,0 +1,121 @@
+"""Events to everybody who listens, and to the journal."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from ferryman.engine.clock import stamp
+from ferryman.engine.journal import Note
+from ferryman.errors import FerrymanError, JournalError
+from ferryman.events import Occurrence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ferryman.engine.clock import Clock
+    from ferryman.engine.journal import Journal
+    from ferryman.engine.signals import Signals
+    from ferryman.events import Event, Subscriber
+
+_log = logging.getLogger(__name__)
+
+
+class Telling:
+    """Everything that is said about one run. Steps may report from several threads.
+
+    Without a journal only the subscribers hear it.
+    """
+
+    def __init__(
+        self,
+        run: str,
+        journal: Journal | None,
+        clock: Clock,
+        signals: Signals,
+        subscribers: Iterable[Subscriber],
+    ) -> None:
+        self.journal_lost: JournalError | None = None
+        """Why the journal could not be written on the way back, which goes on without it."""
+        self._run = run
+        self._journal = journal
+        self._clock = clock
+        self._signals = signals
+        self._subscribers = list(subscribers)
+        self._pending: list[Note] = []
+        self._journal_may_fail = False
+        self._lock = threading.RLock()
+
+    def tell(self, event: Event) -> None:
+        """Tell subscribers at once; the journal has it after the next ``flush``."""
+        with self._signals.deferred(), self._lock:
+            time = stamp(self._clock.now())
+            self._note(Note(time, event.event, event.as_dict(), *_place(event)))
+            occurrence = Occurrence(time, self._run, event)
+            for subscriber in list(self._subscribers):
+                self._hand(subscriber, occurrence)
+
+    def record(self, kind: str, payload: Mapping[str, Any], step: int | None = None) -> None:
+        """Write something that only the journal needs, and all that was told before: then it is on disk.
+
+        Raises:
+            JournalError: It could not be written; on the way back it is let pass.
+        """
+        with self._signals.deferred(), self._lock:
+            self._note(Note(stamp(self._clock.now()), kind, payload, step))
+            self.flush()
+
+    def flush(self) -> None:
+        """Have everything on disk that was told; raises as ``record`` does."""
+        with self._signals.deferred(), self._lock:
+            pending, self._pending = self._pending, []
+            try:
+                if pending and self._journal is not None:
+                    self._journal.append(self._run, pending)
+            except JournalError as error:
+                if not self._journal_may_fail:
+                    raise
+                self.lose_journal(error)
+
+    def turn_back(self) -> None:
+        """From now on a journal that fails stops nothing: putting things back matters more."""
+        self._journal_may_fail = True
+
+    def lose_journal(self, error: JournalError) -> None:
+        """Remember why the journal could not be written."""
+        self.journal_lost = self.journal_lost or error
+
+    def _note(self, note: Note) -> None:
+        self._pending.append(note)
+
+    def _hand(self, subscriber: Subscriber, occurrence: Occurrence) -> None:
+        """A listener that fails (a closed pipe, a screen gone) is dropped: it must not end the run."""
+        try:
+            subscriber(occurrence)
+        except Exception as error:  # noqa: BLE001  # nobody's screen is worth a torn change
+            self._subscribers.remove(subscriber)
+            _log.debug("dropped a listener", exc_info=True)
+            self._note(Note(occurrence.time, "listener-lost", {"error": f"{type(error).__name__}: {error}"}))
+
+
+def in_words(error: BaseException) -> str:
+    """What people are told of an error; of one that nobody expected, that it is a bug."""
+    if isinstance(error, FerrymanError):
+        return str(error)
+    return f"a bug: {type(error).__name__}: {error} (the traceback is in the journal)"
+
+
+def in_full(error: BaseException, at: str) -> dict[str, Any]:
+    """What the journal is told of an error: where it came, and the traceback."""
+    return {
+        "at": at,
+        "error": type(error).__name__,
+        "message": str(error),
+        "traceback": "".join(traceback.format_exception(error)),
+    }
+
+
+def _place(event: Event) -> tuple[int | None, str | None]:
+    return getattr(event, "step", None), getattr(event, "phase", None)

@@ -1,0 +1,140 @@
+"""One command on one channel, from its sending to its end, within a deadline for the whole of it.
+
+When the time is up, listening stops, and the command is left to itself: closing a channel ends no command
+without a terminal, OpenSSH passes SSH's own signals on for users other than root alone ("session signalling
+requires privilege separation"), and ``timeout`` is not on every host. A caller who wants a command to end
+says so in the command.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol
+
+from ferryman.errors import UnknownOutcomeError
+from ferryman.fleet.hosts import Completed, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CHUNK = 1 << 16
+"""Bytes taken from a channel at a time."""
+NO_STATUS = -1
+"""What a channel has for an exit status that never came."""
+
+
+class Channel(Protocol):
+    """What is needed of an SSH channel; every wait on it ends when it is closed."""
+
+    def exec_command(self, command: str, /) -> None:
+        """Send the command; returns when the host has taken it."""
+
+    def sendall(self, data: bytes, /) -> object:
+        """Send input; raises OSError when the channel is closed."""
+
+    def shutdown_write(self) -> None:
+        """Say that the input ends here."""
+
+    def recv(self, size: int, /) -> bytes:
+        """Standard output; nothing at its end."""
+
+    def recv_stderr(self, size: int, /) -> bytes:
+        """Standard error; nothing at its end."""
+
+    def recv_exit_status(self) -> int:
+        """The exit status, or ``NO_STATUS``."""
+
+    def close(self) -> None:
+        """Close it; again is harmless."""
+
+
+class Conversation:
+    """A command sent once; it is never repeated from here on."""
+
+    def __init__(
+        self,
+        host: str,
+        command: str,
+        channel: Channel,
+        *,
+        lost: Callable[[Exception | None], str | None],
+    ) -> None:
+        """Prepare; ``lost`` says why the connection is no more, None while it stands."""
+        self._host = host
+        self._command = command
+        self._channel = channel
+        self._lost = lost
+        self._late = threading.Event()
+
+    def hold(self, stdin: str, timeout_s: float) -> Completed:
+        """Send the command and its input, and take in both outputs and the status.
+
+        A command that ended but whose output somebody holds open (a daemon it started) is taken as it is
+        when the time is up: its status is known.
+
+        Raises:
+            UnknownOutcomeError: The end was not seen: the time was up, or the connection was lost.
+        """
+        watch = threading.Timer(timeout_s, self._give_up)
+        watch.daemon = True
+        watch.start()
+        try:
+            status, out, err = self._exchange(stdin.encode("utf-8", "surrogateescape"))
+        except Exception as error:
+            raise self._unknown(timeout_s, error) from error
+        finally:
+            watch.cancel()
+            self._channel.close()
+            watch.join()
+        if status == NO_STATUS:
+            raise self._unknown(timeout_s, None)
+        return Completed(self._host, self._command, status, _text(out), _text(err))
+
+    def _exchange(self, stdin: bytes) -> tuple[int, bytes, bytes]:
+        self._channel.exec_command(self._command)
+        feeder = _started(lambda: self._feed(stdin))
+        errors: list[bytes] = []
+        drain = _started(lambda: errors.extend(_all_of(self._channel.recv_stderr)))
+        out = _all_of(self._channel.recv)
+        drain.join()
+        status = self._channel.recv_exit_status()
+        self._channel.close()
+        feeder.join()
+        return status, b"".join(out), b"".join(errors)
+
+    def _feed(self, stdin: bytes) -> None:
+        with suppress(OSError):  # a command may end without reading what it is given
+            self._channel.sendall(stdin)
+            self._channel.shutdown_write()
+
+    def _give_up(self) -> None:
+        """Stop listening: every wait on the channel ends with that."""
+        self._late.set()
+        self._channel.close()
+
+    def _unknown(self, timeout_s: float, error: Exception | None) -> UnknownOutcomeError:
+        if self._late.is_set():
+            why = f"no end within {timeout_s:g} s; it may still be running there"
+        elif (lost := self._lost(error)) is not None:
+            why = f"the connection was lost: {lost}"
+        else:
+            why = "it ended without a status, as when a signal kills it"
+        return UnknownOutcomeError(
+            f"{self._host}: run: {shown(self._command)}: outcome unknown: {why}; "
+            "look at the host before anything is repeated"
+        )
+
+
+def _all_of(receive: Callable[[int], bytes]) -> list[bytes]:
+    return list(iter(lambda: receive(CHUNK), b""))
+
+
+def _started(work: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=work, daemon=True, name="ferryman-ssh-stream")
+    thread.start()
+    return thread
+
+
+def _text(output: bytes) -> str:
+    return output.decode("utf-8", "surrogateescape")

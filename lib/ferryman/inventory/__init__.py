@@ -1,0 +1,26 @@
+"""The inventory: which services there are, who takes part in them, and the catalog's IPIP flag.
+
+Importing this reads no file and no pydantic; ``Inventory.load`` does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ferryman.inventory.catalog import Catalog
+from ferryman.inventory.flip import Encapsulation, Flip
+from ferryman.inventory.load import Inventory
+from ferryman.inventory.problems import Problem, Severity
+from ferryman.inventory.resolve import Resolve
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Catalog", "Encapsulation", "Flip", "Inventory", "Problem", "Resolve", "Severity", "lint"]
+
+
+def lint(folder: Path) -> list[Problem]:
+    """Every problem of the inventory in a folder, errors and warnings, by file and line."""
+    from ferryman.inventory.soundness import lint as look  # noqa: PLC0415  # pydantic stays out of start-up
+
+    return look(folder)

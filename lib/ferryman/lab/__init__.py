@@ -1,0 +1,28 @@
+"""The lab: directors, realservers and a router made on this one machine, with a real kernel's IPIP and IPVS.
+
+    place = LabPlace.of(folder_of_ferryman_toml)
+    up(place)
+    access = enter(place)       # this process now runs on the lab's control host
+    down(place)
+
+``docs/lab.md`` has it for people; ``topology.py`` says what the lab is made of.
+"""
+
+from ferryman.lab.control import LabAccess, console, enter, exec_argv
+from ferryman.lab.engines import Engine, EngineChoice
+from ferryman.lab.machine import LabStatus, down, status, up
+from ferryman.lab.place import LabPlace
+
+__all__ = [
+    "Engine",
+    "EngineChoice",
+    "LabAccess",
+    "LabPlace",
+    "LabStatus",
+    "console",
+    "down",
+    "enter",
+    "exec_argv",
+    "status",
+    "up",
+]

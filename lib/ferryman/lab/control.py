@@ -1,0 +1,89 @@
+"""Ways into a lab that is up: this process, a command, a shell on a host, the console behind all of them."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ferryman.errors import LabError
+from ferryman.lab import topology
+from ferryman.lab.machine import require
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from ferryman.lab.place import LabPlace
+
+CONSOLE_S = 30.0
+_NAMESPACES = frozenset((*topology.BY_NAME, *(pod.name for pod in topology.PODS)))
+
+
+@dataclass(frozen=True, slots=True)
+class LabAccess:
+    """What opens the lab's hosts: the tool's key, their keys, and both as a file for the OpenSSH client."""
+
+    identity: Path
+    known_hosts: Path
+    ssh_config: Path
+
+
+def enter(place: LabPlace) -> LabAccess:
+    """Take this process into the control namespace of the lab that is up; twice is harmless.
+
+    From then on it cannot reach any network but the lab's. It must be called before any thread is started.
+    An ordinary user becomes root of the lab's user namespace: ask who the operator is before.
+
+    Raises:
+        LabError: There is no lab, or it cannot be entered.
+    """
+    require(place).enter()
+    return LabAccess(place.identity, place.known_hosts, place.ssh_config)
+
+
+def exec_argv(place: LabPlace, host: str, command: Sequence[str]) -> list[str]:
+    """The command that runs a command, or a shell, on one of the lab's hosts or in the control namespace.
+
+    Raises:
+        LabError: There is no lab, or no such host.
+    """
+    prefix = require(place).command_prefix()
+    if host == topology.CONTROL:
+        return [*prefix, *(command or ["/bin/sh"])]
+    if host not in topology.BY_NAME:
+        known = ", ".join((topology.CONTROL, *topology.BY_NAME))
+        raise LabError(f"{host}: is not a host of the lab; it has {known}")
+    there = ["--", shlex.join(command)] if command else []
+    return [*prefix, "ssh", "-F", str(place.ssh_config), host, *there]
+
+
+def console(place: LabPlace, host: str, script: str, *, timeout_s: float = CONSOLE_S) -> str:
+    """Run a shell script on a host or pod out of band, past its own sshd; what it printed.
+
+    It goes to the router's sshd, and from there into the host's namespace.
+
+    Raises:
+        LabError: It failed or took too long; says what it printed.
+    """
+    if host not in _NAMESPACES:
+        raise LabError(f"{host}: is not a host of the lab; it has {', '.join(sorted(_NAMESPACES))}")
+    router = topology.ROUTER.name
+    inner = (
+        ["/bin/sh", "-e", "-s"] if host == router else ["ip", "netns", "exec", host, "/bin/sh", "-e", "-s"]
+    )
+    try:
+        done = subprocess.run(
+            exec_argv(place, router, inner),
+            input=script,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout_s,
+        )
+    except subprocess.TimeoutExpired as late:
+        raise LabError(f"{host}: console: no end after {timeout_s:g} s; is the lab up?") from late
+    if done.returncode != 0:
+        raise LabError(f"{host}: console: status {done.returncode}: {(done.stderr or done.stdout).strip()}")
+    return done.stdout

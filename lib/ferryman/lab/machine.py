@@ -1,0 +1,180 @@
+"""The lab as a whole: up, down, and how it is.
+
+What is left of a lab that died half-way, whichever way, is found by its folder and its holder and cleared by
+the next ``up`` or ``down``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ferryman.errors import LabError
+from ferryman.lab import engines, holder, topology
+from ferryman.lab.furnish import furnish
+from ferryman.patience import until
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ferryman.lab.engines import Engine, EngineChoice
+    from ferryman.lab.holder import Holder
+    from ferryman.lab.place import LabPlace
+
+BOOT_S = 60.0
+"""Boot takes some seven seconds on an idle machine; a guest that hangs or panics is given up after this."""
+_TAIL_LINES = 25
+_LOG_BYTES = 65536
+_ANSWER_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class LabStatus:
+    """How a lab is; ``hosts`` says for each whether its sshd answers."""
+
+    up: bool
+    engine: Engine | None = None
+    pid: int | None = None
+    hosts: Mapping[str, bool] = field(default_factory=dict)
+    faults: tuple[str, ...] = ()
+    """Faults that are in, each as ``NAME on HOST``."""
+    booted_s: float | None = None
+    """How long this call took to boot it; None when it was up already."""
+
+
+def up(place: LabPlace, engine: EngineChoice = "auto", *, within_s: float = BOOT_S) -> LabStatus:
+    """Boot the lab, unless it is up and answers; what is left of a dead one is cleared first.
+
+    Raises:
+        LabError: It cannot be booted here, or did not come up in time; with the end of its log.
+    """
+    begun = time.monotonic()
+    with place.locked() as lock:
+        found = _status(place)
+        if found.up and found.hosts[topology.ROUTER.name]:
+            return found
+        _clear(place)
+        chosen = engines.choose(engine)
+        engines.require_programs(chosen)
+        engines.require_namespaces(chosen)
+        try:
+            furnish(place, chosen)
+            engines.start(chosen, place, lock)
+            _wait_until_ready(place, begun + within_s)
+            now = time.monotonic()
+            state = {"engine": chosen, "booted_s": round(now - begun, 1)}
+            place.ready.write_text(json.dumps(state))
+        except BaseException:
+            _clear(place)
+            raise
+        status = _status(place)
+    return LabStatus(True, chosen, status.pid, status.hosts, status.faults, now - begun)
+
+
+def down(place: LabPlace) -> bool:
+    """Take the lab down and leave nothing of it; whether there was anything."""
+    if not place.root.parent.is_dir():
+        return False
+    with place.locked():
+        was = place.root.is_dir()
+        _clear(place)
+        place.remove_lock()
+    return was
+
+
+def status(place: LabPlace) -> LabStatus:
+    """How the lab is now; it waits two seconds at most for hosts that do not answer."""
+    return _status(place)
+
+
+def require(place: LabPlace) -> Holder:
+    """The holder of a lab that is up.
+
+    Raises:
+        LabError: There is none.
+    """
+    found = holder.find(place)
+    if found is None or not place.ready.exists():
+        raise LabError("the lab is not up: ferryman lab up")
+    return found
+
+
+def _status(place: LabPlace) -> LabStatus:
+    found = holder.find(place)
+    if found is None or not place.ready.exists():
+        return LabStatus(up=False)
+    state = json.loads(place.ready.read_text())
+    faults = json.loads(place.faults.read_text()) if place.faults.exists() else []
+    named = tuple(f"{fault['name']} on {fault['host']}" for fault in faults)
+    return LabStatus(True, state["engine"], found.pid, _answering(found, _ANSWER_S), named)
+
+
+def _answering(found: Holder, within_s: float) -> dict[str, bool]:
+    """Which hosts' sshd greet, asked by a small program in the control namespace."""
+    addresses = {str(host.address): host.name for host in topology.HOSTS}
+    program = [sys.executable, "-I", "-S", str(Path(__file__).with_name("answers.py"))]
+    asked = subprocess.run(
+        [*found.command_prefix(), *program, str(within_s), *addresses],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=within_s + 20,
+    )
+    if asked.returncode != 0 and found.alive:
+        raise LabError(f"cannot ask the lab's hosts: {asked.stderr.strip()}")
+    answered = set(asked.stdout.split())
+    return {name: address in answered for address, name in addresses.items()}
+
+
+def _wait_until_ready(place: LabPlace, end: float) -> None:
+    def left() -> float:
+        return max(0.0, end - time.monotonic())
+
+    started = until(lambda: holder.find(place), lambda found: found is not None, within_s=10, every_s=0.01)
+    if started is None:
+        raise LabError(_failed(place, "did not start"))
+    ready = place.share / "ready"
+    until(ready.exists, lambda there: there or not started.alive, within_s=left(), every_s=0.05)
+    if not ready.exists():
+        raise LabError(_failed(place, "did not come up in time" if started.alive else "died while booting"))
+    answers = until(
+        lambda: _answering(started, min(_ANSWER_S, left())),
+        lambda hosts: all(hosts.values()),
+        within_s=left(),
+    )
+    if silent := [name for name, answered in answers.items() if not answered]:
+        raise LabError(_failed(place, f"came up, but {', '.join(silent)} did not answer"))
+
+
+def _failed(place: LabPlace, what: str) -> str:
+    """The sentence, and the end of what the lab's kernel and its scripts said."""
+    said = [_tail(path) for path in (place.console_log, place.share / "log")]
+    return "\n".join([f"the lab {what}; the end of its log:", *(text for text in said if text)])
+
+
+def _tail(path: Path) -> str:
+    """The last lines of a log; never through a link, for the lab's kernel writes in that folder."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return ""
+    with os.fdopen(descriptor, "rb") as log:
+        log.seek(max(0, log.seek(0, os.SEEK_END) - _LOG_BYTES))
+        lines = log.read(_LOG_BYTES).decode(errors="replace").splitlines()
+    said = [line for line in lines if not line.startswith(" [<")]  # a panic's call trace
+    return "\n".join(said[-_TAIL_LINES:])
+
+
+def _clear(place: LabPlace) -> None:
+    """End whatever runs and take the folder away; harmless when there is nothing."""
+    if (found := holder.find(place)) is not None:
+        found.end()
+    if place.root.is_dir():
+        shutil.rmtree(place.root)

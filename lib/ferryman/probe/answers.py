@@ -1,0 +1,215 @@
+"""What an answer means: pure judgement over dissected packets, against the SYNs that are out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING
+
+from ferryman.model import Address, ProbeVerdict, host_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SEQUENCE_SPACE = 2**32
+
+DEFAULT_MSS = {4: 536, 6: 1220}
+"""Bytes that a peer assumes when the SYN/ACK has no MSS option, by IP version (RFC 9293, 3.7.1)."""
+
+ICMP_WORDS = {
+    (4, 3, 0): "network unreachable",
+    (4, 3, 1): "host unreachable",
+    (4, 3, 2): "protocol unreachable",
+    (4, 3, 3): "port unreachable",
+    (4, 3, 4): "fragmentation needed",
+    (4, 3, 9): "network administratively prohibited",
+    (4, 3, 10): "host administratively prohibited",
+    (4, 3, 13): "administratively prohibited",
+    (4, 11, 0): "time to live exceeded: a routing loop",
+    (6, 1, 0): "no route to destination",
+    (6, 1, 1): "administratively prohibited",
+    (6, 1, 3): "address unreachable",
+    (6, 1, 4): "port unreachable",
+    (6, 2, 0): "packet too big",
+    (6, 3, 0): "hop limit exceeded: a routing loop",
+    (6, 4, 1): "unrecognised next header",
+}
+"""(IP version, type, code) in words (IANA's ICMP and ICMPv6 parameters)."""
+
+NOBODY_TAKES_IT = frozenset({(4, 3, 2), (4, 3, 3), (6, 1, 4), (6, 4, 1)})
+"""What a host says of an outer packet when it has no tunnel device for it.
+
+Protocol unreachable without the tunnel's kernel module, port unreachable with it (net/ipv4/tunnel4.c and
+net/ipv6/tunnel6.c). Of an inner packet only a firewall says so, for a closed TCP port answers with a RST.
+"""
+
+PROHIBITED = frozenset({(4, 3, 9), (4, 3, 10), (4, 3, 13), (6, 1, 1)})
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """The four numbers of the inner connection, as the probing host sees them."""
+
+    source: Address
+    source_port: int
+    vip: Address
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Syn:
+    """One SYN that is out, and what its answer is judged by."""
+
+    target: int
+    """Which of the probe's targets it asks, an index."""
+    number: int
+    """The try that it belongs to, from 0."""
+    flow: Flow
+    isn: int
+    """Initial sequence number; no two SYNs of a probe share one, so an acknowledgement names its SYN."""
+    realserver: Address
+    outer_source: Address
+    mss_limit: int
+    diagnostic: bool = False
+    """Whether it was sent only to explain a silence; it never decides a verdict."""
+
+    @property
+    def acknowledgement(self) -> int:
+        """The number that a true answer acknowledges."""
+        return (self.isn + 1) % SEQUENCE_SPACE
+
+
+@dataclass(frozen=True, slots=True)
+class TcpAnswer:
+    """A TCP segment that arrived; the flow is the one that it answers, so its own the other way round."""
+
+    flow: Flow
+    flags: frozenset[str]
+    """Of ``SYN``, ``ACK``, ``RST`` and ``FIN``, those that are set."""
+    acknowledgement: int
+    mss: int | None
+    """Bytes; None without an MSS option."""
+
+
+@dataclass(frozen=True, slots=True)
+class IcmpError:
+    """An ICMP error that arrived, with what could be read of the packet that it quotes."""
+
+    reporter: Address
+    kind: int
+    code: int
+    outer: tuple[Address, Address] | None
+    """Source and destination of the outer packet; None when the inner one alone is quoted."""
+    flow: Flow | None
+    sequence: int | None
+
+    def __str__(self) -> str:
+        number = (self.reporter.version, self.kind, self.code)
+        words = ", ".join(filter(None, (ICMP_WORDS.get(number), self._cause(number))))
+        name = "ICMP" if isinstance(self.reporter, IPv4Address) else "ICMPv6"
+        return f"{name} {self.kind}/{self.code} from {self.reporter}" + (f" ({words})" if words else "")
+
+    def _cause(self, number: tuple[int, int, int]) -> str:
+        if number in NOBODY_TAKES_IT and self.outer is not None:
+            return "no tunnel device takes it"
+        return "a firewall rejects it" if number in NOBODY_TAKES_IT | PROHIBITED else ""
+
+
+Answer = TcpAnswer | IcmpError
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What an answer says about one SYN; without a verdict it does not count, and is only told."""
+
+    syn: Syn
+    verdict: ProbeVerdict | None
+    mss: int | None = None
+    detail: str = ""
+
+
+class Awaited:
+    """The SYNs of one probe, of all its tries: a late answer still finds the SYN that it belongs to."""
+
+    def __init__(self, syns: Iterable[Syn] = ()) -> None:
+        self._by_acknowledgement: dict[int, Syn] = {}
+        self._by_flow: dict[Flow, list[Syn]] = {}
+        for syn in syns:
+            self.add(syn)
+
+    def add(self, syn: Syn) -> None:
+        """Wait for answers to this SYN from now on."""
+        self._by_acknowledgement[syn.acknowledgement] = syn
+        self._by_flow.setdefault(syn.flow, []).append(syn)
+
+    def has(self, isn: int) -> bool:
+        """Whether a SYN with this initial sequence number is out."""
+        return (isn + 1) % SEQUENCE_SPACE in self._by_acknowledgement
+
+    def acknowledged_by(self, number: int) -> Syn | None:
+        """The SYN that this acknowledgement number acknowledges."""
+        return self._by_acknowledgement.get(number)
+
+    def in_flow(self, flow: Flow) -> list[Syn]:
+        """The SYNs that share these four numbers: one for each realserver of a virtual service."""
+        return self._by_flow.get(flow, [])
+
+    def inside(self, outer_source: Address, realserver: Address) -> list[Syn]:
+        """The SYNs that were sent in such an outer packet."""
+        wanted = (outer_source, realserver)
+        return [
+            syn for syn in self._by_acknowledgement.values() if (syn.outer_source, syn.realserver) == wanted
+        ]
+
+
+def classify(answer: Answer, awaited: Awaited) -> list[Judgement]:
+    """Judge one answer: nothing when it has to do with no SYN of ours, several when it concerns several."""
+    if isinstance(answer, IcmpError):
+        return _unreachable(answer, awaited)
+    syn = awaited.acknowledged_by(answer.acknowledgement) if "ACK" in answer.flags else None
+    if syn is None:
+        return _strays(answer, awaited.in_flow(answer.flow))
+    if syn.flow != answer.flow:
+        return [Judgement(syn, None, detail=_from_elsewhere(answer, syn))]
+    if "RST" in answer.flags:
+        return [Judgement(syn, ProbeVerdict.REFUSED, detail=f"RST: nothing listens on port {syn.flow.port}")]
+    if answer.flags == {"SYN", "ACK"}:
+        return [_answered(answer.mss, syn)]
+    return _strays(answer, [syn])
+
+
+def _answered(mss: int | None, syn: Syn) -> Judgement:
+    """Judge a true SYN/ACK by its MSS."""
+    effective = DEFAULT_MSS[syn.flow.vip.version] if mss is None else mss
+    seen = f"MSS {mss}" if mss is not None else f"no MSS option, which means {effective}"
+    if effective > syn.mss_limit:
+        detail = f"{seen}, but at most {syn.mss_limit} fits the tunnel: full-size packets would be lost"
+        return Judgement(syn, ProbeVerdict.UNSUITABLE, mss, detail)
+    return Judgement(syn, ProbeVerdict.ACCEPTED, mss, "" if mss is not None else seen)
+
+
+def _strays(answer: TcpAnswer, syns: list[Syn]) -> list[Judgement]:
+    flags = "/".join(name for name in ("SYN", "RST", "FIN", "ACK") if name in answer.flags) or "segment"
+    number = str(answer.acknowledgement) if "ACK" in answer.flags else "nothing"
+    what = f"{flags} from {_peer(answer)} that acknowledges {number}"
+    detail = f"not counted: {what}, for no SYN of this probe calls for it"
+    return [Judgement(syn, None, detail=detail) for syn in syns]
+
+
+def _from_elsewhere(answer: TcpAnswer, syn: Syn) -> str:
+    wanted = host_port(syn.flow.vip, syn.flow.port)
+    return f"not counted: an answer to this SYN from {_peer(answer)}, expected from {wanted}"
+
+
+def _peer(answer: TcpAnswer) -> str:
+    return host_port(answer.flow.vip, answer.flow.port)
+
+
+def _unreachable(error: IcmpError, awaited: Awaited) -> list[Judgement]:
+    """Match an ICMP error by the SYN that it quotes, or by the outer addresses when the quote ends there."""
+    if error.flow is not None and error.sequence is not None:
+        syn = awaited.acknowledged_by((error.sequence + 1) % SEQUENCE_SPACE)
+        syns = [syn] if syn is not None and syn.flow == error.flow else []
+    else:
+        syns = awaited.inside(*error.outer) if error.outer is not None else []
+    return [Judgement(syn, ProbeVerdict.UNREACHABLE, detail=str(error)) for syn in syns]

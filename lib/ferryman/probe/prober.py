@@ -1,0 +1,43 @@
+"""The prober: what the rest of Ferryman asks to find out whether realservers take encapsulated traffic."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from ferryman.probe.wire import RawWire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from ferryman.config import ProbeConfig
+    from ferryman.model import ProbeResult
+    from ferryman.probe.targets import Target
+    from ferryman.probe.wire import Wire
+
+
+class Prober:
+    """Sends encapsulated SYNs as a director would, and says what came back."""
+
+    def __init__(self, probe: ProbeConfig, *, wire: Callable[[Iterable[int]], Wire] = RawWire) -> None:
+        self._probe = probe
+        self._wire = wire
+
+    def probe(self, targets: Sequence[Target], told: Callable[[ProbeResult], None]) -> list[ProbeResult]:
+        """Ask all targets at once; one result for each, in their order.
+
+        ``told`` hears each result as soon as it is known, once. What is seen after that, such as a second
+        answer, is added to the details of the results returned. What the SYNs left half open at the
+        realservers is closed behind them.
+
+        Raises:
+            RefusedError: This host cannot probe: it may not open raw sockets, or has no TCP port to spare.
+        """
+        if not targets:
+            return []
+        # Scapy takes most of a second to load: whoever never probes never waits for it.
+        from ferryman.probe.volley import Volley  # noqa: PLC0415  # see above
+
+        wire = self._wire({target.realserver_address.version for target in targets})
+        with contextlib.closing(wire):
+            return Volley(wire, self._probe, targets, told).run()

@@ -1,0 +1,218 @@
+"""One HTTP exchange over a connection of its own, with a deadline for the whole and one for silence.
+
+Certificates are not verified: a VIP is asked by its address, which no certificate names. The question here is
+whether packets pass, not who answers, and nothing that comes back is trusted or kept.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import http.client
+import ssl
+import struct
+import termios
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import socket
+
+    from ferryman.model import Address
+
+CHUNK_BYTES = 16_384
+
+Kind = Literal["small", "download", "upload"]
+
+_PROBLEMS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
+    (TimeoutError, "timed out"),
+    (ConnectionRefusedError, "refused"),
+    ((ConnectionResetError, BrokenPipeError), "reset"),
+    (ssl.SSLError, "TLS failed"),
+    (http.client.HTTPException, "no HTTP answer"),
+)
+"""RemoteDisconnected is both a reset and no HTTP answer: the first that fits names it."""
+_UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of a VIP."""
+
+    vip: Address
+    port: int
+    tls: bool
+    path: str
+    kind: Kind = "small"
+    upload_bytes: int = 0
+    """Length of the body that an upload sends."""
+    source: Address | None = None
+    """The control host's address to send from; None leaves it to the routes."""
+    timeout_s: float = 10.0
+    """Seconds for a small request, and seconds without a byte after which a transfer has stalled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one request."""
+
+    kind: Kind
+    problem: str = ""
+    """Why it was not answered, in two or three words; empty when it was."""
+    status: int | None = None
+    """The HTTP status of the answer."""
+    moved_bytes: int = 0
+    """Bytes of the body that went across: received, or acknowledged by the other side's kernel."""
+    total_bytes: int | None = None
+    """Bytes of the whole body; None when the answer did not say."""
+    seconds: float = 0.0
+
+
+def exchange(request: Request) -> Result:
+    """Ask once, over a new connection; what goes wrong is part of the result, nothing is raised."""
+    began = time.monotonic()
+    conversation = _Conversation(request, began)
+    problem = ""
+    try:
+        conversation.run()
+    except (OSError, http.client.HTTPException) as error:
+        problem = problem_of(error)
+    finally:
+        conversation.close()
+    return Result(
+        request.kind,
+        problem,
+        conversation.status,
+        conversation.moved_bytes,
+        conversation.total_bytes,
+        time.monotonic() - began,
+    )
+
+
+def problem_of(error: Exception) -> str:
+    """The kind of an error in two or three words, for counting.
+
+    >>> problem_of(ConnectionRefusedError())
+    'refused'
+    """
+    for kinds, word in _PROBLEMS:
+        if isinstance(error, kinds):
+            return word
+    if isinstance(error, OSError) and error.errno in _UNREACHABLE:
+        return "unreachable"
+    return str(error) or type(error).__name__
+
+
+class _Conversation:
+    """The moving parts of one exchange; what it has seen so far survives an error."""
+
+    def __init__(self, request: Request, began: float) -> None:
+        self.status: int | None = None
+        self.moved_bytes = 0
+        self.total_bytes: int | None = None
+        self._request = request
+        self._began = began
+        self._connection = _connection(request)
+        self._answer: http.client.HTTPResponse | None = None
+
+    def run(self) -> None:
+        """Connect, send, receive.
+
+        Raises:
+            OSError: The network or the deadline said no.
+            http.client.HTTPException: What came back is not HTTP.
+        """
+        self._connection.connect()
+        if self._request.kind == "upload":
+            try:
+                self._upload()
+            except (ConnectionResetError, BrokenPipeError):
+                self._receive()  # an answer such as 413 may have come before the whole body was wanted
+                return
+        else:
+            self._connection.request("GET", self._request.path)
+        self._receive()
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._connection.close()
+        if self._answer is not None:
+            self._answer.close()
+
+    def _upload(self) -> None:
+        length = self.total_bytes = self._request.upload_bytes
+        self._connection.putrequest("POST", self._request.path)
+        self._connection.putheader("Content-Length", str(length))
+        self._connection.putheader("Content-Type", "application/octet-stream")
+        self._connection.endheaders()
+        sent = 0
+        try:
+            while sent < length:
+                self._be_patient()
+                piece = min(CHUNK_BYTES, length - sent)
+                self._connection.send(bytes(piece))
+                sent += piece
+            self._await_acknowledged()
+        finally:
+            self.moved_bytes = max(0, sent - _unacknowledged(self._connection.sock))
+
+    def _await_acknowledged(self) -> None:
+        """Wait while what lies in the kernel is still going out; no progress for the timeout is a stall."""
+        left, since = _unacknowledged(self._connection.sock), time.monotonic()
+        while left:
+            time.sleep(0.02)
+            now = _unacknowledged(self._connection.sock)
+            if now != left:
+                left, since = now, time.monotonic()
+            elif time.monotonic() - since > self._request.timeout_s:
+                raise TimeoutError
+
+    def _receive(self) -> None:
+        self._be_patient()
+        answer = self._answer = self._connection.getresponse()
+        self.status = answer.status
+        counts = self._request.kind != "upload"
+        if counts:
+            self.total_bytes = answer.length
+        while True:
+            self._be_patient()
+            piece = answer.read1(CHUNK_BYTES)
+            if not piece:
+                break
+            self.moved_bytes += len(piece) if counts else 0
+
+    def _be_patient(self) -> None:
+        """Set the deadline of the next wait: of silence for a transfer, of the whole for a small request."""
+        patience_s = self._request.timeout_s
+        if self._request.kind == "small":
+            patience_s -= time.monotonic() - self._began
+            if patience_s <= 0:
+                raise TimeoutError
+        if self._connection.sock is not None:
+            self._connection.sock.settimeout(patience_s)
+
+
+def _connection(request: Request) -> http.client.HTTPConnection:
+    source = (str(request.source), 0) if request.source else None
+    host, port, timeout_s = str(request.vip), request.port, request.timeout_s
+    if not request.tls:
+        return http.client.HTTPConnection(host, port, timeout=timeout_s, source_address=source)
+    return http.client.HTTPSConnection(
+        host, port, timeout=timeout_s, source_address=source, context=_unverified()
+    )
+
+
+def _unverified() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _unacknowledged(sock: socket.socket | None) -> int:
+    """Bytes in the socket's send queue: not sent, or sent and not acknowledged (SIOCOUTQ, tcp(7))."""
+    if sock is None or sock.fileno() < 0:
+        return 0
+    answer: bytes = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
+    return int(struct.unpack("i", answer)[0])

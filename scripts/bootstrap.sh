@@ -1,0 +1,66 @@
+#!/bin/sh
+# Makes a bare Debian 12 ready: the packages that the lab runs, and .venv with the project and its tools in it.
+# Run again, it does only what is missing. Packages need root; without root it names them and ends with 2.
+set -eu
+cd "$(dirname "$0")/.."
+
+packages='openssh-client openssh-server nginx-light keepalived ipvsadm iptables iproute2 kmod util-linux ethtool
+    curl iputils-ping tcpdump user-mode-linux'
+venv=.venv
+stamp=$venv/.ferryman-stamp
+
+missing_packages() {
+    # shellcheck disable=SC2086  # one word for each package
+    installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' $packages 2>/dev/null || true)
+    for package in $packages; do
+        case "
+$installed
+" in
+        *"
+$package installed
+"*) ;;
+        *) printf '%s ' "$package" ;;
+        esac
+    done
+    # python3 alone cannot make a virtual environment on Debian: ensurepip comes with python3-venv.
+    if [ ! -x "$venv/bin/python" ] && ! python3 -c 'import ensurepip' 2>/dev/null; then
+        printf 'python3-venv '
+    fi
+}
+
+install_packages() {
+    # The daemons are for the lab's hosts: none is started on this machine. Whoever has a policy keeps it.
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e $policy ]; then
+        trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+        trap 'exit 1' HUP INT TERM
+        printf '#!/bin/sh\nexit 101\n' >$policy
+        chmod 755 $policy
+    fi
+    export DEBIAN_FRONTEND=noninteractive
+    # shellcheck disable=SC2086  # one word for each package
+    apt-get -qq install -y --no-install-recommends $1 >/dev/null || {
+        apt-get -qq update
+        apt-get -qq install -y --no-install-recommends $1 >/dev/null
+    }
+}
+
+missing=$(missing_packages)
+if [ -n "$missing" ]; then
+    if [ "$(id -u)" -ne 0 ]; then
+        echo "packages are missing, and only root can install them: $missing" >&2
+        exit 2
+    fi
+    echo "installing: $missing"
+    install_packages "$missing"
+fi
+
+wanted=$(cat requirements.lock pyproject.toml | sha256sum)
+if [ ! -e "$stamp" ] || [ "$(cat "$stamp")" != "$wanted" ]; then
+    [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
+    echo "installing the project into $venv"
+    "$venv/bin/pip" install -q --disable-pip-version-check -r requirements.lock
+    # The lock has what builds it, so nothing is fetched for that.
+    "$venv/bin/pip" install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+    echo "$wanted" >"$stamp"
+fi

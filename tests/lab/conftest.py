@@ -1,0 +1,108 @@
+"""One lab for all lab tests, booted for this session, apart from any lab that its user has up."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+from contextlib import contextmanager
+from itertools import count
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+
+from ferryman import lab as the_lab
+from ferryman.errors import LabError
+from ferryman.inventory.catalog import Catalog
+from ferryman.lab import LabPlace, engines, topology
+from ferryman.model import Forwarding
+from lab.running import REPOSITORY, RunningLab
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def booted() -> Iterator[RunningLab]:
+    """Boot the session's lab and take it down at the end; skips where the machine cannot."""
+    with own_folder() as folder:
+        running = RunningLab(folder)
+        skip_where_it_cannot_run()
+        status = the_lab.up(running.place)
+        try:
+            yield running
+        finally:
+            the_lab.down(running.place)
+    assert status.up
+
+
+@pytest.fixture
+def lab(booted: RunningLab, request: pytest.FixtureRequest) -> Iterator[RunningLab]:
+    """The session's lab: no faults in, its inventory as in the repository, before and after each test."""
+    furnish(booted.folder)
+    yield booted
+    booted.clear()
+
+
+@pytest.fixture
+def spare(request: pytest.FixtureRequest) -> Iterator[LabPlace]:
+    """The place of a second lab that is not up, for tests that end it."""
+    skip_where_it_cannot_run()
+    with own_folder() as folder:
+        place = LabPlace.of(folder)
+        yield place
+        the_lab.down(place)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def engine_told(request: pytest.FixtureRequest) -> None:
+    """Print which engine the lab runs on, whatever is captured."""
+    terminal = request.config.pluginmanager.getplugin("terminalreporter")
+    if terminal is not None:
+        terminal.write_line(f"lab engine: {engines.choose('auto')}")
+
+
+def skip_where_it_cannot_run() -> None:
+    engine = engines.choose("auto")
+    try:
+        engines.require_programs(engine)
+        engines.require_namespaces(engine)
+    except LabError as missing:
+        pytest.skip(str(missing))
+
+
+@contextmanager
+def own_folder() -> Iterator[Path]:
+    """A configuration folder that no other session uses, cleared of what a killed one left.
+
+    Folders are numbered and locked, not random: so a lab whose session was killed is found by the next.
+    """
+    parent = REPOSITORY / ".ferryman" / "lab-tests"
+    parent.mkdir(parents=True, exist_ok=True)
+    for number in count():
+        with (parent / f"{number}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            folder = parent / str(number)
+            the_lab.down(LabPlace.of(folder))
+            furnish(folder)
+            yield folder
+            return
+
+
+def furnish(folder: Path) -> None:
+    """The repository's own configuration and inventory, as the lab boots, and no journal."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir()
+    shutil.copyfile(REPOSITORY / "ferryman.toml", folder / "ferryman.toml")
+    shutil.copytree(REPOSITORY / "inventory", folder / "inventory")
+    (folder / "cookbooks").symlink_to(REPOSITORY / "cookbooks")
+    catalog = Catalog(folder / "inventory" / "services.yaml")
+    for service in topology.SERVICES:  # whoever tried the lab may have migrated some
+        to: Literal["ipip", "direct"] = "ipip" if service.forwarding is Forwarding.TUNNEL else "direct"
+        flip = catalog.flipped(service.name, "lab", to)
+        if flip.after != flip.before:
+            catalog.write(flip.after, expected=flip.before)

@@ -1,0 +1,142 @@
+"""What the tests of a whole migration look at and do to it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ferryman.lab import exec_argv
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lab.running import RunningLab
+
+DIRECTORS = ("lvs1", "lvs2")
+REALSERVERS = ("web1", "web2", "web3", "node1", "node2")
+SETTINGS = "cd /proc/sys/net && grep -rs . ipv4/conf ipv4/vs ipv6/conf"
+TABLES = "ipvsadm -Sn; cat /etc/keepalived/services/*.conf; ip route; ip -6 route"
+BY_THEMSELVES = re.compile(r" expires \d+sec|^.*(stable_secret|mc_forwarding).*$", re.MULTILINE)
+"""What changes without anybody's doing: lifetimes that count down, secrets that cannot be read."""
+
+LOADED = """
+import sys, json
+from ipaddress import ip_address
+from load import Load
+with Load(ip_address(sys.argv[1]), int(sys.argv[2])) as load:
+    print("begun", flush=True)
+    sys.stdin.read()
+print(json.dumps([load.done, load.lost, load.slowest_s]))
+"""
+
+
+def world(lab: RunningLab) -> dict[str, str]:
+    """Everything that a migration may change: catalog, IPVS tables, keepalived's files, routes, settings."""
+    asked = dict.fromkeys(REALSERVERS, SETTINGS) | dict.fromkeys(DIRECTORS, f"{TABLES}; {SETTINGS}")
+    script = "\n".join(
+        f"echo '=={host}'; ip netns exec {host} sh -c {shlex.quote(what)} || :"
+        for host, what in asked.items()
+    )
+    told = BY_THEMSELVES.sub("", lab.console("rt", script))
+    seen = dict(part.split("\n", 1) for part in told.split("==")[1:])
+    assert all(len(text) > 100 for text in seen.values()), "a host told nothing, so it proves nothing"
+    return seen | {"catalog": hashlib.sha256(catalog(lab).read_bytes()).hexdigest()}
+
+
+def catalog(lab: RunningLab) -> Path:
+    """The catalog of this lab's configuration."""
+    return lab.folder / "inventory" / "services.yaml"
+
+
+def forwarding(lab: RunningLab, director: str, vip: str) -> set[str]:
+    """``-g`` or ``-i`` of the destinations of one virtual service."""
+    table = lab.console(director, "ipvsadm -Sn").splitlines()
+    lines = [line.split() for line in table if line.startswith(f"-a -t {vip} ")]
+    return {word for line in lines for word in line if word in ("-g", "-i", "-m")}
+
+
+def received(lab: RunningLab, host: str) -> int:
+    """Packets that ipip0 has unwrapped."""
+    return int(lab.console(host, "cat /sys/class/net/ipip0/statistics/rx_packets"))
+
+
+def events(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    """The JSON lines of a command."""
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def findings(done: subprocess.CompletedProcess[str], *verdicts: str) -> list[dict[str, Any]]:
+    """The findings with one of these verdicts."""
+    return [one for one in events(done) if one["event"] == "finding" and one["verdict"] in verdicts]
+
+
+def changes(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    """The changes, made or shown."""
+    return [one for one in events(done) if one["event"] == "change"]
+
+
+def killed_at(lab: RunningLab, title: str, *arguments: str) -> str:
+    """Run ferryman and kill it with -9 when it begins to do the step with this in its title; the run's id."""
+    config = str(lab.folder / "ferryman.toml")
+    command = [sys.executable, "-m", "ferryman", "--config", config, "--output", "json", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as running:
+        assert running.stdout
+        for line in running.stdout:
+            event = json.loads(line)
+            if event["event"] == "step-started" and event["phase"] == "do" and title in event["title"]:
+                running.send_signal(signal.SIGKILL)
+                return str(event["run"])
+    raise AssertionError(f"the run ended before it came to {title!r}")
+
+
+@contextmanager
+def captured(lab: RunningLab) -> Iterator[list[str]]:
+    """The packets that leave the control host meanwhile, one line each, once it is over."""
+    lines: list[str] = []
+    argv = exec_argv(
+        lab.place, "control", ["tcpdump", "-lnn", "-i", "control0", "--immediate-mode", "-Q", "out"]
+    )
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as capture:
+        assert capture.stderr
+        assert capture.stdout
+        while "listening on" not in capture.stderr.readline():
+            assert capture.poll() is None, "tcpdump did not start"
+        yield lines
+        capture.send_signal(signal.SIGINT)
+        lines += capture.stdout.read().splitlines()
+
+
+@dataclass
+class Requests:
+    """What became of the requests of a load."""
+
+    done: dict[str, int]
+    lost: dict[str, int]
+    slowest_s: float
+
+
+@contextmanager
+def loaded(lab: RunningLab, vip: str, port: int) -> Iterator[list[Requests]]:
+    """Steady requests and long transfers through a VIP meanwhile; what became of them, once it is over."""
+    outcome: list[Requests] = []
+    argv = exec_argv(lab.place, "control", [sys.executable, "-c", LOADED, vip, str(port)])
+    with subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent
+    ) as load:
+        assert load.stdin
+        assert load.stdout
+        assert load.stdout.readline() == "begun\n"
+        try:
+            yield outcome
+        finally:
+            load.stdin.close()
+        outcome.append(Requests(*json.loads(load.stdout.read())))

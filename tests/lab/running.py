@@ -1,0 +1,70 @@
+"""The lab that the tests share, as they see it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ferryman import lab
+from ferryman.lab import LabPlace, faults
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+REPOSITORY = Path(__file__).parents[2]
+RUN_S = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunningLab:
+    """A lab that is up, with a configuration folder of its own."""
+
+    folder: Path
+    """Has ferryman.toml and an inventory that a test may change."""
+
+    @property
+    def place(self) -> LabPlace:
+        """Where it lives."""
+        return LabPlace.of(self.folder)
+
+    def console(self, host: str, script: str) -> str:
+        """What a script printed on a host, out of band."""
+        return lab.console(self.place, host, script)
+
+    def put(self, fault: str, host: str) -> None:
+        """Put a fault in; the ``lab`` fixture takes it out after the test."""
+        faults.put(self.place, fault, host)
+
+    def clear(self) -> None:
+        """Take every fault out again."""
+        faults.clear(self.place)
+
+    def run_in_control(
+        self, argv: Sequence[str], *, stdin: str = "", timeout_s: float = RUN_S
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command where ferryman runs: it reaches the lab and nothing else."""
+        return _run(lab.exec_argv(self.place, "control", argv), stdin, timeout_s)
+
+    def ferryman(
+        self, *arguments: str, stdin: str = "", timeout_s: float = RUN_S
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the command itself, with this lab's configuration."""
+        config = str(self.folder / "ferryman.toml")
+        command = [sys.executable, "-m", "ferryman", "--config", config, *arguments]
+        return _run(command, stdin, timeout_s)
+
+
+def _run(command: Sequence[str], stdin: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout_s,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY / "lib")},
+    )

@@ -1,0 +1,382 @@
+"""Both drivers, host routes and real requests, on the lab's own IPVS and keepalived."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ferryman import patience
+from ferryman.directors import (
+    Driver,
+    HostRoutes,
+    catalog_findings,
+    differences,
+    driver_for,
+    old_left,
+    read_connections,
+)
+from ferryman.errors import VerifyError
+from ferryman.fleet.hosts import Completed
+from ferryman.inventory import Inventory
+from ferryman.lab import exec_argv
+from ferryman.model import Forwarding, Verdict
+from lab.crossing import loaded
+from lab.running import REPOSITORY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ferryman.errors import DoubtError
+    from ferryman.model import Director, Service
+    from lab.running import RunningLab
+
+pytestmark = pytest.mark.lab
+
+TUNNEL, DIRECT = Forwarding.TUNNEL, Forwarding.DIRECT
+DIRECTORS = ("lvs1", "lvs2")
+VIPS = {"static": ("10.99.0.3", 8081), "web": ("fd99::1", 80)}
+"""A VIP of each family, and of each driver."""
+HEALTHY_S = 20.0
+"""Seconds in which keepalived takes a realserver back whose fault is over."""
+PAUSE_S = 2.0
+"""Seconds of load before, between and after the flips."""
+
+ASK = """
+import dataclasses, json, sys
+from pathlib import Path
+from ferryman.config import TrafficConfig
+from ferryman.inventory import Inventory
+from ferryman.traffic import TrafficCheck
+folder, name, host, settings = sys.argv[1:]
+service = Inventory.load(Path(folder)).service(name, "lab")
+director = next(one for one in service.directors if one.host == host)
+check = TrafficCheck(service, TrafficConfig.model_validate_json(settings), director)
+print(json.dumps([[one.check, one.verdict.value, one.seen] for one in check.run()]))
+"""
+
+SERVE = """
+import json, sys
+from pathlib import Path
+from ferryman.config import SshConfig
+from ferryman.fleet.ssh import Fleet
+from ferryman.inventory import Inventory
+folder, identity, known_hosts = map(Path, sys.argv[1:])
+ssh = SshConfig(identity=identity, known_hosts=known_hosts)
+with Fleet(Inventory.load(folder).host_addresses(), ssh) as fleet:
+    for line in sys.stdin:
+        host, command, stdin = json.loads(line)
+        done = fleet.read(host, command, stdin=stdin)
+        print(json.dumps([done.status, done.stdout, done.stderr]), flush=True)
+"""
+
+HOLD = """
+import socket, sys
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), 5) as held:
+    print(held.getsockname()[1], flush=True)
+    sys.stdin.read()
+"""
+
+
+class LabHosts:
+    """The fleet itself, in a process of its own that has entered the lab: this one cannot enter and come
+    back."""
+
+    def __init__(self, lab: RunningLab) -> None:
+        argv = exec_argv(lab.place, "control", [sys.executable, "-c", SERVE])
+        folder, own = str(lab.folder / "inventory"), lab.place
+        self._process = subprocess.Popen(
+            [*argv, folder, str(own.identity), str(own.known_hosts)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY / "lib")},
+        )
+
+    def close(self) -> None:
+        self._process.communicate(timeout=20)
+
+    def read(self, host: str, command: str, *, stdin: str = "", timeout_s: float | None = None) -> Completed:
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(json.dumps([host, command, stdin]) + "\n")
+        self._process.stdin.flush()
+        status, stdout, stderr = json.loads(self._process.stdout.readline())
+        return Completed(host, command, status, stdout, stderr)
+
+    write = read
+
+    def read_all(self, commands: Mapping[str, str]) -> dict[str, Completed | DoubtError]:
+        return {host: self.read(host, command) for host, command in commands.items()}
+
+
+@dataclass
+class Party:
+    """A service and one of its directors."""
+
+    service: Service
+    director: Director
+    hosts: LabHosts
+
+    @property
+    def driver(self) -> Driver:
+        return driver_for(self.director, self.service, self.hosts)
+
+    @property
+    def routes(self) -> HostRoutes:
+        return HostRoutes(self.director, self.service, self.hosts)
+
+    def impatient(self) -> Party:
+        """The same with a director that is waited for no longer than three seconds."""
+        options = {**self.director.options, "converge_timeout": 3}
+        return replace(self, director=replace(self.director, options=options))
+
+
+Parties = Callable[..., Party]
+
+
+@pytest.fixture
+def hosts(lab: RunningLab) -> Iterator[LabHosts]:
+    found = LabHosts(lab)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def party(lab: RunningLab, hosts: LabHosts) -> Parties:
+    """A service's party on a director, the primary unless another is named."""
+    inventory = Inventory.load(lab.folder / "inventory")
+
+    def made(name: str, host: str = "lvs1") -> Party:
+        service = inventory.service(name, "lab")
+        return Party(service, next(one for one in service.directors if one.host == host), hosts)
+
+    return made
+
+
+def kernel(hosts: LabHosts, host: str) -> str:
+    """The IPVS table, keepalived's files, and the routes."""
+    files = "cat /etc/keepalived/services/*.conf; ls -A /etc/keepalived/services"
+    script = f"ipvsadm -Sn; {files}; ip -4 route; ip -6 route show proto 102"
+    return hosts.read(host, script).checked().stdout
+
+
+@pytest.fixture(autouse=True)
+def as_it_was(lab: RunningLab, hosts: LabHosts) -> Iterator[None]:
+    """Every test leaves both directors as it found them; health checks need a moment to see it."""
+
+    def look() -> list[str]:
+        return [kernel(hosts, host) for host in DIRECTORS]
+
+    before = look()
+    yield
+    lab.clear()
+    assert patience.until(look, lambda now: now == before, within_s=HEALTHY_S) == before
+
+
+@pytest.mark.parametrize("name", ["static", "web", "maps"])
+def test_a_service_is_flipped_and_put_back_on_each_director_and_nothing_else_is(
+    name: str, party: Parties, hosts: LabHosts
+) -> None:
+    for host in DIRECTORS:
+        one = party(name, host)
+        before = json.loads(json.dumps(one.driver.before()))
+        others = [line for line in kernel(hosts, host).splitlines() if not _is_about(line, one.service)]
+        one.driver.apply(before, TUNNEL)
+        assert differences(one.driver.wanted(before, TUNNEL), one.driver.read()) == []
+        tunnelled = catalog_findings(one.director, replace(one.service, encapsulated=True), one.driver.read())
+        assert {finding.verdict for finding in tunnelled} == {Verdict.PASS}
+        now = kernel(hosts, host).splitlines()
+        assert [line for line in now if line.startswith("-") and not _is_about(line, one.service)] == [
+            line for line in others if line.startswith("-")
+        ]
+        one.driver.restore(before)
+        assert one.driver.before() == before
+
+
+def _is_about(line: str, service: Service) -> bool:
+    vips = [str(virtual).split(" ", 1)[1] for virtual in service.virtual_services]
+    return any(f"-t {vip} " in line for vip in vips)
+
+
+def test_a_configuration_that_keepalived_refuses_leaves_everything_as_it_was(
+    lab: RunningLab, party: Parties, hosts: LabHosts
+) -> None:
+    one = party("web")
+    before = one.driver.before()
+    lab.put("keepalived-wrong-config", "lvs1")
+    seen = kernel(hosts, "lvs1")
+    with pytest.raises(
+        VerifyError, match="keepalived does not accept the new configuration; nothing was changed"
+    ):
+        one.driver.apply(before, TUNNEL)
+    assert kernel(hosts, "lvs1") == seen
+
+
+def test_a_frozen_keepalived_is_told_and_the_way_back_survives_its_thaw(
+    lab: RunningLab, party: Parties
+) -> None:
+    one = party("web").impatient()
+    before = one.driver.before()
+    lab.put("director-frozen", "lvs1")
+    with pytest.raises(VerifyError, match=r"the table did not follow within 3 s: .* is Route, wanted Tunnel"):
+        one.driver.apply(before, TUNNEL)
+    one.driver.restore(before)
+    lab.clear()
+    time.sleep(PAUSE_S)
+    assert one.driver.before() == before
+
+
+def test_a_keepalived_that_is_not_there_cannot_be_reloaded_and_the_file_goes_back(party: Parties) -> None:
+    one = party("web").impatient()
+    before = one.driver.before()
+    gone = replace(
+        one, director=replace(one.director, options={**one.director.options, "reload": "kill -HUP 4194304"})
+    )
+    with pytest.raises(VerifyError, match=r"the reload command failed: .*No such process"):
+        gone.driver.apply(before, TUNNEL)
+    one.driver.restore(before)
+
+
+@pytest.mark.parametrize("name", VIPS)
+def test_under_load_nothing_is_lost_there_and_back_with_host_routes(
+    lab: RunningLab, name: str, party: Parties
+) -> None:
+    one = party(name)
+    before = one.driver.before()
+    protecting = one.routes.read().needed
+    assert len(protecting) == 3 * len(one.service.virtual_services)
+    one.routes.add(protecting)
+    try:
+        with loaded(lab, *VIPS[name]) as outcome:
+            for forwarding in (TUNNEL, DIRECT):
+                time.sleep(PAUSE_S)
+                one.driver.apply(before, forwarding)
+            time.sleep(PAUSE_S)
+    finally:
+        one.driver.restore(before)
+        one.routes.remove(one.routes.read().ours)
+    assert outcome[0].lost == {}
+    assert outcome[0].done["short"] > 100
+    assert outcome[0].done["download"] == outcome[0].done["upload"] == 6
+
+
+def test_host_routes_of_both_families_come_and_go(party: Parties, hosts: LabHosts) -> None:
+    one = party("web", "lvs2")
+    needed = one.routes.read().needed
+    for _ in range(2):
+        one.routes.add(needed)
+    seen = one.routes.read()
+    assert (seen.needed, seen.ours, seen.notes, seen.problems) == ((), needed, (), ())
+    shown = hosts.read("lvs2", "ip -4 route show 10.10.0.21; ip -6 route show fd10::21").stdout
+    assert shown.count(" via ") == 2
+    for _ in range(2):
+        one.routes.remove(needed)
+    assert one.routes.read().needed == needed
+
+
+def test_services_that_share_realservers_keep_their_own_routes(party: Parties, hosts: LabHosts) -> None:
+    maps, static = party("maps"), party("static")
+    for one in (maps, static):
+        one.routes.add(one.routes.read().needed)
+    maps.routes.remove(maps.routes.read().ours)
+    assert len(static.routes.read().ours) == 3
+    assert hosts.read("lvs1", "ip -4 route get 10.10.0.21").stdout.startswith("10.10.0.21 via 10.10.0.21")
+    static.routes.remove(static.routes.read().ours)
+
+
+def test_a_strangers_host_route_is_kept(party: Parties, hosts: LabHosts) -> None:
+    one = party("static")
+    hosts.read("lvs1", "ip -4 route add 10.10.0.22/32 dev eth0 proto static")
+    try:
+        seen = one.routes.read()
+        assert [str(route.address) for route in seen.needed] == ["10.10.0.21", "10.10.0.23"]
+        assert "10.10.0.22: has a host route without a next hop" in seen.problems[0]
+    finally:
+        hosts.read("lvs1", "ip -4 route del 10.10.0.22/32 dev eth0 proto static")
+
+
+@pytest.mark.parametrize("name", VIPS)
+def test_a_connection_is_seen_from_its_beginning_to_its_end(
+    lab: RunningLab, name: str, party: Parties, hosts: LabHosts
+) -> None:
+    one = party(name)
+    vip, port = VIPS[name]
+    argv = exec_argv(lab.place, "control", [sys.executable, "-c", HOLD, vip, str(port)])
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
+        assert client.stdout
+        client_port = int(client.stdout.readline())
+        then = read_connections(hosts, one.director, one.service)
+        held = [found for found in then if found.client_port == client_port]
+        assert [(str(found.vip), found.state) for found in held] == [(vip, "ESTABLISHED")]
+        client.communicate()
+    now = read_connections(hosts, one.director, one.service)
+    assert old_left(held, now) == 0
+    assert old_left(held, now, closing=True) == 1
+
+
+def asked(lab: RunningLab, name: str, host: str, **settings: Any) -> list[list[str]]:  # noqa: ANN401  # as in the file
+    """The findings of a traffic check that runs where ferryman runs."""
+    folder = str(lab.folder / "inventory")
+    argv = [sys.executable, "-c", ASK, folder, name, host, json.dumps(settings)]
+    done = lab.run_in_control(argv)
+    assert done.returncode == 0, done.stderr
+    found: list[list[str]] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize("host", DIRECTORS)
+def test_real_requests_pass_through_each_director(
+    lab: RunningLab, host: str, party: Parties, hosts: LabHosts
+) -> None:
+    one = party("web", host)
+    before = {each.host: read_connections(hosts, each, one.service) for each in one.service.directors}
+    found = asked(lab, "web", host, requests=10, download="/download", upload="/upload")
+    assert [(check, verdict) for check, verdict, _ in found] == [
+        ("traffic", "pass"),
+        ("traffic-download", "pass"),
+        ("traffic-upload", "pass"),
+    ] * 2
+    assert "10 of 10 requests answered" in found[0][2]
+    now = {each.host: read_connections(hosts, each, one.service) for each in one.service.directors}
+    assert {name: len(now[name] - before[name]) for name in DIRECTORS} == {host: 24, _other(host): 0}
+
+
+def _other(host: str) -> str:
+    return next(each for each in DIRECTORS if each != host)
+
+
+def test_a_black_hole_is_seen_by_the_upload_and_by_nothing_else(lab: RunningLab) -> None:
+    """An MSS of 1460 and a director whose "fragmentation needed" is lost: full packets do not fit the
+    tunnel."""
+    rule = "OUTPUT -p icmp --icmp-type fragmentation-needed -j DROP"
+    for host in ("web1", "web2", "web3"):
+        lab.put("clamp-missing", host)
+    lab.console("lvs1", f"iptables-legacy -A {rule}")
+    try:
+        found = asked(lab, "search", "lvs1", requests=10, download="/download", upload="/upload", timeout=3)
+    finally:
+        lab.console("lvs1", f"iptables-legacy -D {rule}")
+    assert [(check, verdict) for check, verdict, _ in found] == [
+        ("traffic", "pass"),
+        ("traffic-download", "pass"),
+        ("traffic-upload", "fail"),
+    ]
+    assert "upload stalled after " in found[2][2]
+    assert found[2][2].endswith("of 2,000,000 bytes for 3 s")
+
+
+def test_a_closed_port_and_a_silent_realserver_are_counted_by_kind(lab: RunningLab) -> None:
+    lab.put("listener-closed", "web1")
+    lab.put("vip-missing", "web2")
+    (found, *_) = asked(lab, "static", "lvs1", requests=9, timeout=2)
+    assert found[:2] == ["traffic", "fail"]
+    assert "3 of 9 requests answered" in found[2]
+    assert found[2].endswith("3 refused, 3 timed out")

@@ -1,0 +1,563 @@
+"""The fleet against a real OpenSSH server, on loopback; no packet leaves the machine."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import select
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import ferryman
+from ferryman import lab
+from ferryman.config import SshConfig
+from ferryman.errors import ConfigError, RehearsalError, UnknownOutcomeError, UnreachableError
+from ferryman.fleet import Completed, HostAddress
+from ferryman.fleet.ssh import Fleet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/sbin")
+
+pytestmark = pytest.mark.skipif(SSHD is None, reason="openssh-server is not installed")
+
+LIB = Path(ferryman.__file__).parents[1]
+
+READINESS = """
+import json, sys
+from ipaddress import ip_address
+from pathlib import Path
+from ferryman.config import SshConfig
+from ferryman.fleet import HostAddress
+from ferryman.fleet.checks import service_readiness
+from ferryman.fleet.ssh import Fleet
+from ferryman.model import Kind, Realserver, Service, VirtualService
+
+identity, known_hosts, hosts, kind, *places = sys.argv[1:]
+addresses = {name: HostAddress(name, address) for name, address in json.loads(hosts).items()}
+realservers = tuple(Realserver(name, Kind(kind), None, None) for name in addresses)
+pairs = [place.rsplit(":", 1) for place in places]
+virtual = tuple(VirtualService("x", "", "tcp", ip_address(vip), int(port), "wrr") for vip, port in pairs)
+service = Service("x", "lab", False, "low-traffic", False, virtual, realservers, ())
+files = {"identity": Path(identity), "known_hosts": Path(known_hosts)}
+ssh = SshConfig(**files, connect_timeout=20, command_timeout=60)
+with Fleet(addresses, ssh, rehearsal=True) as fleet:
+    found = service_readiness(service, fleet)
+print(json.dumps([f"{one.host} {one.check} {one.verdict.value}" for one in found]))
+"""
+"""Asks hosts of the lab from its control namespace, and prints what every check says."""
+
+
+@dataclass
+class Server:
+    """One sshd on 127.0.0.1 and what it takes to be let in."""
+
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+    fleets: list[Fleet] = field(default_factory=list)
+
+    @property
+    def identity(self) -> Path:
+        return self.folder / "id_ed25519"
+
+    @property
+    def known_hosts(self) -> Path:
+        return self.folder / "known_hosts"
+
+    def make(self, keys: Path) -> None:
+        shutil.copytree(keys, self.folder, dirs_exist_ok=True)
+        shutil.copy(self.identity.with_suffix(".pub"), self.folder / "authorized_keys")
+        self.trust("host_ed25519")
+        (self.folder / "home").mkdir()
+        (self.folder / "sshd_config").write_text(
+            f"Port {self.port}\nListenAddress 127.0.0.1\nPidFile none\nUsePAM no\nStrictModes no\n"
+            f"PasswordAuthentication no\nPermitRootLogin yes\nMaxStartups 200\nMaxSessions 4\n"
+            f"AuthorizedKeysFile {self.folder}/authorized_keys\nSetEnv HOME={self.folder}/home\n"
+            f"HostKey {self.folder}/host_ed25519\nHostKey {self.folder}/host_rsa\n"
+        )
+
+    def trust(self, key: str, name: str = "rs1") -> None:
+        kind, blob = (self.folder / f"{key}.pub").read_text().split()[:2]
+        self.known_hosts.write_text(f"# trusted\n[{name}]:{self.port} {kind} {blob}\n")
+
+    def start(self) -> None:
+        assert SSHD is not None
+        command = [SSHD, "-D", "-e", "-f", str(self.folder / "sshd_config")]
+        log = (self.folder / "log").open("ab")
+        with log:
+            self.process = subprocess.Popen(command, stderr=log)
+        for _ in range(200):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+                return
+            time.sleep(0.02)
+        pytest.fail((self.folder / "log").read_text())
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait()
+
+    def fleet(
+        self, *, rehearsal: bool = False, hosts: int = 1, port: int | None = None, **ssh: object
+    ) -> Fleet:
+        settings = SshConfig.model_validate(
+            {
+                "user": whoami(),
+                "identity": self.identity,
+                "known_hosts": self.known_hosts,
+                "command_timeout": 10.0,
+                **ssh,
+            }
+        )
+        names = [f"rs{number + 1}" for number in range(hosts)]
+        addresses = {name: HostAddress(name, "127.0.0.1", port or self.port) for name in names}
+        addresses["gone"] = HostAddress("gone", "127.0.0.1", free_port())
+        made = Fleet(addresses, settings, rehearsal=rehearsal)
+        self.fleets.append(made)
+        return made
+
+
+def wait_for(good: Callable[[], bool]) -> None:
+    for _ in range(200):
+        if good():
+            return
+        time.sleep(0.02)
+    pytest.fail("it did not come about")
+
+
+def whoami() -> str:
+    return subprocess.run(["id", "-un"], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(name="keys", scope="module")
+def made_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("keys")
+    for name in ("id_ed25519", "host_ed25519", "host_rsa"):
+        kind = name.split("_")[1]
+        command = ["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", str(folder / name)]
+        subprocess.run(command, check=True)
+    return folder
+
+
+@pytest.fixture(name="server")
+def a_server(tmp_path: Path, keys: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    threads = threading.active_count()
+    server = Server(tmp_path, free_port())
+    server.make(keys)
+    server.start()
+    yield server
+    for fleet in server.fleets:
+        fleet.close()
+    server.stop()
+    assert threading.active_count() == threads, threading.enumerate()
+
+
+@contextlib.contextmanager
+def listener(serve: Callable[[socket.socket], None] | None = None) -> Iterator[int]:
+    """A port that takes TCP; ``serve`` gets the first connection."""
+    kept: list[socket.socket] = []
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = taker.accept()
+                kept.append(connection)
+                if serve is not None:
+                    serve(connection)
+
+    with socket.create_server(("127.0.0.1", 0)) as taker:
+        thread = threading.Thread(target=accept)
+        thread.start()
+        yield int(taker.getsockname()[1])
+        with contextlib.suppress(OSError):
+            taker.shutdown(socket.SHUT_RDWR)
+    thread.join()
+    for one in kept:
+        one.close()
+
+
+def relay(client: socket.socket, port: int, size: int) -> None:
+    """Pass on what the server says up to so many bytes, and then no more; until the client hangs up."""
+    with socket.create_connection(("127.0.0.1", port)) as server:
+        while True:
+            for one in select.select([client, server], [], [])[0]:
+                data = one.recv(65536)
+                if one is client:
+                    if not data:
+                        return
+                    server.sendall(data)
+                    continue
+                if not data:
+                    return
+                client.sendall(data[:size])
+                size -= len(data[:size])
+
+
+# --- nothing ran ---
+
+
+def test_an_unknown_host_key_is_refused_and_the_message_says_how_to_verify_it(server: Server) -> None:
+    server.known_hosts.write_text("# empty\n")
+    with pytest.raises(UnreachableError) as caught:
+        server.fleet().read("rs1", "true")
+    message = str(caught.value)
+    assert f"rs1: host key: unknown: no line of {server.known_hosts} has [rs1]:{server.port}" in message
+    assert "ssh-keygen -lf" in message
+    assert "SHA256:" in message
+
+
+def test_a_changed_host_key_is_refused_and_names_the_line(server: Server) -> None:
+    server.trust("id_ed25519")
+    with pytest.raises(UnreachableError) as caught:
+        server.fleet().read("rs1", "true")
+    message = str(caught.value)
+    assert "rs1: host key: it changed" in message
+    assert f"{server.known_hosts}:2 has ssh-ed25519" in message
+    assert f"ssh-keygen -f {server.known_hosts} -R '[rs1]:{server.port}'" in message
+
+
+def test_the_kind_of_key_that_is_known_is_the_one_asked_for(server: Server) -> None:
+    server.trust("host_rsa")
+    assert server.fleet().read("rs1", "echo in").stdout == "in\n"
+
+
+def test_a_key_known_under_the_address_alone_is_good(server: Server) -> None:
+    server.trust("host_ed25519", name="127.0.0.1")
+    assert server.fleet().read("rs1", "echo in").stdout == "in\n"
+
+
+def test_a_port_that_takes_tcp_and_says_nothing_ends_at_the_connect_deadline(server: Server) -> None:
+    with listener() as server.port:
+        began = time.monotonic()
+        with pytest.raises(UnreachableError, match=r"takes TCP, but no SSH banner came"):
+            server.fleet(connect_timeout=0.5).read("rs1", "true")
+        assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize("size", [1, 20, 60, 600, 1120, 1200, 1280, 1400, 1800, 2200, 2600, 3000, 3400])
+def test_a_server_that_goes_silent_after_any_number_of_bytes_ends_at_a_deadline(
+    server: Server, size: int
+) -> None:
+    with listener(lambda one: relay(one, server.port, size)) as port:
+        server.known_hosts.write_text(server.known_hosts.read_text().replace(str(server.port), str(port)))
+        fleet = server.fleet(connect_timeout=1.0, port=port)
+        began = time.monotonic()
+        with pytest.raises((UnreachableError, UnknownOutcomeError)):
+            fleet.read("rs1", "head -c 4000 /dev/zero", timeout_s=1.0)
+        assert time.monotonic() - began < 4
+        fleet.close()
+
+
+def test_a_server_that_hangs_up_after_its_banner_leaves_no_timer_behind(server: Server) -> None:
+    def serve(one: socket.socket) -> None:
+        one.sendall(b"SSH-2.0-brief\r\n")
+        one.shutdown(socket.SHUT_RDWR)
+
+    with (
+        listener(serve) as server.port,
+        pytest.raises(UnreachableError, match=r"no key exchange came: .*nothing ran there"),
+    ):
+        server.fleet(connect_timeout=30.0).read("rs1", "true")
+
+
+def test_a_port_that_speaks_something_else_is_named(server: Server) -> None:
+    with (
+        listener(lambda one: one.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as server.port,
+        pytest.raises(UnreachableError, match=r"rs1: connect: .*no SSH banner came"),
+    ):
+        server.fleet(connect_timeout=1.0).read("rs1", "true")
+
+
+def test_a_host_that_is_down_is_unreachable_in_the_phase_connect(server: Server) -> None:
+    server.stop()
+    with pytest.raises(UnreachableError, match=rf"rs1: connect: 127.0.0.1 port {server.port}: .*refused"):
+        server.fleet().read("rs1", "true")
+
+
+def test_a_name_that_cannot_be_resolved_is_unreachable_in_the_phase_resolve(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    fleet = server.fleet()
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    with pytest.raises(UnreachableError, match=r"nosuch: resolve: nosuch: Name or service not known; give"):
+        fleet.read("nosuch", "true")
+
+
+def test_a_resolver_that_does_not_answer_ends_at_the_connect_deadline(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = threading.Event()
+    fleet = server.fleet(connect_timeout=0.3)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answer.wait() and [])
+    with pytest.raises(UnreachableError, match=r"slow: resolve: slow: no answer within 0.3 s"):
+        fleet.read("slow", "true")
+    answer.set()
+    wait_for(lambda: not any(one.name == "ferryman-within" for one in threading.enumerate()))
+
+
+def test_a_key_that_the_host_does_not_know_is_refused_in_the_phase_authenticate(server: Server) -> None:
+    (server.folder / "authorized_keys").write_text("")
+    with pytest.raises(UnreachableError, match=r"rs1: authenticate: .* was not let in \(.*id_ed25519"):
+        server.fleet().read("rs1", "true")
+
+
+def test_an_agents_key_lets_in_where_the_file_is_encrypted(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = subprocess.run(["ssh-agent", "-s"], check=True, capture_output=True, text=True).stdout
+    variables = dict(part.split("=", 1) for part in agent.replace("\n", ";").split(";") if "=" in part)
+    try:
+        monkeypatch.setenv("SSH_AUTH_SOCK", variables["SSH_AUTH_SOCK"])
+        subprocess.run(["ssh-add", "-q", str(server.identity)], check=True)
+        command = ["ssh-keygen", "-q", "-p", "-N", "secret", "-f", str(server.identity)]
+        subprocess.run(command, check=True)
+        assert server.fleet().read("rs1", "echo in").stdout == "in\n"
+    finally:
+        subprocess.run(["kill", variables["SSH_AGENT_PID"]], check=True)
+
+
+def test_an_encrypted_key_without_an_agent_is_a_configuration_error(server: Server) -> None:
+    command = ["ssh-keygen", "-q", "-p", "-N", "secret", "-f", str(server.identity)]
+    subprocess.run(command, check=True)
+    with pytest.raises(ConfigError, match=r"id_ed25519: is encrypted.*ssh-add"):
+        server.fleet()
+
+
+def test_more_sessions_than_the_host_allows_are_refused_and_break_no_other(server: Server) -> None:
+    fleet = server.fleet()
+    fleet.read("rs1", "true")
+    held = [threading.Thread(target=fleet.read, args=("rs1", "sleep 1")) for _ in range(4)]
+    for one in held:
+        one.start()
+    time.sleep(0.5)
+    with pytest.raises(UnreachableError, match="rs1: run: the host refused another session"):
+        fleet.read("rs1", "true")
+    for one in held:
+        one.join()
+    assert fleet.read("rs1", "echo still").stdout == "still\n"
+
+
+# --- the outcome is unknown ---
+
+
+def test_a_slow_command_ends_at_its_deadline(server: Server) -> None:
+    began = time.monotonic()
+    with pytest.raises(UnknownOutcomeError, match=r"no end within 0.5 s; it may still be running there"):
+        server.fleet().read("rs1", "sleep 5", timeout_s=0.5)
+    assert time.monotonic() - began < 1.5
+
+
+def test_a_command_that_keeps_printing_ends_at_its_deadline(server: Server) -> None:
+    began = time.monotonic()
+    with pytest.raises(UnknownOutcomeError):
+        server.fleet().read("rs1", "while :; do echo y; sleep 0.05; done", timeout_s=0.5)
+    assert time.monotonic() - began < 1.5
+
+
+def test_the_connection_serves_on_after_a_deadline(server: Server) -> None:
+    fleet = server.fleet()
+    with pytest.raises(UnknownOutcomeError):
+        fleet.read("rs1", "sleep 5", timeout_s=0.3)
+    assert fleet.read("rs1", "echo on").stdout == "on\n"
+
+
+def test_a_connection_that_dies_under_a_command_leaves_its_outcome_unknown(server: Server) -> None:
+    with pytest.raises(UnknownOutcomeError, match="outcome unknown: the connection was lost"):
+        server.fleet().write("rs1", "kill -9 $PPID; sleep 5")
+
+
+def test_a_command_killed_by_a_signal_leaves_its_outcome_unknown(server: Server) -> None:
+    with pytest.raises(UnknownOutcomeError, match="ended without a status"):
+        server.fleet().write("rs1", "kill -9 $$")
+
+
+# --- it works ---
+
+
+def test_status_and_both_outputs_come_back(server: Server) -> None:
+    done = server.fleet().read("rs1", "echo out; echo err >&2; exit 3")
+    assert done == Completed("rs1", "echo out; echo err >&2; exit 3", 3, "out\n", "err\n")
+
+
+def test_megabytes_on_both_outputs_at_once_do_not_stop_it(server: Server) -> None:
+    lines = (
+        "i=0; while [ $i -lt 100 ]; do head -c 80000 /dev/zero; head -c 80000 /dev/zero >&2; i=$((i+1)); done"
+    )
+    done = server.fleet().read("rs1", lines)
+    assert (len(done.stdout), len(done.stderr)) == (8_000_000, 8_000_000)
+
+
+def test_megabytes_in_and_out_at_once_do_not_stop_it(server: Server) -> None:
+    text = "x" * 6_000_000
+    assert server.fleet().read("rs1", "cat", stdin=text).stdout == text
+
+
+def test_input_that_nobody_reads_does_not_hold_the_command(server: Server) -> None:
+    assert server.fleet().read("rs1", "exec 0<&-; exit 4", stdin="x" * 6_000_000).status == 4
+
+
+def test_a_command_without_input_sees_its_end(server: Server) -> None:
+    assert server.fleet().read("rs1", "cat; echo end").stdout == "end\n"
+
+
+def test_a_daemon_that_holds_the_output_open_does_not_hide_the_status(server: Server) -> None:
+    done = server.fleet().read("rs1", "sleep 3 & echo started", timeout_s=0.7)
+    assert (done.status, done.stdout) == (0, "started\n")
+
+
+def test_bytes_that_are_not_utf8_survive_the_way_there_and_back(server: Server) -> None:
+    fleet = server.fleet()
+    latin = fleet.read("rs1", "printf 'M\\374nchen'").stdout
+    assert fleet.read("rs1", "od -An -tx1", stdin=latin).stdout == " 4d fc 6e 63 68 65 6e\n"
+
+
+def test_one_connection_serves_all_commands(server: Server) -> None:
+    fleet = server.fleet()
+    first, second = (fleet.read("rs1", "echo $PPID").stdout for _ in range(2))
+    assert first == second
+
+
+def test_a_kept_connection_that_died_is_opened_anew(server: Server) -> None:
+    fleet = server.fleet()
+    before = fleet.read("rs1", "echo $PPID").stdout.strip()
+    subprocess.run(["kill", "-9", before], check=True)
+    time.sleep(0.3)
+    after = fleet.write("rs1", "echo $PPID").stdout.strip()
+    assert after != before
+
+
+def test_a_kept_connection_that_hangs_is_opened_anew(server: Server) -> None:
+    fleet = server.fleet(connect_timeout=1.0)
+    before = fleet.read("rs1", "echo $PPID").stdout.strip()
+    subprocess.run(["kill", "-STOP", before], check=True)
+    after = fleet.write("rs1", "echo $PPID").stdout.strip()
+    subprocess.run(["kill", "-KILL", before], check=True)
+    assert after != before
+
+
+def test_fifty_hosts_are_read_in_parallel_and_one_that_is_down_spoils_none(server: Server) -> None:
+    kind, blob = (server.folder / "host_ed25519.pub").read_text().split()[:2]
+    server.known_hosts.write_text(f"[rs*]:{server.port} {kind} {blob}\n")
+    fleet = server.fleet(hosts=50, connect_timeout=30.0)
+    commands = {f"rs{number}": f"sleep 0.2; echo {number}" for number in range(1, 51)} | {"gone": "true"}
+    began = time.monotonic()
+    answers = fleet.read_all(commands)
+    took = time.monotonic() - began
+    assert list(answers) == list(commands)
+    assert isinstance(answers.pop("gone"), UnreachableError)
+    assert [answer.stdout for answer in answers.values() if isinstance(answer, Completed)] == [
+        f"{number}\n" for number in range(1, 51)
+    ]
+    assert took < 50 * 0.2
+
+
+def test_a_rehearsal_reads_and_refuses_to_write(server: Server) -> None:
+    mark = server.folder / "written"
+    fleet = server.fleet(rehearsal=True)
+    assert fleet.read("rs1", "echo in").stdout == "in\n"
+    with pytest.raises(RehearsalError, match="rs1: a rehearsal tried to run 'touch "):
+        fleet.write("rs1", f"touch {mark}")
+    assert not mark.exists()
+
+
+def test_closing_twice_is_harmless_and_a_closed_fleet_reaches_nobody(server: Server) -> None:
+    fleet = server.fleet()
+    fleet.read("rs1", "true")
+    fleet.close()
+    fleet.close()
+    with pytest.raises(UnreachableError, match="the fleet was closed"):
+        fleet.read("rs1", "true")
+
+
+def test_closing_ends_a_command_that_still_runs(server: Server) -> None:
+    fleet = server.fleet()
+    fleet.read("rs1", "true")
+    seen: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            fleet.read("rs1", "sleep 8")
+        except UnknownOutcomeError as error:
+            seen.append(error)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    time.sleep(0.3)
+    began = time.monotonic()
+    fleet.close()
+    asking.join()
+    assert time.monotonic() - began < 3
+    assert "the connection was lost" in str(seen[0])
+
+
+# --- readiness of the lab's own hosts ---
+
+SERVERS = {"web1": "10.10.0.21", "web2": "10.10.0.22", "web3": "10.10.0.23"}
+NODES = {"node1": "10.10.0.31", "node2": "10.10.0.32"}
+
+
+@pytest.fixture(name="place", scope="module")
+def a_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.LabPlace]:
+    place = lab.LabPlace.of(tmp_path_factory.mktemp("lab"))
+    lab.up(place)
+    yield place
+    lab.down(place)
+
+
+def ask(place: lab.LabPlace, hosts: dict[str, str], kind: str, *places: str) -> set[str]:
+    script = [sys.executable, "-c", READINESS, str(place.identity), str(place.known_hosts)]
+    command = ["env", f"PYTHONPATH={LIB}", *script, json.dumps(hosts), kind, *places]
+    argv = lab.exec_argv(place, "control", command)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout))
+
+
+def beyond_fine(said: set[str]) -> set[str]:
+    return {one for one in said if not one.endswith((" pass", " skip"))}
+
+
+@pytest.mark.lab
+def test_the_labs_hosts_are_ready_as_they_boot(place: lab.LabPlace) -> None:
+    servers = ask(place, SERVERS, "server", "10.99.0.1:80", "fd99::1:80")
+    nodes = ask(place, NODES, "kubernetes", "10.99.0.4:30443")
+    assert beyond_fine(servers | nodes) == set()
+    assert len(servers) == 4 * len(SERVERS)
+
+
+@pytest.mark.lab
+def test_what_is_wrong_with_the_labs_hosts_is_named_host_by_host(place: lab.LabPlace) -> None:
+    lab.console(place, "web1", "sysctl -w net.ipv4.conf.all.rp_filter=1")
+    lab.console(place, "web2", "ip link set ipip0 down; ip addr del 10.99.0.1/32 dev lo")
+    lab.console(place, "web3", "ip link del ipip0; ip link set tunl0 up")
+    lab.console(place, "node1", "iptables-legacy -t nat -F PREROUTING")
+    servers = ask(place, SERVERS, "server", "10.99.0.1:80", "fd99::1:80")
+    nodes = ask(place, NODES, "kubernetes", "10.99.0.4:30443")
+    assert beyond_fine(servers | nodes) == {
+        "web1 rp-filter fail",
+        "web2 tunnel-device fail",
+        "web2 vip fail",
+        "web3 tunnel-device warn",
+        "node1 vip fail",
+    }

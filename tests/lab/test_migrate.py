@@ -1,0 +1,233 @@
+"""The main job on real hosts: a service crosses, is refused, comes back."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ferryman.patience import until
+from lab.crossing import (
+    DIRECTORS,
+    captured,
+    catalog,
+    changes,
+    events,
+    findings,
+    forwarding,
+    killed_at,
+    loaded,
+    received,
+    world,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from subprocess import CompletedProcess
+
+    from lab.running import RunningLab
+
+pytestmark = pytest.mark.lab
+
+STATIC, MAPS, WEB, WEB6, INGRESS = (
+    "10.99.0.3:8081",
+    "10.99.0.2:8080",
+    "10.99.0.1:80",
+    "[fd99::1]:80",
+    "10.99.0.4:30443",
+)
+
+
+def migrated(lab: RunningLab, service: str, *more: str) -> CompletedProcess[str]:
+    return lab.ferryman("--output", "json", "migrate", service, "--site", "lab", "--yes", *more)
+
+
+@pytest.fixture(autouse=True)
+def as_it_was(lab: RunningLab) -> Iterator[dict[str, str]]:
+    """What the lab was like before the test; the test puts it back, and this says so if it did not."""
+    before = world(lab)
+    yield before
+    lab.clear()
+    # keepalived takes a realserver back when its health check has passed again
+    assert until(lambda: world(lab), lambda now: now == before, within_s=15) == before
+
+
+def test_a_dual_stack_service_crosses_and_comes_back(lab: RunningLab, as_it_was: dict[str, str]) -> None:
+    old = catalog(lab).read_text().splitlines()
+    counters = {host: received(lab, host) for host in ("web1", "web2", "web3")}
+    crossed = migrated(lab, "web")
+    assert crossed.returncode == 0, crossed.stderr
+    assert events(crossed)[-1]["outcome"] == "done"
+    assert [forwarding(lab, one, vip) for one in DIRECTORS for vip in (WEB, WEB6)] == [{"-i"}] * 4
+    new = catalog(lab).read_text().splitlines()
+    at = new.index("      ipip_encapsulation:", old.index("  web:"))
+    assert new[:at] + new[at + 2 :] == old
+    assert new[at + 1].strip() == "- lab"
+    assert [host for host, count in counters.items() if received(lab, host) <= count] == []
+    back = lab.ferryman("rollback", events(crossed)[0]["run"])
+    assert back.returncode == 0, back.stdout + back.stderr
+    assert world(lab) == as_it_was
+
+
+@pytest.mark.parametrize(("service", "vip"), [("static", STATIC), ("k8s-ingress-staging", INGRESS)])
+def test_each_driver_and_each_kind_of_realserver_crosses(lab: RunningLab, service: str, vip: str) -> None:
+    crossed = migrated(lab, service)
+    assert crossed.returncode == 0, crossed.stderr
+    assert [forwarding(lab, director, vip) for director in DIRECTORS] == [{"-i"}, {"-i"}]
+    assert lab.ferryman("rollback", events(crossed)[0]["run"]).returncode == 0
+
+
+def test_a_service_that_has_crossed_is_looked_at_and_left_alone(lab: RunningLab) -> None:
+    done = migrated(lab, "search")
+    assert done.returncode == 0, done.stderr
+    assert "nothing to do" in events(done)[-1]["reason"]
+    assert changes(done) == []
+    assert "probe" in {one["event"] for one in events(done)}, "already so is verified, not believed"
+
+
+@pytest.mark.parametrize(
+    ("fault", "host", "named"),
+    [
+        ("rp-filter-strict", "web2", "net.ipv4.conf.ipip0.rp_filter"),
+        ("rp-filter-all-strict", "web3", "net.ipv4.conf.all.rp_filter"),
+        ("ipip0-down", "web1", "ipip0"),
+        ("ipip0-absent", "web3", "ipip0"),
+        ("vip-missing", "web2", "10.99.0.3"),
+        ("clamp-missing", "web3", "MSS 1460"),
+        ("firewall-proto4", "web2", "silent"),
+        ("sshd-down", "web1", "connect"),
+        ("host-key-changed", "web2", "ssh-keygen -R"),
+        ("sshd-down", "lvs2", "connect"),
+    ],
+)
+def test_a_fault_refuses_the_run_names_its_host_and_changes_nothing(
+    lab: RunningLab, as_it_was: dict[str, str], fault: str, host: str, named: str
+) -> None:
+    lab.put(fault, host)
+    before = world(lab)
+    refused = migrated(lab, "static")
+    assert refused.returncode == 3, refused.stderr
+    standing = findings(refused, "fail", "unknown")
+    accused = {one["host"] for one in standing}
+    assert host in accused
+    # requests through the VIP fail for everybody when a realserver's share of them does
+    assert accused <= {host, "10.99.0.3"}
+    assert named in json.dumps(standing)
+    assert changes(refused) == []
+    assert world(lab) == before
+
+
+def test_a_service_that_does_not_listen_is_told_from_a_tunnel_that_does_not_work(lab: RunningLab) -> None:
+    lab.put("listener-closed", "web1")
+    refused = migrated(lab, "static")
+    assert refused.returncode == 3, refused.stderr
+    (answer,) = [one for one in events(refused) if one["event"] == "probe" and one["host"] == "web1"]
+    assert answer["verdict"] == "refused"
+    assert "listener" in {one["check"] for one in findings(refused, "fail") if one["host"] == "web1"}
+    assert changes(refused) == []
+
+
+def test_what_breaks_after_the_first_flip_is_rolled_back_and_verified(
+    lab: RunningLab, as_it_was: dict[str, str]
+) -> None:
+    lab.put("breaks-after-flip", "web3")
+    back = migrated(lab, "static")
+    assert back.returncode == 4, back.stderr
+    assert events(back)[-1]["outcome"] == "rolled-back"
+    flipped = [one["target"] for one in changes(back) if one["applied"] and "ipvsadm -e" in one["command"]]
+    assert set(flipped) == {"lvs2"}, "the primary must not be touched"
+    lab.clear()
+    assert world(lab) == as_it_was
+
+
+def test_a_configuration_that_keepalived_refuses_changes_nothing_on_it(
+    lab: RunningLab, as_it_was: dict[str, str]
+) -> None:
+    lab.put("keepalived-wrong-config", "lvs2")
+    back = migrated(lab, "maps")
+    assert back.returncode == 4, back.stderr
+    assert "lvs2" in events(back)[-1]["reason"]
+    lab.clear()
+    assert world(lab) == as_it_was
+
+
+def test_a_director_that_does_not_follow_stops_the_run_before_the_primary(
+    lab: RunningLab, as_it_was: dict[str, str]
+) -> None:
+    lab.put("director-frozen", "lvs2")
+    stuck = migrated(lab, "maps")
+    assert stuck.returncode in (4, 5), stuck.stderr
+    assert "lvs2" in events(stuck)[-1]["reason"]
+    assert forwarding(lab, "lvs1", MAPS) == {"-g"}
+    lab.clear()
+    if stuck.returncode == 5:
+        finished = lab.ferryman("rollback", events(stuck)[0]["run"])
+        assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert world(lab) == as_it_was
+
+
+def test_a_rehearsal_shows_the_plan_and_its_edits_and_sends_nothing_but_ssh(
+    lab: RunningLab, as_it_was: dict[str, str]
+) -> None:
+    files = {path: path.read_bytes() for path in lab.folder.rglob("*") if path.is_file()}
+    with captured(lab) as packets:
+        rehearsed = lab.ferryman("--output", "json", "migrate", "static", "--site", "lab", "--dry-run")
+    assert rehearsed.returncode == 0, rehearsed.stderr
+    assert packets, "the capture saw nothing, so it proves nothing"
+    neighbours = r"ARP|neighbor (solicitation|advertisement)|multicast listener|router solicitation"
+    assert [line for line in packets if not re.search(rf"\.22: |{neighbours}", line)] == []
+    assert {path: path.read_bytes() for path in lab.folder.rglob("*") if path.is_file()} == files
+    assert world(lab) == as_it_was
+    assert changes(rehearsed)
+    assert not any(one["applied"] for one in changes(rehearsed))
+    crossed = migrated(lab, "static")
+    assert events(crossed)[0]["plan"] == events(rehearsed)[0]["plan"]
+
+    def said(done: CompletedProcess[str]) -> list[str]:
+        return sorted(str(one.get("diff") or one["command"]) for one in changes(done))
+
+    assert said(crossed) == said(rehearsed)
+    assert lab.ferryman("rollback", events(crossed)[0]["run"]).returncode == 0
+
+
+def test_a_run_that_was_killed_keeps_its_lock_and_can_be_resumed(
+    lab: RunningLab, as_it_was: dict[str, str]
+) -> None:
+    killed = killed_at(lab, "lvs1, primary", "migrate", "static", "--site", "lab", "--yes")
+    assert forwarding(lab, "lvs2", STATIC) == {"-i"}
+    busy = migrated(lab, "static")
+    assert busy.returncode == 6
+    assert killed in events(busy)[-1]["reason"]
+    resumed = lab.ferryman("resume", killed)
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    assert [forwarding(lab, director, STATIC) for director in DIRECTORS] == [{"-i"}, {"-i"}]
+    assert lab.ferryman("rollback", killed).returncode == 0
+    assert world(lab) == as_it_was
+
+
+def test_a_run_that_was_killed_can_be_put_back(lab: RunningLab, as_it_was: dict[str, str]) -> None:
+    killed = killed_at(lab, "lvs1, primary", "migrate", "static", "--site", "lab", "--yes")
+    back = lab.ferryman("rollback", killed)
+    assert back.returncode == 0, back.stdout + back.stderr
+    assert world(lab) == as_it_was
+
+
+@pytest.mark.parametrize(
+    ("service", "vip", "port"), [("web", "10.99.0.1", 80), ("static", "10.99.0.3", 8081)]
+)
+def test_no_request_fails_while_a_service_crosses_and_comes_back(
+    lab: RunningLab, service: str, vip: str, port: int
+) -> None:
+    with loaded(lab, vip, port) as there:
+        crossed = migrated(lab, service)
+    assert crossed.returncode == 0, crossed.stderr
+    with loaded(lab, vip, port) as back:
+        returned = lab.ferryman("rollback", events(crossed)[0]["run"])
+    assert returned.returncode == 0, returned.stdout + returned.stderr
+    for way in (*there, *back):
+        assert way.lost == {}, way
+        assert way.done["short"] > 100
+        assert way.done["download"] > 0
+        assert way.done["upload"] > 0

@@ -1,0 +1,124 @@
+"""What people see of a run, where it is no terminal, and what programs read of it."""
+
+from __future__ import annotations
+
+import io
+import json
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING
+
+from ferryman.console.screen import Screen
+from ferryman.events import (
+    ChangeMade,
+    Event,
+    FindingMade,
+    Occurrence,
+    ProbeAnswered,
+    RunFinished,
+    RunStarted,
+    StepFinished,
+    StepStarted,
+)
+from ferryman.model import Edit, Finding, ProbeResult, ProbeVerdict, Verdict, VirtualService
+from ferryman.report import JsonLines
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+VIRTUAL = VirtualService("web", "default", "tcp", IPv4Address("192.0.2.1"), 80, "wrr")
+FAILING = Finding(
+    "rp-filter", "rs1", Verdict.FAIL, "net.ipv4.conf.all.rp_filter = 1", "0 or 2", "sysctl -w x=0"
+)
+RUN: list[Event] = [
+    RunStarted("migrate", {"service": "web", "site": "lab"}, False, "ops@here", ("Ready", "Flipped")),
+    StepStarted(0, "Ready", "check"),
+    FindingMade(0, Finding("vip", "rs1", Verdict.PASS, "192.0.2.1 on lo", "it there")),
+    FindingMade(0, FAILING),
+    ProbeAnswered(0, ProbeResult("rs1", VIRTUAL, ProbeVerdict.ACCEPTED, 0.41, 1440)),
+    StepFinished(0, "check", "failed"),
+    StepStarted(1, "Flipped", "do"),
+    ChangeMade(1, Edit("catalog", "services.yaml", diff="--- a\n+++ b\n@@ -1 +1,2 @@\n+  - lab\n"), True),
+    ChangeMade(1, Edit("director", "lvs1", command="ipvsadm -e …"), True),
+    StepFinished(1, "do", "ok"),
+    RunFinished("rolled-back", 4, 12.34, "lvs1 did not follow; all is as before, verified"),
+]
+
+
+def played(screen: object) -> None:
+    assert callable(screen)
+    for event in RUN:
+        screen(Occurrence("2026-01-01T00:00:00.000Z", "r1", event))
+
+
+def test_a_finding_that_fails_says_what_is_what_was_wanted_and_what_to_do(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    played(Screen())
+    shown = capsys.readouterr().out
+    assert "rs1 rp-filter: net.ipv4.conf.all.rp_filter = 1" in shown
+    assert "wanted: 0 or 2" in shown
+    assert "do:     sysctl -w x=0" in shown
+
+
+def test_findings_that_pass_are_counted_and_shown_only_when_asked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    played(Screen())
+    brief = capsys.readouterr().out
+    assert "192.0.2.1 on lo" not in brief
+    assert "1 pass 1 fail" in brief
+    played(Screen(verbose=True))
+    assert "192.0.2.1 on lo" in capsys.readouterr().out
+
+
+def test_the_end_says_outcome_exit_code_and_what_was_changed(capsys: pytest.CaptureFixture[str]) -> None:
+    played(Screen())
+    end = capsys.readouterr().out.partition("rolled-back")[2]
+    assert "exit code 4" in end
+    assert "changed and put back:" in end
+    assert "catalog services.yaml" in end
+    assert "director lvs1" in end
+
+
+def test_no_control_sequence_reaches_what_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    played(Screen())
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_people_read_standard_error_when_programs_read_standard_output(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    played(Screen(to_stderr=True))
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "rolled-back" in shown.err
+
+
+def test_a_picture_has_what_was_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    played(Screen(picture=tmp_path / "run.svg"))
+    picture = (tmp_path / "run.svg").read_text()
+    assert picture.startswith("<svg")
+    assert "rolled-back" in picture
+
+
+def test_every_event_is_one_line_of_json_with_time_run_and_event() -> None:
+    stream = io.StringIO()
+    played(JsonLines(stream))
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["event"] for line in lines] == [event.event for event in RUN]
+    assert all({"time", "run", "event"} <= line.keys() for line in lines)
+
+
+def test_the_keys_of_each_event_are_the_contract() -> None:
+    keys = {event.event: set(event.as_dict()) for event in RUN}
+    assert keys == {
+        "run-started": {"cookbook", "arguments", "dry_run", "operator", "plan"},
+        "step-started": {"step", "title", "phase"},
+        "finding": {"step", "check", "host", "verdict", "seen", "wanted", "remedy"},
+        "probe": {"step", "host", "vip", "port", "protocol", "verdict", "rtt_ms", "mss", "detail"},
+        "change": {"step", "kind", "target", "command", "applied"},
+        "step-finished": {"step", "phase", "outcome"},
+        "run-finished": {"outcome", "exit_code", "seconds", "reason"},
+    }

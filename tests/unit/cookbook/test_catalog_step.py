@@ -1,0 +1,123 @@
+"""The flag in the catalog: flipped, put back to the byte, and never over somebody else's work."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ferryman.config import Config
+from ferryman.cookbook import CatalogFlipped, Ferry, Plan
+from ferryman.errors import RehearsalError, WorldChangedError
+from ferryman.fleet.fake import FakeHosts
+from ferryman.model import Director, Kind, Realserver, Role, Service, VirtualService
+from ferryman.testing import Dock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CATALOG = """\
+# kept by hand
+service::catalog:
+  web:
+    ip: {lab: {default: 192.0.2.1}}   # flow style
+    lvs:
+      class: low-traffic
+      scheduler: wrr
+    port: 80
+    sites: [lab]
+    state: production
+  other:
+    port: 81
+"""
+FLIPPED = CATALOG.replace("wrr\n", "wrr\n      ipip_encapsulation: [lab]\n")
+VIRTUAL = VirtualService("web", "default", "tcp", IPv4Address("192.0.2.1"), 80, "wrr")
+SERVICE = Service(
+    name="web",
+    site="lab",
+    encryption=False,
+    lvs_class="low-traffic",
+    encapsulated=False,
+    virtual_services=(VIRTUAL,),
+    realservers=(Realserver("rs1", Kind.SERVER, IPv4Address("192.0.2.11"), None),),
+    directors=(Director("lvs1", Role.PRIMARY, "ipvsadm"),),
+)
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Path:
+    (tmp_path / "inventory").mkdir()
+    file = tmp_path / "inventory" / "services.yaml"
+    file.write_text(CATALOG)
+    return file
+
+
+def step(catalog: Path, *, rehearsal: bool = False) -> CatalogFlipped:
+    config = Config(file=catalog.parents[1] / "ferryman.toml", inventory=catalog.parent)
+    return CatalogFlipped(Ferry(config, FakeHosts(), rehearsal=rehearsal), SERVICE)
+
+
+class Unheard:
+    def finding(self, finding: object) -> None: ...
+    def probe(self, result: object) -> None: ...
+
+
+def test_it_is_flipped_by_its_own_lines_and_put_back_to_the_byte(catalog: Path) -> None:
+    flip = step(catalog)
+    was = flip.check(Unheard())
+    assert isinstance(was, dict)
+    flip.do(was)
+    assert catalog.read_text() == FLIPPED
+    flip.do(was)
+    flip.verify(Unheard())
+    flip.undo(was)
+    flip.undo(was)
+    assert catalog.read_text() == CATALOG
+    assert flip.undone(was, Unheard()) is None
+
+
+def test_a_flag_that_is_there_is_already_so(catalog: Path) -> None:
+    catalog.write_text(FLIPPED)
+    ending = Dock().perform(Plan([step(catalog)]))
+    assert (ending.outcome, catalog.read_text()) == ("done", FLIPPED)
+
+
+def test_a_rehearsal_shows_the_diff_and_writes_nothing(catalog: Path) -> None:
+    dock = Dock()
+    assert dock.perform(Plan([step(catalog, rehearsal=True)]), dry_run=True).outcome == "done"
+    (shown,) = [one.as_dict() for one in dock.heard if one.event.event == "change"]
+    assert "+      ipip_encapsulation: [lab]\n" in shown["diff"]
+    assert shown["applied"] is False
+    assert catalog.read_text() == CATALOG
+
+
+def test_a_step_that_forgets_the_rehearsal_is_stopped_where_it_writes(catalog: Path) -> None:
+    flip = step(catalog, rehearsal=True)
+    was = flip.check(Unheard())
+    assert isinstance(was, dict)
+    with pytest.raises(RehearsalError):
+        flip.do(was)
+    assert catalog.read_text() == CATALOG
+
+
+def test_what_somebody_else_wrote_since_is_not_overwritten(catalog: Path) -> None:
+    flip = step(catalog)
+    was = flip.check(Unheard())
+    assert isinstance(was, dict)
+    theirs = CATALOG.replace("port: 81", "port: 82")
+    catalog.write_text(theirs)
+    with pytest.raises(WorldChangedError, match="82"):
+        flip.do(was)
+    assert catalog.read_text() == theirs
+
+
+def test_on_the_way_back_the_flag_goes_and_somebody_elses_edit_stays(catalog: Path) -> None:
+    flip = step(catalog)
+    was = flip.check(Unheard())
+    assert isinstance(was, dict)
+    flip.do(was)
+    catalog.write_text(FLIPPED.replace("port: 81", "port: 82"))
+    flip.undo(was)
+    assert catalog.read_text() == CATALOG.replace("port: 81", "port: 82")
+    assert flip.undone(was, Unheard()) is None

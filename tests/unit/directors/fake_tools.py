@@ -1,0 +1,133 @@
+"""ipvsadm, ip, keepalived and a reload, as far as the drivers' scripts use them, on a folder.
+
+Run as ``fake_tools.py TOOL ARGUMENT…`` with the director's folder in ``$FAKE_DIRECTOR``: ``rules`` has the
+lines of ``ipvsadm -Sn``, ``limits`` those of ``-Ln --thresholds``, ``routes.json`` the host routes,
+``lookups.json`` what ``ip route get`` says where there is no host route. Files named after a fault switch it
+on: ``frozen``, ``refuse``. A test starts these commands many times, so each imports what it
+needs, and no more.
+"""
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(os.environ["FAKE_DIRECTOR"])
+
+
+def ipvsadm(*words: str) -> int:
+    rules = _read("rules").splitlines()
+    assert words[0] == "-e", words
+    head = f"-a {words[1]} {words[2]} -r {words[4]} "
+    found = [number for number, line in enumerate(rules) if line.startswith(head)]
+    if not found or words[4] in _read("refuse"):
+        _complain("No such destination")
+        return 2
+    tunnel = " --tun-type ipip" if words[5] == "-i" else ""
+    rules[found[0]] = f"{head}{words[5]} -w {words[words.index('-w') + 1]}{tunnel}"
+    if "-x" not in words:
+        _write("limits", "")
+    _write("rules", "\n".join(rules) + "\n")
+    return 0
+
+
+def ip(_family: str, *words: str) -> int:
+    import json
+
+    routes = json.loads(_read("routes.json") or "[]")
+    if words[0] == "-j":
+        sys.stdout.write(json.dumps(_shown(routes, words[2], words[-1].split("/")[0])) + "\n")
+        return 0
+    verb, prefix, _, gateway, _, device, *_, protocol, _, metric = words[1:]
+    address = prefix.split("/")[0]
+    one: dict[str, Any] = {"dst": address, "gateway": gateway, "dev": device, "metric": int(metric)}
+    one["protocol"] = protocol
+    left = [each for each in routes if each != one]
+    if verb == "del" and len(left) == len(routes):
+        _complain("RTNETLINK answers: No such process")
+        return 2
+    _write("routes.json", json.dumps([*left, one] if verb == "replace" else left))
+    return 0
+
+
+def _shown(routes: list[dict[str, Any]], verb: str, address: str) -> list[dict[str, Any]]:
+    import json
+
+    exact = sorted((one for one in routes if one["dst"] == address), key=lambda one: one.get("metric", 0))
+    if verb == "show":
+        return exact
+    otherwise = json.loads(_read("lookups.json") or "{}").get(address, [{"dst": address, "dev": "eth0"}])
+    return exact[:1] or otherwise
+
+
+def keepalived(*words: str) -> int:
+    import re
+
+    assert words[:2] == ("-t", "-f"), words
+    text = _configuration(words[2])
+    unknown = re.search(r"^\s*(bogus\w*)", text, re.MULTILINE)
+    if unknown or text.count("{") != text.count("}"):
+        _complain(f"(/etc/x: Line 3) Unknown keyword '{unknown[1] if unknown else '}'}'")
+        return 5
+    return 0
+
+
+def _configuration(path: str) -> str:
+    """The text of a configuration with its includes, through the mounts of this mount namespace."""
+    import re
+
+    mounts = dict(line.split() for line in _read(os.environ.get("FAKE_MOUNTS", "none")).splitlines())
+    text = _read(mounts.get(path, path))
+    parts = [text]
+    for mask in re.findall(r"^include (\S+)", text, re.MULTILINE):
+        parts += [_configuration(one) for one in sorted(map(str, Path(mask).parent.glob(Path(mask).name)))]
+    return "\n".join(parts)
+
+
+def reload(config: str) -> int:
+    """Make every destination forward as its nearest lvs_method in the configuration says."""
+    import re
+
+    _write("reloads", _read("reloads") + "reload\n")
+    if _there("frozen"):
+        return 0
+    rules = _read("rules")
+    text = re.sub(r"[#!].*", "", _configuration(config))
+    for block in re.split(r"\bvirtual_server ", text)[1:]:
+        vip, port = block.split()[:2]
+        head, *reals = block.split("real_server ")
+        for real in reals:
+            address = real.split()[0]
+            method = (re.findall(r"lvs_method (\S+)", real) or re.findall(r"lvs_method (\S+)", head))[-1]
+            option, tunnel = {"DR": ("-g", ""), "TUN": ("-i", " --tun-type ipip")}[method]
+            named = f"-a -t {_key(vip, port)} -r {_key(address, port)}"
+            rules = re.sub(rf"{re.escape(named)} -\w -w (\d+).*", rf"{named} {option} -w \1{tunnel}", rules)
+    _write("rules", rules)
+    return 0
+
+
+def _key(address: str, port: str) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _there(name: str) -> bool:
+    return (HERE / name).exists()
+
+
+def _read(name: str) -> str:
+    return (HERE / name).read_text(errors="surrogateescape") if _there(name) else ""
+
+
+def _write(name: str, text: str) -> None:
+    (HERE / name).write_text(text, errors="surrogateescape")
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(globals()[sys.argv[1]](*sys.argv[2:]))

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ferryman.directors.ipvs_listing import parse as parse_table
+from ferryman.directors.keepalived_render import MARKER, owned, rendered
+from ferryman.directors.keepalived_text import TextError, parse, with_method
+from ferryman.model import Forwarding
+from unit.directors.world import RULES, WEB, virtual
+
+TUNNEL, DIRECT = Forwarding.TUNNEL, Forwarding.DIRECT
+
+FILE = """\
+! web: do not touch lvs_method DR by hand
+virtual_server 10.99.0.1 80 {   # virtual_server 10.99.0.7 80 {
+    delay_loop 2
+    lvs_sched wrr
+\tlvs_method   DR     # DR since 2019
+    protocol TCP
+    real_server 10.10.0.21 80 {
+        weight 1
+        HTTP_GET {
+            url {
+                path "/ready#1 {"
+                status_code 200
+            }
+            connect_timeout 1
+        }
+    }
+    real_server 10.10.0.22 80
+    {
+        weight 3
+        lvs_method DR
+        TCP_CHECK { connect_timeout 1 }
+    }
+}
+virtual_server 10.99.0.1 443 {
+    lvs_method DR
+    real_server 10.10.0.21 443 { }
+}
+virtual_server fd99:0::1 80 {
+    lb_kind DR
+    real_server fd10:0::21 80 { weight 1 }
+    real_server fd10::22 80 { weight 1 }
+}
+virtual_server 10.99.0.1 80 {
+    protocol UDP
+    lvs_method DR
+}
+"""
+
+
+def test_only_the_methods_of_this_services_blocks_change_and_no_other_byte() -> None:
+    wanted = (
+        FILE.replace("lvs_method   DR     #", "lvs_method   TUN     #")
+        .replace("        lvs_method DR\n        TCP_CHECK", "        lvs_method TUN\n        TCP_CHECK")
+        .replace("lb_kind DR", "lb_kind TUN")
+    )
+    assert with_method(FILE, WEB.virtual_services, TUNNEL) == wanted
+    assert with_method(wanted, WEB.virtual_services, TUNNEL) == wanted
+    assert with_method(wanted, WEB.virtual_services, DIRECT) == FILE
+
+
+def test_a_tunnel_type_that_says_ipip_is_ipip() -> None:
+    text = FILE.replace("lvs_method   DR ", "lvs_method TUN type ipip ")
+    assert "lvs_method DR     # DR since" in with_method(text, WEB.virtual_services, DIRECT)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("virtual_server 10.99.0.1 80", "virtual_server group web"), "no virtual_server 10.99.0.1 80 (tcp)"),
+        (("protocol UDP", "protocol TCP"), "2 virtual_server 10.99.0.1 80 (tcp) in it, wanted one"),
+        (("lvs_method   DR", "delay_loop 3"), "line 7: real_server 10.10.0.21 80 has no lvs_method"),
+        (("lvs_method   DR", "lvs_method NAT"), "line 5: lvs_method NAT: expected DR or TUN"),
+        (("lvs_method   DR", "lvs_method $METHOD"), "expected DR or TUN"),
+        (("lvs_method   DR", "lvs_method"), "expected DR or TUN"),
+        (("lvs_method   DR", "lvs_method TUN type gue port 6080"), "nothing after it"),
+        (
+            ("protocol UDP\n    lvs_method DR\n}", "protocol UDP\n    lvs_method DR\n"),
+            "its brace is never closed",
+        ),
+        (("! web", "} ! web"), "line 1: a brace closes that was never opened"),
+        (("! web", "{ ! web"), "line 1: a brace opens before any word"),
+    ],
+)
+def test_what_cannot_be_edited_safely_is_refused_with_its_line(change: tuple[str, str], said: str) -> None:
+    with pytest.raises(TextError) as error:
+        with_method(FILE.replace(*change), WEB.virtual_services, TUNNEL)
+    assert said in str(error.value)
+
+
+def test_quotes_and_comments_hide_braces() -> None:
+    (server,) = parse('virtual_server 10.99.0.1 80 { # }\n path "a } b" ! {\n }')
+    assert server.body is not None
+    assert server.body[0].texts == ("path", '"a } b"')
+
+
+def test_an_owned_file_is_written_from_catalog_and_table_and_keeps_its_checks() -> None:
+    service = replace(WEB, virtual_services=(virtual("10.99.0.1", 80, "mh", "mh-port"),))
+    text = rendered(FILE, service, parse_table(RULES), TUNNEL)
+    assert owned(text)
+    assert not owned(FILE)
+    assert (
+        text
+        == f"""{MARKER}
+
+virtual_server 10.99.0.1 80 {{
+    lvs_sched mh
+    mh-port
+    lvs_method TUN
+    protocol TCP
+    delay_loop 2
+    real_server 10.10.0.21 80 {{
+        weight 1
+        HTTP_GET {{
+            url {{
+                path "/ready#1 {{"
+                status_code 200
+            }}
+            connect_timeout 1
+        }}
+    }}
+    real_server 10.10.0.22 80 {{
+        weight 3
+        TCP_CHECK {{
+            connect_timeout 1
+        }}
+    }}
+}}
+"""
+    )
+
+
+def test_rendering_a_rendered_file_changes_the_method_alone() -> None:
+    table = parse_table(RULES)
+    tunnelled = rendered(FILE, WEB, table, TUNNEL)
+    assert rendered(tunnelled, WEB, table, TUNNEL) == tunnelled
+    assert rendered(tunnelled, WEB, table, DIRECT) == tunnelled.replace("lvs_method TUN", "lvs_method DR")
+
+
+def test_a_realserver_whose_checks_are_nowhere_is_not_rendered_without_them() -> None:
+    table = parse_table(RULES.replace("10.10.0.22:80", "10.10.0.23:80"))
+    with pytest.raises(TextError, match=r"no real_server 10.10.0.23 80 in it whose health checks"):
+        rendered(FILE, WEB, table, TUNNEL)

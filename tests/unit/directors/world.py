@@ -1,0 +1,154 @@
+"""A fake director whose commands really run: by /bin/sh, with fake tools that keep state in a folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ferryman.errors import RehearsalError, UnknownOutcomeError
+from ferryman.fleet.hosts import Completed
+from ferryman.model import Director, Kind, Realserver, Role, Service, VirtualService
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ferryman.errors import DoubtError
+
+QUICK = {
+    "ipvsadm": """case "$*" in
+-Sn) exec cat "$FAKE_DIRECTOR/rules" ;;
+"-Ln --thresholds") [ ! -f "$FAKE_DIRECTOR/limits" ] || exec cat "$FAKE_DIRECTOR/limits"; exit 0 ;;
+esac
+""",
+    "unshare": """shift
+if [ -e "$FAKE_DIRECTOR/no-unshare" ]; then echo "unshare: Operation not permitted" >&2; exit 1; fi
+: >"$FAKE_DIRECTOR/mounts"
+FAKE_MOUNTS=mounts exec "$@"
+""",
+    "mount": """printf '%s %s\\n' "$3" "$2" >"$FAKE_DIRECTOR/$FAKE_MOUNTS"
+exit 0
+""",
+}
+"""What is asked most often is answered by the shell, without starting Python."""
+TOOLS = ("ipvsadm", "ip", "keepalived", "unshare", "mount", "reload")
+
+LVS1 = Director("lvs1", Role.PRIMARY, "ipvsadm")
+
+
+def virtual(vip: str, port: int = 80, scheduler: str = "wrr", *flags: str) -> VirtualService:
+    label = "weblb" if "." in vip else "weblb6"
+    return VirtualService("web", label, "tcp", ip_address(vip), port, scheduler, flags)
+
+
+def realserver(number: int) -> Realserver:
+    addresses = IPv4Address(f"10.10.0.2{number}"), IPv6Address(f"fd10::2{number}")
+    return Realserver(f"web{number}", Kind.SERVER, *addresses)
+
+
+WEB = Service(
+    name="web",
+    site="lab",
+    encryption=False,
+    lvs_class="low-traffic",
+    encapsulated=False,
+    virtual_services=(virtual("10.99.0.1"), virtual("fd99::1")),
+    realservers=(realserver(1), realserver(2)),
+    directors=(LVS1,),
+)
+
+RULES = """\
+-A -t 10.99.0.1:80 -s wrr
+-a -t 10.99.0.1:80 -r 10.10.0.21:80 -g -w 1
+-a -t 10.99.0.1:80 -r 10.10.0.22:80 -g -w 3
+-A -t 10.99.0.9:80 -s rr
+-a -t 10.99.0.9:80 -r 10.10.0.21:80 -g -w 7
+-A -t [fd99::1]:80 -s wrr
+-a -t [fd99::1]:80 -r [fd10::21]:80 -g -w 1
+-a -t [fd99::1]:80 -r [fd10::22]:80 -g -w 1
+"""
+
+
+@dataclass
+class RealShell:
+    """Hosts whose commands run in a shell of this machine, on fake tools; ``lose`` makes answers get lost."""
+
+    folder: Path
+    rehearsal: bool = False
+    lost_answers: int = 0
+    """Writes whose answer is lost although they ran."""
+    lost_commands: int = 0
+    """Writes that never run, and whose answer is lost too."""
+    before_write: Callable[[], None] = lambda: None
+    """What somebody else does right before a write."""
+    reads: list[str] = field(default_factory=list)
+    writes: list[str] = field(default_factory=list)
+
+    def read(self, host: str, command: str, *, stdin: str = "", timeout_s: float | None = None) -> Completed:
+        self.reads.append(command)
+        return self._run(host, command, stdin)
+
+    def write(self, host: str, command: str, *, stdin: str = "", timeout_s: float | None = None) -> Completed:
+        if self.rehearsal:
+            raise RehearsalError(f"{host}: a rehearsal tried to write")
+        self.writes.append(command)
+        self.before_write()
+        if self.lost_commands:
+            self.lost_commands -= 1
+            raise UnknownOutcomeError(f"{host}: the answer was lost")
+        done = self._run(host, command, stdin)
+        if self.lost_answers:
+            self.lost_answers -= 1
+            raise UnknownOutcomeError(f"{host}: the answer was lost")
+        return done
+
+    def read_all(self, commands: Mapping[str, str]) -> dict[str, Completed | DoubtError]:
+        return {host: self.read(host, command) for host, command in commands.items()}
+
+    def _run(self, host: str, command: str, stdin: str) -> Completed:
+        environment = {
+            **os.environ,
+            "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
+            "FAKE_DIRECTOR": str(self.folder),
+        }
+        done = subprocess.run(
+            ["/bin/sh", "-c", command],
+            input=stdin.encode("utf-8", "surrogateescape"),
+            capture_output=True,
+            env=environment,
+            check=False,
+        )
+        out, err = (one.decode("utf-8", "surrogateescape") for one in (done.stdout, done.stderr))
+        return Completed(host, command, done.returncode, out, err)
+
+    @property
+    def rules(self) -> str:
+        """The kernel's table."""
+        return (self.folder / "rules").read_text()
+
+    @rules.setter
+    def rules(self, text: str) -> None:
+        (self.folder / "rules").write_text(text)
+
+    def switch(self, fault: str, text: str = "") -> Path:
+        """Switch a fault on; the file that does it is returned."""
+        file = self.folder / fault
+        file.write_text(text)
+        return file
+
+
+def director(folder: Path) -> RealShell:
+    """A director with ``RULES`` in its table."""
+    (folder / "bin").mkdir()
+    script = Path(__file__).with_name("fake_tools.py")
+    for tool in TOOLS:
+        file = folder / "bin" / tool
+        file.write_text(f'#!/bin/sh\n{QUICK.get(tool, "")}exec {sys.executable} -ISE {script} {tool} "$@"\n')
+        file.chmod(0o755)
+    shell = RealShell(folder)
+    shell.rules = RULES
+    return shell

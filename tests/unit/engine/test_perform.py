@@ -1,0 +1,624 @@
+"""A new run: looks at everything, asks, goes over, and says how it ended."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ferryman.engine.database import Database
+from ferryman.engine.journal import Order
+from ferryman.engine.plan import Plan
+from ferryman.engine.runner import Runner
+from ferryman.engine.steps import AlreadySo, Change, Look, Report
+from ferryman.errors import (
+    InventoryError,
+    RefusedError,
+    RehearsalError,
+    UnknownOutcomeError,
+    UnreachableError,
+    VerifyError,
+)
+from ferryman.events import ChangeMade, FindingMade, RunFinished, StepFinished, StepStarted
+from ferryman.model import Edit, Finding, Verdict
+from ferryman.testing import Becomes, Cut, Cuts, Dock, FakeWorld, Is
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from ferryman.events import Occurrence
+
+ORDER = Order(cookbook="test", operator="tester")
+
+
+@dataclass(frozen=True)
+class Raises(Look):
+    """{error} is raised."""
+
+    error: BaseException
+
+    def look(self, report: Report) -> None:
+        """Raise."""
+        raise self.error
+
+
+@dataclass(frozen=True)
+class Finds(Look):
+    """The findings are told."""
+
+    findings: tuple[Finding, ...]
+    error: Exception | None = None
+
+    def look(self, report: Report) -> None:
+        """Tell them, then raise."""
+        for finding in self.findings:
+            report.finding(finding)
+        if self.error is not None:
+            raise self.error
+
+
+@dataclass(frozen=True)
+class Meddles(Look):
+    """A stranger writes to {key}."""
+
+    world: FakeWorld
+    key: str
+
+    def look(self, report: Report) -> None:
+        """Write, as somebody else would between two of our calls."""
+        self.world.values[self.key] = "stranger"
+
+
+@dataclass(frozen=True)
+class FailsVerify(Becomes):
+    """{key} becomes {wanted}, which is found wrong."""
+
+    error: Exception = VerifyError("it is not")  # noqa: RUF009  # an error is raised, never changed
+
+    def verify(self, report: Report) -> None:
+        """Find it wrong."""
+        raise self.error
+
+
+@dataclass(frozen=True)
+class StrangeBefore(Becomes):
+    """{key} has a before that JSON changes."""
+
+    def check(self, report: Report) -> Any:  # noqa: ANN401  # the mistake under test
+        """Return a tuple, which comes back as a list."""
+        return (self.world.read(self.key), 1)
+
+
+@dataclass(frozen=True)
+class FindsInVerify(Becomes):
+    """{key} becomes {wanted}, with a finding."""
+
+    verdict: Verdict = Verdict.FAIL
+
+    def verify(self, report: Report) -> None:
+        """Tell it."""
+        report.finding(found(self.verdict))
+
+
+def found(verdict: Verdict, host: str = "web1") -> Finding:
+    return Finding("rp-filter", host, verdict, "is 1", "0", "set it")
+
+
+def events(dock: Dock, kind: type) -> list[Any]:
+    return [occurrence.event for occurrence in dock.heard if isinstance(occurrence.event, kind)]
+
+
+def test_a_failing_look_refuses_the_run_and_changes_nothing(dock: Dock, world: FakeWorld) -> None:
+    ending = dock.perform(Plan([Is(world, "ready", "no"), Becomes(world, "a", "new")], ["web"]))
+
+    assert (ending.outcome, ending.exit_code) == ("refused", 3)
+    assert "ready: value: yes; wanted no" in ending.reason
+    assert world.values["a"] == "old"
+    assert dock.locked == {}
+
+
+def test_everything_that_stands_in_the_way_is_shown_at_once(dock: Dock, world: FakeWorld) -> None:
+    plan = Plan(
+        [
+            Finds((found(Verdict.FAIL, "web1"), found(Verdict.FAIL, "web2"))),
+            Raises(VerifyError("catalog: is odd")),
+            Raises(UnreachableError("lvs1: silent")),
+            Raises(RefusedError("web: not in production")),
+            Is(world, "ready", "no"),
+            Becomes(world, "a", "new"),
+        ]
+    )
+    reason = dock.perform(plan).reason
+
+    for each in (
+        "web1: rp-filter",
+        "web2: rp-filter",
+        "is odd",
+        "lvs1: silent",
+        "not in production",
+        "ready:",
+    ):
+        assert each in reason
+
+
+def test_what_was_found_before_a_look_gave_up_is_not_lost(dock: Dock, world: FakeWorld) -> None:
+    look = Finds((found(Verdict.FAIL),), UnreachableError("web2: silent"))
+    reason = dock.perform(Plan([look, Becomes(world, "a", "new")])).reason
+
+    assert "web1: rp-filter" in reason
+    assert "web2: silent" in reason
+
+
+def test_what_could_not_be_looked_at_refuses_like_a_failure(dock: Dock, world: FakeWorld) -> None:
+    plan = Plan([Finds((found(Verdict.UNKNOWN),)), Becomes(world, "a", "new")])
+
+    assert dock.perform(plan).outcome == "refused"
+    assert world.values["a"] == "old"
+
+
+@pytest.mark.parametrize("verdict", [Verdict.PASS, Verdict.WARN, Verdict.SKIP])
+def test_other_findings_stop_nothing(dock: Dock, world: FakeWorld, verdict: Verdict) -> None:
+    plan = Plan([Finds((found(verdict),)), Becomes(world, "a", "new")])
+
+    assert dock.perform(plan).outcome == "done"
+
+
+def test_a_check_that_refuses_stops_what_comes_before_it_too(dock: Dock, world: FakeWorld) -> None:
+    @dataclass(frozen=True)
+    class Refuses(Becomes):
+        """{key} must stay."""
+
+        def check(self, report: Report) -> str | AlreadySo:
+            raise RefusedError("b: must stay")
+
+    ending = dock.perform(Plan([Becomes(world, "a", "new"), Refuses(world, "b", "new")]))
+
+    assert ending.outcome == "refused"
+    assert world.values["a"] == "old"
+
+
+def test_a_look_after_a_change_waits_for_it(dock: Dock, world: FakeWorld) -> None:
+    ending = dock.perform(Plan([Becomes(world, "a", "new"), Is(world, "a", "new")]))
+
+    assert (ending.outcome, ending.exit_code) == ("done", 0)
+
+
+def test_a_bug_before_any_change_is_an_error_with_its_traceback_in_the_journal(
+    dock: Dock, world: FakeWorld
+) -> None:
+    ending = dock.perform(Plan([Raises(ZeroDivisionError("oops")), Becomes(world, "a", "new")]))
+
+    assert (ending.outcome, ending.exit_code) == ("error", 1)
+    assert "a bug: ZeroDivisionError: oops" in ending.reason
+    [trouble] = [record for record in dock.journal.show(ending.run) if record.kind == "trouble"]
+    assert "Traceback" in trouble.payload["traceback"]
+    assert trouble.payload["at"].startswith("step 1, oops is raised (check)")
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code"),
+    [(InventoryError(["x", "y"]), 2), (RehearsalError("wrote"), 1), (SystemExit(0), 1)],
+)
+def test_what_is_not_about_the_world_is_an_error_and_no_refusal(
+    dock: Dock, world: FakeWorld, error: BaseException, exit_code: int
+) -> None:
+    ending = dock.perform(Plan([Raises(error), Becomes(world, "a", "new")]))
+
+    assert (ending.outcome, ending.exit_code) == ("error", exit_code)
+
+
+def test_a_before_that_json_would_change_is_found_before_any_change(dock: Dock, world: FakeWorld) -> None:
+    ending = dock.perform(Plan([Becomes(world, "a", "new"), StrangeBefore(world, "b", "new")]))
+
+    assert ending.outcome == "error"
+    assert "the journal gives back as ['old', 1]" in ending.reason
+    assert world.values["a"] == "old"
+
+
+def test_a_rehearsal_shows_every_edit_and_changes_nothing(dock: Dock, world: FakeWorld) -> None:
+    plan = Plan([Becomes(world, "a", "new"), Becomes(world, "b", "new"), Is(world, "a", "new")], ["web"])
+    ending = dock.perform(plan, dry_run=True)
+
+    assert (ending.outcome, ending.exit_code) == ("done", 0)
+    assert [(event.edit.command, event.applied) for event in events(dock, ChangeMade)] == [
+        ("set a new", False),
+        ("set b new", False),
+    ]
+    assert world.values["a"] == "old"
+
+
+def test_a_refused_rehearsal_still_shows_what_could_be_surveyed(dock: Dock, world: FakeWorld) -> None:
+    plan = Plan([Is(world, "ready", "no"), Becomes(world, "a", "new")])
+    ending = dock.perform(plan, dry_run=True)
+
+    assert (ending.outcome, ending.exit_code) == ("refused", 3)
+    assert [event.edit.command for event in events(dock, ChangeMade)] == ["set a new"]
+
+
+def test_a_rehearsal_needs_no_state_and_no_lock(tmp_path: Path, world: FakeWorld) -> None:
+    runner = Runner(database=Database.at(tmp_path / "state" / "state.db"))
+    order = Order(cookbook="test", operator="tester", dry_run=True)
+
+    assert runner.perform(order, Plan([Becomes(world, "a", "new")], ["web"])).outcome == "done"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_all_is_so_already_the_later_looks_are_made_too(dock: Dock, world: FakeWorld) -> None:
+    world.values["a"] = "new"
+    ending = dock.perform(Plan([Becomes(world, "a", "new"), Is(world, "a", "new")]))
+
+    assert (ending.outcome, ending.exit_code) == ("done", 0)
+    assert ending.reason == "nothing to do: all is already so, verified"
+    assert events(dock, ChangeMade) == []
+
+
+def test_where_all_is_so_already_but_wrong_the_run_is_refused(dock: Dock, world: FakeWorld) -> None:
+    world.values["a"] = "new"
+    ending = dock.perform(Plan([Becomes(world, "a", "new"), Is(world, "ready", "no")]))
+
+    assert (ending.outcome, ending.exit_code) == ("refused", 3)
+
+
+def test_what_was_so_already_and_is_no_longer_sends_ours_back(dock: Dock, world: FakeWorld) -> None:
+    world.values["b"] = "new"
+    ending = dock.perform(Plan([Becomes(world, "a", "new"), Meddles(world, "b"), Becomes(world, "b", "new")]))
+
+    assert ending.outcome == "rolled-back"
+    assert "it was as wanted, and is 'stranger'" in ending.reason
+    assert world.values["b"] == "stranger"
+
+
+def test_why_nothing_is_to_be_done_is_told(dock: Dock, world: FakeWorld) -> None:
+    world.values["a"] = "new"
+    dock.perform(Plan([Becomes(world, "a", "new"), Becomes(world, "b", "new")]))
+
+    told = [event.finding for event in events(dock, FindingMade)]
+    assert Finding("already-so", "", Verdict.SKIP, "a is new", "a becomes new") in told
+    assert StepFinished(0, "check", "skipped") in events(dock, StepFinished)
+
+
+def test_nobody_is_asked_when_there_is_nothing_to_do(world: FakeWorld) -> None:
+    world.values["a"] = "new"
+    runner = Runner(database=Database.in_memory(), confirm=lambda edits: pytest.fail(f"asked about {edits}"))
+
+    assert runner.perform(ORDER, Plan([Becomes(world, "a", "new")])).outcome == "done"
+
+
+def test_a_change_that_is_declined_is_not_made(world: FakeWorld) -> None:
+    asked: list[Sequence[Edit]] = []
+
+    def decline(edits: Sequence[Edit]) -> bool:
+        asked.append(edits)
+        return False
+
+    runner = Runner(database=Database.in_memory(), confirm=decline)
+    ending = runner.perform(ORDER, Plan([Becomes(world, "a", "new"), Becomes(world, "b", "new")], ["web"]))
+
+    assert (ending.outcome, ending.exit_code) == ("interrupted", 130)
+    assert [edit.command for edit in asked[0]] == ["set a new", "set b new"]
+    assert world.values["a"] == "old"
+
+
+def test_what_changed_while_the_operator_was_asked_is_not_overwritten(world: FakeWorld) -> None:
+    def meddle(edits: Sequence[Edit]) -> bool:
+        world.values["a"] = "stranger"
+        return bool(edits)
+
+    runner = Runner(database=Database.in_memory(), confirm=meddle)
+    ending = runner.perform(ORDER, Plan([Becomes(world, "a", "new")]))
+
+    assert (ending.outcome, ending.exit_code) == ("refused", 3)
+    assert (
+        "someone else changed it since it was checked, and it was left alone: now 'stranger', was 'old'"
+        in ending.reason
+    )
+    assert world.values["a"] == "stranger"
+
+
+def test_what_changed_after_an_earlier_change_sends_ours_back_and_leaves_theirs(
+    dock: Dock, world: FakeWorld
+) -> None:
+    plan = Plan([Becomes(world, "a", "new"), Meddles(world, "b"), Becomes(world, "b", "new")], ["web"])
+    ending = dock.perform(plan)
+
+    assert (ending.outcome, ending.exit_code) == ("rolled-back", 4)
+    assert world.values == {"a": "old", "b": "stranger", "ready": "yes"}
+
+
+def test_what_someone_else_made_so_meanwhile_is_not_ours_to_undo(dock: Dock, world: FakeWorld) -> None:
+    @dataclass(frozen=True)
+    class MakesIt(Look):
+        """Somebody else does our work."""
+
+        def look(self, report: Report) -> None:
+            world.values["b"] = "new"
+
+    ending = dock.perform(Plan([Becomes(world, "a", "new"), MakesIt(), Becomes(world, "b", "new")]))
+
+    assert ending.outcome == "rolled-back"
+    assert world.values == {"a": "old", "b": "new", "ready": "yes"}
+
+
+def test_a_stranger_just_before_the_write_is_left_alone_and_is_nothing_of_ours(dock: Dock) -> None:
+    world = FakeWorld(None, a="old", b="old")
+
+    def meddle() -> None:
+        world.values["b"] = "stranger"
+
+    # Calls: two surveys, four for a, the second check of b, then do's own read.
+    world = FakeWorld(Cuts(Cut(8, "before", meddle)), a="old", b="old")
+    ending = dock.perform(Plan([Becomes(world, "a", "new"), Becomes(world, "b", "new")], ["web"]))
+
+    assert world.values == {"a": "old", "b": "stranger"}
+    assert (ending.outcome, ending.exit_code) == ("rolled-back", 4)
+    assert "left alone" in ending.reason
+    assert dock.locked == {}
+
+
+def test_a_failed_verify_puts_everything_back(dock: Dock, world: FakeWorld) -> None:
+    ending = dock.perform(Plan([Becomes(world, "a", "new"), FailsVerify(world, "b", "new")], ["web"]))
+
+    assert (ending.outcome, ending.exit_code) == ("rolled-back", 4)
+    assert ending.reason == "it is not\nrolled back: all is as before, verified"
+    assert world.values == {"a": "old", "b": "old", "ready": "yes"}
+    assert dock.locked == {}
+
+
+def test_a_failed_look_after_a_change_puts_it_back(dock: Dock, world: FakeWorld) -> None:
+    ending = dock.perform(Plan([Becomes(world, "a", "new"), Is(world, "ready", "no")]))
+
+    assert ending.outcome == "rolled-back"
+    assert world.values["a"] == "old"
+
+
+def test_a_finding_that_fails_in_verify_puts_it_back(dock: Dock, world: FakeWorld) -> None:
+    ending = dock.perform(Plan([FindsInVerify(world, "a", "new")]))
+
+    assert ending.outcome == "rolled-back"
+    assert "web1: rp-filter: is 1; wanted 0; set it" in ending.reason
+    assert world.values["a"] == "old"
+
+
+def test_a_bug_after_a_change_puts_it_back_and_says_that_it_was_one(dock: Dock, world: FakeWorld) -> None:
+    ending = dock.perform(Plan([Becomes(world, "a", "new"), Raises(ZeroDivisionError("oops"))]))
+
+    assert (ending.outcome, ending.exit_code) == ("rolled-back", 4)
+    assert "a bug: ZeroDivisionError: oops" in ending.reason
+    assert world.values["a"] == "old"
+
+
+def test_a_step_that_leaves_the_program_after_a_change_is_put_back_like_a_bug(
+    dock: Dock, world: FakeWorld
+) -> None:
+    ending = dock.perform(Plan([Becomes(world, "a", "new"), Raises(SystemExit(3))]))
+
+    assert ending.outcome == "rolled-back"
+    assert "called sys.exit(3)" in ending.reason
+    assert world.values["a"] == "old"
+
+
+@pytest.mark.parametrize(
+    "doubtful",
+    [
+        lambda world: FailsVerify(world, "b", "new", UnreachableError("lvs1: silent")),
+        lambda world: FindsInVerify(world, "b", "new", Verdict.UNKNOWN),
+        lambda _: Raises(UnreachableError("lvs1: silent")),
+        lambda _: Finds((found(Verdict.UNKNOWN),)),
+    ],
+)
+def test_a_doubt_after_a_change_holds_the_run_and_says_what_is_where(
+    dock: Dock, world: FakeWorld, doubtful: Callable[[FakeWorld], Look | Change[Any]]
+) -> None:
+    plan = Plan([Becomes(world, "a", "new"), doubtful(world), Becomes(world, "ready", "no")], ["web"])
+    ending = dock.perform(plan)
+
+    assert (ending.outcome, ending.exit_code) == ("held", 7)
+    assert world.values["a"] == "new"
+    assert dock.locked == {"web": ending.run}
+    for each in (
+        "step 1, a becomes new: made and verified",
+        "step 3, ready becomes no: not made by this run",
+        "a, to go back: set a old",
+        f"ferryman resume {ending.run}",
+        f"ferryman rollback {ending.run}",
+    ):
+        assert each in ending.reason
+
+
+def test_a_doubt_goes_back_when_the_operator_chose_so(dock: Dock, world: FakeWorld) -> None:
+    plan = Plan([Becomes(world, "a", "new"), Raises(UnreachableError("lvs1: silent"))], ["web"])
+    ending = dock.perform(plan, on_doubt="rollback")
+
+    assert (ending.outcome, ending.exit_code) == ("rolled-back", 4)
+    assert world.values["a"] == "old"
+
+
+def test_a_failure_beside_a_doubt_goes_back(dock: Dock, world: FakeWorld) -> None:
+    look = Finds((found(Verdict.UNKNOWN), found(Verdict.FAIL)))
+
+    assert dock.perform(Plan([Becomes(world, "a", "new"), look])).outcome == "rolled-back"
+
+
+@pytest.mark.parametrize(("moment", "outcome"), [("after", "done"), ("before", "rolled-back")])
+def test_a_lost_answer_is_settled_by_reading_back_not_by_repeating(
+    dock: Dock, moment: str, outcome: str
+) -> None:
+    def lose() -> None:
+        raise UnknownOutcomeError("a: the answer was lost")
+
+    cut = Cut(3, moment, lose)  # type: ignore[arg-type]  # the write of do; the parameters are its values
+    world = FakeWorld(Cuts(cut), a="old")
+    ending = dock.perform(Plan([Becomes(world, "a", "new")]))
+
+    assert ending.outcome == outcome
+    assert world.values["a"] == ("new" if outcome == "done" else "old")
+    applied = [event.edit.command for event in events(dock, ChangeMade)]
+    assert applied == (["set a new"] if outcome == "done" else [])
+
+
+def test_the_intent_is_in_the_journal_before_the_change_is_made(dock: Dock, world: FakeWorld) -> None:
+    seen: list[tuple[str, Any]] = []
+
+    @dataclass(frozen=True)
+    class Peeks(Becomes):
+        """{key} becomes {wanted}, and the journal is read meanwhile."""
+
+        def do(self, before: str) -> None:
+            other = dock.database.another()
+            rows = other.query("SELECT kind, payload FROM records WHERE kind = 'intent'")
+            seen.extend((row["kind"], json.loads(row["payload"])["before"]) for row in rows)
+            other.close()
+            super().do(before)
+
+    dock.perform(Plan([Peeks(world, "a", "new")]))
+
+    assert seen == [("intent", "old")]
+
+
+def test_events_come_in_the_order_of_the_story(dock: Dock, world: FakeWorld) -> None:
+    dock.perform(Plan([Is(world, "ready", "yes"), Becomes(world, "a", "new"), Is(world, "a", "new")]))
+
+    phases = [(event.step, event.phase) for event in events(dock, StepStarted)]
+    assert phases == [
+        (0, "check"),
+        (1, "check"),
+        (1, "check"),
+        (1, "do"),
+        (1, "verify"),
+        (2, "check"),
+    ]
+    assert [event.edit.command for event in events(dock, ChangeMade) if event.applied] == ["set a new"]
+    assert dock.heard[0].event.event == "run-started"
+    assert isinstance(dock.heard[-1].event, RunFinished)
+    assert {occurrence.run for occurrence in dock.heard} == {dock.journal.runs()[0].id}
+
+
+def test_the_journal_has_what_subscribers_heard(dock: Dock, world: FakeWorld) -> None:
+    ending = dock.perform(Plan([Is(world, "ready", "yes"), Becomes(world, "a", "new")]))
+
+    heard = [occurrence.event.event for occurrence in dock.heard]
+    recorded = [record.kind for record in dock.journal.trusted(ending.run)]
+    assert [kind for kind in recorded if kind not in {"intent", "made", "verified"}] == heard
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(), OSError("no screen"), KeyError("a bug in the view")])
+def test_a_listener_that_fails_is_dropped_and_the_run_goes_on(world: FakeWorld, error: Exception) -> None:
+    calls: list[str] = []
+
+    def broken(occurrence: Occurrence) -> None:
+        calls.append("broken")
+        raise error
+
+    runner = Runner(
+        database=Database.in_memory(), subscribers=[broken, lambda o: calls.append(o.event.event)]
+    )
+    ending = runner.perform(ORDER, Plan([Becomes(world, "a", "new")]))
+
+    assert ending.outcome == "done"
+    assert calls.count("broken") == 1
+    assert calls[-1] == "run-finished"
+
+
+def test_a_busy_service_is_not_touched_and_not_even_looked_at(dock: Dock, world: FakeWorld) -> None:
+    held = dock.perform(Plan([Becomes(world, "a", "new"), Raises(UnreachableError("lvs1: silent"))], ["web"]))
+    world.values["reads"] = "none"
+    ending = dock.perform(Plan([Is(world, "no such key", "x"), Becomes(world, "b", "new")], ["web"]))
+
+    assert (ending.outcome, ending.exit_code) == ("busy", 6)
+    assert f"run {held.run} is held" in ending.reason
+    assert world.values["b"] == "old"
+    assert dock.locked == {"web": held.run}
+    assert dock.journal.run(ending.run).outcome == "busy"
+
+
+def test_the_same_service_again_after_a_run_is_no_problem(dock: Dock, world: FakeWorld) -> None:
+    plan = Plan([Becomes(world, "a", "new")], ["web"])
+    dock.perform(plan)
+
+    assert dock.perform(plan).reason.startswith("nothing to do")
+
+
+def test_a_lost_lock_before_the_first_change_is_busy(world: FakeWorld) -> None:
+    database = Database.in_memory()
+    runner = Runner(
+        database=database, confirm=lambda edits: database.execute("DELETE FROM locks") == len(edits)
+    )
+    ending = runner.perform(ORDER, Plan([Becomes(world, "a", "new")], ["web"]))
+
+    assert (ending.outcome, ending.exit_code) == ("busy", 6)
+    assert world.values["a"] == "old"
+
+
+def test_a_lost_lock_after_a_change_stops_where_it_is_and_writes_no_more(
+    dock: Dock, world: FakeWorld
+) -> None:
+    @dataclass(frozen=True)
+    class LosesLock(Look):
+        """The lock is lost."""
+
+        def look(self, report: Report) -> None:
+            dock.database.execute("DELETE FROM locks")
+
+    plan = Plan([Becomes(world, "a", "new"), LosesLock(), Becomes(world, "b", "new")], ["web"])
+    ending = dock.perform(plan)
+
+    assert (ending.outcome, ending.exit_code) == ("held", 7)
+    assert world.values == {"a": "new", "b": "old", "ready": "yes"}
+
+
+def test_a_journal_that_cannot_be_written_stops_the_run_before_its_next_change_and_goes_back(
+    dock: Dock, world: FakeWorld
+) -> None:
+    @dataclass(frozen=True)
+    class FillsDisk(Look):
+        """The disk is full."""
+
+        def look(self, report: Report) -> None:
+            pages = dock.database.query("PRAGMA page_count")[0][0]
+            dock.database.query(f"PRAGMA max_page_count = {pages}")
+            report.finding(Finding("disk", "control1", Verdict.PASS, "x" * 100_000, "full"))
+
+    plan = Plan([Becomes(world, "a", "new"), FillsDisk(), Becomes(world, "b", "new")], ["web"])
+    ending = dock.perform(plan)
+
+    assert (ending.outcome, ending.exit_code) == ("rolled-back", 4)
+    assert "database or disk is full" in ending.reason
+    assert world.values == {"a": "old", "b": "old", "ready": "yes"}
+
+
+def test_a_journal_that_stays_unwritable_still_lets_everything_be_put_back(
+    dock: Dock, world: FakeWorld
+) -> None:
+    @dataclass(frozen=True)
+    class GoesReadOnly(Look):
+        """The file system goes read-only."""
+
+        def look(self, report: Report) -> None:
+            dock.database.query("PRAGMA query_only = ON")
+
+    plan = Plan([Becomes(world, "a", "new"), GoesReadOnly(), Becomes(world, "b", "new")], ["web"])
+    ending = dock.perform(plan)
+
+    assert (ending.outcome, ending.exit_code) == ("rolled-back", 4)
+    assert world.values == {"a": "old", "b": "old", "ready": "yes"}
+    assert "so the run is still open there" in ending.reason
+
+    dock.database.query("PRAGMA query_only = OFF")
+    assert dock.go_on(plan, "rollback").outcome == "rolled-back"
+    assert dock.locked == {}
+
+
+def test_a_journal_that_cannot_be_written_before_any_change_changes_nothing(world: FakeWorld) -> None:
+    database = Database.in_memory()
+
+    def fill(edits: Sequence[Edit]) -> bool:
+        database.query("PRAGMA query_only = ON")
+        return bool(edits)
+
+    ending = Runner(database=database, confirm=fill).perform(ORDER, Plan([Becomes(world, "a", "new")]))
+
+    assert (ending.outcome, ending.exit_code) == ("error", 2)
+    assert world.values["a"] == "old"

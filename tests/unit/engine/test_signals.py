@@ -1,0 +1,269 @@
+"""Ctrl-C, SIGTERM and SIGHUP: what is under way is finished or given up cleanly, then it goes back."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ferryman.engine.journal import Order
+from ferryman.engine.plan import Plan
+from ferryman.engine.runner import Runner
+from ferryman.engine.signals import HEEDED
+from ferryman.engine.steps import Look, Report
+from ferryman.errors import UnreachableError, VerifyError
+from ferryman.testing import Becomes, Dock, FakeWorld, Is
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ferryman.events import Occurrence
+    from ferryman.model import Edit
+
+
+def ring(*numbers: int) -> Callable[[], None]:
+    def fall() -> None:
+        for number in numbers or (signal.SIGINT,):
+            signal.raise_signal(number)
+
+    return fall
+
+
+@dataclass(frozen=True)
+class Does(Look):
+    """Something happens."""
+
+    act: Callable[[], None]
+
+    def look(self, report: Report) -> None:
+        """Let it happen."""
+        self.act()
+
+
+@dataclass(frozen=True)
+class DoesWhileChanging(Becomes):
+    """{key} becomes {wanted}, and something happens meanwhile."""
+
+    act: Callable[[], None] = lambda: None
+
+    def do(self, before: str) -> None:
+        """Let it happen in the middle."""
+        self.world.values["half"] = "begun"
+        self.act()
+        del self.world.values["half"]
+        super().do(before)
+
+
+@dataclass(frozen=True)
+class DoesWhileUndoing(Becomes):
+    """{key} becomes {wanted}, and something happens on the way back."""
+
+    act: Callable[[], None] = lambda: None
+
+    def undo(self, before: str) -> None:
+        """Let it happen first."""
+        self.act()
+        super().undo(before)
+
+
+@dataclass(frozen=True)
+class Fails(Look):
+    """Everything flows."""
+
+    def look(self, report: Report) -> None:
+        """It does not."""
+        raise VerifyError("nothing flows")
+
+
+@pytest.mark.parametrize("number", HEEDED)
+def test_before_any_change_it_ends_at_once_with_nothing_changed(
+    dock: Dock, world: FakeWorld, number: signal.Signals
+) -> None:
+    def ring_and_go_on() -> None:
+        signal.raise_signal(number)
+        pytest.fail("the look went on")
+
+    ending = dock.perform(Plan([Does(ring_and_go_on), Becomes(world, "a", "new")], ["web"]))
+
+    assert (ending.outcome, ending.exit_code) == ("interrupted", 130)
+    assert ending.reason == f"interrupted, nothing was changed: interrupted by {number.name}"
+    assert world.values["a"] == "old"
+    assert dock.locked == {}
+
+
+def test_after_a_change_it_goes_back_and_says_so(dock: Dock, world: FakeWorld) -> None:
+    ending = dock.perform(Plan([Becomes(world, "a", "new"), Does(ring())], ["web"]))
+
+    assert (ending.outcome, ending.exit_code) == ("interrupted", 130)
+    assert ending.reason == "interrupted by SIGINT\nrolled back: all is as before, verified"
+    assert world.values["a"] == "old"
+
+
+def test_a_change_under_way_is_finished_first(dock: Dock, world: FakeWorld) -> None:
+    ending = dock.perform(Plan([DoesWhileChanging(world, "a", "new", ring())], ["web"]))
+
+    assert (ending.outcome, ending.exit_code) == ("interrupted", 130)
+    assert world.values == {"a": "old", "b": "old", "ready": "yes"}
+    assert [record.kind for record in dock.journal.show(ending.run)].count("made") == 1
+
+
+def test_pressing_again_during_a_change_is_still_one_wish(dock: Dock, world: FakeWorld) -> None:
+    ending = dock.perform(
+        Plan([DoesWhileChanging(world, "a", "new", ring(signal.SIGINT, signal.SIGINT, signal.SIGTERM))])
+    )
+
+    assert ending.outcome == "interrupted"
+    assert world.values["a"] == "old"
+
+
+def test_no_change_begins_after_it(dock: Dock, world: FakeWorld) -> None:
+    world.values["b"] = "untouched"
+    dock.perform(Plan([DoesWhileChanging(world, "a", "new", ring()), Becomes(world, "b", "new")]))
+
+    assert world.values["b"] == "untouched"
+
+
+def test_an_adapter_that_takes_it_for_something_else_does_not_hide_it(dock: Dock, world: FakeWorld) -> None:
+    def swallow() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except Exception as error:
+            raise UnreachableError("lvs1: silent") from error
+
+    assert dock.perform(Plan([Becomes(world, "a", "new"), Does(swallow)])).outcome == "interrupted"
+
+
+def test_an_adapter_that_swallows_it_whole_does_not_hide_it(dock: Dock, world: FakeWorld) -> None:
+    def swallow() -> None:
+        with suppress(Exception):
+            signal.raise_signal(signal.SIGINT)
+
+    assert dock.perform(Plan([Does(swallow), Becomes(world, "a", "new")])).outcome == "interrupted"
+
+
+def test_a_listener_is_not_interrupted(world: FakeWorld, dock: Dock) -> None:
+    heard: list[str] = []
+
+    def listener(occurrence: Occurrence) -> None:
+        if occurrence.event.event == "finding":
+            signal.raise_signal(signal.SIGINT)
+        heard.append(occurrence.event.event)
+
+    runner = Runner(database=dock.database, subscribers=[listener])
+    ending = runner.perform(
+        Order(cookbook="test", operator="tester"),
+        Plan([Is(world, "ready", "yes"), Becomes(world, "a", "new")]),
+    )
+
+    assert ending.outcome == "interrupted"
+    assert heard[:3] == ["run-started", "step-started", "finding"]
+    assert heard[-1] == "run-finished"
+
+
+def test_at_the_question_it_is_a_no(world: FakeWorld, dock: Dock) -> None:
+    def ask(edits: Sequence[Edit]) -> bool:
+        signal.raise_signal(signal.SIGINT)
+        return bool(edits)
+
+    runner = Runner(database=dock.database, confirm=ask)
+    ending = runner.perform(Order(cookbook="test", operator="tester"), Plan([Becomes(world, "a", "new")]))
+
+    assert (ending.outcome, ending.exit_code) == ("interrupted", 130)
+    assert world.values["a"] == "old"
+
+
+def test_the_second_one_stops_the_way_back_where_it_stands(dock: Dock, world: FakeWorld) -> None:
+    plan = Plan(
+        [Becomes(world, "a", "new"), DoesWhileUndoing(world, "b", "new", ring()), Does(ring())], ["web"]
+    )
+    ending = dock.perform(plan)
+
+    assert (ending.outcome, ending.exit_code) == ("stranded", 5)
+    assert world.values == {"a": "new", "b": "new", "ready": "yes"}
+    assert dock.locked == {"web": ending.run}
+    for each in (
+        "step 1, a becomes new: interrupted by SIGINT",
+        "a, to go back: set a old",
+        "step 2, b becomes",
+    ):
+        assert each in ending.reason
+
+
+def test_a_stopped_way_back_can_be_taken_up_again(dock: Dock, world: FakeWorld) -> None:
+    rings = iter([ring(), ring()])
+
+    def ring_twice() -> None:
+        next(rings, lambda: None)()
+
+    plan = Plan(
+        [Becomes(world, "a", "new"), DoesWhileUndoing(world, "b", "new", ring_twice), Does(ring_twice)],
+        ["web"],
+    )
+    assert dock.perform(plan).outcome == "stranded"
+    assert dock.go_on(plan, "rollback").outcome == "rolled-back"
+    assert world.values == {"a": "old", "b": "old", "ready": "yes"}
+
+
+def test_the_first_one_on_the_way_back_is_only_noted(
+    dock: Dock, world: FakeWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    ending = dock.perform(Plan([DoesWhileUndoing(world, "a", "new", ring()), Fails()], ["web"]))
+
+    assert (ending.outcome, ending.exit_code) == ("rolled-back", 4)
+    assert "SIGINT: going back; again stops it where it stands" in caplog.messages
+
+
+def test_two_on_a_way_back_that_had_another_reason_stop_it(dock: Dock, world: FakeWorld) -> None:
+    act = ring(signal.SIGINT, signal.SIGTERM)
+    ending = dock.perform(Plan([DoesWhileUndoing(world, "a", "new", act), Fails()], ["web"]))
+
+    assert ending.outcome == "stranded"
+    assert "interrupted by SIGTERM" in ending.reason
+
+
+def test_a_dropped_terminal_that_says_so_again_and_again_is_one_wish(dock: Dock, world: FakeWorld) -> None:
+    hangups = ring(signal.SIGHUP, signal.SIGHUP)
+    plan = Plan([DoesWhileUndoing(world, "a", "new", hangups), Does(ring(signal.SIGHUP))], ["web"])
+    ending = dock.perform(plan)
+
+    assert (ending.outcome, ending.exit_code) == ("interrupted", 130)
+    assert world.values["a"] == "old"
+
+
+def test_a_rollback_that_was_asked_for_stops_at_the_second_one_too(dock: Dock, world: FakeWorld) -> None:
+    act = ring(signal.SIGINT, signal.SIGINT)
+    plan = Plan([DoesWhileUndoing(world, "a", "new", act)], ["web"])
+    dock.perform(plan)
+
+    assert dock.go_on(plan, "rollback").outcome == "stranded"
+    assert world.values["a"] == "new"
+
+
+def test_the_handlers_of_before_are_there_again_afterwards(dock: Dock, world: FakeWorld) -> None:
+    during: list[object] = []
+    before = [signal.getsignal(number) for number in HEEDED]
+    look = Does(lambda: during.extend(signal.getsignal(number) for number in HEEDED))
+    dock.perform(Plan([look, Becomes(world, "a", "new")]))
+
+    assert [signal.getsignal(number) for number in HEEDED] == before
+    assert not set(during) & set(before)
+
+
+def test_outside_the_main_thread_a_run_works_without_them(dock: Dock, world: FakeWorld) -> None:
+    outcomes: list[str] = []
+    dock.database.query("SELECT 1")
+    dock.database.close()
+
+    def run() -> None:
+        outcomes.append(dock.perform(Plan([Becomes(world, "a", "new")])).outcome)
+        dock.database.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+
+    assert outcomes == ["done"]

@@ -1,0 +1,277 @@
+"""The way back: its order, what it does when something fails, and what it says of what is left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import pytest
+
+from ferryman.engine.plan import Plan
+from ferryman.engine.steps import AlreadySo, Change, Look, Report
+from ferryman.errors import BusyError, UnknownOutcomeError, UnreachableError, VerifyError
+from ferryman.events import ChangeMade, StepFinished, StepStarted
+from ferryman.testing import Becomes, Cuts, FakeWorld
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ferryman.model import Edit
+    from ferryman.testing import Dock
+
+
+@dataclass(frozen=True)
+class Fails(Look):
+    """Everything flows."""
+
+    def look(self, report: Report) -> None:
+        """It does not."""
+        raise VerifyError("nothing flows")
+
+
+@dataclass(frozen=True)
+class WillNotGoBack(Becomes):
+    """{key} becomes {wanted} for good."""
+
+    error: Exception = UnreachableError("lvs1: silent")  # noqa: RUF009  # an error is raised, never changed
+
+    def undo(self, before: str) -> None:
+        """Fail."""
+        raise self.error
+
+
+@dataclass(frozen=True)
+class PretendsToGoBack(Becomes):
+    """{key} becomes {wanted} and undo does nothing."""
+
+    def undo(self, before: str) -> None:
+        """Do nothing."""
+
+
+@dataclass(frozen=True)
+class Leads(Becomes):
+    """{key} becomes {wanted}, and others follow it."""
+
+    goes_back_first: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class Follows(Change[str]):
+    """{key} says what {leader} says."""
+
+    world: FakeWorld
+    key: str
+    leader: str
+    wanted: str
+
+    def check(self, report: Report) -> str | AlreadySo:
+        now = self.world.read(self.key)
+        return AlreadySo("it does") if now == self.wanted else now
+
+    def edits(self, before: str) -> Sequence[Edit]:
+        return ()
+
+    def do(self, before: str) -> None:
+        self.world.write(self.key, self.world.read(self.leader), expected=self.world.read(self.key))
+
+    def verify(self, report: Report) -> None:
+        if (now := self.world.read(self.key)) != self.wanted:
+            raise VerifyError(f"{self.key} is {now}")
+
+    def undo(self, before: str) -> None:
+        """Only ever what the leader says: useless before the leader went back."""
+        self.do(before)
+
+
+def undone(dock: Dock) -> list[int]:
+    starts = [occurrence.event for occurrence in dock.heard if isinstance(occurrence.event, StepStarted)]
+    return [event.step for event in starts if event.phase == "undo"]
+
+
+def test_one_that_cannot_be_put_back_keeps_no_other_from_it(dock: Dock, world: FakeWorld) -> None:
+    plan = Plan(
+        [
+            Becomes(world, "a", "new"),
+            WillNotGoBack(world, "b", "new"),
+            Becomes(world, "ready", "no"),
+            Fails(),
+        ],
+        ["web"],
+    )
+    ending = dock.perform(plan)
+
+    assert (ending.outcome, ending.exit_code) == ("stranded", 5)
+    assert world.values == {"a": "old", "b": "new", "ready": "yes"}
+    assert dock.locked == {"web": ending.run}
+    assert dock.journal.run(ending.run).is_open
+
+
+def test_what_is_left_is_named_with_where_why_and_what_to_do_by_hand(dock: Dock, world: FakeWorld) -> None:
+    ending = dock.perform(Plan([Becomes(world, "a", "new"), WillNotGoBack(world, "b", "new"), Fails()]))
+
+    assert ending.reason.splitlines() == [
+        "nothing flows",
+        "the way back could not be completed; the run stays open and keeps its lock. What is left:",
+        "  step 2, b becomes new for good: lvs1: silent",
+        "by hand, for step 2: before, it was 'old'",
+        "  b, was done: set b new",
+        "  b, to go back: set b old",
+        f"then: ferryman rollback {ending.run} looks again, and closes the run when all is as before",
+        f"or:   ferryman resume {ending.run} looks again, and goes forward instead",
+    ]
+
+
+def test_a_stranded_run_is_closed_when_it_was_put_back_by_hand(dock: Dock, world: FakeWorld) -> None:
+    plan = Plan([WillNotGoBack(world, "b", "new"), Fails()], ["web"])
+    dock.perform(plan)
+    world.values["b"] = "old"
+    ending = dock.go_on(plan, "rollback")
+
+    assert (ending.outcome, ending.exit_code) == ("rolled-back", 0)
+    assert dock.locked == {}
+
+
+def test_an_undo_that_only_says_that_it_worked_is_found_out(dock: Dock, world: FakeWorld) -> None:
+    ending = dock.perform(Plan([PretendsToGoBack(world, "b", "new"), Fails()]))
+
+    assert ending.outcome == "stranded"
+    assert "still not as before" in ending.reason
+
+
+def test_an_undo_whose_answer_was_lost_counts_when_the_world_is_as_before(
+    dock: Dock, world: FakeWorld
+) -> None:
+    @dataclass(frozen=True)
+    class LosesAnswer(Becomes):
+        """{key} becomes {wanted}, and the answer is lost on the way back."""
+
+        def undo(self, before: str) -> None:
+            super().undo(before)
+            raise UnknownOutcomeError("b: the answer was lost")
+
+    ending = dock.perform(Plan([LosesAnswer(world, "b", "new"), Fails()]))
+
+    assert ending.outcome == "rolled-back"
+    assert world.values["b"] == "old"
+
+
+def test_a_bug_in_undo_strands_that_change_alone(dock: Dock, world: FakeWorld) -> None:
+    broken = WillNotGoBack(world, "b", "new", ZeroDivisionError("oops"))
+    ending = dock.perform(Plan([Becomes(world, "a", "new"), broken, Fails()]))
+
+    assert ending.outcome == "stranded"
+    assert "a bug: ZeroDivisionError: oops" in ending.reason
+    assert world.values["a"] == "old"
+    [left] = [record for record in dock.journal.show(ending.run) if record.kind == "left"]
+    assert "Traceback" in left.payload["traceback"]
+
+
+def test_a_stranger_who_wrote_over_our_change_is_not_overwritten(dock: Dock, world: FakeWorld) -> None:
+    @dataclass(frozen=True)
+    class Meddles(Look):
+        """Somebody writes over it."""
+
+        def look(self, report: Report) -> None:
+            world.values["b"] = "stranger"
+            raise VerifyError("nothing flows")
+
+    ending = dock.perform(Plan([Becomes(world, "a", "new"), Becomes(world, "b", "new"), Meddles()], ["web"]))
+
+    assert world.values == {"a": "old", "b": "stranger", "ready": "yes"}
+    assert ending.outcome == "stranded"
+    assert "b: is stranger, expected new; left alone" in ending.reason
+
+
+def test_a_report_whose_words_cannot_be_had_is_still_a_report(dock: Dock, world: FakeWorld) -> None:
+    @dataclass(frozen=True)
+    class NoWords(WillNotGoBack):
+        """{key} becomes {wanted}, and cannot say how to go back."""
+
+        def edits_back(self, before: str) -> Sequence[Edit]:
+            raise ZeroDivisionError
+
+    ending = dock.perform(Plan([NoWords(world, "b", "new"), Fails()]))
+
+    assert ending.outcome == "stranded"
+    assert "by hand, for step 1: before, it was 'old'" in ending.reason
+
+
+def test_the_last_goes_back_first(dock: Dock, world: FakeWorld) -> None:
+    dock.perform(Plan([Becomes(world, "a", "new"), Becomes(world, "b", "new"), Fails()]))
+
+    assert undone(dock) == [1, 0]
+
+
+def test_what_others_follow_goes_back_before_them(dock: Dock) -> None:
+    world = FakeWorld(None, catalog="direct", lvs1="direct", lvs2="direct", other="x")
+    plan = Plan(
+        [
+            Becomes(world, "other", "y"),
+            Leads(world, "catalog", "ipip"),
+            Follows(world, "lvs2", "catalog", "ipip"),
+            Follows(world, "lvs1", "catalog", "ipip"),
+            Fails(),
+        ]
+    )
+    ending = dock.perform(plan)
+
+    assert ending.outcome == "rolled-back"
+    assert world.values == {"catalog": "direct", "lvs1": "direct", "lvs2": "direct", "other": "x"}
+    assert undone(dock) == [1, 3, 2, 0]
+
+
+def test_what_was_not_begun_is_not_undone(dock: Dock, world: FakeWorld) -> None:
+    dock.perform(Plan([Becomes(world, "a", "new"), Fails(), Becomes(world, "b", "new")]))
+
+    assert undone(dock) == [0]
+
+
+def test_what_was_so_already_is_not_undone(dock: Dock, world: FakeWorld) -> None:
+    world.values["a"] = "new"
+    dock.perform(Plan([Becomes(world, "a", "new"), Becomes(world, "b", "new"), Fails()]))
+
+    assert world.values["a"] == "new"
+    assert world.values["b"] == "old"
+
+
+def test_what_is_put_back_is_told_as_a_change(dock: Dock, world: FakeWorld) -> None:
+    dock.perform(Plan([Becomes(world, "a", "new"), Fails()]))
+
+    events = [occurrence.event for occurrence in dock.heard]
+    made = [event.edit.command for event in events if isinstance(event, ChangeMade)]
+    assert made == ["set a new", "set a old"]
+    assert StepFinished(0, "undo", "ok") in events
+
+
+def test_a_way_back_without_the_lock_writes_nothing(dock: Dock, world: FakeWorld) -> None:
+    @dataclass(frozen=True)
+    class LosesLock(Look):
+        """The lock is lost."""
+
+        def look(self, report: Report) -> None:
+            dock.database.execute("DELETE FROM locks")
+            raise VerifyError("nothing flows")
+
+    ending = dock.perform(Plan([Becomes(world, "a", "new"), LosesLock()], ["web"]))
+
+    assert ending.outcome == "stranded"
+    assert "was lost" in ending.reason
+    assert world.values["a"] == "new"
+
+
+@pytest.mark.parametrize("error", [BusyError("x"), UnreachableError("x"), ZeroDivisionError("x")])
+def test_whatever_fails_after_a_change_something_is_said_about_it(dock: Dock, error: Exception) -> None:
+    world = FakeWorld(Cuts(), a="old")
+
+    @dataclass(frozen=True)
+    class Breaks(Look):
+        """It breaks."""
+
+        def look(self, report: Report) -> None:
+            raise error
+
+    ending = dock.perform(Plan([Becomes(world, "a", "new"), Breaks()], ["web"]), on_doubt="rollback")
+    entry = dock.journal.run(ending.run)
+
+    assert (entry.outcome, entry.exit_code, entry.ending) == (ending.outcome, ending.exit_code, ending.reason)
+    assert bool(dock.locked) == entry.is_open

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ferryman.errors import UnknownOutcomeError
+from ferryman.fleet import Completed
+from ferryman.fleet.checks import realserver_checks, service_readiness
+from ferryman.fleet.fake import FakeHosts
+from ferryman.fleet.reading import parse
+from ferryman.model import Kind, Realserver, Service, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+WEB = ("10.99.0.1:80", "fd99::1:80")
+INGRESS = ("10.99.0.4:30443",)
+
+SEEN = {
+    "bullseye-plain": (WEB, Kind.SERVER, set()),
+    "lab-web-healthy": (WEB, Kind.SERVER, set()),
+    "lab-web-strict": (WEB, Kind.SERVER, {"rp-filter fail"}),
+    "lab-web-down": (WEB, Kind.SERVER, {"tunnel-device fail", "vip fail"}),
+    "lab-web-tunl0": (WEB, Kind.SERVER, {"tunnel-device warn"}),
+    "bookworm-namespace": (WEB, Kind.SERVER, {"tunnel-device fail", "rp-filter fail", "listener fail"}),
+    "trixie-loose-without-address": (WEB, Kind.SERVER, {"tunnel-device fail"}),
+    "xenial-without-json": (
+        WEB,
+        Kind.SERVER,
+        {"tunnel-device unknown", "rp-filter fail", "vip unknown", "listener fail"},
+    ),
+    "busybox": (WEB, Kind.SERVER, {"tunnel-device unknown", "vip unknown", "listener fail"}),
+    "refused": (
+        WEB,
+        Kind.SERVER,
+        {"tunnel-device unknown", "rp-filter unknown", "vip unknown", "listener unknown"},
+    ),
+    "lab-node-healthy": (INGRESS, Kind.KUBERNETES, set()),
+    "node-kube-proxy-iptables": (INGRESS, Kind.KUBERNETES, set()),
+    "node-kube-proxy-nft": (INGRESS, Kind.KUBERNETES, set()),
+    "node-kube-proxy-ipvs": (INGRESS, Kind.KUBERNETES, set()),
+    "node-cilium": (INGRESS, Kind.KUBERNETES, {"tunnel-device fail", "vip warn"}),
+    "unprivileged": (INGRESS, Kind.KUBERNETES, {"vip unknown"}),
+}
+"""What is to be seen in each recorded or composed answer, beyond what passes or is skipped."""
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_each_recorded_answer_is_judged_as_it_should_be(
+    name: str, case: Callable[[str], str], service_of: Callable[..., Service]
+) -> None:
+    places, kind, wanted = SEEN[name]
+    realserver = Realserver("rs1", kind, None, None)
+    found = realserver_checks(service_of(*places), realserver, parse("rs1", case(name)))
+    fine = (Verdict.PASS, Verdict.SKIP)
+    assert {f"{one.check} {one.verdict.value}" for one in found if one.verdict not in fine} == wanted
+
+
+def test_a_host_that_could_not_be_asked_is_unknown_and_the_others_are_judged(
+    case: Callable[[str], str], service_of: Callable[..., Service]
+) -> None:
+    hosts = FakeHosts()
+    hosts.script("*", "ferryman-facts", case("bullseye-plain"))
+    hosts.down("web2", UnknownOutcomeError("web2: run: no end within 30 s"))
+    servers = tuple(Realserver(name, Kind.SERVER, None, None) for name in ("web1", "web2", "web3"))
+    found = service_readiness(service_of("10.99.0.1:80", realservers=servers), hosts)
+    (lost,) = [one for one in found if one.host == "web2"]
+    assert (lost.check, lost.verdict, lost.seen) == ("reachable", Verdict.UNKNOWN, "run: no end within 30 s")
+    assert {one.verdict for one in found if one.host != "web2"} == {Verdict.PASS}
+    assert list(dict.fromkeys(one.host for one in found)) == ["web1", "web2", "web3"]
+
+
+def test_every_host_is_asked_once_and_nothing_is_written(
+    case: Callable[[str], str], service_of: Callable[..., Service], server: Realserver, node: Realserver
+) -> None:
+    hosts = FakeHosts(rehearsal=True)
+    hosts.script("*", "ferryman-facts", case("bullseye-plain"))
+    service_readiness(service_of(*WEB, realservers=(server, node)), hosts)
+    assert [call.host for call in hosts.calls] == ["web1", "node1"]
+
+
+def test_a_host_that_does_not_run_the_script_says_so_in_every_finding(
+    service_of: Callable[..., Service], server: Realserver
+) -> None:
+    hosts = FakeHosts()
+    hosts.script("web1", "", Completed("web1", "", 126, "", "sh: permission denied"))
+    found = service_readiness(service_of("10.99.0.1:80", realservers=(server,)), hosts)
+    assert {one.verdict for one in found} == {Verdict.UNKNOWN}
+    assert all("sh: permission denied" in one.seen for one in found)

@@ -1,0 +1,139 @@
+"""ferryman.toml: found, read, and every mistake named at once."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ferryman import configfile
+from ferryman.config import load
+from ferryman.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EVERY_KEY = """
+inventory = "stock"
+cookbooks = ["books", "/opt/books"]
+state = "sqlite:var/state.db"
+lab = false
+
+[ssh]
+user = "ops"
+identity = "keys/id"
+known_hosts = "~/known"
+connect_timeout = 2
+command_timeout = 3.5
+concurrency = 4
+
+[probe]
+outer_source = { ipv4 = "172.16.9.9", ipv6 = "100::9" }
+timeout = 0.5
+tries = 2
+rate = 100
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    file = folder / "ferryman.toml"
+    file.write_text(text)
+    return file
+
+
+def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
+    config = load(written(tmp_path, ""))
+    assert config.inventory == tmp_path / "inventory"
+    assert config.journal == tmp_path / ".ferryman/state.db"
+    assert config.probe.outer_source.ipv4 == IPv4Address("172.16.1.1")
+    assert not config.lab
+
+
+def test_relative_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    config = load(written(tmp_path, EVERY_KEY))
+    assert config.inventory == tmp_path / "stock"
+    assert [str(folder) for folder in config.cookbooks] == [f"{tmp_path}/books", "/opt/books"]
+    assert config.ssh.identity == tmp_path / "keys/id"
+    assert "~" not in str(config.ssh.known_hosts)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("[ssh]\nconect_timeout = 3\n", 2, "ssh.conect_timeout: unknown key; did you mean connect_timeout?"),
+        ("lab = 1.5\n", 1, "lab: 1.5"),
+        ("[probe]\n\ntries = 0\n", 3, "probe.tries: 0"),
+        ('[probe]\nouter_source = { ipv4 = "x" }\n', 2, "probe.outer_source.ipv4: 'x'"),
+        ('file = "x"\n', 1, "file: unknown key"),
+        ("[traffic.service.web]\ndownlod = 1\n", 2, "did you mean download?"),
+    ],
+)
+def test_a_mistake_is_named_with_file_line_and_key(tmp_path: Path, text: str, line: int, said: str) -> None:
+    file = written(tmp_path, text)
+    with pytest.raises(ConfigError) as error:
+        load(file)
+    assert f"{file}:{line}: " in str(error.value)
+    assert said in str(error.value)
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        load(written(tmp_path, "colour = 1\n[ssh]\nconcurrency = 0\n[probe]\ntries = -1\n"))
+    assert len(str(error.value).splitlines()) == 3
+
+
+@pytest.mark.parametrize("text", ["lab = ", "[ssh\n", "\x00"])
+def test_what_is_no_toml_is_one_clear_error(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match=r"ferryman\.toml: not TOML"):
+        load(written(tmp_path, text))
+
+
+def test_a_file_that_is_no_text_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "ferryman.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(tmp_path / "ferryman.toml")
+
+
+@pytest.mark.parametrize("state", ["sqlite:", "mysql:x", "var/state.db"])
+def test_a_store_that_does_not_exist_is_refused(tmp_path: Path, state: str) -> None:
+    config = load(written(tmp_path, f'state = "{state}"\n'))
+    with pytest.raises(ConfigError, match="state: "):
+        _ = config.journal
+
+
+def test_a_service_has_its_own_traffic_over_the_common_one(tmp_path: Path) -> None:
+    text = '[traffic]\nrequests = 5\ndownload = "/all"\n[traffic.service.web]\ndownload = "/web"\n'
+    config = load(written(tmp_path, text))
+    assert (config.traffic_for("web").download, config.traffic_for("web").requests) == ("/web", 5)
+    assert config.traffic_for("maps").download == "/all"
+
+
+def test_the_named_file_comes_first_then_the_environment_then_the_folders_above(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "a" / "b"
+    here.mkdir(parents=True)
+    above, named, spoken = written(tmp_path, ""), tmp_path / "named.toml", tmp_path / "env.toml"
+    named.touch()
+    spoken.touch()
+    monkeypatch.delenv("FERRYMAN_CONFIG", raising=False)
+    assert configfile.find(None, start=here) == above
+    monkeypatch.setenv("FERRYMAN_CONFIG", str(spoken))
+    assert configfile.find(None, start=here) == spoken
+    assert configfile.find(named, start=here) == named
+
+
+def test_a_named_file_that_is_absent_is_not_replaced_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path, "")
+    monkeypatch.setenv("FERRYMAN_CONFIG", str(tmp_path / "gone.toml"))
+    with pytest.raises(ConfigError, match=r"\$FERRYMAN_CONFIG: .*gone\.toml: no such file"):
+        configfile.find(None, start=tmp_path)
+
+
+def test_help_finds_the_cookbooks_even_when_the_rest_of_the_file_is_wrong(tmp_path: Path) -> None:
+    file = written(tmp_path, 'cookbooks = ["books"]\ncolour = "blue"\n')
+    assert configfile.cookbook_folders(file) == [tmp_path / "books"]
+    assert configfile.cookbook_folders(written(tmp_path, "not toml")) == [tmp_path / "cookbooks"]
