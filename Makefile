@@ -17,11 +17,11 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy lib cookbooks tests
 
-unit: setup
-	$(BIN)/pytest tests/unit
+unit: setup  ## no root, no network
+	$(BIN)/pytest -n 2 tests/unit
 
-lab: setup
-	$(BIN)/pytest tests/lab
+lab: setup  ## two labs side by side, one for each of two workers
+	$(BIN)/pytest -n 2 --dist worksteal tests/lab
 
 bench: setup  ## figures, not judgements
 	$(BIN)/python -m tests.bench

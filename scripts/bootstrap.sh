@@ -43,6 +43,12 @@ install_packages() {
         apt-get -qq update
         apt-get -qq install -y --no-install-recommends $1 >/dev/null
     }
+    # Nor at the next boot: a daemon that came with this stays off until its owner wants it.
+    for daemon in nginx:nginx-light keepalived:keepalived ipvsadm:ipvsadm ssh:openssh-server; do
+        case " $1 " in
+        *" ${daemon#*:} "*) [ ! -d /run/systemd/system ] || systemctl -q disable "${daemon%%:*}" ;;
+        esac
+    done
 }
 
 missing=$(missing_packages)

@@ -74,7 +74,7 @@ def measure(count: int) -> None:
         began, cpu = time.perf_counter(), time.process_time()
         results = Prober(ProbeConfig()).probe(targets, lambda _: None)
         took, cpu = time.perf_counter() - began, time.process_time() - cpu
-        print(f"{count} realservers: {took:.3f} s, {cpu:.3f} s of CPU, {summary(results)}")  # noqa: T201  # its output
+        print(f"{count} realservers: {took:.3f} s, {cpu:.3f} s of CPU, {summary(results)}")
 
 
 def summary(results: list[ProbeResult]) -> str:

@@ -112,7 +112,7 @@ def captured(lab: RunningLab) -> Iterator[list[str]]:
             assert capture.poll() is None, "tcpdump did not start"
         yield lines
         capture.send_signal(signal.SIGINT)
-        lines += capture.stdout.read().splitlines()
+        lines += filter(None, capture.stdout.read().splitlines())
 
 
 @dataclass

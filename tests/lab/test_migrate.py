@@ -98,7 +98,7 @@ def test_a_service_that_has_crossed_is_looked_at_and_left_alone(lab: RunningLab)
         ("clamp-missing", "web3", "MSS 1460"),
         ("firewall-proto4", "web2", "silent"),
         ("sshd-down", "web1", "connect"),
-        ("host-key-changed", "web2", "ssh-keygen -R"),
+        ("host-key-changed", "web2", "-R web2, and add the new key"),
         ("sshd-down", "lvs2", "connect"),
     ],
 )
@@ -136,7 +136,7 @@ def test_what_breaks_after_the_first_flip_is_rolled_back_and_verified(
     back = migrated(lab, "static")
     assert back.returncode == 4, back.stderr
     assert events(back)[-1]["outcome"] == "rolled-back"
-    flipped = [one["target"] for one in changes(back) if one["applied"] and "ipvsadm -e" in one["command"]]
+    flipped = [one["target"] for one in changes(back) if "ipvsadm -e" in one.get("command", "")]
     assert set(flipped) == {"lvs2"}, "the primary must not be touched"
     lab.clear()
     assert world(lab) == as_it_was
@@ -214,20 +214,20 @@ def test_a_run_that_was_killed_can_be_put_back(lab: RunningLab, as_it_was: dict[
     assert world(lab) == as_it_was
 
 
-@pytest.mark.parametrize(
-    ("service", "vip", "port"), [("web", "10.99.0.1", 80), ("static", "10.99.0.3", 8081)]
-)
-def test_no_request_fails_while_a_service_crosses_and_comes_back(
-    lab: RunningLab, service: str, vip: str, port: int
-) -> None:
-    with loaded(lab, vip, port) as there:
-        crossed = migrated(lab, service)
+def test_no_request_fails_while_a_service_crosses_and_comes_back(lab: RunningLab) -> None:
+    with loaded(lab, "10.99.0.1", 80) as there:
+        crossed = migrated(lab, "web")
     assert crossed.returncode == 0, crossed.stderr
-    with loaded(lab, vip, port) as back:
-        returned = lab.ferryman("rollback", events(crossed)[0]["run"])
-    assert returned.returncode == 0, returned.stdout + returned.stderr
+    with loaded(lab, "10.99.0.1", 80) as back:
+        returned = lab.ferryman("--output", "json", "rollback", events(crossed)[0]["run"])
+    assert returned.returncode == 0, returned.stderr
     for way in (*there, *back):
         assert way.lost == {}, way
         assert way.done["short"] > 100
         assert way.done["download"] > 0
         assert way.done["upload"] > 0
+    # the long transfers outlived the run, so its host routes stayed, and it said how to take them away
+    kept = {one["host"]: one["remedy"] for one in findings(returned, "warn") if one["check"] == "host-routes"}
+    assert "lvs1" in kept
+    for host, remedy in kept.items():
+        lab.console(host, remedy.partition(": ")[2].replace("; ", "\n"))

@@ -77,6 +77,7 @@ def _taken_up(app: App, run: str) -> Iterator[tuple[Plan, list[Subscriber]]]:
     entry = Journal(Database.at(app.config.journal), SystemClock()).run(run)
     cookbook = app.shelf.find(entry.order.cookbook).load()
     with _ferry(app, rehearsal=False) as ferry:
+        ferry.taken_up = True
         yield cookbook.plan(ferry, entry.order.arguments), _audience(app)[1]
 
 

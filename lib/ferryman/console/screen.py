@@ -6,6 +6,7 @@ On a terminal the plan is alive; elsewhere the same lines are printed once, with
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from ferryman.model import Edit, Finding
 
 PICTURE_WIDTH = 112
+_FROM_OUTSIDE = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
+"""The fonts that a picture would fetch from the network when somebody opens it."""
 
 
 @dataclass
@@ -136,7 +139,8 @@ class Screen:
             self._live = None
         self._console.print(words.ending(finished, run, [edit for edit, applied in self._edits if applied]))
         if self._picture:
-            self._console.save_svg(str(self._picture), title="ferryman")
+            svg = self._console.export_svg(title="ferryman")
+            self._picture.write_text(_FROM_OUTSIDE.sub("", svg), encoding="utf-8")
 
     def _plan(self) -> RenderableType:
         table = Table.grid(padding=(0, 1))

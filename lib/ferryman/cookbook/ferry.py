@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ferryman.config import Config
     from ferryman.directors import Connection, Driver
     from ferryman.fleet.hosts import Hosts
-    from ferryman.model import Director, ProbeResult, Service
+    from ferryman.model import Address, Director, ProbeResult, Service
     from ferryman.probe import Target
 
 SERVICES_FILE = "services.yaml"
@@ -30,10 +30,16 @@ class Ferry:
     config: Config
     hosts: Hosts
     rehearsal: bool = False
+    taken_up: bool = False
+    """Whether another process began this run, and may have edited what this one knows nothing of."""
     stock: Inventory | None = None
     """The inventory, where it has been read already."""
     connections_before: dict[tuple[str, str], frozenset[Connection]] = field(default_factory=dict)
     """By director and service: the connections that existed when its destinations were edited."""
+    edited: set[tuple[str, str]] = field(default_factory=set)
+    """By director and service: whose destinations this process has edited, or begun to."""
+    own_connections: set[tuple[Address, int]] = field(default_factory=set)
+    """Where this run's own requests came from: they are over, whatever a director still remembers of them."""
 
     @cached_property
     def inventory(self) -> Inventory:
@@ -61,6 +67,14 @@ class Ferry:
         """What reads, changes and puts back this director."""
         return driver_for(director, service, self.hosts)
 
+    def about_to_edit(self, director: Director, service: Service) -> None:
+        """From now on some connections of this service may go one way there, and some the other."""
+        self.edited.add((director.host, service.name))
+
+    def has_edited(self, director: Director, service: Service) -> bool:
+        """Whether that was said, or may have been, by a process that is gone."""
+        return self.taken_up or (director.host, service.name) in self.edited
+
     def remember_connections(self, director: Director, service: Service) -> None:
         """Everything connected now counts as from before: the destinations have just been edited."""
         self.connections_before[director.host, service.name] = read_connections(self.hosts, director, service)
@@ -73,7 +87,8 @@ class Ferry:
         """
         now = read_connections(self.hosts, director, service)
         then = self.connections_before.setdefault((director.host, service.name), now)
-        return old_left(then, now, closing=not closing_is_over(self.hosts, director))
+        others = [one for one in then if (one.client, one.client_port) not in self.own_connections]
+        return old_left(others, now, closing=not closing_is_over(self.hosts, director))
 
     def wait_for_old_connections(self, director: Director, service: Service) -> int:
         """How many are left once none is, or ``directors.drain_timeout`` has passed."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, ip_address
 from typing import TYPE_CHECKING
 
 from ferryman.errors import ConfigError
 from ferryman.traffic.exchange import Request, Result, exchange
-from ferryman.traffic.judge import judge_requests, judge_transfer, not_asked, not_configured
+from ferryman.traffic.judge import judge_requests, judge_transfer, not_asked, not_configured, not_tried
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +31,8 @@ class TrafficCheck:
     director: Director | None = None
     """The director whose ``traffic_source`` the requests are sent from."""
     ask: Callable[[Request], Result] = exchange
+    sent_from: set[tuple[Address, int]] = field(default_factory=set, compare=False)
+    """The addresses and ports of this check's own connections; all of them are over when it is."""
 
     def run(self) -> list[Finding]:
         """Send everything and judge it.
@@ -47,14 +49,25 @@ class TrafficCheck:
             return
         small = self._request(virtual, "small", self._small_path())
         with ThreadPoolExecutor(AT_A_TIME) as pool:
-            yield judge_requests(host, virtual, list(pool.map(self.ask, [small] * self.traffic.requests)))
+            results = list(pool.map(self._asked, [small] * self.traffic.requests))
+        answered = judge_requests(host, virtual, results)
+        yield answered
         paths: dict[Kind, str | None] = {"download": self.traffic.download, "upload": self.traffic.upload}
         for kind, path in paths.items():
             if path is None:
                 yield not_configured(kind, host, virtual)
                 continue
-            result = self.ask(self._request(virtual, kind, path))
+            if answered.verdict.stops:
+                yield not_tried(kind, host, virtual)
+                continue
+            result = self._asked(self._request(virtual, kind, path))
             yield judge_transfer(host, virtual, result, path=path, timeout_s=self.traffic.timeout)
+
+    def _asked(self, request: Request) -> Result:
+        result = self.ask(request)
+        if result.local:
+            self.sent_from.add(result.local)
+        return result
 
     def _small_path(self) -> str:
         return next(iter(self.service.probe_paths), "/")

@@ -9,19 +9,20 @@ from __future__ import annotations
 import errno
 import fcntl
 import http.client
+import socket
 import ssl
 import struct
 import termios
 import time
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    import socket
-
     from ferryman.model import Address
 
 CHUNK_BYTES = 16_384
+IPV6 = 6
 
 Kind = Literal["small", "download", "upload"]
 
@@ -67,6 +68,10 @@ class Result:
     total_bytes: int | None = None
     """Bytes of the whole body; None when the answer did not say."""
     seconds: float = 0.0
+    local: tuple[Address, int] | None = None
+    """The address and port that it was sent from; None when it could not be sent at all."""
+    connected: bool = True
+    """Whether a connection came about."""
 
 
 def exchange(request: Request) -> Result:
@@ -87,6 +92,8 @@ def exchange(request: Request) -> Result:
         conversation.moved_bytes,
         conversation.total_bytes,
         time.monotonic() - began,
+        conversation.local,
+        conversation.connected,
     )
 
 
@@ -110,10 +117,12 @@ class _Conversation:
     def __init__(self, request: Request, began: float) -> None:
         self.status: int | None = None
         self.moved_bytes = 0
-        self.total_bytes: int | None = None
+        self.total_bytes = request.upload_bytes if request.kind == "upload" else None
+        self.local: tuple[Address, int] | None = None
+        self.connected = False
         self._request = request
         self._began = began
-        self._connection = _connection(request)
+        self._connection = http.client.HTTPConnection(str(request.vip), request.port)
         self._answer: http.client.HTTPResponse | None = None
 
     def run(self) -> None:
@@ -123,7 +132,7 @@ class _Conversation:
             OSError: The network or the deadline said no.
             http.client.HTTPException: What came back is not HTTP.
         """
-        self._connection.connect()
+        self._connection.sock = self._dialled()
         if self._request.kind == "upload":
             try:
                 self._upload()
@@ -140,8 +149,25 @@ class _Conversation:
         if self._answer is not None:
             self._answer.close()
 
+    def _dialled(self) -> socket.socket:
+        """A connection from an address and a port that are known before the first packet is sent."""
+        vip, port = str(self._request.vip), self._request.port
+        family = socket.AF_INET6 if self._request.vip.version == IPV6 else socket.AF_INET
+        source = str(self._request.source) if self._request.source else _source_towards(vip, port, family)
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.bind((source, 0))
+            self.local = (ip_address(source), sock.getsockname()[1])
+            sock.settimeout(self._request.timeout_s)
+            sock.connect((vip, port))
+            self.connected = True
+            return _unverified().wrap_socket(sock) if self._request.tls else sock
+        except OSError:
+            sock.close()
+            raise
+
     def _upload(self) -> None:
-        length = self.total_bytes = self._request.upload_bytes
+        length = self._request.upload_bytes
         self._connection.putrequest("POST", self._request.path)
         self._connection.putheader("Content-Length", str(length))
         self._connection.putheader("Content-Type", "application/octet-stream")
@@ -193,14 +219,12 @@ class _Conversation:
             self._connection.sock.settimeout(patience_s)
 
 
-def _connection(request: Request) -> http.client.HTTPConnection:
-    source = (str(request.source), 0) if request.source else None
-    host, port, timeout_s = str(request.vip), request.port, request.timeout_s
-    if not request.tls:
-        return http.client.HTTPConnection(host, port, timeout=timeout_s, source_address=source)
-    return http.client.HTTPSConnection(
-        host, port, timeout=timeout_s, source_address=source, context=_unverified()
-    )
+def _source_towards(vip: str, port: int, family: int) -> str:
+    """This host's own address towards a VIP, as its routes choose it; nothing is sent for that."""
+    with socket.socket(family, socket.SOCK_DGRAM) as asking:
+        asking.connect((vip, port))
+        source: str = asking.getsockname()[0]
+        return source
 
 
 def _unverified() -> ssl.SSLContext:

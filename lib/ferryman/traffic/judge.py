@@ -23,6 +23,7 @@ LARGE_BYTES = 65_536
 _SERVER_ERROR = 500
 _ERROR = 400
 
+_NOBODY = "find the realserver that does not answer: probe each of them"
 _BLACK_HOLE = (
     "small requests pass and full packets do not: look at the MSS that realservers announce and at the MTU of"
     " the path to them; net.ipv4.vs.pmtu_disc=0 on the director makes it fragment meanwhile"
@@ -38,7 +39,7 @@ def judge_requests(host: str, virtual: VirtualService, results: Sequence[Result]
         seen += f", p50 {_ms(statistics.median(answered))}, max {_ms(answered[-1])}"
     for problem, count in sorted(problems.items()):
         seen += f", {count} {problem}"
-    remedy = "" if not problems else "find the realserver that does not answer: probe each of them"
+    remedy = _NOBODY if problems else ""
     verdict = Verdict.FAIL if problems else Verdict.PASS
     return Finding(REQUESTS_CHECK, host, verdict, seen, "every request answered", remedy)
 
@@ -55,11 +56,11 @@ def judge_transfer(
 def _judged(result: Result, path: str, timeout_s: float) -> tuple[Verdict, str, str]:
     """Verdict, what was seen, and the remedy."""
     other_path = f"set traffic.{result.kind} in ferryman.toml to the path of a large {result.kind}"
-    if result.problem == "timed out":
+    if result.problem == "timed out" and result.connected:
         return Verdict.FAIL, f"{result.kind} stalled after {_of(result)} for {timeout_s:g} s", _BLACK_HOLE
     if result.problem:
-        remedy = "probe each realserver to find the one that does not answer"
-        return Verdict.FAIL, f"{result.kind} failed after {_of(result)}: {result.problem}", remedy
+        when = f"failed after {_of(result)}" if result.connected else "could not connect"
+        return Verdict.FAIL, f"{result.kind} {when}: {result.problem}", _NOBODY
     if result.status is None or result.status >= _ERROR:
         seen = f"{path} answered HTTP {result.status}: no large transfer was made"
         return Verdict.WARN, seen, other_path
@@ -81,6 +82,12 @@ def not_configured(kind: str, host: str, virtual: VirtualService) -> Finding:
         f"a large {kind}",
         f'set {kind} = "/path" under [traffic.service.{virtual.service}] in ferryman.toml',
     )
+
+
+def not_tried(kind: str, host: str, virtual: VirtualService) -> Finding:
+    """The finding where a large transfer would say nothing new."""
+    seen = f"{virtual}: not tried: small requests fail already"
+    return Finding(TRANSFER_CHECKS[kind], host, Verdict.SKIP, seen, f"a large {kind}")
 
 
 def not_asked(host: str, virtual: VirtualService, why: str) -> Finding:

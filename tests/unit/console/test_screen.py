@@ -101,6 +101,7 @@ def test_a_picture_has_what_was_shown(tmp_path: Path, capsys: pytest.CaptureFixt
     picture = (tmp_path / "run.svg").read_text()
     assert picture.startswith("<svg")
     assert "rolled-back" in picture
+    assert "url(" not in picture.replace("url(#", ""), "opening it must fetch nothing"
 
 
 def test_every_event_is_one_line_of_json_with_time_run_and_event() -> None:

@@ -83,3 +83,16 @@ def test_a_source_that_is_no_address_of_that_family_names_its_entry(named: objec
     director = replace(SECONDARY, options={"traffic_source": {"ipv4": named}})
     with pytest.raises(ConfigError, match=r"directors.yaml: lvs2: traffic_source: ipv4: is"):
         traffic_source(director, FOUR.vip)
+
+
+def test_transfers_are_not_tried_where_small_requests_fail_already() -> None:
+    traffic = TrafficConfig(requests=2, download="/download", upload="/upload")
+    found = TrafficCheck(WEB, traffic, None, lambda one: Result(one.kind, "timed out", connected=False)).run()
+    assert [one.verdict.value for one in found] == ["fail", "skip", "skip"] * 2
+
+
+def test_the_check_remembers_where_its_own_connections_came_from() -> None:
+    local = (ip_address("10.30.0.2"), 40_000)
+    check = TrafficCheck(WEB, TrafficConfig(requests=1), None, lambda one: Result(one.kind, local=local))
+    check.run()
+    assert check.sent_from == {local}

@@ -105,3 +105,10 @@ def test_a_whole_transfer_passes() -> None:
 )
 def test_each_kind_of_failure_has_its_word(error: Exception, word: str) -> None:
     assert problem_of(error) == word
+
+
+def test_a_transfer_that_could_not_connect_is_no_black_hole() -> None:
+    verdict, seen, remedy = transfer(Result("upload", "timed out", None, 0, BIG, connected=False))
+    assert verdict is Verdict.FAIL
+    assert "could not connect: timed out" in seen
+    assert "MSS" not in remedy

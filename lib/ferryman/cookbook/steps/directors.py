@@ -71,6 +71,7 @@ class DirectorConverged(Change[dict[str, Any]]):
 
     def do(self, before: dict[str, Any]) -> None:
         """Flip the destinations; what is connected now counts as old."""
+        self.ferry.about_to_edit(self.director, self.service)
         self._driver.apply(before, Forwarding.TUNNEL)
         self.ferry.remember_connections(self.director, self.service)
 
@@ -82,6 +83,7 @@ class DirectorConverged(Change[dict[str, Any]]):
 
     def undo(self, before: dict[str, Any]) -> None:
         """Put the destinations back; what is connected now counts as old again."""
+        self.ferry.about_to_edit(self.director, self.service)
         self._driver.restore(before)
         self.ferry.remember_connections(self.director, self.service)
 

@@ -87,6 +87,8 @@ class HostRoutesUp(_HostRoutes, Change[RoutesBefore]):
         seen = self._routes.read()
         if seen.problems:
             raise RefusedError("\n".join(f"{self.director.host}: {problem}" for problem in seen.problems))
+        if not seen.needed:
+            return AlreadySo("each is reached through itself already")
         return RoutesBefore(needed=_as_lists(seen.needed), ours=_as_lists(seen.ours))
 
     def edits(self, before: RoutesBefore) -> Sequence[Edit]:
@@ -108,8 +110,15 @@ class HostRoutesUp(_HostRoutes, Change[RoutesBefore]):
             raise VerifyError(f"{self.director.host}: no host route to {addresses} after adding them")
 
     def undo(self, before: RoutesBefore) -> None:
-        """Remove what this run added, once no connection needs it."""
-        self._take_down(_as_routes(before["ours"]))
+        """Remove what this run added, once no connection needs it: at once, where nothing was edited.
+
+        The director's own step, which edits, is put back before this one, by whichever process goes back.
+        """
+        if self.ferry.has_edited(self.director, self.service):
+            self._take_down(_as_routes(before["ours"]))
+        else:
+            kept = _as_routes(before["ours"])
+            self._routes.remove([one for one in self._routes.read().ours if one not in kept])
 
     def edits_back(self, before: RoutesBefore) -> Sequence[Edit]:
         """The commands that remove them."""

@@ -35,8 +35,10 @@ class TrafficFlows(Look):
             report.finding(_UNSENT)
             return
         traffic = self.ferry.config.traffic_for(self.service.name)
-        for finding in TrafficCheck(self.service, traffic, self.director).run():
+        check = TrafficCheck(self.service, traffic, self.director)
+        for finding in check.run():
             report.finding(finding)
+        self.ferry.own_connections |= check.sent_from
 
 
 _UNSENT = Finding("traffic", "control", Verdict.SKIP, "not sent in a rehearsal", "every request answered")

@@ -1,0 +1,123 @@
+"""Figures, not judgements: `make bench` prints how long things take on this machine now.
+
+Medians over a few runs. Compare figures of one run with each other, not with those of another day.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ferryman.inventory.flip import flip
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+ROOT = Path(__file__).parents[2]
+REAL = Path(os.environ.get("FERRYMAN_DATA", ROOT.parent / "shared" / "data" / "wmf"))
+ON_PURPOSE = "No director has connections"
+"""The title of the look that waits for connections to end."""
+
+
+def seconds(action: Callable[[], object]) -> float:
+    """How long it takes, once."""
+    began = time.perf_counter()
+    action()
+    return time.perf_counter() - began
+
+
+def told(what: str, taken: Sequence[float]) -> None:
+    """One line: the median, and the extremes."""
+    low, high = min(taken), max(taken)
+    print(f"{what:<58} {statistics.median(taken):8.3f} s   ({low:.3f} to {high:.3f}, {len(taken)} runs)")
+
+
+def ferryman(folder: Path, *words: str) -> str:
+    """Run the command with a configuration of its own; its standard output."""
+    command = [sys.executable, "-m", "ferryman", "--config", str(folder / "ferryman.toml"), *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def start_up() -> None:
+    """The command line alone, against bare Python."""
+    bare, help_ = [sys.executable, "-c", "pass"], [sys.executable, "-m", "ferryman", "--help"]
+    told("python -c pass", [seconds(lambda: subprocess.run(bare, check=True)) for _ in range(15)])
+    told("ferryman --help", [seconds(lambda: _quiet(help_)) for _ in range(15)])
+
+
+def _quiet(command: Sequence[str]) -> None:
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def catalog() -> None:
+    """The flip, on the catalog that people keep by hand."""
+    file = REAL / "services.yaml"
+    if not file.exists():
+        print("the real catalog is not here: skipped")
+        return
+    text = file.read_bytes()
+    lines = len(text.splitlines())
+    taken = [seconds(lambda: flip(text, "apertium", "codfw", "ipip")) for _ in range(11)]
+    told(f"flip one service of a catalog of {lines:,} lines", taken)
+
+
+def crossings(folder: Path) -> None:
+    """The lab, and whole migrations in it there and back."""
+    boots = []
+    for _ in range(3):
+        ferryman(folder, "lab", "down")
+        boots.append(seconds(lambda: ferryman(folder, "lab", "up")))
+    told("ferryman lab up", boots)
+    for service, driver in (("static", "ipvsadm"), ("web", "keepalived, dual stack")):
+        there, waited, back = [], [], []
+        for _ in range(3):
+            began = time.perf_counter()
+            out = ferryman(folder, "--output", "json", "migrate", service, "--site", "lab", "--yes")
+            there.append(time.perf_counter() - began)
+            events = [json.loads(line) for line in out.splitlines()]
+            waited.append(on_purpose(events))
+            run = events[0]["run"]
+            back.append(seconds(lambda run=run: ferryman(folder, "rollback", run)))  # type: ignore[misc]  # bound
+        told(f"ferryman migrate {service} ({driver})", there)
+        told("  of that, waiting on purpose for old connections", waited)
+        told(f"ferryman rollback of {service}", back)
+
+
+def on_purpose(events: list[dict[str, Any]]) -> float:
+    """Seconds from the start to the end of the look that waits."""
+    steps = {one["step"] for one in events if ON_PURPOSE in one.get("title", "")}
+    times = [
+        datetime.fromisoformat(one["time"])
+        for one in events
+        if one["event"] in ("step-started", "step-finished") and one["step"] in steps
+    ]
+    return (max(times) - min(times)).total_seconds() if times else 0.0
+
+
+def main() -> None:
+    """Everything, the quick things first."""
+    start_up()
+    catalog()
+    with tempfile.TemporaryDirectory(prefix="ferryman-bench-") as name:
+        folder = Path(name)
+        for part in ("inventory", "cookbooks"):
+            shutil.copytree(ROOT / part, folder / part)
+        shutil.copyfile(ROOT / "ferryman.toml", folder / "ferryman.toml")
+        try:
+            crossings(folder)
+        finally:
+            ferryman(folder, "lab", "down")
+
+
+main()
