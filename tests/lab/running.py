@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 REPOSITORY = Path(__file__).parents[2]
-RUN_S = 100.0
+RUN_S = 200.0
 
 
 @dataclass(frozen=True, slots=True)

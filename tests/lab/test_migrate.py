@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from lab.running import RunningLab
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]  # whole migrations, on a guest of one CPU
 
 STATIC, MAPS, WEB, WEB6, INGRESS = (
     "10.99.0.3:8081",

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pwd
-import sys
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -67,14 +64,3 @@ class App:
         from ferryman.cli.performance import perform  # noqa: PLC0415  # brings in everything
 
         perform(self, cookbook, arguments, options)
-
-
-def operator() -> str:
-    """Who is at the keyboard: the user behind sudo, where there is one."""
-    name = os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
-    return f"{name}@{os.uname().nodename}"
-
-
-def is_interactive() -> bool:
-    """Whether there is somebody to ask."""
-    return sys.stdin.isatty() and sys.stderr.isatty()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ferryman import __version__
-from ferryman.cli.app import is_interactive, operator
 from ferryman.commandline import Exit, confirm
 from ferryman.console.screen import Screen
 from ferryman.cookbook.ferry import Ferry
@@ -39,7 +40,7 @@ def perform(app: App, cookbook: CookbookCommand, arguments: Mapping[str, Any], o
     order = Order(
         cookbook=cookbook.cookbook,
         arguments=arguments,
-        operator=operator(),
+        operator=_operator(),
         reason=options.reason,
         task=options.task,
         dry_run=options.dry_run,
@@ -48,7 +49,7 @@ def perform(app: App, cookbook: CookbookCommand, arguments: Mapping[str, Any], o
     with _ferry(app, rehearsal=options.dry_run) as ferry:
         plan = cookbook.plan(ferry, arguments)
         asks = not (options.yes or options.dry_run) and _changes(plan)
-        if asks and not is_interactive():
+        if asks and not _is_interactive():
             raise UsageError("there is nobody to ask before the first change: say --yes, or --dry-run")
         screen, subscribers = _audience(app)
         runner = _runner(
@@ -131,3 +132,14 @@ def _changes(plan: Plan) -> bool:
 
 def _leave(ending: Ending) -> None:
     raise Exit(ending.exit_code)
+
+
+def _operator() -> str:
+    """Who is at the keyboard: the user behind sudo, where there is one."""
+    name = os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
+    return f"{name}@{os.uname().nodename}"
+
+
+def _is_interactive() -> bool:
+    """Whether there is somebody to ask."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
