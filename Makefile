@@ -28,7 +28,7 @@ bench: setup  ## figures, not judgements
 
 lock:  ## requirements.lock from pyproject.toml
 	$(BIN)/pip install -q pip-tools
-	$(BIN)/pip-compile -q --extra dev --generate-hashes --strip-extras --no-emit-options --no-emit-index-url \
+	$(BIN)/pip-compile -q --extra dev --generate-hashes --allow-unsafe --strip-extras --no-emit-options --no-emit-index-url \
 	    --no-emit-find-links --no-emit-trusted-host --no-header -o requirements.lock pyproject.toml
 
 clean:

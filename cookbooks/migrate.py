@@ -54,4 +54,5 @@ def migrate(ferry: Ferry, service: str, site: str) -> Plan:
             *(HostRoutesDown(ferry, moving, director) for director in moving.directors),
         ],
         locks=ferry.locks(moving),
+        writes=ferry.writes(moving),
     )

@@ -5,14 +5,17 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ferryman.errors import ConfigError
 
+_ETCD_PORT = 2379
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
@@ -82,6 +85,45 @@ class DirectorsConfig(_Table):
 
     A director keeps an ended connection for 120 seconds (FIN_WAIT, ``ip_vs_proto_tcp.c``).
     """
+    wait: float = Field(default=600.0, ge=0, le=86_400)
+    """Seconds to wait for another run that works on one of the same directors, or on the same catalog."""
+
+
+class EtcdConfig(_Table):
+    """``[etcd]``: how the cluster named in ``state`` is spoken to."""
+
+    ca: Path | None = None
+    """The authority that signs the cluster's certificates; given, everything goes over TLS."""
+    cert: Path | None = None
+    """This control host's certificate, where the cluster asks for one."""
+    key: Path | None = None
+    lease: int = Field(default=60, ge=2, le=3600)
+    """Seconds after which a control host that was not heard of counts as dead; etcd rounds up small ones."""
+    timeout: Seconds = 3.0
+    """Seconds for one request to one member."""
+
+
+@dataclass(frozen=True, slots=True)
+class EtcdCluster:
+    """Where an etcd cluster is, and under which key Ferryman's begin."""
+
+    members: tuple[tuple[str, int], ...]
+    """Host and port of each."""
+    prefix: str
+
+    @classmethod
+    def named(cls, state: str) -> EtcdCluster | None:
+        """From ``etcd://HOST:PORT,HOST:PORT/prefix``; None when it is not that."""
+        found = re.fullmatch(r"etcd://([^/]+)(/[^?#]*)?", state)
+        if found is None:
+            return None
+        members = [urlsplit(f"//{one.strip()}") for one in found[1].split(",")]
+        try:
+            named = tuple((one.hostname or "", one.port or _ETCD_PORT) for one in members)
+        except ValueError:
+            return None
+        prefix = (found[2] or "").rstrip("/") or "/ferryman"
+        return cls(named, prefix) if all(host for host, _ in named) else None
 
 
 class Config(_Table):
@@ -97,6 +139,7 @@ class Config(_Table):
     probe: ProbeConfig = ProbeConfig()
     traffic: TrafficTable = TrafficTable()
     directors: DirectorsConfig = DirectorsConfig()
+    etcd: EtcdConfig = EtcdConfig()
 
     @property
     def folder(self) -> Path:
@@ -104,16 +147,15 @@ class Config(_Table):
         return self.file.parent
 
     @property
-    def journal(self) -> Path:
-        """The SQLite file of the journal.
+    def sqlite(self) -> Path | None:
+        """The SQLite file that ``state`` names, if it names one."""
+        scheme, _, place = self.state.partition(":")
+        return self.folder / Path(place).expanduser() if scheme == "sqlite" and place else None
 
-        Raises:
-            ConfigError: ``state`` names a store that there is none for.
-        """
-        store, _, place = self.state.partition(":")
-        if store != "sqlite" or not place:
-            raise ConfigError(f'{self.file}: state: {self.state!r}, expected "sqlite:PATH"')
-        return self.folder / Path(place).expanduser()
+    @property
+    def etcd_cluster(self) -> EtcdCluster | None:
+        """The etcd cluster that ``state`` names, if it names one."""
+        return EtcdCluster.named(self.state)
 
     def traffic_for(self, service: str) -> TrafficConfig:
         """What is sent through this service's VIPs: its own keys over the common ones."""
@@ -142,6 +184,10 @@ def load(file: Path) -> Config:
         read = Config(file=file, **values)
     except ValidationError as error:
         raise ConfigError("\n".join(_problem(file, text, one) for one in error.errors())) from error
+    if read.sqlite is None and read.etcd_cluster is None:
+        where = f"{file}:{_line_of(text, ('state',))}"
+        expected = 'expected "sqlite:PATH" or "etcd://HOST:PORT,HOST:PORT/PREFIX"'
+        raise ConfigError(f"{where}: state: {read.state!r}, {expected}")
     return _with_absolute_paths(read)
 
 
@@ -157,6 +203,13 @@ def _with_absolute_paths(read: Config) -> Config:
             "inventory": absolute(read.inventory),
             "cookbooks": tuple(absolute(folder) for folder in read.cookbooks),
             "ssh": ssh,
+            "etcd": read.etcd.model_copy(
+                update={
+                    name: absolute(path)
+                    for name in ("ca", "cert", "key")
+                    if (path := getattr(read.etcd, name)) is not None
+                }
+            ),
         }
     )
 

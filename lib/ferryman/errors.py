@@ -12,13 +12,10 @@ The split is by the state the world is in, because that is what the person at 3 
     ├── VerifyError                4    not as wanted: refused before the first change, goes back after it
     │   └── CommandFailedError     4    a command ran on a host and said no
     ├── WorldChangedError          4    someone else wrote meanwhile: never overwritten
-    ├── RolledBackError            4    something failed after a change, and all is as before, verified
-    ├── StrandedError              5    the way back could not be completed
     ├── BusyError                  6    another run holds the lock
     ├── DoubtError                 7    could not be determined: held, or rolled back, as the operator chose
     │   ├── UnreachableError       7    a host could not be asked: nothing ran there
     │   └── UnknownOutcomeError    7    the answer was lost: the command may have run
-    ├── HeldError                  7    the run stopped on a doubt and keeps its lock
     ├── InterruptedRunError      130    the operator said stop
     └── RehearsalError             1    a rehearsal tried to write: a bug in a step
 
@@ -32,7 +29,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 
 class FerrymanError(Exception):
@@ -89,22 +86,17 @@ class WorldChangedError(FerrymanError):
     exit_code = 4
 
 
-class RolledBackError(FerrymanError):
-    """Something failed after a change; all is as before, verified."""
-
-    exit_code = 4
-
-
-class StrandedError(FerrymanError):
-    """The way back could not be completed; the message has what is where and what to do by hand."""
-
-    exit_code = 5
-
-
 class BusyError(FerrymanError):
-    """Another run holds the lock; the message says who, where and since when."""
+    """Another run holds a lock, or took over this one's; the message says who, where and since when."""
 
     exit_code = 6
+
+    def __init__(self, message: str, *, keys: Collection[str] = (), at_work: bool = False) -> None:
+        self.keys = frozenset(keys)
+        """The locks that others have."""
+        self.at_work = at_work
+        """Whether all of those others still work, so that waiting may help."""
+        super().__init__(message)
 
 
 class DoubtError(FerrymanError):
@@ -119,12 +111,6 @@ class UnreachableError(DoubtError):
 
 class UnknownOutcomeError(DoubtError):
     """A command may have run, but its outcome was lost; read the state back, never repeat it blindly."""
-
-
-class HeldError(FerrymanError):
-    """The run stopped on a doubt; it keeps its lock and can be resumed or rolled back."""
-
-    exit_code = 7
 
 
 class InterruptedRunError(FerrymanError):

@@ -15,13 +15,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from ferryman.engine import signals
-from ferryman.engine.clock import SystemClock
-from ferryman.engine.database import Database
-from ferryman.engine.journal import Journal, Order
-from ferryman.engine.locks import Locks
 from ferryman.engine.owner import Owner
 from ferryman.engine.runner import OnDoubt, Runner
 from ferryman.engine.steps import AlreadySo, Change, Look, Report
+from ferryman.engine.store import Order, SqliteStore
+from ferryman.engine.store.database import Database
 from ferryman.errors import UnknownOutcomeError, VerifyError, WorldChangedError
 from ferryman.model import Edit, Finding, Verdict
 
@@ -189,13 +187,8 @@ class Dock:
         """A runner in a new process; those before it are dead."""
         self._born += 1
         owner = Owner("dock", self._born, self._born, "one boot")
-        return Runner(
-            database=self.database,
-            subscribers=[self.heard.append],
-            on_doubt=on_doubt,
-            owner=owner,
-            alive=lambda other: other.pid == self._born,
-        )
+        store = SqliteStore(self.database, owner=owner, alive=lambda other: other.pid == self._born)
+        return Runner(store=store, subscribers=[self.heard.append], on_doubt=on_doubt)
 
     def perform(self, plan: Plan, *, on_doubt: OnDoubt = "hold", dry_run: bool = False) -> Ending:
         """A new run, in a new process."""
@@ -208,15 +201,14 @@ class Dock:
         return runner.resume(run, plan) if way == "resume" else runner.roll_back(run, plan)
 
     @property
-    def journal(self) -> Journal:
-        """The journal of all runs."""
-        return Journal(self.database, SystemClock())
+    def journal(self) -> SqliteStore:
+        """The journal of all runs, to be read."""
+        return SqliteStore(self.database, owner=Owner("dock", 0, 0, "one boot"))
 
     @property
     def locked(self) -> dict[str, str]:
         """Each lock that is taken, and the run that has it."""
-        locks = Locks(self.database, SystemClock(), Owner("dock", 0, 0, "one boot"))
-        return {lock.key: lock.run for lock in locks.all()}
+        return {lock.key: lock.run for lock in self.journal.locks()}
 
 
 @dataclass(frozen=True, slots=True)

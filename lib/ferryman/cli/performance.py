@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ferryman import __version__
+from ferryman.cli.operator import operator
+from ferryman.cli.storage import inside_the_lab, store_of
 from ferryman.commandline import Exit, confirm
 from ferryman.console.screen import Screen
 from ferryman.cookbook.ferry import Ferry
-from ferryman.engine.clock import SystemClock
-from ferryman.engine.database import Database
-from ferryman.engine.journal import Journal, Order
 from ferryman.engine.runner import Runner, without_asking
 from ferryman.engine.steps import Change
+from ferryman.engine.store import Order
 from ferryman.errors import UsageError
 from ferryman.fleet.ssh import Fleet
 from ferryman.inventory import Inventory
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
     from ferryman.engine.ending import Ending
     from ferryman.engine.plan import Plan
     from ferryman.engine.runner import Confirm, OnDoubt
+    from ferryman.engine.store import Store
     from ferryman.events import Subscriber
     from ferryman.model import Edit
 
@@ -40,46 +39,47 @@ def perform(app: App, cookbook: CookbookCommand, arguments: Mapping[str, Any], o
     order = Order(
         cookbook=cookbook.cookbook,
         arguments=arguments,
-        operator=_operator(),
+        operator=operator(),
         reason=options.reason,
         task=options.task,
         dry_run=options.dry_run,
         version=__version__,
     )
-    with _ferry(app, rehearsal=options.dry_run) as ferry:
+    with _ferry(app, rehearsal=options.dry_run) as ferry, store_of(app.config) as store:
         plan = cookbook.plan(ferry, arguments)
         asks = not (options.yes or options.dry_run) and _changes(plan)
         if asks and not _is_interactive():
             raise UsageError("there is nobody to ask before the first change: say --yes, or --dry-run")
         screen, subscribers = _audience(app)
-        runner = _runner(
-            app.config, subscribers, options.on_doubt, _asking(screen) if asks else without_asking
-        )
+        confirm = _asking(screen) if asks else without_asking
+        runner = _runner(app.config, store, subscribers, options.on_doubt, confirm)
         _leave(runner.perform(order, plan))
 
 
 def resume(app: App, run: str, *, accept_changed_plan: bool, on_doubt: OnDoubt) -> None:
     """Go on with a run; leaves with the run's exit code."""
-    with _taken_up(app, run) as (plan, subscribers):
-        runner = _runner(app.config, subscribers, on_doubt, without_asking)
-        _leave(runner.resume(run, plan, accept_changed_plan=accept_changed_plan))
+    who = operator()
+    with _taken_up(app, run, on_doubt) as (plan, runner):
+        _leave(runner.resume(run, plan, accept_changed_plan=accept_changed_plan, operator=who))
 
 
 def roll_back(app: App, run: str, *, accept_changed_plan: bool) -> None:
     """Put back what a run changed; leaves with the run's exit code."""
-    with _taken_up(app, run) as (plan, subscribers):
-        runner = _runner(app.config, subscribers, "hold", without_asking)
-        _leave(runner.roll_back(run, plan, accept_changed_plan=accept_changed_plan))
+    who = operator()
+    with _taken_up(app, run, "hold") as (plan, runner):
+        _leave(runner.roll_back(run, plan, accept_changed_plan=accept_changed_plan, operator=who))
 
 
 @contextmanager
-def _taken_up(app: App, run: str) -> Iterator[tuple[Plan, list[Subscriber]]]:
-    """The plan of a run in the journal, built anew from its cookbook and its arguments."""
-    entry = Journal(Database.at(app.config.journal), SystemClock()).run(run)
-    cookbook = app.shelf.find(entry.order.cookbook).load()
-    with _ferry(app, rehearsal=False) as ferry:
-        ferry.taken_up = True
-        yield cookbook.plan(ferry, entry.order.arguments), _audience(app)[1]
+def _taken_up(app: App, run: str, on_doubt: OnDoubt) -> Iterator[tuple[Plan, Runner]]:
+    """The plan of a run in the journal, built anew from its cookbook and its arguments; and who runs it."""
+    with store_of(app.config) as store:
+        entry = store.run(run)
+        cookbook = app.shelf.find(entry.order.cookbook).load()
+        with _ferry(app, rehearsal=False) as ferry:
+            ferry.taken_up = True
+            plan = cookbook.plan(ferry, entry.order.arguments)
+            yield plan, _runner(app.config, store, _audience(app)[1], on_doubt, without_asking)
 
 
 @contextmanager
@@ -90,27 +90,15 @@ def _ferry(app: App, *, rehearsal: bool) -> Iterator[Ferry]:
         yield Ferry(config, fleet, rehearsal=rehearsal, stock=inventory)
 
 
-def inside_the_lab(config: Config) -> Config:
-    """With ``lab = true`` this process enters the lab's control namespace: nothing it sends gets out.
-
-    Raises:
-        LabError: The lab is not up.
-    """
-    if not config.lab:
-        return config
-    from ferryman import lab  # noqa: PLC0415  # only where there is one
-
-    access = lab.enter(lab.LabPlace.of(config.folder))
-    ssh = config.ssh.model_copy(update={"identity": access.identity, "known_hosts": access.known_hosts})
-    return config.model_copy(update={"ssh": ssh})
-
-
-def _runner(config: Config, subscribers: Sequence[Subscriber], on_doubt: str, confirm: Confirm) -> Runner:
+def _runner(
+    config: Config, store: Store, subscribers: Sequence[Subscriber], on_doubt: str, confirm: Confirm
+) -> Runner:
     return Runner(
-        database=Database.at(config.journal),
+        store=store,
         subscribers=subscribers,
         confirm=confirm,
         on_doubt="rollback" if on_doubt == "rollback" else "hold",
+        wait_s=config.directors.wait,
     )
 
 
@@ -132,12 +120,6 @@ def _changes(plan: Plan) -> bool:
 
 def _leave(ending: Ending) -> None:
     raise Exit(ending.exit_code)
-
-
-def _operator() -> str:
-    """Who is at the keyboard: the user behind sudo, where there is one."""
-    name = os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
-    return f"{name}@{os.uname().nodename}"
 
 
 def _is_interactive() -> bool:

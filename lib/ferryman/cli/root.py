@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ferryman.commandline import Command
 
 OWN = {
+    "close": ("ferryman.cli.runs", "Give up a run that was put right by hand; frees its locks."),
     "inventory": ("ferryman.cli.inventory", "Is the inventory sound? And the catalog edit alone."),
     "lab": ("ferryman.cli.lab", "Hosts made on this machine, with real IPIP and IPVS."),
     "list": ("ferryman.cli.cookbooks", "Cookbooks, their owners, one line each."),

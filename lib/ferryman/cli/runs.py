@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from ferryman.cli.operator import operator
+from ferryman.cli.storage import store_of
 from ferryman.commandline import Choice, IntRange, argument, command, option, pass_obj
 from ferryman.console import tables
-from ferryman.engine.clock import SystemClock
-from ferryman.engine.database import Database
-from ferryman.engine.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ferryman.cli.app import App
-    from ferryman.engine.journal import Record, RunEntry
     from ferryman.engine.runner import OnDoubt
+    from ferryman.engine.store import Record, RunEntry
 
 _accept = option(
     "--accept-changed-plan", is_flag=True, help="Though the cookbook or the inventory changed since."
@@ -29,7 +28,8 @@ _accept = option(
 def runs(app: App, limit: int) -> None:
     """The runs in the journal, newest first."""
     columns = ["run", "cookbook", "arguments", "operator", "started", "outcome", "reason"]
-    rows = [_listed(entry) for entry in _journal(app).runs(limit)]
+    with store_of(app.config) as store:
+        rows = [_listed(entry) for entry in store.runs(limit)]
     tables.show(rows, columns, as_json=app.json, empty="no runs yet")
 
 
@@ -38,13 +38,16 @@ def runs(app: App, limit: int) -> None:
 @pass_obj
 def show(app: App, run: str) -> None:
     """One run of the journal, whole: what was asked, seen, changed, and what became of it."""
-    journal = _journal(app)
-    entry = journal.run(run)
-    rows = [_recorded(record) for record in journal.show(run)]
+    with store_of(app.config) as store:
+        entry = store.run(run)
+        rows = [_recorded(record) for record in store.show(run)]
+        faults = store.faults(run)
     if not app.json:
         for name, value in _listed(entry).items():
             tables.say(f"{name:>10}  {value}")
         tables.say(f"{'ending':>10}  {entry.ending}")
+        for fault in faults:
+            tables.say(f"{'DAMAGED':>10}  {fault}")
     tables.show(rows, ["seq", "time", "step", "kind", "what"], as_json=app.json, empty="nothing recorded")
 
 
@@ -77,8 +80,21 @@ def rollback(app: App, run: str, accept_changed_plan: bool) -> None:
     performance.roll_back(app, run, accept_changed_plan=accept_changed_plan)
 
 
-def _journal(app: App) -> Journal:
-    return Journal(Database.at(app.config.journal), SystemClock())
+@command("close")
+@argument("run")
+@option("--reason", required=True, metavar="TEXT", help="What was put right by hand, for the journal.")
+@pass_obj
+def close(app: App, run: str, reason: str) -> None:
+    """Give up a run that a person has put right by hand: its locks go, and nothing is looked at or changed.
+
+    For a run that neither resume nor rollback can end: its journal is damaged, its cookbook is gone, or
+    somebody else's work stands where it changed something.
+    """
+    from ferryman.engine.closing import closed_by_hand  # noqa: PLC0415  # few need it
+
+    with store_of(app.config) as store:
+        closed_by_hand(store, run, operator(), reason)
+    tables.say(f"{run}: closed; nothing was looked at, and its locks are free")
 
 
 def _listed(entry: RunEntry) -> Mapping[str, object]:

@@ -10,6 +10,7 @@ from ferryman import patience
 from ferryman.directors import closing_is_over, driver_for, old_left, read_connections
 from ferryman.inventory import Catalog, Inventory
 from ferryman.probe import Prober, require_raw_sockets
+from ferryman.traffic import TrafficCheck
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from ferryman.config import Config
     from ferryman.directors import Connection, Driver
     from ferryman.fleet.hosts import Hosts
-    from ferryman.model import Address, Director, ProbeResult, Service
+    from ferryman.model import Address, Director, Finding, ProbeResult, Service
     from ferryman.probe import Target
 
 SERVICES_FILE = "services.yaml"
@@ -111,7 +112,19 @@ class Ferry:
         """Send an encapsulated SYN to each target and tell each answer as it comes."""
         return Prober(self.config.probe).probe(targets, told)
 
+    def send_requests(self, service: Service, director: Director | None) -> list[Finding]:
+        """Send real requests through the VIPs, by way of this director where it can be chosen; the verdicts."""
+        check = TrafficCheck(service, self.config.traffic_for(service.name), director)
+        try:
+            return check.run()
+        finally:
+            self.own_connections |= check.sent_from
+
     def locks(self, service: Service) -> list[str]:
-        """What one run at a time may hold: each virtual service, and each director as a writer."""
-        virtual = [f"{service.site} {one}" for one in service.virtual_services]
-        return sorted(virtual) + sorted(f"director {director.host}" for director in service.directors)
+        """What one run at a time may hold: each virtual service."""
+        return [f"{service.site} {one}" for one in service.virtual_services]
+
+    def writes(self, service: Service) -> list[str]:
+        """What runs of other services write too, so that they wait for each other: directors, the catalog."""
+        directors = [f"director {director.host}" for director in service.directors]
+        return [*directors, f"catalog {self.catalog.path.resolve()}"]

@@ -14,11 +14,11 @@ from ferryman.model import Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from ferryman.engine.journal import Order
     from ferryman.engine.lease import Lease
     from ferryman.engine.plan import Plan
     from ferryman.engine.progress import Progress, Stage
     from ferryman.engine.signals import Signals
+    from ferryman.engine.store import Order
     from ferryman.engine.telling import Telling
     from ferryman.events import Phase, StepOutcome
     from ferryman.model import Finding, ProbeResult

@@ -33,6 +33,8 @@ class Plan:
     steps: Sequence[Step]
     locks: Sequence[str] = ()
     """One for each thing that no two runs may work on at the same time, such as ``web/codfw``."""
+    writes: Sequence[str] = ()
+    """One for each thing that other runs write too, such as a director: they wait for each other."""
     titles: tuple[str, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -40,7 +42,13 @@ class Plan:
             raise ValueError("a plan needs one step at least")
         object.__setattr__(self, "steps", tuple(self.steps))
         object.__setattr__(self, "locks", tuple(sorted(set(self.locks))))
+        object.__setattr__(self, "writes", tuple(sorted(set(self.writes))))
         object.__setattr__(self, "titles", tuple(_title(step) for step in self.steps))
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All locks that a run of it takes, at once."""
+        return tuple(dict.fromkeys([*self.locks, *self.writes]))
 
     @property
     def first_change(self) -> int:
@@ -65,7 +73,7 @@ class Plan:
             [type(step).__qualname__, title, _fields(step)]
             for step, title in zip(self.steps, self.titles, strict=True)
         ]
-        return hashlib.sha256(json.dumps([steps, self.locks]).encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps([steps, self.locks, self.writes]).encode()).hexdigest()[:16]
 
 
 def _title(step: Step) -> str:

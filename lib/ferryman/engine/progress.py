@@ -10,7 +10,7 @@ from ferryman.model import Edit
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from ferryman.engine.journal import Record
+    from ferryman.engine.store import Record
 
 Stage = Literal["intent", "made", "foreign", "verified", "undone"]
 """The kinds of record that move a change on: begun, made, met someone else's work, verified, put back."""

@@ -6,22 +6,25 @@ on whether anything of the run stands in the world by then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+import platform
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from ferryman import __version__, patience
 from ferryman.engine import ending as endings
 from ferryman.engine.clock import Clock, SystemClock
 from ferryman.engine.crossing import cross
-from ferryman.engine.database import Database
 from ferryman.engine.lease import Lease
-from ferryman.engine.owner import Owner, is_alive
 from ferryman.engine.passage import Passage
 from ferryman.engine.progress import Progress
 from ferryman.engine.signals import Signals
-from ferryman.engine.store import Store
+from ferryman.engine.store import Close, Order, RunEntry, SqliteStore, Store
+from ferryman.engine.store.database import Database
 from ferryman.engine.survey import Survey, announce, survey
+from ferryman.engine.taking_up import recalled, require_as_left
 from ferryman.engine.telling import Telling, in_full
 from ferryman.engine.way_back import go_back
 from ferryman.errors import (
@@ -29,21 +32,22 @@ from ferryman.errors import (
     DoubtError,
     InterruptedRunError,
     JournalError,
-    RefusedError,
     UsageError,
-    VerifyError,
 )
 from ferryman.events import RunFinished, RunStarted, Subscriber
 from ferryman.model import Edit
 
 if TYPE_CHECKING:
     from ferryman.engine.ending import Ending
-    from ferryman.engine.journal import Order, RunEntry
+    from ferryman.engine.owner import Owner
     from ferryman.engine.plan import Plan
 
 Confirm = Callable[[Sequence[Edit]], bool]
 """Asked once, before the first change, with everything that would be done; False changes nothing."""
 OnDoubt = Literal["hold", "rollback"]
+_LOOK_EVERY_S = 1.0
+
+_log = logging.getLogger(__name__)
 
 
 def without_asking(edits: Sequence[Edit]) -> bool:  # noqa: ARG001  # the shape of Confirm
@@ -56,87 +60,130 @@ class Runner:
     """Runs plans; one object serves any number of commands, one after the other.
 
     Raises:
-        JournalError: From every method, before anything is done: the state file cannot be used.
+        JournalError: From every method, before anything is done: the store cannot be used.
     """
 
-    database: Database
+    store: Store
     """Where journal and locks live. A rehearsal does not touch it."""
     subscribers: Sequence[Subscriber] = ()
     confirm: Confirm = without_asking
     on_doubt: OnDoubt = "hold"
     clock: Clock = field(default_factory=SystemClock)
-    owner: Owner = field(default_factory=Owner.this_process)
-    alive: Callable[[Owner], bool] = is_alive
+    wait_s: float = 0.0
+    """How long to wait for runs at work on something that this one writes too."""
 
     def perform(self, order: Order, plan: Plan) -> Ending:
         """A new run of a plan."""
         if not order.dry_run:
-            return self._perform(order, plan, self._store(self.database))
-        with closing(Database.in_memory()) as database:
-            return self._perform(order, plan, self._store(database))
+            return self._perform(order, plan, self.store)
+        with closing(SqliteStore(Database.in_memory(), clock=self.clock)) as store:
+            return self._perform(order, plan, store)
 
-    def resume(self, run: str, plan: Plan, *, accept_changed_plan: bool = False) -> Ending:
+    def resume(
+        self, run: str, plan: Plan, *, accept_changed_plan: bool = False, operator: str = ""
+    ) -> Ending:
         """Go on with an open run: whatever the journal says, the world is looked at first.
+
+        The operator is who goes on now; who began is in the run.
 
         Raises:
             UsageError: There is no such run, it is over, or the plan is another one.
         """
-        store = self._store(self.database)
-        entry = store.journal.run(run)
+        entry = self.store.run(run)
         if not entry.is_open:
             raise UsageError(f"{run}: is over ({entry.outcome}), there is nothing to resume; start it anew")
-        return self._take_up(store, entry, plan, accept_changed_plan, self._go_on)
+        return self._take_up(
+            entry, plan, accept_changed_plan, self._go_on, {"way": "on", "operator": operator}
+        )
 
-    def roll_back(self, run: str, plan: Plan, *, accept_changed_plan: bool = False) -> Ending:
+    def roll_back(
+        self, run: str, plan: Plan, *, accept_changed_plan: bool = False, operator: str = ""
+    ) -> Ending:
         """Put back what a run changed: an open run, or one that is done and still as it left things.
+
+        The operator is who goes back now; who began is in the run.
 
         Raises:
             UsageError: There is no such run, nothing of it is left, or the plan is another one.
         """
-        store = self._store(self.database)
-        entry = store.journal.run(run)
+        entry = self.store.run(run)
+        who = {"way": "back", "operator": operator}
         if entry.is_open:
-            return self._take_up(store, entry, plan, accept_changed_plan, _back)
+            return self._take_up(entry, plan, accept_changed_plan, _back, who)
         if entry.outcome != "done":
             raise UsageError(f"{run}: is over ({entry.outcome}), nothing of it is left to roll back")
 
         def back(p: Passage, progress: Progress) -> Ending:
-            _require_as_left(p, progress)
-            store.journal.take_up(run, self.owner)
+            require_as_left(p, progress)
+            self.store.reopen(run)
             p.is_open = True
             return _back(p, progress)
 
-        return self._take_up(store, entry, plan, accept_changed_plan, back)
+        return self._take_up(entry, plan, accept_changed_plan, back, who)
 
     def _perform(self, order: Order, plan: Plan, store: Store) -> Ending:
         signals = Signals()
         with signals.installed():
-            run = store.journal.begin(order, plan, self.owner)
+            run = store.begin(order, plan)
             p = self._passage(store, run, order, plan, signals)
             return self._under_way(p, store, lambda: self._set_out(p, store))
 
     def _take_up(
         self,
-        store: Store,
         entry: RunEntry,
         plan: Plan,
         accept_changed_plan: bool,
         movement: Callable[[Passage, Progress], Ending],
+        who: Mapping[str, str],
     ) -> Ending:
         signals = Signals()
         with signals.installed():
-            p = self._passage(store, entry.id, entry.order, plan, signals)
+            p = self._passage(self.store, entry.id, entry.order, plan, signals)
             p.is_open = entry.is_open
             try:
-                progress = store.claim(entry, plan, accept_changed_plan=accept_changed_plan)
-            except BusyError as busy:
+                progress = recalled(self.store, entry, plan, accept_changed_plan=accept_changed_plan)
+                self._when_free(p, lambda: self.store.claim(entry, plan.keys, entry.order.operator))
+            except (BusyError, InterruptedRunError) as busy:
                 return self._turned_away(p, busy)
-            return self._under_way(p, store, lambda: movement(p, progress))
+
+            def moved() -> Ending:
+                p.telling.record("taken-up", {**who, **_place_and_versions(self.store.owner)})
+                return movement(p, progress)
+
+            return self._under_way(p, self.store, moved)
 
     def _set_out(self, p: Passage, store: Store) -> Ending:
+        p.telling.record("begun", _place_and_versions(store.owner))
         if not p.order.dry_run:
-            store.locks.take(p.plan.locks, p.run, p.order.operator)
+            self._when_free(p, lambda: store.take(p.run, p.plan.keys, p.order.operator))
         return self._over(p)
+
+    def _when_free(self, p: Passage, take: Callable[[], None]) -> None:
+        """Take locks; wait while all that is in the way is another run at work on what both write.
+
+        Raises:
+            BusyError: Something else is in the way, or it takes too long.
+        """
+        told: set[str] = set()
+
+        def attempt() -> BusyError | None:
+            try:
+                take()
+            except BusyError as busy:
+                if not (busy.at_work and busy.keys <= set(p.plan.writes)):
+                    raise
+                if str(busy) not in told:
+                    _log.warning("waiting for another run, %g seconds at most: %s", self.wait_s, busy)
+                told.add(str(busy))
+                return busy
+            return None
+
+        with p.signals.abandonable():
+            busy = patience.until(
+                attempt, lambda one: one is None, within_s=self.wait_s, every_s=_LOOK_EVERY_S
+            )
+        if busy is not None:
+            raise busy
 
     def _go_on(self, p: Passage, progress: Progress) -> Ending:
         p.progress = progress
@@ -192,7 +239,7 @@ class Runner:
         # Without its lock a run must not write, not even to go back: another may be at work there.
         return isinstance(error, BusyError) or (isinstance(error, DoubtError) and self.on_doubt == "hold")
 
-    def _turned_away(self, p: Passage, busy: BusyError) -> Ending:
+    def _turned_away(self, p: Passage, busy: BusyError | InterruptedRunError) -> Ending:
         """Somebody else's run: told to whoever listens, and kept out of that run's journal."""
         telling = Telling(p.run, None, self.clock, p.signals, self.subscribers)
         telling.tell(_run_started(p))
@@ -200,13 +247,9 @@ class Runner:
         telling.tell(RunFinished(ending.outcome, ending.exit_code, 0.0, ending.reason))
         return ending
 
-    def _store(self, database: Database) -> Store:
-        return Store.over(database, self.clock, self.owner, self.alive)
-
     def _passage(self, store: Store, run: str, order: Order, plan: Plan, signals: Signals) -> Passage:
-        telling = Telling(run, store.journal, self.clock, signals, self.subscribers)
-        lease = Lease(store.locks, () if order.dry_run else plan.locks, run)
-        return Passage(run, order, plan, Progress(), telling, signals, lease)
+        telling = Telling(run, store, self.clock, signals, self.subscribers)
+        return Passage(run, order, plan, Progress(), telling, signals, Lease(store, run))
 
 
 def _back(p: Passage, progress: Progress) -> Ending:
@@ -214,19 +257,14 @@ def _back(p: Passage, progress: Progress) -> Ending:
     return endings.came_back(p, None, go_back(p))
 
 
-def _require_as_left(p: Passage, progress: Progress) -> None:
-    """Before a run that is done is rolled back: what it changed must still be as it left it."""
-    differing: list[str] = []
-    for place in sorted(progress.standing):
-        try:
-            p.looking(place, "verify", p.plan.change(place).verify)
-        except (VerifyError, DoubtError) as error:
-            differing.append(f"{p.plan.titles[place]}: {error}")
-    if differing:
-        text = "\n".join(differing)
-        raise RefusedError(
-            f"{p.run} left this otherwise, somebody changed it since; put it right by hand:\n{text}"
-        )
+def _place_and_versions(owner: Owner) -> dict[str, Any]:
+    """What a run's records say of the process that makes it."""
+    versions = {
+        "ferryman": __version__,
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+    }
+    return {**owner.as_row(), "versions": versions}
 
 
 def _run_started(p: Passage) -> RunStarted:
@@ -238,14 +276,21 @@ def _entered(p: Passage, store: Store, ending: Ending) -> Ending:
     """The ending as it stands in the journal; one that cannot be written there says so."""
     p.telling.turn_back()
     p.telling.flush()
-    try:
-        store.enter(ending, is_final=p.is_open)
-    except JournalError as error:
-        p.telling.lose_journal(error)
-    if (lost := p.telling.journal_lost) is None:
+    if p.telling.journal_lost is None:
+        try:
+            store.finish(p.run, Close(ending.outcome, ending.exit_code, ending.reason, p.is_open))
+        except (JournalError, BusyError) as error:
+            p.telling.lose_journal(error)
+    return _with_the_loss(ending, p.telling.journal_lost)
+
+
+def _with_the_loss(ending: Ending, lost: JournalError | BusyError | None) -> Ending:
+    if lost is None:
         return ending
+    if isinstance(lost, BusyError):
+        return replace(ending, reason=f"{ending.reason}\n{lost}")
     return replace(
         ending,
         reason=f"{ending.reason}\n{lost}\nso the run is still open there: when it can be written again, "
-        f"ferryman rollback {p.run} or ferryman resume {p.run} closes it",
+        f"ferryman rollback {ending.run} or ferryman resume {ending.run} closes it",
     )

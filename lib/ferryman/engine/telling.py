@@ -8,16 +8,16 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from ferryman.engine.clock import stamp
-from ferryman.engine.journal import Note
-from ferryman.errors import FerrymanError, JournalError
+from ferryman.engine.store import Note
+from ferryman.errors import BusyError, FerrymanError, JournalError
 from ferryman.events import Occurrence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ferryman.engine.clock import Clock
-    from ferryman.engine.journal import Journal
     from ferryman.engine.signals import Signals
+    from ferryman.engine.store import Store
     from ferryman.events import Event, Subscriber
 
 _log = logging.getLogger(__name__)
@@ -32,13 +32,14 @@ class Telling:
     def __init__(
         self,
         run: str,
-        journal: Journal | None,
+        journal: Store | None,
         clock: Clock,
         signals: Signals,
         subscribers: Iterable[Subscriber],
     ) -> None:
-        self.journal_lost: JournalError | None = None
-        """Why the journal could not be written on the way back, which goes on without it."""
+        self.journal_lost: JournalError | BusyError | None = None
+        """Why the journal could not be written on the way back, which goes on without it from there: with a
+        gap it would say what is not so, and this way the run stays open in it."""
         self._run = run
         self._journal = journal
         self._clock = clock
@@ -62,6 +63,7 @@ class Telling:
 
         Raises:
             JournalError: It could not be written; on the way back it is let pass.
+            BusyError: The run is no longer this process's; as above.
         """
         with self._signals.deferred(), self._lock:
             self._note(Note(stamp(self._clock.now()), kind, payload, step))
@@ -72,9 +74,9 @@ class Telling:
         with self._signals.deferred(), self._lock:
             pending, self._pending = self._pending, []
             try:
-                if pending and self._journal is not None:
+                if pending and self._journal is not None and self.journal_lost is None:
                     self._journal.append(self._run, pending)
-            except JournalError as error:
+            except (JournalError, BusyError) as error:
                 if not self._journal_may_fail:
                     raise
                 self.lose_journal(error)
@@ -83,7 +85,7 @@ class Telling:
         """From now on a journal that fails stops nothing: putting things back matters more."""
         self._journal_may_fail = True
 
-    def lose_journal(self, error: JournalError) -> None:
+    def lose_journal(self, error: JournalError | BusyError) -> None:
         """Remember why the journal could not be written."""
         self.journal_lost = self.journal_lost or error
 

@@ -44,7 +44,7 @@ def go_back(p: Passage) -> Return:
     waiting = _order(p)
     while waiting:
         try:
-            _require_lock(p)
+            _require_hold(p, waiting[0])
             _put_back(p, waiting[0], result)
         except (InterruptedRunError, BusyError) as stop:
             result.left += [Left(place, str(stop)) for place in waiting]
@@ -61,11 +61,15 @@ def _order(p: Passage) -> Sequence[int]:
     return sorted(p.progress.standing, key=lambda place: (not p.plan.change(place).goes_back_first, -place))
 
 
-def _require_lock(p: Passage) -> None:
+def _require_hold(p: Passage, place: int) -> None:
+    """The run must be this process's still: by its lease, and by a record, which would be refused else."""
     try:
         p.lease.require()
     except JournalError as error:
         p.telling.lose_journal(error)
+    p.telling.record("undoing", {}, place)
+    if isinstance(lost := p.telling.journal_lost, BusyError):
+        raise lost
 
 
 def _put_back(p: Passage, place: int, result: Return) -> None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from ferryman.engine.database import Database
 from ferryman.engine.plan import Plan, Step
 from ferryman.engine.steps import AlreadySo, Change, Report
+from ferryman.engine.store.database import Database
 from ferryman.errors import VerifyError, WorldChangedError
 from ferryman.testing import Becomes, Cuts, Dock, FakeWorld, Is, Killed, Scene, cut_everywhere
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ferryman.engine.database import Database
-from ferryman.engine.journal import Order
 from ferryman.engine.plan import Plan
 from ferryman.engine.runner import Runner
 from ferryman.engine.steps import AlreadySo, Change, Look, Report
+from ferryman.engine.store import Order, SqliteStore
+from ferryman.engine.store.database import Database
 from ferryman.errors import (
     InventoryError,
     RefusedError,
@@ -239,7 +239,7 @@ def test_a_refused_rehearsal_still_shows_what_could_be_surveyed(dock: Dock, worl
 
 
 def test_a_rehearsal_needs_no_state_and_no_lock(tmp_path: Path, world: FakeWorld) -> None:
-    runner = Runner(database=Database.at(tmp_path / "state" / "state.db"))
+    runner = Runner(store=SqliteStore(Database.at(tmp_path / "state" / "state.db")))
     order = Order(cookbook="test", operator="tester", dry_run=True)
 
     assert runner.perform(order, Plan([Becomes(world, "a", "new")], ["web"])).outcome == "done"
@@ -282,7 +282,9 @@ def test_why_nothing_is_to_be_done_is_told(dock: Dock, world: FakeWorld) -> None
 
 def test_nobody_is_asked_when_there_is_nothing_to_do(world: FakeWorld) -> None:
     world.values["a"] = "new"
-    runner = Runner(database=Database.in_memory(), confirm=lambda edits: pytest.fail(f"asked about {edits}"))
+    runner = Runner(
+        store=SqliteStore(Database.in_memory()), confirm=lambda edits: pytest.fail(f"asked about {edits}")
+    )
 
     assert runner.perform(ORDER, Plan([Becomes(world, "a", "new")])).outcome == "done"
 
@@ -294,7 +296,7 @@ def test_a_change_that_is_declined_is_not_made(world: FakeWorld) -> None:
         asked.append(edits)
         return False
 
-    runner = Runner(database=Database.in_memory(), confirm=decline)
+    runner = Runner(store=SqliteStore(Database.in_memory()), confirm=decline)
     ending = runner.perform(ORDER, Plan([Becomes(world, "a", "new"), Becomes(world, "b", "new")], ["web"]))
 
     assert (ending.outcome, ending.exit_code) == ("interrupted", 130)
@@ -307,7 +309,7 @@ def test_what_changed_while_the_operator_was_asked_is_not_overwritten(world: Fak
         world.values["a"] = "stranger"
         return bool(edits)
 
-    runner = Runner(database=Database.in_memory(), confirm=meddle)
+    runner = Runner(store=SqliteStore(Database.in_memory()), confirm=meddle)
     ending = runner.perform(ORDER, Plan([Becomes(world, "a", "new")]))
 
     assert (ending.outcome, ending.exit_code) == ("refused", 3)
@@ -500,8 +502,8 @@ def test_the_journal_has_what_subscribers_heard(dock: Dock, world: FakeWorld) ->
     ending = dock.perform(Plan([Is(world, "ready", "yes"), Becomes(world, "a", "new")]))
 
     heard = [occurrence.event.event for occurrence in dock.heard]
-    recorded = [record.kind for record in dock.journal.trusted(ending.run)]
-    assert [kind for kind in recorded if kind not in {"intent", "made", "verified"}] == heard
+    recorded = [record.kind for record in dock.journal.show(ending.run)]
+    assert [kind for kind in recorded if kind not in {"begun", "intent", "made", "verified"}] == heard
 
 
 @pytest.mark.parametrize("error", [BrokenPipeError(), OSError("no screen"), KeyError("a bug in the view")])
@@ -513,7 +515,7 @@ def test_a_listener_that_fails_is_dropped_and_the_run_goes_on(world: FakeWorld, 
         raise error
 
     runner = Runner(
-        database=Database.in_memory(), subscribers=[broken, lambda o: calls.append(o.event.event)]
+        store=SqliteStore(Database.in_memory()), subscribers=[broken, lambda o: calls.append(o.event.event)]
     )
     ending = runner.perform(ORDER, Plan([Becomes(world, "a", "new")]))
 
@@ -544,7 +546,7 @@ def test_the_same_service_again_after_a_run_is_no_problem(dock: Dock, world: Fak
 def test_a_lost_lock_before_the_first_change_is_busy(world: FakeWorld) -> None:
     database = Database.in_memory()
     runner = Runner(
-        database=database, confirm=lambda edits: database.execute("DELETE FROM locks") == len(edits)
+        store=SqliteStore(database), confirm=lambda edits: database.execute("DELETE FROM locks") == len(edits)
     )
     ending = runner.perform(ORDER, Plan([Becomes(world, "a", "new")], ["web"]))
 
@@ -618,7 +620,9 @@ def test_a_journal_that_cannot_be_written_before_any_change_changes_nothing(worl
         database.query("PRAGMA query_only = ON")
         return bool(edits)
 
-    ending = Runner(database=database, confirm=fill).perform(ORDER, Plan([Becomes(world, "a", "new")]))
+    ending = Runner(store=SqliteStore(database), confirm=fill).perform(
+        ORDER, Plan([Becomes(world, "a", "new")])
+    )
 
     assert (ending.outcome, ending.exit_code) == ("error", 2)
     assert world.values["a"] == "old"

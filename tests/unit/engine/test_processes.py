@@ -11,13 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from ferryman.engine.clock import SystemClock
-from ferryman.engine.database import Database
-from ferryman.engine.journal import Journal, Order
-from ferryman.engine.locks import Locks
-from ferryman.engine.owner import Owner
 from ferryman.engine.plan import Plan
 from ferryman.engine.runner import Runner
+from ferryman.engine.store import Order, SqliteStore
+from ferryman.engine.store.database import Database
 from ferryman.testing import Becomes, Cut, Cuts, FakeWorld
 
 LIBRARY = Path(__file__).parents[3] / "lib"
@@ -40,7 +37,7 @@ def plan(world: FakeWorld) -> Plan:
 
 
 def perform(folder: Path, cuts: Cuts) -> int:
-    runner = Runner(database=Database.at(folder / "state.db"))
+    runner = Runner(store=SqliteStore(Database.at(folder / "state.db")))
     order = Order(cookbook="test", operator="tester")
     return runner.perform(order, plan(KeptWorld(folder / "world", cuts))).exit_code
 
@@ -84,8 +81,8 @@ def test_a_killed_process_is_survived(folder: Path, at: int, way: str, value: st
     assert child.returncode == -signal.SIGKILL
 
     database = Database.at(folder / "state.db")
-    run = Journal(database, SystemClock()).runs()[0].id
-    runner = Runner(database=database)
+    run = SqliteStore(database).runs()[0].id
+    runner = Runner(store=SqliteStore(database))
     order = Order(cookbook="test", operator="somebody else")
     assert runner.perform(order, plan(KeptWorld(folder / "world"))).exit_code == 6
 
@@ -93,7 +90,7 @@ def test_a_killed_process_is_survived(folder: Path, at: int, way: str, value: st
 
     assert ending.exit_code == 0
     assert json.loads((folder / "world").read_text()) == {"a": value, "b": value}
-    assert Locks(database, SystemClock(), Owner.this_process()).all() == []
+    assert SqliteStore(database).locks() == []
     database.close()
 
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ferryman.engine.journal import Order
 from ferryman.engine.plan import Plan
 from ferryman.engine.runner import Runner
 from ferryman.engine.signals import HEEDED
 from ferryman.engine.steps import Look, Report
+from ferryman.engine.store import Order, SqliteStore
 from ferryman.errors import UnreachableError, VerifyError
 from ferryman.testing import Becomes, Dock, FakeWorld, Is
 
@@ -153,7 +153,7 @@ def test_a_listener_is_not_interrupted(world: FakeWorld, dock: Dock) -> None:
             signal.raise_signal(signal.SIGINT)
         heard.append(occurrence.event.event)
 
-    runner = Runner(database=dock.database, subscribers=[listener])
+    runner = Runner(store=SqliteStore(dock.database), subscribers=[listener])
     ending = runner.perform(
         Order(cookbook="test", operator="tester"),
         Plan([Is(world, "ready", "yes"), Becomes(world, "a", "new")]),
@@ -169,7 +169,7 @@ def test_at_the_question_it_is_a_no(world: FakeWorld, dock: Dock) -> None:
         signal.raise_signal(signal.SIGINT)
         return bool(edits)
 
-    runner = Runner(database=dock.database, confirm=ask)
+    runner = Runner(store=SqliteStore(dock.database), confirm=ask)
     ending = runner.perform(Order(cookbook="test", operator="tester"), Plan([Becomes(world, "a", "new")]))
 
     assert (ending.outcome, ending.exit_code) == ("interrupted", 130)

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
+from ferryman.engine.owner import Owner
 from ferryman.engine.plan import Plan
+from ferryman.engine.runner import Runner
 from ferryman.engine.steps import Look, Report
+from ferryman.engine.store import SqliteStore
 from ferryman.errors import JournalError, UnreachableError, UsageError, VerifyError
 from ferryman.events import StepStarted
 from ferryman.testing import Becomes, Cut, Cuts, Dock, FakeWorld, Is, Killed
@@ -121,11 +124,17 @@ def test_a_damaged_journal_is_not_acted_upon(dock: Dock) -> None:
     dock.database.execute("DROP TRIGGER records_are_never_rewritten")
     dock.database.execute("UPDATE records SET payload = replace(payload, 'old', 'odd') WHERE kind = 'intent'")
 
-    with pytest.raises(JournalError, match=r"damaged at record \d+ \(intent\)"):
+    with pytest.raises(JournalError, match=r"damaged: record \d+ \(intent\)"):
         dock.go_on(two(world), "rollback")
 
     assert world.values == {"a": "new", "b": "old"}
     assert dock.locked
+
+
+def in_a_live_dock(dock: Dock) -> Runner:
+    """A process to which all others are alive."""
+    owner = Owner("dock", 999, 999, "one boot")
+    return Runner(store=SqliteStore(dock.database, owner=owner, alive=lambda _: True))
 
 
 @pytest.mark.parametrize("way", ["resume", "roll_back"])
@@ -133,7 +142,7 @@ def test_a_run_that_is_alive_is_busy_and_stays_as_it_is(dock: Dock, way: str) ->
     world = killed(dock, SURVEY + 4)
     run = dock.journal.runs()[0].id
     before = dock.journal.run(run), len(dock.journal.show(run))
-    runner = replace(dock.runner(), alive=lambda _: True)
+    runner = in_a_live_dock(dock)
     ending = getattr(runner, way)(run, two(world))
 
     assert (ending.outcome, ending.exit_code) == ("busy", 6)
@@ -147,7 +156,7 @@ def test_a_run_without_locks_is_not_resumed_while_it_is_alive(dock: Dock) -> Non
         return Plan([Becomes(world, "a", "new")])
 
     world = killed(dock, 2, unlocked)
-    runner = replace(dock.runner(), alive=lambda _: True)
+    runner = in_a_live_dock(dock)
 
     assert runner.resume(dock.journal.runs()[0].id, unlocked(world)).outcome == "busy"
 

@@ -255,7 +255,7 @@ def test_a_way_back_without_the_lock_writes_nothing(dock: Dock, world: FakeWorld
     ending = dock.perform(Plan([Becomes(world, "a", "new"), LosesLock()], ["web"]))
 
     assert ending.outcome == "stranded"
-    assert "was lost" in ending.reason
+    assert "no longer this process's" in ending.reason
     assert world.values["a"] == "new"
 
 

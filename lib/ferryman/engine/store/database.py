@@ -8,39 +8,15 @@ import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from ferryman.engine.store.schema import SCHEMA_VERSION, bring_up_to_date, version
 from ferryman.errors import JournalError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-SCHEMA_VERSION = 1
 _BUSY_S = 10.0
 """How long to wait for another process's transaction; ours last milliseconds."""
-
-_SCHEMA = """
-CREATE TABLE runs (
-    id TEXT PRIMARY KEY, cookbook TEXT NOT NULL, arguments TEXT NOT NULL, operator TEXT NOT NULL,
-    reason TEXT NOT NULL, task TEXT NOT NULL, dry_run INTEGER NOT NULL, version TEXT NOT NULL,
-    plan TEXT NOT NULL, fingerprint TEXT NOT NULL, started TEXT NOT NULL,
-    ended TEXT, outcome TEXT, exit_code INTEGER, ending TEXT NOT NULL DEFAULT '',
-    host TEXT NOT NULL, pid INTEGER NOT NULL, pid_started INTEGER NOT NULL, boot_id TEXT NOT NULL
-) STRICT;
-CREATE TABLE records (
-    run TEXT NOT NULL REFERENCES runs (id), seq INTEGER NOT NULL, time TEXT NOT NULL, kind TEXT NOT NULL,
-    step INTEGER, phase TEXT, payload TEXT NOT NULL, checksum TEXT NOT NULL,
-    PRIMARY KEY (run, seq)
-) STRICT;
-CREATE TABLE locks (
-    key TEXT PRIMARY KEY, run TEXT NOT NULL, state TEXT NOT NULL, operator TEXT NOT NULL,
-    host TEXT NOT NULL, pid INTEGER NOT NULL, pid_started INTEGER NOT NULL, boot_id TEXT NOT NULL,
-    since TEXT NOT NULL, lease_until TEXT NOT NULL
-) STRICT;
-CREATE TRIGGER records_are_never_rewritten BEFORE UPDATE ON records
-    BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
-CREATE TRIGGER records_are_never_removed BEFORE DELETE ON records
-    BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
-"""
 
 
 class Database:
@@ -139,37 +115,9 @@ def _prepare(connection: sqlite3.Connection, where: str) -> None:
     connection.execute("PRAGMA journal_mode = WAL").fetchall()
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
-    if _version(connection) == 0:
-        _make_schema(connection)
-    if (version := _version(connection)) != SCHEMA_VERSION:
+    bring_up_to_date(connection)
+    if (found := version(connection)) > SCHEMA_VERSION:
         raise JournalError(
-            f"{where}: was written by another ferryman: its schema is {version}, this one knows "
+            f"{where}: was written by another ferryman: its schema is {found}, this one knows "
             f"{SCHEMA_VERSION}; use the newer ferryman, or another state file in ferryman.toml"
         )
-
-
-def _make_schema(connection: sqlite3.Connection) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        if _version(connection) == 0:  # nobody was faster
-            for statement in _statements():
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.rollback()
-        raise
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _statements() -> Iterator[str]:
-    """The schema, one statement at a time: ``executescript`` would commit our transaction first."""
-    statement = ""
-    for line in _SCHEMA.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""

@@ -1,0 +1,41 @@
+"""Where a command works: in the lab's namespace where the configuration says so; and its store of runs."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ferryman.engine.store.opening import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ferryman.config import Config
+    from ferryman.engine.store import Store
+
+
+def inside_the_lab(config: Config) -> Config:
+    """With ``lab = true`` this process enters the lab's control namespace: nothing it sends gets out.
+
+    Raises:
+        LabError: The lab is not up.
+    """
+    if not config.lab:
+        return config
+    from ferryman import lab  # noqa: PLC0415  # only where there is one
+
+    access = lab.enter(lab.LabPlace.of(config.folder))
+    ssh = config.ssh.model_copy(update={"identity": access.identity, "known_hosts": access.known_hosts})
+    return config.model_copy(update={"ssh": ssh})
+
+
+@contextmanager
+def store_of(config: Config) -> Iterator[Store]:
+    """The store that ``state`` names; a cluster is reached from where everything else is."""
+    if config.etcd_cluster is not None:
+        inside_the_lab(config)
+    store = open_store(config)
+    try:
+        yield store
+    finally:
+        store.close()

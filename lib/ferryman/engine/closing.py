@@ -1,0 +1,29 @@
+"""The end of a run that no machine can end: a person has put it right by hand, and says so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ferryman.engine.clock import stamp
+from ferryman.engine.store import Close, Note
+from ferryman.errors import UsageError
+
+if TYPE_CHECKING:
+    from ferryman.engine.store import Store
+
+
+def closed_by_hand(store: Store, run: str, operator: str, reason: str) -> None:
+    """Enter the run as ended by hand, and give its locks back; nothing is looked at.
+
+    Raises:
+        UsageError: There is no such run, or it is over.
+        BusyError: A process works on it.
+        JournalError: The store cannot be used.
+    """
+    entry = store.run(run)
+    if not entry.is_open:
+        raise UsageError(f"{run}: is over ({entry.outcome}), there is nothing to close")
+    store.claim(entry, [lock.key for lock in store.locks() if lock.run == run], entry.order.operator)
+    said = f"closed by {operator}, who put it right by hand: {reason}"
+    store.append(run, [Note(stamp(store.clock.now()), "closed", {"operator": operator, "reason": reason})])
+    store.finish(run, Close("error", 1, said, is_final=True))

@@ -1,0 +1,252 @@
+"""What runs are kept in: a journal and locks behind one small interface, whichever store is under it.
+
+A lock outlives its process. It is given back when its run has ended and nothing of it is left in between; so
+a run that died, is held or is stranded keeps it, and only resume or rollback of that very run take it over.
+That a process lives is known from the kernel on its own host, and from a lease elsewhere.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from ferryman.engine.store import entries
+from ferryman.errors import BusyError, JournalError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from ferryman.engine.clock import Clock
+    from ferryman.engine.owner import Owner
+    from ferryman.engine.plan import Plan
+    from ferryman.engine.store.entries import Lock, LockState, Note, Order, Record, RunEntry
+    from ferryman.events import RunOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """Whether a process still works, and how that is known."""
+
+    works: bool
+    proof: str
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """How a command about a run ended, as it is entered."""
+
+    outcome: RunOutcome
+    exit_code: int
+    reason: str
+    is_final: bool
+    """False where the run has ended before, and was only looked at."""
+
+    @property
+    def parked(self) -> LockState | None:
+        """The state that the run's locks are kept in, for it is in between; None gives them back."""
+        return self.outcome if self.outcome in ("held", "stranded") else None
+
+
+class Store(ABC):
+    """Journal and locks, as one process uses them for one run; every method is one atomic act.
+
+    Raises:
+        JournalError: From every method: the store cannot be reached, read or written.
+    """
+
+    beat_s: float
+    """Seconds between two heartbeats of a lease."""
+
+    def __init__(self, where: str, clock: Clock, owner: Owner, alive: Callable[[Owner], bool]) -> None:
+        self.where = where
+        """The store in words, for messages."""
+        self.clock = clock
+        self.owner = owner
+        self._alive = alive
+
+    @abstractmethod
+    def begin(self, order: Order, plan: Plan) -> str:
+        """Enter a new run of this process's; its id."""
+
+    @abstractmethod
+    def take(self, run: str, keys: Sequence[str], operator: str) -> None:
+        """Take all of these locks for this process's run, or none.
+
+        Raises:
+            BusyError: Another run has one of them; says who, where, since when, and whether it lives.
+        """
+
+    @abstractmethod
+    def claim(self, entry: RunEntry, keys: Sequence[str], operator: str) -> None:
+        """Make a run that its process left this process's own, with all of its locks.
+
+        Raises:
+            BusyError: It is under way, is no longer as it was read, or another run has one of the locks.
+        """
+
+    @abstractmethod
+    def reopen(self, run: str) -> None:
+        """A claimed run that had ended is under way again."""
+
+    @abstractmethod
+    def append(self, run: str, notes: Sequence[Note]) -> None:
+        """Record these, in order; they are on disk when it returns.
+
+        Raises:
+            BusyError: The run is no longer this process's; nothing was recorded.
+        """
+
+    @abstractmethod
+    def require_hold(self) -> None:
+        """Make sure that the run and all of its locks are still this process's.
+
+        Raises:
+            BusyError: They are not, or may not be.
+        """
+
+    @abstractmethod
+    def beat(self) -> None:
+        """Say that this process is alive; may be called from another thread.
+
+        Raises:
+            BusyError: It is too late: the run, or a lock of it, is no longer this process's.
+        """
+
+    @abstractmethod
+    def finish(self, run: str, close: Close) -> None:
+        """Enter how a command about the run ended, and give its locks back unless something is in between.
+
+        Raises:
+            BusyError: The run is no longer this process's; nothing was entered.
+        """
+
+    @abstractmethod
+    def runs(self, limit: int = 100) -> list[RunEntry]:
+        """The latest runs, newest first."""
+
+    @abstractmethod
+    def locks(self) -> list[Lock]:
+        """Every lock there is, by key."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give connections back; the next use opens others."""
+
+    @abstractmethod
+    def _found(self, run: str) -> RunEntry | None:
+        """The run with this id."""
+
+    @abstractmethod
+    def _ids(self) -> list[str]:
+        """Of every run, newest first."""
+
+    @abstractmethod
+    def _rows(self, run: str) -> list[list[object]]:
+        """The run's records as they were kept, in order."""
+
+    @abstractmethod
+    def _by_lease(self, run: str, owner: Owner) -> Life:
+        """Whether a process elsewhere lives."""
+
+    def run(self, run: str) -> RunEntry:
+        """The run with this id.
+
+        Raises:
+            UsageError: There is none.
+        """
+        if (entry := self._found(run)) is not None:
+            return entry
+        near = get_close_matches(run, self._ids(), n=1)
+        hint = f"did you mean {near[0]}?" if near else "ferryman runs lists them"
+        raise UsageError(f"{run}: there is no such run in {self.where}; {hint}")
+
+    def show(self, run: str) -> list[Record]:
+        """Everything recorded of a run, in order; damaged records are there, and marked."""
+        return entries.read(self.run(run), self._rows(run))
+
+    def faults(self, run: str) -> list[str]:
+        """What of a run is not as it was written, in words."""
+        return entries.faults(self.run(run), self._rows(run))
+
+    def trusted(self, entry: RunEntry) -> list[Record]:
+        """As ``show``, for whoever acts on it.
+
+        Raises:
+            JournalError: Something is not what was written, so no before can be trusted.
+        """
+        rows = self._rows(entry.id)
+        if found := entries.faults(entry, rows):
+            raise JournalError(
+                f"{self.where}: run {entry.id}: damaged: {'; '.join(found)}: what it says was there before "
+                f"cannot be trusted; compare `ferryman show {entry.id}` with the hosts, put them back by "
+                f"hand, then give its locks back: ferryman close {entry.id} --reason TEXT"
+            )
+        return entries.read(entry, rows)
+
+    def life(self, run: str, owner: Owner) -> Life:
+        """Whether the process that works on a run, or did, still lives: proof, not a guess."""
+        if owner == self.owner:
+            return Life(works=True, proof="it is this process")
+        if owner.boot_id == self.owner.boot_id:
+            works = self._alive(owner)
+            return Life(works, "" if works else f"no process {owner.pid} of that start is on {owner.host}")
+        return self._by_lease(run, owner)
+
+    def require_left(self, read: RunEntry) -> None:
+        """Make sure that a run is as it was read, and that no process works on it.
+
+        Raises:
+            BusyError: It is not, or one does.
+        """
+        self._require_left(read, self._found(read.id) or read)
+
+    def _require_left(self, read: RunEntry, now: RunEntry) -> None:
+        works = now.outcome is None and now.owner != self.owner and self.life(now.id, now.owner).works
+        if works or (now.outcome, now.head) != (read.outcome, read.head):
+            raise self._under_way(read, now.owner)
+
+    def _under_way(self, entry: RunEntry, owner: Owner) -> BusyError:
+        return BusyError(
+            f"run {entry.id} is under way ({entry.order.operator} on {owner.host}, pid {owner.pid}, since "
+            f"{entry.started}); wait for it, or look: ferryman show {entry.id}"
+        )
+
+    def _require_free(self, held: Iterable[Lock], run: str) -> None:
+        """None of these locks keeps the run from its own."""
+        theirs = [(lock, self._life_of(lock)) for lock in held]
+        theirs = [(lock, life) for lock, life in theirs if not _is_free_for(lock, life, run, self.owner)]
+        if theirs:
+            raise BusyError(
+                "\n".join(_explained(lock, life, run) for lock, life in theirs),
+                keys=[lock.key for lock, _ in theirs],
+                at_work=all(life.works for _, life in theirs),
+            )
+
+    def _lost(self, run: str) -> BusyError:
+        return BusyError(
+            f"{run}: is no longer this process's: its lease ended, or somebody took it over or gave its "
+            f"locks away; nothing more is changed from here; see ferryman show {run}, then ferryman "
+            f"resume {run} or ferryman rollback {run}"
+        )
+
+    def _life_of(self, lock: Lock) -> Life:
+        return self.life(lock.run, lock.owner) if lock.state == "running" else Life(works=False, proof="")
+
+
+def _is_free_for(lock: Lock, life: Life, run: str, owner: Owner) -> bool:
+    return lock.run == run and (lock.state != "running" or lock.owner == owner or not life.works)
+
+
+def _explained(lock: Lock, life: Life, run: str) -> str:
+    """Who has it, where, since when, and how to go on."""
+    owner = lock.owner
+    whose = f"{lock.operator} on {owner.host}, pid {owner.pid}, since {lock.since}"
+    ways = f"ferryman show {lock.run}, then ferryman resume {lock.run} or ferryman rollback {lock.run}"
+    what = "this run" if lock.run == run else f"run {lock.run}"
+    if life.works:
+        return f"{lock.key}: {what} is under way ({whose}); wait for it, or look: ferryman show {lock.run}"
+    if lock.state == "running":
+        return f"{lock.key}: {what} has died and is open ({whose}; {life.proof}); {ways}"
+    return f"{lock.key}: {what} is {lock.state} ({whose}); {ways}"

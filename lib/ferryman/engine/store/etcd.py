@@ -1,0 +1,333 @@
+"""The store of many control hosts: etcd v3.
+
+Every write of a run is one transaction that holds only while ``alive/RUN`` is the very key that this process
+made (its create revision): a process that lost its lease, and with it the run, cannot write into it any more,
+however late it wakes up. That is the fencing of etcd's own concurrency package.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ferryman.engine.clock import Clock, SystemClock, stamp
+from ferryman.engine.owner import Owner, is_alive
+from ferryman.engine.store import entries
+from ferryman.engine.store.base import Close, Life, Store
+from ferryman.engine.store.entries import Lock, Order, RunEntry
+from ferryman.engine.store.etcd_client import EtcdClient, made_in, put, unchanged, written_in
+from ferryman.engine.store.etcd_keys import Keys
+from ferryman.errors import JournalError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from ferryman.config import EtcdCluster, EtcdConfig
+    from ferryman.engine.plan import Plan
+    from ferryman.engine.store.entries import Note
+    from ferryman.engine.store.etcd_client import Compare, KeyValue, Put
+
+SCHEMA = 1
+BATCH_BYTES = 512 * 1024
+"""etcd takes requests of 1.5 MiB at most, and JSON's base64 adds a third."""
+
+
+@dataclass(slots=True)
+class _Hold:
+    """What this process has of one run."""
+
+    entry: RunEntry
+    lease: int
+    deadline: float
+    """By the clock that never goes back: when the lease ends at the earliest."""
+    fence: int = 0
+    """The revision in which ``alive/RUN`` was made."""
+    keys: tuple[str, ...] = ()
+    taken: int = 0
+    """The revision in which the locks were taken."""
+
+
+class EtcdStore(Store):
+    """Journal and locks in a cluster; used by one thread alone, but for ``beat``."""
+
+    def __init__(
+        self,
+        cluster: EtcdCluster,
+        config: EtcdConfig,
+        *,
+        clock: Clock | None = None,
+        owner: Owner | None = None,
+        alive: Callable[[Owner], bool] = is_alive,
+    ) -> None:
+        self.beat_s = config.lease / 3
+        self._client = EtcdClient(cluster, config, patience_s=self.beat_s)
+        self._beating = EtcdClient(cluster, config, patience_s=self.beat_s)
+        super().__init__(self._client.where, clock or SystemClock(), owner or Owner.this_process(), alive)
+        self._keys = Keys(cluster.prefix)
+        self._lease_s = config.lease
+        self._hold: _Hold | None = None
+
+    def begin(self, order: Order, plan: Plan) -> str:
+        """As ``Store.begin``."""
+        self._require_schema()
+        entry = RunEntry.new(order, plan, self.owner, self.clock.now())
+        hold = self._leased(entry)
+        puts = [self._run_put(entry), self._alive_put(hold)]
+        hold.fence = self._client.commit([made_in(self._keys.run(entry.id), 0)], puts) or self._alive_since(
+            hold
+        )
+        self._hold = hold
+        return entry.id
+
+    def take(self, run: str, keys: Sequence[str], operator: str) -> None:
+        """As ``Store.take``."""
+        hold = self._held(run)
+        while not hold.keys and keys:
+            compares, puts = self._taking(run, keys, operator)
+            if revision := self._client.commit([*compares, *self._fence(hold)], puts):
+                hold.keys, hold.taken = tuple(keys), revision
+            elif self._alive_since(hold) != hold.fence:
+                raise self._lost(run)
+
+    def claim(self, entry: RunEntry, keys: Sequence[str], operator: str) -> None:
+        """As ``Store.claim``."""
+        self._require_schema()
+        hold = self._leased(entry)
+        try:
+            while not self._claimed(hold, keys, operator):
+                pass
+        except BaseException:
+            self._revoke(hold)
+            raise
+        self._hold = hold
+
+    def reopen(self, run: str) -> None:
+        """As ``Store.reopen``."""
+        hold = self._held(run)
+        self._rewrite(hold, _opened(hold.entry))
+
+    def append(self, run: str, notes: Sequence[Note]) -> None:
+        """As ``Store.append``; more than one request takes is recorded in several, in order."""
+        hold = self._held(run)
+        for batch in _batches(entries.written(hold.entry, notes)):
+            after = replace(hold.entry, records=batch[-1][1], head=batch[-1][-1])
+            self._rewrite(hold, after, put(self._keys.records(run, batch[0][1]), json.dumps(batch)))
+
+    def require_hold(self) -> None:
+        """As ``Store.require_hold``; asks the clock alone, for each write asks the cluster."""
+        if (hold := self._hold) is not None and self.clock.monotonic() >= hold.deadline:
+            raise self._lost(hold.entry.id)
+
+    def beat(self) -> None:
+        """As ``Store.beat``; on connections of its own."""
+        if (hold := self._hold) is None:
+            return
+        sent = self.clock.monotonic()
+        left_s = self._beating.keep_alive(hold.lease)
+        hold.deadline = sent + left_s
+        if not left_s:
+            raise self._lost(hold.entry.id)
+
+    def finish(self, run: str, close: Close) -> None:
+        """As ``Store.finish``."""
+        hold = self._held(run)
+        mine = [lock for lock in self.locks() if lock.run == run]
+        parked = [self._lock_put(replace(lock, state=close.parked)) for lock in mine if close.parked]
+        freed = [self._keys.lock(lock.key) for lock in mine if not close.parked]
+        entry = _ended(hold.entry, close, stamp(self.clock.now())) if close.is_final else hold.entry
+        self._rewrite(hold, entry, *parked, deletes=[*freed, self._keys.alive(run)])
+        self._hold = None
+        self._revoke(hold)
+
+    def runs(self, limit: int = 100) -> list[RunEntry]:
+        """As ``Store.runs``."""
+        found = self._client.listed(self._keys.run(""), limit=limit, newest_first=True)
+        return [self._entry(one) for one in found]
+
+    def locks(self) -> list[Lock]:
+        """As ``Store.locks``."""
+        return [lock for _, lock in self._locks_seen().values()]
+
+    def close(self) -> None:
+        """As ``Store.close``."""
+        self._client.close()
+        self._beating.close()
+
+    def _found(self, run: str) -> RunEntry | None:
+        found = self._client.get(self._keys.run(run))
+        return self._entry(found) if found else None
+
+    def _ids(self) -> list[str]:
+        return [entry.id for entry in self.runs(1000)]
+
+    def _rows(self, run: str) -> list[list[object]]:
+        found = self._client.listed(self._keys.records_of(run))
+        return [row for one in found for row in _batch(run, one.value)]
+
+    def _by_lease(self, run: str, owner: Owner) -> Life:
+        found = self._client.get(self._keys.alive(run))
+        if found is not None and Owner.from_row(json.loads(found.value)) == owner:
+            return Life(works=True, proof="")
+        return Life(works=False, proof="its lease in etcd has ended")
+
+    def _claimed(self, hold: _Hold, keys: Sequence[str], operator: str) -> bool:
+        """One try: False when something moved meanwhile, or a dead process was cleared out of the way."""
+        run = hold.entry.id
+        seen = self._client.get(self._keys.run(run))
+        self._require_left(hold.entry, self._entry(seen) if seen else hold.entry)
+        if not self._without_predecessor(hold):
+            return False
+        entry = replace(hold.entry, owner=self.owner)
+        entry = _opened(entry) if entry.is_open else entry
+        compares, puts = self._taking(run, keys, operator)
+        still = [unchanged(self._keys.run(run), seen), made_in(self._keys.alive(run), hold.fence)]
+        puts += [self._run_put(entry), self._alive_put(hold)]
+        revision = self._client.commit([*compares, *still], puts)
+        if revision:
+            hold.entry, hold.keys, hold.taken = entry, tuple(keys), revision
+            hold.fence = hold.fence or revision
+        return bool(revision)
+
+    def _without_predecessor(self, hold: _Hold) -> bool:
+        """Nobody else's process is alive on the run; one that is proven dead is taken out."""
+        key = self._keys.alive(hold.entry.id)
+        found = self._client.get(key)
+        if found is None or found.value == self._alive_value(hold):
+            hold.fence = found.created if found else 0
+            return True
+        owner = Owner.from_row(json.loads(found.value))
+        if self.life(hold.entry.id, owner).works:
+            raise self._under_way(hold.entry, owner)
+        self._client.commit([made_in(key, found.created)], [], [key])
+        return False
+
+    def _taking(self, run: str, keys: Sequence[str], operator: str) -> tuple[list[Compare], list[Put]]:
+        """What takes these locks, if nobody takes one meanwhile."""
+        seen = self._locks_seen()
+        self._require_free([lock for key, (_, lock) in seen.items() if key in keys], run)
+        now = stamp(self.clock.now())
+        locks = [Lock(key, run, "running", operator, self.owner, now, "") for key in keys]
+        compares = [unchanged(self._keys.lock(key), seen[key][0] if key in seen else None) for key in keys]
+        return compares, [self._lock_put(lock) for lock in locks]
+
+    def _locks_seen(self) -> dict[str, tuple[KeyValue, Lock]]:
+        found = self._client.listed(self._keys.lock(""))
+        pairs = [(one, self._lock(one)) for one in found]
+        return {lock.key: (one, lock) for one, lock in pairs}
+
+    def _lock(self, found: KeyValue) -> Lock:
+        try:
+            return Lock.from_row(json.loads(found.value))
+        except (ValueError, KeyError, TypeError) as error:
+            raise JournalError(
+                f"{self.where}: {found.key}: cannot be read: {found.value[:200]!r}; see which run it was, "
+                "then remove the key"
+            ) from error
+
+    def _rewrite(self, hold: _Hold, entry: RunEntry, *puts: Put, deletes: Sequence[str] = ()) -> None:
+        """Write the run's row and more, if the run is still ours; again, it is the same."""
+        key, row = self._keys.run(entry.id), self._run_put(entry)
+        if not self._client.commit(self._fence(hold), [row, *puts], deletes):
+            found = self._client.get(key)
+            if (
+                found is None or put(key, found.value) != row
+            ):  # else the first try did, and its answer was lost
+                raise self._lost(entry.id)
+        hold.entry = entry
+
+    def _fence(self, hold: _Hold) -> list[Compare]:
+        locks = [written_in(self._keys.lock(key), hold.taken) for key in hold.keys]
+        return [made_in(self._keys.alive(hold.entry.id), hold.fence), *locks]
+
+    def _held(self, run: str) -> _Hold:
+        if self._hold is None or self._hold.entry.id != run:
+            raise self._lost(run)
+        return self._hold
+
+    def _leased(self, entry: RunEntry) -> _Hold:
+        asked = self.clock.monotonic()
+        return _Hold(entry, self._client.grant(self._lease_s), asked + self._lease_s)
+
+    def _revoke(self, hold: _Hold) -> None:
+        with suppress(JournalError):  # it ends by itself
+            self._client.revoke(hold.lease)
+
+    def _alive_since(self, hold: _Hold) -> int:
+        """The revision in which this process's own ``alive`` key was made.
+
+        Raises:
+            BusyError: There is none, or another process's.
+        """
+        found = self._client.get(self._keys.alive(hold.entry.id))
+        if found is None or found.value != self._alive_value(hold):
+            raise self._lost(hold.entry.id)
+        return found.created
+
+    def _alive_value(self, hold: _Hold) -> str:
+        return json.dumps({**self.owner.as_row(), "lease": hold.lease})
+
+    def _alive_put(self, hold: _Hold) -> Put:
+        return put(self._keys.alive(hold.entry.id), self._alive_value(hold), hold.lease)
+
+    def _run_put(self, entry: RunEntry) -> Put:
+        return put(self._keys.run(entry.id), json.dumps(entry.as_row()))
+
+    def _lock_put(self, lock: Lock) -> Put:
+        return put(self._keys.lock(lock.key), json.dumps(lock.as_row()))
+
+    def _entry(self, found: KeyValue) -> RunEntry:
+        try:
+            return RunEntry.from_row(json.loads(found.value))
+        except (ValueError, KeyError, TypeError):
+            return _unreadable(found.key.rpartition("/")[2], found.value, self.owner)
+
+    def _require_schema(self) -> None:
+        mine = json.dumps({"schema": SCHEMA})
+        key = self._keys.schema
+        if self._client.commit([made_in(key, 0)], [put(key, mine)]):
+            return
+        found = self._client.get(key)
+        if found is not None and found.value != mine:
+            raise JournalError(
+                f"{self.where}: was written by another ferryman: {found.value}, this one knows {mine}; use "
+                "the newer ferryman, or another prefix in ferryman.toml"
+            )
+
+
+def _batches(rows: Sequence[list[Any]]) -> Iterator[list[list[Any]]]:
+    """The rows in portions that one request takes."""
+    portion: list[list[Any]] = []
+    size = 0
+    for row in rows:
+        length = len(json.dumps(row))
+        if portion and size + length > BATCH_BYTES:
+            yield portion
+            portion, size = [], 0
+        portion.append(row)
+        size += length
+    if portion:
+        yield portion
+
+
+def _batch(run: str, text: str) -> list[list[Any]]:
+    """The rows of one portion; one that cannot be read is there, and fits no checksum."""
+    try:
+        return [list(row) for row in json.loads(text)]
+    except (ValueError, TypeError):
+        return [[run, 0, "", "unreadable", None, None, text, ""]]
+
+
+def _opened(entry: RunEntry) -> RunEntry:
+    return replace(entry, ended=None, outcome=None, exit_code=None, ending="")
+
+
+def _ended(entry: RunEntry, close: Close, now: str) -> RunEntry:
+    return replace(entry, ended=now, outcome=close.outcome, exit_code=close.exit_code, ending=close.reason)
+
+
+def _unreadable(run: str, text: str, owner: Owner) -> RunEntry:
+    """What stands in a list for a run that cannot be read; its seal fits nothing."""
+    order = Order(cookbook="(unreadable)", arguments={"unreadable": text}, operator="")
+    return RunEntry(run, order, (), "", "", None, None, None, "", owner, seal="damaged")

@@ -1,0 +1,310 @@
+"""The journal: durable, append-only, private, and clear when it cannot be used."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ferryman.engine.owner import Owner
+from ferryman.engine.plan import Plan
+from ferryman.engine.store import Close, Note, Order, SqliteStore
+from ferryman.engine.store import schema as schemas
+from ferryman.engine.store.database import Database
+from ferryman.engine.store.entries import RunEntry, written
+from ferryman.engine.store.schema import SCHEMA_VERSION
+from ferryman.errors import BusyError, JournalError, UsageError
+from ferryman.testing import FakeWorld, Is, TurningClock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+OWNER = Owner("control1", 4242, 1, "boot")
+ORDER = Order(cookbook="migrate", arguments={"service": "web"}, operator="alice", task="T1", version="0.1")
+PLAN = Plan([Is(FakeWorld(), "a", "b")], ["web"])
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = Database.at(tmp_path / "deep" / "state.db")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def clock() -> TurningClock:
+    return TurningClock()
+
+
+@pytest.fixture
+def journal(database: Database, clock: TurningClock) -> SqliteStore:
+    return SqliteStore(database, clock=clock, owner=OWNER)
+
+
+def note(text: str, kind: str = "remark") -> Note:
+    return Note("2026-11-22T22:19:43.000Z", kind, {"text": text}, step=0)
+
+
+def test_a_state_file_of_a_newer_ferryman_is_refused(database: Database, tmp_path: Path) -> None:
+    database.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    database.close()
+
+    with pytest.raises(JournalError, match=rf"state\.db: .* schema is {SCHEMA_VERSION + 1}, .* knows"):
+        SqliteStore(Database.at(tmp_path / "deep" / "state.db")).runs()
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    path.write_text("this is somebody's diary, not a database" * 100)
+
+    with pytest.raises(JournalError, match=r"state\.db: the journal cannot be used: file is not a database"):
+        SqliteStore(Database.at(path)).runs()
+
+    assert path.read_text().startswith("this is somebody's diary")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(JournalError, match=r"file/state\.db: the journal cannot be used"):
+        SqliteStore(Database.at(tmp_path / "file" / "state.db")).runs()
+
+
+def test_a_full_disk_is_a_journal_error_and_loses_nothing_that_was_there(
+    journal: SqliteStore, database: Database
+) -> None:
+    run = journal.begin(ORDER, PLAN)
+    journal.append(run, [note("first")])
+    pages = database.query("PRAGMA page_count")[0][0]
+    database.query(f"PRAGMA max_page_count = {pages}")
+
+    with pytest.raises(JournalError, match="full"):
+        journal.append(run, [note("x" * 100_000), note("second")])
+
+    assert [record.payload["text"] for record in journal.show(run)] == ["first"]
+
+
+def test_records_cannot_be_rewritten_or_removed(journal: SqliteStore, database: Database) -> None:
+    run = journal.begin(ORDER, PLAN)
+    journal.append(run, [note("first")])
+
+    for sql in ("UPDATE records SET payload = '{}'", "DELETE FROM records", "DELETE FROM runs"):
+        with pytest.raises(JournalError, match="append-only"):
+            database.execute(sql)
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        ('UPDATE records SET payload = \'{"text": "forged"}\' WHERE seq = 2', r"record 2 \(remark\)"),
+        ("UPDATE records SET payload = '{\"text' WHERE seq = 2", r"record 2 \(remark\)"),
+        ("UPDATE records SET step = 7 WHERE seq = 1", r"record 1 \(remark\)"),
+        ("DELETE FROM records WHERE seq = 1", r"record 2 \(remark\)"),
+        ("DELETE FROM records WHERE seq = 2", r"record 3 \(remark\)"),
+        ("DELETE FROM records WHERE seq = 3", "it had 3 records, and 2 are there"),
+        ("DELETE FROM records", "it had 3 records, and 0 are there"),
+        ("UPDATE runs SET arguments = '{}'", "what was asked for, or its plan, is not what was written"),
+        ("UPDATE runs SET plan = '[\"x'", "what was asked for, or its plan, is not what was written"),
+    ],
+)
+def test_a_damaged_run_is_seen_and_the_damage_is_named(
+    journal: SqliteStore, database: Database, damage: str, told: str
+) -> None:
+    run = journal.begin(ORDER, PLAN)
+    journal.append(run, [note("first"), note("second")])
+    journal.append(run, [note("third")])
+    assert len(journal.trusted(journal.run(run))) == 3
+
+    database.execute("DROP TRIGGER records_are_never_rewritten")
+    database.execute("DROP TRIGGER records_are_never_removed")
+    database.execute(damage)
+    assert len(journal.runs()) == 1, "it is still listed"
+
+    assert re.search(told, "; ".join(journal.faults(run)))
+    with pytest.raises(JournalError, match=rf"{run}: damaged: .*{told}.*by hand.*ferryman close {run}"):
+        journal.trusted(journal.run(run))
+
+
+def test_an_unknown_run_names_its_nearest(journal: SqliteStore) -> None:
+    run = journal.begin(ORDER, PLAN)
+
+    with pytest.raises(UsageError, match=f"did you mean {run}"):
+        journal.run(run[:-1] + "!")
+
+
+def test_an_unknown_run_in_an_empty_journal_says_where_to_look(journal: SqliteStore) -> None:
+    with pytest.raises(UsageError, match="ferryman runs lists them"):
+        journal.run("what")
+
+
+def test_a_reader_sees_what_another_process_committed(journal: SqliteStore, database: Database) -> None:
+    run = journal.begin(ORDER, PLAN)
+    other = database.another()
+
+    assert [entry.id for entry in SqliteStore(other).runs()] == [run]
+    other.close()
+
+
+def test_a_run_is_entered_whole(journal: SqliteStore) -> None:
+    entry = journal.run(journal.begin(ORDER, PLAN))
+
+    assert entry.order == ORDER
+    assert entry.plan == ("a is b",)
+    assert entry.owner == OWNER
+    assert entry.fingerprint == PLAN.fingerprint
+    assert (entry.started, entry.outcome, entry.is_open) == ("2026-11-22T22:19:43.000Z", None, True)
+
+
+def test_ids_sort_by_time_and_tell_it(journal: SqliteStore, clock: TurningClock) -> None:
+    first = journal.begin(ORDER, PLAN)
+    clock.turn(1)
+    second = journal.begin(ORDER, PLAN)
+
+    assert first.startswith("20261122-221943-")
+    assert first < second
+    assert [entry.id for entry in journal.runs()] == [second, first]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "is_open"),
+    [("done", False), ("rolled-back", False), ("refused", False), ("held", True), ("stranded", True)],
+)
+def test_only_what_is_in_between_stays_open(journal: SqliteStore, outcome: str, is_open: bool) -> None:
+    run = journal.begin(ORDER, PLAN)
+    journal.finish(run, Close(outcome, 0, "because", is_final=True))  # type: ignore[arg-type]  # its values
+
+    assert journal.run(run).is_open is is_open
+
+
+def test_commits_are_forced_to_disk(journal: SqliteStore, database: Database) -> None:
+    journal.begin(ORDER, PLAN)
+
+    assert database.query("PRAGMA synchronous")[0][0] == 2  # FULL: fsync at each commit
+    assert database.query("PRAGMA journal_mode")[0][0] == "wal"
+
+
+def test_the_state_is_private(journal: SqliteStore, tmp_path: Path) -> None:
+    journal.begin(ORDER, PLAN)
+    folder = tmp_path / "deep"
+
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
+
+
+def test_a_transaction_that_fails_leaves_nothing(journal: SqliteStore, database: Database) -> None:
+    def enter_and_fail() -> None:
+        with database.transaction():
+            journal.begin(ORDER, PLAN)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        enter_and_fail()
+
+    assert journal.runs() == []
+
+
+def test_two_transactions_never_overlap(database: Database) -> None:
+    other = database.another()
+    other.query("PRAGMA busy_timeout = 0")
+
+    with database.transaction(), pytest.raises(JournalError, match="locked"), other.transaction():
+        pytest.fail("the second one began")
+    other.close()
+
+
+def test_nothing_is_made_on_disk_before_it_is_used(tmp_path: Path) -> None:
+    Database.at(tmp_path / "state.db").close()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_schema_is_what_sqlite_understood(database: Database) -> None:
+    database.query("SELECT 1")
+    with sqlite3.connect(database.where) as plain:
+        names = {row[0] for row in plain.execute("SELECT name FROM sqlite_master WHERE type != 'index'")}
+    plain.close()
+
+    assert names == {
+        "runs",
+        "records",
+        "locks",
+        "records_are_never_rewritten",
+        "records_are_never_removed",
+        "records_are_counted",
+        "runs_are_never_removed",
+    }
+
+
+def test_a_file_of_an_earlier_schema_is_brought_up_to_date_with_what_is_in_it(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "state.db"
+    entry = RunEntry.new(ORDER, PLAN, OWNER, TurningClock().now())
+    with sqlite3.connect(path) as old:
+        old.executescript(f"{schemas._FIRST}; PRAGMA user_version = 1")
+        _insert(old, "runs", {**entry.as_row()}, without={"records", "head", "seal"})
+        for row in written(replace(entry, seal=""), [note("first"), note("second")]):
+            old.execute("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+    old.close()
+
+    store = SqliteStore(Database.at(path), owner=OWNER)
+
+    assert [one.payload["text"] for one in store.trusted(store.run(entry.id))] == ["first", "second"]
+    store.append(entry.id, [note("third")])
+    assert store.faults(entry.id) == []
+    assert store.run(entry.id).records == 3
+    store.close()
+
+
+def test_two_processes_that_bring_one_file_up_to_date_at_once_both_can(tmp_path: Path) -> None:
+    stores = [SqliteStore(Database.at(tmp_path / "state.db")) for _ in range(4)]
+    with ThreadPoolExecutor() as pool:
+        found = list(pool.map(lambda store: (store.runs(), store.close()), stores))
+
+    assert [runs for runs, _ in found] == [[]] * 4
+
+
+@pytest.mark.parametrize("cut_to", [0.2, 0.5, 0.9])
+def test_a_file_that_was_cut_off_is_told_of_and_never_passes_for_a_shorter_journal(
+    tmp_path: Path, cut_to: float
+) -> None:
+    path = tmp_path / "state.db"
+    store = SqliteStore(Database.at(path), owner=OWNER)
+    run = store.begin(ORDER, PLAN)
+    store.append(run, [note("x" * 5000) for _ in range(20)])
+    store.close()
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * cut_to)])
+
+    with pytest.raises(JournalError, match=r"state\.db"):
+        store.trusted(store.run(run))
+    store.close()
+
+
+def test_a_process_whose_run_was_taken_over_cannot_write_into_it(database: Database) -> None:
+    first = SqliteStore(database, owner=OWNER, alive=lambda _: False)
+    run = first.begin(ORDER, PLAN)
+    first.take(run, ["web"], "alice")
+    second = SqliteStore(database, owner=replace(OWNER, pid=7), alive=lambda _: False)
+    second.claim(second.run(run), ["web"], "bob")
+
+    with pytest.raises(BusyError, match="is no longer this process's"):
+        first.append(run, [note("late")])
+    with pytest.raises(BusyError, match="is no longer this process's"):
+        first.finish(run, Close("done", 0, "late", is_final=True))
+    with pytest.raises(BusyError, match="is no longer this process's"):
+        first.require_hold()
+    assert second.show(run) == []
+    assert second.run(run).outcome is None
+
+
+def _insert(connection: sqlite3.Connection, table: str, row: dict[str, object], *, without: set[str]) -> None:
+    kept = {name: value for name, value in row.items() if name not in without}
+    marks = ", ".join("?" * len(kept))
+    connection.execute(f"INSERT INTO {table} ({', '.join(kept)}) VALUES ({marks})", tuple(kept.values()))
