@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ferryman.engine.differences import in_short
 from ferryman.engine.steps import Change
-from ferryman.engine.telling import in_full, in_words
+from ferryman.engine.telling import in_words
+from ferryman.engine.way_back import order_back
+from ferryman.engine.what_is_where import by_hand, table
 from ferryman.errors import (
     BusyError,
     DoubtError,
@@ -19,13 +20,11 @@ from ferryman.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from ferryman.engine.passage import Passage
+    from ferryman.engine.progress import Mark
     from ferryman.engine.survey import Survey
-    from ferryman.engine.way_back import Left, Return
+    from ferryman.engine.way_back import Return
     from ferryman.events import RunOutcome
-    from ferryman.model import Edit
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +79,13 @@ def _before_any_change(error: Exception) -> tuple[RunOutcome, int]:
 
 def held(p: Passage, error: Exception) -> Ending:
     """Stopped in between on purpose: what is where, and how to go on."""
+    standing = p.progress.standing
+    states = {place: _held_state(standing.get(place)) for place in _changes(p)}
     lines = [
         f"held at {p.at}: {in_words(error)}",
         "nothing was put back and the run stays open. What is where:",
-        *(_where(p, place) for place, step in enumerate(p.plan.steps) if isinstance(step, Change)),
-        *_by_hand(p, sorted(p.progress.standing)),
+        *table(p, states, standing),
+        *by_hand(p, order_back(p)),
         f"then: ferryman resume {p.run} looks again, and goes on",
         f"or:   ferryman rollback {p.run} looks again, and goes back",
     ]
@@ -94,7 +95,7 @@ def held(p: Passage, error: Exception) -> Ending:
 def came_back(p: Passage, cause: Exception | None, result: Return) -> Ending:
     """After the way back, for ``cause`` or because it was asked for."""
     if result.left:
-        return _stranded(p, cause, result.left)
+        return _stranded(p, cause, result)
     lines = [in_words(cause)] if cause else []
     lines.append(
         "rolled back: all is as before, verified" if result.restored else "nothing of the run is left"
@@ -107,48 +108,31 @@ def came_back(p: Passage, cause: Exception | None, result: Return) -> Ending:
     return Ending("rolled-back", 4 if cause else 0, reason, p.run)
 
 
-def _stranded(p: Passage, cause: Exception | None, left: Sequence[Left]) -> Ending:
+def _stranded(p: Passage, cause: Exception | None, result: Return) -> Ending:
+    states = dict.fromkeys(_changes(p), "not made by this run")
+    states |= dict.fromkeys(result.marks, "someone else's by now, left alone")
+    states |= dict.fromkeys(result.restored, "as before, verified")
+    states |= {left.place: "not put back" for left in result.left}
     lines = [
         *([in_words(cause)] if cause else []),
         "the way back could not be completed; the run stays open and keeps its lock. What is left:",
-        *(f"  step {each.place + 1}, {p.plan.titles[each.place]}: {each.why}" for each in left),
-        *_by_hand(p, [each.place for each in left]),
+        *(f"  step {left.place + 1}, {p.plan.titles[left.place]}: {left.why}" for left in result.left),
+        "what is where:",
+        *table(p, states, result.marks),
+        *by_hand(p, [left.place for left in result.left]),
         f"then: ferryman rollback {p.run} looks again, and closes the run when all is as before",
         f"or:   ferryman resume {p.run} looks again, and goes forward instead",
     ]
     return Ending("stranded", 5, "\n".join(lines), p.run)
 
 
-def _where(p: Passage, place: int) -> str:
-    mark = p.progress.standing.get(place)
+def _changes(p: Passage) -> list[int]:
+    return [place for place, step in enumerate(p.plan.steps) if isinstance(step, Change)]
+
+
+def _held_state(mark: Mark | None) -> str:
     if mark is None:
-        state = "not made by this run"
-    elif mark.verified:
-        state = "made and verified"
-    else:
-        state = "made, not verified" if mark.made else "in doubt"
-    return f"  step {place + 1}, {p.plan.titles[place]}: {state}"
-
-
-def _by_hand(p: Passage, places: Sequence[int]) -> Iterator[str]:
-    """For each thing left: what was there, what was done to it and where, and what puts it back."""
-    for place in places:
-        mark = p.progress.standing[place]
-        yield f"by hand, for step {place + 1}: before, it was {in_short(mark.before)}"
-        yield from (f"  {edit.target}, was done: {_effect(edit)}" for edit in mark.edits)
-        yield from (f"  {edit.target}, to go back: {_effect(edit)}" for edit in _edits_back(p, place))
-
-
-def _edits_back(p: Passage, place: int) -> Sequence[Edit]:
-    """What puts it back, as far as the step can say: the words of a report never fail the run."""
-    try:
-        return p.plan.change(place).edits_back(p.progress.standing[place].before)
-    except Exception as error:  # noqa: BLE001  # recorded; the before above it says what is wanted
-        p.telling.record("trouble", in_full(error, p.at), place)
-        return ()
-
-
-def _effect(edit: Edit) -> str:
-    if edit.diff is None:
-        return edit.command or ""
-    return "".join(f"\n      {line}" for line in edit.diff.splitlines())
+        return "not made by this run"
+    if mark.verified:
+        return "made and verified"
+    return "made, not verified" if mark.made else "in doubt"

@@ -23,7 +23,7 @@ from ferryman.engine.progress import Progress
 from ferryman.engine.signals import Signals
 from ferryman.engine.store import Close, Order, RunEntry, SqliteStore, Store
 from ferryman.engine.store.database import Database
-from ferryman.engine.survey import Survey, announce, survey
+from ferryman.engine.survey import Survey, announce, stocktaking, survey
 from ferryman.engine.taking_up import recalled, require_as_left
 from ferryman.engine.telling import Telling, in_full
 from ferryman.engine.way_back import go_back
@@ -109,7 +109,7 @@ class Runner:
         entry = self.store.run(run)
         who = {"way": "back", "operator": operator}
         if entry.is_open:
-            return self._take_up(entry, plan, accept_changed_plan, _back, who)
+            return self._take_up(entry, plan, accept_changed_plan, _looked_and_back, who)
         if entry.outcome != "done":
             raise UsageError(f"{run}: is over ({entry.outcome}), nothing of it is left to roll back")
 
@@ -250,6 +250,12 @@ class Runner:
     def _passage(self, store: Store, run: str, order: Order, plan: Plan, signals: Signals) -> Passage:
         telling = Telling(run, store, self.clock, signals, self.subscribers)
         return Passage(run, order, plan, Progress(), telling, signals, Lease(store, run))
+
+
+def _looked_and_back(p: Passage, progress: Progress) -> Ending:
+    p.progress = progress
+    stocktaking(p)
+    return _back(p, progress)
 
 
 def _back(p: Passage, progress: Progress) -> Ending:

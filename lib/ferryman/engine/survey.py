@@ -85,6 +85,7 @@ def announce(p: Passage, seen: Survey) -> None:
 def _survey_step(p: Passage, seen: Survey, place: int, step: Step) -> None:
     if isinstance(step, Change):
         before = p.looking(place, "check", step.check)
+        tell_against_journal(p, place, before)
         if isinstance(before, AlreadySo):
             _tell_already(p, place, before)
         else:
@@ -96,6 +97,42 @@ def _survey_step(p: Passage, seen: Survey, place: int, step: Step) -> None:
             p.pass_over(place)
         else:
             p.looking(place, "check", step.look)
+
+
+def stocktaking(p: Passage) -> None:
+    """Before a way back in a new process: what the world says of each change that the journal has standing.
+
+    It judges nothing: each undo looks again. What cannot be looked at is told as such.
+    """
+    for place in sorted(p.progress.standing):
+        try:
+            now = p.looking(place, "check", p.plan.change(place).check)
+        except InterruptedRunError:
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever is wrong with looking, the way back comes next
+            _tell_of_journal(p, place, Verdict.UNKNOWN, str(error))
+        else:
+            tell_against_journal(p, place, now)
+
+
+def tell_against_journal(p: Passage, place: int, now: object) -> None:
+    """What the world says of a change that the journal has standing, and whether both agree."""
+    if (mark := p.progress.standing.get(place)) is None:
+        return
+    if isinstance(now, AlreadySo):
+        _tell_of_journal(p, place, Verdict.PASS if mark.made else Verdict.WARN, f"made: {now.reason}")
+    elif now == mark.before:
+        _tell_of_journal(p, place, Verdict.WARN if mark.made else Verdict.PASS, "as before the run")
+    else:
+        seen = f"neither as before nor as wanted: {what_differs(mark.before, now)}"
+        _tell_of_journal(p, place, Verdict.WARN, seen)
+
+
+def _tell_of_journal(p: Passage, place: int, verdict: Verdict, seen: str) -> None:
+    mark = p.progress.standing[place]
+    host = mark.edits[0].target if mark.edits else ""
+    said = "made" if mark.made else "begun, and not known to be made"
+    p.telling.tell(FindingMade(place, Finding("journal", host, verdict, seen, f"by the journal: {said}")))
 
 
 def _tell_already(p: Passage, place: int, already: AlreadySo) -> None:

@@ -10,7 +10,7 @@ from ferryman.errors import BusyError, InterruptedRunError, JournalError, Verify
 from ferryman.events import ChangeMade
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ferryman.engine.passage import Passage, StepReport
     from ferryman.engine.progress import Mark
@@ -29,6 +29,8 @@ class Left:
 class Return:
     """What became of the changes that stood."""
 
+    marks: Mapping[int, Mark]
+    """Those that stood, by place."""
     restored: list[int] = field(default_factory=list)
     """As before, verified."""
     foreign: list[str] = field(default_factory=list)
@@ -40,8 +42,8 @@ def go_back(p: Passage) -> Return:
     """Put everything back that stands; one that cannot be keeps none of the others from it."""
     p.signals.turn_back()
     p.telling.turn_back()
-    result = Return()
-    waiting = _order(p)
+    result = Return(dict(p.progress.standing))
+    waiting = order_back(p)
     while waiting:
         try:
             _require_hold(p, waiting[0])
@@ -56,8 +58,8 @@ def go_back(p: Passage) -> Return:
     return result
 
 
-def _order(p: Passage) -> Sequence[int]:
-    """Last in, first out; but what others follow goes back before them."""
+def order_back(p: Passage) -> Sequence[int]:
+    """The places of what stands, last in, first out; but what others follow goes back before them."""
     return sorted(p.progress.standing, key=lambda place: (not p.plan.change(place).goes_back_first, -place))
 
 

@@ -421,9 +421,9 @@ def test_a_doubt_after_a_change_holds_the_run_and_says_what_is_where(
     assert world.values["a"] == "new"
     assert dock.locked == {"web": ending.run}
     for each in (
-        "step 1, a becomes new: made and verified",
-        "step 3, ready becomes no: not made by this run",
-        "a, to go back: set a old",
+        "  a  made and verified",
+        "  -  not made by this run  step 3, ready becomes no",
+        "by hand, on a:\n  set a old\n",
         f"ferryman resume {ending.run}",
         f"ferryman rollback {ending.run}",
     ):

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
+from ferryman.engine.closing import closed_by_hand
 from ferryman.engine.owner import Owner
 from ferryman.engine.plan import Plan
 from ferryman.engine.runner import Runner
 from ferryman.engine.steps import Look, Report
 from ferryman.engine.store import SqliteStore
-from ferryman.errors import JournalError, UnreachableError, UsageError, VerifyError
-from ferryman.events import StepStarted
+from ferryman.errors import BusyError, JournalError, UnreachableError, UsageError, VerifyError
+from ferryman.events import FindingMade, StepStarted
+from ferryman.model import Verdict
 from ferryman.testing import Becomes, Cut, Cuts, Dock, FakeWorld, Is, Killed
 
 if TYPE_CHECKING:
@@ -27,6 +29,10 @@ SURVEY = 2
 
 def kill() -> None:
     raise Killed
+
+
+def unreachable() -> None:
+    raise UnreachableError("lvs1: silent")
 
 
 def two(world: FakeWorld) -> Plan:
@@ -383,3 +389,64 @@ def test_a_done_run_is_not_rolled_back_while_another_is_at_work(dock: Dock, worl
 
     assert dock.runner().roll_back(run, two(world)).outcome == "busy"
     assert world.values["a"] == "new"
+
+
+def against_the_journal(dock: Dock) -> list[tuple[str, Verdict, str, str]]:
+    found = [one.event.finding for one in dock.heard if isinstance(one.event, FindingMade)]
+    return [(one.host, one.verdict, one.seen, one.wanted) for one in found if one.check == "journal"]
+
+
+@pytest.mark.parametrize("way", ["resume", "rollback"])
+def test_whoever_takes_a_run_up_is_told_where_the_world_and_the_journal_differ(dock: Dock, way: str) -> None:
+    world = killed(dock, SURVEY + 8 - 2)  # a is verified, and b's intent is on disk
+    world.values |= {"a": "old", "b": "new"}  # a was put back by hand, b took effect all the same
+    dock.heard.clear()
+    dock.go_on(two(world), way)  # type: ignore[arg-type]  # the parameters are its values
+
+    assert against_the_journal(dock) == [
+        ("a", Verdict.WARN, "as before the run", "by the journal: made"),
+        ("b", Verdict.WARN, "made: b is new", "by the journal: begun, and not known to be made"),
+    ]
+
+
+def test_what_cannot_be_looked_at_before_a_rollback_is_told_and_goes_back_all_the_same(dock: Dock) -> None:
+    world = killed(dock, SURVEY + 8 - 1)
+    blind = FakeWorld(Cuts(Cut(0, "before", unreachable)), **world.values)
+    dock.heard.clear()
+    ending = dock.go_on(two(blind), "rollback")
+
+    assert ending.outcome == "rolled-back"
+    assert against_the_journal(dock)[0] == ("a", Verdict.UNKNOWN, "lvs1: silent", "by the journal: made")
+    assert blind.values == {"a": "old", "b": "old"}
+
+
+def test_who_began_and_who_took_it_up_is_in_the_journal(dock: Dock) -> None:
+    world = killed(dock, SURVEY + 4)
+    run = dock.journal.runs()[0].id
+    dock.runner().roll_back(run, two(world), operator="bob@control2")
+    records = dock.journal.show(run)
+    begun = next(one for one in records if one.kind == "begun").payload
+    taken_up = next(one for one in records if one.kind == "taken-up").payload
+
+    assert {"ferryman", "python", "kernel"} <= begun["versions"].keys()
+    assert (taken_up["way"], taken_up["operator"], taken_up["host"]) == ("back", "bob@control2", "dock")
+
+
+def test_a_run_that_was_put_right_by_hand_is_closed_with_who_and_why_and_its_lock_is_free(dock: Dock) -> None:
+    world = killed(dock, SURVEY + 4)
+    run = dock.journal.runs()[0].id
+    closed_by_hand(dock.runner().store, run, "bob", "the hosts are gone")
+    entry = dock.journal.run(run)
+
+    assert (entry.outcome, entry.is_open, dock.locked) == ("error", False, {})
+    assert entry.ending == "closed by bob, who put it right by hand: the hosts are gone"
+    assert world.values == {"a": "new", "b": "old"}, "nothing was touched"
+    with pytest.raises(UsageError, match="is over"):
+        closed_by_hand(dock.runner().store, run, "bob", "again")
+
+
+def test_a_run_at_work_is_not_closed(dock: Dock) -> None:
+    killed(dock, SURVEY + 4)
+
+    with pytest.raises(BusyError, match="under way"):
+        closed_by_hand(in_a_live_dock(dock).store, dock.journal.runs()[0].id, "bob", "impatient")

@@ -113,9 +113,11 @@ def test_what_is_left_is_named_with_where_why_and_what_to_do_by_hand(dock: Dock,
         "nothing flows",
         "the way back could not be completed; the run stays open and keeps its lock. What is left:",
         "  step 2, b becomes new for good: lvs1: silent",
-        "by hand, for step 2: before, it was 'old'",
-        "  b, was done: set b new",
-        "  b, to go back: set b old",
+        "what is where:",
+        "  a  as before, verified  step 1, a becomes new",
+        "  b  not put back         step 2, b becomes new for good",
+        "by hand, on b:",
+        "  set b old",
         f"then: ferryman rollback {ending.run} looks again, and closes the run when all is as before",
         f"or:   ferryman resume {ending.run} looks again, and goes forward instead",
     ]
@@ -193,7 +195,7 @@ def test_a_report_whose_words_cannot_be_had_is_still_a_report(dock: Dock, world:
     ending = dock.perform(Plan([NoWords(world, "b", "new"), Fails()]))
 
     assert ending.outcome == "stranded"
-    assert "by hand, for step 1: before, it was 'old'" in ending.reason
+    assert "by hand, for step 1, b becomes new, and cannot say how to go back: it was 'old'" in ending.reason
 
 
 def test_the_last_goes_back_first(dock: Dock, world: FakeWorld) -> None:

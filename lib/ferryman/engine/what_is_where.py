@@ -1,0 +1,69 @@
+"""What is where, host by host, and the way back by hand: what is read when a run stopped in between."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ferryman.engine.differences import in_short
+from ferryman.engine.telling import in_full
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from ferryman.engine.passage import Passage
+    from ferryman.engine.progress import Mark
+    from ferryman.model import Edit
+
+_NOWHERE = "-"
+"""Stands for the host of a change that touched none."""
+
+
+def table(p: Passage, states: Mapping[int, str], marks: Mapping[int, Mark]) -> Iterator[str]:
+    """A line for each host and each change that touches it: what became of it there."""
+    places = sorted(states)
+    rows = [(target, place) for place in places for target in _targets(marks.get(place))]
+    hosts = list(dict.fromkeys(target for target, _ in rows if target != _NOWHERE))
+    rows.sort(key=lambda row: hosts.index(row[0]) if row[0] in hosts else len(hosts))
+    wide = max((len(target) for target, _ in rows), default=0)
+    states_wide = max((len(states[place]) for place in places), default=0)
+    for target, place in rows:
+        yield (
+            f"  {target:<{wide}}  {states[place]:<{states_wide}}  step {place + 1}, {p.plan.titles[place]}"
+        )
+
+
+def by_hand(p: Passage, places: Iterable[int]) -> Iterator[str]:
+    """For each host, in the order of these places: the very commands, or what was there if none are known."""
+    steps: dict[str, list[str]] = {}
+    for place in places:
+        mark = p.progress.standing[place]
+        back = _edits_back(p, place, mark)
+        for edit in back:
+            steps.setdefault(_where(edit), []).append(_effect(edit))
+        if not back:
+            yield f"by hand, for step {place + 1}, {p.plan.titles[place]}: it was {in_short(mark.before)}"
+            yield from (f"  {_where(edit)} was done: {_effect(edit)}" for edit in mark.edits)
+    for where, effects in steps.items():
+        yield f"by hand, {where}:"
+        yield from (f"  {line}" for effect in effects for line in effect.splitlines())
+
+
+def _targets(mark: Mark | None) -> Sequence[str]:
+    return list(dict.fromkeys(edit.target for edit in mark.edits)) if mark and mark.edits else [_NOWHERE]
+
+
+def _where(edit: Edit) -> str:
+    return f"{'in' if edit.kind == 'catalog' else 'on'} {edit.target}"
+
+
+def _effect(edit: Edit) -> str:
+    return edit.diff if edit.diff is not None else edit.command or ""
+
+
+def _edits_back(p: Passage, place: int, mark: Mark) -> Sequence[Edit]:
+    """What puts it back, as far as the step can say: the words of a report never fail the run."""
+    try:
+        return p.plan.change(place).edits_back(mark.before)
+    except Exception as error:  # noqa: BLE001  # recorded; the before that is shown then says what is wanted
+        p.telling.record("trouble", in_full(error, p.at), place)
+        return ()
