@@ -2,7 +2,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test check unit lab bench lock picture clean
+.PHONY: setup demo test check unit promises lab torture bench lock clean
 
 setup:  ## packages of the lab, the virtual environment, the project in it; quick when nothing is to do
 	@scripts/bootstrap.sh
@@ -10,7 +10,7 @@ setup:  ## packages of the lab, the virtual environment, the project in it; quic
 demo: setup  ## boot the lab, rehearse, migrate, be refused, be rolled back, take the lab down
 	@scripts/demo.sh
 
-test: setup check unit lab  ## lint, types, unit tests, lab tests
+test: setup check unit promises lab  ## lint, types, unit tests, the promises broken on purpose, lab tests
 
 check: setup
 	$(BIN)/ruff check .
@@ -20,11 +20,20 @@ check: setup
 unit: setup  ## no root, no network
 	$(BIN)/pytest -n 2 tests/unit
 
+promises: setup  ## each safeguard taken away in a copy: some test must turn red
+	$(BIN)/pytest -n 2 tests/promises
+
 lab: setup  ## two labs side by side, one for each of two workers
 	$(BIN)/pytest -n 2 --dist worksteal tests/lab
 
+torture: setup  ## 500 kills with -9 in two labs, and every cut on fakes and etcd; more than an hour
+	PYTHONPATH=lib:tests $(BIN)/python -m lab.torture --kills 500 --labs 2
+	FERRYMAN_EVERY_CUT=1 $(BIN)/pytest --timeout 3600 tests/lab/etcd tests/lab/test_races.py
+	$(BIN)/pytest -n 2 -m slow tests/unit/cookbooks
+
 bench: setup  ## figures, not judgements
 	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench.journal
 
 lock:  ## requirements.lock from pyproject.toml
 	$(BIN)/pip install -q pip-tools

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import cycle, product
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from ferryman.engine import signals
@@ -221,12 +222,13 @@ class Scene:
     """What is there now, without a call to the outside: compared with ``==``."""
 
 
-def cut_everywhere(build: Callable[[Cuts], Scene], *, twice: bool = False) -> int:
+def cut_everywhere(build: Callable[[Cuts], Scene], *, twice: bool = False, briefly: bool = False) -> int:
     """Cut a plan at every call to the outside, in every way, and look what is left.
 
     Args:
         build: Makes a fresh scene, the same each time, whose every outside call goes through the cuts.
         twice: After a refusal or a kill, kill once more at every call that follows; many more runs.
+        briefly: At every call too, but by kill -9 before and after it, and SIGTERM; each way on in turn.
 
     Returns:
         How many runs were cut.
@@ -235,13 +237,13 @@ def cut_everywhere(build: Callable[[Cuts], Scene], *, twice: bool = False) -> in
         AssertionError: The world ended in between, or otherwise than the run said; with the way to get there.
     """
     with _quietly():
-        return _cut_everywhere(build, twice)
+        return _cut_everywhere(build, twice, briefly)
 
 
-def _cut_everywhere(build: Callable[[Cuts], Scene], twice: bool) -> int:
+def _cut_everywhere(build: Callable[[Cuts], Scene], twice: bool, briefly: bool) -> int:
     bank = _uncut(build)
     count = 0
-    for trial in _trials(bank.calls):
+    for trial in _brief_trials(bank.calls) if briefly else _trials(bank.calls):
         used = _try(build, bank, trial)
         count += 1
         again = twice and trial.cuts[0].blow in {_say_no, _kill}
@@ -303,6 +305,13 @@ def _trials(calls: int) -> Iterator[_Trial]:
                     for on_doubt in choices if blow is _lose_the_answer else choices[:1]:
                         text = f"{name} {moment} call {at}, on doubt {on_doubt}, then {way}"
                         yield _Trial(text, (Cut(at, moment, blow),), way, on_doubt)
+
+
+def _brief_trials(calls: int) -> Iterator[_Trial]:
+    ways: Iterator[WayOn] = cycle(("resume", "rollback"))
+    for at, (name, moment) in product(range(calls), _BRIEFLY):
+        way = next(ways)
+        yield _Trial(f"{name} {moment} call {at}, then {way}", (Cut(at, moment, _BLOWS[name]),), way, "hold")
 
 
 _WAYS = 4
@@ -375,3 +384,4 @@ _BLOWS: Mapping[str, Callable[[], None]] = {
     "SIGTERM": _terminate,
     "kill -9": _kill,
 }
+_BRIEFLY: Sequence[tuple[str, Moment]] = (("kill -9", "before"), ("kill -9", "after"), ("SIGTERM", "after"))

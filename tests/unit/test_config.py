@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ferryman import configfile
-from ferryman.config import load
+from ferryman.config import EtcdCluster, load
 from ferryman.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ def written(folder: Path, text: str) -> Path:
 def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
     config = load(written(tmp_path, ""))
     assert config.inventory == tmp_path / "inventory"
-    assert config.journal == tmp_path / ".ferryman/state.db"
+    assert config.sqlite == tmp_path / ".ferryman/state.db"
+    assert config.etcd_cluster is None
     assert config.probe.outer_source.ipv4 == IPv4Address("172.16.1.1")
     assert not config.lab
 
@@ -95,11 +96,35 @@ def test_a_file_that_is_no_text_is_one_clear_error(tmp_path: Path) -> None:
         load(tmp_path / "ferryman.toml")
 
 
-@pytest.mark.parametrize("state", ["sqlite:", "mysql:x", "var/state.db"])
+@pytest.mark.parametrize(
+    "state",
+    ["sqlite:", "mysql:x", "var/state.db", "etcd://", "etcd:///prefix", "etcd://a:x/p", "etcd://a,,b/p"],
+)
 def test_a_store_that_does_not_exist_is_refused(tmp_path: Path, state: str) -> None:
+    with pytest.raises(ConfigError, match=r'ferryman\.toml:1: state: .*expected "sqlite:PATH" or "etcd://'):
+        load(written(tmp_path, f'state = "{state}"\n'))
+
+
+@pytest.mark.parametrize(
+    ("state", "members", "prefix"),
+    [
+        ("etcd://a:1,b:2/sre/ferry", (("a", 1), ("b", 2)), "/sre/ferry"),
+        ("etcd://a,[::1]:4", (("a", 2379), ("::1", 4)), "/ferryman"),
+        ("etcd://127.0.0.1:2379/", (("127.0.0.1", 2379),), "/ferryman"),
+    ],
+)
+def test_a_cluster_is_named_by_its_members_and_a_prefix(
+    tmp_path: Path, state: str, members: tuple[tuple[str, int], ...], prefix: str
+) -> None:
     config = load(written(tmp_path, f'state = "{state}"\n'))
-    with pytest.raises(ConfigError, match="state: "):
-        _ = config.journal
+    assert config.sqlite is None
+    assert config.etcd_cluster == EtcdCluster(members, prefix)
+
+
+def test_paths_of_certificates_are_relative_to_the_file(tmp_path: Path) -> None:
+    config = load(written(tmp_path, '[etcd]\nca = "tls/ca.pem"\n'))
+    assert config.etcd.ca == tmp_path / "tls/ca.pem"
+    assert config.etcd.cert is None
 
 
 def test_a_service_has_its_own_traffic_over_the_common_one(tmp_path: Path) -> None:

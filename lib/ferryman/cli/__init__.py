@@ -2,51 +2,90 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
-from ferryman.commandline import Abort, ClickException, Exit
+from ferryman.commandline import Abort, ClickException
+from ferryman.engine import signals
 from ferryman.errors import FerrymanError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 INTERRUPTED = 130
+_CANNOT_BE_WRITTEN = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave with its exit code."""
+    _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):  # what a host printed may be no text of ours
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    from ferryman.cli.root import root  # noqa: PLC0415  # the table of commands, after the error mapping stands
+    code = _run(arguments)
+    _let_go()
+    signals.end_in_peace()
+    sys.exit(code)
 
+
+def _run(arguments: Sequence[str] | None) -> int:  # noqa: PLR0911  # one for each way that a command ends
     try:
+        signals.end_the_command()
+        from ferryman.cli.root import root  # noqa: PLC0415  # the table of commands, once errors are mapped
+
         status = root.main(args=arguments, prog_name="ferryman", standalone_mode=False)
-        code = status if isinstance(status, int) else 0
-    except Exit as leaving:
-        code = leaving.exit_code
+        if isinstance(status, int):  # it left by Exit, as a run does: its output is not what it is for
+            return status
+        sys.stdout.flush()
+        return 0
     except ClickException as error:
-        error.show()
-        code = error.exit_code
+        with suppress(OSError):
+            error.show()
+        return error.exit_code
     except FerrymanError as error:
         _say(str(error))
-        code = error.exit_code
+        return error.exit_code
     except (Abort, KeyboardInterrupt):
-        _say("interrupted; nothing was changed")
-        code = INTERRUPTED
+        _say("interrupted; no run was begun")
+        return INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()  # whoever read us has gone; there is nobody left to tell
-        code = 1
+        return 1  # whoever read us has gone; there is nobody left to tell
     except Exception as error:  # noqa: BLE001  # the one place where a bug becomes a short message
+        if isinstance(error, OSError) and error.errno in _CANNOT_BE_WRITTEN:
+            _say(f"the output is not whole: {error}")
+            return 1
         from ferryman.cli.bugs import record  # noqa: PLC0415  # only when there is one
 
         _say(record(error))
-        code = 1
-    sys.exit(code)
+        return 1
+
+
+def _open_what_is_closed() -> None:
+    """Let a closed standard stream be the null device: else the next file opened would be in its place."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004  # standard error
+        pass
+    os.close(descriptor)
+    sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  # for good
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+
+
+def _let_go() -> None:
+    """Leave nothing that Python would fail to write at its end, for that would change the exit code."""
+    for stream in (sys.__stdout__, sys.__stderr__):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            assert stream is not None, "it was flushed"
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _say(message: str) -> None:
     first, *rest = message.splitlines() or [""]
-    print("\n".join([f"ferryman: {first}", *rest]), file=sys.stderr)  # noqa: T201  # this is the screen
+    with suppress(OSError):  # a terminal that is gone must not change the exit code
+        print("\n".join([f"ferryman: {first}", *rest]), file=sys.stderr)  # noqa: T201  # this is the screen

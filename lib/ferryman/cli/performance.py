@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ferryman import __version__
+from ferryman.cli import durable
 from ferryman.cli.operator import operator
+from ferryman.cli.question import agreed
 from ferryman.cli.storage import inside_the_lab, store_of
-from ferryman.commandline import Exit, confirm
+from ferryman.commandline import Exit
 from ferryman.console.screen import Screen
 from ferryman.cookbook.ferry import Ferry
 from ferryman.engine.runner import Runner, without_asking
@@ -50,6 +52,8 @@ def perform(app: App, cookbook: CookbookCommand, arguments: Mapping[str, Any], o
         asks = not (options.yes or options.dry_run) and _changes(plan)
         if asks and not _is_interactive():
             raise UsageError("there is nobody to ask before the first change: say --yes, or --dry-run")
+        if _changes(plan) and not options.dry_run:
+            durable.warn()
         screen, subscribers = _audience(app)
         confirm = _asking(screen) if asks else without_asking
         runner = _runner(app.config, store, subscribers, options.on_doubt, confirm)
@@ -79,6 +83,7 @@ def _taken_up(app: App, run: str, on_doubt: OnDoubt) -> Iterator[tuple[Plan, Run
         with _ferry(app, rehearsal=False) as ferry:
             ferry.taken_up = True
             plan = cookbook.plan(ferry, entry.order.arguments)
+            durable.warn()
             yield plan, _runner(app.config, store, _audience(app)[1], on_doubt, without_asking)
 
 
@@ -109,7 +114,7 @@ def _audience(app: App) -> tuple[Screen, list[Subscriber]]:
 
 def _asking(screen: Screen) -> Callable[[Sequence[Edit]], bool]:
     def ask(edits: Sequence[Edit]) -> bool:
-        return screen.ask(list(edits), lambda question: confirm(question, err=True))
+        return screen.ask(list(edits), agreed)
 
     return ask
 

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[a-z][a-z0-9_]*(/[a-z][a-z0-9_]*)*")
 
 
+def test_file_of(book: Path, tests: Path) -> Path:
+    """Where the test of a cookbook stands; ``book`` is relative to the folder of cookbooks."""
+    return tests / book.parent / f"test_{book.name}"
+
+
 def write(name: str, cookbooks: Path, tests: Path) -> list[Path]:
     """Write the cookbook and its test; what was written.
 
@@ -30,7 +35,7 @@ def write(name: str, cookbooks: Path, tests: Path) -> list[Path]:
         )
     words = plain.split("/")
     book = cookbooks.joinpath(*words).with_suffix(".py")
-    test = tests.joinpath(*words[:-1], f"test_{words[-1]}.py")
+    test = test_file_of(book.relative_to(cookbooks), tests)
     if there := [str(file) for file in (book, test) if file.exists()]:
         raise UsageError(f"{', '.join(there)}: is there already")
     said = {

@@ -9,7 +9,7 @@ import contextlib
 import re
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, TextIO, cast
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -157,12 +157,37 @@ class Screen:
         return Group(Text(), table)
 
 
+class _Outlet:
+    """A stream whose reader may go away at any time: what cannot be written then fails nothing.
+
+    A terminal that closed, a pipe that nobody reads, a full disk: the run goes on, or back, for its own
+    reasons. Rich would end the process on the second, and its refreshing thread would die on any of them.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write what can be written."""
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush what can be flushed."""
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+
 def _console(*, to_stderr: bool, picture: Path | None) -> Console:
     """The console; what is to become a picture is recorded, at a width that reads well on a page."""
     recorded = picture is not None
     stream = sys.stderr if to_stderr else sys.stdout
     return Console(
-        stderr=to_stderr,
+        file=cast("IO[str]", _Outlet(stream)),
         highlight=False,
         soft_wrap=not stream.isatty(),
         record=recorded,

@@ -113,7 +113,7 @@ class Ferry:
         return Prober(self.config.probe).probe(targets, told)
 
     def send_requests(self, service: Service, director: Director | None) -> list[Finding]:
-        """Send real requests through the VIPs, by way of this director where it can be chosen; the verdicts."""
+        """Send real requests through the VIPs, by this director where it can be chosen; the findings."""
         check = TrafficCheck(service, self.config.traffic_for(service.name), director)
         try:
             return check.run()

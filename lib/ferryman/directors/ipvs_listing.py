@@ -7,7 +7,6 @@ two things that ``ipvsadm -e`` sets: the connection thresholds of a destination.
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, NoReturn
@@ -49,7 +48,7 @@ def parse(rules: str) -> Table:
     """
     servers: dict[tuple[Protocol, Address, int], VirtualServer] = {}
     for number, line in enumerate(rules.splitlines(), start=1):
-        words = shlex.split(line)
+        words = line.split()
         if not words or (len(words) > 1 and words[1] in _OTHER_SERVICES):
             continue
         _take(servers, _Rule.of(words, f"ipvsadm -Sn, line {number}: {line!r}"))

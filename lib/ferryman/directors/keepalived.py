@@ -22,7 +22,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ferryman import patience
-from ferryman.directors.driver import CHANGED, Before, Driver
+from ferryman.directors.driver import CHANGED, Before, Driver, with_methods_of
 from ferryman.directors.ipvs import Table, differences, from_json, of_service
 from ferryman.directors.ipvs_listing import READ_TABLE, read_table
 from ferryman.directors.keepalived_render import owned, rendered
@@ -126,11 +126,21 @@ class KeepalivedDriver(Driver):
         strange = self._strange(before, now)
         if strange:
             raise self._changed(strange)
-        self._reach(now, self.wanted(before, forwarding), text, self._text(before, forwarding))
+        wanted = self.wanted(before, forwarding)
+        self._reach(now, lambda table: differences(wanted, table), text, self._text(before, forwarding))
 
     def _restore(self, before: Before) -> None:
         now, text = self._now(before)
-        self._reach(now, from_json(before["table"]), text, before["files"][self.file]["text"])
+        as_before = from_json(before["table"])
+        seen = self._reach(
+            now,
+            lambda table: differences(with_methods_of(as_before, table), table),
+            text,
+            before["files"][self.file]["text"],
+        )
+        strange = self._strange(before, seen)
+        if strange:
+            raise self._changed(strange)
 
     def _now(self, before: Before) -> tuple[Table, str]:
         """Table and text as they are now, if the text is one that this run knows."""
@@ -144,10 +154,13 @@ class KeepalivedDriver(Driver):
             )
         return now, text
 
-    def _reach(self, now: Table, wanted: Table, text: str, new_text: str) -> None:
-        """Replace the text, reload, wait for the kernel; a text that is already there is only reloaded."""
-        if text == new_text and not differences(wanted, now):
-            return
+    def _reach(self, now: Table, wrong: Callable[[Table], list[str]], text: str, new_text: str) -> Table:
+        """Replace the text, reload, wait until nothing is wrong with the kernel's table, and return that.
+
+        A text that is already there is only reloaded, and not even that where nothing is wrong.
+        """
+        if text == new_text and not wrong(now):
+            return now
         done = self.hosts.write(self.host, self._script(text, new_text), stdin=new_text)
         if done.status in _STATUSES:
             said = "\n".join(done.stderr.strip().splitlines()[-10:])
@@ -155,12 +168,15 @@ class KeepalivedDriver(Driver):
         self._written(done)
         seen = patience.until(
             self.read,
-            lambda table: not differences(wanted, table),
+            lambda table: not wrong(table),
             within_s=self.converge_s,
             every_s=1.0,
             sleep=self._sleep,
         )
-        self._verify(wanted, seen, f"reloaded, but the table did not follow within {self.converge_s:g} s")
+        if lines := wrong(seen):
+            after = f"reloaded, but the table did not follow within {self.converge_s:g} s"
+            raise VerifyError("\n".join(f"{self.host}: {after}: {line}" for line in lines))
+        return seen
 
     def _script(self, text: str, new_text: str) -> str:
         """What replaces the file and reloads; its statuses are named at the top of the module.

@@ -220,10 +220,9 @@ class Runner:
             except Exception as error:  # noqa: BLE001  # a bug in a step must not leave the world in between
                 ending = self._stopped(p, error)
             ending = _entered(p, store, ending)
-        p.telling.tell(
-            RunFinished(ending.outcome, ending.exit_code, self.clock.monotonic() - began, ending.reason)
-        )
-        p.telling.flush()
+        seconds = self.clock.monotonic() - began
+        # Recorded it is as the run's own ending.
+        p.telling.tell(RunFinished(ending.outcome, ending.exit_code, seconds, ending.reason), recorded=False)
         return ending
 
     def _stopped(self, p: Passage, error: Exception) -> Ending:
@@ -294,7 +293,9 @@ def _with_the_loss(ending: Ending, lost: JournalError | BusyError | None) -> End
     if lost is None:
         return ending
     if isinstance(lost, BusyError):
-        return replace(ending, reason=f"{ending.reason}\n{lost}")
+        # Whoever took it over decides how it ends: whatever this process made of it is not the ending.
+        reason = f"{lost}\nuntil then: {ending.reason}"
+        return replace(ending, outcome="busy", exit_code=lost.exit_code, reason=reason)
     return replace(
         ending,
         reason=f"{ending.reason}\n{lost}\nso the run is still open there: when it can be written again, "

@@ -1,7 +1,8 @@
 """Ctrl-C, SIGTERM and SIGHUP during a run: a way back, never a torn action.
 
 The first signal ends a look at once, while a change is finished first; then the run goes back. During the
-way back the first one is only noted, and the next stops it where it stands.
+way back the first one is only noted, and the next stops it where it stands. A signal that the process was
+started to ignore (``nohup``, a job in a script's background) stays ignored.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import logging
 import signal
 import threading
 from contextlib import contextmanager, suppress
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from ferryman.errors import InterruptedRunError
@@ -17,11 +19,29 @@ from ferryman.errors import InterruptedRunError
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
-    from types import FrameType
+    from types import FrameType, TracebackType
 
 HEEDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _log = logging.getLogger(__name__)
+
+
+def end_the_command() -> None:
+    """Outside a run, each of them is a ``KeyboardInterrupt``; after one, the process is left to end in peace.
+
+    For the command line, which calls it in the main thread before anything else.
+    """
+    for each in _not_ignored():
+        signal.signal(each, _interrupt)
+
+
+def end_in_peace() -> None:
+    """From here to the process's end none of them is heeded: it has its exit code.
+
+    Python takes its own handlers away some time before it ends, and what is ignored it leaves so.
+    """
+    for each in HEEDED:
+        signal.signal(each, signal.SIG_IGN)
 
 
 class Signals:
@@ -32,6 +52,7 @@ class Signals:
         self._second: str | None = None
         self._going_back = False
         self._may_raise = False
+        self._words: SimpleQueue[str | None] = SimpleQueue()
 
     @contextmanager
     def installed(self) -> Iterator[None]:
@@ -39,12 +60,17 @@ class Signals:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {each: signal.signal(each, self._ring) for each in HEEDED}
+        speaker = threading.Thread(target=self._speak, name="ferryman-signals", daemon=True)
+        speaker.start()
+        before = {each: signal.signal(each, self._ring) for each in _not_ignored()}
         try:
             yield
         finally:
             for each, handler in before.items():
-                signal.signal(each, handler)
+                # The run has its ending: a late signal must not give the command another one.
+                signal.signal(each, _let_end if handler is _interrupt else handler)
+            self._words.put(None)
+            speaker.join()
 
     def abandonable(self) -> AbstractContextManager[None]:
         """What is inside may be given up at any point; a signal raises out of it at once.
@@ -52,14 +78,14 @@ class Signals:
         Raises:
             InterruptedRunError: The operator said stop, even if what was inside took it for something else.
         """
-        return self._scope(may_raise=True)
+        return _Scope(self, may_raise=True)
 
     def finished_first(self) -> AbstractContextManager[None]:
         """What is inside is an action: it is finished, and a signal raises when it is over.
 
         Raises as ``abandonable`` does.
         """
-        return self._scope(may_raise=False)
+        return _Scope(self, may_raise=False)
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
@@ -93,20 +119,6 @@ class Signals:
     def _wish(self) -> str | None:
         return self._second if self._going_back else self._first
 
-    @contextmanager
-    def _scope(self, *, may_raise: bool) -> Iterator[None]:
-        self.heed()
-        before, self._may_raise = self._may_raise, may_raise
-        try:
-            yield
-        except Exception as error:
-            if self._wish is not None and not isinstance(error, InterruptedRunError):
-                raise self._interruption() from error
-            raise
-        finally:
-            self._may_raise = before
-        self.heed()
-
     def _interruption(self) -> InterruptedRunError:
         return InterruptedRunError(f"interrupted by {self._wish}")
 
@@ -119,18 +131,61 @@ class Signals:
                 if self._going_back
                 else "a change under way is finished first"
             )
-            _say(f"{name}: going back; {more}")
+            self._words.put(f"{name}: going back; {more}")
         elif self._going_back and self._second is None and number != signal.SIGHUP:
             # A dropped terminal sends SIGHUP more than once: shell and kernel each do. It is one wish.
             self._second = name
-            _say(f"{name}: the way back stops here")
+            self._words.put(f"{name}: the way back stops here")
         else:
             return
-        if self._may_raise:
+        if self._may_raise and self._wish is not None:
+            # What raises leaves the scope, even where it does so before the scope's own exit can be reached.
+            self._may_raise = False
             self.heed()
 
+    def _speak(self) -> None:
+        """Say each word in a thread of its own: the handler may stand where a lock of the screen is held."""
+        while (word := self._words.get()) is not None:
+            with suppress(Exception):
+                _log.warning(word)
 
-def _say(message: str) -> None:
-    # The handler may have come between two halves of a write to the same stream; that write matters more.
-    with suppress(Exception):
-        _log.warning(message)
+
+class _Scope:
+    """How a signal is taken until it is left; a class, for a signal must find no gap at its edges.
+
+    After a generator's ``yield`` Python may run a handler once more before the ``with`` holds.
+    """
+
+    def __init__(self, signals: Signals, *, may_raise: bool) -> None:
+        self._signals = signals
+        self._may_raise = may_raise
+        self._before = False
+
+    def __enter__(self) -> None:
+        self._signals.heed()
+        self._before = self._signals._may_raise  # noqa: SLF001  # one thing in two classes
+        self._signals._may_raise = self._may_raise  # noqa: SLF001
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._signals._may_raise = self._before  # noqa: SLF001
+        if error is None:
+            self._signals.heed()
+        elif isinstance(error, Exception) and not isinstance(error, InterruptedRunError):
+            try:
+                self._signals.heed()
+            except InterruptedRunError as stop:
+                raise stop from error
+
+
+def _not_ignored() -> list[signal.Signals]:
+    return [each for each in HEEDED if signal.getsignal(each) is not signal.SIG_IGN]
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # Python's signature
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+def _let_end(number: int, frame: FrameType | None) -> None:
+    """Nothing: the process is on its way out."""

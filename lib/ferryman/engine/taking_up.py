@@ -34,15 +34,21 @@ def require_as_left(p: Passage, progress: Progress) -> None:
 
     Raises:
         RefusedError: Something is not; names each thing.
+        DoubtError: Nothing is known to be otherwise, but something could not be looked at.
     """
     differing: list[str] = []
+    doubtful: list[str] = []
     for place in sorted(progress.standing):
         try:
             p.looking(place, "verify", p.plan.change(place).verify)
-        except (VerifyError, DoubtError) as error:
+        except VerifyError as error:
             differing.append(f"{p.plan.titles[place]}: {error}")
+        except DoubtError as error:
+            doubtful.append(f"{p.plan.titles[place]}: {error}")
+    if doubtful and not differing:
+        raise DoubtError("whether all is as the run left it is not known:\n" + "\n".join(doubtful))
     if differing:
-        text = "\n".join(differing)
+        text = "\n".join([*differing, *doubtful])
         raise RefusedError(
             f"{p.run} left this otherwise, somebody changed it since; put it right by hand:\n{text}"
         )

@@ -49,11 +49,12 @@ class Telling:
         self._journal_may_fail = False
         self._lock = threading.RLock()
 
-    def tell(self, event: Event) -> None:
-        """Tell subscribers at once; the journal has it after the next ``flush``."""
+    def tell(self, event: Event, *, recorded: bool = True) -> None:
+        """Tell subscribers at once; the journal, unless it has it otherwise, after the next ``flush``."""
         with self._signals.deferred(), self._lock:
             time = stamp(self._clock.now())
-            self._note(Note(time, event.event, event.as_dict(), *_place(event)))
+            if recorded:
+                self._note(Note(time, event.event, event.as_dict(), *_place(event)))
             occurrence = Occurrence(time, self._run, event)
             for subscriber in list(self._subscribers):
                 self._hand(subscriber, occurrence)
@@ -96,7 +97,7 @@ class Telling:
         """A listener that fails (a closed pipe, a screen gone) is dropped: it must not end the run."""
         try:
             subscriber(occurrence)
-        except Exception as error:  # noqa: BLE001  # nobody's screen is worth a torn change
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # nobody's screen is worth a torn change
             self._subscribers.remove(subscriber)
             _log.debug("dropped a listener", exc_info=True)
             self._note(Note(occurrence.time, "listener-lost", {"error": f"{type(error).__name__}: {error}"}))

@@ -64,14 +64,17 @@ def order_back(p: Passage) -> Sequence[int]:
 
 
 def _require_hold(p: Passage, place: int) -> None:
-    """The run must be this process's still: by its lease, and by a record, which would be refused else."""
+    """The run must be this process's still: by a record, which would be refused else, and then by its lease.
+
+    In this order, for writing the record may take longer than the lease lasts.
+    """
+    p.telling.record("undoing", {}, place)
+    if isinstance(lost := p.telling.journal_lost, BusyError):
+        raise lost
     try:
         p.lease.require()
     except JournalError as error:
         p.telling.lose_journal(error)
-    p.telling.record("undoing", {}, place)
-    if isinstance(lost := p.telling.journal_lost, BusyError):
-        raise lost
 
 
 def _put_back(p: Passage, place: int, result: Return) -> None:

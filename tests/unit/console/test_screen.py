@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
@@ -94,6 +95,23 @@ def test_people_read_standard_error_when_programs_read_standard_output(
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "rolled-back" in shown.err
+
+
+class Unread(io.StringIO):
+    """A pipe whose reader has gone."""
+
+    def write(self, text: str) -> int:
+        """Nobody is there."""
+        raise BrokenPipeError(32, "Broken pipe")
+
+
+def test_a_reader_that_is_gone_fails_nothing_and_keeps_no_picture_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", Unread())
+    played(Screen(picture=tmp_path / "run.svg"))
+    monkeypatch.undo()
+    assert "rolled-back" in (tmp_path / "run.svg").read_text()
 
 
 def test_a_picture_has_what_was_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

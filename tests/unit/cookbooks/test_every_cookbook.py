@@ -1,15 +1,46 @@
-"""Every cookbook in the tree keeps the house's rules."""
+"""Every cookbook in the tree keeps the house's rules, and is cut at each of its calls to the outside.
+
+Always at every call, before and after it, by kill -9 and SIGTERM; at some by every blow and with each way on.
+With ``-m slow`` at all of them by every blow, which takes minutes.
+"""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from ferryman.cli import shelf
+from ferryman.testing import Cuts, Dock, Scene, cut_everywhere
+from unit.cookbooks.scenes import Part, cut_the_rollback, scenes_of
 
-FOLDER = Path(__file__).parents[3] / "cookbooks"
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TESTS = Path(__file__).parent
+FOLDER = TESTS.parents[2] / "cookbooks"
 VOLUMES = list(shelf.read([FOLDER]).all())
+FEW = 2
+"""Calls that are cut by every blow in every run of the tests, as far apart as can be."""
+FIRST = 3
+"""The first of them: the others, in a migration, are calls that change something then."""
+BRIEF_PARTS, PARTS = 2, 8
+"""Where all calls are cut, they are dealt out to so many tests."""
+
+
+def scenes() -> dict[str, Callable[[Cuts], Scene]]:
+    """The scenes of every cookbook that has some; that each has is for a test of its own to say."""
+    found = {}
+    for volume in VOLUMES:
+        with suppress(AssertionError):
+            for name, scene in scenes_of(volume.file, FOLDER, TESTS).items():
+                found[f"{volume.name} {name}"] = scene
+    return found
+
+
+SCENES = scenes()
 
 
 def test_there_are_some() -> None:
@@ -36,3 +67,62 @@ def test_it_imports_no_adapter(volume: shelf.Volume) -> None:
     lines = volume.file.read_text().splitlines()
     imported = {line.split()[1] for line in lines if line.startswith(("import ", "from "))}
     assert {name for name in imported if name.startswith("ferryman")} <= {"ferryman.cookbook"}
+
+
+@pytest.mark.parametrize("volume", VOLUMES, ids=lambda volume: volume.name)
+def test_it_has_a_scene_to_be_cut_in(volume: shelf.Volume) -> None:
+    assert scenes_of(volume.file, FOLDER, TESTS)
+
+
+def test_one_without_a_scene_is_told_what_to_write(tmp_path: Path) -> None:
+    book, test = tmp_path / "books" / "mtu" / "rollout.py", tmp_path / "tests" / "mtu" / "test_rollout.py"
+    with pytest.raises(AssertionError, match=rf"write {test} with `def scene\(cuts: Cuts\) -> Scene`"):
+        scenes_of(book, tmp_path / "books", tmp_path / "tests")
+    test.parent.mkdir(parents=True)
+    test.write_text("def scenery(cuts): ...")
+    with pytest.raises(AssertionError, match="has no scene to be cut in"):
+        scenes_of(book, tmp_path / "books", tmp_path / "tests")
+
+
+@pytest.mark.timeout(600)  # seconds of work, and more on a machine that has much else to do
+@pytest.mark.parametrize("part", range(BRIEF_PARTS))
+@pytest.mark.parametrize("scene", SCENES)
+def test_killed_or_told_to_end_at_any_call_it_ends_all_old_or_all_new(scene: str, part: int) -> None:
+    assert cut_everywhere(Part(SCENES[scene], part, BRIEF_PARTS), briefly=True) > 0
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("scene", SCENES)
+def test_cut_at_a_few_calls_it_ends_all_old_or_all_new(scene: str) -> None:
+    build = SCENES[scene]
+    every = max(1, calls(build) // FEW)
+    assert cut_everywhere(Part(build, min(FIRST, every - 1), every)) > 0
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("scene", SCENES)
+def test_its_rollback_cut_at_a_few_calls_ends_all_old(scene: str) -> None:
+    build = SCENES[scene]
+    cut_the_rollback(build, every=max(1, calls(build) // FEW))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("scene", SCENES)
+def test_cut_at_any_call_it_ends_all_old_or_all_new(scene: str, part: int) -> None:
+    cut_everywhere(Part(SCENES[scene], part, PARTS))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("scene", SCENES)
+def test_its_rollback_cut_at_any_call_ends_all_old(scene: str) -> None:
+    cut_the_rollback(SCENES[scene], every=1)
+
+
+def calls(build: Callable[[Cuts], Scene]) -> int:
+    """How many calls to the outside a scene makes when nobody cuts it."""
+    cuts = Cuts()
+    Dock().perform(build(cuts).plan())
+    return cuts.calls

@@ -27,6 +27,7 @@ EVERYTHING = """\
     ("line", "said"),
     [
         ("-A -t 10.99.0.1:80 -s wrr --shiny new", "no option --shiny"),
+        ("-A -t 10.99.0.1:80 -s wrr 'new", "no option 'new"),
         ("-A -t 10.99.0.1:80", "a scheduler, -s"),
         ("-A -t 10.99.0.1:80 -s", "a value after -s"),
         ("-a -t 10.99.0.1:80 -r 10.10.0.21:80 -g -w 1", "its -A line before it"),

@@ -115,7 +115,7 @@ def test_the_new_text_is_tested_and_not_the_old_one(shell: RealShell, files: Fil
     before["files"][str(files[1])]["text"] = DIRECT_TEXT + "bogus_new 1\n"
     driver.apply(driver.before(), TUNNEL)
     with pytest.raises(VerifyError, match="bogus_new"):
-        driver._reach(driver.read(), driver.read(), TUNNEL_TEXT, DIRECT_TEXT + "bogus_new 1\n")
+        driver._reach(driver.read(), lambda _: [], TUNNEL_TEXT, DIRECT_TEXT + "bogus_new 1\n")
     assert files[1].read_text() == TUNNEL_TEXT
 
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import os
 import signal
+import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ferryman.engine import signals
 from ferryman.engine.plan import Plan
 from ferryman.engine.runner import Runner
 from ferryman.engine.signals import HEEDED
@@ -19,10 +26,13 @@ from ferryman.errors import UnreachableError, VerifyError
 from ferryman.testing import Becomes, Dock, FakeWorld, Is
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
+    from types import FrameType
 
     from ferryman.events import Occurrence
     from ferryman.model import Edit
+
+TraceFunction = Callable[["FrameType", str, Any], Any]
 
 
 def ring(*numbers: int) -> Callable[[], None]:
@@ -187,7 +197,7 @@ def test_the_second_one_stops_the_way_back_where_it_stands(dock: Dock, world: Fa
     assert dock.locked == {"web": ending.run}
     for each in (
         "step 1, a becomes new: interrupted by SIGINT",
-        "a, to go back: set a old",
+        "by hand, on a:\n  set a old",
         "step 2, b becomes",
     ):
         assert each in ending.reason
@@ -251,6 +261,111 @@ def test_the_handlers_of_before_are_there_again_afterwards(dock: Dock, world: Fa
 
     assert [signal.getsignal(number) for number in HEEDED] == before
     assert not set(during) & set(before)
+
+
+def test_what_the_process_was_started_to_ignore_stays_ignored(dock: Dock, world: FakeWorld) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        ending = dock.perform(Plan([Does(ring(signal.SIGHUP)), Becomes(world, "a", "new")]))
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+    assert ending.outcome == "done"
+
+
+def test_a_word_waits_for_no_lock_that_the_interrupted_holds(dock: Dock, world: FakeWorld) -> None:
+    screen, shown = threading.Lock(), threading.Event()
+
+    class Screen(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            with screen:
+                shown.set()
+
+    def ring_while_printing() -> None:
+        with screen:
+            signal.raise_signal(signal.SIGINT)
+
+    log, handler = logging.getLogger(signals.__name__), Screen()
+    log.addHandler(handler)
+    try:
+        ending = dock.perform(Plan([Does(ring_while_printing), Becomes(world, "a", "new")]))
+    finally:
+        log.removeHandler(handler)
+
+    assert ending.outcome == "interrupted"
+    assert shown.is_set()
+
+
+def test_outside_a_run_each_of_them_ends_the_command_and_after_one_none_does(
+    dock: Dock, world: FakeWorld
+) -> None:
+    before = {number: signal.getsignal(number) for number in HEEDED}
+    try:
+        signals.end_the_command()
+        for number in HEEDED:
+            with pytest.raises(KeyboardInterrupt, match=number.name):
+                signal.raise_signal(number)
+        assert dock.perform(Plan([Becomes(world, "a", "new")])).outcome == "done"
+        for number in HEEDED:
+            signal.raise_signal(number)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Moment:
+    """Rings at one of the instructions of the engine that are traced, counted from 1."""
+
+    def __init__(self, at: int) -> None:
+        self.passed = 0
+        self._at = at
+        self._engine = str(Path(signals.__file__).parent)
+
+    def __call__(self, frame: FrameType, event: str, argument: object) -> TraceFunction | None:
+        """Trace the engine; not the handler itself, nor the thread that speaks for it."""
+        code = frame.f_code
+        if not code.co_filename.startswith((self._engine, contextlib.__file__)) or code.co_name == "_ring":
+            return None
+        frame.f_trace_opcodes = True
+        return self._pass
+
+    def _pass(self, frame: FrameType, event: str, argument: object) -> TraceFunction:
+        if event == "opcode":
+            self.passed += 1
+            if self.passed == self._at:
+                signal.raise_signal(signal.SIGTERM)
+        return self._pass
+
+
+def interrupted_at(moment: Moment) -> str:
+    """Run a plan, and name its ending; the world, the journal and the locks must all agree with it."""
+    dock, world = Dock(), FakeWorld(None, a="old", b="old", ready="yes")
+    plan = Plan([Is(world, "ready", "yes"), Becomes(world, "a", "new"), Becomes(world, "b", "new")], ["web"])
+    before = signal.signal(
+        signal.SIGTERM, lambda *_: None
+    )  # before and after the run, nothing is to be stopped
+    tracer = sys.gettrace()
+    sys.settrace(moment)
+    try:
+        ending = dock.perform(plan)
+    finally:
+        sys.settrace(tracer)
+        signal.signal(signal.SIGTERM, before)
+    value = {"done": "new", "interrupted": "old"}[ending.outcome]
+    assert world.values == {"a": value, "b": value, "ready": "yes"}
+    assert dock.journal.run(ending.run).outcome == ending.outcome
+    assert dock.locked == {}
+    dock.database.close()
+    return ending.outcome
+
+
+def test_at_whatever_instruction_it_comes_all_is_old_or_all_is_new() -> None:
+    whole = Moment(0)
+    assert interrupted_at(whole) == "done"
+    pace = 1 if "FERRYMAN_THOROUGH" in os.environ else 2003
+    outcomes = [interrupted_at(Moment(at)) for at in range(1, whole.passed, pace)]
+    assert outcomes.count("interrupted") > len(outcomes) / 2
 
 
 def test_outside_the_main_thread_a_run_works_without_them(dock: Dock, world: FakeWorld) -> None:

@@ -35,12 +35,10 @@ class CatalogFlipped(Change[CatalogBefore]):
     def check(self, report: Report) -> CatalogBefore | AlreadySo:
         """Read the catalog, and make sure that the flag can be flipped by its own lines alone."""
         del report
-        catalog = self.ferry.catalog
-        text = catalog.text()
-        if catalog.encapsulated(self.service.name, self.service.site):
-            return AlreadySo(f"{catalog.path.name} lists {self.service.site} already")
-        catalog.flipped(self.service.name, self.service.site, "ipip")
-        return CatalogBefore(sha256=sha256(text).hexdigest(), text=text.decode())
+        flip = self.ferry.catalog.flipped(self.service.name, self.service.site, "ipip")
+        if flip.after == flip.before:
+            return AlreadySo(f"{self.ferry.catalog.path.name} lists {self.service.site} already")
+        return CatalogBefore(sha256=sha256(flip.before).hexdigest(), text=flip.before.decode())
 
     def edits(self, before: CatalogBefore) -> Sequence[Edit]:
         """The diff of the catalog."""

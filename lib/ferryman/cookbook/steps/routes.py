@@ -42,8 +42,14 @@ class _HostRoutes:
         return HostRoutes(self.director, self.service, self.ferry.hosts)
 
     def _is_flipped(self) -> bool:
+        return all(one is Forwarding.TUNNEL for one in self._methods())
+
+    def _is_back(self) -> bool:
+        return Forwarding.TUNNEL not in self._methods()
+
+    def _methods(self) -> list[Forwarding]:
         table = self.ferry.driver(self.director, self.service).read()
-        return all(one.forwarding is Forwarding.TUNNEL for server in table for one in server.destinations)
+        return [one.forwarding for server in table for one in server.destinations]
 
     def _put_up(self) -> None:
         self._routes.add(self._routes.read().needed)
@@ -161,9 +167,10 @@ class HostRoutesDown(_HostRoutes, Change[list[list[str]]]):
         self._tell_if_kept((), report)
 
     def undo(self, before: list[list[str]]) -> None:
-        """Put them up again, for the destinations are about to change back."""
+        """Put them up again, for the destinations are about to change back; if they have, it is too late."""
         del before
-        self._put_up()
+        if not self._is_back():
+            self._put_up()
 
     def edits_back(self, before: list[list[str]]) -> Sequence[Edit]:
         """The commands that add them again."""
@@ -171,8 +178,10 @@ class HostRoutesDown(_HostRoutes, Change[list[list[str]]]):
         return _as_edits(self.director, commands)
 
     def undone(self, before: list[list[str]], report: Report) -> str | None:
-        """Whether they are up."""
+        """Whether they are up, where a destination is left to change back."""
         del before, report
+        if self._is_back():
+            return None
         missing = self._routes.read().needed
         return f"{self.director.host}: no host route to {missing[0].address}" if missing else None
 

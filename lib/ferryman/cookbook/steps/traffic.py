@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ferryman.engine.steps import Look, Report
 from ferryman.model import Finding, Verdict
-from ferryman.traffic import TrafficCheck
 
 if TYPE_CHECKING:
     from ferryman.cookbook.ferry import Ferry
@@ -34,11 +33,8 @@ class TrafficFlows(Look):
         if self.ferry.rehearsal:
             report.finding(_UNSENT)
             return
-        traffic = self.ferry.config.traffic_for(self.service.name)
-        check = TrafficCheck(self.service, traffic, self.director)
-        for finding in check.run():
+        for finding in self.ferry.send_requests(self.service, self.director):
             report.finding(finding)
-        self.ferry.own_connections |= check.sent_from
 
 
 _UNSENT = Finding("traffic", "control", Verdict.SKIP, "not sent in a rehearsal", "every request answered")

@@ -47,6 +47,8 @@ class _Hold:
     keys: tuple[str, ...] = ()
     taken: int = 0
     """The revision in which the locks were taken."""
+    row: int = 0
+    """The revision in which the run's row was last written: by us."""
 
 
 class EtcdStore(Store):
@@ -67,6 +69,7 @@ class EtcdStore(Store):
         super().__init__(self._client.where, clock or SystemClock(), owner or Owner.this_process(), alive)
         self._keys = Keys(cluster.prefix)
         self._lease_s = config.lease
+        self._margin_s = config.lease / 6
         self._hold: _Hold | None = None
 
     def begin(self, order: Order, plan: Plan) -> str:
@@ -78,6 +81,7 @@ class EtcdStore(Store):
         hold.fence = self._client.commit([made_in(self._keys.run(entry.id), 0)], puts) or self._alive_since(
             hold
         )
+        hold.row = hold.fence
         self._hold = hold
         return entry.id
 
@@ -116,8 +120,11 @@ class EtcdStore(Store):
             self._rewrite(hold, after, put(self._keys.records(run, batch[0][1]), json.dumps(batch)))
 
     def require_hold(self) -> None:
-        """As ``Store.require_hold``; asks the clock alone, for each write asks the cluster."""
-        if (hold := self._hold) is not None and self.clock.monotonic() >= hold.deadline:
+        """As ``Store.require_hold``; asks the clock alone, for each write asks the cluster.
+
+        A sixth of the lease must be left: a change takes its time, and must be over before it ends.
+        """
+        if (hold := self._hold) is not None and self.clock.monotonic() >= hold.deadline - self._margin_s:
             raise self._lost(hold.entry.id)
 
     def beat(self) -> None:
@@ -182,20 +189,19 @@ class EtcdStore(Store):
         entry = replace(hold.entry, owner=self.owner)
         entry = _opened(entry) if entry.is_open else entry
         compares, puts = self._taking(run, keys, operator)
-        still = [unchanged(self._keys.run(run), seen), made_in(self._keys.alive(run), hold.fence)]
+        still = [unchanged(self._keys.run(run), seen), made_in(self._keys.alive(run), 0)]
         puts += [self._run_put(entry), self._alive_put(hold)]
-        revision = self._client.commit([*compares, *still], puts)
+        revision = self._client.commit([*compares, *still], puts) or self._made_by(hold)
         if revision:
-            hold.entry, hold.keys, hold.taken = entry, tuple(keys), revision
-            hold.fence = hold.fence or revision
+            hold.entry, hold.keys = entry, tuple(keys)
+            hold.fence = hold.taken = hold.row = revision
         return bool(revision)
 
     def _without_predecessor(self, hold: _Hold) -> bool:
         """Nobody else's process is alive on the run; one that is proven dead is taken out."""
         key = self._keys.alive(hold.entry.id)
         found = self._client.get(key)
-        if found is None or found.value == self._alive_value(hold):
-            hold.fence = found.created if found else 0
+        if found is None:
             return True
         owner = Owner.from_row(json.loads(found.value))
         if self.life(hold.entry.id, owner).works:
@@ -229,12 +235,14 @@ class EtcdStore(Store):
     def _rewrite(self, hold: _Hold, entry: RunEntry, *puts: Put, deletes: Sequence[str] = ()) -> None:
         """Write the run's row and more, if the run is still ours; again, it is the same."""
         key, row = self._keys.run(entry.id), self._run_put(entry)
-        if not self._client.commit(self._fence(hold), [row, *puts], deletes):
+        # A copy of an earlier request may arrive late, over a way that was cut: it must not write again.
+        still = [*self._fence(hold), written_in(key, hold.row)]
+        if not (revision := self._client.commit(still, [row, *puts], deletes)):
             found = self._client.get(key)
-            if (
-                found is None or put(key, found.value) != row
-            ):  # else the first try did, and its answer was lost
+            if found is None or found.modified == hold.row or put(key, found.value) != row:
                 raise self._lost(entry.id)
+            revision = found.modified  # the first try did it, and its answer was lost
+        hold.row = revision
         hold.entry = entry
 
     def _fence(self, hold: _Hold) -> list[Compare]:
@@ -260,10 +268,14 @@ class EtcdStore(Store):
         Raises:
             BusyError: There is none, or another process's.
         """
-        found = self._client.get(self._keys.alive(hold.entry.id))
-        if found is None or found.value != self._alive_value(hold):
+        if not (revision := self._made_by(hold)):
             raise self._lost(hold.entry.id)
-        return found.created
+        return revision
+
+    def _made_by(self, hold: _Hold) -> int:
+        """As ``_alive_since``; 0 when there is none: what a commit whose answer was lost came to."""
+        found = self._client.get(self._keys.alive(hold.entry.id))
+        return found.created if found is not None and found.value == self._alive_value(hold) else 0
 
     def _alive_value(self, hold: _Hold) -> str:
         return json.dumps({**self.owner.as_row(), "lease": hold.lease})

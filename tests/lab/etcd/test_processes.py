@@ -1,0 +1,122 @@
+"""Real processes with real leases: killed, frozen, and woken up after another host has ended their run."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ferryman.engine.runner import Runner
+from ferryman.engine.store.etcd import EtcdStore
+from ferryman.patience import until
+from lab.etcd.children import Child
+from lab.etcd.cluster import MIN_LEASE_S
+from lab.etcd.control import kept_world
+from lab.etcd.hosts import NEW, OLD, PREFIX, plan
+from lab.etcd.torture import expect_settled
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ferryman.engine.ending import Ending
+    from ferryman.testing import WayOn
+    from lab.etcd.hosts import ControlHosts
+
+LOOKS_BETWEEN, CHECKS_AGAIN, WRITES_AGAIN = 6, 7, 9
+"""Calls to the world: between the two changes, right before the second, in the second."""
+LONG_LEASE_S = 60
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """The world's file."""
+    (tmp_path / "world").write_text(json.dumps(OLD))
+    return tmp_path / "world"
+
+
+def begin(hosts: ControlHosts, path: Path, lease_s: int, at: int) -> Child:
+    """A process that waits at this call."""
+    child = Child("control", f"etcd://{','.join(hosts.cluster.endpoints)}{PREFIX}", path, lease_s, at)
+    assert child.word() == "waiting"
+    return child
+
+
+def when_it_may(hosts: ControlHosts, path: Path, way: WayOn) -> Ending:
+    """Another host tries to take the run up, until the lease has ended by itself."""
+    return until(
+        lambda: hosts.go_on(plan(kept_world(path)), way, "two"),
+        lambda ending: ending.outcome != "busy",
+        within_s=30,
+        every_s=0.2,
+    )
+
+
+def values(path: Path) -> dict[str, str]:
+    found: dict[str, str] = json.loads(path.read_text())
+    return found
+
+
+@pytest.mark.parametrize(
+    ("at", "way", "left"), [(LOOKS_BETWEEN, "resume", NEW), (WRITES_AGAIN, "rollback", OLD)]
+)
+def test_the_same_host_need_not_wait_for_the_lease_of_a_killed_process(
+    hosts: ControlHosts, path: Path, at: int, way: WayOn, left: dict[str, str]
+) -> None:
+    with begin(hosts, path, LONG_LEASE_S, at) as child:
+        child.kill()
+    store = EtcdStore(hosts.named(), hosts.config)  # this process is on the same host as the dead one
+    runner, world = Runner(store=store), kept_world(path)
+
+    ending = (
+        runner.resume(hosts.run, plan(world)) if way == "resume" else runner.roll_back(hosts.run, plan(world))
+    )
+
+    store.close()
+    assert (ending.exit_code, values(path)) == (0, left)
+    expect_settled(hosts, values(path), (at, way))
+
+
+def test_another_host_waits_until_the_lease_of_a_killed_process_has_ended(
+    hosts: ControlHosts, path: Path
+) -> None:
+    with begin(hosts, path, MIN_LEASE_S, LOOKS_BETWEEN) as child:
+        assert hosts.go_on(plan(kept_world(path)), "rollback", "two").outcome == "busy"
+        child.kill()
+
+    assert when_it_may(hosts, path, "rollback").outcome == "rolled-back"
+    expect_settled(hosts, values(path), "killed")
+
+
+@pytest.mark.parametrize(("at", "way"), [(LOOKS_BETWEEN, "rollback"), (CHECKS_AGAIN, "resume")])
+def test_a_process_that_wakes_up_after_its_lease_changes_nothing_more(
+    hosts: ControlHosts, path: Path, at: int, way: WayOn
+) -> None:
+    with begin(hosts, path, MIN_LEASE_S, at) as child:
+        child.freeze()
+        outcome = when_it_may(hosts, path, way).outcome
+        left = values(path)
+        child.thaw()
+        child.go()
+
+        assert child.word() in {"busy", "held", "stranded"}
+
+    assert values(path) == left
+    assert hosts.onlooker.runs()[0].outcome == outcome
+    expect_settled(hosts, values(path), (at, way))
+
+
+def test_a_process_that_waits_for_long_keeps_its_run(hosts: ControlHosts, path: Path) -> None:
+    """Its heart beats: twice the lease goes by, and nobody else gets in."""
+    with begin(hosts, path, MIN_LEASE_S, LOOKS_BETWEEN) as child:
+        ending = until(
+            lambda: hosts.go_on(plan(kept_world(path)), "rollback", "two"),
+            lambda ending: ending.outcome != "busy",
+            within_s=MIN_LEASE_S * 2,
+        )
+        assert ending.outcome == "busy"
+        child.go()
+        assert child.word() == "done"
+
+    assert values(path) == NEW
+    expect_settled(hosts, values(path), "waited")

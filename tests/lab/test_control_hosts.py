@@ -1,0 +1,149 @@
+"""Two control hosts with one etcd between them: what one began, the other can see, resume and take back."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ferryman.lab import exec_argv
+from ferryman.patience import until
+from lab.crossing import DIRECTORS, forwarding, world
+from lab.running import REPOSITORY, RUN_S
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from lab.running import RunningLab
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+
+STATIC, MAPS = "10.99.0.3:8081", "10.99.0.2:8080"
+CLIENTS = (2379, 2479, 2579)
+LEASE_S = 5
+
+
+@pytest.fixture
+def shared(lab: RunningLab, tmp_path: Path) -> Iterator[Path]:
+    """The lab's configuration with its state in etcd, whose members are on the control host's loopback."""
+    with etcd(lab, tmp_path):
+        members = ",".join(f"127.0.0.1:{port}" for port in CLIENTS)
+        here = lab.folder / "shared.toml"
+        text = (lab.folder / "ferryman.toml").read_text()
+        state = next(line for line in text.splitlines() if line.startswith("state"))
+        text = text.replace(state, f'state = "etcd://{members}/ferryman"')
+        here.write_text(f"{text}\n[etcd]\nlease = {LEASE_S}\n")
+        yield here
+        here.unlink()
+
+
+@contextmanager
+def etcd(lab: RunningLab, folder: Path) -> Iterator[None]:
+    names = {f"m{port}": (port, port + 1) for port in CLIENTS}
+    cluster = ",".join(f"{name}=http://127.0.0.1:{peer}" for name, (_, peer) in names.items())
+    with ExitStack() as ends:
+        for name, (client, peer) in names.items():
+            command = [
+                *("etcd", "--name", name, "--data-dir", str(folder / name), "--logger", "zap"),
+                *("--listen-client-urls", f"http://127.0.0.1:{client}"),
+                *("--advertise-client-urls", f"http://127.0.0.1:{client}"),
+                *("--listen-peer-urls", f"http://127.0.0.1:{peer}"),
+                *("--initial-advertise-peer-urls", f"http://127.0.0.1:{peer}"),
+                *("--initial-cluster", cluster),
+            ]
+            with (folder / f"{name}.log").open("wb") as log:
+                argv = exec_argv(lab.place, "control", command)
+                member = ends.enter_context(subprocess.Popen(argv, stdout=log, stderr=log))
+            ends.callback(member.kill)
+        all_of_them = [f"127.0.0.1:{port}" for port in CLIENTS]
+        asked = ["etcdctl", "--endpoints", ",".join(all_of_them), "endpoint", "health"]
+        healthy = until(
+            lambda: lab.run_in_control(["env", "ETCDCTL_API=3", *asked]).returncode == 0, bool, within_s=20
+        )
+        assert healthy, "etcd did not come up"
+        yield
+
+
+def begun_on(host: str, config: Path, *arguments: str) -> subprocess.Popen[str]:
+    """The command on a control host of its own name and boot: what tells one machine from another."""
+    boot = config.with_name(f"{host}.boot")
+    boot.write_text(f"{host}\n")
+    script = f'hostname {host}; mount --bind {boot} /proc/sys/kernel/random/boot_id; exec "$@"'
+    command = [
+        *("unshare", "--uts", "--mount", "sh", "-ec", script, "sh"),
+        *(sys.executable, "-m", "ferryman", "--config", str(config), "--output", "json", *arguments),
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "lib")}
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+
+
+def on(host: str, config: Path, *arguments: str) -> tuple[int, list[dict[str, Any]], str]:
+    """What became of a command on a control host: its status, its lines, and what it said to people."""
+    with begun_on(host, config, *arguments) as running:
+        out, said = running.communicate(timeout=RUN_S)
+    return running.returncode, [json.loads(line) for line in out.splitlines()], said
+
+
+def killed_on(host: str, config: Path, *arguments: str) -> str:
+    """Begin a run there, and kill it with -9 when it comes to the primary director; its id."""
+    with begun_on(host, config, *arguments) as running:
+        assert running.stdout
+        for line in running.stdout:
+            event = json.loads(line)
+            if event["event"] == "step-started" and event["phase"] == "do" and "primary" in event["title"]:
+                running.send_signal(signal.SIGKILL)
+                return str(event["run"])
+        said = running.stderr.read() if running.stderr else ""
+    raise AssertionError(f"the run ended before it came to the primary director: {said}")
+
+
+def migrate(service: str) -> Sequence[str]:
+    return ("migrate", service, "--site", "lab", "--yes")
+
+
+def test_a_run_begun_on_one_control_host_is_taken_back_from_another(lab: RunningLab, shared: Path) -> None:
+    before = world(lab)
+    run = killed_on("control1", shared, *migrate("static"))
+    assert forwarding(lab, "lvs2", STATIC) == {"-i"}
+
+    busy, said, _ = on("control2", shared, *migrate("static"))
+    assert busy == 6
+    assert f"run {run} " in said[-1]["reason"]
+    assert "control1" in said[-1]["reason"]
+    _, listed, _ = on("control2", shared, "runs")
+    assert {"run": run, "outcome": "open"}.items() <= next(one for one in listed if one["run"] == run).items()
+
+    def taken_back() -> int:
+        return on("control2", shared, "rollback", run)[0]
+
+    # Its process is known to be dead only once its lease has ended: there is no kernel to ask from here.
+    assert until(taken_back, lambda status: status != 6, within_s=4 * LEASE_S) == 0
+    assert world(lab) == before
+    _, records, _ = on("control1", shared, "show", run)
+    taken_up = next(one["payload"] for one in records if one["kind"] == "taken-up")
+    assert (taken_up["way"], taken_up["host"]) == ("back", "control2")
+
+
+def test_services_that_share_directors_are_migrated_side_by_side_and_both_end_right(
+    lab: RunningLab, shared: Path
+) -> None:
+    before = world(lab)
+    both = [begun_on(f"control{n}", shared, *migrate(name)) for n, name in ((1, "static"), (2, "maps"))]
+    told = [running.communicate(timeout=RUN_S) for running in both]
+    assert [running.returncode for running in both] == [0, 0], told
+    assert [forwarding(lab, one, vip) for one in DIRECTORS for vip in (STATIC, MAPS)] == [{"-i"}] * 4
+    assert sum("waiting for another run" in said for _, said in told) == 1
+
+    for out, _ in told:
+        run = json.loads(out.splitlines()[0])["run"]
+        assert on("control1", shared, "rollback", run)[0] == 0
+    assert until(lambda: world(lab), lambda now: now == before, within_s=15) == before

@@ -1,0 +1,214 @@
+"""Each promise of the engine is broken on purpose, in a copy of the library, and some test must turn red.
+
+A test that cannot fail protects nothing. Each breach is the smallest edit that takes one safeguard away.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+UNIT = "tests/unit"
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """One safeguard taken away."""
+
+    promise: str
+    file: str
+    """Under ``lib/ferryman``."""
+    there: str
+    """What stands there now, once."""
+    instead: str
+    tests: str
+    """Where the test is that must turn red."""
+
+
+BREACHES = [
+    Breach(
+        "everything is checked before anything is changed",
+        "engine/runner.py",
+        "        seen.judge()\n",
+        "",
+        f"{UNIT}/engine/test_perform.py",
+    ),
+    Breach(
+        "the intent is on disk before the change is made",
+        "engine/crossing.py",
+        '    p.mark("intent", place, intent(p.plan.titles[place], pending.before, pending.edits))\n'
+        "    p.lease.require()  # again: writing it down may have taken longer than the lease lasts\n"
+        "    doubt = _do(p, place, change, pending)\n",
+        "    doubt = _do(p, place, change, pending)\n"
+        '    p.mark("intent", place, intent(p.plan.titles[place], pending.before, pending.edits))\n',
+        f"{UNIT}/engine/test_taking_up.py",
+    ),
+    Breach(
+        "a commit is forced to disk",
+        "engine/store/database.py",
+        "PRAGMA synchronous = FULL",
+        "PRAGMA synchronous = OFF",
+        f"{UNIT}/engine/store/test_sqlite.py",
+    ),
+    Breach(
+        "a journal that cannot be written stops the run",
+        "engine/telling.py",
+        "                if not self._journal_may_fail:\n                    raise\n",
+        "",
+        f"{UNIT}/engine/test_perform.py",
+    ),
+    Breach(
+        "what was put back is looked at again",
+        "engine/way_back.py",
+        "    if differs is None:\n        return\n",
+        "    return\n",
+        f"{UNIT}/engine/test_way_back.py",
+    ),
+    Breach(
+        "what others follow goes back first",
+        "engine/way_back.py",
+        "(not p.plan.change(place).goes_back_first, -place)",
+        "-place",
+        f"{UNIT}/engine/test_way_back.py",
+    ),
+    Breach(
+        "the lock must still be ours before each change",
+        "engine/crossing.py",
+        "    p.lease.require()\n    p.mark(",
+        "    p.mark(",
+        f"{UNIT}/engine/test_perform.py",
+    ),
+    Breach(
+        "and before each step of the way back",
+        "engine/way_back.py",
+        "            _require_hold(p, waiting[0])\n",
+        "",
+        f"{UNIT}/engine/test_way_back.py",
+    ),
+    Breach(
+        "one run has a lock",
+        "engine/store/base.py",
+        "        if theirs:\n            raise BusyError(",
+        "        if not theirs and run == run + run:\n            raise BusyError(",
+        f"{UNIT}/engine/store/test_locks.py",
+    ),
+    Breach(
+        "a run that was taken over is not written by its old process",
+        "engine/store/sqlite.py",
+        "        if entry is None or entry.owner != self.owner:\n",
+        "        if entry is None:\n",
+        f"{UNIT}/engine/store/test_sqlite.py",
+    ),
+    Breach(
+        "in etcd neither: the fence is in the same transaction",
+        "engine/store/etcd.py",
+        "        return [made_in(self._keys.alive(hold.entry.id), hold.fence), *locks]\n",
+        "        return []\n",
+        "tests/lab/etcd/test_taken_over.py",
+    ),
+    Breach(
+        "in etcd a lock is taken only as it was read",
+        "engine/store/etcd.py",
+        "self._client.commit([*compares, *self._fence(hold)], puts)",
+        "self._client.commit(self._fence(hold), puts)",
+        "tests/lab/etcd/test_races.py",
+    ),
+    Breach(
+        "a lease that ended is noticed without asking anybody",
+        "engine/store/etcd.py",
+        "self.clock.monotonic() >= hold.deadline - self._margin_s:",
+        "self.clock.monotonic() >= hold.deadline + 1000:",
+        "tests/lab/etcd/test_taken_over.py",
+    ),
+    Breach(
+        "a damaged record is not acted upon",
+        "engine/store/entries.py",
+        "sound=checksum == _checksum(tip, said)",
+        "sound=True",
+        f"{UNIT}/engine/store/test_sqlite.py",
+    ),
+    Breach(
+        "a record cut off at the end is missed",
+        "engine/store/entries.py",
+        "    if len(rows) < entry.records or",
+        "    if",
+        f"{UNIT}/engine/store/test_sqlite.py",
+    ),
+    Breach(
+        "what somebody else changed meanwhile is not overwritten",
+        "engine/crossing.py",
+        "    if isinstance(now, AlreadySo) or now != pending.before:\n",
+        "    if isinstance(now, AlreadySo):\n",
+        f"{UNIT}/engine/test_perform.py",
+    ),
+    Breach(
+        "a catalog that somebody else edited is not overwritten",
+        "inventory/catalog.py",
+        "        if now == expected:\n            return True\n",
+        "        return True\n",
+        f"{UNIT}/inventory/test_catalog.py",
+    ),
+    Breach(
+        "a rehearsal cannot write the catalog",
+        "inventory/catalog.py",
+        "        if self._rehearsal:\n",
+        "        if self._rehearsal and expected == after:\n",
+        f"{UNIT}/inventory/test_catalog.py",
+    ),
+    Breach(
+        "a signal lets the change under way finish first",
+        "engine/passage.py",
+        "        with self.signals.finished_first():\n",
+        "        with self.signals.abandonable():\n",
+        f"{UNIT}/engine/test_signals.py",
+    ),
+    Breach(
+        "a changed plan is told",
+        "engine/taking_up.py",
+        "    if plan.fingerprint != entry.fingerprint and not accept_changed_plan:\n",
+        "    if False and accept_changed_plan:\n",
+        f"{UNIT}/engine/test_taking_up.py",
+    ),
+]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("breach", BREACHES, ids=lambda breach: breach.promise)
+def test_a_test_turns_red_when_the_promise_is_broken(breach: Breach, tmp_path: Path) -> None:
+    if "etcd" in breach.tests and shutil.which("etcd") is None:
+        pytest.skip("etcd is not installed: make setup")
+    shutil.copytree(ROOT / "lib" / "ferryman", tmp_path / "ferryman")
+    file = tmp_path / "ferryman" / breach.file
+    text = file.read_text()
+    assert text.count(breach.there) == 1, "the safeguard is no longer there as it was: adapt the breach"
+    file.write_text(text.replace(breach.there, breach.instead))
+
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-x",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:xdist",
+            breach.tests,
+        ],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout[-3000:] + done.stderr[-1000:]
+    assert "failed" in done.stdout.splitlines()[-1]

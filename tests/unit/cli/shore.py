@@ -1,0 +1,83 @@
+"""A folder where the cookbook of ``river.py`` can be run, and seen to wait."""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+PATIENCE_S = 30.0
+"""How long a test waits for what must come."""
+
+CONFIGURATION = """
+inventory = "inventory"
+cookbooks = ["cookbooks"]
+state = "sqlite:state.db"
+lab = false
+ssh = { identity = "key", known_hosts = "known_hosts" }
+"""
+
+
+@dataclass
+class Shore:
+    """Everything old, and nothing waits."""
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        for name in ("cookbooks", "inventory/nodes"):
+            (self.folder / name).mkdir(parents=True)
+        for name in ("directors", "hosts", "clusters"):
+            (self.folder / "inventory" / f"{name}.yaml").write_text("{}\n")
+        (self.folder / "inventory" / "services.yaml").write_text("service::catalog: {}\n")
+        (self.folder / "key").write_bytes(_private_key())
+        (self.folder / "known_hosts").touch()
+        (self.folder / "ferryman.toml").write_text(CONFIGURATION)
+        shutil.copy(Path(__file__).with_name("river.py"), self.folder / "cookbooks")
+        self.make_old()
+        self.stop_at()
+        for name in ("reached", "go"):
+            os.mkfifo(self.folder / name)
+        self._reached, self._go = (os.open(self.folder / name, os.O_RDWR) for name in ("reached", "go"))
+
+    def close(self) -> None:
+        """Give the pipes back."""
+        os.close(self._reached)
+        os.close(self._go)
+
+    def make_old(self) -> None:
+        """Both files are old."""
+        for name in ("a", "b"):
+            (self.folder / name).write_text("old")
+
+    def stop_at(self, *places: str) -> None:
+        """From now on runs wait at these places: look-before, do-a, do-b, look-after, undo-b, undo-a."""
+        (self.folder / "stops").write_text("\n".join(places))
+
+    def have(self, name: str) -> None:
+        """There is a storm-before, a storm-after, or a helper."""
+        (self.folder / name).touch()
+
+    def reached(self) -> str:
+        """The place that the run waits at, as soon as it is there."""
+        assert select.select([self._reached], [], [], PATIENCE_S)[0], "the run never got there"
+        return os.read(self._reached, 100).decode().strip()
+
+    def go_on(self) -> None:
+        """Let it."""
+        os.write(self._go, b"\n")
+
+    @property
+    def files(self) -> tuple[str, str]:
+        """What is in a and in b."""
+        return (self.folder / "a").read_text(), (self.folder / "b").read_text()
+
+
+def _private_key() -> bytes:
+    """A key that opens nothing: there is no host, but the command line wants one."""
+    return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())

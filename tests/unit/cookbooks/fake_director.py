@@ -1,0 +1,227 @@
+"""A fake director in memory: it understands exactly the shell scripts that the drivers send, and no other.
+
+It imitates what those scripts touch: the kernel's IPVS table as ``ipvsadm -Sn`` and ``-Ln --thresholds``
+print it, keepalived's files and its reload (which compares a configuration with the one before it, not with
+the kernel), host routes as iproute2 prints them, and the connection table. A script that was changed is not
+understood any more, and fails the test that sent it: then this file has to learn it, and the tests of the
+drivers, whose scripts run in a real shell, say whether it learned it right.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import shlex
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ferryman.directors.connections import REUSE_MODE
+from ferryman.directors.driver import CHANGED
+from ferryman.directors.ipvs_listing import READ_TABLE
+from ferryman.directors.routes import _GONE
+from ferryman.fleet.hosts import Completed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ferryman.fleet.fake import Call
+
+
+@dataclass
+class FakeDirector:
+    """One director: what its kernel and its disk hold, and the effects that scripts have on them."""
+
+    host: str
+    rules: list[str]
+    """The lines of ``ipvsadm -Sn``."""
+    limits: dict[tuple[str, str], tuple[int, int]]
+    """Connection thresholds by virtual service (``-t 192.0.2.1:80``) and destination; others have none."""
+    files: dict[str, str]
+    effect: Callable[[Callable[[], Any]], Any]
+    """Called with each single effect of a script, so that a script can be torn apart between two of them."""
+    routes: list[dict[str, Any]] = field(default_factory=list)
+    connections: list[str] = field(default_factory=list)
+    """The lines of /proc/net/ip_vs_conn."""
+    _running: dict[str, str] = field(default_factory=dict)
+    """keepalived's files as of its latest reload."""
+
+    def __post_init__(self) -> None:
+        self._running = dict(self.files)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Everything that a run may change, as a value."""
+        return {
+            "rules": tuple(self.rules),
+            "limits": dict(self.limits),
+            "files": dict(self.files),
+            "routes": sorted(map(json.dumps, self.routes)),
+        }
+
+    def answer(self, call: Call) -> Completed:
+        """Run a script: status, output and errors are those of the real one."""
+        for pattern, run in _SCRIPTS:
+            if found := pattern.fullmatch(call.command):
+                return Completed(self.host, call.command, *run(self, found, call.stdin))
+        raise AssertionError(f"{self.host}: no script that a fake director knows:\n{call.command}")
+
+    def _table(self) -> str:
+        """What ``READ_TABLE`` prints."""
+        return "\n".join([*self.rules, "==", *self._thresholds(), ""])
+
+    def _thresholds(self) -> Iterator[str]:
+        for (named, key), (upper, lower) in self.limits.items():
+            yield f"TCP  {named.removeprefix('-t ')} wrr"
+            yield f"  -> {key} {upper} {lower}"
+
+    def _read_table(self, _found: re.Match[str], _stdin: str) -> _Ran:
+        return 0, self._table(), ""
+
+    def _read_table_and_file(self, found: re.Match[str], _stdin: str) -> _Ran:
+        text = self.files[found["path"]].encode("utf-8", "surrogateescape")
+        return 0, f"{self._table()}==\n640\n{base64.b64encode(text).decode()}", ""
+
+    def _edit_table(self, found: re.Match[str], _stdin: str) -> _Ran:
+        ours = [word for word in shlex.split(found["ours"]) if word != "-e"]
+        (expected,) = shlex.split(found["expected"])
+        now = sorted(line for line in self.rules if any(name in line for name in ours))
+        if self.effect(lambda: "\n".join(now) != expected):
+            return CHANGED, "", "its table is not the one just read"
+        for command in found["commands"].splitlines():
+            self.effect(partial(self._edit, *shlex.split(command)[1:]))
+        return 0, self._table(), ""
+
+    def _edit(self, *words: str) -> None:
+        """``ipvsadm -e``: what is not named is set to its default, as the real one does."""
+        named, key, method = f"{words[1]} {words[2]}", words[4], words[5]
+        head = f"-a {named} -r {key} "
+        (place,) = (number for number, line in enumerate(self.rules) if line.startswith(head))
+        given = dict(zip(words[6::2], words[7::2], strict=True))
+        tunnel = " --tun-type ipip" if method == "-i" else ""
+        self.rules[place] = f"{head}{method} -w {given['-w']}{tunnel}"
+        self.limits.pop((named, key), None)
+        if "-x" in given:
+            self.limits[named, key] = int(given["-x"]), int(given["-y"])
+
+    def _replace_file(self, found: re.Match[str], stdin: str) -> _Ran:
+        path, live = found["path"], _sum(self.files[found["path"]])
+        assert _sum(stdin) == found["fresh"], "the new text did not arrive whole"
+        if self.effect(lambda: live != found["expected"]):
+            return CHANGED, "", path
+        if live != found["new"]:
+            self.effect(lambda: self.files.update({path: stdin}))
+        self.effect(self._reload)
+        return 0, "", ""
+
+    def _reload(self) -> None:
+        """Make the kernel follow what changed in the files since the latest reload."""
+        for path, text in self.files.items():
+            before = _methods(self._running[path])
+            for head, option in _methods(text).items():
+                if before.get(head) != option:
+                    self._follow(head, option)
+        self._running = dict(self.files)
+
+    def _follow(self, head: str, option: str) -> None:
+        tunnel = " --tun-type ipip" if option == "-i" else ""
+        for place, line in enumerate(self.rules):
+            if line.startswith(head):
+                weight = line.split()[line.split().index("-w") + 1]
+                self.rules[place] = f"{head}{option} -w {weight}{tunnel}"
+
+    def _run_routes(self, found: re.Match[str], _stdin: str) -> _Ran:
+        return 0, "".join(map(self._run_route_line, found["lines"].splitlines())), ""
+
+    def _run_route_line(self, line: str) -> str:
+        if change := _ROUTE.fullmatch(line):
+            self.effect(lambda: self._set_route(change))
+            return ""
+        asked = _ASKED.fullmatch(line)
+        assert asked, f"{self.host}: no line that a fake director knows: {line}"
+        return self._shown(*asked.groups())
+
+    def _set_route(self, one: re.Match[str]) -> None:
+        route = {"dst": one["dst"], "gateway": one["via"], "dev": one["dev"], "metric": int(one["metric"])}
+        route["protocol"] = one["protocol"]
+        self.routes = [each for each in self.routes if each != route]
+        if one["verb"] == "replace":
+            self.routes.append(route)
+
+    def _shown(self, kind: str, address: str) -> str:
+        exact = sorted((one for one in self.routes if one["dst"] == address), key=lambda one: one["metric"])
+        used = exact[:1] or [{"dst": address, "dev": "eth0"}]
+        return f"{kind} {address} {json.dumps(used if kind == 'get' else exact)}\n"
+
+    def _read_connections(self, found: re.Match[str], _stdin: str) -> _Ran:
+        asked = re.findall(r'k == "([^"]+)"', found[0])
+        lines = [line for line in self.connections if _virtual_service(line) in asked]
+        return 0, "".join(f"{line}\n" for line in lines), ""
+
+    def _read_reuse_mode(self, _found: re.Match[str], _stdin: str) -> _Ran:
+        return 0, "3\n", ""
+
+
+_Ran = tuple[int, str, str]
+"""Status, standard output, standard error."""
+
+_ASKED = re.compile(r"printf '%s ' (get|show) (\S+); ip -[46] -j route .*")
+_ROUTE = re.compile(
+    r"(gone )?ip -[46] route (?P<verb>replace|del) (?P<dst>\S+)/\d+ via (?P<via>\S+) dev (?P<dev>\S+) onlink"
+    r" proto (?P<protocol>\d+) metric (?P<metric>\d+)"
+)
+_TABLE = re.escape(READ_TABLE)
+_FILE = rf"set -e\n{_TABLE}\necho ==\nstat -L -c %a (?P<path>\S+)\nbase64 -w0 (?P=path)"
+_EDIT = (
+    r"set -eu\nexport LC_ALL=C\nnow=\$\(ipvsadm -Sn \| grep -F (?P<ours>[^|]+) \| sort\)\n"
+    rf'if \[ "\$now" != (?P<expected>.+) \]; then\n[^\n]+\n    exit {CHANGED}\nfi\n'
+    rf"(?P<commands>ipvsadm -e .+)\n{_TABLE}\n"
+)
+_IS_NOT = r'if \[ "\$\(sum "\$live"\)" != '
+_REPLACE = (
+    r"set -eu\nlive=\$\(readlink -f -- (?P<path>\S+)\)\n.+ = (?P<fresh>\w{64}) \] \|\| exit \d+\n"
+    rf"{_IS_NOT}(?P<expected>\w{{64}}) \]; then\n[^\n]+\n    exit {CHANGED}\nfi\n"
+    rf"{_IS_NOT}(?P<new>\w{{64}}) \]; then\n.+keepalived -t .+mv -f .+\nfi\n"
+    r"\( reload \S+\n\) >&2 \|\| exit \d+\n"
+)
+_ROUTES = rf"(set -eu\n)?({re.escape(_GONE)}\n)?(?P<lines>(ip|gone|printf) .+)"
+
+_SCRIPTS: tuple[tuple[re.Pattern[str], Callable[[FakeDirector, re.Match[str], str], _Ran]], ...] = tuple(
+    (re.compile(pattern, re.DOTALL), run)
+    for pattern, run in (
+        (_TABLE, FakeDirector._read_table),
+        (_FILE, FakeDirector._read_table_and_file),
+        (r"awk .+ /proc/net/ip_vs_conn", FakeDirector._read_connections),
+        (f"cat {REUSE_MODE}", FakeDirector._read_reuse_mode),
+        (_EDIT, FakeDirector._edit_table),
+        (_REPLACE, FakeDirector._replace_file),
+        (_ROUTES, FakeDirector._run_routes),
+    )
+)
+
+
+def _virtual_service(line: str) -> str:
+    """Protocol, VIP and port of a line of /proc/net/ip_vs_conn."""
+    words = line.split()
+    return " ".join((words[0], *words[3:5]))
+
+
+def _methods(text: str) -> dict[str, str]:
+    """By destination (the beginning of its line in the table): the option of its forwarding method."""
+    methods = {}
+    for block in text.split("virtual_server ")[1:]:
+        vip, port = block.split()[:2]
+        option = {"DR": "-g", "TUN": "-i"}[re.findall(r"lvs_method (\S+)", block)[0]]
+        for address, its_port in re.findall(r"real_server (\S+) (\d+)", block):
+            methods[f"-a -t {_host_port(vip, port)} -r {_host_port(address, its_port)} "] = option
+    return methods
+
+
+def _host_port(address: str, port: str) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _sum(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()

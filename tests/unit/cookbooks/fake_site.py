@@ -1,0 +1,238 @@
+"""A fake site in memory, for whole cookbooks: everything outside of a run, and every call to it can be cut.
+
+It has two directors, two realservers, a catalog and two services: ``static``, whose directors have their
+table from ipvsadm alone, and ``web`` on IPv4 and IPv6, whose directors run keepalived. What is real: the
+inventory's reading, the catalog's edits, the drivers, the steps, the engine. What is imitated: the hosts
+(``fake_director``), whose scripts take effect piece by piece, and the catalog's file, kept here. What is
+canned: realservers that are ready, and probes and requests that are answered. No process, no network, no
+sleep.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from ferryman.config import Config, DirectorsConfig
+from ferryman.cookbook import Ferry, Finding, Verdict, load
+from ferryman.fleet.fake import Call, FakeHosts
+from ferryman.inventory import Catalog, Inventory
+from ferryman.model import ProbeResult, ProbeVerdict
+from ferryman.testing import Cuts, Scene
+from unit.cookbooks.fake_director import FakeDirector
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ferryman.fleet.hosts import Completed
+    from ferryman.model import Director, Service
+    from ferryman.probe import Target
+
+TESTS = Path(__file__).parents[2]
+COOKBOOKS = TESTS.parent / "cookbooks"
+HEALTHY = (TESTS / "unit/fleet/cases/lab-web-healthy.txt").read_text()
+"""What a realserver that is ready says of itself; it serves both services."""
+DIRECTORS = ("lvs1", "lvs2")
+
+CATALOG = """\
+service::catalog:
+  static:
+    encryption: false
+    ip: {lab: {default: 10.99.0.3}}
+    lvs:
+      class: high-traffic1
+      conftool: {cluster: edge, service: static}
+      enabled: true
+      scheduler: wrr
+    port: 8081
+    sites: [lab]
+    state: production
+  web:
+    encryption: false
+    ip: {lab: {weblb: 10.99.0.1, weblb6: fd99::1}}
+    lvs:
+      class: low-traffic
+      conftool: {cluster: edge, service: web}
+      enabled: true
+      scheduler: wrr
+    port: 80
+    sites: [lab]
+    state: production
+"""
+REST = {
+    "nodes/lab.yaml": "lab: {edge: {web1: [static, web], web2: [static, web]}}",
+    "hosts.yaml": """\
+web1: {address: 10.10.0.21, address6: "fd10::21"}
+web2: {address: 10.10.0.22, address6: "fd10::22"}
+""",
+    "directors.yaml": """\
+lab:
+  high-traffic1:
+    - {host: lvs1, role: primary, driver: ipvsadm}
+    - {host: lvs2, role: secondary, driver: ipvsadm}
+  low-traffic:
+    - &keepalived
+      host: lvs1
+      role: primary
+      driver: keepalived
+      service_file: "/etc/keepalived/services/{service}.conf"
+      reload: reload keepalived
+      converge_timeout: 0
+    - {<<: *keepalived, host: lvs2, role: secondary}
+""",
+}
+RULES = """\
+-A -t 10.99.0.1:80 -s wrr
+-a -t 10.99.0.1:80 -r 10.10.0.21:80 -g -w 1
+-a -t 10.99.0.1:80 -r 10.10.0.22:80 -g -w 3
+-A -t 10.99.0.3:8081 -s wrr
+-a -t 10.99.0.3:8081 -r 10.10.0.21:8081 -g -w 1
+-a -t 10.99.0.3:8081 -r 10.10.0.22:8081 -g -w 2
+-A -t [fd99::1]:80 -s wrr
+-a -t [fd99::1]:80 -r [fd10::21]:80 -g -w 1
+-a -t [fd99::1]:80 -r [fd10::22]:80 -g -w 1
+"""
+LIMITS = {("-t 10.99.0.3:8081", "10.10.0.22:8081"): (100, 80)}
+WEB_FILE = "/etc/keepalived/services/web.conf"
+
+
+WEB_TEXT = """\
+virtual_server 10.99.0.1 80 {
+    lvs_sched wrr
+    lvs_method DR
+    real_server 10.10.0.21 80 {
+        weight 1
+    }
+    real_server 10.10.0.22 80 {
+        weight 3
+    }
+}
+virtual_server fd99::1 80 {
+    lvs_sched wrr
+    lvs_method DR
+    real_server fd10::21 80 {
+        weight 1
+    }
+    real_server fd10::22 80 {
+        weight 1
+    }
+}
+"""
+
+
+class FakeSite:
+    """Everything there is, as it is now; whoever writes to it directly is a stranger."""
+
+    def __init__(self, cuts: Cuts, *, scripts_tear: bool = True) -> None:
+        self.cuts = cuts
+        self.catalog = CATALOG.encode()
+        self.directors = {host: self._director(host, scripts_tear=scripts_tear) for host in DIRECTORS}
+        self._scripts_tear = scripts_tear
+        self._processes = 0
+
+    def scene(self, cookbook: str, service: str) -> Scene:
+        """A cookbook, by its file's name, for one of the services."""
+        command = load(COOKBOOKS / cookbook)
+        arguments = {"service": service, "site": "lab"}
+        return Scene(lambda: command.plan(self._ferry(), arguments), lambda: self.state)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What a run may change: the catalog, and each director's table, files and routes."""
+        directors = {host: director.state for host, director in self.directors.items()}
+        return {"catalog": self.catalog.decode(), **directors}
+
+    def answer(self, call: Call) -> Completed | str:
+        """What a host says; a script that writes can be torn apart between two of its effects."""
+        director = self.directors.get(call.host)
+        if director is None:
+            return self.cuts.call(lambda: HEALTHY)
+        if call.writes and self._scripts_tear:
+            return director.answer(call)
+        return self.cuts.call(lambda: director.answer(call))
+
+    def _director(self, host: str, *, scripts_tear: bool) -> FakeDirector:
+        effect = self.cuts.call if scripts_tear else lambda effect: effect()
+        return FakeDirector(host, RULES.splitlines(), dict(LIMITS), {WEB_FILE: WEB_TEXT}, effect)
+
+    def _ferry(self) -> FakeFerry:
+        """What a new process has in its hands; it knows nothing of those before it."""
+        self._processes += 1
+        hosts = FakeHosts()
+        hosts.script("*", "", self.answer)
+        stock = _inventory(self.catalog)
+        return FakeFerry(CONFIG, hosts, site=self, stock=stock, taken_up=self._processes > 1)
+
+
+CONFIG = Config(file=Path("ferryman.toml"), directors=DirectorsConfig(drain_timeout=0))
+
+
+@cache
+def _inventory(catalog: bytes) -> Inventory:
+    """The inventory with this catalog, as ferryman reads it from its folder."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "nodes").mkdir()
+        (folder / "services.yaml").write_bytes(catalog)
+        for file, text in REST.items():
+            (folder / file).write_text(text)
+        return Inventory.load(folder)
+
+
+@cache
+def _service(catalog: bytes, name: str, site: str) -> Service:
+    """One service as the inventory has it; asked for once, for that starts threads."""
+    return _inventory(catalog).service(name, site)
+
+
+class FakeCatalog(Catalog):
+    """The catalog's file, in memory."""
+
+    def __init__(self, site: FakeSite) -> None:
+        super().__init__(Path("inventory/services.yaml"))
+        self._site = site
+
+    def text(self) -> bytes:
+        return self._site.cuts.call(lambda: self._site.catalog)
+
+    def write(self, after: bytes, *, expected: bytes) -> None:
+        def effect() -> None:
+            if self._as_expected(self._site.catalog, after, expected):
+                self._site.catalog = after
+
+        self._site.cuts.call(effect)
+
+
+@dataclass(eq=False)
+class FakeFerry(Ferry):
+    """A ferry whose probes and requests are always answered, by nobody."""
+
+    site: FakeSite = field(kw_only=True)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        return FakeCatalog(self.site)
+
+    def service(self, name: str, site: str) -> Service:
+        return _service(self.site.catalog, name, site)
+
+    def need_raw_sockets(self) -> None:
+        """There are none, and none are needed."""
+
+    def probe(self, targets: Sequence[Target], told: Callable[[ProbeResult], None]) -> list[ProbeResult]:
+        results = [ProbeResult(one.host, one.virtual_service, ProbeVerdict.ACCEPTED) for one in targets]
+
+        def sent() -> list[ProbeResult]:
+            for one in results:
+                told(one)
+            return results
+
+        return self.site.cuts.call(sent)
+
+    def send_requests(self, service: Service, director: Director | None) -> list[Finding]:
+        host = director.host if director else "any director"
+        answered = Finding("traffic", host, Verdict.PASS, "answered", "every request answered")
+        return self.site.cuts.call(lambda: [answered])

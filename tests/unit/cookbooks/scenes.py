@@ -1,0 +1,129 @@
+"""Where the scenes of a cookbook stand; a part of ``cut_everywhere``; and cuts on the way back."""
+
+from __future__ import annotations
+
+import importlib.util
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar, get_args
+
+from ferryman.cli.template import test_file_of as file_of
+from ferryman.errors import UnknownOutcomeError, VerifyError
+from ferryman.testing import Cut, Cuts, Dock, Killed, Moment, Scene
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ferryman.engine.ending import Ending
+
+T = TypeVar("T")
+
+
+def scenes_of(book: Path, cookbooks: Path, tests: Path) -> dict[str, Callable[[Cuts], Scene]]:
+    """The functions ``scene`` and ``scene_…`` of the test that stands where ``ferryman new`` writes it.
+
+    Raises:
+        AssertionError: There is none; says what to write.
+    """
+    file = file_of(book.relative_to(cookbooks), tests)
+    todo = (
+        f"{book} has no scene to be cut in: write {file} with `def scene(cuts: Cuts) -> Scene`, which makes a"
+        " fresh fake world whose every outside call goes through `cuts.call`; docs/cookbooks.md, Its test"
+    )
+    assert file.exists(), todo
+    spec = importlib.util.spec_from_file_location(f"scenes_of_{file.stem}", file)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    scenes = {name: made for name, made in vars(module).items() if (name + "_").startswith("scene_")}
+    assert "scene" in scenes, todo
+    return scenes
+
+
+@dataclass
+class Part:
+    """Every n-th call to the outside, beginning with the first-th; the others are never cut."""
+
+    build: Callable[[Cuts], Scene]
+    first: int
+    of: int
+
+    def __call__(self, cuts: Cuts) -> Scene:
+        return self.build(_Sieve(cuts, self))
+
+
+class _Sieve(Cuts):
+    """Lets its part of the calls be counted, and cut."""
+
+    def __init__(self, cuts: Cuts, part: Part) -> None:
+        super().__init__()
+        self._counted = cuts
+        self._part = part
+
+    def call(self, effect: Callable[[], T]) -> T:
+        number = self.calls
+        self.calls += 1
+        ours = number % self._part.of == self._part.first
+        return self._counted.call(effect) if ours else effect()
+
+
+def cut_the_rollback(build: Callable[[Cuts], Scene], *, every: int) -> int:
+    """Make a run, roll it back when it is done, and cut that: asked again, it ends all old.
+
+    Returns:
+        How many rollbacks were cut.
+
+    Raises:
+        AssertionError: One did not end all old.
+    """
+    cuts = Cuts()
+    scene, dock = build(cuts), Dock()
+    old = deepcopy(scene.world())
+    dock.perform(scene.plan())
+    first = cuts.calls
+    dock.go_on(scene.plan(), "rollback")
+    count = 0
+    for at in range(first, cuts.calls, every):
+        for moment in get_args(Moment):
+            for blow in (_refuse, _lose_the_answer, _kill):
+                _roll_back_until_it_is(build, Cut(at, moment, blow), old)
+                count += 1
+    return count
+
+
+_WAYS = 3
+"""How often it may be asked for: with the cut, and what is left, and one to spare."""
+
+
+def _roll_back_until_it_is(build: Callable[[Cuts], Scene], cut: Cut, old: object) -> None:
+    where = f"{cut.blow.__name__} {cut.moment} call {cut.at}"
+    scene, dock = build(Cuts(cut)), Dock()
+    assert dock.perform(scene.plan()).outcome == "done"
+    endings: list[str] = []
+    while "rolled-back" not in endings:
+        assert len(endings) < _WAYS, f"{where}: ended {endings}"
+        ending = _attempt(dock, scene)
+        endings.append(ending.outcome if ending else "killed")
+    assert scene.world() == old, f"{where}: ended {endings}, and left {scene.world()}"
+    assert not dock.locked, f"{where}: ended {endings}, and kept its lock"
+
+
+def _attempt(dock: Dock, scene: Scene) -> Ending | None:
+    try:
+        return dock.go_on(scene.plan(), "rollback")
+    except Killed:
+        return None
+
+
+def _refuse() -> None:
+    raise VerifyError("the host said no")
+
+
+def _lose_the_answer() -> None:
+    raise UnknownOutcomeError("the answer was lost")
+
+
+def _kill() -> None:
+    raise Killed
