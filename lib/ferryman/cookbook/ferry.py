@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ferryman import patience
-from ferryman.directors import closing_is_over, driver_for, old_left, read_connections
+from ferryman.directors import HANDSHAKE_S, closing_is_over, driver_for, old_left, read_connections
 from ferryman.inventory import Catalog, Inventory
 from ferryman.probe import Prober, require_raw_sockets
 from ferryman.traffic import TrafficCheck
@@ -24,6 +25,14 @@ if TYPE_CHECKING:
 SERVICES_FILE = "services.yaml"
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The connections that a director had at one moment, by the clock that never goes back."""
+
+    taken: float
+    connections: frozenset[Connection]
+
+
 @dataclass(eq=False)
 class Ferry:
     """The world as one run may touch it; in a rehearsal, everything that writes refuses."""
@@ -35,7 +44,7 @@ class Ferry:
     """Whether another process began this run, and may have edited what this one knows nothing of."""
     stock: Inventory | None = None
     """The inventory, where it has been read already."""
-    connections_before: dict[tuple[str, str], frozenset[Connection]] = field(default_factory=dict)
+    connections_before: dict[tuple[str, str], Snapshot] = field(default_factory=dict)
     """By director and service: the connections that existed when its destinations were edited."""
     edited: set[tuple[str, str]] = field(default_factory=set)
     """By director and service: whose destinations this process has edited, or begun to."""
@@ -78,7 +87,8 @@ class Ferry:
 
     def remember_connections(self, director: Director, service: Service) -> None:
         """Everything connected now counts as from before: the destinations have just been edited."""
-        self.connections_before[director.host, service.name] = read_connections(self.hosts, director, service)
+        now = read_connections(self.hosts, director, service)
+        self.connections_before[director.host, service.name] = Snapshot(time.monotonic(), now)
 
     def old_connections(self, director: Director, service: Service) -> int:
         """How many connections from before may still be used; all there are, where nobody remembers.
@@ -87,9 +97,15 @@ class Ferry:
         schedules whoever comes back on it anew.
         """
         now = read_connections(self.hosts, director, service)
-        then = self.connections_before.setdefault((director.host, service.name), now)
-        others = [one for one in then if (one.client, one.client_port) not in self.own_connections]
-        return old_left(others, now, closing=not closing_is_over(self.hosts, director))
+        then = self.connections_before.setdefault(
+            (director.host, service.name), Snapshot(time.monotonic(), now)
+        )
+        return old_left(
+            [one for one in then.connections if (one.client, one.client_port) not in self.own_connections],
+            now,
+            closing=not closing_is_over(self.hosts, director),
+            shaking_hands=time.monotonic() - then.taken < HANDSHAKE_S,
+        )
 
     def wait_for_old_connections(self, director: Director, service: Service) -> int:
         """How many are left once none is, or ``directors.drain_timeout`` has passed."""

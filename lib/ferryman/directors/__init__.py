@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferryman.directors.connections import Connection, closing_is_over, old_left
+from ferryman.directors.connections import HANDSHAKE_S, Connection, closing_is_over, old_left
 from ferryman.directors.connections import read as read_connections
 from ferryman.directors.driver import Driver
 from ferryman.directors.findings import catalog_findings, not_reached
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DRIVERS",
+    "HANDSHAKE_S",
     "Connection",
     "Destination",
     "Driver",

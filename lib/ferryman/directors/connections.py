@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 REUSE_MODE = "/proc/sys/net/ipv4/vs/conn_reuse_mode"
 _ANEW_AFTER_FIN_WAIT = 2
 """The bit with which a new connection in place of one in FIN_WAIT is scheduled anew (ipvs-sysctl)."""
+_HANDSHAKE = "SYN_RECV"
+HANDSHAKE_S = 3.0
+"""A client sends its SYN again after one second and after two more (RFC 6298): by then it is through, or the
+realserver does not answer. A director keeps such an entry for a minute (``ip_vs_proto_tcp.c``)."""
 _CLOSING = ("FIN_WAIT", "TIME_WAIT", "CLOSE", "CLOSE_WAIT", "LAST_ACK")
 _COLUMNS = 8
 
@@ -102,10 +106,21 @@ def parse(text: str, host: str = "ip_vs_conn") -> list[Connection]:
     return [_connection(words, host) for words in lines if words and words[0] != "Pro"]
 
 
-def old_left(then: Collection[Connection], now: Collection[Connection], *, closing: bool = False) -> int:
-    """How many of the connections of then are still open; with ``closing``, also those that only linger."""
+def old_left(
+    then: Collection[Connection],
+    now: Collection[Connection],
+    *,
+    closing: bool = False,
+    shaking_hands: bool = True,
+) -> int:
+    """How many of the connections of then are still open.
+
+    With ``closing``, also those that only linger; without ``shaking_hands``, none whose realserver has not
+    answered its SYN: so for whoever looks ``HANDSHAKE_S`` later.
+    """
     known = set(then)
-    return sum(1 for one in now if one in known and (closing or not one.closing))
+    states = (() if closing else _CLOSING) + (() if shaking_hands else (_HANDSHAKE,))
+    return sum(1 for one in now if one in known and one.state not in states)
 
 
 def _columns(virtual: VirtualService) -> str:

@@ -22,22 +22,26 @@ class Lease:
     Leaving it stops the thread and gives nothing back: whether locks are kept is for the run's ending to say.
     """
 
-    def __init__(self, store: Store, run: str) -> None:
+    def __init__(self, store: Store, run: str, *, renewed: bool = True) -> None:
+        """``renewed`` says whether there is anybody to renew it for: a rehearsal's store is its own."""
         self._store = store
+        self._renewed = renewed
         self._run = run
         self._lost: BusyError | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name=f"lease of {run}", daemon=True)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        if self._renewed:
+            self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._thread.join()
+        if self._renewed:
+            self._thread.join()
 
     def require(self) -> None:
         """Called before every change: the run must still be this process's.

@@ -248,7 +248,8 @@ class Runner:
 
     def _passage(self, store: Store, run: str, order: Order, plan: Plan, signals: Signals) -> Passage:
         telling = Telling(run, store, self.clock, signals, self.subscribers)
-        return Passage(run, order, plan, Progress(), telling, signals, Lease(store, run))
+        lease = Lease(store, run, renewed=not order.dry_run)
+        return Passage(run, order, plan, Progress(), telling, signals, lease)
 
 
 def _looked_and_back(p: Passage, progress: Progress) -> Ending:

@@ -64,6 +64,13 @@ def test_a_connection_that_has_ended_counts_only_when_asked() -> None:
     assert old_left(then, ended, closing=True) == 1
 
 
+def test_a_handshake_that_nobody_answers_counts_only_while_it_may_still_be_answered() -> None:
+    then = [replace(parse(TABLE)[0], state="SYN_RECV")]
+    assert old_left(then, then) == 1
+    assert old_left(then, then, shaking_hands=False) == 0
+    assert old_left(then, [replace(then[0], state="ESTABLISHED")], shaking_hands=False) == 1
+
+
 def test_the_state_is_no_part_of_which_connection_it_is() -> None:
     one = parse(TABLE)[0]
     assert {one, replace(one, state="CLOSE")} == {one}

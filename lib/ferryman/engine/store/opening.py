@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from ferryman.engine.store.sqlite import SqliteStore
@@ -10,6 +12,8 @@ if TYPE_CHECKING:
     from ferryman.config import Config
     from ferryman.engine.store.base import Store
 
+_log = logging.getLogger(__name__)
+
 
 def open_store(config: Config) -> Store:
     """The store in ``state``; it is reached for when it is first used."""
@@ -17,5 +21,21 @@ def open_store(config: Config) -> Store:
         return SqliteStore.at(config.sqlite)
     from ferryman.engine.store.etcd import EtcdStore  # noqa: PLC0415  # brings an HTTP client, for few
 
-    assert config.etcd_cluster is not None, "the configuration was checked when it was read"
-    return EtcdStore(config.etcd_cluster, config.etcd)
+    cluster = config.etcd_cluster
+    assert cluster is not None, "the configuration was checked when it was read"
+    strangers = [host for host, _ in cluster.members if not _is_loopback(host)]
+    if strangers and config.etcd.ca is None:
+        _log.warning(
+            "%s: the journal goes to %s unencrypted, and what rollback puts on directors comes back from "
+            "there: set etcd.ca, etcd.cert and etcd.key",
+            config.file,
+            ", ".join(strangers),
+        )
+    return EtcdStore(cluster, config.etcd)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
