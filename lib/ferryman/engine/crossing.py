@@ -84,6 +84,9 @@ def _still_so(p: Passage, place: int, change: Change[Any]) -> None:
     now = p.looking(place, "check", change.check)
     if not isinstance(now, AlreadySo):
         raise WorldChangedError(_meddled(p, place, f"it was as wanted, and is {in_short(now)}"))
+    if now.before is not None and place not in p.progress.standing:
+        p.lease.require()
+        p.mark("intent", place, intent(p.plan.titles[place], now.before, ()))
     _verify(p, place, change)
     mark = p.progress.standing.get(place)
     if mark is not None and not mark.made:  # the process that made it died before it could say so

@@ -37,6 +37,9 @@ class AlreadySo:
     """What a change's ``check`` returns when there is nothing to do."""
 
     reason: str
+    before: object = None
+    """What ``undo`` is called with all the same: for what an earlier way back had to leave, and this run
+    answers for from now on. None: there is nothing to undo."""
 
 
 class _Step:

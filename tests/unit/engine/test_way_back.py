@@ -11,7 +11,7 @@ from ferryman.engine.plan import Plan
 from ferryman.engine.steps import AlreadySo, Change, Look, Report
 from ferryman.errors import BusyError, UnknownOutcomeError, UnreachableError, VerifyError
 from ferryman.events import ChangeMade, StepFinished, StepStarted
-from ferryman.testing import Becomes, Cuts, FakeWorld
+from ferryman.testing import Becomes, Cut, Cuts, FakeWorld, Killed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -277,3 +277,38 @@ def test_whatever_fails_after_a_change_something_is_said_about_it(dock: Dock, er
 
     assert (entry.outcome, entry.exit_code, entry.ending) == (ending.outcome, ending.exit_code, ending.reason)
     assert bool(dock.locked) == entry.is_open
+
+
+def kill() -> None:
+    raise Killed
+
+
+@dataclass(frozen=True)
+class Inherits(Becomes):
+    """{key} becomes {wanted}, and goes even if an earlier run left it."""
+
+    def check(self, report: Report) -> str | AlreadySo:
+        seen = super().check(report)
+        return AlreadySo(seen.reason, before="old") if isinstance(seen, AlreadySo) else seen
+
+
+def test_what_an_earlier_run_left_is_undone_by_the_run_that_took_it_on(dock: Dock, world: FakeWorld) -> None:
+    world.values["a"] = "new"
+    ending = dock.perform(Plan([Inherits(world, "a", "new"), Becomes(world, "b", "new")], ["web"]))
+    assert ending.outcome == "done"
+
+    back = dock.go_on(Plan([Inherits(world, "a", "new"), Becomes(world, "b", "new")], ["web"]), "rollback")
+    assert back.outcome == "rolled-back"
+    assert (world.values["a"], world.values["b"]) == ("old", "old")
+
+
+def test_what_a_killed_run_made_itself_is_not_taken_on_twice(dock: Dock) -> None:
+    cuts = Cuts(Cut(7, "before", kill))
+    world = FakeWorld(cuts, a="old", b="old")
+    plan = Plan([Inherits(world, "a", "new"), Becomes(world, "b", "new")], ["web"])
+    with pytest.raises(Killed):
+        dock.perform(plan)
+    run = dock.journal.runs()[0].id
+
+    assert dock.go_on(plan, "resume").outcome == "done"
+    assert [one.step for one in dock.journal.show(run) if one.kind == "intent"].count(0) == 1

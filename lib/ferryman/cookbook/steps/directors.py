@@ -76,7 +76,7 @@ class DirectorConverged(Change[dict[str, Any]]):
         self.ferry.remember_connections(self.director, self.service)
 
     def verify(self, report: Report) -> None:
-        """Read IPVS back: every destination tunnelled, scheduler and weights as the catalog says."""
+        """Read IPVS back: every destination tunnelled, scheduler and flags as the catalog says."""
         tunnelled = replace(self.service, encapsulated=True)
         for finding in directors.catalog_findings(self.director, tunnelled, self._driver.read()):
             report.finding(finding)

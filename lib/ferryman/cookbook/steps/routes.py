@@ -54,17 +54,13 @@ class _HostRoutes:
     def _put_up(self) -> None:
         self._routes.add(self._routes.read().needed)
 
-    def _take_down(self, keep: Iterable[Route]) -> None:
+    def _take_down(self) -> None:
         """Remove what is ours, unless connections from before still need it."""
-        if self.ferry.wait_for_old_connections(self.director, self.service):
-            return
-        kept = set(keep)
-        self._routes.remove([one for one in self._routes.read().ours if one not in kept])
+        if not self.ferry.wait_for_old_connections(self.director, self.service):
+            self._routes.remove(self._routes.read().ours)
 
-    def _tell_if_kept(self, keep: Iterable[Route], report: Report) -> None:
-        kept = set(keep)
-        left = [one for one in self._routes.read().ours if one not in kept]
-        if not left:
+    def _tell_if_kept(self, report: Report) -> None:
+        if not (left := self._routes.read().ours):
             return
         if not self.ferry.old_connections(self.director, self.service):
             addresses = ", ".join(str(one.address) for one in left)
@@ -94,7 +90,8 @@ class HostRoutesUp(_HostRoutes, Change[RoutesBefore]):
         if seen.problems:
             raise RefusedError("\n".join(f"{self.director.host}: {problem}" for problem in seen.problems))
         if not seen.needed:
-            return AlreadySo("each is reached through itself already")
+            left = RoutesBefore(needed=[], ours=_as_lists(seen.ours)) if seen.ours else None
+            return AlreadySo("each is reached through itself already", left)
         return RoutesBefore(needed=_as_lists(seen.needed), ours=_as_lists(seen.ours))
 
     def edits(self, before: RoutesBefore) -> Sequence[Edit]:
@@ -116,25 +113,26 @@ class HostRoutesUp(_HostRoutes, Change[RoutesBefore]):
             raise VerifyError(f"{self.director.host}: no host route to {addresses} after adding them")
 
     def undo(self, before: RoutesBefore) -> None:
-        """Remove what this run added, once no connection needs it: at once, where nothing was edited.
+        """Remove what is this service's, once no connection needs it.
 
-        The director's own step, which edits, is put back before this one, by whichever process goes back.
+        At once, where nothing was edited and no earlier run had left any. The director's own step, which
+        edits, is put back before this one, by whichever process goes back.
         """
-        if self.ferry.has_edited(self.director, self.service):
-            self._take_down(_as_routes(before["ours"]))
+        if before["ours"] or self.ferry.has_edited(self.director, self.service):
+            self._take_down()
         else:
-            kept = _as_routes(before["ours"])
-            self._routes.remove([one for one in self._routes.read().ours if one not in kept])
+            self._routes.remove(self._routes.read().ours)
 
     def edits_back(self, before: RoutesBefore) -> Sequence[Edit]:
         """The commands that remove them."""
-        commands = self._routes.remove_commands(_as_routes(before["needed"]))
+        commands = self._routes.remove_commands(_as_routes([*before["ours"], *before["needed"]]))
         return _as_edits(self.director, commands)
 
     def undone(self, before: RoutesBefore, report: Report) -> str | None:
         """Whether they are gone; that they stay for connections which need them is told, and no failure."""
+        del before
         try:
-            self._tell_if_kept(_as_routes(before["ours"]), report)
+            self._tell_if_kept(report)
         except VerifyError as error:
             return str(error)
         return None
@@ -160,11 +158,11 @@ class HostRoutesDown(_HostRoutes, Change[list[list[str]]]):
     def do(self, before: list[list[str]]) -> None:
         """Remove them, unless connections from before still need them."""
         del before
-        self._take_down(keep=())
+        self._take_down()
 
     def verify(self, report: Report) -> None:
         """Whether they are gone; where they stay, that is told with the commands for later."""
-        self._tell_if_kept((), report)
+        self._tell_if_kept(report)
 
     def undo(self, before: list[list[str]]) -> None:
         """Put them up again, for the destinations are about to change back; if they have, it is too late."""

@@ -216,13 +216,24 @@ class Store(ABC):
     def _require_free(self, held: Iterable[Lock], run: str) -> None:
         """None of these locks keeps the run from its own."""
         theirs = [(lock, self._life_of(lock)) for lock in held]
-        theirs = [(lock, life) for lock, life in theirs if not _is_free_for(lock, life, run, self.owner)]
+        theirs = [
+            (lock, life)
+            for lock, life in theirs
+            if not (_is_free_for(lock, life, run, self.owner) or self._is_left_over(lock, life))
+        ]
         if theirs:
             raise BusyError(
                 "\n".join(_explained(lock, life, run) for lock, life in theirs),
                 keys=[lock.key for lock, _ in theirs],
                 at_work=all(life.works for _, life in theirs),
             )
+
+    def _is_left_over(self, lock: Lock, life: Life) -> bool:
+        """Whether a process died while it only looked at a run that had ended: nothing is in between."""
+        if life.works or lock.state != "running":
+            return False
+        entry = self._found(lock.run)
+        return entry is not None and not entry.is_open
 
     def _lost(self, run: str) -> BusyError:
         return BusyError(

@@ -160,6 +160,22 @@ def test_a_run_that_moved_on_since_it_was_read_is_not_claimed(harbour: Harbour) 
         bob.claim(read, ["web"], "bob")
 
 
+def test_a_process_that_died_looking_at_a_run_that_had_ended_keeps_nobody_out(
+    harbour: Harbour,
+) -> None:
+    alice, run = harbour.taken(ALICE, "web")
+    alice.finish(run, Close("done", 0, "", is_final=True))
+    looking = harbour.store(ELSEWHERE)
+    looking.claim(looking.run(run), ["web"], "carol")
+    with pytest.raises(BusyError, match="under way"):
+        harbour.taken(BOB, "web")
+    harbour.clock.turn(LEASE_S + 1)
+
+    _, mine = harbour.taken(BOB, "web")
+
+    assert holders(harbour) == {"web": mine}
+
+
 def test_a_process_on_another_host_is_believed_dead_when_its_lease_is_over(harbour: Harbour) -> None:
     _, run = harbour.taken(ELSEWHERE, "web")
     bob = harbour.store(BOB)

@@ -1,0 +1,216 @@
+"""A few kills of real runs, where they hurt most; and what others do to the world in the middle of a run."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shlex
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ferryman.inventory.catalog import Catalog
+from ferryman.lab import exec_argv
+from ferryman.patience import until
+from lab.crossing import DIRECTORS, catalog, world
+from lab.torture.bench import Bench, hasten
+from lab.torture.cutter import Cut
+from lab.torture.rig import make
+from lab.torture.trials import Trial
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lab.running import RunningLab
+    from lab.torture.cutter import Blow, Moment
+    from lab.torture.trials import Bank, Way
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]  # whole migrations, on a guest of one CPU
+
+STATIC = "-a -t 10.99.0.3:8081 "
+IN_THE_TUNNEL = re.compile(r" -g (-w \d+)").sub
+BY_HAND = "# somebody's own line"
+LVS2_STEP, LVS1_STEP = 7, 9
+
+
+def at_flip(
+    director: str, moment: Moment = "before", blow: Blow = "kill", meddle: tuple[str, ...] = ()
+) -> Cut:
+    """At the write that edits a director's destinations, whichever way."""
+    return Cut(kind="write", text="ipvsadm -e", host=director, moment=moment, blow=blow, meddle=meddle)
+
+
+@pytest.fixture
+def bench(lab: RunningLab) -> Iterator[Bench]:
+    """The session's lab for torture; a test leaves it as it was."""
+    hasten(lab.folder)
+    made = Bench(lab)
+    made.old, made.files = world(lab), made.left_files()
+    made.new["static"] = migrated(lab, made.old)
+    yield made
+    assert until(lambda: world(lab), lambda now: now == made.old, within_s=15) == made.old
+
+
+def migrated(lab: RunningLab, old: dict[str, str]) -> dict[str, str]:
+    """What the world is once static is migrated: its destinations tunnelled, its flag in the catalog."""
+    flip = Catalog(catalog(lab)).flipped("static", "lab", "ipip")
+    tables = {host: tunnelled(old[host]) for host in DIRECTORS}
+    return old | tables | {"catalog": hashlib.sha256(flip.after).hexdigest()}
+
+
+def tunnelled(table: str) -> str:
+    lines = table.splitlines(keepends=True)
+    return "".join(
+        IN_THE_TUNNEL(r" -i \1 --tun-type ipip", one) if one.startswith(STATIC) else one for one in lines
+    )
+
+
+def require_sound(
+    bench: Bench, *cuts: Cut, ways: tuple[Way, ...], start: Bank = "old", service: str = "static"
+) -> None:
+    """Every cut falls, and the run ends all new or all old, as it says."""
+    outcome = make(bench, Trial("test", service, start, cuts, ways))
+    assert outcome.wrong == []
+    assert outcome.struck == len(cuts)
+    assert outcome.end == ("all-new" if ways[-1] == "resume" else "all-old")
+
+
+def test_a_run_killed_around_an_intent_can_be_put_back(bench: Bench) -> None:
+    require_sound(
+        bench,
+        Cut(kind="commit", text=f"intent {LVS2_STEP}", moment="before"),
+        Cut(kind="commit", text=f"intent {LVS2_STEP}", moment="after"),
+        Cut(kind="catalog-write", moment="after"),
+        ways=("resume", "rollback"),
+    )
+
+
+def test_a_way_back_killed_around_every_write_still_leads_back(bench: Bench) -> None:
+    require_sound(
+        bench,
+        at_flip("lvs2", "after"),
+        at_flip("lvs2", "before"),
+        at_flip("lvs2", "after"),
+        Cut(kind="catalog-write", moment="before"),
+        ways=("rollback",),
+    )
+
+
+def test_a_run_killed_around_the_primary_goes_on_and_comes_back_though_that_is_killed(bench: Bench) -> None:
+    require_sound(
+        bench,
+        at_flip("lvs1", "before"),
+        at_flip("lvs1", "after"),
+        ways=("resume",),
+    )
+    require_sound(
+        bench,
+        at_flip("lvs1", "after"),
+        Cut(kind="commit", text=f"undone {LVS1_STEP}", moment="before"),
+        ways=("rollback",),
+        start="new",
+    )
+
+
+def test_a_run_killed_while_keepalived_reloads_can_be_put_back(bench: Bench) -> None:
+    require_sound(
+        bench,
+        Cut(kind="write", host="lvs2", text="kill -HUP", moment="after"),
+        ways=("rollback",),
+        service="maps",
+    )
+
+
+def test_a_run_told_to_end_goes_back_by_itself(bench: Bench) -> None:
+    ended = bench.migrate("static", at_flip("lvs2", "after", "term"))
+    assert ended.status == 130, ended.stderr
+    assert "as before, verified" in ended.stderr
+    assert bench.locks() == []
+    bench.take_kept_routes_away([ended])
+    assert bench.difference(bench.old) == []
+
+
+def test_a_catalog_that_somebody_edits_meanwhile_is_not_overwritten(bench: Bench) -> None:
+    path = catalog(bench.lab)
+    before = path.read_text()
+    edit = ("/bin/sh", "-c", f'echo "{BY_HAND}" >>"{path}"')
+    ended = bench.migrate("static", Cut(kind="catalog-write", blow="meddle", meddle=edit))
+    assert ended.status == 4, ended.stderr
+    assert "someone else changed it" in ended.stderr
+    assert BY_HAND in ended.stderr, "it shows what they changed"
+    assert path.read_text() == f"{before}{BY_HAND}\n"
+    assert bench.locks() == []
+    path.write_text(before)
+
+
+def weighted(bench: Bench, director: str, weight: int, method: str) -> tuple[str, ...]:
+    """The command with which somebody gives one destination of static another weight."""
+    edit = ["ipvsadm", "-e", "-t", "10.99.0.3:8081", "-r", "10.10.0.22:8081", method, "-w", str(weight)]
+    return tuple(exec_argv(bench.lab.place, director, edit))
+
+
+def weights(bench: Bench, director: str) -> list[str]:
+    table = bench.lab.console(director, "ipvsadm -Sn").splitlines()
+    return [line.split()[-1] for line in table if line.startswith(STATIC)]
+
+
+def test_a_director_that_somebody_edits_before_its_flip_is_left_to_them(bench: Bench) -> None:
+    edit = weighted(bench, "lvs1", 7, "-g")
+    ended = bench.migrate("static", at_flip("lvs1", "before", "meddle", edit))
+    assert ended.status == 4, ended.stderr
+    assert "someone else changed it" in ended.stderr
+    assert weights(bench, "lvs1") == ["1", "7", "1"]
+    assert bench.locks() == []
+    subprocess.run(weighted(bench, "lvs1", 1, "-g"), check=True)
+
+
+def test_a_way_back_leaves_what_somebody_did_to_a_director_and_the_run_open(bench: Bench) -> None:
+    edit = shlex.join(weighted(bench, "lvs2", 7, "-i"))
+    meddle = ("/bin/sh", "-c", f"{edit} && kill -TERM $PPID")
+    ended = bench.migrate("static", at_flip("lvs2", "after", "meddle", meddle))
+    assert ended.status == 5, ended.stderr
+    assert "someone else changed it" in ended.stderr
+    assert weights(bench, "lvs2") == ["1", "7", "1"]
+    assert bench.newest().is_open
+    subprocess.run(weighted(bench, "lvs2", 1, "-g"), check=True)
+    closed = bench.take_up("rollback", bench.newest())
+    assert closed.status == 0, closed.stderr
+    assert bench.locks() == []
+    bench.take_kept_routes_away([ended, closed])
+
+
+@pytest.fixture
+def small_disk(lab: RunningLab) -> Iterator[Path]:
+    """The state file's folder, on a disk of one megabyte."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a disk")
+    folder = lab.folder / ".ferryman"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], check=True)
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+    folder.rmdir()
+
+
+def test_a_journal_whose_disk_is_full_stops_the_run_before_its_next_change(
+    bench: Bench, small_disk: Path
+) -> None:
+    fill = ("/bin/sh", "-c", f'dd if=/dev/zero of="{small_disk}/full" bs=4096 2>/dev/null || :')
+    cut = Cut(kind="commit", text=f"intent {LVS1_STEP}", blow="meddle", meddle=fill)
+    ended = bench.migrate("static", cut)
+    assert ended.status == 4, ended.stderr
+    assert "the run is still open there" in ended.stderr
+    assert [
+        one for one in ended.calls if one.kind == "write" and one.host == "lvs1" and "-i" in one.text
+    ] == []
+    entry = bench.newest()
+    assert entry.is_open
+    (small_disk / "full").unlink()
+    closed = bench.take_up("rollback", entry)
+    assert closed.status == 0, closed.stderr
+    assert not bench.newest().is_open
+    assert bench.locks() == []
+    bench.take_kept_routes_away([ended, closed])

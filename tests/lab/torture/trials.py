@@ -1,0 +1,122 @@
+"""What is tried: where a run is cut, how, and how it is taken up again; a value that can be replayed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from itertools import count
+from random import Random
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from lab.torture.cutter import Call, Cut
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+Bank = Literal["old", "new"]
+Way = Literal["resume", "rollback"]
+WRITES = ("write", "catalog-write", "commit")
+LONGEST_DURING_S = 0.15
+"""Director scripts take about that long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """A signal from outside, wherever the command is by then."""
+
+    share: float
+    """Of the seconds that the command takes when nothing cuts it."""
+    blow: Literal["kill", "term"] = "kill"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One service is migrated, or a run that is done is rolled back; command after command is cut."""
+
+    name: str
+    service: str
+    start: Bank
+    cuts: tuple[Cut | Instant, ...]
+    """One for each command, the first included; commands after the last of them are left in peace."""
+    ways: tuple[Way, ...]
+    """What is called after each command that left the run open; the last one is called again."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the record, and for ``--only``."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Trial:
+        """From ``as_dict``."""
+        cuts = tuple(Instant(**one) if "share" in one else _cut(one) for one in told["cuts"])
+        return cls(told["name"], told["service"], told["start"], cuts, tuple(told["ways"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """An uncut command: its calls to the outside, and the seconds it took."""
+
+    calls: tuple[Call, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One service's way there and its way back, uncut."""
+
+    service: str
+    there: Course
+    back: Course
+
+    def course(self, start: Bank) -> Course:
+        """The one that begins here."""
+        return self.there if start == "old" else self.back
+
+
+def boundaries(chart: Chart, start: Bank, seed: int) -> list[Trial]:
+    """A kill before and after every call, in an order that the seed makes."""
+    trials = [
+        _with_more(chart, start, f"{chart.service}-{start}-{call.number}-{moment}", cut, seed)
+        for call in chart.course(start).calls
+        for moment in ("before", "after")
+        for cut in [Cut(call.number, moment=moment)]
+    ]
+    Random(f"{seed} {chart.service} {start}").shuffle(trials)
+    return trials
+
+
+def instants(chart: Chart, start: Bank, seed: int, stride: tuple[int, int] = (0, 1)) -> Iterator[Trial]:
+    """Kills and SIGTERMs at random instants, at random calls, and in the middle of writes; without end."""
+    for number in count(*stride):
+        name = f"{chart.service}-{start}-random-{number}"
+        cut = _random_cut(chart.course(start), number, Random(f"{seed} {name} cut"))
+        yield _with_more(chart, start, name, cut, seed)
+
+
+def _random_cut(course: Course, number: int, random: Random) -> Cut | Instant:
+    match number % 4:
+        case 0:
+            return Instant(random.random())
+        case 1:
+            writes = [call.number for call in course.calls if call.kind in WRITES]
+            return Cut(random.choice(writes), moment="during", delay_s=random.uniform(0, LONGEST_DURING_S))
+        case 2:
+            moment: Literal["before", "after"] = "before" if random.random() < 0.5 else "after"
+            return Cut(random.randrange(len(course.calls)), moment=moment, blow="term")
+    return Instant(random.random(), "term")
+
+
+def _with_more(chart: Chart, start: Bank, name: str, cut: Cut | Instant, seed: int) -> Trial:
+    """Choose how it goes on; in half of the trials the next command is killed too, and maybe one more."""
+    random = Random(f"{seed} {name}")
+    ways: list[Way] = []
+    cuts = [cut]
+    for _ in range(3):
+        ways.append(random.choice(get_args(Way)))
+        if len(ways) == len(cuts) and random.random() < 1 / 2:
+            course = chart.there if ways[-1] == "resume" else chart.back
+            cuts.append(Cut(random.randrange(len(course.calls)), moment=random.choice(("before", "after"))))
+    return Trial(name, chart.service, start, tuple(cuts), tuple(ways))
+
+
+def _cut(told: Mapping[str, Any]) -> Cut:
+    return replace(Cut(**told), meddle=tuple(told.get("meddle", ())))
