@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ferryman.cli.app import App
     from ferryman.engine.runner import OnDoubt
-    from ferryman.engine.store import Record, RunEntry
+    from ferryman.engine.store import Record, RunEntry, Store
 
 _accept = option(
     "--accept-changed-plan", is_flag=True, help="Though the cookbook or the inventory changed since."
@@ -27,9 +27,9 @@ _accept = option(
 @pass_obj
 def runs(app: App, limit: int) -> None:
     """The runs in the journal, newest first."""
-    columns = ["run", "cookbook", "arguments", "operator", "started", "outcome", "reason"]
+    columns = ["run", "cookbook", "arguments", "operator", "started", "outcome", "process", "reason"]
     with store_of(app.config) as store:
-        rows = [_listed(entry) for entry in store.runs(limit)]
+        rows = [_listed(store, entry) for entry in store.runs(limit)]
     tables.show(rows, columns, as_json=app.json, empty="no runs yet")
 
 
@@ -40,10 +40,11 @@ def show(app: App, run: str) -> None:
     """One run of the journal, whole: what was asked, seen, changed, and what became of it."""
     with store_of(app.config) as store:
         entry = store.run(run)
+        head = _listed(store, entry)
         rows = [_recorded(record) for record in store.show(run)]
         faults = store.faults(run)
     if not app.json:
-        for name, value in _listed(entry).items():
+        for name, value in head.items():
             tables.say(f"{name:>10}  {value}")
         tables.say(f"{'ending':>10}  {entry.ending}")
         for fault in faults:
@@ -97,7 +98,7 @@ def close(app: App, run: str, reason: str) -> None:
     tables.say(f"{run}: closed; nothing was looked at, and its locks are free")
 
 
-def _listed(entry: RunEntry) -> Mapping[str, object]:
+def _listed(store: Store, entry: RunEntry) -> Mapping[str, object]:
     order = entry.order
     return {
         "run": entry.id,
@@ -106,10 +107,20 @@ def _listed(entry: RunEntry) -> Mapping[str, object]:
         "operator": order.operator,
         "started": entry.started,
         "outcome": entry.outcome or "open",
+        "process": _process(store, entry),
         "exit_code": entry.exit_code,
         "reason": order.reason,
         "task": order.task,
     }
+
+
+def _process(store: Store, entry: RunEntry) -> str:
+    """Of a run that did not end: whether anybody still works on it, and how that is known."""
+    if entry.outcome is not None:
+        return ""
+    life = store.life(entry.id, entry.owner)
+    owner = entry.owner
+    return f"at work: pid {owner.pid} on {owner.host}" if life.works else f"dead: {life.proof}"
 
 
 def _recorded(record: Record) -> Mapping[str, object]:

@@ -188,36 +188,23 @@ class Bench:
 
 
 @contextmanager
-def a_bench(*, reuse_mode: int, processor: int) -> Iterator[Bench]:
+def a_bench(*, reuse_mode: int) -> Iterator[Bench]:
     """A lab of its own, taken down at the end.
 
     Args:
-        processor: Which of the machine's the lab keeps to: two labs on one would halve each other.
         reuse_mode: ``net.ipv4.vs.conn_reuse_mode`` of its directors. With 3, connections that a killed
             process had open count as over at once; with 1, the kernel's default, host routes stay for them.
     """
     with own_folder() as folder:
         hasten(folder)
         lab = RunningLab(folder)
-        with _only_on(processor):
-            the_lab.up(lab.place)
+        the_lab.up(lab.place)
         try:
             for host in crossing.DIRECTORS:
                 lab.console(host, f"echo {reuse_mode} >/proc/sys/net/ipv4/vs/conn_reuse_mode")
             yield Bench(lab)
         finally:
             the_lab.down(lab.place)
-
-
-@contextmanager
-def _only_on(processor: int) -> Iterator[None]:
-    """Whatever is started meanwhile keeps to one processor."""
-    usable = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {sorted(usable)[processor % len(usable)]})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, usable)
 
 
 def hasten(folder: Path) -> None:

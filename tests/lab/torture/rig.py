@@ -179,7 +179,7 @@ def work(share: Share, say: Callable[[str], None]) -> None:
     """
     made, struck = _already(share.results)
     while struck < share.kills:
-        with a_bench(reuse_mode=REUSE_MODES[share.index % 2], processor=share.index) as bench:
+        with a_bench(reuse_mode=REUSE_MODES[share.index % 2]) as bench:
             bench.measure(share.services)
             for trial in [share.only] if share.only else _endless(bench, share, made):
                 outcome = make(bench, trial)

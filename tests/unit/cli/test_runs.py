@@ -68,7 +68,11 @@ def test_a_run_is_not_closed_without_a_reason(config: Path, left: str) -> None:
 
 def test_a_run_is_listed_and_shown(config: Path, left: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert ferryman(config, "runs") == 0
-    assert json.loads(capsys.readouterr().out)["outcome"] == "open"
+    listed = json.loads(capsys.readouterr().out)
+    assert (listed["outcome"], listed["process"]) == (
+        "open",
+        f"dead: {DEAD.host} has been booted since",
+    )
     assert ferryman(config, "show", left) == 0
     assert json.loads(capsys.readouterr().out)["kind"] == "intent"
 
