@@ -128,6 +128,20 @@ BREACHES = [
         "tests/lab/etcd/test_taken_over.py",
     ),
     Breach(
+        "a command of an earlier holder does nothing",
+        "fleet/fence.py",
+        '[ "$seen" -le {self.token} ] || exit {OVERTAKEN}\n',
+        "",
+        f"{UNIT}/fleet/test_fence.py",
+    ),
+    Breach(
+        "and one that has begun is waited for",
+        "fleet/fence.py",
+        "flock -w {WAIT_S} 9 || exit {OCCUPIED}\n",
+        "",
+        f"{UNIT}/fleet/test_fence.py",
+    ),
+    Breach(
         "a damaged record is not acted upon",
         "engine/store/entries.py",
         "sound=checksum == _checksum(tip, said)",

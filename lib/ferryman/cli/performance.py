@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ferryman.cli.app import App
-    from ferryman.config import Config
     from ferryman.cookbook.command import CookbookCommand, RunOptions
     from ferryman.engine.ending import Ending
     from ferryman.engine.plan import Plan
@@ -56,7 +55,7 @@ def perform(app: App, cookbook: CookbookCommand, arguments: Mapping[str, Any], o
             durable.warn()
         screen, subscribers = _audience(app)
         confirm = _asking(screen) if asks else without_asking
-        runner = _runner(app.config, store, subscribers, options.on_doubt, confirm)
+        runner = _runner(ferry, store, subscribers, options.on_doubt, confirm)
         _leave(runner.perform(order, plan))
 
 
@@ -84,7 +83,7 @@ def _taken_up(app: App, run: str, on_doubt: OnDoubt) -> Iterator[tuple[Plan, Run
             ferry.taken_up = True
             plan = cookbook.plan(ferry, entry.order.arguments)
             durable.warn()
-            yield plan, _runner(app.config, store, _audience(app)[1], on_doubt, without_asking)
+            yield plan, _runner(ferry, store, _audience(app)[1], on_doubt, without_asking)
 
 
 @contextmanager
@@ -92,18 +91,19 @@ def _ferry(app: App, *, rehearsal: bool) -> Iterator[Ferry]:
     config = inside_the_lab(app.config)
     inventory = Inventory.load(config.inventory)
     with Fleet(inventory.host_addresses(), config.ssh, rehearsal=rehearsal) as fleet:
-        yield Ferry(config, fleet, rehearsal=rehearsal, stock=inventory)
+        yield Ferry(config, fleet, rehearsal=rehearsal, fence_off=fleet.fence, stock=inventory)
 
 
 def _runner(
-    config: Config, store: Store, subscribers: Sequence[Subscriber], on_doubt: str, confirm: Confirm
+    ferry: Ferry, store: Store, subscribers: Sequence[Subscriber], on_doubt: str, confirm: Confirm
 ) -> Runner:
     return Runner(
         store=store,
         subscribers=subscribers,
         confirm=confirm,
         on_doubt="rollback" if on_doubt == "rollback" else "hold",
-        wait_s=config.directors.wait,
+        wait_s=ferry.config.directors.wait,
+        fence_off=ferry.fence_off,
     )
 
 

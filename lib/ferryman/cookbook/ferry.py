@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ferryman.config import Config
     from ferryman.directors import Connection, Driver
+    from ferryman.engine.runner import FenceOff
     from ferryman.fleet.hosts import Hosts
     from ferryman.model import Address, Director, Finding, ProbeResult, Service
     from ferryman.probe import Target
@@ -42,6 +43,8 @@ class Ferry:
     rehearsal: bool = False
     taken_up: bool = False
     """Whether another process began this run, and may have edited what this one knows nothing of."""
+    fence_off: FenceOff | None = None
+    """What keeps late commands of earlier processes of the run from its hosts."""
     stock: Inventory | None = None
     """The inventory, where it has been read already."""
     connections_before: dict[tuple[str, str], Snapshot] = field(default_factory=dict)

@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 
 Confirm = Callable[[Sequence[Edit]], bool]
 """Asked once, before the first change, with everything that would be done; False changes nothing."""
+FenceOff = Callable[[str, int, Sequence[str]], Mapping[str, DoubtError]]
+"""Told which run this process holds, a number that grows with each holder, and the hosts on which an earlier
+holder may still have a command on the way; returns those that could not be told."""
 OnDoubt = Literal["hold", "rollback"]
 _LOOK_EVERY_S = 1.0
 
@@ -69,6 +72,8 @@ class Runner:
     confirm: Confirm = without_asking
     on_doubt: OnDoubt = "hold"
     clock: Clock = field(default_factory=SystemClock)
+    fence_off: FenceOff | None = None
+    """What keeps late commands of dead processes from taking effect, where there are hosts."""
     wait_s: float = 0.0
     """How long to wait for runs at work on something that this one writes too."""
 
@@ -148,6 +153,7 @@ class Runner:
 
             def moved() -> Ending:
                 p.telling.record("taken-up", {**who, **_place_and_versions(self.store.owner)})
+                self._fence_off(p, self.store, progress)
                 return movement(p, progress)
 
             return self._under_way(p, self.store, moved)
@@ -156,7 +162,20 @@ class Runner:
         p.telling.record("begun", _place_and_versions(store.owner))
         if not p.order.dry_run:
             self._when_free(p, lambda: store.take(p.run, p.plan.keys, p.order.operator))
+            self._fence_off(p, store, Progress())
         return self._over(p)
+
+    def _fence_off(self, p: Passage, store: Store, progress: Progress) -> None:
+        """From now on no command of an earlier holder of the run takes effect where it may have sent one."""
+        if self.fence_off is None:
+            return
+        targets = [
+            edit for mark in progress.standing.values() for edit in mark.edits if edit.kind != "catalog"
+        ]
+        hosts = list(dict.fromkeys(edit.target for edit in targets))
+        silent = self.fence_off(p.run, store.run(p.run).records, hosts)
+        for host, error in silent.items():
+            p.telling.record("not-fenced", {"host": host, "error": str(error)})
 
     def _when_free(self, p: Passage, take: Callable[[], None]) -> None:
         """Take locks; wait while all that is in the way is another run at work on what both write.

@@ -59,10 +59,15 @@ class Conversation:
         channel: Channel,
         *,
         lost: Callable[[Exception | None], str | None],
+        sent: str | None = None,
     ) -> None:
-        """Prepare; ``lost`` says why the connection is no more, None while it stands."""
+        """Prepare; ``lost`` says why the connection is no more, None while it stands.
+
+        ``sent`` is what goes over the line, where the command is guarded; people are told of the command.
+        """
         self._host = host
         self._command = command
+        self._sent = command if sent is None else sent
         self._channel = channel
         self._lost = lost
         self._late = threading.Event()
@@ -92,7 +97,7 @@ class Conversation:
         return Completed(self._host, self._command, status, _text(out), _text(err))
 
     def _exchange(self, stdin: bytes) -> tuple[int, bytes, bytes]:
-        self._channel.exec_command(self._command)
+        self._channel.exec_command(self._sent)
         feeder = _started(lambda: self._feed(stdin))
         errors: list[bytes] = []
         drain = _started(lambda: errors.extend(_all_of(self._channel.recv_stderr)))

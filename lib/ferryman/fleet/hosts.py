@@ -86,6 +86,7 @@ class Hosts(Protocol):
 
         Raises:
             RehearsalError: This is a rehearsal; nothing ran.
+            BusyError: Another process has taken the run up; nothing ran.
         """
 
     def read_all(self, commands: Mapping[str, str]) -> dict[str, Completed | DoubtError]:

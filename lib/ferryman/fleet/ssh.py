@@ -30,11 +30,12 @@ from ferryman.errors import (
 )
 from ferryman.fleet.conversation import Conversation
 from ferryman.fleet.dial import Deadline, dial, within
+from ferryman.fleet.fence import Fence
 from ferryman.fleet.hosts import Completed, HostAddress, shown
 from ferryman.fleet.known_hosts import KnownHosts, PresentedKey, known_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import Self
 
@@ -90,6 +91,7 @@ class Fleet:
         self._lines: dict[str, _Line] = {}
         self._lock = threading.Lock()
         self._closed = False
+        self._fence: Fence | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -99,20 +101,35 @@ class Fleet:
 
     def read(self, host: str, command: str, *, stdin: str = "", timeout_s: float | None = None) -> Completed:
         """Run a command that changes nothing; see ``Hosts.read``."""
-        channel = self._line(host).channel()
-        talk = Conversation(
-            host,
-            command,
-            channel,
-            lost=lambda error: _loss(channel.get_transport(), error),
-        )
-        return talk.hold(stdin, self._ssh.command_timeout if timeout_s is None else timeout_s)
+        return self._run(host, command, command, stdin, timeout_s)
 
     def write(self, host: str, command: str, *, stdin: str = "", timeout_s: float | None = None) -> Completed:
         """Run a command that changes something; see ``Hosts.write``."""
         if self._rehearsal:
             raise RehearsalError(f"{host}: a rehearsal tried to run {shown(command)}; nothing ran")
-        return self.read(host, command, stdin=stdin, timeout_s=timeout_s)
+        if self._fence is None:
+            return self._run(host, command, command, stdin, timeout_s)
+        done = self._run(host, command, self._fence.around(host, command), stdin, timeout_s)
+        return self._fence.judged(done, command)
+
+    def fence(self, run: str, token: int, hosts: Sequence[str]) -> dict[str, DoubtError]:
+        """Write as this holder of the run from now on.
+
+        On these hosts no command of a holder with a smaller token takes effect any more, from when this
+        returns; one that has begun has ended. Returns the hosts that could not be asked, and why.
+
+        Raises:
+            BusyError: A later holder has been there.
+            CommandFailedError: A host cannot keep the number; no write could run there either.
+        """
+        self._fence = Fence(run, token)
+        silent = {}
+        for host in hosts:
+            try:
+                self.write(host, ":").checked()
+            except DoubtError as error:
+                silent[host] = error
+        return silent
 
     def read_all(self, commands: Mapping[str, str]) -> dict[str, Completed | DoubtError]:
         """Run one command on each host, ``concurrency`` hosts at a time; see ``Hosts.read_all``."""
@@ -137,6 +154,17 @@ class Fleet:
             line.start_closing()
         for line in lines:
             line.close()
+
+    def _run(self, host: str, command: str, sent: str, stdin: str, timeout_s: float | None) -> Completed:
+        channel = self._line(host).channel()
+        talk = Conversation(
+            host,
+            command,
+            channel,
+            sent=sent,
+            lost=lambda error: _loss(channel.get_transport(), error),
+        )
+        return talk.hold(stdin, self._ssh.command_timeout if timeout_s is None else timeout_s)
 
     def _line(self, host: str) -> _Line:
         with self._lock:

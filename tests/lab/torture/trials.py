@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 Bank = Literal["old", "new"]
 Way = Literal["resume", "rollback"]
 WRITES = ("write", "catalog-write", "commit")
+MORE = 3 / 4
+"""How likely it is that the command which takes a killed run up is killed as well."""
 LONGEST_DURING_S = 0.15
 """Director scripts take about that long."""
 
@@ -106,13 +108,13 @@ def _random_cut(course: Course, number: int, random: Random) -> Cut | Instant:
 
 
 def _with_more(chart: Chart, start: Bank, name: str, cut: Cut | Instant, seed: int) -> Trial:
-    """Choose how it goes on; in half of the trials the next command is killed too, and maybe one more."""
+    """Choose how it goes on; in most trials the next command is killed too, and the one after it."""
     random = Random(f"{seed} {name}")
     ways: list[Way] = []
     cuts = [cut]
-    for _ in range(3):
+    for _ in range(5):
         ways.append(random.choice(get_args(Way)))
-        if len(ways) == len(cuts) and random.random() < 1 / 2:
+        if len(ways) == len(cuts) and random.random() < MORE:
             course = chart.there if ways[-1] == "resume" else chart.back
             cuts.append(Cut(random.randrange(len(course.calls)), moment=random.choice(("before", "after"))))
     return Trial(name, chart.service, start, tuple(cuts), tuple(ways))

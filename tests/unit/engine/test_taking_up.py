@@ -12,7 +12,7 @@ from ferryman.engine.owner import Owner
 from ferryman.engine.plan import Plan
 from ferryman.engine.runner import Runner
 from ferryman.engine.steps import Look, Report
-from ferryman.engine.store import SqliteStore
+from ferryman.engine.store import Order, SqliteStore
 from ferryman.errors import BusyError, JournalError, UnreachableError, UsageError, VerifyError
 from ferryman.events import FindingMade, StepStarted
 from ferryman.model import Verdict
@@ -21,8 +21,10 @@ from ferryman.testing import Becomes, Cut, Cuts, Dock, FakeWorld, Is, Killed
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ferryman.errors import DoubtError
     from ferryman.model import Edit
 
+ORDER = Order(cookbook="test", operator="tester")
 SURVEY = 2
 """Calls of the survey of ``two``; then each change makes check, do's read, do's write, verify."""
 
@@ -450,3 +452,24 @@ def test_a_run_at_work_is_not_closed(dock: Dock) -> None:
 
     with pytest.raises(BusyError, match="under way"):
         closed_by_hand(in_a_live_dock(dock).store, dock.journal.runs()[0].id, "bob", "impatient")
+
+
+def test_whoever_takes_a_run_up_shuts_earlier_commands_out_before_it_looks(dock: Dock) -> None:
+    fenced: list[tuple[str, int, tuple[str, ...], int]] = []
+    cuts = Cuts(Cut(SURVEY + 4, "before", kill))
+    world = FakeWorld(cuts, a="old", b="old")
+
+    def fence_off(run: str, token: int, hosts: Sequence[str]) -> dict[str, DoubtError]:
+        fenced.append((run, token, tuple(hosts), cuts.calls))
+        return {"a": UnreachableError("a: silent")} if hosts else {}
+
+    with pytest.raises(Killed):
+        replace(dock.runner(), fence_off=fence_off).perform(ORDER, two(world))
+    run, calls = dock.journal.runs()[0].id, cuts.calls
+    assert replace(dock.runner(), fence_off=fence_off).roll_back(run, two(world)).outcome == "rolled-back"
+
+    (_, first, nowhere, before_all), (_, second, standing, before_the_rest) = fenced
+    assert (nowhere, before_all) == ((), 0)
+    assert (standing, before_the_rest) == (("a",), calls)
+    assert first < second
+    assert "not-fenced" in {one.kind for one in dock.journal.show(run)}
