@@ -22,13 +22,13 @@ import json
 import shlex
 import zlib
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any
 
 from ferryman.errors import UnknownOutcomeError, VerifyError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ferryman.fleet.hosts import Hosts
     from ferryman.model import Address, Director, Service
@@ -94,8 +94,9 @@ class HostRoutes:
             VerifyError: What ip(8) says is not understood.
             DoubtError: The director could not be asked.
         """
-        done = self.hosts.read(self.host, _read_script(self._addresses()))
-        return self._seen(done.checked().stdout)
+        addresses = self._addresses()
+        done = self.hosts.read(self.host, _read_script(addresses))
+        return self._seen(addresses, done.checked().stdout)
 
     def add_commands(self, routes: Iterable[Route]) -> list[str]:
         """What ``add`` runs, for people to read."""
@@ -114,10 +115,9 @@ class HostRoutes:
         """
         if not routes:
             return
-        script = "\n".join(
-            ("set -eu", *self.add_commands(routes), _read_script([one.address for one in routes]))
-        )
-        problems = self._seen(self._write(script)).problems
+        addresses = [one.address for one in routes]
+        script = "\n".join(("set -eu", *self.add_commands(routes), _read_script(addresses)))
+        problems = self._seen(addresses, self._write(script)).problems
         if problems:
             raise VerifyError("\n".join(f"{self.host}: {problem}" for problem in problems))
 
@@ -143,15 +143,12 @@ class HostRoutes:
         both = [address for one in self.service.realservers for address in (one.address, one.address6)]
         return [one for one in both if one is not None and one.version in families]
 
-    def _seen(self, output: str) -> RoutesSeen:
-        answers: dict[str, dict[Address, str]] = {"get": {}, "show": {}}
-        for line in output.splitlines():
-            kind, name, answer = line.split(" ", 2)
-            answers[kind][ip_address(name)] = answer.strip()
+    def _seen(self, addresses: Iterable[Address], output: str) -> RoutesSeen:
+        used, there = _answers(output)
         seen = RoutesSeen()
-        for address, answer in answers["get"].items():
-            used, there = _routes(answer), _routes(answers["show"].get(address, ""))
-            found = self._judged(address, used[0], there) if used else _Judged(problem=answer or "no route")
+        for address in addresses:
+            ways = used.get(address)
+            found = self._judged(address, ways[0], there.get(address, [])) if ways else _NO_ROUTE
             seen = seen.with_one(address, found)
         return seen
 
@@ -179,6 +176,8 @@ class _Judged:
     problem: str = ""
 
 
+_NO_ROUTE = _Judged(problem="the director has no route to it; see ip route get")
+
 _GONE = """gone() {
     said=$("$@" 2>&1) || case $said in
         *"No such process"*) ;;
@@ -193,14 +192,39 @@ def _ip(one: Route) -> str:
 
 
 def _read_script(addresses: Iterable[Address]) -> str:
-    return "\n".join(line for address in addresses for line in _read_lines(address))
+    """Two questions for each realserver, in one process of ip(8) for each question and family."""
+    asked = list(addresses)
+    return "\n".join(
+        f"echo {kind}; printf '%s\\n' {' '.join(shlex.quote(words(one)) for one in mine)}"
+        f" | ip -{version} -j -force -batch - 2>/dev/null || :"
+        for kind, words in _QUESTIONS.items()
+        for version in (4, 6)
+        if (mine := [one for one in asked if one.version == version])
+    )
 
 
-def _read_lines(address: Address) -> Iterator[str]:
-    ip = f"ip -{address.version} -j route"
-    exact = f"{address}/{address.max_prefixlen}"
-    for kind, command in (("get", f"{ip} get {address}"), ("show", f"{ip} show exact {exact}")):
-        yield f"printf '%s ' {kind} {address}; {command} 2>&1 || :"  # one line each, JSON or a complaint
+_QUESTIONS: Mapping[str, Callable[[Address], str]] = {
+    "get": lambda one: f"route get {one}",
+    "show": lambda one: f"route show exact {one}/{one.max_prefixlen}",
+}
+_Answers = dict[IPv4Address | IPv6Address, list[dict[str, Any]]]
+
+
+def _answers(output: str) -> tuple[_Answers, _Answers]:
+    """The routes that ip(8) would use, and those to the very address, by address.
+
+    A line has what one question came to; one that failed has none.
+    """
+    answers: dict[str, _Answers] = {kind: {} for kind in _QUESTIONS}
+    kind = ""
+    for line in output.splitlines():
+        if line in answers:
+            kind = line
+            continue
+        for one in _routes(line):
+            to = ip_address(str(one.get("dst", "")).partition("/")[0])
+            answers[kind].setdefault(to, []).append(one)
+    return answers["get"], answers["show"]
 
 
 def _routes(answer: str) -> list[dict[str, Any]]:

@@ -187,7 +187,8 @@ class Runner:
 
         def attempt() -> BusyError | None:
             try:
-                take()
+                with p.signals.deferred():
+                    take()
             except BusyError as busy:
                 if not (busy.at_work and busy.keys <= set(p.plan.writes)):
                     raise

@@ -141,7 +141,7 @@ class FakeDirector:
             return ""
         asked = _ASKED.fullmatch(line)
         assert asked, f"{self.host}: no line that a fake director knows: {line}"
-        return self._shown(*asked.groups())
+        return self._answers(asked["kind"], shlex.split(asked["questions"]))
 
     def _set_route(self, one: re.Match[str]) -> None:
         route = {"dst": one["dst"], "gateway": one["via"], "dev": one["dev"], "metric": int(one["metric"])}
@@ -150,10 +150,14 @@ class FakeDirector:
         if one["verb"] == "replace":
             self.routes.append(route)
 
+    def _answers(self, kind: str, questions: list[str]) -> str:
+        addresses = [question.split()[-1].split("/")[0] for question in questions]
+        return "".join(f"{line}\n" for line in (kind, *(self._shown(kind, one) for one in addresses)))
+
     def _shown(self, kind: str, address: str) -> str:
         exact = sorted((one for one in self.routes if one["dst"] == address), key=lambda one: one["metric"])
         used = exact[:1] or [{"dst": address, "dev": "eth0"}]
-        return f"{kind} {address} {json.dumps(used if kind == 'get' else exact)}\n"
+        return json.dumps(used if kind == "get" else exact)
 
     def _read_connections(self, found: re.Match[str], _stdin: str) -> _Ran:
         asked = re.findall(r'k == "([^"]+)"', found[0])
@@ -167,7 +171,9 @@ class FakeDirector:
 _Ran = tuple[int, str, str]
 """Status, standard output, standard error."""
 
-_ASKED = re.compile(r"printf '%s ' (get|show) (\S+); ip -[46] -j route .*")
+_ASKED = re.compile(
+    r"echo (?P<kind>get|show); printf '%s\\n' (?P<questions>.+) \| ip -[46] -j -force -batch - .+"
+)
 _ROUTE = re.compile(
     r"(gone )?ip -[46] route (?P<verb>replace|del) (?P<dst>\S+)/\d+ via (?P<via>\S+) dev (?P<dev>\S+) onlink"
     r" proto (?P<protocol>\d+) metric (?P<metric>\d+)"
@@ -186,7 +192,7 @@ _REPLACE = (
     rf"{_IS_NOT}(?P<new>\w{{64}}) \]; then\n.+keepalived -t .+mv -f .+\nfi\n"
     r"\( reload \S+\n\) >&2 \|\| exit \d+\n"
 )
-_ROUTES = rf"(set -eu\n)?({re.escape(_GONE)}\n)?(?P<lines>(ip|gone|printf) .+)"
+_ROUTES = rf"(set -eu\n)?({re.escape(_GONE)}\n)?(?P<lines>(ip|gone|echo) .+)"
 
 _SCRIPTS: tuple[tuple[re.Pattern[str], Callable[[FakeDirector, re.Match[str], str], _Ran]], ...] = tuple(
     (re.compile(pattern, re.DOTALL), run)

@@ -38,8 +38,10 @@ def ip(_family: str, *words: str) -> int:
     import json
 
     routes = json.loads(_read("routes.json") or "[]")
-    if words[0] == "-j":
-        sys.stdout.write(json.dumps(_shown(routes, words[2], words[-1].split("/")[0])) + "\n")
+    if words == ("-j", "-force", "-batch", "-"):
+        for _, verb, *_, address in map(str.split, sys.stdin):
+            shown = _shown(routes, verb, address.split("/")[0])
+            sys.stdout.write(json.dumps(shown) + "\n" if shown or verb == "show" else "")
         return 0
     verb, prefix, _, gateway, _, device, *_, protocol, _, metric = words[1:]
     address = prefix.split("/")[0]

@@ -119,7 +119,7 @@ def test_where_none_is_needed_it_says_why(
 
 def test_a_realserver_without_a_route_is_a_problem(shell: RealShell, routes: HostRoutes) -> None:
     shell.switch("lookups.json", json.dumps({"10.10.0.21": []}))
-    assert routes.read().problems == ("10.10.0.21: []",)
+    assert routes.read().problems == ("10.10.0.21: the director has no route to it; see ip route get",)
 
 
 def test_a_lost_answer_is_made_up_for(shell: RealShell, routes: HostRoutes) -> None:
