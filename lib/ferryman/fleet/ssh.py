@@ -395,10 +395,6 @@ def _unreachable(host: str, phase: str, error: Exception) -> UnreachableError:
     return UnreachableError(f"{host}: {phase}: {_why(error)}; nothing ran there")
 
 
-def _because(error: Exception | None) -> str:
-    return f" ({_why(error)})" if error is not None else ""
-
-
 def _why(error: BaseException) -> str:
     """What an exception means, and its own words."""
     meaning = next((words for kind, words in EXPLANATIONS.items() if isinstance(error, kind)), None)

@@ -40,11 +40,6 @@ def gaps(text: str, collection: Sequence | Mapping) -> Iterator[str]:
     yield text[place : collection.end - 1]
 
 
-def has_comment(text: str, collection: Sequence | Mapping) -> bool:
-    """Whether a comment stands between the brackets, beside the elements."""
-    return any("#" in gap for gap in gaps(text, collection))
-
-
 def with_element(text: str, collection: Sequence | Mapping, new: str) -> list[Splice]:
     """Put ``new`` behind the last element."""
     elements = elements_of(collection)
