@@ -7,7 +7,6 @@ side by side. A comment between elements always stays.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from ferryman.inventory.splice import (
     Splice,
@@ -19,9 +18,6 @@ from ferryman.inventory.splice import (
 )
 from ferryman.inventory.tree import Element, Mapping, Sequence
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 _OWN_LINE_REST = re.compile(r"[ \t]*(?P<comma>,)?[ \t]*(?P<comment>#.*)?")
 _COMMENT = re.compile(r"#[^\n\r]*")
 
@@ -29,15 +25,6 @@ _COMMENT = re.compile(r"#[^\n\r]*")
 def elements_of(collection: Sequence | Mapping) -> list[Element]:
     """The items of a list, or the pairs of a mapping."""
     return list(collection.items if isinstance(collection, Sequence) else collection.pairs)
-
-
-def gaps(text: str, collection: Sequence | Mapping) -> Iterator[str]:
-    """What stands between the brackets beside the elements: spaces, commas, comments."""
-    place = collection.inside
-    for element in elements_of(collection):
-        yield text[place : element.start]
-        place = element.end
-    yield text[place : collection.end - 1]
 
 
 def with_element(text: str, collection: Sequence | Mapping, new: str) -> list[Splice]:
