@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
 STATIC, MAPS = "10.99.0.3:8081", "10.99.0.2:8080"
 CLIENTS = (2379, 2479, 2579)
-LEASE_S = 5
+LEASE_S = 8
 
 
 @pytest.fixture
