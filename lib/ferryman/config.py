@@ -6,7 +6,7 @@ import difflib
 import re
 import tomllib
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -111,6 +111,14 @@ class EtcdCluster:
     """Host and port of each."""
     prefix: str
 
+    def __str__(self) -> str:
+        return f"etcd {','.join(f'{host}:{port}' for host, port in self.members)}{self.prefix}"
+
+    @property
+    def beyond_this_machine(self) -> list[str]:
+        """The members that are not on loopback."""
+        return [host for host, _ in self.members if not _is_loopback(host)]
+
     @classmethod
     def named(cls, state: str) -> EtcdCluster | None:
         """From ``etcd://HOST:PORT,HOST:PORT/prefix``; None when it is not that."""
@@ -162,6 +170,13 @@ class Config(_Table):
         common = self.traffic.model_dump(exclude={"service"})
         own = self.traffic.service.get(service)
         return TrafficConfig(**(common | (own.model_dump(exclude_unset=True) if own else {})))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def load(file: Path) -> Config:

@@ -46,7 +46,7 @@ def perform(app: App, cookbook: CookbookCommand, arguments: Mapping[str, Any], o
         dry_run=options.dry_run,
         version=__version__,
     )
-    with _ferry(app, rehearsal=options.dry_run) as ferry, store_of(app.config) as store:
+    with store_of(app.config) as store, _ferry(app, rehearsal=options.dry_run) as ferry:
         plan = cookbook.plan(ferry, arguments)
         asks = not (options.yes or options.dry_run) and _changes(plan)
         if asks and not _is_interactive():

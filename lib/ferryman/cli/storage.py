@@ -31,10 +31,17 @@ def inside_the_lab(config: Config) -> Config:
 
 @contextmanager
 def store_of(config: Config) -> Iterator[Store]:
-    """The store that ``state`` names; a cluster is reached from where everything else is."""
-    if config.etcd_cluster is not None:
-        inside_the_lab(config)
-    store = open_store(config)
+    """The store that ``state`` names; opened before the lab is entered.
+
+    With ``lab = true`` a cluster on this machine's loopback is this machine's own, and asked from outside the
+    lab; any other address is the lab's, and never asked from anywhere else.
+    """
+    stay = False
+    if config.lab and config.etcd_cluster is not None:
+        stay = not config.etcd_cluster.beyond_this_machine
+        if not stay:
+            inside_the_lab(config)
+    store = open_store(config, stay=stay)
     try:
         yield store
     finally:

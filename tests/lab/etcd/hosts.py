@@ -14,6 +14,7 @@ from ferryman.engine.plan import Plan
 from ferryman.engine.runner import Runner
 from ferryman.engine.store import Order
 from ferryman.engine.store.etcd import EtcdStore
+from ferryman.engine.store.etcd_gateway import HttpGateway
 from ferryman.testing import Becomes, Cuts, FakeWorld, Is
 
 if TYPE_CHECKING:
@@ -38,6 +39,13 @@ def world(cuts: Cuts | None = None) -> FakeWorld:
 def plan(of: FakeWorld) -> Plan:
     """Two changes, with a look in between."""
     return Plan([Becomes(of, "a", "new"), Is(of, "a", "new"), Becomes(of, "b", "new")], ["web"])
+
+
+def gateway(store: EtcdStore) -> HttpGateway:
+    """What a store asks its cluster through."""
+    found = store._client.gateway
+    assert isinstance(found, HttpGateway)
+    return found
 
 
 class CutAdapter(HTTPAdapter):
@@ -99,7 +107,7 @@ class ControlHosts:
         )
         if cuts is not None:
             adapter = CutAdapter(cuts)
-            for client in store._client._clients:
+            for client in gateway(store)._clients:
                 client.session.mount("http://", adapter)
         self._stores.append(store)
         return store
@@ -107,7 +115,7 @@ class ControlHosts:
     @staticmethod
     def adapter(store: EtcdStore) -> CutAdapter:
         """What sends the requests of a store whose calls are cut."""
-        adapter = store._client._clients[0].session.get_adapter("http://")
+        adapter = gateway(store)._clients[0].session.get_adapter("http://")
         assert isinstance(adapter, CutAdapter)
         return adapter
 

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from ferryman.engine.runner import Runner
-from ferryman.engine.store import etcd_client
+from ferryman.engine.store import etcd_gateway
 from ferryman.errors import UnknownOutcomeError
 from ferryman.testing import Cut, Cuts, Killed
 from lab.etcd.hosts import ORDER, CutAdapter, plan, world
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _no_pause_before_the_next_try(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(etcd_client, "_PAUSE_S", 0.0)
+    monkeypatch.setattr(etcd_gateway, "_PAUSE_S", 0.0)
 
 
 def lose() -> None:

@@ -18,6 +18,7 @@ from ferryman.engine.store import entries
 from ferryman.engine.store.base import Close, Life, Store
 from ferryman.engine.store.entries import Lock, Order, RunEntry
 from ferryman.engine.store.etcd_client import EtcdClient, made_in, put, unchanged, written_in
+from ferryman.engine.store.etcd_gateway import GatewayElsewhere, HttpGateway
 from ferryman.engine.store.etcd_keys import Keys
 from ferryman.errors import JournalError
 
@@ -64,13 +65,21 @@ class EtcdStore(Store):
         alive: Callable[[Owner], bool] = is_alive,
     ) -> None:
         self.beat_s = config.lease / 3
-        self._client = EtcdClient(cluster, config, patience_s=self.beat_s)
-        self._beating = EtcdClient(cluster, config, patience_s=self.beat_s)
-        super().__init__(self._client.where, clock or SystemClock(), owner or Owner.this_process(), alive)
+        self._client = EtcdClient(HttpGateway(cluster, config, patience_s=self.beat_s))
+        self._beating = EtcdClient(HttpGateway(cluster, config, patience_s=self.beat_s))
+        super().__init__(str(cluster), clock or SystemClock(), owner or Owner.this_process(), alive)
         self._keys = Keys(cluster.prefix)
         self._lease_s = config.lease
         self._margin_s = config.lease / 6
         self._hold: _Hold | None = None
+
+    @classmethod
+    def staying(cls, cluster: EtcdCluster, config: EtcdConfig) -> EtcdStore:
+        """One that asks from the network namespace that this process is in now, wherever it goes."""
+        store = cls(cluster, config)
+        store._client = EtcdClient(GatewayElsewhere(cluster, config, patience_s=store.beat_s))
+        store._beating = EtcdClient(GatewayElsewhere(cluster, config, patience_s=store.beat_s))
+        return store
 
     def begin(self, order: Order, plan: Plan) -> str:
         """As ``Store.begin``."""

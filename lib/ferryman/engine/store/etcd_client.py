@@ -1,38 +1,18 @@
-"""Requests to an etcd cluster: to whichever member answers, patiently, and never through a proxy.
+"""What is asked of an etcd cluster: keys, transactions, leases.
 
-Every request goes over etcd's JSON gateway (etcd.io/docs/v3.4/dev-guide/api_grpc_gateway). Reads are
-linearizable, so a member that is cut off from the others cannot answer them. A write whose answer was lost is
-sent again: whoever calls sees from what is there then whether the first one took effect.
+Reads are linearizable, so a member that is cut off from the others cannot answer them.
 """
 
 from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
-
-import requests
-from etcd3gw import Etcd3Client
-from etcd3gw.exceptions import (
-    ConnectionFailedError,
-    ConnectionTimeoutError,
-    Etcd3Exception,
-    InternalServerError,
-)
-
-from ferryman import patience
-from ferryman.errors import JournalError
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from ferryman.config import EtcdCluster, EtcdConfig
-
-T = TypeVar("T")
-
-_PASSING = (ConnectionFailedError, ConnectionTimeoutError, InternalServerError, requests.RequestException)
-"""What another member, or the same one a little later, may do better: no leader, a leader that changes."""
-_PAUSE_S = 0.2
+    from ferryman.engine.store.etcd_gateway import Gateway
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +27,14 @@ class KeyValue:
 
 
 class EtcdClient:
-    """A cluster, as one thread speaks to it.
+    """The cluster behind a gateway.
 
     Raises:
-        JournalError: From every method: no member answered in all of the time, or the answer was no.
+        JournalError: From every method, as the gateway does.
     """
 
-    def __init__(self, cluster: EtcdCluster, config: EtcdConfig, *, patience_s: float) -> None:
-        self.where = f"etcd {','.join(f'{host}:{port}' for host, port in cluster.members)}{cluster.prefix}"
-        self._clients = [_client(host, port, config) for host, port in cluster.members]
-        self._patience_s = patience_s
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
 
     def get(self, key: str) -> KeyValue | None:
         """One key."""
@@ -74,58 +52,28 @@ class EtcdClient:
         """All of it, if every compare holds: the store's revision then; 0 when one does not."""
         success: list[dict[str, Any]] = [{"request_put": put} for put in puts]
         success += [{"request_delete_range": {"key": _encoded(key)}} for key in deletes]
-        asked = {"compare": list(compares), "success": success}
-        answer = self._ask(lambda client: client.transaction(asked))
+        answer = self.gateway.post("/kv/txn", {"compare": list(compares), "success": success})
         return int(answer["header"]["revision"]) if answer.get("succeeded") else 0
 
     def grant(self, seconds: int) -> int:
         """A lease of this length; its id."""
-        return self._ask(lambda client: client.lease(ttl=seconds)).id
+        return int(self.gateway.post("/lease/grant", {"TTL": seconds, "ID": 0})["ID"])
 
     def keep_alive(self, lease: int) -> int:
         """Renew a lease; the seconds that it has from now, 0 when it is over."""
-        answer = self._ask(lambda client: client.post(client.get_url("/lease/keepalive"), json={"ID": lease}))
+        answer = self.gateway.post("/lease/keepalive", {"ID": lease})
         return int(answer.get("result", {}).get("TTL", 0))
 
     def revoke(self, lease: int) -> None:
         """Give a lease back."""
-        self._ask(lambda client: client.post(client.get_url("/lease/revoke"), json={"ID": lease}))
+        self.gateway.post("/lease/revoke", {"ID": lease})
 
     def close(self) -> None:
         """Close the connections."""
-        for client in self._clients:
-            client.session.close()
+        self.gateway.close()
 
     def _range(self, asked: dict[str, Any]) -> list[KeyValue]:
-        answer = self._ask(lambda client: client.post(client.get_url("/kv/range"), json=asked))
-        return [_key_value(one) for one in answer.get("kvs", [])]
-
-    def _ask(self, call: Callable[[Etcd3Client], T]) -> T:
-        outcome = patience.until(
-            lambda: self._ask_one(call),
-            lambda seen: not isinstance(seen, Exception),
-            within_s=self._patience_s,
-            every_s=_PAUSE_S,
-        )
-        if isinstance(outcome, Exception):
-            raise self._explained(outcome) from outcome
-        return outcome
-
-    def _ask_one(self, call: Callable[[Etcd3Client], T]) -> T | Exception:
-        try:
-            return call(self._clients[0])
-        except _PASSING as error:
-            self._clients.append(self._clients.pop(0))
-            return error
-        except Etcd3Exception as error:
-            raise self._explained(error) from error
-
-    def _explained(self, error: Exception) -> JournalError:
-        said = getattr(error, "detail_text", None) or error
-        return JournalError(
-            f"{self.where}: the journal cannot be used: {said}; look at the cluster: etcdctl endpoint "
-            "health; and at [etcd] in ferryman.toml"
-        )
+        return [_key_value(one) for one in self.gateway.post("/kv/range", asked).get("kvs", [])]
 
 
 Compare = dict[str, Any]
@@ -156,23 +104,6 @@ def put(key: str, value: str, lease: int = 0) -> Put:
     """Write a key; with a lease, until that ends."""
     written = {"key": _encoded(key), "value": _encoded(value)}
     return {**written, "lease": lease} if lease else written
-
-
-def _client(host: str, port: int, config: EtcdConfig) -> Etcd3Client:
-    session = requests.Session()
-    session.trust_env = False  # a proxy for the web is none for the cluster
-    if config.ca is not None:
-        session.verify = str(config.ca)
-    if config.cert is not None and config.key is not None:
-        session.cert = (str(config.cert), str(config.key))
-    return Etcd3Client(
-        host,
-        port,
-        protocol="https" if config.ca is not None else "http",
-        timeout=config.timeout,
-        api_path="/v3/",
-        session=session,
-    )
 
 
 def _key_value(found: dict[str, str]) -> KeyValue:

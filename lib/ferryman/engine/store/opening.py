@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from ferryman.engine.store.sqlite import SqliteStore
@@ -15,27 +14,22 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-def open_store(config: Config) -> Store:
-    """The store in ``state``; it is reached for when it is first used."""
+def open_store(config: Config, *, stay: bool = False) -> Store:
+    """The store in ``state``; it is reached for when it is first used.
+
+    With ``stay`` a cluster is asked from the network namespace that this process is in now, wherever it goes.
+    """
     if config.sqlite is not None:
         return SqliteStore.at(config.sqlite)
     from ferryman.engine.store.etcd import EtcdStore  # noqa: PLC0415  # brings an HTTP client, for few
 
     cluster = config.etcd_cluster
     assert cluster is not None, "the configuration was checked when it was read"
-    strangers = [host for host, _ in cluster.members if not _is_loopback(host)]
-    if strangers and config.etcd.ca is None:
+    if cluster.beyond_this_machine and config.etcd.ca is None:
         _log.warning(
             "%s: the journal goes to %s unencrypted, and what rollback puts on directors comes back from "
             "there: set etcd.ca, etcd.cert and etcd.key",
             config.file,
-            ", ".join(strangers),
+            ", ".join(cluster.beyond_this_machine),
         )
-    return EtcdStore(cluster, config.etcd)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return (EtcdStore.staying if stay else EtcdStore)(cluster, config.etcd)

@@ -1,0 +1,56 @@
+"""A process that goes into another network namespace, as a run in the lab does, keeps its cluster."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from lab.running import REPOSITORY
+
+if TYPE_CHECKING:
+    from lab.etcd.hosts import ControlHosts
+
+GOES = """
+import ctypes, sys, time
+from ferryman.config import EtcdCluster, EtcdConfig
+from ferryman.engine.store import Order
+from ferryman.engine.store.etcd import EtcdStore
+from ferryman.engine.plan import Plan
+from ferryman.testing import FakeWorld, Is
+
+store = EtcdStore.staying(EtcdCluster.named(sys.argv[1]), EtcdConfig())
+CLONE_NEWNET = 0x40000000
+assert ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET) == 0
+print(store.begin(Order(cookbook="test", operator="tester"), Plan([Is(FakeWorld(), "a", "b")])), flush=True)
+sys.stdin.read()
+store.close()
+"""
+
+
+def gone(hosts: ControlHosts) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", GOES, f"etcd://{','.join(hosts.cluster.endpoints)}/ferryman"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY / "lib")},
+    )
+
+
+def test_it_writes_from_where_it_was(hosts: ControlHosts) -> None:
+    with gone(hosts) as process:
+        assert process.stdout
+        run = process.stdout.readline().strip()
+        assert hosts.onlooker.run(run).outcome is None
+        process.communicate("")
+    assert process.returncode == 0
+
+
+def test_nothing_of_it_is_left_when_it_is_killed(hosts: ControlHosts) -> None:
+    with gone(hosts) as process:
+        assert process.stdout
+        assert process.stdout.readline()
+        process.kill()
+        assert process.stdout.read() == "", "what it forked has its output too, and has ended"
