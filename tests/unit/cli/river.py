@@ -28,7 +28,7 @@ def wait_at(here: Path, place: str) -> None:
     if place in (here / "stops").read_text().split():
         (here / "reached").write_text(f"{place}\n")
         with (here / "go").open() as go:
-            # A signal between two bytecodes is not heeded by a wait that begins just then: look now and again.
+            # A signal between two bytecodes is not heeded by a wait that begins just then: look again.
             while not select.select([go], [], [], 0.1)[0]:
                 pass
             go.readline()
