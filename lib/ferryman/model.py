@@ -47,6 +47,17 @@ class Kind(Enum):
     KUBERNETES = "kubernetes"
 
 
+class MssStrategy(Enum):
+    """What keeps a realserver's full-size packets small enough for the tunnel."""
+
+    CLAMP = "clamp"
+    """The host lowers the MSS of the SYN/ACKs that leave it."""
+    POD_MTU = "pod_mtu"
+    """The pods' own MTU leaves room for the outer header."""
+    JUMBO = "jumbo"
+    """Nothing: the way from director to realserver takes packets larger than 1500 bytes."""
+
+
 class Role(Enum):
     """Whether a director carries the traffic now, or waits to."""
 
@@ -81,6 +92,9 @@ class Realserver:
     address6: IPv6Address | None
     cluster: str | None = None
     """The Kubernetes cluster it belongs to, a key of clusters.yaml."""
+    mss: MssStrategy = MssStrategy.CLAMP
+    path_mtu: int = 1500
+    """The largest outer packet in bytes that gets from every director to it."""
 
     def address_for(self, vip: Address) -> Address | None:
         """The address that a director sends packets for this VIP to, None when it has none of that family."""
@@ -96,6 +110,18 @@ class Director:
     driver: str
     options: Mapping[str, object] = field(default_factory=dict)
     """The driver's own keys of directors.yaml."""
+    address: IPv4Address | None = None
+    address6: IPv6Address | None = None
+    outer_sources: tuple[Address, ...] = ()
+    """The sources of its outer packets, where they are others than its own addresses."""
+    ipip_enabled: bool = True
+    """Whether the director itself may tunnel at all; the gate beside the catalog's flag."""
+
+    def outer_sources_for(self, realserver: Address) -> tuple[Address, ...]:
+        """The outer sources that a realserver at this address sees; empty when they are not known."""
+        named = tuple(one for one in self.outer_sources if one.version == realserver.version)
+        own = self.address if realserver.version == 4 else self.address6  # noqa: PLR2004  # IPv4
+        return named or ((own,) if own is not None else ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +204,12 @@ class ProbeResult:
     mss: int | None = None
     """The MSS option of the SYN/ACK, in bytes; None when there was none."""
     detail: str = ""
+    outer_source: Address | None = None
+    """The outer source that it was asked with; None when nothing was sent."""
+    asked: int = 1
+    """Flows, one source port each: behind a node each may reach another pod."""
+    accepted: int = 0
+    """Of these, the flows that were accepted."""
 
 
 ChangeKind = Literal["catalog", "director", "host"]

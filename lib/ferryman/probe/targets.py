@@ -29,6 +29,8 @@ class Target:
     """Where the outer packet goes; of the same family as the VIP."""
     mss_limit: int
     """The largest MSS in bytes with which full-size packets fit the tunnel."""
+    outer_source: Address | None = None
+    """None: the one of ``[probe]``."""
 
 
 def mss_limit(inner: Address, outer: Address, path_mtu: int = ETHERNET_MTU) -> int:
