@@ -89,6 +89,15 @@ class DirectorsConfig(_Table):
     """Seconds to wait for another run that works on one of the same directors, or on the same catalog."""
 
 
+class WatchConfig(_Table):
+    """``[watch]``: probes and requests that go on while a run asks, waits or soaks."""
+
+    every: float = Field(default=5.0, ge=0.1, le=3600)
+    """Seconds from the end of one round to the next."""
+    soak: float = Field(default=60.0, ge=0, le=86_400)
+    """Seconds that the watch must find nothing wrong after each director, before the next is touched."""
+
+
 class EtcdConfig(_Table):
     """``[etcd]``: how the cluster named in ``state`` is spoken to."""
 
@@ -147,6 +156,7 @@ class Config(_Table):
     probe: ProbeConfig = ProbeConfig()
     traffic: TrafficTable = TrafficTable()
     directors: DirectorsConfig = DirectorsConfig()
+    watch: WatchConfig = WatchConfig()
     etcd: EtcdConfig = EtcdConfig()
 
     @property

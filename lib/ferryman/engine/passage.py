@@ -12,7 +12,7 @@ from ferryman.events import FindingMade, ProbeAnswered, StepFinished, StepStarte
 from ferryman.model import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ferryman.engine.lease import Lease
     from ferryman.engine.plan import Plan
@@ -39,6 +39,8 @@ class Passage:
     lease: Lease
     at: str = "before the first step"
     """Step and phase, in words."""
+    place: int = 0
+    """The step's place in the plan."""
     is_open: bool = True
     """Whether how this command ends is how the run ends; not while a run that is done is only looked at."""
 
@@ -75,6 +77,7 @@ class Passage:
     @contextmanager
     def _phase(self, place: int, phase: Phase) -> Iterator[None]:
         title = self.plan.titles[place]
+        self.place = place
         self.at = f"step {place + 1}, {title} ({phase})"
         self.telling.tell(StepStarted(place, title, phase))
         try:
@@ -118,14 +121,16 @@ class StepReport:
             raise
         except FerrymanError as error:
             if self._stopping:
-                raise self._judgement(error) from error
+                raise judgement(self._stopping, error) from error
             raise
         if self._stopping:
-            raise self._judgement()
+            raise judgement(self._stopping)
         return result
 
-    def _judgement(self, error: FerrymanError | None = None) -> FerrymanError:
-        lines = [str(finding) for finding in self._stopping] + ([str(error)] if error else [])
-        failed = any(finding.verdict is Verdict.FAIL for finding in self._stopping)
-        doubtful = not failed and (error is None or isinstance(error, DoubtError))
-        return (DoubtError if doubtful else VerifyError)("\n".join(lines))
+
+def judgement(stopping: Sequence[Finding], error: FerrymanError | None = None) -> FerrymanError:
+    """Findings that stand in the way as one error, with what was raised beside them."""
+    lines = [str(finding) for finding in stopping] + ([str(error)] if error else [])
+    failed = any(finding.verdict is Verdict.FAIL for finding in stopping)
+    doubtful = not failed and (error is None or isinstance(error, DoubtError))
+    return (DoubtError if doubtful else VerifyError)("\n".join(lines))

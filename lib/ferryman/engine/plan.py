@@ -12,9 +12,12 @@ from datetime import date, timedelta
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ferryman.engine.steps import Change, Look
+
+if TYPE_CHECKING:
+    from ferryman.engine.watch import Watch
 
 Step = Look | Change[Any]
 
@@ -35,6 +38,8 @@ class Plan:
     """One for each thing that no two runs may work on at the same time, such as ``web/codfw``."""
     writes: Sequence[str] = ()
     """One for each thing that other runs write too, such as a director: they wait for each other."""
+    watch: Watch | None = None
+    """What goes on being looked at while the run asks, waits or soaks."""
     titles: tuple[str, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,6 +26,7 @@ from ferryman.engine.store.database import Database
 from ferryman.engine.survey import Survey, announce, stocktaking, survey
 from ferryman.engine.taking_up import recalled, require_as_left
 from ferryman.engine.telling import Telling, in_full
+from ferryman.engine.watch import Watching
 from ferryman.engine.way_back import go_back
 from ferryman.errors import (
     BusyError,
@@ -217,10 +218,11 @@ class Runner:
         seen.judge()
         if seen.pending and p.order.dry_run:
             return endings.rehearsed(p, seen)
-        # What was agreed to before the process died, or was held, needs no second word.
-        if seen.pending and not p.progress.standing:
-            self._ask(p, seen)
-        cross(p, seen)
+        with Watching(p) if seen.pending else nullcontext():
+            # What was agreed to before the process died, or was held, needs no second word.
+            if seen.pending and not p.progress.standing:
+                self._ask(p, seen)
+            cross(p, seen)
         return endings.done(p, seen)
 
     def _ask(self, p: Passage, seen: Survey) -> None:

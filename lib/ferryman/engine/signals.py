@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 HEEDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+ALARM = signal.SIGUSR1
+"""Wakes the run's own thread, whatever it waits for, when the watch has something to say."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -52,6 +55,8 @@ class Signals:
         self._second: str | None = None
         self._going_back = False
         self._may_raise = False
+        self._alarm: Exception | None = None
+        self._main: int | None = None
         self._words: SimpleQueue[str | None] = SimpleQueue()
 
     @contextmanager
@@ -63,9 +68,12 @@ class Signals:
         speaker = threading.Thread(target=self._speak, name="ferryman-signals", daemon=True)
         speaker.start()
         before = {each: signal.signal(each, self._ring) for each in _not_ignored()}
+        before[ALARM] = signal.signal(ALARM, self._ring_alarm)
+        self._main = threading.get_ident()
         try:
             yield
         finally:
+            self._main = None
             for each, handler in before.items():
                 # The run has its ending: a late signal must not give the command another one.
                 signal.signal(each, _let_end if handler is _interrupt else handler)
@@ -102,13 +110,22 @@ class Signals:
             self.heed()
 
     def heed(self) -> None:
-        """Act on a signal that came while it could only be noted.
+        """Act on a signal, or an alarm, that came while it could only be noted.
 
         Raises:
             InterruptedRunError: One came.
+            Exception: The alarm's.
         """
         if self._wish is not None:
             raise self._interruption()
+        if self._alarm is not None and not self._going_back:
+            raise self._alarm
+
+    def alarm(self, error: Exception) -> None:
+        """From another thread: have this raised in the run's own, as if a signal had come."""
+        self._alarm = error
+        if self._main is not None:
+            signal.pthread_kill(self._main, ALARM)
 
     def turn_back(self) -> None:
         """From now on the run goes back: what came until now has been heeded."""
@@ -143,6 +160,11 @@ class Signals:
             self._may_raise = False
             self.heed()
 
+    def _ring_alarm(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  # as above
+        if self._may_raise and self._alarm is not None and not self._going_back:
+            self._may_raise = False
+            raise self._alarm
+
     def _speak(self) -> None:
         """Say each word in a thread of its own: the handler may stand where a lock of the screen is held."""
         while (word := self._words.get()) is not None:
@@ -175,8 +197,9 @@ class _Scope:
         elif isinstance(error, Exception) and not isinstance(error, InterruptedRunError):
             try:
                 self._signals.heed()
-            except InterruptedRunError as stop:
-                raise stop from error
+            except Exception as stop:
+                if stop is not error:
+                    raise stop from error
 
 
 def _not_ignored() -> list[signal.Signals]:

@@ -1,0 +1,140 @@
+"""The watch: looks that go on while a run asks, waits or soaks.
+
+They are made again and again in a thread of their own, from when everything has been checked until the run is
+done or turns back. One that fails is made again at once; if that fails too, whatever the run is looking at is
+given up, and what the watch saw decides: the run goes back, or is held. A change under way is finished first.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from ferryman.engine.passage import judgement
+from ferryman.errors import DoubtError, FerrymanError
+from ferryman.events import FindingMade
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from ferryman.engine.passage import Passage
+    from ferryman.engine.steps import Look
+    from ferryman.model import Finding, ProbeResult
+
+FLAPS = 3
+"""Looks that failed once and passed when made again, of all: with more, nobody can say how things stand."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What is looked at all the time; each must hold before the first change as well as after the last."""
+
+    looks: Sequence[Look]
+    every_s: float
+    """Seconds from the end of one round to the next. The first is made after as long."""
+
+
+class Watching:
+    """A plan's watch, kept while the ``with`` lasts.
+
+    Raises:
+        VerifyError: On leaving, or in whatever look the run was at: something failed twice in a row.
+        DoubtError: As above, but it could not be determined, or it flaps.
+    """
+
+    def __init__(self, p: Passage) -> None:
+        self._p = p
+        self._watch = p.plan.watch
+        self._over = threading.Event()
+        self._mind = threading.Lock()
+        self._flaps = 0
+        self._thread = threading.Thread(target=self._keep, name=f"watch of {p.run}", daemon=True)
+
+    def __enter__(self) -> Self:
+        if self._watch is not None:
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._mind:
+            self._over.set()
+        if error is None:
+            if self._watch is not None:
+                self._thread.join()
+            self._p.signals.heed()
+
+    def _keep(self) -> None:
+        assert self._watch is not None
+        try:
+            while not self._over.wait(self._watch.every_s):
+                for look in self._watch.looks:
+                    self._judge(look)
+        except _OverError:
+            return
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is raised where the run is
+            self._alarm(error)
+
+    def _judge(self, look: Look) -> None:
+        """Raise what stands in the way, if it does so twice."""
+        first = self._seen(look)
+        if first is None:
+            return
+        if (again := self._seen(look)) is not None:
+            raise type(again)(f"the watch: {again}")
+        self._flaps += 1
+        _log.warning("the watch: it failed once, and passed when it was made again: %s", first)
+        if self._flaps > FLAPS:
+            raise DoubtError(f"the watch: {look.title}: it flaps, {self._flaps} times until now: {first}")
+
+    def _seen(self, look: Look) -> FerrymanError | None:
+        report = _WatchReport(self._p, self._over)
+        try:
+            return report.judged(look)
+        except FerrymanError as error:
+            return error
+
+    def _alarm(self, error: Exception) -> None:
+        with self._mind:
+            if not self._over.is_set():
+                self._p.signals.alarm(error)
+
+
+class _OverError(Exception):
+    """The run needs no watch any more."""
+
+
+class _WatchReport:
+    """Tells what does not pass, at the step where the run is; what passes would be told for ever."""
+
+    def __init__(self, p: Passage, over: threading.Event) -> None:
+        self._p = p
+        self._is_over = over
+        self._stopping: list[Finding] = []
+
+    def finding(self, finding: Finding) -> None:
+        """Tell it, and keep it when it stands in the way."""
+        self._go_on()
+        if finding.verdict.stops:
+            self._stopping.append(finding)
+            self._p.telling.tell(FindingMade(self._p.place, finding))
+
+    def probe(self, result: ProbeResult) -> None:
+        """Nothing: what it means is told as a finding."""
+        del result
+        self._go_on()
+
+    def judged(self, look: Look) -> FerrymanError | None:
+        """What stands in the way after this look; None when nothing does."""
+        look.look(self)
+        return judgement(self._stopping) if self._stopping else None
+
+    def _go_on(self) -> None:
+        if self._is_over.is_set():
+            raise _OverError

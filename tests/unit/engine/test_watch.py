@@ -1,0 +1,214 @@
+"""The watch: what turns bad while a run asks, waits or soaks sends it back, whatever it was doing."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ferryman.engine.plan import Plan
+from ferryman.engine.steps import Look, Report
+from ferryman.engine.store import Order
+from ferryman.engine.watch import FLAPS, Watch
+from ferryman.errors import DoubtError
+from ferryman.events import FindingMade
+from ferryman.model import Finding, Verdict
+from ferryman.testing import Becomes, Dock, FakeWorld
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from ferryman.model import Edit
+
+LONG_S = 60.0
+"""Longer than any test may take: whoever waits for it to end was not woken."""
+
+
+@dataclass(frozen=True)
+class Watched(Look):
+    """The realserver answers."""
+
+    verdicts: Iterator[Verdict | Exception]
+    seen: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    """Released after each look."""
+
+    def look(self, report: Report) -> None:
+        """Tell the next verdict."""
+        verdict = next(self.verdicts, Verdict.PASS)
+        try:
+            if isinstance(verdict, Exception):
+                raise verdict
+            report.finding(Finding("probe", "rs1", verdict, "silent", "an answer"))
+        finally:
+            self.seen.release()
+
+
+@dataclass(frozen=True)
+class Waits(Look):
+    """It takes its time."""
+
+    until: Callable[[], object]
+
+    def look(self, report: Report) -> None:
+        """Wait."""
+        del report
+        self.until()
+
+
+def watched(*verdicts: Verdict | Exception) -> Watched:
+    return Watched(iter(verdicts))
+
+
+def watching(look: Look) -> Watch:
+    return Watch([look], every_s=0.001)
+
+
+def for_a_moment() -> None:
+    """Long enough for many looks."""
+    threading.Event().wait(0.05)
+
+
+def for_long() -> None:
+    assert not threading.Event().wait(LONG_S), "never set"
+    pytest.fail("nobody woke it")
+
+
+def looked(watch: Watched, times: int) -> Callable[[], None]:
+    def wait() -> None:
+        for _ in range(times):
+            assert watch.seen.acquire(timeout=LONG_S)
+
+    return wait
+
+
+def test_what_turns_bad_while_the_run_waits_sends_it_back(dock: Dock, world: FakeWorld) -> None:
+    bad = watched(Verdict.PASS, Verdict.FAIL, Verdict.FAIL)
+
+    ending = dock.perform(Plan([Becomes(world, "a", "new"), Waits(for_long)], ["web"], watch=watching(bad)))
+
+    assert (ending.outcome, ending.exit_code) == ("rolled-back", 4)
+    assert ending.reason.startswith("the watch: rs1: probe: silent; wanted an answer")
+    assert world.values["a"] == "old"
+    told = [one.event for one in dock.heard if isinstance(one.event, FindingMade)]
+    assert [(one.step, one.finding.verdict) for one in told if one.finding.check == "probe"] == [
+        (1, Verdict.FAIL),
+        (1, Verdict.FAIL),
+    ]
+
+
+def test_what_turns_bad_while_the_operator_is_asked_changes_nothing(dock: Dock, world: FakeWorld) -> None:
+    def ask(edits: Sequence[Edit]) -> bool:
+        assert edits
+        for_long()
+        return True
+
+    plan = Plan([Becomes(world, "a", "new")], ["web"], watch=watching(watched(Verdict.FAIL, Verdict.FAIL)))
+    ending = replace(dock.runner(), confirm=ask).perform(Order(cookbook="test", operator="tester"), plan)
+
+    assert (ending.outcome, ending.exit_code) == ("refused", 3)
+    assert world.values["a"] == "old"
+
+
+def test_a_look_that_fails_once_and_then_passes_stops_nothing(dock: Dock, world: FakeWorld) -> None:
+    once = watched(Verdict.FAIL, Verdict.PASS)
+
+    ending = dock.perform(
+        Plan([Becomes(world, "a", "new"), Waits(looked(once, 4))], ["web"], watch=watching(once))
+    )
+
+    assert ending.outcome == "done"
+
+
+def test_what_flaps_holds_the_run(dock: Dock, world: FakeWorld) -> None:
+    flapping = watched(*[Verdict.FAIL, Verdict.PASS] * (FLAPS + 1))
+
+    ending = dock.perform(
+        Plan([Becomes(world, "a", "new"), Waits(for_long)], ["web"], watch=watching(flapping))
+    )
+
+    assert (ending.outcome, ending.exit_code) == ("held", 7)
+    assert "it flaps" in ending.reason
+    assert world.values["a"] == "new"
+
+
+@pytest.mark.parametrize(("on_doubt", "outcome"), [("hold", "held"), ("rollback", "rolled-back")])
+def test_what_cannot_be_determined_is_the_operators_choice(
+    dock: Dock, world: FakeWorld, on_doubt: str, outcome: str
+) -> None:
+    silent = watched(DoubtError("no answer"), DoubtError("no answer"))
+    plan = Plan([Becomes(world, "a", "new"), Waits(for_long)], ["web"], watch=watching(silent))
+
+    ending = dock.perform(plan, on_doubt="rollback" if on_doubt == "rollback" else "hold")
+
+    assert ending.outcome == outcome
+
+
+@dataclass(frozen=True)
+class BecomesSlowly(Becomes):
+    """{key} becomes {wanted}, in two halves."""
+
+    between: Callable[[], None] = lambda: None
+
+    def do(self, before: str) -> None:
+        """The watch speaks up between the halves."""
+        self.world.values["half"] = "begun"
+        self.between()
+        del self.world.values["half"]
+        super().do(before)
+
+
+def test_a_change_under_way_is_finished_before_the_watch_is_heeded(dock: Dock, world: FakeWorld) -> None:
+    bad = watched(Verdict.FAIL, Verdict.FAIL)
+    slow = BecomesSlowly(world, "a", "new", looked(bad, 2))
+
+    ending = dock.perform(Plan([slow, Waits(for_long)], ["web"], watch=watching(bad)))
+
+    assert ending.outcome == "rolled-back"
+    assert "half" not in world.values
+    assert world.values["a"] == "old"
+
+
+@dataclass(frozen=True)
+class GoesBackSlowly(Becomes):
+    """{key} becomes {wanted}, and goes back while the watch cries."""
+
+    meanwhile: Callable[[], None] = lambda: None
+
+    def undo(self, before: str) -> None:
+        """Wait for the watch to fail again."""
+        self.meanwhile()
+        super().undo(before)
+
+
+def test_on_the_way_back_nobody_watches(dock: Dock, world: FakeWorld) -> None:
+    bad = watched(*[Verdict.FAIL] * 1000)
+    back = GoesBackSlowly(world, "a", "new", for_a_moment)
+
+    ending = dock.perform(Plan([back, Waits(for_long)], ["web"], watch=watching(bad)))
+
+    assert ending.outcome == "rolled-back"
+    assert world.values["a"] == "old"
+
+
+def test_a_bug_in_the_watch_goes_back_like_any_other(dock: Dock, world: FakeWorld) -> None:
+    broken = watched(ZeroDivisionError("in the watch"))
+
+    ending = dock.perform(
+        Plan([Becomes(world, "a", "new"), Waits(for_long)], ["web"], watch=watching(broken))
+    )
+
+    assert ending.outcome == "rolled-back"
+    assert "a bug: ZeroDivisionError" in ending.reason
+    assert world.values["a"] == "old"
+
+
+def test_a_rehearsal_and_a_run_without_changes_have_no_watch(dock: Dock, world: FakeWorld) -> None:
+    bad = watched(*[Verdict.FAIL] * 1000)
+    plan = Plan([Becomes(world, "a", "new")], ["web"], watch=watching(bad))
+
+    assert dock.perform(plan, dry_run=True).outcome == "done"
+    world.values["a"] = "new"
+    assert dock.perform(plan).outcome == "done"
+    assert not bad.seen.acquire(blocking=False)
