@@ -34,6 +34,7 @@ torture: setup  ## 500 kills with -9 in two labs, and every cut on fakes and etc
 bench: setup  ## figures, not judgements
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench.journal
+	$(BIN)/python -m tests.bench.facts --install
 
 lock:  ## requirements.lock from pyproject.toml
 	$(BIN)/pip install -q pip-tools

@@ -1,11 +1,13 @@
 """Is a service ready for IPIP encapsulation? Changes nothing."""
 
 from ferryman.cookbook import (
+    ControlHostCanProbe,
     DirectorsAgree,
     Ferry,
     Plan,
     ProbesAnswered,
     RealserversReady,
+    StrangersRefused,
     TrafficFlows,
     cookbook,
     service_argument,
@@ -32,7 +34,9 @@ def check(ferry: Ferry, service: str, site: str) -> Plan:
         [
             RealserversReady(ferry, asked),
             DirectorsAgree(ferry, asked),
+            ControlHostCanProbe(ferry, asked),
             ProbesAnswered(ferry, asked),
+            StrangersRefused(ferry, asked),
             TrafficFlows(ferry, asked),
         ],
         locks=[],

@@ -2,6 +2,7 @@
 
 from ferryman.cookbook import (
     CatalogFlipped,
+    ControlHostCanProbe,
     DirectorConverged,
     DirectorsAgree,
     Ferry,
@@ -11,10 +12,13 @@ from ferryman.cookbook import (
     Plan,
     ProbesAnswered,
     RealserversReady,
+    Soaked,
+    StrangersRefused,
     TrafficFlows,
     cookbook,
     service_argument,
     site_option,
+    watch_over,
 )
 
 OWNER = "traffic"
@@ -28,7 +32,8 @@ def migrate(ferry: Ferry, service: str, site: str) -> Plan:
 
     Why:   a director in another network can reach its realservers; one address serves many of them.
     Risk:  a realserver that does not unwrap takes its share of the traffic into a black hole.
-    Takes: under a minute, and up to directors.drain_timeout for old connections at the end.
+    Takes: watch.soak for each director, up to directors.drain_timeout for old connections at the end,
+           and under a minute for all the rest; probes and requests go on all the while.
     Undo:  destinations, catalog and routes go back, each is read back; by itself when a look fails.
     """
     moving = ferry.service(service, site)
@@ -37,7 +42,9 @@ def migrate(ferry: Ferry, service: str, site: str) -> Plan:
         [
             RealserversReady(ferry, moving),
             DirectorsAgree(ferry, moving),
+            ControlHostCanProbe(ferry, moving),
             ProbesAnswered(ferry, moving),
+            StrangersRefused(ferry, moving),
             TrafficFlows(ferry, moving),
             *(HostRoutesUp(ferry, moving, director) for director in moving.directors),
             CatalogFlipped(ferry, moving),
@@ -47,6 +54,7 @@ def migrate(ferry: Ferry, service: str, site: str) -> Plan:
                 for step in (
                     DirectorConverged(ferry, moving, director),
                     TrafficFlows(ferry, moving, director),
+                    Soaked(ferry, director),
                 )
             ),
             ProbesAnswered(ferry, moving),
@@ -55,4 +63,5 @@ def migrate(ferry: Ferry, service: str, site: str) -> Plan:
         ],
         locks=ferry.locks(moving),
         writes=ferry.writes(moving),
+        watch=watch_over(ferry, moving),
     )

@@ -8,7 +8,7 @@ import tomllib
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -50,11 +50,29 @@ class ProbeConfig(_Table):
     """``[probe]``: how encapsulated SYNs are sent."""
 
     outer_source: OuterSource = OuterSource()
-    timeout: Seconds = 1.0
-    """Seconds that each try waits for its answer."""
+    """Of realservers for which no director's outer source is known."""
+    timeout: Seconds = 0.5
+    """Seconds that the first try waits for its answers."""
+    backoff: float = Field(default=2.0, ge=1, le=10)
+    """Each further try waits this many times as long."""
     tries: int = Field(default=3, ge=1, le=20)
+    samples: int = Field(default=4, ge=1, le=64)
+    """Source ports for each target: behind a node each may reach another pod."""
     rate: int = Field(default=20_000, ge=1)
     """Packets per second at most."""
+    self_test: str | None = None
+    """A service that is encapsulated already: its answers prove that this host can probe at all."""
+    strangers: Literal["warn", "fail"] = "warn"
+    """What it means when a realserver takes a stranger's packets."""
+
+    def wait_s(self, number: int) -> float:
+        """Seconds that a try waits for its answers; the first is number 0."""
+        return float(self.timeout * self.backoff**number)
+
+    @property
+    def patience_s(self) -> float:
+        """Seconds until a target that never answers is given up."""
+        return sum(self.wait_s(number) for number in range(self.tries))
 
 
 class TrafficConfig(_Table):

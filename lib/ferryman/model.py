@@ -110,8 +110,9 @@ class Director:
     driver: str
     options: Mapping[str, object] = field(default_factory=dict)
     """The driver's own keys of directors.yaml."""
-    address: IPv4Address | None = None
-    address6: IPv6Address | None = None
+    address: IPv4Address | None = field(default=None, metadata={"observed": True})
+    address6: IPv6Address | None = field(default=None, metadata={"observed": True})
+    """They may come from DNS, which answers as it likes from one process to the next."""
     outer_sources: tuple[Address, ...] = ()
     """The sources of its outer packets, where they are others than its own addresses."""
     ipip_enabled: bool = True

@@ -50,10 +50,20 @@ def ferryman(folder: Path, *words: str) -> str:
 
 
 def start_up() -> None:
-    """The command line alone, against bare Python."""
-    bare, help_ = [sys.executable, "-c", "pass"], [sys.executable, "-m", "ferryman", "--help"]
-    told("python -c pass", [seconds(lambda: subprocess.run(bare, check=True)) for _ in range(15)])
-    told("ferryman --help", [seconds(lambda: _quiet(help_)) for _ in range(15)])
+    """The installed command, in turn with bare Python: the machine's pace is the same for all of them."""
+    script = str(Path(sys.executable).with_name("ferryman"))
+    commands = {
+        "python -c pass": [sys.executable, "-c", "pass"],
+        "ferryman --help": [script, "--help"],
+        "ferryman list": [script, "list"],
+        "ferryman runs": [script, "runs"],
+    }
+    taken: dict[str, list[float]] = {what: [] for what in commands}
+    for _ in range(20):
+        for what, command in commands.items():
+            taken[what].append(seconds(lambda command=command: _quiet(command)))  # type: ignore[misc]  # bound
+    for what, times in taken.items():
+        told(what, times)
 
 
 def _quiet(command: Sequence[str]) -> None:

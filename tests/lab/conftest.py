@@ -15,6 +15,7 @@ from ferryman.errors import LabError
 from ferryman.inventory.catalog import Catalog
 from ferryman.lab import LabPlace, engines, topology
 from ferryman.model import Forwarding
+from lab.quick import FOR_ALL, configure
 from lab.running import REPOSITORY, RunningLab
 
 if TYPE_CHECKING:
@@ -93,11 +94,12 @@ def own_folder() -> Iterator[Path]:
 
 
 def furnish(folder: Path) -> None:
-    """The repository's own configuration and inventory, as the lab boots, and no journal."""
+    """The repository's own configuration with short waits, its inventory as the lab boots, and no journal."""
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir()
     shutil.copyfile(REPOSITORY / "ferryman.toml", folder / "ferryman.toml")
+    configure(folder, FOR_ALL)
     shutil.copytree(REPOSITORY / "inventory", folder / "inventory")
     (folder / "cookbooks").symlink_to(REPOSITORY / "cookbooks")
     catalog = Catalog(folder / "inventory" / "services.yaml")

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import select
 import shutil
 import socket
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-import ferryman
-from ferryman import lab
 from ferryman.config import SshConfig
 from ferryman.errors import ConfigError, RehearsalError, UnknownOutcomeError, UnreachableError
 from ferryman.fleet import Completed, HostAddress
@@ -26,36 +21,11 @@ from ferryman.fleet.ssh import Fleet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/sbin")
 
 pytestmark = pytest.mark.skipif(SSHD is None, reason="openssh-server is not installed")
-
-LIB = Path(ferryman.__file__).parents[1]
-
-READINESS = """
-import json, sys
-from ipaddress import ip_address
-from pathlib import Path
-from ferryman.config import SshConfig
-from ferryman.fleet import HostAddress
-from ferryman.fleet.checks import service_readiness
-from ferryman.fleet.ssh import Fleet
-from ferryman.model import Kind, Realserver, Service, VirtualService
-
-identity, known_hosts, hosts, kind, *places = sys.argv[1:]
-addresses = {name: HostAddress(name, address) for name, address in json.loads(hosts).items()}
-realservers = tuple(Realserver(name, Kind(kind), None, None) for name in addresses)
-pairs = [place.rsplit(":", 1) for place in places]
-virtual = tuple(VirtualService("x", "", "tcp", ip_address(vip), int(port), "wrr") for vip, port in pairs)
-service = Service("x", "lab", False, "low-traffic", False, virtual, realservers, ())
-files = {"identity": Path(identity), "known_hosts": Path(known_hosts)}
-ssh = SshConfig(**files, connect_timeout=20, command_timeout=60)
-with Fleet(addresses, ssh, rehearsal=True) as fleet:
-    found = service_readiness(service, fleet)
-print(json.dumps([f"{one.host} {one.check} {one.verdict.value}" for one in found]))
-"""
-"""Asks hosts of the lab from its control namespace, and prints what every check says."""
 
 
 @dataclass
@@ -237,6 +207,21 @@ def test_a_changed_host_key_is_refused_and_names_the_line(server: Server) -> Non
 def test_the_kind_of_key_that_is_known_is_the_one_asked_for(server: Server) -> None:
     server.trust("host_rsa")
     assert server.fleet().read("rs1", "echo in").stdout == "in\n"
+
+
+@pytest.mark.parametrize("ciphers", ["aes256-ctr", "aes256-ctr,aes128-gcm@openssh.com"])
+def test_gcm_is_spoken_where_the_host_has_it_and_another_cipher_where_not(
+    server: Server, ciphers: str
+) -> None:
+    server.stop()
+    with (server.folder / "sshd_config").open("a") as config:
+        config.write(f"Ciphers {ciphers}\n")
+    server.start()
+    fleet = server.fleet()
+    assert fleet.read("rs1", "echo in").stdout == "in\n"
+    transport = fleet._lines["rs1"]._transport
+    assert transport is not None
+    assert transport.local_cipher == ciphers.rpartition(",")[2]
 
 
 def test_a_key_known_under_the_address_alone_is_good(server: Server) -> None:
@@ -509,55 +494,3 @@ def test_closing_ends_a_command_that_still_runs(server: Server) -> None:
     asking.join()
     assert time.monotonic() - began < 3
     assert "the connection was lost" in str(seen[0])
-
-
-# --- readiness of the lab's own hosts ---
-
-SERVERS = {"web1": "10.10.0.21", "web2": "10.10.0.22", "web3": "10.10.0.23"}
-NODES = {"node1": "10.10.0.31", "node2": "10.10.0.32"}
-
-
-@pytest.fixture(name="place", scope="module")
-def a_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.LabPlace]:
-    place = lab.LabPlace.of(tmp_path_factory.mktemp("lab"))
-    lab.up(place)
-    yield place
-    lab.down(place)
-
-
-def ask(place: lab.LabPlace, hosts: dict[str, str], kind: str, *places: str) -> set[str]:
-    script = [sys.executable, "-c", READINESS, str(place.identity), str(place.known_hosts)]
-    command = ["env", f"PYTHONPATH={LIB}", *script, json.dumps(hosts), kind, *places]
-    argv = lab.exec_argv(place, "control", command)
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=100, check=False)
-    assert done.returncode == 0, done.stderr
-    return set(json.loads(done.stdout))
-
-
-def beyond_fine(said: set[str]) -> set[str]:
-    return {one for one in said if not one.endswith((" pass", " skip"))}
-
-
-@pytest.mark.lab
-def test_the_labs_hosts_are_ready_as_they_boot(place: lab.LabPlace) -> None:
-    servers = ask(place, SERVERS, "server", "10.99.0.1:80", "fd99::1:80")
-    nodes = ask(place, NODES, "kubernetes", "10.99.0.4:30443")
-    assert beyond_fine(servers | nodes) == set()
-    assert len(servers) == 4 * len(SERVERS)
-
-
-@pytest.mark.lab
-def test_what_is_wrong_with_the_labs_hosts_is_named_host_by_host(place: lab.LabPlace) -> None:
-    lab.console(place, "web1", "sysctl -w net.ipv4.conf.all.rp_filter=1")
-    lab.console(place, "web2", "ip link set ipip0 down; ip addr del 10.99.0.1/32 dev lo")
-    lab.console(place, "web3", "ip link del ipip0; ip link set tunl0 up")
-    lab.console(place, "node1", "iptables-legacy -t nat -F PREROUTING")
-    servers = ask(place, SERVERS, "server", "10.99.0.1:80", "fd99::1:80")
-    nodes = ask(place, NODES, "kubernetes", "10.99.0.4:30443")
-    assert beyond_fine(servers | nodes) == {
-        "web1 rp-filter fail",
-        "web2 tunnel-device fail",
-        "web2 vip fail",
-        "web3 tunnel-device warn",
-        "node1 vip fail",
-    }

@@ -20,7 +20,7 @@ import pytest
 from ferryman.config import OuterSource, ProbeConfig
 from ferryman.model import ProbeResult, ProbeVerdict, VirtualService
 from ferryman.patience import until
-from ferryman.probe import Prober, Target, mss_limit, require_raw_sockets
+from ferryman.probe import Prober, Target, mss_limit, own_source, require_raw_sockets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -37,9 +37,11 @@ CONTROL, REALSERVER, BARE = (f"ferry{os.getpid()}{one}" for one in "crb")
 VIP, VIP6 = IPv4Address("10.99.0.1"), IPv6Address("fd99::1")
 FITTING, TOO_LARGE, CLOSED, REJECTED = 80, 81, 82, 83
 HEALTHY, DEAF, FORGER, BARE_HOST = "10.30.0.21", "10.30.0.25", "10.30.0.26", "10.31.0.31"
+LOSSY, PODS = "10.30.0.27", "10.30.0.28"
 HEALTHY6 = "fd30::21"
 UNROUTED = "10.77.0.1"
-QUICK = ProbeConfig(timeout=0.3, tries=2)
+QUICK = ProbeConfig(timeout=0.3, tries=2, backoff=1)
+OWN, OWN_ON_ETH1 = IPv4Address("10.30.0.2"), IPv4Address("10.31.0.2")
 CLONE_NEWNET = 0x40000000
 
 TOPOLOGY = f"""
@@ -55,7 +57,7 @@ link add eth1 netns {CONTROL} type veth peer name eth0 netns {BARE}
 """
 NO_DUPLICATE_ADDRESS_DETECTION = ["net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0"]
 EVERY_LINK = [(CONTROL, "lo"), (CONTROL, "eth0"), (CONTROL, "eth1"), (REALSERVER, "lo"), (REALSERVER, "eth0")]
-REALSERVER_ADDRESSES = [f"10.30.0.{last}" for last in range(21, 27)]
+REALSERVER_ADDRESSES = [f"10.30.0.{last}" for last in range(21, 29)]
 
 
 def run(*command: str) -> str:
@@ -118,6 +120,8 @@ def namespaces() -> Iterator[None]:
             run("ip", "netns", "exec", name, "sysctl", "-qw", *NO_DUPLICATE_ADDRESS_DETECTION)
         for line in (TOPOLOGY + addresses).strip().splitlines():
             run("ip", *line.split())
+        # Several tests ask for its ICMP errors, and a host sends one a second to each address.
+        run("ip", "netns", "exec", BARE, "sysctl", "-qw", "net.ipv4.icmp_ratelimit=0")
         for name, link in [*EVERY_LINK, (BARE, "eth0")]:
             run("ip", "-n", name, "link", "set", link, "up")
         listeners = in_namespace(REALSERVER, open_listeners)
@@ -144,7 +148,7 @@ def ipv6_is_up() -> bool:
 def start_decapsulator() -> subprocess.Popen[str]:
     script = Path(__file__).with_name("decapsulator.py")
     started = subprocess.Popen(
-        ["ip", "netns", "exec", REALSERVER, sys.executable, str(script), DEAF, FORGER],
+        ["ip", "netns", "exec", REALSERVER, sys.executable, str(script), DEAF, FORGER, LOSSY, PODS],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -179,8 +183,14 @@ def probed(targets: Sequence[Target], probe: ProbeConfig = QUICK) -> list[ProbeR
     return in_namespace(CONTROL, lambda: Prober(probe).probe(targets, lambda _: None))
 
 
+def open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
 def half_open() -> str:
-    return on_realserver("ss", "-Htan", "state", "syn-recv")
+    """What is half open, once what is on its way has arrived."""
+    look = ("ss", "-Htan", "state", "syn-recv")
+    return until(lambda: on_realserver(*look), lambda seen: seen == "", within_s=1, every_s=0.05)
 
 
 def reverse_path_drops() -> int:
@@ -206,9 +216,7 @@ def test_a_syn_ack_of_1440_bytes_is_unsuitable_in_ipv6(namespaces: None) -> None
     assert (result.verdict, result.mss) == (ProbeVerdict.UNSUITABLE, 1440)
 
 
-def test_strict_rp_filter_is_silent_with_either_source_and_the_kernel_counts_each_syn(
-    namespaces: None,
-) -> None:
+def test_strict_rp_filter_is_silent_and_the_kernel_counts_each_syn(namespaces: None) -> None:
     set_rp_filter(all_links=0, tunnel=1)
     before = reverse_path_drops()
     try:
@@ -217,7 +225,7 @@ def test_strict_rp_filter_is_silent_with_either_source_and_the_kernel_counts_eac
         set_rp_filter(all_links=0, tunnel=0)
     assert result.verdict is ProbeVerdict.SILENT
     assert "look at rp_filter" in result.detail
-    assert reverse_path_drops() - before >= QUICK.tries + 1
+    assert reverse_path_drops() - before >= QUICK.tries * QUICK.samples
 
 
 @pytest.mark.parametrize(
@@ -247,26 +255,55 @@ def test_a_firewall_that_rejects_the_inner_packet_is_unreachable(namespaces: Non
     assert "3/13" in result.detail
 
 
-def test_a_firewall_that_lets_only_some_outer_sources_in_is_named(namespaces: None) -> None:
+def test_a_firewall_that_lets_only_some_outer_sources_in_is_seen_by_asking_with_each(
+    namespaces: None,
+) -> None:
     with nft("type filter hook prerouting priority raw", "ip protocol 4 ip saddr 172.16.0.0/12 drop"):
-        [result] = probed([target(HEALTHY, FITTING)])
-    assert result.verdict is ProbeVerdict.SILENT
-    assert "something drops what comes from 172.16.1.1" in result.detail
+        asked = target(HEALTHY, FITTING)
+        katrans, own = probed([asked, replace(asked, outer_source=OWN)])
+    assert (katrans.verdict, own.verdict) == (ProbeVerdict.SILENT, ProbeVerdict.ACCEPTED)
+    assert (katrans.outer_source, own.outer_source) == (QUICK.outer_source.ipv4, OWN)
 
 
-def test_a_host_without_a_tunnel_device_is_silent_and_the_detail_says_why(namespaces: None) -> None:
+def test_a_host_without_a_tunnel_device_is_silent_for_its_icmp_error_goes_elsewhere(namespaces: None) -> None:
     [result] = probed([target(BARE_HOST, FITTING)])
     assert result.verdict is ProbeVerdict.SILENT
-    assert "ICMP 3/2 from 10.31.0.31 (protocol unreachable, no tunnel device takes it)" in result.detail
 
 
 def test_a_host_without_a_tunnel_device_is_unreachable_when_the_outer_source_is_ours(
     namespaces: None,
 ) -> None:
-    own = QUICK.model_copy(update={"outer_source": OuterSource(ipv4=IPv4Address("10.31.0.2"))})
-    [result] = probed([target(BARE_HOST, FITTING)], own)
+    own = in_namespace(CONTROL, lambda: own_source(ip_address(BARE_HOST)))
+    assert own == OWN_ON_ETH1
+    [result] = probed([replace(target(BARE_HOST, FITTING), outer_source=own)])
     assert result.verdict is ProbeVerdict.UNREACHABLE
-    assert "3/2" in result.detail
+    assert "ICMP 3/2 from 10.31.0.31 (protocol unreachable, no tunnel device takes it)" in result.detail
+
+
+def test_the_configured_outer_source_is_used_where_a_target_has_none(namespaces: None) -> None:
+    own = QUICK.model_copy(update={"outer_source": OuterSource(ipv4=OWN_ON_ETH1)})
+    [result] = probed([target(BARE_HOST, FITTING)], own)
+    assert (result.verdict, result.outer_source) == (ProbeVerdict.UNREACHABLE, OWN_ON_ETH1)
+
+
+def test_a_host_without_a_route_has_no_own_source(namespaces: None) -> None:
+    with pytest.raises(OSError, match="unreachable"):
+        in_namespace(CONTROL, lambda: own_source(ip_address(UNROUTED)))
+
+
+def test_each_address_gets_the_own_source_of_its_own_route(namespaces: None) -> None:
+    results = probed([target(address, FITTING) for address in (HEALTHY, BARE_HOST, REALSERVER_ADDRESSES[1])])
+    assert [result.verdict.value for result in results] == ["accepted", "silent", "accepted"]
+
+
+def test_a_realserver_that_loses_30_percent_is_accepted(namespaces: None) -> None:
+    assert probed([target(LOSSY, FITTING)], ProbeConfig())[0].verdict is ProbeVerdict.ACCEPTED
+
+
+def test_a_bad_pod_behind_one_source_port_in_four_is_met(namespaces: None) -> None:
+    [result] = probed([target(PODS, FITTING)])
+    assert (result.verdict, result.asked, result.accepted) == (ProbeVerdict.SILENT, 4, 3)
+    assert "3 of 4 source ports answered" in result.detail
 
 
 def test_a_host_without_a_route_is_unreachable_and_does_not_hold_up_the_others(namespaces: None) -> None:
@@ -328,6 +365,23 @@ def test_nothing_stays_half_open_at_the_realserver(namespaces: None) -> None:
     assert half_open() == ""
 
 
+def test_an_interrupt_leaves_nothing_half_open_and_no_socket_behind(namespaces: None) -> None:
+    def interrupt(result: ProbeResult) -> None:
+        raise KeyboardInterrupt
+
+    def probe() -> int:
+        before = open_files()
+        with pytest.raises(KeyboardInterrupt):
+            Prober(QUICK).probe([target(address, FITTING) for address in REALSERVER_ADDRESSES], interrupt)
+        for thread in threading.enumerate():
+            if thread.name == "closing packet sockets":
+                thread.join()
+        return open_files() - before
+
+    assert in_namespace(CONTROL, probe) == 0
+    assert half_open() == ""
+
+
 def test_what_a_broken_way_back_left_half_open_is_closed_too(namespaces: None) -> None:
     with nft("type filter hook output priority 0", f"tcp sport {FITTING} drop"):
         [result] = probed([target(HEALTHY, FITTING)])
@@ -335,9 +389,9 @@ def test_what_a_broken_way_back_left_half_open_is_closed_too(namespaces: None) -
     assert half_open() == ""
 
 
-def test_a_busy_host_probes_eighty_targets_at_once_without_losing_an_answer(namespaces: None) -> None:
+def test_a_busy_host_probes_sixty_targets_at_once_without_losing_an_answer(namespaces: None) -> None:
     address = REALSERVER_ADDRESSES[0]
-    many = [replace(target(address, FITTING), host=f"rs{number}") for number in range(80)]
+    many = [replace(target(address, FITTING), host=f"rs{number}") for number in range(60)]
     results = probed(many)
     assert {result.verdict for result in results} == {ProbeVerdict.ACCEPTED}
 

@@ -5,19 +5,24 @@ from ferryman.cookbook.command import cookbook, service_argument, site_option
 from ferryman.cookbook.ferry import Ferry
 from ferryman.cookbook.loading import load
 from ferryman.cookbook.steps.catalog import CatalogFlipped
+from ferryman.cookbook.steps.control_host import ControlHostCanProbe
 from ferryman.cookbook.steps.directors import DirectorConverged, DirectorsAgree, OldConnectionsDrained
-from ferryman.cookbook.steps.realservers import ProbesAnswered, RealserversReady
+from ferryman.cookbook.steps.probes import ProbesAnswered
+from ferryman.cookbook.steps.realservers import RealserversReady
 from ferryman.cookbook.steps.routes import HostRoutesDown, HostRoutesUp
+from ferryman.cookbook.steps.strangers import StrangersRefused
 from ferryman.cookbook.steps.traffic import TrafficFlows
+from ferryman.cookbook.steps.watch import Soaked, watch_over
 from ferryman.engine.plan import Plan
 from ferryman.engine.steps import AlreadySo, Change, Look, Report
-from ferryman.errors import DoubtError, RefusedError, VerifyError, WorldChangedError
+from ferryman.errors import DoubtError, RefusedError, UsageError, VerifyError, WorldChangedError
 from ferryman.model import Edit, Finding, Verdict
 
 __all__ = [
     "AlreadySo",
     "CatalogFlipped",
     "Change",
+    "ControlHostCanProbe",
     "DirectorConverged",
     "DirectorsAgree",
     "DoubtError",
@@ -33,7 +38,10 @@ __all__ = [
     "RealserversReady",
     "RefusedError",
     "Report",
+    "Soaked",
+    "StrangersRefused",
     "TrafficFlows",
+    "UsageError",
     "Verdict",
     "VerifyError",
     "WorldChangedError",
@@ -43,4 +51,5 @@ __all__ = [
     "option",
     "service_argument",
     "site_option",
+    "watch_over",
 ]

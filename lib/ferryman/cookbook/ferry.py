@@ -8,21 +8,32 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ferryman import patience
-from ferryman.directors import HANDSHAKE_S, closing_is_over, driver_for, old_left, read_connections
+from ferryman.directors import (
+    HANDSHAKE_S,
+    closing_is_over,
+    driver_for,
+    old_left,
+    read_connections,
+    with_real_sources,
+)
 from ferryman.inventory import Catalog, Inventory
-from ferryman.probe import Prober, require_raw_sockets
+from ferryman.kubernetes import node_states
+from ferryman.probe import Prober, require_raw_sockets, strangers_probe
 from ferryman.traffic import TrafficCheck
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from ferryman.config import Config
-    from ferryman.directors import Connection, Driver
+    from ferryman.directors import Connection, Driver, Seen
     from ferryman.engine.runner import FenceOff
     from ferryman.fleet.hosts import Hosts
+    from ferryman.kubernetes import NodeStates
     from ferryman.model import Address, Director, Finding, ProbeResult, Service
     from ferryman.probe import Target
 
+TRIES_AGAIN = 2
+"""A probe that failed has had all its tries; this is for its counters."""
 SERVICES_FILE = "services.yaml"
 
 
@@ -47,10 +58,14 @@ class Ferry:
     """What keeps late commands of earlier processes of the run from its hosts."""
     stock: Inventory | None = None
     """The inventory, where it has been read already."""
+    directors_seen: dict[str, Seen] = field(default_factory=dict)
+    """By service: what its directors were seen to be."""
     connections_before: dict[tuple[str, str], Snapshot] = field(default_factory=dict)
     """By director and service: the connections that existed when its destinations were edited."""
     edited: set[tuple[str, str]] = field(default_factory=set)
     """By director and service: whose destinations this process has edited, or begun to."""
+    _node_states: dict[str, NodeStates] = field(default_factory=dict)
+    """By service."""
     own_connections: set[tuple[Address, int]] = field(default_factory=set)
     """Where this run's own requests came from: they are over, whatever a director still remembers of them."""
 
@@ -68,13 +83,15 @@ class Ferry:
         """The service catalog's file."""
         return Catalog(self.config.inventory / SERVICES_FILE, rehearsal=self.rehearsal)
 
-    def service(self, name: str, site: str) -> Service:
+    def service(self, name: str, site: str, *, only: Sequence[str] = ()) -> Service:
         """One service at one site, with its realservers and directors.
+
+        ``only`` names the realservers that are meant, in the pool or not; empty: those of the pool.
 
         Raises:
             InventoryError: The inventory does not have it so; names the nearest names.
         """
-        return self.inventory.service(name, site)
+        return self.inventory.service(name, site, only=only)
 
     def driver(self, director: Director, service: Service) -> Driver:
         """What reads, changes and puts back this director."""
@@ -119,6 +136,16 @@ class Ferry:
             every_s=1.0,
         )
 
+    def node_states(self, service: Service) -> NodeStates:
+        """What the clusters say of the service's nodes; each is asked once in a run."""
+        if service.name not in self._node_states:
+            self._node_states[service.name] = node_states(service, self.inventory.clusters)
+        return self._node_states[service.name]
+
+    def as_directors_send(self, service: Service) -> Service:
+        """The service with the outer sources that its directors were seen to use, beside those known."""
+        return with_real_sources(service, self.directors_seen.get(service.name, {}))
+
     def need_raw_sockets(self) -> None:
         """Make sure that probes can be sent at all.
 
@@ -127,9 +154,18 @@ class Ferry:
         """
         require_raw_sockets()
 
-    def probe(self, targets: Sequence[Target], told: Callable[[ProbeResult], None]) -> list[ProbeResult]:
-        """Send an encapsulated SYN to each target and tell each answer as it comes."""
-        return Prober(self.config.probe).probe(targets, told)
+    def probe(self, targets: Sequence[Target]) -> list[ProbeResult]:
+        """Send encapsulated SYNs to each target; one result for each, in their order."""
+        return Prober(self.config.probe).probe(targets, lambda _: None)
+
+    def probe_again(self, targets: Sequence[Target]) -> list[ProbeResult]:
+        """Ask what did not answer once more, with fewer tries, to find out why."""
+        fewer = self.config.probe.model_copy(update={"tries": min(TRIES_AGAIN, self.config.probe.tries)})
+        return Prober(fewer).probe(targets, lambda _: None)
+
+    def probe_as_stranger(self, targets: Sequence[Target]) -> list[ProbeResult]:
+        """Ask for what should not be answered: one flow and one try each."""
+        return Prober(strangers_probe(self.config.probe)).probe(targets, lambda _: None)
 
     def send_requests(self, service: Service, director: Director | None) -> list[Finding]:
         """Send real requests through the VIPs, by this director where it can be chosen; the findings."""

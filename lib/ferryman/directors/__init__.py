@@ -11,7 +11,14 @@ from ferryman.directors.findings import catalog_findings, not_reached
 from ferryman.directors.ipvs import Destination, Table, VirtualServer, differences
 from ferryman.directors.ipvsadm import IpvsadmDriver
 from ferryman.directors.keepalived import KeepalivedDriver
+from ferryman.directors.looking import DirectorSeen, Seen, look_at_directors
 from ferryman.directors.options import Options
+from ferryman.directors.readiness import (
+    directors_findings,
+    findings_of,
+    real_outer_sources,
+    with_real_sources,
+)
 from ferryman.directors.routes import HostRoutes, Route, RoutesSeen
 from ferryman.errors import ConfigError
 
@@ -24,19 +31,26 @@ __all__ = [
     "HANDSHAKE_S",
     "Connection",
     "Destination",
+    "DirectorSeen",
     "Driver",
     "HostRoutes",
     "Route",
     "RoutesSeen",
+    "Seen",
     "Table",
     "VirtualServer",
     "catalog_findings",
     "closing_is_over",
     "differences",
+    "directors_findings",
     "driver_for",
+    "findings_of",
+    "look_at_directors",
     "not_reached",
     "old_left",
     "read_connections",
+    "real_outer_sources",
+    "with_real_sources",
 ]
 
 DRIVERS: dict[str, type[Driver]] = {"ipvsadm": IpvsadmDriver, "keepalived": KeepalivedDriver}

@@ -7,7 +7,6 @@ started to ignore (``nohup``, a job in a script's background) stays ignored.
 
 from __future__ import annotations
 
-import logging
 import signal
 import threading
 from contextlib import contextmanager, suppress
@@ -25,8 +24,6 @@ HEEDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 ALARM = signal.SIGUSR1
 """Wakes the run's own thread, whatever it waits for, when the watch has something to say."""
-
-_log = logging.getLogger(__name__)
 
 
 def end_the_command() -> None:
@@ -167,9 +164,12 @@ class Signals:
 
     def _speak(self) -> None:
         """Say each word in a thread of its own: the handler may stand where a lock of the screen is held."""
+        import logging  # noqa: PLC0415  # a tenth of the start-up of a command that runs nothing
+
+        log = logging.getLogger(__name__)
         while (word := self._words.get()) is not None:
             with suppress(Exception):
-                _log.warning(word)
+                log.warning(word)
 
 
 class _Scope:

@@ -9,17 +9,25 @@ says so in the command.
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
 from ferryman.errors import UnknownOutcomeError
 from ferryman.fleet.hosts import Completed, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from ferryman.fleet.dial import Alarms
 
 CHUNK = 1 << 16
 """Bytes taken from a channel at a time."""
+WINDOW = 1 << 30
+"""Bytes that a host may send on a channel before any is read; it wants the channel opened with that.
+
+A stream that nobody reads stops the other one when the window is full, so a smaller one would take a thread
+for each stream. What is sent is kept in memory either way.
+"""
 NO_STATUS = -1
 """What a channel has for an exit status that never came."""
 
@@ -72,8 +80,8 @@ class Conversation:
         self._lost = lost
         self._late = threading.Event()
 
-    def hold(self, stdin: str, timeout_s: float) -> Completed:
-        """Send the command and its input, and take in both outputs and the status.
+    def hold(self, stdin: str, timeout_s: float, alarms: Alarms) -> Completed:
+        """Send the command and its input, and take in both outputs and the status; an alarm ends the waiting.
 
         A command that ended but whose output somebody holds open (a daemon it started) is taken as it is
         when the time is up: its status is known.
@@ -81,32 +89,37 @@ class Conversation:
         Raises:
             UnknownOutcomeError: The end was not seen: the time was up, or the connection was lost.
         """
-        watch = threading.Timer(timeout_s, self._give_up)
-        watch.daemon = True
-        watch.start()
         try:
-            status, out, err = self._exchange(stdin.encode("utf-8", "surrogateescape"))
+            with alarms.after(timeout_s, self._give_up):
+                status, out, err = self._exchange(stdin.encode("utf-8", "surrogateescape"))
         except Exception as error:
             raise self._unknown(timeout_s, error) from error
         finally:
-            watch.cancel()
             self._channel.close()
-            watch.join()
         if status == NO_STATUS:
             raise self._unknown(timeout_s, None)
         return Completed(self._host, self._command, status, _text(out), _text(err))
 
     def _exchange(self, stdin: bytes) -> tuple[int, bytes, bytes]:
+        """One stream after the other: ``WINDOW`` lets the host send both though only one is being read."""
         self._channel.exec_command(self._sent)
-        feeder = _started(lambda: self._feed(stdin))
-        errors: list[bytes] = []
-        drain = _started(lambda: errors.extend(_all_of(self._channel.recv_stderr)))
-        out = _all_of(self._channel.recv)
-        drain.join()
-        status = self._channel.recv_exit_status()
-        self._channel.close()
+        with self._feeding(stdin):
+            out, errors = _all_of(self._channel.recv), _all_of(self._channel.recv_stderr)
+            status = self._channel.recv_exit_status()
+            self._channel.close()
+        return status, out, errors
+
+    @contextmanager
+    def _feeding(self, stdin: bytes) -> Iterator[None]:
+        """Input goes in beside the reading; where there is none, its end is told without a thread."""
+        if not stdin:
+            self._feed(stdin)
+            yield
+            return
+        feeder = threading.Thread(target=self._feed, args=[stdin], daemon=True, name="ferryman-ssh-input")
+        feeder.start()
+        yield
         feeder.join()
-        return status, b"".join(out), b"".join(errors)
 
     def _feed(self, stdin: bytes) -> None:
         with suppress(OSError):  # a command may end without reading what it is given
@@ -116,7 +129,8 @@ class Conversation:
     def _give_up(self) -> None:
         """Stop listening: every wait on the channel ends with that."""
         self._late.set()
-        self._channel.close()
+        with suppress(Exception):  # its waits end first, then the host is told, which may be cut off by then
+            self._channel.close()
 
     def _unknown(self, timeout_s: float, error: Exception | None) -> UnknownOutcomeError:
         if self._late.is_set():
@@ -131,14 +145,8 @@ class Conversation:
         )
 
 
-def _all_of(receive: Callable[[int], bytes]) -> list[bytes]:
-    return list(iter(lambda: receive(CHUNK), b""))
-
-
-def _started(work: Callable[[], None]) -> threading.Thread:
-    thread = threading.Thread(target=work, daemon=True, name="ferryman-ssh-stream")
-    thread.start()
-    return thread
+def _all_of(receive: Callable[[int], bytes]) -> bytes:
+    return b"".join(iter(lambda: receive(CHUNK), b""))
 
 
 def _text(output: bytes) -> str:

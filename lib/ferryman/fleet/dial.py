@@ -1,4 +1,4 @@
-"""TCP to a host before a deadline: name resolution too, which by itself knows no deadline."""
+"""TCP to a host before a deadline: name resolution too, which by itself knows no deadline; and alarms."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import queue
 import socket
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ferryman.errors import UnreachableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ferryman.fleet.hosts import HostAddress
 
@@ -33,6 +34,66 @@ class Deadline:
     def left(self) -> float:
         """Seconds until it; 0 when it has passed."""
         return max(0.0, self._end - self._clock())
+
+
+class Alarms:
+    """Does what is due once its time has come, for any number of waits: one thread looks after all of them.
+
+    A ``threading.Timer`` for each command would cost more than reading what the command says.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._set: dict[object, tuple[float, Callable[[], object]]] = {}
+        self._watch: threading.Thread | None = None
+        self._ringing: list[threading.Thread] = []
+
+    @contextmanager
+    def after(self, seconds: float, action: Callable[[], object]) -> Iterator[None]:
+        """Do it when the body has not ended by then; in a thread of its own, for it may take its time."""
+        alarm, due = object(), time.monotonic() + seconds
+        with self._changed:
+            if all(due < other for other, _ in self._set.values()):
+                self._changed.notify()
+            self._set[alarm] = due, action
+            self._watched()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._set.pop(alarm, None)
+
+    def close(self) -> None:
+        """End the thread, and await what has gone off for a second; the next alarm begins another."""
+        with self._changed:
+            watch, self._watch = self._watch, None
+            self._changed.notify()
+        if watch is not None:
+            watch.join()
+        end = Deadline(1.0)
+        for one in self._ringing:
+            one.join(end.left())
+
+    def _watched(self) -> None:
+        if self._watch is None:
+            self._watch = threading.Thread(target=self._look_after, daemon=True, name="ferryman-alarms")
+            self._watch.start()
+
+    def _look_after(self) -> None:
+        with self._changed:
+            while self._watch is threading.current_thread():
+                self._go_off()
+                first = min((due for due, _ in self._set.values()), default=None)
+                self._changed.wait(None if first is None else max(0.0, first - time.monotonic()))
+
+    def _go_off(self) -> None:
+        now = time.monotonic()
+        self._ringing = [one for one in self._ringing if one.is_alive()]
+        for alarm, (due, action) in list(self._set.items()):
+            if due <= now:
+                del self._set[alarm]
+                self._ringing.append(threading.Thread(target=action, daemon=True, name="ferryman-alarm"))
+                self._ringing[-1].start()
 
 
 def within(deadline: Deadline, action: Callable[[], T]) -> T:

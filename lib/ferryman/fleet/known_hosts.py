@@ -8,7 +8,9 @@ import hashlib
 import hmac
 import re
 import shlex
+from collections import defaultdict
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ferryman.errors import ConfigError, UnreachableError
@@ -18,6 +20,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SSH_PORT = 22
+RSA_SIGNATURES = {"rsa-sha2-512", "rsa-sha2-256"}
+"""What an RSA key signs with (RFC 8332)."""
+ANY_NAME = "*"
+"""Where the lines stand whose patterns say more than one name."""
+_SPECIAL = re.compile(r"[*?!]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +57,7 @@ class KnownKey:
         return any(_matches(one, name) for one in self.patterns)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class KnownHosts:
     """A known_hosts file that was read whole."""
 
@@ -91,14 +98,48 @@ class KnownHosts:
 
     def for_host(self, names: Sequence[str]) -> tuple[KnownKey, ...]:
         """The lines for the first of these names that has any."""
-        for name in names:
-            if found := tuple(key for key in self.keys if key.names(name)):
-                return found
-        return ()
+        return next(filter(None, map(self._for_name, names)), ())
+
+    def _for_name(self, name: str) -> tuple[KnownKey, ...]:
+        if name not in self._found:
+            plain = {*self._by_name.get(name, ()), *self._by_name.get(ANY_NAME, ())}
+            hashed = {
+                at for at, salt, wanted in self._hashed if hmac.digest(salt, name.encode(), "sha1") == wanted
+            }
+            likely = sorted(plain | hashed)
+            self._found[name] = tuple(self.keys[at] for at in likely if self.keys[at].names(name))
+        return self._found[name]
+
+    @cached_property
+    def _found(self) -> dict[str, tuple[KnownKey, ...]]:
+        """What was looked up already."""
+        return {}
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[int]]:
+        """Places in ``keys``: a fleet of many hosts must not be matched against every line of a long file."""
+        places: dict[str, list[int]] = defaultdict(list)
+        for at, key in enumerate(self.keys):
+            for pattern in key.patterns:
+                places[ANY_NAME if _SPECIAL.search(pattern) else pattern.lower()].append(at)
+        return dict(places)
+
+    @cached_property
+    def _hashed(self) -> list[tuple[int, bytes, bytes]]:
+        """Places in ``keys``, with salt and hash: these have to be tried one by one."""
+        parts = (
+            (at, _salt_and_hash(pattern)) for at, key in enumerate(self.keys) for pattern in key.patterns
+        )
+        return [(at, *part) for at, part in parts if part is not None]
 
     def algorithms(self, names: Sequence[str]) -> tuple[str, ...]:
-        """The kinds of key known for a host, so that it is asked for one of them."""
+        """The kinds of key known for a host."""
         return tuple(dict.fromkeys(key.algorithm for key in self.for_host(names) if not key.marker))
+
+    def signatures(self, names: Sequence[str]) -> frozenset[str]:
+        """What the known keys of a host sign with, so that it is asked for one of them."""
+        kinds = self.algorithms(names)
+        return frozenset(kinds) | (RSA_SIGNATURES if "ssh-rsa" in kinds else set())
 
     def judge(self, host: str, names: Sequence[str], presented: PresentedKey) -> None:
         """Return when the key is the host's, by this file.
@@ -177,15 +218,20 @@ def _parse_line(number: int, line: str) -> KnownKey | None:
 
 
 def _matches(pattern: str, name: str) -> bool:
-    if pattern.startswith("|1|"):
-        return _matches_hash(pattern, name)
+    if hashed := _salt_and_hash(pattern):
+        return hmac.compare_digest(hmac.digest(hashed[0], name.encode(), "sha1"), hashed[1])
+    if not _SPECIAL.search(pattern):
+        return pattern.lower() == name
     wild = re.escape(pattern.lower()).replace(r"\*", ".*").replace(r"\?", ".")
     return re.fullmatch(wild, name) is not None
 
 
-def _matches_hash(pattern: str, name: str) -> bool:
+def _salt_and_hash(pattern: str) -> tuple[bytes, bytes] | None:
+    """What ``HashKnownHosts yes`` writes in place of a name; None when it is something else, or broken."""
+    if not pattern.startswith("|1|"):
+        return None
     try:
         salt, wanted = (base64.b64decode(part, validate=True) for part in pattern.split("|")[2:])
     except (ValueError, binascii.Error):
-        return False
-    return hmac.compare_digest(hmac.digest(salt, name.encode(), "sha1"), wanted)
+        return None
+    return salt, wanted

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from ipaddress import IPv4Address, IPv6Address
-from types import MappingProxyType
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ferryman.errors import InventoryError
+from ferryman.inventory.participants import Participants
 from ferryman.inventory.problems import Problem, errors_of, nearest
-from ferryman.inventory.resolve import Resolve, first_of, system_resolver
-from ferryman.model import Director, Kind, Realserver, Role, Service, VirtualService
+from ferryman.inventory.resolve import Resolve, system_resolver
+from ferryman.model import Realserver, Service, VirtualService
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ferryman.fleet.hosts import HostAddress
     from ferryman.inventory.folder import Folder
     from ferryman.inventory.schema import CatalogService, ClusterEntry, DirectorEntry, HostEntry, Lvs
-    from ferryman.model import Address
+    from ferryman.model import Director
 
-Family = type[IPv4Address] | type[IPv6Address]
 LOOKUPS_AT_A_TIME = 16
 """Names that are looked up at once: one dead name server must not cost its timeout for each host."""
 
@@ -57,8 +55,8 @@ class Inventory:
 
     @property
     def clusters(self) -> Mapping[str, ClusterEntry]:
-        """The Kubernetes clusters, by name."""
-        return MappingProxyType(self._folder.clusters)
+        """The Kubernetes clusters, by name; a kubeconfig's path is relative to the inventory's folder."""
+        return {name: _with_whole_path(self._folder.path, one) for name, one in self._folder.clusters.items()}
 
     def host_addresses(self) -> Mapping[str, HostAddress]:
         """How the hosts of hosts.yaml are reached; any other host is reached by its name."""
@@ -70,10 +68,41 @@ class Inventory:
 
         return {name: reached(name, entry) for name, entry in self._folder.hosts.items()}
 
-    def service(self, name: str, site: str, *, resolve: Resolve = system_resolver) -> Service:
+    def names_in(self, cluster: str, site: str) -> tuple[str, ...]:
+        """The services whose realservers are in a conftool cluster, and that could be taken across.
+
+        Raises:
+            InventoryError: There is none.
+        """
+        from ferryman.inventory import membership  # noqa: PLC0415  # pydantic stays out of start-up
+
+        found = [
+            name
+            for name, entry in self._folder.services.items()
+            if entry.lvs is not None
+            and entry.lvs.conftool.cluster == cluster
+            and not any(membership.obstacles(self._folder, name, site))
+        ]
+        if not found:
+            known = sorted({one.lvs.conftool.cluster for one in self._folder.services.values() if one.lvs})
+            message = f"no service of cluster {cluster!r} can be reached at {site}, {nearest(cluster, known)}"
+            raise InventoryError([str(self._folder.problem("services.yaml", (), message))])
+        return tuple(found)
+
+    def service(
+        self,
+        name: str,
+        site: str,
+        *,
+        only: Sequence[str] = (),
+        resolve: Resolve = system_resolver,
+    ) -> Service:
         """One service at one site, fit to be taken across, with everybody who takes part in it.
 
-        Addresses in hosts.yaml win over what ``resolve`` says; only missing ones are looked up.
+        ``only`` names the realservers that are meant; also some that are out of the pool.
+
+        Addresses in hosts.yaml win over what ``resolve`` says; only missing ones are looked up. A director
+        that cannot be looked up has no address: it is reached by its name all the same.
 
         Raises:
             InventoryError: There is no such service (with the nearest names), or something about it or about
@@ -85,9 +114,12 @@ class Inventory:
         _raise(membership.obstacles(self._folder, name, site))
         lvs = entry.lvs
         assert lvs is not None, "obstacles speaks up for a service without lvs"
-        hosts = membership.realservers_of(self._folder, lvs, site)
-        directors = membership.directors_of(self._folder, lvs, site)
-        families = {type(vip) for vip in entry.ip[site].values()}
+        maker = Participants(self._folder, frozenset(type(vip) for vip in entry.ip[site].values()), resolve)
+        realservers, directors = self._participants(
+            maker,
+            list(only) or membership.realservers_of(self._folder, lvs, site),
+            membership.directors_of(self._folder, lvs, site),
+        )
         return Service(
             name=name,
             site=site,
@@ -95,8 +127,8 @@ class Inventory:
             lvs_class=lvs.class_,
             encapsulated=site in (lvs.ipip_encapsulation or ()),
             virtual_services=tuple(_virtual_services(name, site, entry, lvs)),
-            realservers=self._realservers(hosts, families, resolve),
-            directors=tuple(_director(found) for found in directors),
+            realservers=realservers,
+            directors=directors,
             probe_paths=_probe_paths(entry),
         )
 
@@ -106,42 +138,20 @@ class Inventory:
             raise InventoryError([str(self._folder.problem("services.yaml", (), message))])
         return self._folder.services[name]
 
-    def _realservers(
-        self, hosts: list[str], families: set[Family], resolve: Resolve
-    ) -> tuple[Realserver, ...]:
+    def _participants(
+        self, maker: Participants, hosts: list[str], entries: list[DirectorEntry]
+    ) -> tuple[tuple[Realserver, ...], tuple[Director, ...]]:
         with ThreadPoolExecutor(LOOKUPS_AT_A_TIME) as pool:
-            found = list(pool.map(lambda host: self._realserver(host, families, resolve), hosts))
-        _raise(one for one in found if isinstance(one, Problem))
-        return tuple(one for one in found if isinstance(one, Realserver))
+            realservers, directors = pool.map(maker.realserver, hosts), pool.map(maker.director, entries)
+            found = list(realservers)
+            _raise(one for one in found if isinstance(one, Problem))
+            return tuple(one for one in found if isinstance(one, Realserver)), tuple(directors)
 
-    def _realserver(self, host: str, families: set[Family], resolve: Resolve) -> Realserver | Problem:
-        entry = self._folder.hosts.get(host)
-        known: dict[Family, Address | None] = {
-            IPv4Address: entry.address if entry else None,
-            IPv6Address: entry.address6 if entry else None,
-        }
-        missing = {family for family in families if known[family] is None}
-        try:
-            answer = resolve(host) if missing else ()
-        except OSError as error:
-            return self._unreachable(host, f"{host} cannot be looked up ({error.strerror or error})", missing)
-        for family in missing:
-            known[family] = first_of(answer, family)
-        missing = {family for family in families if known[family] is None}
-        if missing:
-            return self._unreachable(
-                host, f"{host} has no {' and no '.join(map(_word, _sorted(missing)))}", missing
-            )
-        kind = Kind(entry.kind) if entry else Kind.SERVER
-        four, six = known[IPv4Address], known[IPv6Address]
-        assert not isinstance(four, IPv6Address)
-        assert not isinstance(six, IPv4Address)
-        return Realserver(host, kind, four, six, entry.cluster if entry else None)
 
-    def _unreachable(self, host: str, what: str, missing: set[Family]) -> Problem:
-        keys = " and ".join("address" if family is IPv4Address else "address6" for family in _sorted(missing))
-        message = f"{what}, expected one for the service's VIP; give {keys} of {host} here, or in DNS"
-        return self._folder.problem("hosts.yaml", (host,), message)
+def _with_whole_path(folder: Path, entry: ClusterEntry) -> ClusterEntry:
+    if entry.kubeconfig is None:
+        return entry
+    return entry.model_copy(update={"kubeconfig": str(folder / Path(entry.kubeconfig).expanduser())})
 
 
 def _raise(problems: Iterable[Problem]) -> None:
@@ -150,23 +160,11 @@ def _raise(problems: Iterable[Problem]) -> None:
         raise InventoryError([str(problem) for problem in errors])
 
 
-def _sorted(families: set[Family]) -> list[Family]:
-    return sorted(families, key=lambda family: family.__name__)
-
-
-def _word(family: Family) -> str:
-    return "IPv4 address" if family is IPv4Address else "IPv6 address"
-
-
 def _virtual_services(name: str, site: str, entry: CatalogService, lvs: Lvs) -> list[VirtualService]:
     return [
         VirtualService(name, label, lvs.protocol, vip, entry.port, lvs.scheduler, tuple(lvs.scheduler_flag))
         for label, vip in entry.ip[site].items()
     ]
-
-
-def _director(entry: DirectorEntry) -> Director:
-    return Director(entry.host, Role(entry.role), entry.driver, dict(entry.model_extra or {}))
 
 
 def _probe_paths(entry: CatalogService) -> tuple[str, ...]:

@@ -22,6 +22,18 @@ def system_resolver(host: str) -> Sequence[Address]:
     return [ip_address(str(place[0]).partition("%")[0]) for *_, place in found]
 
 
+def addresses_of(host: str, resolve: Resolve) -> Sequence[Address]:
+    """The addresses of a host; one that is named by its address is not looked up.
+
+    Raises:
+        OSError: As ``resolve``.
+    """
+    try:
+        return [ip_address(host)]
+    except ValueError:
+        return resolve(host)
+
+
 def first_of(addresses: Sequence[Address], family: type[IPv4Address | IPv6Address]) -> Address | None:
     """The first address of a family, in the resolver's order."""
     return next((address for address in addresses if isinstance(address, family)), None)

@@ -116,9 +116,20 @@ class DirectorEntry(BaseModel):
     host: str = Field(min_length=1, description="a host name")
     role: Literal["primary", "secondary"] = Field(description="primary or secondary")
     driver: str = Field(min_length=1, description="the name of a driver, such as keepalived")
+    ipip_enabled: bool = Field(True, description="true or false")
+    outer_sources: list[Vip] = Field(
+        default_factory=list, description="a list of addresses, such as [172.16.1.1, '100::1']"
+    )
 
 
-class HostEntry(Strict):
+class Room(Strict):
+    """How much fits on the way from the directors, and what keeps packets small enough for it."""
+
+    mss: Literal["clamp", "pod_mtu", "jumbo"] | None = Field(None, description="clamp, pod_mtu or jumbo")
+    path_mtu: int | None = Field(None, ge=1280, le=65535, description="an MTU in bytes, 1280 to 65535")
+
+
+class HostEntry(Room):
     """How a host is reached, and what kind of realserver it is."""
 
     address: Annotated[IPv4Address | None, PlainValidator(_address4)] = None
@@ -129,8 +140,8 @@ class HostEntry(Strict):
     cluster: str | None = Field(None, description="the name of a cluster in clusters.yaml")
 
 
-class ClusterEntry(Strict):
-    """A Kubernetes cluster: how its API server is reached, and what its pods should be like."""
+class ClusterEntry(Room):
+    """A Kubernetes cluster: how its API server is reached, and what its nodes and pods should be like."""
 
     api: str | None = Field(None, description="the URL of the API server")
     kubeconfig: str | None = Field(None, description="the path of a kubeconfig file")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from ferryman.inventory.folder import CLUSTERS, DIRECTORS, HOSTS, NODES, Folder
 from ferryman.inventory.membership import nobody, sharers
+from ferryman.inventory.participants import DEFAULT_PATH_MTU, room_of
 from ferryman.inventory.problems import Problem, nearest, similar
+from ferryman.model import MssStrategy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,12 +17,17 @@ if TYPE_CHECKING:
 
     from ferryman.inventory.schema import CatalogService
 
+FULL_SIZE = 1500
+"""Bytes of the largest packet that a client sends to a VIP."""
+OUTER_HEADER, OUTER_HEADER6 = 20, 40
+"""Bytes that an outer IPv4 and IPv6 header take."""
+
 
 def lint(path: Path) -> list[Problem]:
     """Every problem of the inventory in a folder, errors and warnings, by file and line."""
     folder = Folder.read(path)
     found = {*folder.problems, *_services(folder), *_hosts(folder), *_clusters(folder)}
-    return sorted(found | {*_unused_directors(folder), *_files(folder)})
+    return sorted(found | {*_directors(folder), *_unused_directors(folder), *_files(folder)})
 
 
 def _services(folder: Folder) -> Iterator[Problem]:
@@ -87,13 +95,43 @@ def _hosts(folder: Folder) -> Iterator[Problem]:
                 f"is {entry.cluster!r} on a host of kind {entry.kind}, expected kind: kubernetes beside it"
             )
             yield folder.problem(HOSTS, (host, "cluster"), message)
+        if entry.mss == "pod_mtu" and entry.kind != "kubernetes":
+            message = f"is pod_mtu on a host of kind {entry.kind}, which has no pods; expected clamp or jumbo"
+            yield folder.problem(HOSTS, (host, "mss"), message)
+        mss, path_mtu = room_of(entry, folder.clusters.get(entry.cluster or ""))
+        yield from _jumbo(folder, host, mss, path_mtu)
 
 
 def _clusters(folder: Folder) -> Iterator[Problem]:
     used = {entry.cluster for entry in folder.hosts.values()}
-    for name in folder.clusters:
+    for name, entry in folder.clusters.items():
         if name not in used:
             yield folder.problem(CLUSTERS, (name,), f"no host of {HOSTS} belongs to it", severity="warn")
+        room = (entry.path_mtu or DEFAULT_PATH_MTU) - OUTER_HEADER
+        if entry.pod_mtu is not None and entry.pod_mtu > room and entry.mss in (None, "pod_mtu"):
+            message = f"is {entry.pod_mtu}, expected {room} at most: the path MTU less an outer IPv4 header"
+            yield folder.problem(CLUSTERS, (name, "pod_mtu"), message, severity="warn")
+
+
+def _jumbo(folder: Folder, host: str, mss: MssStrategy, path_mtu: int) -> Iterator[Problem]:
+    if mss is MssStrategy.JUMBO and path_mtu < FULL_SIZE + OUTER_HEADER:
+        message = (
+            f"is jumbo with a path MTU of {path_mtu}, expected path_mtu: {FULL_SIZE + OUTER_HEADER} or more "
+            f"({FULL_SIZE + OUTER_HEADER6} with IPv6) beside it"
+        )
+        yield folder.problem(HOSTS, (host, "mss"), message)
+
+
+def _directors(folder: Folder) -> Iterator[Problem]:
+    """A common key that is misspelt would be taken for one of the driver's, and a gate stay open."""
+    for site, classes in folder.directors.items():
+        for name, found in classes.items():
+            for index, entry in enumerate(found):
+                for key in entry.model_extra or ():
+                    meant = get_close_matches(key, list(type(entry).model_fields), n=1, cutoff=0.85)
+                    if meant:
+                        message = f"is taken for a key of the driver; did you mean {meant[0]}?"
+                        yield folder.problem(DIRECTORS, (site, name, index, key), message, severity="warn")
 
 
 def _unused_directors(folder: Folder) -> Iterator[Problem]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ferryman.model import Address, ProbeVerdict, host_port
 
@@ -54,24 +55,33 @@ class Flow:
     source_port: int
     vip: Address
     port: int
+    reply: bytes = field(init=False, repr=False, compare=False)
+    """Addresses and ports as an answer has them on the wire, one behind the other."""
+
+    def __post_init__(self) -> None:
+        ports = self.port.to_bytes(2, "big") + self.source_port.to_bytes(2, "big")
+        object.__setattr__(self, "reply", self.vip.packed + self.source.packed + ports)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Syn:
-    """One SYN that is out, and what its answer is judged by."""
+    """The SYN of one flow of one target: what its answer is judged by, and how far it has got."""
 
     target: int
     """Which of the probe's targets it asks, an index."""
-    number: int
-    """The try that it belongs to, from 0."""
     flow: Flow
     isn: int
     """Initial sequence number; no two SYNs of a probe share one, so an acknowledgement names its SYN."""
     realserver: Address
     outer_source: Address
     mss_limit: int
-    diagnostic: bool = False
-    """Whether it was sent only to explain a silence; it never decides a verdict."""
+    sent: int = 0
+    """How many times."""
+    sent_ns: int = 0
+    """When last, in nanoseconds since the epoch."""
+    answered: ProbeVerdict | None = None
+    half_open: bool = False
+    """Whether a realserver may hold a connection for it."""
 
     @property
     def acknowledgement(self) -> int:
@@ -103,6 +113,12 @@ class IcmpError:
     flow: Flow | None
     sequence: int | None
 
+    @property
+    def about_the_tunnel(self) -> bool:
+        """Whether it says that nobody takes the outer packet."""
+        number = (self.reporter.version, self.kind, self.code)
+        return number in NOBODY_TAKES_IT and self.outer is not None
+
     def __str__(self) -> str:
         number = (self.reporter.version, self.kind, self.code)
         words = ", ".join(filter(None, (ICMP_WORDS.get(number), self._cause(number))))
@@ -118,8 +134,7 @@ class IcmpError:
 Answer = TcpAnswer | IcmpError
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(NamedTuple):
     """What an answer says about one SYN; without a verdict it does not count, and is only told."""
 
     syn: Syn
@@ -129,22 +144,10 @@ class Judgement:
 
 
 class Awaited:
-    """The SYNs of one probe, of all its tries: a late answer still finds the SYN that it belongs to."""
+    """The SYNs of one probe: a late answer still finds the SYN that it belongs to."""
 
-    def __init__(self, syns: Iterable[Syn] = ()) -> None:
-        self._by_acknowledgement: dict[int, Syn] = {}
-        self._by_flow: dict[Flow, list[Syn]] = {}
-        for syn in syns:
-            self.add(syn)
-
-    def add(self, syn: Syn) -> None:
-        """Wait for answers to this SYN from now on."""
-        self._by_acknowledgement[syn.acknowledgement] = syn
-        self._by_flow.setdefault(syn.flow, []).append(syn)
-
-    def has(self, isn: int) -> bool:
-        """Whether a SYN with this initial sequence number is out."""
-        return (isn + 1) % SEQUENCE_SPACE in self._by_acknowledgement
+    def __init__(self, syns: Iterable[Syn]) -> None:
+        self._by_acknowledgement = {syn.acknowledgement: syn for syn in syns}
 
     def acknowledged_by(self, number: int) -> Syn | None:
         """The SYN that this acknowledgement number acknowledges."""
@@ -152,14 +155,27 @@ class Awaited:
 
     def in_flow(self, flow: Flow) -> list[Syn]:
         """The SYNs that share these four numbers: one for each realserver of a virtual service."""
-        return self._by_flow.get(flow, [])
+        return self._by_reply.get(flow.reply, [])
 
     def inside(self, outer_source: Address, realserver: Address) -> list[Syn]:
-        """The SYNs that were sent in such an outer packet."""
-        wanted = (outer_source, realserver)
-        return [
-            syn for syn in self._by_acknowledgement.values() if (syn.outer_source, syn.realserver) == wanted
-        ]
+        """The SYNs that are sent in such an outer packet."""
+        return self._by_outer.get((outer_source, realserver), [])
+
+    # Only odd answers need what follows, so it is made when the first one comes.
+
+    @cached_property
+    def _by_reply(self) -> dict[bytes, list[Syn]]:
+        found: dict[bytes, list[Syn]] = {}
+        for syn in self._by_acknowledgement.values():
+            found.setdefault(syn.flow.reply, []).append(syn)
+        return found
+
+    @cached_property
+    def _by_outer(self) -> dict[tuple[Address, Address], list[Syn]]:
+        found: dict[tuple[Address, Address], list[Syn]] = {}
+        for syn in self._by_acknowledgement.values():
+            found.setdefault((syn.outer_source, syn.realserver), []).append(syn)
+        return found
 
 
 def classify(answer: Answer, awaited: Awaited) -> list[Judgement]:
@@ -172,13 +188,18 @@ def classify(answer: Answer, awaited: Awaited) -> list[Judgement]:
     if syn.flow != answer.flow:
         return [Judgement(syn, None, detail=_from_elsewhere(answer, syn))]
     if "RST" in answer.flags:
-        return [Judgement(syn, ProbeVerdict.REFUSED, detail=f"RST: nothing listens on port {syn.flow.port}")]
+        return [refused(syn)]
     if answer.flags == {"SYN", "ACK"}:
-        return [_answered(answer.mss, syn)]
+        return [answered(answer.mss, syn)]
     return _strays(answer, [syn])
 
 
-def _answered(mss: int | None, syn: Syn) -> Judgement:
+def refused(syn: Syn) -> Judgement:
+    """Judge a true RST."""
+    return Judgement(syn, ProbeVerdict.REFUSED, detail=f"RST: nothing listens on port {syn.flow.port}")
+
+
+def answered(mss: int | None, syn: Syn) -> Judgement:
     """Judge a true SYN/ACK by its MSS."""
     effective = DEFAULT_MSS[syn.flow.vip.version] if mss is None else mss
     seen = f"MSS {mss}" if mss is not None else f"no MSS option, which means {effective}"
@@ -206,10 +227,16 @@ def _peer(answer: TcpAnswer) -> str:
 
 
 def _unreachable(error: IcmpError, awaited: Awaited) -> list[Judgement]:
-    """Match an ICMP error by the SYN that it quotes, or by the outer addresses when the quote ends there."""
+    """Match an ICMP error by the SYN that it quotes, or by the outer addresses when the quote ends there.
+
+    A host without a tunnel device for one SYN has none for the others to it. It says so of a few alone, for
+    it limits the rate of its errors.
+    """
     if error.flow is not None and error.sequence is not None:
         syn = awaited.acknowledged_by((error.sequence + 1) % SEQUENCE_SPACE)
         syns = [syn] if syn is not None and syn.flow == error.flow else []
+        if syns and error.outer is not None and error.about_the_tunnel:
+            syns = awaited.inside(*error.outer)
     else:
         syns = awaited.inside(*error.outer) if error.outer is not None else []
     return [Judgement(syn, ProbeVerdict.UNREACHABLE, detail=str(error)) for syn in syns]

@@ -1,4 +1,4 @@
-"""Building and dissecting packets; the only module that imports scapy.
+"""Packets by scapy: the templates that probes are made from, and the odd ones among the answers.
 
 Every field that scapy would otherwise look up, such as a source address, is given: building a packet asks the
 machine nothing. IP headers of what arrives are read by hand, because the ones that ICMP errors quote are cut
@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import struct
 from ipaddress import IPv4Address, IPv6Address
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from scapy.layers.inet import IP, TCP
 from scapy.layers.inet6 import IPv6
 
 from ferryman.probe.answers import Answer, Flow, IcmpError, TcpAnswer
+from ferryman.probe.templates import Template
 
 if TYPE_CHECKING:
     from ferryman.model import Address
-    from ferryman.probe.answers import Syn
 
 ICMP, TCP_SEGMENT, ICMP6 = 1, 6, 58
 ENCAPSULATED = frozenset({4, 41})
@@ -31,6 +31,9 @@ OUR_MSS = {4: 1460, 6: 1440}
 """The MSS of a client on Ethernet, by IP version."""
 
 WINDOW = 64240
+
+NOBODY: dict[int, Address] = {4: IPv4Address(0), 6: IPv6Address(0)}
+"""Stands in a template for the realserver, by IP version."""
 
 IPV4_HEADER, IPV6_HEADER, TCP_HEADER, ICMP_HEADER = 20, 40, 20, 8
 """Bytes, without options."""
@@ -50,19 +53,24 @@ class Opened(NamedTuple):
     payload: bytes
 
 
-def encapsulated_syn(syn: Syn) -> bytes:
-    """The SYN inside its outer header, ready for a raw socket."""
-    options = [("MSS", OUR_MSS[syn.flow.vip.version])]
-    return _encapsulated(syn, flags="S", seq=syn.isn, window=WINDOW, options=options)
+class Opening(NamedTuple):
+    """The two packets that a flow takes: what opens it, and what closes it again."""
 
+    syn: Template
+    rst: Template
+    """It takes the SYN's way, because what is half open is at one realserver.
 
-def encapsulated_rst(syn: Syn) -> bytes:
-    """The RST that closes what the SYN opened.
-
-    It takes the SYN's way, because what is half open is at one realserver. The kernel here resets the
-    unexpected SYN/ACK too, but that RST goes to the VIP's director, which knows no such connection.
+    The kernel here resets the unexpected SYN/ACK too, but that RST goes to the VIP's director, which knows no
+    such connection.
     """
-    return _encapsulated(syn, flags="R", seq=syn.acknowledgement, window=0)
+
+
+def opening(source: Address, vip: Address, port: int, outer_source: Address) -> Opening:
+    """Templates for the flows from one address to one VIP and port, through one outer source."""
+    here, there = _header(source, vip), _header(outer_source, NOBODY[outer_source.version])
+    syn = TCP(sport=0, dport=port, flags="S", window=WINDOW, options=[("MSS", OUR_MSS[vip.version])])
+    rst = TCP(sport=0, dport=port, flags="R", window=0)
+    return Opening(*(Template(bytes(there / here / segment)) for segment in (syn, rst)))
 
 
 def dissect(packet: bytes) -> Answer | None:
@@ -75,13 +83,6 @@ def dissect(packet: bytes) -> Answer | None:
     if opened.protocol in ICMP_ERRORS:
         return _icmp_error(opened)
     return None
-
-
-def _encapsulated(syn: Syn, **tcp_fields: Any) -> bytes:  # noqa: ANN401  # scapy's own fields
-    flow = syn.flow
-    outer = _header(syn.outer_source, syn.realserver)
-    inner = _header(flow.source, flow.vip)
-    return bytes(outer / inner / TCP(sport=flow.source_port, dport=flow.port, **tcp_fields))
 
 
 def _header(source: Address, destination: Address) -> IP | IPv6:

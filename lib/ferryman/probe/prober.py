@@ -24,11 +24,13 @@ class Prober:
         self._wire = wire
 
     def probe(self, targets: Sequence[Target], told: Callable[[ProbeResult], None]) -> list[ProbeResult]:
-        """Ask all targets at once; one result for each, in their order.
+        """Ask all targets at once, each with several source ports; one result for each, in their order.
+
+        A result's verdict is the worst that any of its flows met; of accepted ones, the largest MSS is told.
 
         ``told`` hears each result as soon as it is known, once. What is seen after that, such as a second
         answer, is added to the details of the results returned. What the SYNs left half open at the
-        realservers is closed behind them.
+        realservers is closed behind them, also when ``told`` or a signal interrupts.
 
         Raises:
             RefusedError: This host cannot probe: it may not open raw sockets, or has no TCP port to spare.
@@ -38,6 +40,12 @@ class Prober:
         # Scapy takes most of a second to load: whoever never probes never waits for it.
         from ferryman.probe.volley import Volley  # noqa: PLC0415  # see above
 
-        wire = self._wire({target.realserver_address.version for target in targets})
+        wire = self._wire(_versions(targets))
         with contextlib.closing(wire):
             return Volley(wire, self._probe, targets, told).run()
+
+
+def _versions(targets: Sequence[Target]) -> set[int]:
+    """IP versions of what is sent and of what comes back."""
+    outer = {target.realserver_address.version for target in targets}
+    return outer | {target.virtual_service.vip.version for target in targets}

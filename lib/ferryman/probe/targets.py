@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ferryman.errors import InventoryError
+from ferryman.model import VirtualService
+from ferryman.probe.wire import own_source
 
 if TYPE_CHECKING:
-    from ferryman.model import Address, Service, VirtualService
+    from collections.abc import Iterator
+
+    from ferryman.config import ProbeConfig
+    from ferryman.model import Address, Director, Realserver, Service
 
 ETHERNET_MTU = 1500
 
@@ -26,7 +31,7 @@ class Target:
     host: str
     virtual_service: VirtualService
     realserver_address: Address
-    """Where the outer packet goes; of the same family as the VIP."""
+    """Where the outer packet goes."""
     mss_limit: int
     """The largest MSS in bytes with which full-size packets fit the tunnel."""
     outer_source: Address | None = None
@@ -47,31 +52,113 @@ def mss_limit(inner: Address, outer: Address, path_mtu: int = ETHERNET_MTU) -> i
     return path_mtu - IP_HEADER[outer.version] - IP_HEADER[inner.version] - TCP_HEADER
 
 
-def probe_targets(service: Service, *, path_mtu: int = ETHERNET_MTU) -> list[Target]:
-    """Every realserver for every TCP virtual service, by the realserver's address of the VIP's family.
+Question = Literal["open-decapsulator", "forwards-strangers"]
+"""What a stranger's packet finds out; also the id of the finding."""
 
-    UDP virtual services give none: a SYN says nothing about them.
+STRANGERS_PORT = 22
+"""Of the host that is no VIP: whatever that host says to a SYN, it must not get one."""
+
+
+@dataclass(frozen=True, slots=True)
+class StrangerTarget:
+    """A packet that a realserver should not take: silence is the good answer."""
+
+    question: Question
+    target: Target
+
+
+def probe_targets(service: Service) -> list[Target]:
+    """Every realserver for every TCP virtual service, with each outer source that a director has for it.
+
+    Where no director's is known, with the configured one. UDP virtual services give none: a SYN says nothing
+    about them.
 
     Raises:
         InventoryError: A realserver has no address of a VIP's family; names all of them.
     """
-    targets: list[Target] = []
-    missing: list[str] = []
-    for virtual in service.virtual_services:
-        if virtual.protocol != "tcp":
-            continue
-        for realserver in service.realservers:
-            address = realserver.address_for(virtual.vip)
-            if address is None:
-                family = f"IPv{virtual.vip.version}"
-                missing.append(
-                    f"{realserver.host}: has no {family} address, and {service} has the VIP {virtual.vip}; "
-                    f"give it one in hosts.yaml"
-                )
-            else:
-                targets.append(
-                    Target(realserver.host, virtual, address, mss_limit(virtual.vip, address, path_mtu))
-                )
+    pairs = [(virtual, realserver) for virtual in _asked(service) for realserver in service.realservers]
+    missing = [
+        f"{realserver.host}: has no IPv{virtual.vip.version} address, and {service} has the VIP "
+        f"{virtual.vip}; give it one in hosts.yaml"
+        for virtual, realserver in pairs
+        if realserver.address_for(virtual.vip) is None
+    ]
     if missing:
         raise InventoryError(missing)
-    return targets
+    return [
+        _target(realserver, virtual, address, source)
+        for virtual, realserver in pairs
+        if (address := realserver.address_for(virtual.vip)) is not None
+        for source in _outer_sources(service, address)
+    ]
+
+
+def stranger_targets(service: Service) -> list[StrangerTarget]:
+    """What realservers must leave unanswered; ``strangers_probe`` says how they are asked.
+
+    ``open-decapsulator``: this control host's own outer source, which is none of a director. Left out where
+    it is one all the same, and where there is no route.
+    ``forwards-strangers``: a director's outer source, but inside a packet to another host than the VIP.
+    """
+    return [*_open_decapsulators(service), *_forwarders(service)]
+
+
+def strangers_probe(probe: ProbeConfig) -> ProbeConfig:
+    """One flow and one try: an answer is what matters, and silence what is expected."""
+    return probe.model_copy(update={"samples": 1, "tries": 1})
+
+
+def _open_decapsulators(service: Service) -> Iterator[StrangerTarget]:
+    for virtual in _asked(service):
+        for realserver in service.realservers:
+            address = realserver.address_for(virtual.vip)
+            own = _own_source(address) if address is not None else None
+            if address is not None and own is not None and own not in _outer_sources(service, address):
+                yield StrangerTarget("open-decapsulator", _target(realserver, virtual, address, own))
+
+
+def _forwarders(service: Service) -> Iterator[StrangerTarget]:
+    vips = {virtual.vip.version: virtual.vip for virtual in _asked(service)}
+    for vip in vips.values():
+        for realserver in service.realservers:
+            address, other = realserver.address_for(vip), _another_host(service, realserver, vip)
+            if address is not None and other is not None:
+                nowhere = VirtualService(service.name, "stranger", "tcp", other, STRANGERS_PORT, scheduler="")
+                source, *_ = _outer_sources(service, address)
+                yield StrangerTarget("forwards-strangers", _target(realserver, nowhere, address, source))
+
+
+def _another_host(service: Service, realserver: Realserver, vip: Address) -> Address | None:
+    """The next realserver, or else a director: a host that packets through this one have no business with."""
+    place = service.realservers.index(realserver)
+    others: list[Realserver | Director] = [
+        *service.realservers[place + 1 :],
+        *service.realservers[:place],
+        *service.directors,
+    ]
+    addresses = (one.address if vip.version == 4 else one.address6 for one in others)  # noqa: PLR2004  # IPv4
+    return next((address for address in addresses if address is not None), None)
+
+
+def _own_source(address: Address) -> Address | None:
+    try:
+        return own_source(address)
+    except OSError:
+        return None
+
+
+def _asked(service: Service) -> list[VirtualService]:
+    return [virtual for virtual in service.virtual_services if virtual.protocol == "tcp"]
+
+
+def _outer_sources(service: Service, address: Address) -> tuple[Address | None, ...]:
+    """Those of all directors, each once; a single None where none is known."""
+    known = (source for director in service.directors for source in director.outer_sources_for(address))
+    return tuple(dict.fromkeys(known)) or (None,)
+
+
+def _target(
+    realserver: Realserver, virtual: VirtualService, address: Address, source: Address | None
+) -> Target:
+    limit = mss_limit(virtual.vip, address, realserver.path_mtu)
+    return Target(realserver.host, virtual, address, limit, source)

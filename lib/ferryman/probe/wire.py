@@ -14,15 +14,16 @@ import select
 import socket
 import struct
 import sys
+import threading
 import time
-from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Protocol, Self
 
 from ferryman.errors import RefusedError
+from ferryman.probe.filters import answers_only, attach
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ferryman.model import Address
 
@@ -35,40 +36,49 @@ SEND_BUFFER = 8 * 2**20
 LONGEST = 2048
 """Bytes read of a packet at most."""
 
+RECEIVED_AT_ONCE = 512
+"""Packets read before anything else gets its turn again."""
+
+PORTS = 2**16
+ANY_PORT = 0
+"""The kernel chooses."""
+
 DISCARD_PORT = 9
 """Any port will do to ask the kernel for a route: nothing is sent."""
+
+UNSPECIFIED = bytes(16)
+"""A socket address of the family AF_UNSPEC."""
 
 FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 ETHERTYPE = {4: 0x0800, 6: 0x86DD}
 RECEIVE_ERRORS = {4: (socket.IPPROTO_IP, 11), 6: (socket.IPPROTO_IPV6, 25)}
 """IP_RECVERR and IPV6_RECVERR: without them a full interface queue loses packets and reports none."""
 
-SO_ATTACH_FILTER, SO_RCVBUFFORCE, SO_SNDBUFFORCE, SO_TIMESTAMPNS = 26, 33, 32, 35
+SO_RCVBUFFORCE, SO_SNDBUFFORCE, SO_TIMESTAMPNS = 33, 32, 35
 SOL_PACKET, PACKET_STATISTICS = 263, 6
 
+_libc = ctypes.CDLL(None, use_errno=True)
+_timespec = struct.Struct("qq")
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A packet from its IP header on, and when the kernel received it, in nanoseconds since the epoch."""
 
-    packet: bytes
-    at_ns: int
+Arrival = tuple[bytes, int]
+"""A packet from its IP header on, and when the kernel received it, in nanoseconds since the epoch."""
 
 
 class Wire(Protocol):
     """What a prober needs of the network."""
 
-    def source_towards(self, address: Address) -> Address:
+    def source_towards(self, address: str) -> Address:
         """The own address that packets to this one leave with; raises OSError when there is no route."""
 
-    def reserve(self, source: Address) -> int:
-        """A TCP port of an own address that nobody else gets until the wire is closed."""
+    def reserve(self, source: Address, count: int) -> list[int]:
+        """TCP ports of an own address that nobody else gets until the wire is closed."""
 
     def listen(self, ports: Iterable[int]) -> None:
         """Keep what arrives for these TCP ports, and ICMP, from now on."""
 
-    def send(self, packet: bytes, destination: Address) -> None:
-        """Send a packet with its IP header; raises OSError, ENOBUFS when the queue is full."""
+    def send(self, packet: bytes | bytearray, destination: str) -> None:
+        """Send a packet with its IP header to an address; raises OSError, ENOBUFS when the queue is full."""
 
     def receive(self, within_s: float) -> Sequence[Arrival]:
         """What has arrived; waits for the first packet, but not longer than this."""
@@ -84,6 +94,16 @@ class Wire(Protocol):
 
     def close(self) -> None:
         """Give everything back."""
+
+
+def own_source(address: Address) -> Address:
+    """The own address that packets to this one leave with; nothing is sent to find out.
+
+    Raises:
+        OSError: There is no route.
+    """
+    with contextlib.closing(_Routes()) as routes:
+        return routes.source_towards(str(address))
 
 
 def require_raw_sockets() -> None:
@@ -107,48 +127,58 @@ class RawWire:
         self._versions = sorted(versions)
         try:
             self._senders = {version: self._entered(_sender(version)) for version in self._versions}
-            # Opening one is the test for the permission; listen() opens those that stay.
-            _receiver(self._versions[0], ()).close()
+            self._receivers = {version: _receiver() for version in self._versions}
         except OSError as error:
             self._open.close()
             raise RefusedError(_why_not(error)) from error
-        self._receivers: dict[int, socket.socket] = {}
+        self._open.callback(_close_in_background, list(self._receivers.values()))
+        self._routes = self._open.enter_context(contextlib.closing(_Routes()))
         self._lost = 0
 
-    def source_towards(self, address: Address) -> Address:
-        """Ask the kernel's routing table, through a connected UDP socket; nothing is sent."""
-        with socket.socket(FAMILY[address.version], socket.SOCK_DGRAM) as asking:
-            asking.connect((str(address), DISCARD_PORT))
-            return ip_address(asking.getsockname()[0])
+    def source_towards(self, address: str) -> Address:
+        """Ask the kernel's routing table; nothing is sent."""
+        return self._routes.source_towards(address)
 
-    def reserve(self, source: Address) -> int:
-        """Bind a TCP socket to a free port and keep it.
+    def reserve(self, source: Address, count: int) -> list[int]:
+        """Bind TCP sockets to free ports, neighbours where that can be, and keep them.
 
-        The kernel gives a port that no connection uses, and then neither binds nor connects another socket
-        to it. It answers SYN/ACKs to it with a RST, for nobody listens there.
+        What is bound here no connection uses, and the kernel neither binds nor connects another socket to it.
+        It answers SYN/ACKs to it with a RST, for nobody listens there.
 
         Raises:
             RefusedError: There is no port or no file descriptor left, or the address is not usable.
         """
+        ports: list[int] = []
         try:
-            reservation = self._entered(socket.socket(FAMILY[source.version], socket.SOCK_STREAM))
-            reservation.bind((str(source), 0))
+            while len(ports) < count:
+                ports.append(self._reserved(source, (ports[-1] + 1) % PORTS if ports else ANY_PORT))
         except OSError as error:
             raise RefusedError(
                 f"cannot probe: no TCP port to be had on {source}: {error.strerror}"
             ) from error
-        port: int = reservation.getsockname()[1]
-        return port
+        return ports
+
+    def _reserved(self, source: Address, port: int) -> int:
+        reservation = self._entered(socket.socket(FAMILY[source.version], socket.SOCK_STREAM))
+        try:
+            reservation.bind((str(source), port))
+        except OSError as error:
+            if port == ANY_PORT or error.errno != errno.EADDRINUSE:
+                raise
+            reservation.bind((str(source), ANY_PORT))
+        bound: int = reservation.getsockname()[1]
+        return bound
 
     def listen(self, ports: Iterable[int]) -> None:
-        """Open the receivers; nothing may be sent before."""
+        """Nothing may be sent before."""
         wanted = tuple(ports)
-        for version in self._versions:
-            self._receivers[version] = self._entered(_receiver(version, wanted))
+        for version, receiver in self._receivers.items():
+            attach(receiver, answers_only(version, wanted))
+            _bind(receiver, ETHERTYPE[version])
 
-    def send(self, packet: bytes, destination: Address) -> None:
+    def send(self, packet: bytes | bytearray, destination: str) -> None:
         """Hand a packet with its own IP header to the kernel, which routes it by the destination."""
-        self._senders[destination.version].sendto(packet, (str(destination), 0))
+        self._senders[packet[0] >> 4].sendto(packet, (destination, 0))
 
     def receive(self, within_s: float) -> Sequence[Arrival]:
         """Everything that is there, after waiting for the first."""
@@ -184,6 +214,34 @@ class RawWire:
         return self._open.enter_context(opened)
 
 
+class _Routes:
+    """The kernel's routing table, asked through UDP sockets that are connected and send nothing."""
+
+    def __init__(self) -> None:
+        self._asking: dict[int, socket.socket] = {}
+        self._addresses: dict[str, Address] = {}
+
+    def source_towards(self, address: str) -> Address:
+        """The own address that packets to this one leave with; raises OSError when there is no route."""
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        asking = self._asking.get(family)
+        if asking is None:
+            asking = self._asking[family] = socket.socket(family, socket.SOCK_DGRAM)
+        else:
+            # Connected to no family it forgets the source that it chose; Python has no word for that.
+            _libc.connect(asking.fileno(), UNSPECIFIED, len(UNSPECIFIED))
+        asking.connect((address, DISCARD_PORT))
+        own = asking.getsockname()[0]
+        if own not in self._addresses:
+            self._addresses[own] = ip_address(own)
+        return self._addresses[own]
+
+    def close(self) -> None:
+        """Close the sockets."""
+        for asking in self._asking.values():
+            asking.close()
+
+
 def _sender(version: int) -> socket.socket:
     """A socket for packets that bring their own IP header; it receives nothing."""
     sender = socket.socket(FAMILY[version], socket.SOCK_RAW, socket.IPPROTO_RAW)
@@ -193,18 +251,38 @@ def _sender(version: int) -> socket.socket:
     return sender
 
 
-def _receiver(version: int, ports: tuple[int, ...]) -> socket.socket:
-    """A packet socket for one IP version.
-
-    Bound to one EtherType, so that it sees each packet once, where the kernel's own IP sees it: not the
-    outgoing ones, and not a second time on a bridge's or bond's member.
-    """
-    receiver = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETHERTYPE[version]))
+def _receiver() -> socket.socket:
+    """A packet socket that receives nothing yet."""
+    receiver = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
     receiver.setblocking(False)
-    _attach(receiver, _answers_only(version, ports))
     _enlarge(receiver, SO_RCVBUFFORCE, socket.SO_RCVBUF, RECEIVE_BUFFER)
     receiver.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     return receiver
+
+
+def _bind(receiver: socket.socket, ethertype: int) -> None:
+    """Receive the packets of one EtherType, on every interface; Python's own bind() wants a single one.
+
+    So it sees each packet once, where the kernel's own IP sees it: not the outgoing ones, and not a second
+    time on a bridge's or bond's member.
+    """
+    everywhere = struct.pack("=HHi12x", socket.AF_PACKET, socket.htons(ethertype), 0)
+    if _libc.bind(receiver.fileno(), everywhere, len(everywhere)):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def _close_in_background(receivers: list[socket.socket]) -> None:
+    """Close packet sockets: they hear nothing from then on, but it takes the kernel tens of milliseconds.
+
+    It waits until no processor handles a packet for them any more (RCU), and nobody needs to wait with it.
+    """
+
+    def close() -> None:
+        for receiver in receivers:
+            receiver.close()
+
+    threading.Thread(target=close, name="closing packet sockets").start()
 
 
 def _enlarge(opened: socket.socket, forced: int, asked: int, size: int) -> None:
@@ -215,64 +293,16 @@ def _enlarge(opened: socket.socket, forced: int, asked: int, size: int) -> None:
         opened.setsockopt(socket.SOL_SOCKET, asked, size)
 
 
-def _queued(receiver: socket.socket) -> Iterable[Arrival]:
-    while True:
+def _queued(receiver: socket.socket) -> Iterator[Arrival]:
+    room = socket.CMSG_SPACE(16)
+    for _ in range(RECEIVED_AT_ONCE):
         try:
-            packet, ancillary, _, _ = receiver.recvmsg(LONGEST, socket.CMSG_SPACE(16))
+            packet, ancillary, _, _ = receiver.recvmsg(LONGEST, room)
         except BlockingIOError:
             return
-        yield Arrival(packet, _stamp(ancillary))
-
-
-def _stamp(ancillary: Sequence[tuple[int, int, bytes]]) -> int:
-    for level, kind, data in ancillary:
-        if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS):
-            seconds, nanoseconds = struct.unpack("qq", data)
-            return int(seconds * 1_000_000_000 + nanoseconds)
-    return time.time_ns()
-
-
-Instruction = tuple[int, int, int, int]
-"""Code, jump if true, jump if false, operand (linux/filter.h)."""
-
-LOAD_BYTE, LOAD_HALF, LOAD_HALF_AT_X, IPV4_HEADER_TO_X = 0x30, 0x28, 0x48, 0xB1
-JUMP_EQUAL, RETURN = 0x15, 0x06
-PROTOCOL_FIELD = {4: (9, socket.IPPROTO_ICMP), 6: (6, socket.IPPROTO_ICMPV6)}
-"""Where the protocol stands in the IP header, and the number of ICMP."""
-LOAD_PORT: dict[int, list[Instruction]] = {
-    4: [(IPV4_HEADER_TO_X, 0, 0, 0), (LOAD_HALF_AT_X, 0, 0, 2)],
-    6: [(LOAD_HALF, 0, 0, 42)],
-}
-"""The TCP destination port, behind an IPv4 header of any length or a plain IPv6 header."""
-TAKE: Instruction = (RETURN, 0, 0, 0xFFFFFFFF)
-LEAVE: Instruction = (RETURN, 0, 0, 0)
-
-
-def _answers_only(version: int, ports: tuple[int, ...]) -> list[Instruction]:
-    """A classic BPF program: ICMP, and TCP to these ports."""
-    protocol, icmp = PROTOCOL_FIELD[version]
-    to_us = [instruction for port in ports for instruction in _take_if(port)]
-    return [
-        (LOAD_BYTE, 0, 0, protocol),
-        *_take_if(icmp),
-        (JUMP_EQUAL, 1, 0, socket.IPPROTO_TCP),
-        LEAVE,
-        *LOAD_PORT[version],
-        *to_us,
-        LEAVE,
-    ]
-
-
-def _take_if(value: int) -> list[Instruction]:
-    return [(JUMP_EQUAL, 0, 1, value), TAKE]
-
-
-def _attach(receiver: socket.socket, program: list[Instruction]) -> None:
-    code = b"".join(struct.pack("HBBI", *instruction) for instruction in program)
-    held = ctypes.create_string_buffer(code)
-    receiver.setsockopt(
-        socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HL", len(program), ctypes.addressof(held))
-    )
+        # The time stamp is all that was asked for beside the packet.
+        seconds, nanoseconds = _timespec.unpack(ancillary[0][2])
+        yield packet, seconds * 1_000_000_000 + nanoseconds
 
 
 def _why_not(error: OSError) -> str:

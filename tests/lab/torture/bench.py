@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
 import signal
 import subprocess
@@ -20,6 +19,7 @@ from ferryman.engine.store import SqliteStore
 from ferryman.patience import until
 from lab import crossing
 from lab.conftest import own_folder
+from lab.quick import configure
 from lab.running import REPOSITORY, RunningLab
 from lab.torture.cutter import Call, Cut
 from lab.torture.trials import Chart, Course, Instant
@@ -209,9 +209,7 @@ def a_bench(*, reuse_mode: int) -> Iterator[Bench]:
 
 def hasten(folder: Path) -> None:
     """Shorten what a run waits for, in the lab's own configuration."""
-    path = folder / "ferryman.toml"
-    text = re.sub(r"(?m)^drain_timeout = \S+", "drain_timeout = 0.2", path.read_text())
-    path.write_text(text.replace("[traffic]", "[traffic]\nrequests = 6\nupload_bytes = 200000"))
+    configure(folder, {"directors": {"drain_timeout": 0.2}})
 
 
 def _communicate(

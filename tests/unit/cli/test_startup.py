@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from importlib.metadata import entry_points
+from pathlib import Path
 
-if TYPE_CHECKING:
-    from pathlib import Path
+import pytest
 
-SLOW = ("scapy", "paramiko", "pydantic", "rich", "tenacity", "yaml", "sqlite3")
+SLOW = (
+    *("scapy", "paramiko", "cryptography", "pydantic", "rich", "tenacity", "yaml", "sqlite3", "etcd3gw"),
+    *("asyncio", "concurrent.futures", "ssl", "subprocess", "http", "email", "json", "importlib.metadata"),
+    *("ferryman.config", "ferryman.model", "ferryman.events", "ferryman.fleet", "ferryman.inventory"),
+)
+"""What no help text needs."""
+
+COMMANDS = {
+    "as a module": [sys.executable, "-m", "ferryman", "--help"],
+    "as an installed script": [str(Path(sys.executable).with_name("ferryman")), "--help"],
+}
 
 LOADED = """
 import sys
@@ -36,6 +47,22 @@ def test_help_imports_nothing_that_is_slow(tmp_path: Path) -> None:
     done = python(LOADED.format(slow=SLOW), tmp_path)
     assert "Does one thing." in done.stdout
     assert done.stderr.split() == ["loaded:"]
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_help_imports_nothing_that_is_slow_however_it_is_called(command: list[str], tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPROFILEIMPORTTIME": "1"}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=30, check=True
+    )
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "|" in line}
+    assert "click" in imported
+    assert imported.isdisjoint(SLOW)
+
+
+def test_the_installed_script_is_the_command_line() -> None:
+    (script,) = entry_points(group="console_scripts", name="ferryman")
+    assert script.value == "ferryman.cli:main"
 
 
 def test_help_works_without_a_configuration(tmp_path: Path) -> None:

@@ -42,6 +42,8 @@ class FakeDirector:
     files: dict[str, str]
     effect: Callable[[Callable[[], Any]], Any]
     """Called with each single effect of a script, so that a script can be torn apart between two of them."""
+    sources: tuple[str, str] = ("10.10.0.11", "fd10::11")
+    """Its own addresses, IPv4 and IPv6."""
     routes: list[dict[str, Any]] = field(default_factory=list)
     connections: list[str] = field(default_factory=list)
     """The lines of /proc/net/ip_vs_conn."""
@@ -79,6 +81,12 @@ class FakeDirector:
 
     def _read_table(self, _found: re.Match[str], _stdin: str) -> _Ran:
         return 0, self._table(), ""
+
+    def _look(self, found: re.Match[str], _stdin: str) -> _Ran:
+        """Everything that is read of a director before anything is changed."""
+        ways = "".join(self._shown("get", one) + "\n" for one in re.findall(r"route get (\S+)'", found[0]))
+        links = json.dumps([{"ifname": "eth0", "mtu": 1500}])
+        return 0, f"{self._table()}== ways\n{ways}== links\n{links}\n== settings\n", ""
 
     def _read_table_and_file(self, found: re.Match[str], _stdin: str) -> _Ran:
         text = self.files[found["path"]].encode("utf-8", "surrogateescape")
@@ -156,7 +164,7 @@ class FakeDirector:
 
     def _shown(self, kind: str, address: str) -> str:
         exact = sorted((one for one in self.routes if one["dst"] == address), key=lambda one: one["metric"])
-        used = exact[:1] or [{"dst": address, "dev": "eth0"}]
+        used = exact[:1] or [{"dst": address, "dev": "eth0", "prefsrc": self.sources[":" in address]}]
         return json.dumps(used if kind == "get" else exact)
 
     def _read_connections(self, found: re.Match[str], _stdin: str) -> _Ran:
@@ -198,6 +206,7 @@ _SCRIPTS: tuple[tuple[re.Pattern[str], Callable[[FakeDirector, re.Match[str], st
     (re.compile(pattern, re.DOTALL), run)
     for pattern, run in (
         (_TABLE, FakeDirector._read_table),
+        (rf"{_TABLE} \|\| exit\n.+", FakeDirector._look),
         (_FILE, FakeDirector._read_table_and_file),
         (r"awk .+ /proc/net/ip_vs_conn", FakeDirector._read_connections),
         (f"cat {REUSE_MODE}", FakeDirector._read_reuse_mode),

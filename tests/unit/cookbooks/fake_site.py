@@ -10,13 +10,13 @@ sleep.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from ferryman.config import Config, DirectorsConfig
+from ferryman.config import Config, DirectorsConfig, WatchConfig
 from ferryman.cookbook import Ferry, Finding, Verdict, load
 from ferryman.fleet.fake import Call, FakeHosts
 from ferryman.inventory import Catalog, Inventory
@@ -25,7 +25,7 @@ from ferryman.testing import Cuts, Scene
 from unit.cookbooks.fake_director import FakeDirector
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from ferryman.fleet.hosts import Completed
     from ferryman.model import Director, Service
@@ -67,6 +67,8 @@ REST = {
     "hosts.yaml": """\
 web1: {address: 10.10.0.21, address6: "fd10::21"}
 web2: {address: 10.10.0.22, address6: "fd10::22"}
+lvs1: {address: 10.10.0.11, address6: "fd10::11"}
+lvs2: {address: 10.10.0.12, address6: "fd10::12"}
 """,
     "directors.yaml": """\
 lab:
@@ -135,8 +137,11 @@ class FakeSite:
 
     def scene(self, cookbook: str, service: str) -> Scene:
         """A cookbook, by its file's name, for one of the services."""
+        return self.scene_with(cookbook, {"service": service, "site": "lab"})
+
+    def scene_with(self, cookbook: str, arguments: dict[str, Any]) -> Scene:
+        """A cookbook with arguments of its own."""
         command = load(COOKBOOKS / cookbook)
-        arguments = {"service": service, "site": "lab"}
         return Scene(lambda: command.plan(self._ferry(), arguments), lambda: self.state)
 
     @property
@@ -156,7 +161,9 @@ class FakeSite:
 
     def _director(self, host: str, *, scripts_tear: bool) -> FakeDirector:
         effect = self.cuts.call if scripts_tear else lambda effect: effect()
-        return FakeDirector(host, RULES.splitlines(), dict(LIMITS), {WEB_FILE: WEB_TEXT}, effect)
+        sources = (f"10.10.0.1{host[-1]}", f"fd10::1{host[-1]}")
+        files = {WEB_FILE: WEB_TEXT}
+        return FakeDirector(host, RULES.splitlines(), dict(LIMITS), files, effect, sources)
 
     def _ferry(self) -> FakeFerry:
         """What a new process has in its hands; it knows nothing of those before it."""
@@ -167,7 +174,12 @@ class FakeSite:
         return FakeFerry(CONFIG, hosts, site=self, stock=stock, taken_up=self._processes > 1)
 
 
-CONFIG = Config(file=Path("ferryman.toml"), directors=DirectorsConfig(drain_timeout=0))
+CONFIG = Config(
+    file=Path("ferryman.toml"),
+    directors=DirectorsConfig(drain_timeout=0),
+    watch=WatchConfig(every=3600, soak=0),
+)
+"""Nobody waits, and the watch never gets to its first round: its calls would come at any moment."""
 
 
 @cache
@@ -216,21 +228,21 @@ class FakeFerry(Ferry):
     def catalog(self) -> Catalog:
         return FakeCatalog(self.site)
 
-    def service(self, name: str, site: str) -> Service:
-        return _service(self.site.catalog, name, site)
+    def service(self, name: str, site: str, *, only: Sequence[str] = ()) -> Service:
+        whole = _service(self.site.catalog, name, site)
+        meant = [one for one in whole.realservers if not only or one.host in only]
+        return replace(whole, realservers=tuple(meant))
 
     def need_raw_sockets(self) -> None:
         """There are none, and none are needed."""
 
-    def probe(self, targets: Sequence[Target], told: Callable[[ProbeResult], None]) -> list[ProbeResult]:
-        results = [ProbeResult(one.host, one.virtual_service, ProbeVerdict.ACCEPTED) for one in targets]
+    def probe(self, targets: Sequence[Target]) -> list[ProbeResult]:
+        accepted = [ProbeResult(one.host, one.virtual_service, ProbeVerdict.ACCEPTED) for one in targets]
+        return self.site.cuts.call(lambda: accepted)
 
-        def sent() -> list[ProbeResult]:
-            for one in results:
-                told(one)
-            return results
-
-        return self.site.cuts.call(sent)
+    def probe_as_stranger(self, targets: Sequence[Target]) -> list[ProbeResult]:
+        silent = [ProbeResult(one.host, one.virtual_service, ProbeVerdict.SILENT) for one in targets]
+        return self.site.cuts.call(lambda: silent)
 
     def send_requests(self, service: Service, director: Director | None) -> list[Finding]:
         host = director.host if director else "any director"

@@ -2,9 +2,9 @@
 
 Run as ``fake_tools.py TOOL ARGUMENT…`` with the director's folder in ``$FAKE_DIRECTOR``: ``rules`` has the
 lines of ``ipvsadm -Sn``, ``limits`` those of ``-Ln --thresholds``, ``routes.json`` the host routes,
-``lookups.json`` what ``ip route get`` says where there is no host route. Files named after a fault switch it
-on: ``frozen``, ``refuse``. A test starts these commands many times, so each imports what it
-needs, and no more.
+``lookups.json`` what ``ip route get`` says where there is no host route, ``links.json`` what ``ip link``
+says. Files named after a fault switch it on: ``frozen``, ``refuse``. A test starts these commands many times,
+so each imports what it needs, and no more.
 """
 # ruff: noqa: PLC0415
 
@@ -37,6 +37,9 @@ def ipvsadm(*words: str) -> int:
 def ip(_family: str, *words: str) -> int:
     import json
 
+    if words == ("link", "show"):
+        sys.stdout.write(_read("links.json") or '[{"ifname":"eth0","mtu":1500}]')
+        return 0
     routes = json.loads(_read("routes.json") or "[]")
     if words == ("-j", "-force", "-batch", "-"):
         for _, verb, *_, address in map(str.split, sys.stdin):

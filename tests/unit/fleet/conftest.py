@@ -22,6 +22,12 @@ def read_case() -> Callable[[str], str]:
     return lambda name: (CASES / f"{name}.txt").read_text()
 
 
+@pytest.fixture(name="debian_13")
+def a_file_of_debian_13() -> str:
+    """What the package linux-sysctl-defaults installs as /usr/lib/sysctl.d/50-default.conf."""
+    return (CASES / "debian-13-50-default.conf").read_text()
+
+
 @pytest.fixture(name="service_of")
 def make_service() -> Callable[..., Service]:
     """A service with these VIPs (``192.0.2.1:80``) and realservers."""

@@ -2,107 +2,50 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from ipaddress import ip_address, ip_interface, ip_network
+from dataclasses import replace
+from ipaddress import IPv4Address, ip_address, ip_interface, ip_network
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ferryman.fleet.checks import realserver_checks
-from ferryman.fleet.facts import Device, Facts, Listener, LocalRoute, Unknown
-from ferryman.fleet.nat import NatTable, parse_rules
-from ferryman.model import Finding, Kind, Realserver, Service, Verdict
+from ferryman.fleet.facts import Device, Listener, LocalRoute
+from ferryman.fleet.netfilter import Ruleset
+from ferryman.fleet.netfilter.nat import NatTable
+from ferryman.model import Director, Kind, Realserver, Role, Service
+from unit.fleet.rows import (
+    BARE,
+    BARE_LO,
+    CILIUM,
+    ETH0,
+    FAIL,
+    IPIP0,
+    IPIP60,
+    LO,
+    NO,
+    PASS,
+    SKIP,
+    TUNL0,
+    UNKNOWN,
+    V4,
+    V6,
+    WARN,
+    Row,
+    assert_says,
+    facts,
+    gone,
+    judge,
+    rules,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from ferryman.fleet.facts import Setting
-
-V4, V6 = "192.0.2.1:80", "fd99::1:80"
-LO = Device(
-    "lo", up=True, addresses=(ip_interface("127.0.0.1/8"), ip_interface("192.0.2.1"), ip_interface("fd99::1"))
-)
-ETH0 = Device("eth0", up=True, mtu=1500, addresses=(ip_interface("10.10.0.21/24"),))
-IPIP0 = Device("ipip0", "ipip", up=True, external=True, addresses=(ip_interface("127.0.0.42/32"),))
-IPIP60 = Device("ipip60", "ip6tnl", up=True, external=True)
-TUNL0 = Device("tunl0", "ipip")
-BARE_LO = replace(LO, addresses=(ip_interface("127.0.0.1/8"),))
-NO = Unknown("could not be read: no such tool")
-
-
-def local_routes(devices: tuple[Device, ...]) -> tuple[LocalRoute, ...]:
-    return tuple(LocalRoute(ip_network(a.ip), device.name) for device in devices for a in device.addresses)
-
-
-def facts(
-    *devices: Device,
-    rp: Mapping[str, int] | None = None,
-    listens: tuple[Listener, ...] = (Listener("tcp", None, 80),),
-    nat: NatTable | None = None,
-    **other: object,
-) -> Facts:
-    """A host as it should be, with these devices in the place of the usual ones."""
-    named = {device.name: device for device in (LO, ETH0, IPIP0, IPIP60)}
-    named |= {device.name: device for device in devices}
-    present = {name: device for name, device in named.items() if device.name and device.mtu >= 0}
-    settings: dict[tuple[Setting, str], int] = {("rp_filter", "all"): 0, ("rp_filter", "default"): 0}
-    for name in present:
-        settings["rp_filter", name] = 0
-    settings |= {("rp_filter", name): value for name, value in (rp or {}).items()}
-    whole = Facts(
-        "web1",
-        "6.1.0",
-        0,
-        present,
-        local_routes(tuple(present.values())),
-        settings,
-        listens,
-        0,
-        nat or NatTable(),
-    )
-    return replace(whole, **other)  # type: ignore[arg-type]  # each test names a field of Facts
-
-
-def gone(name: str) -> Device:
-    return Device(name, mtu=-1)
-
-
-@dataclass(frozen=True)
-class Row:
-    """What one check is to say of one host: verdict, and words of what was seen and of the remedy."""
-
-    seen: Facts
-    verdict: Verdict
-    words: str = ""
-    remedy: str = ""
-    vips: tuple[str, ...] = (V4,)
-    kind: Kind = Kind.SERVER
-    device: str = ""
-
-
-def judge(check: str, row: Row, service_of: Callable[..., Service]) -> list[Finding]:
-    realserver = Realserver("web1", row.kind, None, None)
-    found = realserver_checks(service_of(*row.vips), realserver, row.seen)
-    return [one for one in found if one.check == check]
-
-
-def assert_says(found: list[Finding], row: Row) -> None:
-    assert [one.verdict for one in found] == [row.verdict], found
-    assert row.words in found[0].seen
-    assert row.remedy in found[0].remedy
-    assert found[0].wanted
-    assert bool(found[0].remedy) or row.verdict in (Verdict.PASS, Verdict.SKIP, Verdict.UNKNOWN)
-
-
-FAIL, WARN, PASS, SKIP, UNKNOWN = Verdict.FAIL, Verdict.WARN, Verdict.PASS, Verdict.SKIP, Verdict.UNKNOWN
+    from collections.abc import Callable
 
 ADD = (
     "ip link add name ipip0 type ipip external && ip link set ipip0 up && ip addr add 127.0.0.42/32 dev ipip0"
 )
 PEER = replace(IPIP0, external=False, remote="10.10.0.11")
 OWN_END = replace(IPIP0, external=False, local="10.10.0.21")
-BARE = replace(IPIP0, addresses=())
-CILIUM = Device("cilium_ipip4", "ipip", up=True, external=True)
 CALICO = replace(TUNL0, up=True, addresses=(ip_interface("10.67.1.1/32"),))
 
 TUNNEL = {
@@ -114,13 +57,6 @@ TUNNEL = {
     "ipip0 is a TUN device": Row(facts(replace(IPIP0, kind="tun")), FAIL, "of kind tun", "ip link del ipip0"),
     "ipip0 is missing and another device is external": Row(
         facts(gone("ipip0"), CILIUM), FAIL, "cilium_ipip4 is the one external device", "only without it"
-    ),
-    "no address and rp_filter 2 on ipip0": Row(
-        facts(BARE, rp={"ipip0": 2}), FAIL, "no IPv4 address", "ip addr add 127.0.0.42/32 dev ipip0"
-    ),
-    "no address and rp_filter 2 on all": Row(facts(BARE, rp={"all": 2}), FAIL, "no IPv4 address"),
-    "an IPv6 address alone and rp_filter 2": Row(
-        facts(replace(IPIP0, addresses=(ip_interface("fe80::1/64"),)), rp={"all": 2}), FAIL, "no IPv4 address"
     ),
     "ipip60 is missing and a VIP is IPv6": Row(
         facts(gone("ipip60")), FAIL, "ipip60 is missing", "type ip6tnl external", vips=(V6,)
@@ -137,21 +73,87 @@ TUNNEL = {
         facts(PEER), WARN, "local any remote 10.10.0.11", "make it external"
     ),
     "ipip0 has a local end": Row(facts(OWN_END), WARN, "local 10.10.0.21 remote any", "make it external"),
-    "no address and rp_filter 0": Row(facts(BARE), WARN, "no IPv4 address; that works"),
-    "no address and rp_filter 1": Row(facts(BARE, rp={"all": 1}), WARN, "no IPv4 address"),
     "ipip0 is missing and tunl0 is up": Row(
         facts(gone("ipip0"), replace(TUNL0, up=True)), WARN, "tunl0 is up and takes the packets", ADD
     ),
     "ipip0 is down and tunl0 is up": Row(
         facts(replace(IPIP0, up=False), replace(TUNL0, up=True)), WARN, "tunl0 is up", "ip link set ipip0 up"
     ),
-    "an overlay's tunl0 beside ipip0": Row(facts(CALICO), WARN, "tunl0 is up with 10.67.1.1/32", "overlay"),
     "as it should be": Row(facts(), PASS, "ipip0 is up, external"),
     "looks wrong, is right: tunl0 up without an address": Row(facts(replace(TUNL0, up=True)), PASS),
     "looks wrong, is right: tunl0 down": Row(facts(TUNL0), PASS),
     "looks wrong, is right: no ipip60 for an IPv4 VIP": Row(facts(gone("ipip60")), PASS),
     "looks wrong, is right: no ipip0 for an IPv6 VIP": Row(facts(gone("ipip0")), PASS, "ipip60", vips=(V6,)),
     "looks wrong, is right: ipip60 without an address": Row(facts(), PASS, "ipip60", vips=(V6,)),
+}
+
+TUNNEL_ADDRESS = {
+    "no address and rp_filter 2 on ipip0": Row(
+        facts(BARE, rp={"ipip0": 2}), FAIL, "no IPv4 address", "ip addr add 127.0.0.42/32 dev ipip0"
+    ),
+    "no address and rp_filter 2 on all": Row(facts(BARE, rp={"all": 2}), FAIL, "no IPv4 address"),
+    "an IPv6 address alone and rp_filter 2": Row(
+        facts(replace(IPIP0, addresses=(ip_interface("fe80::1/64"),)), rp={"all": 2}), FAIL, "no IPv4 address"
+    ),
+    "no address and rp_filter 0": Row(facts(BARE), WARN, "no IPv4 address; that works"),
+    "no address and rp_filter 1": Row(facts(BARE, rp={"all": 1}), WARN, "no IPv4 address"),
+    "devices could not be read": Row(facts(devices=NO), UNKNOWN, "no such tool"),
+    "tunl0 takes the packets, has no address, and all is 2": Row(
+        facts(gone("ipip0"), replace(TUNL0, up=True), rp={"all": 2}),
+        FAIL,
+        "tunl0 has no IPv4 address",
+        "dev tunl0",
+    ),
+    "nothing takes the packets": Row(facts(gone("ipip0")), SKIP, "no tunnel device is up"),
+    "as it should be": Row(facts(), PASS, "ipip0 has 127.0.0.42/32"),
+    "looks wrong, is right: 2 with any address": Row(
+        facts(replace(IPIP0, addresses=(ip_interface("10.10.0.21/32"),)), rp={"all": 2}), PASS
+    ),
+    "looks wrong, is right: no address for IPv6": Row(facts(BARE, rp={"all": 2}), SKIP, vips=(V6,)),
+}
+
+GRE = Device("gre1", "gre", up=True, remote="10.10.0.11")
+OTHERS = {
+    "another external device, and no ipip0": Row(
+        facts(gone("ipip0"), CILIUM), FAIL, "ipip0 cannot be made", "ip link del cilium_ipip4"
+    ),
+    "tunl0 is at work, and ipip0 is to come": Row(
+        facts(gone("ipip0"), CALICO, counted={"tunl0.rx_packets": 9}),
+        FAIL,
+        "10.67.1.1/32 and has unwrapped 9",
+        "overlay",
+    ),
+    "tunl0 has an address, and ipip0 is to come": Row(
+        facts(gone("ipip0"), CALICO), WARN, "a new ipip0 would take them over", "overlay"
+    ),
+    "an overlay's tunl0 beside ipip0": Row(facts(CALICO), WARN, "they come out of ipip0 now", "overlay"),
+    "tunl0 was at work before ipip0": Row(
+        facts(replace(TUNL0, up=True), counted={"tunl0.rx_packets": 9}), WARN, "they come out of ipip0 now"
+    ),
+    "a tunnel of its own for a director": Row(
+        facts(Device("ipip7", "ipip", up=True, remote="10.10.0.11")),
+        WARN,
+        "ipip7 takes the packets of 10.10.0.11",
+    ),
+    "devices could not be read": Row(facts(devices=NO), UNKNOWN, "no such tool"),
+    "as it should be": Row(facts(), PASS),
+    "looks wrong, is right: tunl0 up without address or packets": Row(facts(replace(TUNL0, up=True)), PASS),
+    "looks wrong, is right: tunl0 down, once at work": Row(
+        facts(TUNL0, counted={"tunl0.rx_packets": 9}), PASS
+    ),
+    "looks wrong, is right: ip6tnl0 at work for an IPv4 VIP": Row(
+        facts(Device("ip6tnl0", "ip6tnl", up=True), counted={"ip6tnl0.rx_packets": 9}), PASS
+    ),
+    "looks wrong, is right: a tunnel for somebody else": Row(
+        facts(Device("ipip7", "ipip", up=True, remote="10.10.0.99")), PASS
+    ),
+    "looks wrong, is right: a tunnel to a director that is down": Row(
+        facts(Device("ipip7", "ipip", remote="10.10.0.11")), PASS
+    ),
+    "looks wrong, is right: a GRE tunnel to a director": Row(facts(GRE), PASS),
+    "looks wrong, is right: ipip0 and another that is external and down": Row(
+        facts(replace(CILIUM, up=False)), PASS
+    ),
 }
 
 TWO_WAYS = (
@@ -208,10 +210,13 @@ RP_FILTER = {
     ),
 }
 
-DNAT = NatTable(
-    {4: parse_rules("-A PREROUTING -d 192.0.2.1/32 -p tcp --dport 80 -j DNAT --to-destination 10.67.1.4")}
-)
-UNREAD = NatTable(unread=("nft: Operation not permitted",))
+SAVED = """*nat
+:PREROUTING ACCEPT [0:0]
+-A PREROUTING -d 192.0.2.1/32 -p tcp --dport 80 -j DNAT --to-destination 10.67.1.4
+COMMIT
+"""
+DNAT = NatTable(rules(SAVED))
+UNREAD = NatTable(Ruleset(unread=("nft: Operation not permitted",)))
 KUBE_IPVS0 = Device("kube-ipvs0", "dummy", up=False, addresses=(ip_interface("192.0.2.1/32"),))
 ON_ETH0 = replace(ETH0, addresses=(ip_interface("10.10.0.21/24"), ip_interface("192.0.2.1/32")))
 WIDE = LocalRoute(ip_network("192.0.2.0/24"), "lo")
@@ -248,12 +253,6 @@ VIP = {
     "a server without it, but a rule": Row(facts(BARE_LO, nat=DNAT), WARN, "a rule takes its packets"),
     "a node with Cilium": Row(
         facts(BARE_LO, Device("cilium_host", "veth")), WARN, "Cilium", "the probe", kind=Kind.KUBERNETES
-    ),
-    "a node with a named set": Row(
-        facts(BARE_LO, nat=NatTable(nft="ip daddr @vips dnat to 10.1.1.1")),
-        WARN,
-        "ip daddr @vips",
-        kind=Kind.KUBERNETES,
     ),
     "a server with it on lo": Row(facts(), PASS, "local on lo"),
     "looks wrong, is right: a prefix on lo covers it": Row(
@@ -321,6 +320,21 @@ def test_tunnel_device(row: str, service_of: Callable[..., Service]) -> None:
     assert_says(judge("tunnel-device", TUNNEL[row], service_of), TUNNEL[row])
 
 
+@pytest.mark.parametrize("row", TUNNEL_ADDRESS)
+def test_tunnel_address(row: str, service_of: Callable[..., Service]) -> None:
+    assert_says(judge("tunnel-address", TUNNEL_ADDRESS[row], service_of), TUNNEL_ADDRESS[row])
+
+
+@pytest.mark.parametrize("row", OTHERS)
+def test_tunnel_others(row: str, service_of: Callable[..., Service]) -> None:
+    director = Director("lvs1", Role.PRIMARY, "ipvsadm", address=IPv4Address("10.10.0.11"))
+
+    def behind_a_director(*places: str, protocol: str) -> Service:
+        return replace(service_of(*places, protocol=protocol), directors=(director,))
+
+    assert_says(judge("tunnel-others", OTHERS[row], behind_a_director), OTHERS[row])
+
+
 @pytest.mark.parametrize("row", RP_FILTER)
 def test_rp_filter(row: str, service_of: Callable[..., Service]) -> None:
     assert_says(judge("rp-filter", RP_FILTER[row], service_of), RP_FILTER[row])
@@ -353,8 +367,16 @@ def test_a_dual_stack_service_needs_both_tunnels(service_of: Callable[..., Servi
 
 
 def test_two_things_wrong_with_one_device_are_told_both(service_of: Callable[..., Service]) -> None:
-    found = judge("tunnel-device", Row(facts(replace(PEER, addresses=()), rp={"all": 2}), PASS), service_of)
-    assert [one.verdict for one in found] == [WARN, FAIL]
+    row = Row(
+        facts(
+            PEER,
+            settings={("disable_ipv6", "ipip60"): 1},
+            devices={"ipip60": replace(IPIP60, external=False)},
+        ),
+        PASS,
+        vips=(V6,),
+    )
+    assert [one.verdict for one in judge("tunnel-device", row, service_of)] == [WARN, FAIL]
 
 
 def test_a_udp_service_wants_a_udp_socket(service_of: Callable[..., Service], server: Realserver) -> None:

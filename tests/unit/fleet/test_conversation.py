@@ -9,6 +9,7 @@ import pytest
 from ferryman.errors import UnknownOutcomeError
 from ferryman.fleet import Completed
 from ferryman.fleet.conversation import NO_STATUS, Conversation
+from ferryman.fleet.dial import Alarms
 
 
 @dataclass
@@ -25,6 +26,7 @@ class FakeChannel:
     input_ended: bool = False
     closed: threading.Event = field(default_factory=threading.Event)
     sent: list[str] = field(default_factory=list)
+    cut_off: bool = False
 
     def exec_command(self, command: str, /) -> None:
         self.sent.append(command)
@@ -57,14 +59,22 @@ class FakeChannel:
         return self.status
 
     def close(self) -> None:
+        if self.closed.is_set():
+            return
         self.closed.set()
+        if self.cut_off:
+            raise EOFError
 
 
 def hold(
     channel: FakeChannel, *, lost: str | None = None, stdin: str = "", timeout_s: float = 60
 ) -> Completed:
+    alarms = Alarms()
     conversation = Conversation("web1", "do it", channel, lost=lambda _error: lost)
-    return conversation.hold(stdin, timeout_s)
+    try:
+        return conversation.hold(stdin, timeout_s, alarms)
+    finally:
+        alarms.close()
 
 
 def test_no_end_in_time_is_an_unknown_outcome_and_the_channel_is_closed() -> None:
@@ -77,6 +87,11 @@ def test_no_end_in_time_is_an_unknown_outcome_and_the_channel_is_closed() -> Non
     )
     assert channel.closed.is_set()
     assert channel.sent == ["do it"]
+
+
+def test_a_connection_cut_off_while_the_time_is_up_is_no_end_in_time_either() -> None:
+    with pytest.raises(UnknownOutcomeError, match=r"no end within 0.01 s"):
+        hold(FakeChannel(hangs=True, status=NO_STATUS, cut_off=True), timeout_s=0.01)
 
 
 def test_a_connection_that_is_lost_is_an_unknown_outcome_with_its_reason() -> None:

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ferryman.fleet.nat import NatTable, Packet, parse_rules
+from ferryman.fleet.netfilter import Ruleset, parse_nft, parse_save
+from ferryman.fleet.netfilter.nat import NatTable, Packet
 
 if TYPE_CHECKING:
     from ferryman.model import Protocol
+
+MAPPED = "dnat to ip daddr . tcp dport map { 10.99.0.9 . 1 : 10.1.1.2 . 2, 10.99.0.8 . 80 : 10.1.1.1 . 8080 }"
+CASES = Path(__file__).parent / "cases"
 
 
 def a_packet(
@@ -18,7 +23,16 @@ def a_packet(
 
 
 def by_iptables(*rules: str) -> NatTable:
-    return NatTable({4: parse_rules("\n".join(f"-A {rule}" for rule in rules))})
+    return saved("\n".join(f"-A {rule}" for rule in rules))
+
+
+def saved(rules: str, version: int = 4) -> NatTable:
+    text = f"*nat\n:PREROUTING ACCEPT [0:0]\n{rules}\nCOMMIT\n"
+    return NatTable(Ruleset(parse_save(text, "iptables-legacy", version, {})))
+
+
+def by_nft(name: str) -> NatTable:
+    return NatTable(Ruleset(parse_nft((CASES / f"firewall-{name}.json").read_text())))
 
 
 NOBODY = {
@@ -79,45 +93,49 @@ def test_a_rule_for_local_addresses_takes_a_packet_for_one() -> None:
 
 
 def test_a_rule_of_the_other_family_takes_nothing() -> None:
-    rules = parse_rules("-A PREROUTING -p tcp --dport 80 -j DNAT --to-destination [fd10::1]:80")
-    assert NatTable({6: rules}).taker(a_packet()) is None
-    assert NatTable({6: rules}).taker(a_packet("fd99::1")) is not None
-
-
-NFT_NOBODY = [
-    "ip daddr 10.99.0.4 tcp dport 81 dnat to 10.1.1.1:80",
-    "ip daddr 10.99.0.40 tcp dport 80 dnat to 10.1.1.1:8080",
-    "ip daddr 10.99.0.4 tcp dport 80 accept",
-    "ip saddr 10.1.1.1 tcp dport 80 dnat to 10.1.1.2",
-    "elements = { 10.99.0.4 . tcp . 81 : goto service-A, 10.99.0.5 . tcp . 80 : goto service-B }",
-    "elements = { 10.99.0.4 . tcp . 80 : goto reject-chain }",
-    "elements = { 10.99.0.4 . tcp . 80 : drop }",
-    "elements = { 10.99.0.4 . tcp . 80 }",
-]
-
-
-@pytest.mark.parametrize("ruleset", NFT_NOBODY)
-def test_nft_statements_that_do_not_take_the_packet(ruleset: str) -> None:
-    assert NatTable(nft=ruleset).taker(a_packet()) is None
-
-
-NFT_TAKEN = [
-    "\t\tip daddr 10.99.0.4 tcp dport 80 counter packets 0 bytes 0 dnat to 10.1.1.1:8080",
-    "ip daddr { 10.99.0.3, 10.99.0.4 } tcp dport { 80, 443 } dnat to 10.1.1.1",
-    "ip daddr 10.99.0.4 tcp dport 80 redirect to :8080",
-    "ip daddr 10.99.0.4 tcp dport 80 jump KUBE-EXT",
-    "dnat ip to ip daddr . tcp dport map { 10.99.0.4 . 80 : 10.1.1.1 . 8080, 10.99.0.9 . 1 : 10.1.1.2 . 2 }",
-    "elements = { 10.96.0.1 . tcp . 443 : goto service-A,\n 10.99.0.4 . tcp . 80 : goto external-B }",
-]
-
-
-@pytest.mark.parametrize("ruleset", NFT_TAKEN)
-def test_nft_statements_that_take_the_packet(ruleset: str) -> None:
-    assert NatTable(nft=ruleset).taker(a_packet()) is not None
-
-
-def test_a_named_set_that_is_not_followed_is_told() -> None:
-    table = NatTable(nft="chain p {\n  ip daddr @vips tcp dport 80 dnat to 10.1.1.1\n}")
+    table = saved("-A PREROUTING -p tcp --dport 80 -j DNAT --to-destination [fd10::1]:80", version=6)
     assert table.taker(a_packet()) is None
-    assert table.unfollowed() == "ip daddr @vips tcp dport 80 dnat to 10.1.1.1"
-    assert NatTable(nft="ip saddr @lbs accept").unfollowed() is None
+    assert table.taker(a_packet("fd99::1")) is not None
+
+
+@pytest.mark.parametrize(
+    ("vip", "port", "rule"),
+    [
+        ("10.99.0.4", 80, "ip daddr 10.99.0.4 tcp dport 80 dnat to 10.1.1.1:8080"),
+        ("10.99.1.1", 80, "ip daddr 10.99.1.0/24 tcp dport 80 dnat to 10.1.1.1"),
+        ("10.99.2.2", 443, "ip daddr { 10.99.2.1-10.99.2.9, 10.99.3.3 } tcp dport 443 dnat to 10.1.1.1"),
+        ("10.99.4.1", 8080, "ip daddr @vips tcp dport 8000-8100 dnat to 10.1.1.1"),
+        ("10.99.0.9", 1, MAPPED),
+        ("10.99.5.5", 25, "tcp dport 25 redirect to :2525"),
+    ],
+)  # fmt: skip
+def test_rules_of_nft_that_take_the_packet(vip: str, port: int, rule: str) -> None:
+    """Prefixes, ranges, sets with and without names, and maps are followed."""
+    assert by_nft("nat").taker(a_packet(vip, port)) == rule
+
+
+@pytest.mark.parametrize(
+    ("vip", "port"),
+    [("10.99.0.4", 82), ("10.99.0.40", 80), ("10.99.2.10", 80), ("10.99.0.8", 1), ("10.99.4.9", 80)],
+)
+def test_rules_of_nft_that_do_not_take_the_packet(vip: str, port: int) -> None:
+    assert by_nft("nat").taker(a_packet(vip, port)) is None
+
+
+@pytest.mark.parametrize(
+    ("vip", "port", "taken"),
+    [
+        ("10.99.0.4", 30443, True),
+        ("10.10.0.31", 30443, True),
+        ("10.99.0.4", 30444, False),
+        ("10.99.0.5", 9200, False),
+        ("10.99.0.6", 8080, False),
+    ],
+)
+def test_kube_proxys_maps_of_verdicts_are_followed(vip: str, port: int, taken: bool) -> None:
+    """A service with endpoints leads to a pod, by its address or by the node's; one without is dropped."""
+    assert (by_nft("kube-proxy").taker(a_packet(vip, port)) is not None) is taken
+
+
+def test_a_rule_of_iptables_that_nft_cannot_say_may_take_the_packet() -> None:
+    assert by_nft("iptables-dnat").taker(a_packet()) == "meta l4proto tcp xt multiport xt DNAT"

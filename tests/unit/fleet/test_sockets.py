@@ -5,7 +5,7 @@ from ipaddress import ip_address
 import pytest
 
 from ferryman.fleet.facts import Listener
-from ferryman.fleet.sockets import listeners
+from ferryman.fleet.facts.sockets import listeners
 
 HEADER = "Netid State  Recv-Q Send-Q Local Address:Port Peer Address:PortProcess\n"
 
@@ -54,15 +54,13 @@ def test_the_old_way_of_writing_wildcards_is_told_by_its_ipv6_one() -> None:
 
 
 def test_the_kernels_own_tables_are_read_where_there_is_no_ss() -> None:
-    table = """file tcp
-  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
-   0: 0100007F:0055 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 70011
-   1: 0100630A:0053 0200000A:1F90 01 00000000:00000000 00:00000000 00000000     0        0 70012
-file tcp6
-   0: 000099FD000000000000000001000000:0054 00000000000000000000000000000000:0000 0A 0:0 00:0 0 0 0 70010
-   1: 00000000000000000000000000000000:0051 00000000000000000000000000000000:0000 0A 0:0 00:0 0 0 0 70007
-file udp
-  931: 00000000:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 70013 2 0
+    table = """\
+/proc/net/tcp:  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout
+/proc/net/tcp:   0: 0100007F:0055 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0  0 70011
+/proc/net/tcp:   1: 0100630A:0053 0200000A:1F90 01 00000000:00000000 00:00000000 00000000     0  0 70012
+/proc/net/tcp6:   0: 000099FD000000000000000001000000:0054 00000000000000000000000000000000:0000 0A 0:0 0
+/proc/net/tcp6:   1: 00000000000000000000000000000000:0051 00000000000000000000000000000000:0000 0A 0:0 0
+/proc/net/udp:  931: 00000000:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000     0  0 70013
 """
     assert listeners(table) == (
         Listener("tcp", ip_address("127.0.0.1"), 85),

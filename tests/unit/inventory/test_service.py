@@ -2,17 +2,19 @@ from __future__ import annotations
 
 import socket
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ferryman.errors import InventoryError
 from ferryman.inventory import Inventory
-from ferryman.model import Kind, Role
+from ferryman.lab import topology
+from ferryman.model import Kind, MssStrategy, Role
+from unit.inventory.conftest import CLUSTERS, HOSTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from ferryman.model import Address
 
@@ -169,18 +171,101 @@ def test_only_what_hosts_yaml_leaves_out_is_looked_up(replaced: Callable[..., Pa
     folder = replaced(
         "hosts.yaml", "web2: {address: 10.10.0.22, address6: 'fd10::22'}", "web2: {address: 10.9.9.9}"
     )
-    asked: list[str] = []
+    asked: set[str] = set()
 
     def resolve(host: str) -> Sequence[Address]:
-        asked.append(host)
+        asked.add(host)
         return [ip_address("10.1.1.1"), ip_address("fd10::99"), ip_address("fd10::98")]
 
     web = Inventory.load(folder).service("web", "lab", resolve=resolve)
-    assert asked == ["web2"]
+    assert asked == {"web2", "lvs2", "lvs3"}
     assert (web.realservers[1].address, web.realservers[1].address6) == (
         IPv4Address("10.9.9.9"),
         IPv6Address("fd10::99"),
     )
+    assert [(str(one.address), str(one.address6)) for one in web.directors] == [
+        ("10.1.1.1", "fd10::12"),
+        ("10.1.1.1", "fd10::99"),
+        ("10.10.0.11", "fd10::11"),
+    ]
+
+
+def test_a_director_that_cannot_be_looked_up_has_no_address_and_is_no_error(
+    written: Callable[..., Path],
+) -> None:
+    web = Inventory.load(written({"hosts.yaml": HOSTS.replace("lvs1:", "lvs9:")})).service(
+        "web", "lab", resolve=nobody
+    )
+    lvs2, _, lvs1 = web.directors
+    assert (lvs1.address, lvs1.address6) == (None, None)
+    assert (lvs2.address, lvs2.address6) == (None, IPv6Address("fd10::12"))
+    assert lvs1.outer_sources_for(ip_address("10.10.0.21")) == ()
+
+
+def test_a_family_that_the_service_has_not_is_not_looked_up(written: Callable[..., Path]) -> None:
+    """maps has an IPv4 VIP alone, so a director's IPv6 address sends none of its outer packets."""
+    both = [ip_address("10.1.1.1"), ip_address("fd10::99")]
+    maps = Inventory.load(written()).service("maps", "lab", resolve=lambda _: both)
+    assert [one.address6 for one in maps.directors] == [
+        IPv6Address("fd10::12"),
+        None,
+        IPv6Address("fd10::11"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("literal", "four", "six"), [("10.8.8.8", "10.8.8.8", None), ("'fd88::8'", None, "fd88::8")]
+)
+def test_a_director_that_is_named_by_its_address_is_that_address(
+    replaced: Callable[..., Path], literal: str, four: str | None, six: str | None
+) -> None:
+    folder = replaced("directors.yaml", "host: lvs3", f"host: {literal}")
+    lvs3 = Inventory.load(folder).service("web", "lab", resolve=nobody).directors[1]
+    assert (lvs3.address, lvs3.address6) == (
+        IPv4Address(four) if four else None,
+        IPv6Address(six) if six else None,
+    )
+
+
+def test_the_common_keys_of_a_director_are_not_handed_to_its_driver(replaced: Callable[..., Path]) -> None:
+    folder = replaced(
+        "directors.yaml",
+        "driver: keepalived, config",
+        "ipip_enabled: false, outer_sources: [172.16.5.1, 'fd10::5'], driver: keepalived, config",
+    )
+    lvs2, _, lvs1 = Inventory.load(folder).service("web", "lab", resolve=nobody).directors
+    assert lvs1.options == {"config": "/etc/keepalived/keepalived.conf"}
+    assert (lvs1.ipip_enabled, lvs2.ipip_enabled) == (False, True)
+    assert lvs1.outer_sources_for(ip_address("10.10.0.21")) == (IPv4Address("172.16.5.1"),)
+    assert lvs1.outer_sources_for(ip_address("fd10::21")) == (IPv6Address("fd10::5"),)
+    assert lvs2.outer_sources_for(ip_address("fd10::21")) == (IPv6Address("fd10::12"),)
+
+
+@pytest.mark.parametrize(
+    ("host", "cluster", "mss", "path_mtu"),
+    [
+        ("", "", MssStrategy.POD_MTU, 1500),
+        ("", "path_mtu: 9000, mss: jumbo, ", MssStrategy.JUMBO, 9000),
+        ("mss: clamp, ", "path_mtu: 9000, mss: jumbo, ", MssStrategy.CLAMP, 9000),
+        ("path_mtu: 1450, ", "path_mtu: 9000, ", MssStrategy.POD_MTU, 1450),
+    ],
+)
+def test_a_nodes_mss_and_path_mtu_are_its_own_then_its_clusters_then_its_kinds(
+    written: Callable[..., Path], host: str, cluster: str, mss: MssStrategy, path_mtu: int
+) -> None:
+    changes = {
+        "hosts.yaml": HOSTS.replace("kind: k", f"{host}kind: k"),
+        "clusters.yaml": CLUSTERS.replace("{api", f"{{{cluster}api"),
+    }
+    (node,) = Inventory.load(written(changes)).service("maps", "lab", resolve=nobody).realservers
+    assert (node.mss, node.path_mtu) == (mss, path_mtu)
+
+
+def test_a_plain_server_clamps_unless_hosts_yaml_says_otherwise(replaced: Callable[..., Path]) -> None:
+    folder = replaced("hosts.yaml", "web1: {", "web1: {mss: jumbo, path_mtu: 1540, ")
+    web1, web2 = Inventory.load(folder).service("web", "lab", resolve=nobody).realservers
+    assert (web1.mss, web1.path_mtu) == (MssStrategy.JUMBO, 1540)
+    assert (web2.mss, web2.path_mtu) == (MssStrategy.CLAMP, 1500)
 
 
 def test_directors_come_secondaries_first_in_file_order_with_their_drivers_own_keys(
@@ -202,6 +287,39 @@ def test_hosts_are_reached_as_hosts_yaml_says(written: Callable[..., Path]) -> N
     assert (lvs1.address, lvs1.port, lvs1.user) == ("10.10.0.11", 2222, "ferry")
     assert (lvs2.address, lvs2.port, lvs2.user) == ("fd10::12", 22, None)
     assert lvs3.address is None
+
+
+@pytest.mark.parametrize(
+    ("said", "whole"),
+    [
+        ("staging.conf", "{folder}/staging.conf"),
+        ("/etc/staging.conf", "/etc/staging.conf"),
+        ("~/x", "{home}/x"),
+    ],
+)
+def test_a_kubeconfig_is_looked_for_beside_the_inventory(
+    replaced: Callable[..., Path], said: str, whole: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/someone")
+    folder = replaced("clusters.yaml", "api:", f"kubeconfig: {said}, api:")
+    found = Inventory.load(folder).clusters["staging"].kubeconfig
+    assert found == whole.format(folder=folder, home="/home/someone")
+
+
+def test_the_labs_inventory_says_what_the_labs_hosts_are() -> None:
+    """Directors send from their own addresses, servers clamp, nodes have pods with a smaller MTU."""
+    folder = Path(__file__).parents[3] / "inventory"
+    mss = {"server": MssStrategy.CLAMP, "node": MssStrategy.POD_MTU}
+    for known in topology.SERVICES:
+        service = Inventory.load(folder).service(known.name, "lab", resolve=nobody)
+        for director in service.directors:
+            host = topology.BY_NAME[director.host]
+            assert director.outer_sources_for(host.address) == (host.address,)
+            assert director.outer_sources_for(host.address6) == (host.address6,)
+            assert director.ipip_enabled
+        for realserver in service.realservers:
+            assert realserver.mss is mss[topology.BY_NAME[realserver.host].role]
+            assert realserver.path_mtu == 1500
 
 
 def test_real_services_have_all_their_labels_realservers_and_flags(wmf: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -8,7 +9,6 @@ from ferryman.inventory import lint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 def said(folder: Path) -> list[str]:
@@ -65,6 +65,36 @@ def test_a_sound_inventory_has_no_problems(replaced: Callable[..., Path]) -> Non
             "error: services.yaml:19: web: lvs.conftool.service: has no realservers at lab: in nodes",
         ),
         (
+            "directors.yaml",
+            "driver: keepalived, config",
+            "ipip_enable: false, driver: keepalived, config",
+            "warn: directors.yaml:3: lab: low-traffic[0].ipip_enable: is taken for a key of the driver; did",
+        ),
+        (
+            "hosts.yaml",
+            "web1: {",
+            "web1: {mss: pod_mtu, ",
+            "error: hosts.yaml:4: web1: mss: is pod_mtu on a host of kind server, which has no pods",
+        ),
+        (
+            "hosts.yaml",
+            "web1: {",
+            "web1: {mss: jumbo, path_mtu: 1519, ",
+            "error: hosts.yaml:4: web1: mss: is jumbo with a path MTU of 1519, expected path_mtu: 1520",
+        ),
+        (
+            "clusters.yaml",
+            "pod_mtu: 1460",
+            "mss: jumbo",
+            "error: hosts.yaml:6: node1: mss: is jumbo with a path MTU of 1500, expected path_mtu: 1520",
+        ),
+        (
+            "clusters.yaml",
+            "pod_mtu: 1460",
+            "pod_mtu: 1481",
+            "warn: clusters.yaml:1: staging: pod_mtu: is 1481, expected 1480 at most: the path MTU less",
+        ),
+        (
             "hosts.yaml",
             "lvs3:",
             "lsv3:",
@@ -106,6 +136,23 @@ def test_files_that_disagree_are_told(
     replaced: Callable[..., Path], file: str, old: str, new: str, says: str
 ) -> None:
     assert says in "\n".join(said(replaced(file, old, new)))
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("hosts.yaml", "web1: {", "web1: {mss: jumbo, path_mtu: 1520, "),
+        ("hosts.yaml", "web1: {", "web1: {mss: clamp, path_mtu: 1400, "),
+        ("clusters.yaml", "pod_mtu: 1460", "pod_mtu: 1480"),
+        ("clusters.yaml", "pod_mtu: 1460", "pod_mtu: 1500, path_mtu: 9000, mss: jumbo"),
+    ],
+)
+def test_what_just_fits_is_sound(replaced: Callable[..., Path], file: str, old: str, new: str) -> None:
+    assert said(replaced(file, old, new)) == sorted(SOUND, key=lambda line: line.split()[1])
+
+
+def test_the_labs_own_inventory_is_sound_with_every_key_of_its_drivers() -> None:
+    assert lint(Path(__file__).parents[3] / "inventory") == []
 
 
 def test_what_a_file_that_is_not_there_would_say_is_no_mistake(written: Callable[..., Path]) -> None:

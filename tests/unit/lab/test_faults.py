@@ -31,8 +31,8 @@ class Console:
 @pytest.fixture
 def console(monkeypatch: pytest.MonkeyPatch) -> Console:
     made = Console()
-    monkeypatch.setattr(faults, "console", made)
-    monkeypatch.setattr(faults, "require", lambda place: None)
+    monkeypatch.setattr("ferryman.lab.faults.putting.console", made)
+    monkeypatch.setattr("ferryman.lab.faults.putting.require", lambda place: None)
     return made
 
 

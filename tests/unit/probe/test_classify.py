@@ -14,16 +14,17 @@ from hypothesis import strategies as st
 from ferryman.model import ProbeVerdict
 from ferryman.probe.answers import Awaited, Flow, Judgement, Syn, classify
 from ferryman.probe.packets import dissect
+from ferryman.probe.plain import judged_plainly
 
 US, VIP, REALSERVER = IPv4Address("10.30.0.2"), IPv4Address("10.99.0.1"), IPv4Address("10.10.0.21")
 US6, VIP6, REALSERVER6 = IPv6Address("fd30::2"), IPv6Address("fd99::1"), IPv6Address("fd10::21")
 SOURCE, SOURCE6 = IPv4Address("172.16.1.1"), IPv6Address("100::1")
 
 OUT = {
-    "v4": Syn(0, 0, Flow(US, 40000, VIP, 80), 1000, REALSERVER, SOURCE, 1440),
-    "v4-other": Syn(1, 0, Flow(US, 40000, VIP, 80), 9000, ip_address("10.10.0.22"), SOURCE, 1440),
-    "v4-last-number": Syn(2, 0, Flow(US, 40001, VIP, 443), 2**32 - 1, REALSERVER, SOURCE, 1440),
-    "v6": Syn(3, 0, Flow(US6, 40000, VIP6, 80), 2000, REALSERVER6, SOURCE6, 1400),
+    "v4": Syn(0, Flow(US, 40000, VIP, 80), 1000, REALSERVER, SOURCE, 1440),
+    "v4-other": Syn(1, Flow(US, 40000, VIP, 80), 9000, ip_address("10.10.0.22"), SOURCE, 1440),
+    "v4-last-number": Syn(2, Flow(US, 40001, VIP, 443), 2**32 - 1, REALSERVER, SOURCE, 1440),
+    "v6": Syn(3, Flow(US6, 40000, VIP6, 80), 2000, REALSERVER6, SOURCE6, 1400),
 }
 CASES = sorted(Path(__file__).with_name("cases").glob("*.json"))
 
@@ -58,14 +59,39 @@ def test_no_bytes_make_the_judgement_raise(packet: bytes) -> None:
     judged(packet)
 
 
-@given(st.sampled_from(CASES), st.integers(0, 119), st.integers(1, 255), st.integers(0, 119))
-def test_no_damage_to_a_true_packet_makes_the_judgement_raise(
+PLAIN = {
+    "ipv6-syn-ack-that-fits",
+    "ipv6-syn-ack-too-large",
+    "ipv6-rst",
+    "rst",
+    "syn-ack-that-fits",
+    "syn-ack-too-large",
+}
+"""Cases that must not cost a dissection, for most answers are like these."""
+
+
+@pytest.mark.parametrize("file", CASES, ids=lambda file: file.stem)
+def test_what_is_read_plainly_is_judged_as_what_is_dissected(file: Path) -> None:
+    packet = bytes.fromhex(json.loads(file.read_text())["packet"])
+    plainly = judged_plainly(packet, Awaited(OUT.values()))
+    if plainly is not None or file.stem in PLAIN:
+        assert [plainly] == judged(packet)
+
+
+damage = given(st.sampled_from(CASES), st.integers(0, 119), st.integers(1, 255), st.integers(0, 119))
+
+
+@damage
+def test_no_damage_to_a_true_packet_makes_the_two_ways_of_reading_differ(
     file: Path, at: int, flip: int, cut: int
 ) -> None:
     packet = bytearray.fromhex(json.loads(file.read_text())["packet"])
     if at < len(packet):
         packet[at] ^= flip
-    judged(bytes(packet[: len(packet) - cut % 40]))
+    damaged = bytes(packet[: len(packet) - cut % 40])
+    dissected = judged(damaged)
+    plainly = judged_plainly(damaged, Awaited(OUT.values()))
+    assert plainly is None or [plainly] == dissected
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -77,4 +103,5 @@ def test_no_wrong_acknowledgement_is_ever_counted(number: int) -> None:
     packet = bytearray.fromhex(fitting)
     packet[28:32] = number.to_bytes(4, "big")
     if number not in right:
+        assert judged_plainly(bytes(packet), Awaited(OUT.values())) is None
         assert all(judgement.verdict is None for judgement in judged(bytes(packet)))

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
 
+from ferryman.config import ProbeConfig
 from ferryman.errors import InventoryError
-from ferryman.model import Kind, Realserver, Service, VirtualService
-from ferryman.probe import Target, mss_limit, probe_targets
+from ferryman.model import Address, Director, Kind, Realserver, Role, Service, VirtualService
+from ferryman.probe import Target, mss_limit, probe_targets, stranger_targets, strangers_probe
 
 WEB1 = Realserver("web1", Kind.SERVER, IPv4Address("10.10.0.21"), IPv6Address("fd10::21"))
 WEB2 = Realserver("web2", Kind.SERVER, IPv4Address("10.10.0.22"), IPv6Address("fd10::22"))
@@ -18,7 +20,17 @@ HTTP6 = VirtualService("web", "weblb6", "tcp", IPv6Address("fd99::1"), 80, "wrr"
 DNS = VirtualService("web", "dns", "udp", IPv4Address("10.99.0.1"), 53, "wrr")
 
 
-def service(virtual: tuple[VirtualService, ...], realservers: tuple[Realserver, ...]) -> Service:
+DIRECTOR = Director("lvs1", Role.PRIMARY, "ipvsadm", {}, IPv4Address("10.10.0.11"), IPv6Address("fd10::11"))
+KATRAN = Director(
+    "lb1", Role.SECONDARY, "ipvsadm", {}, outer_sources=(ip_address("172.16.2.3"), ip_address("172.16.2.4"))
+)
+
+
+def service(
+    virtual: tuple[VirtualService, ...],
+    realservers: tuple[Realserver, ...],
+    directors: tuple[Director, ...] = (),
+) -> Service:
     return Service(
         "web",
         "lab",
@@ -27,7 +39,7 @@ def service(virtual: tuple[VirtualService, ...], realservers: tuple[Realserver, 
         encapsulated=False,
         virtual_services=virtual,
         realservers=realservers,
-        directors=(),
+        directors=directors,
     )
 
 
@@ -52,9 +64,79 @@ def test_udp_virtual_services_are_not_asked() -> None:
     assert probe_targets(service((DNS,), (WEB1,))) == []
 
 
-def test_the_limit_follows_the_path_mtu() -> None:
-    [target] = probe_targets(service((HTTP,), (WEB1,)), path_mtu=9000)
-    assert target.mss_limit == 8940
+def test_the_limit_follows_the_realservers_path_mtu() -> None:
+    jumbo = replace(WEB1, path_mtu=9000)
+    assert [target.mss_limit for target in probe_targets(service((HTTP,), (jumbo, WEB2)))] == [8940, 1440]
+
+
+def test_a_realserver_is_asked_with_each_outer_source_of_the_directors_once() -> None:
+    twin = replace(DIRECTOR, host="lvs2")
+    targets = probe_targets(service((HTTP, HTTP6), (WEB1,), (DIRECTOR, twin, KATRAN)))
+    assert [(str(one.virtual_service.vip), str(one.outer_source)) for one in targets] == [
+        ("10.99.0.1", "10.10.0.11"),
+        ("10.99.0.1", "172.16.2.3"),
+        ("10.99.0.1", "172.16.2.4"),
+        ("fd99::1", "fd10::11"),
+    ]
+
+
+def test_where_no_directors_outer_source_is_known_the_configured_one_is_left_to_be_used() -> None:
+    nameless = Director("lvs3", Role.PRIMARY, "ipvsadm")
+    [target] = probe_targets(service((HTTP,), (WEB1,), (nameless,)))
+    assert target.outer_source is None
+
+
+@pytest.fixture
+def routed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This control host has one address of each family."""
+    own = {4: IPv4Address("10.30.0.2"), 6: IPv6Address("fd30::2")}
+    monkeypatch.setattr("ferryman.probe.targets.own_source", lambda address: own[address.version])
+
+
+def asked_by_strangers(asked: Service, question: str) -> list[Target]:
+    return [one.target for one in stranger_targets(asked) if one.question == question]
+
+
+def test_an_open_decapsulator_is_looked_for_with_our_own_outer_source(routed: None) -> None:
+    both = service((HTTP, HTTP6), (WEB1,), (DIRECTOR,))
+    assert asked_by_strangers(both, "open-decapsulator") == [
+        Target("web1", HTTP, IPv4Address("10.10.0.21"), 1440, IPv4Address("10.30.0.2")),
+        Target("web1", HTTP6, IPv6Address("fd10::21"), 1400, IPv6Address("fd30::2")),
+    ]
+
+
+def test_a_control_host_whose_source_is_a_directors_is_no_stranger(routed: None) -> None:
+    here = replace(DIRECTOR, address=IPv4Address("10.30.0.2"))
+    assert asked_by_strangers(service((HTTP,), (WEB1,), (here,)), "open-decapsulator") == []
+
+
+def test_without_a_route_there_is_no_stranger_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere(address: Address) -> Address:
+        raise OSError
+
+    monkeypatch.setattr("ferryman.probe.targets.own_source", nowhere)
+    assert asked_by_strangers(service((HTTP,), (WEB1,), (DIRECTOR,)), "open-decapsulator") == []
+
+
+def test_forwarding_is_looked_for_once_through_each_realserver_towards_the_next(routed: None) -> None:
+    https = replace(HTTP, port=443)
+    [one, other] = asked_by_strangers(service((HTTP, https), (WEB1, WEB2), (DIRECTOR,)), "forwards-strangers")
+    assert [(target.host, str(target.virtual_service)) for target in (one, other)] == [
+        ("web1", "tcp 10.10.0.22:22"),
+        ("web2", "tcp 10.10.0.21:22"),
+    ]
+    assert one.outer_source == DIRECTOR.address
+
+
+def test_a_lone_realserver_is_asked_for_a_director(routed: None) -> None:
+    alone = service((HTTP6,), (WEB1,), (DIRECTOR,))
+    [target] = asked_by_strangers(alone, "forwards-strangers")
+    assert target.virtual_service.vip == IPv6Address("fd10::11")
+
+
+def test_strangers_ask_once_from_one_source_port(routed: None) -> None:
+    probe = strangers_probe(ProbeConfig(timeout=0.3))
+    assert (probe.samples, probe.tries, probe.patience_s) == (1, 1, 0.3)
 
 
 @pytest.mark.parametrize(

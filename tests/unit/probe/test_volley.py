@@ -1,146 +1,38 @@
-"""The whole probe over a network that is made up: a clock that moves when somebody waits, and realservers."""
+"""The whole probe: tries, answers, pace, and what it leaves behind."""
 
 from __future__ import annotations
 
 import errno
-from collections import deque
-from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address
-from itertools import pairwise
+from dataclasses import replace
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
 
 import pytest
-from scapy.layers.inet import ICMP, IP, TCP
-from scapy.packet import Raw
+from scapy.layers.inet import TCP
 
-from ferryman.config import OuterSource, ProbeConfig
 from ferryman.errors import RefusedError
 from ferryman.model import ProbeResult, ProbeVerdict, VirtualService
 from ferryman.probe import Prober, Target
-from ferryman.probe.wire import Arrival
+from unit.probe.network import (
+    CONTROL,
+    PROBE,
+    SAMPLED,
+    WAY_MS,
+    WEB,
+    Network,
+    address,
+    answer,
+    asked,
+    dead,
+    probed,
+    ready,
+    without_tunnel,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable
 
     from ferryman.model import Address
-
-CONTROL = IPv4Address("10.30.0.2")
-WEB = VirtualService("web", "default", "tcp", IPv4Address("10.99.0.1"), 80, "wrr")
-PROBE = ProbeConfig(timeout=1.0, tries=3, rate=1000)
-WAY_MS = 2.0
-EPOCH_NS = 1_700_000_000_000_000_000
-
-Replies = list[tuple[float, bytes]]
-"""Seconds from now, and the packet."""
-
-
-@dataclass
-class Network:
-    """A wire whose far end is a function for each realserver: from the SYN to its replies."""
-
-    realservers: dict[Address, Callable[[IP], Replies]]
-    routes: Callable[[Address], Address] = lambda address: CONTROL
-    clock: float = 0.0
-    sent: list[tuple[float, IP]] = field(default_factory=list)
-    coming: list[tuple[float, bytes]] = field(default_factory=list)
-    send_errors: deque[int] = field(default_factory=deque)
-    next_port: int = 40000
-    listening: set[int] | None = None
-    dropped: int = 0
-    send_takes: float = 0.0
-    closed: bool = False
-
-    def __call__(self, versions: Iterable[int]) -> Network:
-        return self
-
-    def source_towards(self, address: Address) -> Address:
-        return self.routes(address)
-
-    def reserve(self, source: Address) -> int:
-        self.next_port += 1
-        return self.next_port
-
-    def listen(self, ports: Iterable[int]) -> None:
-        self.listening = set(ports)
-
-    def send(self, packet: bytes, destination: Address) -> None:
-        if self.send_errors and (number := self.send_errors.popleft()):
-            raise OSError(number, "as told")
-        assert self.listening is not None, "sent before anybody listened"
-        self.clock += self.send_takes
-        read = IP(packet)
-        assert read[TCP].sport in self.listening
-        assert read.dst == str(destination)
-        self.sent.append((self.clock, read))
-        if read[TCP].flags == "S":
-            replies = self.realservers[destination](read)
-            self.coming += [(self.clock + after, reply) for after, reply in replies]
-
-    def receive(self, within_s: float) -> Sequence[Arrival]:
-        end = self.clock + max(0.0, within_s)
-        first = min((at for at, _ in self.coming), default=end)
-        self.clock = max(self.clock, min(end, first))
-        here = sorted(one for one in self.coming if one[0] <= self.clock)
-        self.coming = [one for one in self.coming if one[0] > self.clock]
-        return [Arrival(packet, EPOCH_NS + round(at * 1e9)) for at, packet in here]
-
-    def lost(self) -> int:
-        return self.dropped
-
-    def monotonic(self) -> float:
-        return self.clock
-
-    def now_ns(self) -> int:
-        return EPOCH_NS + round(self.clock * 1e9)
-
-    def close(self) -> None:
-        self.closed = True
-
-    def syns_to(self, address: Address) -> list[IP]:
-        return [one for _, one in self.sent if one.dst == str(address) and one[TCP].flags == "S"]
-
-    def rsts_to(self, address: Address) -> list[IP]:
-        return [one for _, one in self.sent if one.dst == str(address) and one[TCP].flags == "R"]
-
-
-def answer(asked: IP, flags: str = "SA", *, added: int = 1, mss: int = 1440) -> bytes:
-    syn = asked[TCP]
-    reply = IP(src=asked.payload.dst, dst=asked.payload.src) / TCP(
-        sport=syn.dport, dport=syn.sport, ack=(syn.seq + added) % 2**32, flags=flags, options=[("MSS", mss)]
-    )
-    return bytes(reply)
-
-
-def protocol_unreachable(asked: IP) -> bytes:
-    return bytes(IP(src=asked.dst, dst=asked.src) / ICMP(type=3, code=2) / Raw(bytes(asked)))
-
-
-def ready(asked: IP) -> Replies:
-    return [(WAY_MS / 1000, answer(asked))]
-
-
-def dead(asked: IP) -> Replies:
-    return []
-
-
-def without_tunnel(asked: IP) -> Replies:
-    return [(WAY_MS / 1000, protocol_unreachable(asked))] if asked.src == str(CONTROL) else []
-
-
-def address(number: int) -> IPv4Address:
-    return IPv4Address("10.10.0.0") + number
-
-
-def asked(*behaviours: Callable[[IP], Replies]) -> tuple[Network, list[Target]]:
-    network = Network({address(number): one for number, one in enumerate(behaviours)})
-    return network, [Target(f"web{number}", WEB, address(number), 1440) for number in range(len(behaviours))]
-
-
-def probed(
-    network: Network, targets: Sequence[Target], probe: ProbeConfig = PROBE
-) -> tuple[list[ProbeResult], list[ProbeResult]]:
-    told: list[ProbeResult] = []
-    return Prober(probe, wire=network).probe(targets, told.append), told
 
 
 def test_a_dead_realserver_is_silent_after_all_tries_and_their_time() -> None:
@@ -148,7 +40,7 @@ def test_a_dead_realserver_is_silent_after_all_tries_and_their_time() -> None:
     [result], told = probed(network, targets)
     assert result.verdict is ProbeVerdict.SILENT
     assert result.detail == (
-        "no answer to 3 SYNs, 1 s each; "
+        "no answer to 3 SYNs in 3 s; "
         "look at rp_filter, the firewall, whether the tunnel device is up, and the VIP"
     )
     assert network.clock == pytest.approx(3.0, abs=0.02)
@@ -159,48 +51,46 @@ def test_only_the_unanswered_are_asked_again() -> None:
     network, targets = asked(ready, dead, ready)
     results, _ = probed(network, targets)
     assert [result.verdict.value for result in results] == ["accepted", "silent", "accepted"]
-    assert [len(network.syns_to(target.realserver_address)) for target in targets] == [1, 3 + 1, 1]
+    assert [len(network.syns_to(target.realserver_address)) for target in targets] == [1, 3, 1]
 
 
-def test_the_diagnosis_asks_the_silent_alone_and_adds_no_time() -> None:
-    network, targets = asked(ready, without_tunnel)
-    (_, silent), _ = probed(network, targets)
-    assert silent.verdict is ProbeVerdict.SILENT
-    assert "asked with this host's own outer source: ICMP 3/2 from 10.10.0.1" in silent.detail
-    assert network.clock == pytest.approx(3.0, abs=0.02)
-    assert [one.src for one in network.syns_to(address(1))] == ["172.16.1.1"] * 3 + [str(CONTROL)]
+def test_a_targets_own_outer_source_is_what_it_is_asked_with() -> None:
+    network, [one, other] = asked(without_tunnel, without_tunnel)
+    ours, configured = probed(network, [replace(one, outer_source=CONTROL), other])[0]
+    assert (ours.verdict, ours.outer_source) == (ProbeVerdict.UNREACHABLE, CONTROL)
+    assert "ICMP 3/2 from 10.10.0.0 (protocol unreachable, no tunnel device takes it)" in ours.detail
+    assert (configured.verdict, configured.outer_source) == (ProbeVerdict.SILENT, PROBE.outer_source.ipv4)
+    assert {one.src for one in network.syns_to(address(0))} == {str(CONTROL)}
 
 
-def test_an_answer_to_our_own_outer_source_alone_does_not_make_it_accepted() -> None:
-    network, targets = asked(lambda syn: ready(syn) if syn.src == str(CONTROL) else [])
-    [result], _ = probed(network, targets)
-    assert result.verdict is ProbeVerdict.SILENT
-    assert "something drops what comes from 172.16.1.1" in result.detail
-
-
-def test_with_our_own_outer_source_protocol_unreachable_decides_and_nothing_is_diagnosed() -> None:
-    network, targets = asked(without_tunnel, dead)
-    own = PROBE.model_copy(update={"outer_source": OuterSource(ipv4=CONTROL)})
-    (result, _), _ = probed(network, targets, own)
-    assert result.verdict is ProbeVerdict.UNREACHABLE
-    assert len(network.syns_to(address(1))) == 3
-
-
-def test_a_late_answer_counts_for_the_try_that_it_belongs_to() -> None:
+def test_a_late_answer_counts_and_ends_the_wait() -> None:
     replies = iter([[1.5], [], []])
     network, targets = asked(lambda syn: [(after, answer(syn)) for after in next(replies)])
     [result], _ = probed(network, targets)
     assert result.verdict is ProbeVerdict.ACCEPTED
-    assert result.rtt_ms == pytest.approx(1500, abs=1)
     assert network.clock < 1.6
 
 
-def test_an_answer_to_a_later_try_says_which() -> None:
+def test_of_a_syn_that_was_sent_twice_no_round_trip_is_told() -> None:
     replies = iter([[], [0.004]])
-    network, targets = asked(lambda syn: [(after, answer(syn)) for after in next(replies)])
-    [result], _ = probed(network, targets)
-    assert (result.verdict, result.detail) == (ProbeVerdict.ACCEPTED, "try 2 of 3 was answered")
-    assert result.rtt_ms == pytest.approx(4, abs=0.1)
+    network, targets = asked(lambda syn: [(after, answer(syn)) for after in next(replies)], ready)
+    twice, once = probed(network, targets)[0]
+    assert (twice.verdict, twice.rtt_ms) == (ProbeVerdict.ACCEPTED, None)
+    assert once.rtt_ms == pytest.approx(WAY_MS, abs=0.1)
+
+
+def test_each_try_waits_longer_by_the_backoff() -> None:
+    network, targets = asked(dead)
+    probed(network, targets, PROBE.model_copy(update={"backoff": 3}))
+    assert [at for at, one in network.sent if one[TCP].flags == "S"] == pytest.approx([0, 1, 4], abs=0.02)
+    assert network.clock == pytest.approx(13, abs=0.02)
+
+
+def test_a_try_again_is_the_same_syn_so_that_it_meets_the_same_pod() -> None:
+    network, targets = asked(dead)
+    probed(network, targets)
+    first, *others = (bytes(one) for one in network.syns_to(address(0)))
+    assert others == [first] * 2
 
 
 def test_a_forged_answer_does_not_count_and_is_told() -> None:
@@ -244,14 +134,15 @@ def test_what_answered_is_reset_at_once_and_the_rest_at_the_end() -> None:
     assert rst[TCP].seq == (syn[TCP].seq + 1) % 2**32
     assert (rst[TCP].sport, rst.payload.src) == (syn[TCP].sport, str(CONTROL))
     assert at < 0.01
-    assert len(network.rsts_to(address(1))) == len(network.syns_to(address(1)))
+    assert len(network.rsts_to(address(1))) == 1
 
 
 def test_what_answered_is_reset_at_once_even_while_sending_lags_behind() -> None:
     network, targets = asked(*[ready] * 10)
     network.send_takes = 0.005
     probed(network, targets)
-    assert [one[TCP].flags for _, one in network.sent[:4]] == ["S", "S", "S", "R"]
+    flags = "".join(str(one[TCP].flags) for _, one in network.sent)
+    assert flags.startswith("SSSSSR")  # five packets are a batch at this rate
 
 
 def test_a_closed_port_needs_no_reset() -> None:
@@ -274,11 +165,11 @@ def test_an_interrupted_probe_still_closes_what_it_opened() -> None:
     assert network.closed
 
 
-def test_no_two_tries_and_no_two_realservers_share_a_port_while_there_are_enough() -> None:
+def test_no_two_flows_share_a_port_while_there_are_enough() -> None:
     network, targets = asked(*[dead] * 20)
-    probed(network, targets)
-    ports = [one[TCP].sport for _, one in network.sent if one[TCP].flags == "S"]
-    assert len(ports) == len(set(ports)) == 20 * 4
+    probed(network, targets, SAMPLED)
+    ports = {one[TCP].sport for _, one in network.sent}
+    assert len(ports) == 20 * SAMPLED.samples
 
 
 def test_beyond_the_pool_sequence_numbers_tell_realservers_apart() -> None:
@@ -288,11 +179,16 @@ def test_beyond_the_pool_sequence_numbers_tell_realservers_apart() -> None:
     assert len(network.listening or ()) == 256
 
 
-def test_packets_leave_no_faster_than_the_rate() -> None:
-    network, targets = asked(*[dead] * 50)
-    probed(network, targets, PROBE.model_copy(update={"rate": 100, "tries": 1}))
+@pytest.mark.parametrize(("rate", "batch"), [(100, 1), (4000, 20), (100_000, 64)])
+def test_packets_leave_no_faster_than_the_rate_and_a_small_batch(rate: int, batch: int) -> None:
+    network, targets = asked(*[dead] * 200)
+    probed(network, targets, PROBE.model_copy(update={"rate": rate, "tries": 1}))
     times = [at for at, _ in network.sent]
-    assert min(later - earlier for earlier, later in pairwise(times)) >= 0.0099
+    assert all(
+        number <= batch + (times[first + number - 1] - times[first]) * rate + 0.001
+        for first in range(0, len(times), 7)
+        for number in range(1, len(times) - first + 1)
+    )
 
 
 def test_a_full_queue_is_waited_for() -> None:
@@ -340,6 +236,7 @@ def test_a_realserver_without_a_route_is_told_before_anything_is_sent() -> None:
     network.routes = no_route
     [result], told = probed(network, targets)
     assert result.detail == "nothing was sent to 10.10.0.0: this host has no route to it"
+    assert (result.outer_source, result.asked) == (None, 0)
     assert told == [result]
     assert network.sent == []
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from ferryman import directors
 from ferryman.engine.steps import AlreadySo, Change, Look, Report
-from ferryman.errors import DoubtError, VerifyError
 from ferryman.model import Finding, Forwarding, Verdict
 
 if TYPE_CHECKING:
@@ -19,21 +18,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DirectorsAgree(Look):
-    """Every director forwards {service.name} as the catalog says."""
+    """Every director forwards {service.name} as the catalog says, and as the others do."""
 
     ferry: Ferry
     service: Service
 
     def look(self, report: Report) -> None:
-        """Compare each director's IPVS table with the catalog and the inventory."""
-        for director in self.service.directors:
-            try:
-                table = self.ferry.driver(director, self.service).read()
-            except (DoubtError, VerifyError) as error:
-                report.finding(directors.not_reached(director, error))
-                continue
-            for finding in directors.catalog_findings(director, self.service, table):
-                report.finding(finding)
+        """Compare each director's IPVS table with catalog, inventory and the others'; gates, MTUs, settings.
+
+        What their outer sources really are is remembered, for the probes to be sent with.
+        """
+        seen = directors.look_at_directors(self.service, self.ferry.hosts)
+        self.ferry.directors_seen[self.service.name] = seen
+        for finding in directors.findings_of(self.service, seen):
+            report.finding(finding)
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,11 @@ def decapsulator(tunnel: Tunnel, devices: Mapping[str, Device]) -> Device | None
     return external or (fallback if fallback is not None and fallback.up else None)
 
 
+def key(device: str) -> str:
+    """The name of a device's rp_filter, as sysctl(8) takes it."""
+    return f"net.ipv4.conf.{device.replace('.', '/')}.rp_filter"
+
+
 def decapsulator_name(tunnel: Tunnel, facts: Facts) -> str:
     """The device that the packets come out of, or should."""
     if isinstance(facts.devices, Unknown):

@@ -21,9 +21,10 @@ CHECK = "listener"
 def listener(service: Service, realserver: Realserver, facts: Facts) -> Iterator[Finding]:
     """A plain server has a socket for VIP and port: on the VIP itself, or on any address.
 
-    A socket on IPv6's any address takes IPv4 as well unless the program asked otherwise (ip(7), ipv6(7)). One
-    bound to a device takes nothing that came out of the tunnel. On a Kubernetes node the pod listens, and
-    what takes the packets there is for the check ``vip``. Measured: a closed port answers RST.
+    A socket on IPv6's any address takes IPv4 as well unless the program asked otherwise. One that is bound to
+    a device takes nothing that came out of the tunnel. On a Kubernetes node the pod listens, and what takes
+    packets there is for the check ``vip``. Sources: ip(7), ipv6(7), socket(7); measured: a closed port
+    answers RST.
     """
     for virtual in service.virtual_services:
         taker = facts.nat.taker(packet_for(virtual, facts))

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from ferryman.errors import DoubtError
+from ferryman.fleet.checks.arp import arp
+from ferryman.fleet.checks.clamper import clamper
+from ferryman.fleet.checks.firewall import firewall
 from ferryman.fleet.checks.listener import listener
+from ferryman.fleet.checks.mss import mss
+from ferryman.fleet.checks.nic_mtu import nic_mtu
+from ferryman.fleet.checks.open_decapsulator import open_decapsulator
+from ferryman.fleet.checks.pod_mtu import pod_mtu
 from ferryman.fleet.checks.rp_filter import rp_filter
+from ferryman.fleet.checks.rp_filter_default import rp_filter_default
+from ferryman.fleet.checks.rp_filter_ipv6 import rp_filter_ipv6
+from ferryman.fleet.checks.rp_filter_persisted import rp_filter_persisted
+from ferryman.fleet.checks.rp_filter_pods import rp_filter_pods
+from ferryman.fleet.checks.sysctl_order import sysctl_order
+from ferryman.fleet.checks.tunnel_address import tunnel_address
 from ferryman.fleet.checks.tunnel_device import tunnel_device
+from ferryman.fleet.checks.tunnel_others import tunnel_others
+from ferryman.fleet.checks.udp import udp
 from ferryman.fleet.checks.vip import vip
 from ferryman.fleet.facts import Facts
-from ferryman.fleet.facts_script import command
-from ferryman.fleet.reading import parse
+from ferryman.fleet.facts.reading import parse
+from ferryman.fleet.facts.script import command
 from ferryman.model import Finding, Realserver, Service, Verdict
 
 if TYPE_CHECKING:
@@ -20,13 +35,33 @@ if TYPE_CHECKING:
 
 Check = Callable[[Service, Realserver, Facts], Iterable[Finding]]
 
-CHECKS: tuple[Check, ...] = (tunnel_device, rp_filter, vip, listener)
-"""In the order in which a packet meets what they look at."""
+CHECKS: Mapping[str, Check] = {
+    "tunnel-device": tunnel_device,
+    "tunnel-others": tunnel_others,
+    "tunnel-address": tunnel_address,
+    "rp-filter": rp_filter,
+    "rp-filter-persisted": rp_filter_persisted,
+    "sysctl-order": sysctl_order,
+    "rp-filter-default": rp_filter_default,
+    "rp-filter-pods": rp_filter_pods,
+    "rp-filter-ipv6": rp_filter_ipv6,
+    "firewall": firewall,
+    "vip": vip,
+    "listener": listener,
+    "udp": udp,
+    "mss": mss,
+    "clamper": clamper,
+    "pod-mtu": pod_mtu,
+    "nic-mtu": nic_mtu,
+    "arp": arp,
+    "open-decapsulator": open_decapsulator,
+}
+"""By the id that its findings bear, in the order in which a packet meets what they look at."""
 
 
 def realserver_checks(service: Service, realserver: Realserver, facts: Facts) -> list[Finding]:
     """What every check says of one realserver."""
-    return [finding for check in CHECKS for finding in check(service, realserver, facts)]
+    return [finding for check in CHECKS.values() for finding in check(service, realserver, facts)]
 
 
 def service_readiness(service: Service, hosts: Hosts) -> list[Finding]:

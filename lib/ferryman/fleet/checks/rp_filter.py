@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferryman.fleet.checks.decapsulation import IPIP, decapsulator_name, effective_rp_filter, tunnels
+from ferryman.fleet.checks.decapsulation import IPIP, decapsulator_name, effective_rp_filter, key, tunnels
 from ferryman.fleet.facts import ALL, Unknown
 from ferryman.model import Finding, Verdict
 
@@ -44,7 +44,7 @@ def _judged(realserver: Realserver, device: str, facts: Facts, effective: int) -
     culprits = [one for one in (ALL, device) if facts.setting("rp_filter", one) == effective]
     if effective == OFF:
         return _finding(realserver, Verdict.PASS, f"all and {device} are 0")
-    keys = " and ".join(_key(one) for one in culprits)
+    keys = " and ".join(key(one) for one in culprits)
     if effective == LOOSE:
         return _finding(
             realserver,
@@ -58,18 +58,18 @@ def _judged(realserver: Realserver, device: str, facts: Facts, effective: int) -
 
 def _blame(culprits: list[str], device: str, facts: Facts, effective: int) -> str:
     if len(culprits) > 1:
-        return f"{_key(ALL)} = {effective} and {_key(device)} = {effective}"
+        return f"{key(ALL)} = {effective} and {key(device)} = {effective}"
     other = device if culprits == [ALL] else ALL
-    return f"{_key(culprits[0])} = {effective} overrides {other}'s {facts.setting('rp_filter', other)}"
+    return f"{key(culprits[0])} = {effective} overrides {other}'s {facts.setting('rp_filter', other)}"
 
 
 def _remedy(culprits: list[str], device: str) -> str:
     """Both ways out when ``all`` is to blame: turning it off everywhere, or loose mode on the one device."""
-    off = f"sysctl -w {' '.join(f'{_key(one)}=0' for one in culprits)}"
+    off = f"sysctl -w {' '.join(f'{key(one)}=0' for one in culprits)}"
     keep = "; keep it in sysctl.d, after 50-default.conf"
     if ALL not in culprits:
         return f"{off}{keep}"
-    return f"{off}, or with an address on {device} leave all as it is: sysctl -w {_key(device)}=2{keep}"
+    return f"{off}, or with an address on {device} leave all as it is: sysctl -w {key(device)}=2{keep}"
 
 
 def _missing(facts: Facts, device: str) -> bool:
@@ -81,11 +81,7 @@ def _inheritance(facts: Facts) -> str:
     default = facts.setting("rp_filter", "default")
     if isinstance(default, Unknown):
         return "a new one takes over default.rp_filter, which could not be read"
-    return f"a new one takes over {_key('default')} = {default}"
-
-
-def _key(device: str) -> str:
-    return f"net.ipv4.conf.{device}.rp_filter"
+    return f"a new one takes over {key('default')} = {default}"
 
 
 def _finding(realserver: Realserver, verdict: Verdict, seen: str, remedy: str = "") -> Finding:

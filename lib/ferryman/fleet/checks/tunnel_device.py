@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferryman.fleet.checks.decapsulation import (
-    IP6IP6,
-    IPIP,
-    Tunnel,
-    decapsulator,
-    effective_rp_filter,
-    externals,
-    tunnels,
-)
+from ferryman.fleet.checks.decapsulation import IP6IP6, Tunnel, decapsulator, externals, tunnels
 from ferryman.fleet.facts import ALL, Unknown
 from ferryman.model import Finding, Verdict
 
@@ -23,8 +15,6 @@ if TYPE_CHECKING:
     from ferryman.model import Realserver, Service
 
 CHECK = "tunnel-device"
-ADDRESS = "ip addr add 127.0.0.42/32 dev ipip0"
-"""Any IPv4 address will do: with rp_filter 2 the kernel asks only whether the device has one."""
 
 
 def tunnel_device(service: Service, realserver: Realserver, facts: Facts) -> Iterator[Finding]:
@@ -56,8 +46,8 @@ def _judge(
         yield _finding(realserver, Verdict.FAIL, seen, tunnel, remedy)
     else:
         yield from _ends(tunnel, realserver, device)
-        yield from _overlay(tunnel, realserver, devices)
-        yield from _address(realserver, device, facts) if tunnel is IPIP else _ipv6(realserver, facts)
+        if tunnel is IP6IP6:
+            yield from _ipv6(realserver, facts)
 
 
 def _without(tunnel: Tunnel, realserver: Realserver, devices: Mapping[str, Device]) -> Finding:
@@ -90,35 +80,6 @@ def _ends(tunnel: Tunnel, realserver: Realserver, device: Device) -> Iterator[Fi
     seen = f"{tunnel.device} is not external but has {ends}: other directors' packets may be dropped"
     remedy = f"make it external: ip link del {tunnel.device} && {tunnel.add}"
     yield _finding(realserver, Verdict.WARN, seen, tunnel, remedy)
-
-
-def _overlay(tunnel: Tunnel, realserver: Realserver, devices: Mapping[str, Device]) -> Iterator[Finding]:
-    """A fallback device that is up and has addresses: an overlay's packets now come out of ours.
-
-    Source: ip_tunnel_lookup: the external device goes before tunl0. Up without an address, it is harmless.
-    """
-    fallback = devices.get(tunnel.fallback)
-    if fallback is not None and fallback.up and any(not one.ip.is_link_local for one in fallback.addresses):
-        addresses = ", ".join(str(one) for one in fallback.addresses)
-        seen = f"{fallback.name} is up with {addresses}: its packets come out of {tunnel.device} now"
-        remedy = f"see whether an overlay network (Calico's IPIP mode) uses {fallback.name}"
-        yield _finding(realserver, Verdict.WARN, seen, tunnel, remedy)
-
-
-def _address(realserver: Realserver, device: Device, facts: Facts) -> Iterator[Finding]:
-    """With rp_filter 2 in force, an IPv4 address on the device.
-
-    Source: fib_validate_source in net/ipv4/fib_frontend.c, and measured: 0 answers without one, 2 does not.
-    """
-    if device.has_ipv4:
-        return
-    effective = effective_rp_filter(facts, device.name)
-    if effective == 2:  # noqa: PLR2004  # loose mode, RFC 3704
-        seen = "ipip0 has no IPv4 address, and with rp_filter 2 in force it drops everything"
-        yield _finding(realserver, Verdict.FAIL, seen, IPIP, ADDRESS)
-    else:
-        seen = "ipip0 has no IPv4 address; that works until rp_filter becomes 2"
-        yield _finding(realserver, Verdict.WARN, seen, IPIP, ADDRESS)
 
 
 def _ipv6(realserver: Realserver, facts: Facts) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ferryman.fleet.checks.decapsulation import decapsulator_name, tunnel_for
 from ferryman.fleet.facts import Unknown
-from ferryman.fleet.nat import Packet
+from ferryman.fleet.netfilter.nat import Packet
 from ferryman.model import Finding, Kind, Verdict
 
 if TYPE_CHECKING:
@@ -102,12 +102,10 @@ def _nobodys(virtual: VirtualService, realserver: Realserver, facts: Facts) -> F
 
 
 def _beyond_rules(facts: Facts) -> str | None:
-    """What may take packets without a rule that can be followed: eBPF programs, named sets."""
+    """What may take packets without a rule: eBPF programs."""
     devices = {} if isinstance(facts.devices, Unknown) else facts.devices
-    if any(name.startswith("cilium_") for name in devices):
-        return "Cilium's eBPF programs"
-    rule = facts.nat.unfollowed()
-    return f"this rule: {rule}" if rule else None
+    cilium = any(name.startswith("cilium_") for name in devices)
+    return "Cilium's eBPF programs" if cilium else None
 
 
 def _holder(facts: Facts, address: Address) -> str | None:

@@ -6,7 +6,7 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING, get_args
 
-from ferryman.fleet.facts import Listener
+from ferryman.fleet.facts.values import Listener
 from ferryman.model import Protocol
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 LISTENING = {"tcp": "0A", "udp": "07"}
 """The states that /proc/net has for sockets that wait (include/net/tcp_states.h)."""
+TABLE = r"/proc/net/(?P<protocol>tcp|udp)6?"
 LOCAL_COLUMN = 4
 """Where ss prints the local address, after Netid, State, Recv-Q and Send-Q."""
 
@@ -26,7 +27,7 @@ def listeners(text: str) -> tuple[Listener, ...]:
     Raises:
         ValueError: The text is neither ss's output nor a socket table of the kernel.
     """
-    if re.search(r"^file \w+$", text, re.MULTILINE):
+    if re.search(rf"^{TABLE}:", text, re.MULTILINE):
         return tuple(_from_kernel(text))
     if "Netid" not in text:
         raise ValueError("neither ss's table nor the kernel's")
@@ -54,14 +55,12 @@ def _ss_address(text: str, *, old: bool) -> Address | None:
 
 
 def _from_kernel(text: str) -> Iterator[Listener]:
-    protocol: Protocol = "tcp"
-    for line in text.splitlines():
-        if line.startswith("file "):
-            protocol = "udp" if "udp" in line else "tcp"
-            continue
-        words = line.split()
-        if len(words) > LOCAL_COLUMN and words[3] == LISTENING[protocol] and ":" in words[1]:
-            address, port = words[1].split(":")
+    for row in re.finditer(
+        rf"^{TABLE}: *\d+: (?P<local>[0-9A-F]+:[0-9A-F]+) \S+ (?P<state>\w+) ", text, re.MULTILINE
+    ):
+        protocol: Protocol = "udp" if row["protocol"] == "udp" else "tcp"
+        if row["state"] == LISTENING[protocol]:
+            address, port = row["local"].split(":")
             yield Listener(protocol, _kernel_address(address), int(port, 16))
 
 

@@ -1,0 +1,53 @@
+"""A look at this machine: do its probes get out, and their answers back?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ferryman.engine.steps import Look, Report
+from ferryman.model import Finding, ProbeVerdict, Verdict
+from ferryman.probe import probe_targets
+
+if TYPE_CHECKING:
+    from ferryman.cookbook.ferry import Ferry
+    from ferryman.model import Service
+
+CONTROL = "control"
+"""The host that findings about this machine are for."""
+
+
+@dataclass(frozen=True)
+class ControlHostCanProbe(Look):
+    """This host's probes get through to a service that is encapsulated already."""
+
+    ferry: Ferry
+    service: Service
+
+    def look(self, report: Report) -> None:
+        """Probe the service that ``[probe] self_test`` names: one realserver that answers is enough."""
+        name = self.ferry.config.probe.self_test
+        if name is None:
+            report.finding(_finding(Verdict.SKIP, "no service is named for it", _NAME_ONE))
+        elif self.ferry.rehearsal:
+            report.finding(_finding(Verdict.SKIP, "not sent in a rehearsal"))
+        else:
+            report.finding(self._probed(self.ferry.service(name, self.service.site)))
+
+    def _probed(self, known_good: Service) -> Finding:
+        if not known_good.encapsulated:
+            return _finding(Verdict.WARN, f"{known_good} is not encapsulated itself", _NAME_ONE)
+        results = self.ferry.probe(probe_targets(known_good))
+        good = sum(result.verdict is ProbeVerdict.ACCEPTED for result in results)
+        seen = f"{good} of {len(results)} probes of {known_good} were accepted"
+        if good:
+            return _finding(Verdict.PASS, seen)
+        return _finding(Verdict.FAIL, seen, "look at this host's routes and firewall, and at uRPF on its way")
+
+
+_NAME_ONE = "name a service that is encapsulated already: [probe] self_test in ferryman.toml"
+
+
+def _finding(verdict: Verdict, seen: str, remedy: str = "") -> Finding:
+    wanted = "an answer from a service that is known to be good"
+    return Finding("control-host", CONTROL, verdict, seen, wanted, remedy)

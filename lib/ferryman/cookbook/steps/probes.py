@@ -1,0 +1,167 @@
+"""A look that sends encapsulated SYNs, and finds out why where one is not answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from ferryman.diagnosis import cause_of, evidence_of
+from ferryman.engine.steps import Look, Report
+from ferryman.model import Finding, ProbeVerdict, Verdict
+from ferryman.probe import probe_targets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ferryman.cookbook.ferry import Ferry
+    from ferryman.diagnosis import Cause, Evidence
+    from ferryman.model import ProbeResult, Service
+    from ferryman.probe import Target
+
+WORSE = (
+    ProbeVerdict.ACCEPTED,
+    ProbeVerdict.UNSUITABLE,
+    ProbeVerdict.REFUSED,
+    ProbeVerdict.UNREACHABLE,
+    ProbeVerdict.SILENT,
+)
+"""From best to worst: the further a packet got, the better."""
+
+Asked = tuple["Target", "ProbeResult"]
+
+
+@dataclass(frozen=True)
+class ProbesAnswered(Look):
+    """Every realserver of {service.name} answers an encapsulated SYN."""
+
+    stays_true: ClassVar[bool] = True
+    ferry: Ferry
+    service: Service
+
+    def look(self, report: Report) -> None:
+        """Probe every realserver for every virtual service; find out why where one does not answer.
+
+        A rehearsal sends nothing and says so.
+        """
+        for virtual in self.service.virtual_services:
+            if virtual.protocol != "tcp":
+                report.finding(_not_probed(str(virtual), "UDP has no handshake to probe", Verdict.WARN))
+        targets = probe_targets(self.ferry.as_directors_send(self.service))
+        if self.ferry.rehearsal:
+            for target in targets:
+                seen = f"{target.virtual_service}: not sent in a rehearsal"
+                report.finding(_not_probed(target.host, seen, Verdict.SKIP))
+            return
+        asked = list(zip(targets, self.ferry.probe(targets), strict=True))
+        for answers in _by_question(asked).values():
+            result = merged([result for _, result in answers])
+            report.probe(result)
+            if result.verdict is ProbeVerdict.ACCEPTED:
+                report.finding(accepted(result, answers[0][0].mss_limit))
+            elif self._may_be_silent(result):
+                report.finding(_silent_by_policy(result))
+        failures = [
+            (target, result)
+            for target, result in asked
+            if result.verdict is not ProbeVerdict.ACCEPTED and not self._may_be_silent(result)
+        ]
+        if failures:
+            for finding in self._explained(failures, [result for _, result in asked]):
+                report.finding(finding)
+
+    def _may_be_silent(self, result: ProbeResult) -> bool:
+        """Whether its Kubernetes service wants a pod on the very node, and it has none."""
+        return (
+            result.verdict is ProbeVerdict.SILENT
+            and result.host in self.ferry.node_states(self.service).silent
+        )
+
+    def _explained(self, failures: Sequence[Asked], results: Sequence[ProbeResult]) -> Iterator[Finding]:
+        """One finding for all outer sources that fail at a realserver for the same cause."""
+        evidence = evidence_of(self.service, failures, results, self.ferry.hosts, self.ferry.probe_again)
+        told: set[tuple[object, ...]] = set()
+        for (target, _), one in zip(failures, evidence, strict=True):
+            cause = cause_of(one)
+            key = (_question(target), one.failed.verdict, cause.cause if cause else None)
+            if key not in told:
+                told.add(key)
+                yield explained(one, cause, target.mss_limit)
+
+
+def merged(results: Sequence[ProbeResult]) -> ProbeResult:
+    """One realserver's answers to every outer source as one: the worst verdict, the largest MSS."""
+    worst = max(results, key=lambda one: WORSE.index(one.verdict))
+    times = [one.rtt_ms for one in results if one.rtt_ms is not None]
+    sizes = [one.mss for one in results if one.mss is not None]
+    sources = ", ".join(str(one.outer_source) for one in results if one.outer_source is not None)
+    said = [f"from {sources}"] if sources else []
+    said += [
+        one.detail if one.outer_source is None or len(results) == 1 else f"{one.outer_source}: {one.detail}"
+        for one in results
+        if one.detail
+    ]
+    return replace(
+        worst,
+        rtt_ms=min(times, default=None),
+        mss=max(sizes, default=None),
+        detail="; ".join(dict.fromkeys(said)),
+        asked=sum(one.asked for one in results),
+        accepted=sum(one.accepted for one in results),
+    )
+
+
+def accepted(result: ProbeResult, mss_limit: int) -> Finding:
+    """What a realserver's answers mean that were all accepted."""
+    size = f"MSS {result.mss}" if result.mss is not None else ""
+    flows = f"{result.accepted} of {result.asked} flows"
+    seen = ", ".join(filter(None, (f"{result.virtual_service}: accepted", flows, size, result.detail)))
+    return Finding("probe", result.host, Verdict.PASS, seen, _wanted(result, mss_limit))
+
+
+def explained(evidence: Evidence, cause: Cause | None, mss_limit: int) -> Finding:
+    """What a probe that failed means, with its cause."""
+    failed = evidence.failed
+    known = str(cause) if cause else "cause: not found"
+    seen = f"{failed.virtual_service}: {failed.verdict.value}"
+    seen += f", MSS {failed.mss}" if failed.mss is not None else ""
+    seen += f", from {failed.outer_source}" if failed.outer_source is not None else ""
+    seen += f"; {known}"
+    # The probe's own words last: they are long, and the cause often has them.
+    seen += f"; {failed.detail}" if failed.detail not in known else ""
+    unsteady = cause is not None and cause.cause == "unsteady"
+    verdict = Verdict.UNKNOWN if unsteady else Verdict.FAIL
+    remedy = cause.remedy if cause else _LOOK_YOURSELF
+    return Finding("probe", failed.host, verdict, seen, _wanted(failed, mss_limit), remedy)
+
+
+_LOOK_YOURSELF = (
+    "nothing that could be read explains it; follow the packets: "
+    "tcpdump -ni any 'ip proto 4 or ip6 proto 41' there"
+)
+
+
+def _question(target: Target) -> tuple[str, str]:
+    return target.host, str(target.virtual_service)
+
+
+def _by_question(asked: Sequence[Asked]) -> dict[tuple[str, str], list[Asked]]:
+    """A realserver and a virtual service, and every outer source's answer."""
+    by_question: dict[tuple[str, str], list[Asked]] = {}
+    for one in asked:
+        by_question.setdefault(_question(one[0]), []).append(one)
+    return by_question
+
+
+def _wanted(result: ProbeResult, mss_limit: int) -> str:
+    return f"SYN/ACK with an MSS of {mss_limit} bytes at most from {result.virtual_service}"
+
+
+def _silent_by_policy(result: ProbeResult) -> Finding:
+    seen = f"{result.virtual_service}: silent, as a node without a pod of the service is to be"
+    wanted = "a pod on the node, for externalTrafficPolicy is Local"
+    remedy = "nothing, if health checks keep traffic away from it; else depool it"
+    return Finding("probe", result.host, Verdict.WARN, seen, wanted, remedy)
+
+
+def _not_probed(host: str, seen: str, verdict: Verdict) -> Finding:
+    return Finding("probe", host, verdict, seen, "an answer to an encapsulated SYN", "")

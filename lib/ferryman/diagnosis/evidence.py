@@ -1,0 +1,113 @@
+"""Everything that is known about a probe that failed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from ferryman.errors import DoubtError
+from ferryman.fleet.checks import realserver_checks
+from ferryman.fleet.facts import counters
+from ferryman.fleet.facts.reading import parse
+from ferryman.fleet.facts.script import command
+from ferryman.model import ProbeVerdict, Verdict
+from ferryman.probe import own_source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from ferryman.fleet.facts import Facts
+    from ferryman.fleet.hosts import Hosts
+    from ferryman.model import Finding, ProbeResult, Service
+    from ferryman.probe import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One probe that failed, and what was found out about it."""
+
+    failed: ProbeResult
+    again: ProbeResult
+    """The same question, asked once more while counters were watched."""
+    own: ProbeResult | None = None
+    """Once more with this control host's own outer source; None: it was the same, or there is no route."""
+    others_answer: bool = True
+    """Whether any realserver answered the same outer source."""
+    findings: tuple[Finding, ...] = ()
+    """What the checks say of the realserver, read after the probes; empty where it could not be read."""
+    grew: Mapping[str, int] = field(default_factory=dict)
+    """The realserver's counters that grew while it was asked again, and by how much."""
+
+    def says(self, check: str, *verdicts: Verdict) -> Finding | None:
+        """What this check has against the realserver, if anything; of this virtual service where it says."""
+        wanted = verdicts or (Verdict.FAIL,)
+        against = [one for one in self.findings if one.check == check and one.verdict in wanted]
+        return against[0] if against else None
+
+
+def evidence_of(
+    service: Service,
+    failures: Sequence[tuple[Target, ProbeResult]],
+    results: Iterable[ProbeResult],
+    hosts: Hosts,
+    ask: Callable[[Sequence[Target]], Sequence[ProbeResult]],
+) -> list[Evidence]:
+    """Ask again and look; one for each failure, in their order.
+
+    ``results`` are those of the whole sweep, for what others answered.
+    """
+    named = list(dict.fromkeys(target.host for target, _ in failures))
+    before = _facts(hosts, named)
+    same = [target for target, _ in failures]
+    own = {place: asked for place, target in enumerate(same) if (asked := _from_here(target)) is not None}
+    answers = list(ask([*same, *own.values()]))
+    after = _facts(hosts, named)
+    from_here = dict(zip(own, answers[len(same) :], strict=True))
+    answered = {one.outer_source for one in results if one.verdict is not ProbeVerdict.SILENT}
+    return [
+        Evidence(
+            failed=failed,
+            again=answers[place],
+            own=from_here.get(place),
+            others_answer=failed.outer_source in answered,
+            findings=_judged(service, target, after.get(target.host)),
+            grew=_growth(before.get(target.host), after.get(target.host)),
+        )
+        for place, (target, failed) in enumerate(failures)
+    ]
+
+
+def _from_here(target: Target) -> Target | None:
+    try:
+        own = own_source(target.realserver_address)
+    except OSError:
+        return None
+    return None if own == target.outer_source else replace(target, outer_source=own)
+
+
+def _facts(hosts: Hosts, named: Sequence[str]) -> dict[str, Facts]:
+    """What could be read; a host that cannot be asked is left out."""
+    answers = hosts.read_all({host: command() for host in named})
+    return {
+        host: parse(host, one.stdout, one.stderr)
+        for host, one in answers.items()
+        if not isinstance(one, DoubtError)
+    }
+
+
+def _judged(service: Service, target: Target, facts: Facts | None) -> tuple[Finding, ...]:
+    """What the checks say of this realserver and this virtual service alone."""
+    if facts is None:
+        return ()
+    realserver = next(one for one in service.realservers if one.host == target.host)
+    alone = replace(service, virtual_services=(target.virtual_service,))
+    return tuple(realserver_checks(alone, realserver, facts))
+
+
+def _growth(before: Facts | None, after: Facts | None) -> dict[str, int]:
+    if before is None or after is None:
+        return {}
+    then = counters(before)
+    return {
+        name: now - then[name] for name, now in counters(after).items() if name in then and now > then[name]
+    }

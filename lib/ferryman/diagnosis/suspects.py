@@ -1,0 +1,276 @@
+"""The suspects, in the order in which a packet meets them, and what proves each.
+
+This is the one place that says so; ``docs/diagnosis.md`` shows the same table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ferryman.fleet.facts import LISTEN_DROPS, REVERSE_PATH_DROPS, received_on
+from ferryman.model import ProbeVerdict, Verdict
+
+if TYPE_CHECKING:
+    from ferryman.diagnosis.evidence import Evidence
+
+Proof = Callable[["Evidence"], str | None]
+"""What proves the suspect guilty, in words; None when nothing does."""
+
+AGAINST = (Verdict.FAIL, Verdict.WARN)
+NOBODY_TAKES_IT = ("protocol unreachable", "port unreachable", "unrecognised next header")
+"""Words for what a host says of an outer packet that no tunnel device takes (``probe/answers.py``)."""
+REJECTED = ("prohibited", "a firewall rejects it")
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """One thing that may be wrong."""
+
+    cause: str
+    """The id of the check that has the rule; ``path``, ``way-back`` and ``unsteady`` have none."""
+    proven_by: str
+    """In words, for the documentation."""
+    proof: Proof
+    remedy: str
+    """What to do, where no check has a better remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A suspect that was proven guilty."""
+
+    cause: str
+    seen: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"cause: {self.cause}: {self.seen}"
+
+
+def cause_of(evidence: Evidence) -> Cause | None:
+    """The first suspect that the evidence proves guilty; None when it proves nobody."""
+    for suspect in SUSPECTS:
+        if (seen := suspect.proof(evidence)) is not None:
+            finding = evidence.says(suspect.cause, *AGAINST)
+            remedy = finding.remedy if finding is not None and finding.remedy else suspect.remedy
+            return Cause(suspect.cause, seen, remedy)
+    return None
+
+
+def _unsteady(evidence: Evidence) -> str | None:
+    if evidence.again.verdict is not ProbeVerdict.ACCEPTED:
+        return None
+    return "it answered when it was asked again"
+
+
+def _not_sent(evidence: Evidence) -> str | None:
+    """A packet that never left this host has no outer source in its result."""
+    return evidence.failed.detail if evidence.failed.outer_source is None else None
+
+
+def _does_not_get_out(evidence: Evidence) -> str | None:
+    """Nobody answers this outer source, though the host answers ours and its rules let the source in."""
+    if not _silent(evidence) or evidence.others_answer or not _answers_us(evidence):
+        return None
+    if evidence.says("firewall", *AGAINST, Verdict.UNKNOWN) is not None:
+        return None
+    return (
+        f"no realserver answers the outer source {evidence.failed.outer_source}, and this one answers this "
+        "host's own: the network drops packets whose source is not this host's (uRPF, an anti-spoofing rule)"
+    )
+
+
+def _no_tunnel(evidence: Evidence) -> str | None:
+    if (seen := _check("tunnel-device")(evidence)) is not None:
+        return seen
+    for result in (evidence.again, evidence.own):
+        if result is not None and _says(result.detail, NOBODY_TAKES_IT) and "firewall" not in result.detail:
+            return result.detail
+    return None
+
+
+def _filtered(evidence: Evidence) -> str | None:
+    """The checks know, or an ICMP error says it, or one outer source is answered where another is not."""
+    finding = evidence.says("firewall")
+    if finding is not None and not _answered(evidence):
+        return finding.seen
+    if evidence.again.verdict is ProbeVerdict.UNREACHABLE and _says(evidence.again.detail, REJECTED):
+        return evidence.again.detail
+    if _silent(evidence) and _answers_us(evidence):
+        own = evidence.own
+        assert own is not None
+        return f"it answers {own.outer_source}, this host's own, and not {evidence.failed.outer_source}"
+    return None
+
+
+def _reverse_path(evidence: Evidence) -> str | None:
+    if not _silent(evidence):
+        return None
+    drops = evidence.grew.get(REVERSE_PATH_DROPS, 0)
+    counted = f"TcpExtIPReversePathFilter grew by {drops} while it was asked" if drops else ""
+    finding = evidence.says("rp-filter")
+    if finding is None and drops:
+        return f"{counted}: the kernel has no route back to the inner source through the tunnel device"
+    return "; ".join(filter(None, (finding.seen, counted))) if finding is not None else None
+
+
+def _no_address(evidence: Evidence) -> str | None:
+    finding = evidence.says("tunnel-address")
+    return finding.seen if finding is not None and _silent(evidence) else None
+
+
+def _nobody_listens(evidence: Evidence) -> str | None:
+    if evidence.again.verdict is ProbeVerdict.REFUSED:
+        finding = evidence.says("listener")
+        return finding.seen if finding is not None else f"{evidence.again.detail}; decapsulation works"
+    if _silent(evidence) and (dropped := evidence.grew.get(LISTEN_DROPS, 0)):
+        return f"its backlog is full: TcpExtListenDrops grew by {dropped} while it was asked"
+    return None
+
+
+def _does_not_fit(check: str) -> Proof:
+    def proof(evidence: Evidence) -> str | None:
+        if ProbeVerdict.UNSUITABLE not in (evidence.failed.verdict, evidence.again.verdict):
+            return None
+        finding = evidence.says(check, *AGAINST)
+        return finding.seen if finding is not None else None
+
+    return proof
+
+
+def _too_large(evidence: Evidence) -> str | None:
+    return evidence.failed.detail if evidence.failed.verdict is ProbeVerdict.UNSUITABLE else None
+
+
+def _never_arrives(evidence: Evidence) -> str | None:
+    if evidence.again.verdict is ProbeVerdict.UNREACHABLE:
+        return evidence.again.detail
+    if not _silent(evidence) or not evidence.grew or received_on(evidence.grew):
+        return None
+    return "nothing came out of its tunnel device while it was asked, and its own rules would let it in"
+
+
+def _arrives(evidence: Evidence) -> str | None:
+    if not _silent(evidence) or not (packets := received_on(evidence.grew)):
+        return None
+    return f"its tunnel device took {packets} packets while it was asked, and no answer came back"
+
+
+def _check(check: str) -> Proof:
+    """The check itself fails, and the probe brought no answer from behind it."""
+
+    def proof(evidence: Evidence) -> str | None:
+        finding = evidence.says(check)
+        return finding.seen if finding is not None and not _answered(evidence) else None
+
+    return proof
+
+
+def _silent(evidence: Evidence) -> bool:
+    return evidence.again.verdict is ProbeVerdict.SILENT
+
+
+def _answered(evidence: Evidence) -> bool:
+    """Whether TCP answered at all: then everything on the way in let it pass."""
+    return evidence.again.verdict in (
+        ProbeVerdict.ACCEPTED,
+        ProbeVerdict.REFUSED,
+        ProbeVerdict.UNSUITABLE,
+    )
+
+
+def _answers_us(evidence: Evidence) -> bool:
+    own = evidence.own
+    return own is not None and own.verdict in (
+        ProbeVerdict.ACCEPTED,
+        ProbeVerdict.REFUSED,
+        ProbeVerdict.UNSUITABLE,
+    )
+
+
+def _says(detail: str, words: tuple[str, ...]) -> bool:
+    return any(word in detail for word in words)
+
+
+SUSPECTS = (
+    Suspect(
+        "unsteady", "it answers when it is asked again", _unsteady, "ask again; see whether it drops packets"
+    ),
+    Suspect(
+        "control-host",
+        "the packet could not be sent",
+        _not_sent,
+        "see to this host's routes and firewall",
+    ),
+    Suspect(
+        "control-host",
+        "no realserver answers that outer source, this one answers the control host's own, and its firewall "
+        "lets both in",
+        _does_not_get_out,
+        "probe from a host in the directors' network, or let this one send with the directors' source",
+    ),
+    Suspect(
+        "firewall",
+        "the check `firewall`; ICMP «prohibited»; or one outer source is answered and another is not",
+        _filtered,
+        "let IP protocol 4 (41 for IPv6) in from every director",
+    ),
+    Suspect(
+        "tunnel-device",
+        "the check `tunnel-device`; or ICMP «protocol» or «port unreachable» for the outer packet",
+        _no_tunnel,
+        "make the tunnel device: ip link add name ipip0 type ipip external && ip link set ipip0 up",
+    ),
+    Suspect(
+        "tunnel-address",
+        "the check `tunnel-address`, while rp_filter is 2",
+        _no_address,
+        "ip addr add 127.0.0.42/32 dev ipip0",
+    ),
+    Suspect(
+        "rp-filter",
+        "the check `rp-filter`; or TcpExtIPReversePathFilter grows while it is asked",
+        _reverse_path,
+        "give it a route back to every client, or sysctl -w net.ipv4.conf.ipip0.rp_filter=0 with all at 0",
+    ),
+    Suspect("vip", "the check `vip`", _check("vip"), "ip addr add VIP/32 dev lo"),
+    Suspect(
+        "listener",
+        "a RST; or TcpExtListenDrops grows while it is asked",
+        _nobody_listens,
+        "start the service on this realserver",
+    ),
+    Suspect(
+        "clamper",
+        "a SYN/ACK with too large an MSS, and the check `clamper`",
+        _does_not_fit("clamper"),
+        "systemctl restart tcp-mss-clamper",
+    ),
+    Suspect(
+        "pod-mtu",
+        "a SYN/ACK with too large an MSS, and the check `pod-mtu`",
+        _does_not_fit("pod-mtu"),
+        "restart the pods once the CNI's MTU is right",
+    ),
+    Suspect(
+        "mss",
+        "a SYN/ACK with too large an MSS",
+        _too_large,
+        "clamp the MSS on this realserver, or lower its pods' MTU",
+    ),
+    Suspect(
+        "path",
+        "an ICMP error; or nothing comes out of the tunnel device while it is asked",
+        _never_arrives,
+        "follow the packets: tcpdump -ni any 'ip proto 4 or ip6 proto 41' there and on the way",
+    ),
+    Suspect(
+        "way-back",
+        "packets come out of the tunnel device, and no answer comes back",
+        _arrives,
+        "follow the answer: tcpdump -ni any 'tcp[tcpflags] & tcp-syn != 0' there; look at its routes and at "
+        "what filters its output",
+    ),
+)

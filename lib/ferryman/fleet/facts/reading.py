@@ -1,0 +1,140 @@
+"""The answer to the facts script, understood: text in, ``Facts`` out, and no text makes it fail."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from ferryman.fleet.facts import files
+from ferryman.fleet.facts.clamper import parse_clamper
+from ferryman.fleet.facts.devices import addresses_and_routes, pods
+from ferryman.fleet.facts.firewall import rules_of
+from ferryman.fleet.facts.script import HEADER
+from ferryman.fleet.facts.sockets import listeners
+from ferryman.fleet.facts.values import Facts, Unknown
+from ferryman.fleet.netfilter.nat import NatTable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ferryman.fleet.facts.clamper import Clamper
+    from ferryman.fleet.facts.sysctl_d import SysctlFiles
+    from ferryman.fleet.facts.values import LocalRoute
+
+T = TypeVar("T")
+
+GARBLED = (ValueError, KeyError, TypeError, AttributeError, IndexError, StopIteration, PermissionError)
+"""What a parser raises at text that is not what it should be, or that the host did not let be read."""
+NOT_THERE = 127
+"""The status of a section that is not in the answer."""
+LONGEST_COMPLAINT = 300
+"""Characters of a complaint that are kept; a usage text has thousands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What one part of the script printed."""
+
+    text: str
+    status: int
+    complaint: str
+
+
+def parse(host: str, text: str, complaint: str = "") -> Facts:
+    """Understand the answer; every part that is missing or garbled becomes ``Unknown``.
+
+    ``complaint`` is what the host said on standard error.
+    """
+    sections = _sections(f"{text}\n{complaint}")
+    missing = _shortened(complaint) if not sections and complaint else "it is missing in the answer"
+
+    def section(name: str) -> Section:
+        return sections.get(name, Section("", NOT_THERE, missing))
+
+    def fact(name: str, understand: Callable[[str], T]) -> T | Unknown:
+        return _understood(name, section(name), understand)
+
+    by_path = fact("files", files.contents)
+
+    def from_files(understand: Callable[[Mapping[str, str]], T]) -> T | Unknown:
+        if isinstance(by_path, Unknown):
+            return by_path
+        return _tried("files", section("files").complaint, lambda: understand(by_path))
+
+    network = fact("ip", addresses_and_routes)
+    if isinstance(network, Unknown) and "BusyBox" in network.reason:
+        network = Unknown("ip: BusyBox's answers no questions in JSON; install iproute2")
+    devices, routes4 = (network, network) if isinstance(network, Unknown) else network
+
+    def persisted(said: Mapping[str, str]) -> SysctlFiles:
+        if re.search(r"sysctl\S*: Permission denied", section("files").complaint):
+            raise PermissionError
+        return files.sysctl_files(said, section("names").text, section("init").text)
+
+    def started(shown: str) -> Clamper:
+        return parse_clamper(shown, _or(from_files(files.cmdline), ""))
+
+    rules = rules_of(sections, missing)
+    return Facts(
+        host=host,
+        kernel=from_files(files.kernel),
+        devices=devices,
+        local_routes=_both(routes4, from_files(files.local_routes6)),
+        settings=from_files(files.settings),
+        listeners=fact("sockets", listeners),
+        counted=from_files(files.counted),
+        nat=NatTable(rules),
+        firewall=rules,
+        persisted=from_files(persisted),
+        pods=fact("pods", pods) if "pods" in sections else (),
+        cni_mtu=_or(from_files(files.cni_mtu), {}),
+        clamper=fact("clamper", started) if "clamper" in sections else None,
+    )
+
+
+def _sections(text: str) -> Mapping[str, Section]:
+    """The parts of the answer; whatever stands before the header (a greeting) is passed over."""
+    header = re.search(rf"^{HEADER} (@@[0-9a-f]+)$", text, re.MULTILINE)
+    if header is None:
+        return {}
+    token = re.escape(header[1])
+    begin, end = rf"^{token} begin (?P<name>\w+)\n", rf"^{token} end (?P=name) (?P<status>\d+)$"
+    part = re.compile(rf"{begin}(?P<text>.*?)\n?{end}", re.MULTILINE | re.DOTALL)
+    complained = re.compile(rf"^{token} stderr (\w+)\n(.*?)(?=^{token} |\Z)", re.MULTILINE | re.DOTALL)
+    said = {name: _shortened(what) for name, what in complained.findall(text)}
+    return {
+        one["name"]: Section(one["text"], int(one["status"]), said.get(one["name"], ""))
+        for one in part.finditer(text, header.end())
+    }
+
+
+def _shortened(complaint: str) -> str:
+    line = " ".join(complaint.split())
+    return line if len(line) <= LONGEST_COMPLAINT else f"{line[:LONGEST_COMPLAINT]} …"
+
+
+def _understood(name: str, section: Section, understand: Callable[[str], T]) -> T | Unknown:
+    """What the section says; a status alone spoils nothing, for ``grep`` ends so when one file is missing."""
+    if section.status and not section.text.strip():
+        return Unknown(f"{name}: {section.complaint or f'status {section.status}'}")
+    return _tried(name, section.complaint, lambda: understand(section.text))
+
+
+def _tried(name: str, complaint: str, understand: Callable[[], T]) -> T | Unknown:
+    try:
+        return understand()
+    except GARBLED as error:
+        return Unknown(f"{name}: {complaint or f'{type(error).__name__}: {error}'}")
+
+
+def _or(fact: T | Unknown, otherwise: T) -> T:
+    return otherwise if isinstance(fact, Unknown) else fact
+
+
+def _both(
+    first: tuple[LocalRoute, ...] | Unknown, second: tuple[LocalRoute, ...] | Unknown
+) -> tuple[LocalRoute, ...] | Unknown:
+    if isinstance(first, Unknown):
+        return first
+    return first if isinstance(second, Unknown) else first + second

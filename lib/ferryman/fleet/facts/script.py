@@ -1,0 +1,122 @@
+"""What a host is asked for its facts: one POSIX shell script that only reads, in one round trip.
+
+Its answer has named sections between lines that begin with a token made up for this one question, so nothing
+a host prints can be taken for one. What a section complains of stands on standard error, after its name.
+
+Starting a program is the slow part on a busy host, and a ``$(...)`` is one more. So one ``grep`` reads all
+files (dash reads byte by byte, and the kernel gives a setting away whole or not at all), and one ``ip``
+answers several questions; what systemd and namespaces know is asked only where there are such.
+``iptables-legacy-save`` reads the tables that the kernel lists, so that none is loaded by asking. What
+iptables keeps in nftables it is asked for only where nft cannot say it (its matches are ``xt`` there), and
+``ipset`` only where a rule names a set.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+
+HEADER = "ferryman-facts"
+
+_SCRIPT = r"""
+T=@TOKEN@
+LC_ALL=C; export LC_ALL
+PATH=$PATH:/usr/sbin:/sbin:/usr/local/sbin; export PATH
+printf '@HEADER@ %s\n' "$T"
+have() { command -v "$1" >/dev/null 2>&1; }
+section() {
+  name=$1; shift
+  printf '%s stderr %s\n' "$T" "$name" >&2
+  printf '%s begin %s\n' "$T" "$name"
+  "$@"
+  printf '\n%s end %s %s\n' "$T" "$name" "$?"
+}
+files() {
+  grep -aH '' /proc/sys/kernel/osrelease /proc/net/netstat /proc/net/dev /proc/net/ipv6_route \
+    /proc/sys/net/ipv4/conf/*/rp_filter /proc/sys/net/ipv4/conf/*/arp_ignore \
+    /proc/sys/net/ipv4/conf/*/arp_announce /proc/sys/net/ipv6/conf/*/disable_ipv6 "$@"
+}
+clamper() {
+  systemctl show -p ActiveState -p UnitFileState -p NeedDaemonReload -p ExecStart "$CLAMPER"
+}
+pods() {
+  found=$(ip netns list-id) || return
+  IFS='
+'
+  for l in $found; do
+    case $l in *'netns name: '*) ;; *) continue ;; esac
+    id=${l#nsid }; pod=${l##*netns name: }; pod=${pod%)}
+    printf 'pod %s %s\n' "${id%% *}" "$pod"
+    ip -j -n "$pod" addr show
+  done
+  unset IFS
+}
+sockets() {
+  if have ss; then ss -ltun; return; fi
+  grep -H '' /proc/net/tcp /proc/net/tcp6 /proc/net/udp /proc/net/udp6
+}
+keep() { kept=$("$@"); code=$?; rules=$rules$kept; printf '%s\n' "$kept"; return "$code"; }
+legacy() {
+  if [ ! -e "$1" ]; then return 0; fi
+  if [ ! -r "$1" ]; then echo "$1 may not be read" >&2; return 1; fi
+  read -r t <"$1" || return 0
+  if have "$2-legacy-save"; then keep "$2-legacy-save"; return; fi
+  case $("$2-save" --version) in *nf_tables*)
+    echo "tables of $2-legacy are loaded, but no $2-legacy-save is installed" >&2; return 127 ;;
+  esac
+  keep "$2-save"
+}
+nft_all() {
+  if have nft; then keep nft -j list ruleset; return; fi
+  have iptables-save || { echo "neither nft nor iptables is installed" >&2; return 127; }
+}
+nft_save() { if have "$1-nft-save"; then keep "$1-nft-save"; fi; }
+CLAMPER=tcp-mss-clamper.service
+set --
+for f in /etc/sysctl.d/*.conf /run/sysctl.d/*.conf /usr/local/lib/sysctl.d/*.conf /usr/lib/sysctl.d/*.conf \
+  /lib/sysctl.d/*.conf /etc/sysctl.conf /etc/cni/net.d/*.conf /etc/cni/net.d/*.conflist; do
+  case $f in /lib/*) if [ -L /lib ]; then continue; fi ;; esac
+  if [ -e "$f" ]; then set -- "$@" "$f"; fi
+done
+if [ -d /run/systemd/system ]; then
+  section init echo systemd
+  for f in /etc/systemd/system /run/systemd/system /usr/lib/systemd/system /lib/systemd/system; do
+    if [ -e "$f/$CLAMPER" ]; then section clamper clamper; break; fi
+  done
+  for f in /sys/fs/cgroup/system.slice /sys/fs/cgroup/systemd/system.slice; do
+    if [ -r "$f/$CLAMPER/cgroup.procs" ] && read -r pid <"$f/$CLAMPER/cgroup.procs"; then
+      set -- "$@" "/proc/$pid/cmdline"
+    fi
+  done
+else
+  section init echo other
+fi
+section ip ip -j -d -batch - <<'EOF'
+addr show
+route show table local type local
+EOF
+section sockets sockets
+section names printf '%s\n' "$@"
+section files files "$@"
+for f in /proc/sys/net/ipv4/conf/cali*; do
+  if [ -e "$f" ]; then section pods pods; break; fi
+done
+rules=; kept=
+section legacy4 legacy /proc/net/ip_tables_names iptables
+section legacy6 legacy /proc/net/ip6_tables_names ip6tables
+section nft nft_all
+if ! have nft; then kept='"xt"'; fi
+case $kept in *'"xt"'*)
+  section nft4 nft_save iptables
+  section nft6 nft_save ip6tables ;;
+esac
+case $rules in *--match-set*) section ipset ipset save ;; esac
+printf '%s done\n' "$T"
+"""
+
+
+def command() -> str:
+    """The command that asks for everything, whatever shell the user of the host has."""
+    token = f"@@{secrets.token_hex(8)}"
+    script = _SCRIPT.replace("@TOKEN@", token).replace("@HEADER@", HEADER).strip()
+    return f"exec /bin/sh -c {shlex.quote(script)}"

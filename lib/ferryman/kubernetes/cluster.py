@@ -1,0 +1,60 @@
+"""A Kubernetes cluster as values: its nodes, and the Services that want a pod on the very node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ferryman.model import Realserver
+
+
+class NotLookedAtError(Exception):
+    """The API server could not be asked, or was not understood; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What the API server says of a node."""
+
+    name: str
+    hostname: str = ""
+    """Its label ``kubernetes.io/hostname``."""
+    addresses: frozenset[str] = field(default_factory=frozenset)
+    ready: bool = True
+    not_ready: str = ""
+    """Why it is not: the condition's reason and message."""
+    cordoned: bool = False
+    no_execute: tuple[str, ...] = ()
+    """Taints that evict pods, as ``kubectl describe`` writes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalService:
+    """A Service with ``externalTrafficPolicy: Local`` that takes this service's traffic."""
+
+    name: str
+    """``NAMESPACE/NAME``."""
+    nodes: frozenset[str]
+    """The nodes that have an endpoint of it that is ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSeen:
+    """What was read of a cluster."""
+
+    nodes: tuple[Node, ...]
+    local: tuple[LocalService, ...] = ()
+
+    def node_of(self, realserver: Realserver) -> Node | None:
+        """The node that a realserver is: by name, else by hostname label, else by address."""
+        mine = {str(one) for one in (realserver.address, realserver.address6) if one is not None}
+        for same in (
+            lambda node: node.name == realserver.host,
+            lambda node: node.hostname == realserver.host,
+            lambda node: bool(node.addresses & mine),
+        ):
+            found = next(filter(same, self.nodes), None)
+            if found is not None:
+                return found
+        return None

@@ -1,0 +1,139 @@
+"""The check ``node-state``: what Kubernetes says of the realservers that are its nodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ferryman.kubernetes.api import look
+from ferryman.kubernetes.cluster import ClusterSeen, NotLookedAtError
+from ferryman.model import Finding, Kind, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ferryman.inventory.schema import ClusterEntry
+    from ferryman.kubernetes.cluster import Node
+    from ferryman.model import Realserver, Service
+
+CHECK = "node-state"
+WANTED = "a node that is Ready, not cordoned, and evicts no pods"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStates:
+    """What was found of a service's nodes."""
+
+    findings: tuple[Finding, ...]
+    silent: frozenset[str] = frozenset()
+    """Realservers that are right to leave a probe unanswered: the Service wants a pod on the very node, and
+    there is none (``externalTrafficPolicy: Local``)."""
+
+
+def node_findings(service: Service, clusters: Mapping[str, ClusterEntry]) -> list[Finding]:
+    """What the clusters say of every realserver that is a node of one."""
+    return list(node_states(service, clusters).findings)
+
+
+def node_states(service: Service, clusters: Mapping[str, ClusterEntry]) -> NodeStates:
+    """The same, with those whose silence is no fault; each cluster is asked once.
+
+    A cluster that the inventory names no API server for is skipped. One that it names but that could not be
+    asked is unknown, for its nodes may be about to go away.
+    """
+    nodes: dict[str | None, list[Realserver]] = {}
+    for one in service.realservers:
+        if one.kind is Kind.KUBERNETES:
+            nodes.setdefault(one.cluster, []).append(one)
+    found = [_of_cluster(name, members, service, clusters) for name, members in nodes.items()]
+    return NodeStates(
+        tuple(finding for states in found for finding in states.findings),
+        frozenset(host for states in found for host in states.silent),
+    )
+
+
+def _of_cluster(
+    name: str | None, members: list[Realserver], service: Service, clusters: Mapping[str, ClusterEntry]
+) -> NodeStates:
+    if name is None:
+        hosts = ", ".join(one.host for one in members)
+        return _one(hosts, Verdict.SKIP, f"hosts.yaml names no cluster for {hosts}", "")
+    entry = clusters.get(name)
+    if entry is None or not (entry.api or entry.kubeconfig):
+        return _one(name, Verdict.SKIP, f"clusters.yaml names no API server for {name}", "")
+    try:
+        seen = look(entry, service)
+    except NotLookedAtError as error:
+        words = f"the API server could not be asked: {error}"
+        return _one(name, Verdict.UNKNOWN, words, f"{_REMEDY} (clusters.yaml: {name})")
+    silent = frozenset(one.host for one in members if _without_endpoint(one, seen))
+    return NodeStates(tuple(finding for one in members for finding in node_state(one, seen)), silent)
+
+
+_REMEDY = "see that kubectl get nodes,services,endpointslices -A works with this kubeconfig and context"
+
+
+def _one(host: str, verdict: Verdict, seen: str, remedy: str) -> NodeStates:
+    return NodeStates((Finding(CHECK, host, verdict, seen, WANTED, remedy),))
+
+
+def node_state(realserver: Realserver, seen: ClusterSeen) -> Iterator[Finding]:
+    """A node that is pooled gets traffic whatever Kubernetes thinks of it, so it must be Ready.
+
+    NotReady fails. A cordoned or tainted node still gets traffic and still must answer, but somebody means
+    to take it away: a warning, as is a realserver that is no node of the cluster (domain: node state;
+    kubernetes/kubernetes#75262 for ``externalTrafficPolicy: Local``).
+    """
+    node = seen.node_of(realserver)
+    if node is None:
+        yield _warning(
+            realserver,
+            f"{realserver.cluster} has no node of this name, hostname or address",
+            "take it out of the node files, or give the cluster that it belongs to in hosts.yaml",
+        )
+        return
+    problems = [*_problems(realserver, node), *_silence(realserver, seen)]
+    yield from problems or [Finding(CHECK, realserver.host, Verdict.PASS, "Ready", WANTED)]
+
+
+def _problems(realserver: Realserver, node: Node) -> Iterator[Finding]:
+    if not node.ready:
+        yield Finding(
+            CHECK,
+            realserver.host,
+            Verdict.FAIL,
+            f"NotReady, and still pooled: {node.not_ready}",
+            WANTED,
+            f"repair it, or set it inactive in the node files; kubectl describe node {node.name}",
+        )
+    if node.cordoned:
+        yield _warning(
+            realserver, "cordoned, and still pooled", f"ask who did and why; kubectl uncordon {node.name}"
+        )
+    if node.no_execute:
+        yield _warning(
+            realserver,
+            f"taints that evict pods: {', '.join(node.no_execute)}",
+            f"ask who did and why; kubectl describe node {node.name}",
+        )
+
+
+def _silence(realserver: Realserver, seen: ClusterSeen) -> Iterator[Finding]:
+    names = _without_endpoint(realserver, seen)
+    if names:
+        yield _warning(
+            realserver,
+            f"no ready endpoint of {', '.join(names)} here, and externalTrafficPolicy is Local: what is sent"
+            " to this node is dropped, so its probe is expected to be silent",
+            "nothing, where health checks keep it out of the pool; else run a pod there, or set the policy to"
+            " Cluster",
+        )
+
+
+def _without_endpoint(realserver: Realserver, seen: ClusterSeen) -> list[str]:
+    node = seen.node_of(realserver)
+    return [one.name for one in seen.local if node is not None and node.name not in one.nodes]
+
+
+def _warning(realserver: Realserver, seen: str, remedy: str) -> Finding:
+    return Finding(CHECK, realserver.host, Verdict.WARN, seen, WANTED, remedy)

@@ -1,0 +1,14 @@
+"""What can be put wrong in the lab, each by name: how it is put in, and how it is taken out again.
+
+    put(place, "rp-filter-strict", "web1")
+    clear(place)
+
+Faults go in through the console, so one that shuts a host's own sshd can be taken out again. Some only look
+wrong: a check that stops at one raises a false alarm.
+"""
+
+from ferryman.lab.faults.book import ALL, FAULTS
+from ferryman.lab.faults.fault import Fault
+from ferryman.lab.faults.putting import PutFault, active, clear, put
+
+__all__ = ["ALL", "FAULTS", "Fault", "PutFault", "active", "clear", "put"]

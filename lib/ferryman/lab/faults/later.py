@@ -1,0 +1,79 @@
+"""Faults that wait: all is well until a director tunnels more, and every health check stays green after."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ferryman.lab import topology
+from ferryman.lab.faults.fault import REALSERVERS, Fault
+
+if TYPE_CHECKING:
+    from ferryman.lab.topology import Host
+
+_WATCH = """\
+mkfifo /run/{name}.wait 2>/dev/null || true
+cat >/run/{name}.sh <<'EOF'
+table=/proc/$(cat /run/sshd-{director}.pid)/net/ip_vs
+IFS='
+'
+set -f
+tunnelled() {{
+    count=0
+    # In one piece: bash reads lines by seeking back, and this table does not bear that.
+    read -r -d '' lines <$table
+    for line in $lines; do
+        case $line in {patterns}) count=$((count + 1)) ;; esac
+    done
+}}
+exec 3<>/run/{name}.wait
+tunnelled
+before=$count
+echo armed >/run/{name}.armed
+until [ $count -gt $before ]; do
+    read -r -t 0.05 -u 3 nothing
+    tunnelled
+done
+read -r -t {patience_s} -u 3 nothing
+echo 1 >/proc/sys/net/ipv4/conf/ipip0/rp_filter
+EOF
+setsid bash /run/{name}.sh </dev/null >/run/{name}.log 2>&1 &
+echo $! >/run/{name}.pid
+until [ -e /run/{name}.armed ]; do sleep 0.1; done
+"""
+"""A loop in the host's namespace that reads a director's table through that director's sshd."""
+
+
+def _breaks(name: str, description: str, director: Host, patience_s: float) -> Fault:
+    """Strict filtering so long after this director has one more tunnel to the host than it has now."""
+
+    def put(host: Host) -> str:
+        """The table's addresses are in hexadecimal; the watch wakes every 50 ms without forking."""
+        address, address6 = f"{int(host.address):08X}", host.address6.exploded
+        patterns = f'*"-> {address}:"*Tunnel*|*"-> [{address6}]:"*Tunnel*'
+        return _WATCH.format(
+            name=f"{name}-{host.name}", director=director.name, patterns=patterns, patience_s=patience_s
+        )
+
+    def clear(host: Host) -> str:
+        return (
+            f"kill $(cat /run/{name}-{host.name}.pid) 2>/dev/null || true\nrm -f /run/{name}-{host.name}.*\n"
+            "echo 0 >/proc/sys/net/ipv4/conf/ipip0/rp_filter"
+        )
+
+    return Fault(name, description, REALSERVERS, put, clear)
+
+
+FAULTS = (
+    _breaks(
+        "breaks-after-flip",
+        "all is well until the secondary director tunnels one more service to the host; then rp_filter is 1",
+        topology.SECONDARY,
+        0.01,
+    ),
+    _breaks(
+        "breaks-in-soak",
+        "all is well until a second after the primary director tunnels to the host; then rp_filter is 1",
+        topology.PRIMARY,
+        1,
+    ),
+)

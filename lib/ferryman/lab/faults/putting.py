@@ -1,0 +1,88 @@
+"""Putting faults in and taking them out; which are in is kept in the lab's folder, and goes with the lab."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ferryman.errors import LabError
+from ferryman.lab import topology
+from ferryman.lab.control import console
+from ferryman.lab.faults.book import FAULTS
+from ferryman.lab.machine import require
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ferryman.lab.faults.fault import Fault
+    from ferryman.lab.place import LabPlace
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PutFault:
+    """A fault that is in."""
+
+    name: str
+    host: str
+
+    def __str__(self) -> str:
+        return f"{self.name} on {self.host}"
+
+
+def active(place: LabPlace) -> tuple[PutFault, ...]:
+    """The faults that are in, in the order in which they were put."""
+    if not place.faults.exists():
+        return ()
+    return tuple(PutFault(**entry) for entry in json.loads(place.faults.read_text()))
+
+
+def put(place: LabPlace, name: str, host: str | None = None) -> PutFault:
+    """Put a fault into a host, the first that it fits when none is named; twice is harmless.
+
+    Raises:
+        LabError: There is no lab, no such fault, or the fault does not fit the host.
+    """
+    fault = _fault(name)
+    chosen = host or fault.hosts[0]
+    if chosen not in fault.hosts:
+        raise LabError(f"{name}: does not fit {chosen}; it fits {', '.join(fault.hosts)}")
+    wanted = PutFault(name, chosen)
+    require(place)
+    with place.locked():
+        already = active(place)
+        if wanted not in already:
+            # Written first: what went in half-way can be taken out, for every way out fits a sound host.
+            _write(place, (*already, wanted))
+            console(place, chosen, fault.put(topology.BY_NAME[chosen]))
+    return wanted
+
+
+def clear(place: LabPlace, name: str | None = None, host: str | None = None) -> tuple[PutFault, ...]:
+    """Take faults out again, the last put first: those with this name, on this host, or all; what was taken.
+
+    Raises:
+        LabError: There is no lab, no such fault, or it could not be taken out.
+    """
+    if name is not None:
+        _fault(name)
+    require(place)
+    with place.locked():
+        taken = tuple(
+            one for one in reversed(active(place)) if name in (None, one.name) and host in (None, one.host)
+        )
+        for one in taken:
+            console(place, one.host, _fault(one.name).clear(topology.BY_NAME[one.host]))
+            _write(place, (other for other in active(place) if other != one))
+    return taken
+
+
+def _fault(name: str) -> Fault:
+    try:
+        return FAULTS[name]
+    except KeyError:
+        raise LabError(f"{name}: is no fault of the lab; it has {', '.join(FAULTS)}") from None
+
+
+def _write(place: LabPlace, faults: Iterable[PutFault]) -> None:
+    place.faults.write_text(json.dumps([{"name": fault.name, "host": fault.host} for fault in faults]))

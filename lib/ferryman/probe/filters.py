@@ -1,0 +1,74 @@
+"""Classic BPF programs: the kernel leaves out what is no answer before anybody has to read it."""
+
+from __future__ import annotations
+
+import ctypes
+import socket
+import struct
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Instruction = tuple[int, int, int, int]
+"""Code, instructions to skip if true, if false, operand (linux/filter.h)."""
+
+LOAD_BYTE, LOAD_HALF, LOAD_HALF_AT_X, IPV4_HEADER_TO_X = 0x30, 0x28, 0x48, 0xB1
+JUMP_EQUAL, JUMP_GREATER, JUMP_GREATER_OR_EQUAL, RETURN = 0x15, 0x25, 0x35, 0x06
+SO_ATTACH_FILTER = 26
+
+PROTOCOL_FIELD = {4: (9, socket.IPPROTO_ICMP), 6: (6, socket.IPPROTO_ICMPV6)}
+"""Where the protocol stands in the IP header, and the number of ICMP, by IP version."""
+LOAD_PORT: dict[int, list[Instruction]] = {
+    4: [(IPV4_HEADER_TO_X, 0, 0, 0), (LOAD_HALF_AT_X, 0, 0, 2)],
+    6: [(LOAD_HALF, 0, 0, 42)],
+}
+"""The TCP destination port, behind an IPv4 header of any length or a plain IPv6 header."""
+TAKE: Instruction = (RETURN, 0, 0, 0xFFFFFFFF)
+LEAVE: Instruction = (RETURN, 0, 0, 0)
+
+
+def answers_only(version: int, ports: Iterable[int]) -> list[Instruction]:
+    """A program for packets from their IP header on: takes ICMP, and TCP to these ports.
+
+    Neighbouring ports are matched as one range, so that it stays short.
+    """
+    protocol, icmp = PROTOCOL_FIELD[version]
+    return [
+        (LOAD_BYTE, 0, 0, protocol),
+        (JUMP_EQUAL, 0, 1, icmp),
+        TAKE,
+        (JUMP_EQUAL, 1, 0, socket.IPPROTO_TCP),
+        LEAVE,
+        *LOAD_PORT[version],
+        *(instruction for low, high in ranges(ports) for instruction in _take_between(low, high)),
+        LEAVE,
+    ]
+
+
+def ranges(ports: Iterable[int]) -> list[tuple[int, int]]:
+    """The lowest and the highest of each run of neighbours.
+
+    >>> ranges([7, 4, 5, 9, 6])
+    [(4, 7), (9, 9)]
+    """
+    runs: list[tuple[int, int]] = []
+    for port in sorted(set(ports)):
+        if runs and port == runs[-1][1] + 1:
+            runs[-1] = (runs[-1][0], port)
+        else:
+            runs.append((port, port))
+    return runs
+
+
+def attach(receiver: socket.socket, program: list[Instruction]) -> None:
+    """Let a socket receive only what the program takes."""
+    code = b"".join(struct.pack("HBBI", *instruction) for instruction in program)
+    held = ctypes.create_string_buffer(code)
+    receiver.setsockopt(
+        socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HL", len(program), ctypes.addressof(held))
+    )
+
+
+def _take_between(low: int, high: int) -> list[Instruction]:
+    return [(JUMP_GREATER_OR_EQUAL, 0, 2, low), (JUMP_GREATER, 1, 0, high), TAKE]

@@ -1,0 +1,65 @@
+"""Packets of strangers: silence is the good answer; any other one is a warning, or what people say it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+
+from ferryman.config import Config, ProbeConfig
+from ferryman.cookbook import Ferry, StrangersRefused
+from ferryman.fleet.fake import FakeHosts
+from ferryman.model import ProbeResult, ProbeVerdict, Verdict
+from unit.cookbook.test_probes_step import WEB, Heard
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ferryman.model import Finding
+    from ferryman.probe import Target
+
+
+@dataclass(eq=False)
+class Answering(Ferry):
+    """A ferry to whose strangers' probes everybody answers the same."""
+
+    verdict: ProbeVerdict = field(default=ProbeVerdict.SILENT, kw_only=True)
+
+    def probe_as_stranger(self, targets: Sequence[Target]) -> list[ProbeResult]:
+        return [ProbeResult(one.host, one.virtual_service, self.verdict) for one in targets]
+
+
+def judged(
+    verdict: ProbeVerdict, *, strangers: Literal["warn", "fail"] = "warn", rehearsal: bool = False
+) -> list[Finding]:
+    config = Config(file=Path("ferryman.toml"), probe=ProbeConfig(strangers=strangers))
+    heard = Heard()
+    service = replace(WEB, realservers=WEB.realservers[:2])
+    world = Answering(config, FakeHosts(), rehearsal=rehearsal, verdict=verdict)
+    StrangersRefused(world, service).look(heard)
+    return [one for one in heard.findings if one.check == "forwards-strangers"]
+
+
+@pytest.mark.parametrize("verdict", [ProbeVerdict.SILENT, ProbeVerdict.UNREACHABLE])
+def test_silence_passes(verdict: ProbeVerdict) -> None:
+    assert [(one.host, one.verdict) for one in judged(verdict)] == [
+        ("web1", Verdict.PASS),
+        ("web2", Verdict.PASS),
+    ]
+
+
+@pytest.mark.parametrize("verdict", [ProbeVerdict.ACCEPTED, ProbeVerdict.REFUSED, ProbeVerdict.UNSUITABLE])
+def test_whatever_answers_has_forwarded_and_is_told_with_what_to_do(verdict: ProbeVerdict) -> None:
+    findings = judged(verdict)
+    assert {one.verdict for one in findings} == {Verdict.WARN}
+    assert all(one.remedy for one in findings)
+
+
+def test_where_people_say_so_it_blocks() -> None:
+    assert {one.verdict for one in judged(ProbeVerdict.REFUSED, strangers="fail")} == {Verdict.FAIL}
+
+
+def test_a_rehearsal_sends_nothing() -> None:
+    assert {one.verdict for one in judged(ProbeVerdict.ACCEPTED, rehearsal=True)} == {Verdict.SKIP}
