@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from ferryman.probe.targets import Target
     from ferryman.probe.wire import Wire
 
+NETWORK_BYTES = {4: 1, 6: 8}
+"""The end of an address that its neighbours differ in. One of them is asked for: whichever own address the
+answers of a network go to, it is ours; and what has no route is told when it is sent to."""
 QUEUE_FULL = (errno.ENOBUFS, errno.EAGAIN)
 QUEUE_TRIES = 40
 QUEUE_PAUSE_S = 0.005
@@ -101,19 +104,23 @@ class Volley:
 
     def _inner_sources(self) -> dict[int, Address]:
         """The own address that each target's answers come back to; those without a route are decided."""
-        known: dict[str, Address] = {}
+        known: dict[bytes, Address] = {}
         found: dict[int, Address] = {}
         for index, target in enumerate(self._targets):
             outer, vip = target.realserver_address, target.virtual_service.vip
             packed = self._packed[index] = outer.packed
             self._to[index] = socket.inet_ntop(FAMILY[outer.version], packed)  # str() takes ten times as long
-            towards = self._to[index] if outer.version == vip.version else str(vip)
-            try:
-                found[index] = known.get(towards) or self._wire.source_towards(towards)
-            except OSError as problem:
-                self._decide_unsent(index, problem)
-            else:
-                known[towards] = found[index]
+            same = outer.version == vip.version
+            network = (packed if same else vip.packed)[: -NETWORK_BYTES[vip.version]]
+            source = known.get(network)
+            if source is None:
+                try:
+                    source = self._wire.source_towards(self._to[index] if same else str(vip))
+                except OSError as problem:
+                    self._decide_unsent(index, problem)
+                    continue
+                known[network] = source
+            found[index] = source
         return found
 
     def _decide_unsent(self, index: int, problem: OSError) -> None:

@@ -61,6 +61,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _timespec = struct.Struct("qq")
 
 
+TIMER_SLACK_S = 50e-6
+"""By how much the kernel may wake a sleeper late (prctl(2), PR_SET_TIMERSLACK)."""
+
 Arrival = tuple[bytes, int]
 """A packet from its IP header on, and when the kernel received it, in nanoseconds since the epoch."""
 
@@ -181,8 +184,9 @@ class RawWire:
         self._senders[packet[0] >> 4].sendto(packet, (destination, 0))
 
     def receive(self, within_s: float) -> Sequence[Arrival]:
-        """Everything that is there, after waiting for the first."""
-        ready, _, _ = select.select(list(self._receivers.values()), [], [], max(0.0, within_s))
+        """Everything that is there, after waiting for the first; a wait too short to be one is none."""
+        patience_s = within_s if within_s > TIMER_SLACK_S else 0.0
+        ready, _, _ = select.select(list(self._receivers.values()), [], [], patience_s)
         return [arrival for receiver in ready for arrival in _queued(receiver)]
 
     def lost(self) -> int:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lab.matrix.table import Row
     from lab.running import RunningLab
 
-CAUSE = re.compile(r"cause: ([\w-]+)")
+CAUSE = re.compile(r"cause: (not found|[\w-]+)")
 CHECK_S = 100.0
 LOOK = """
 ip -o -d -batch - <<'EOF'
@@ -146,9 +146,10 @@ def _of_one(row: Row, said: Said) -> list[str]:
 
 
 def _follows(finding: dict[str, Any], rows: Sequence[Row]) -> bool:
-    """Whether a director misses one of the hosts, because its health checks have taken it out."""
-    missed = any(f" {row.host} (" in finding["seen"] for row in rows)
-    return finding["check"] == "ipvs-table" and missed
+    """Whether a director misses one of the hosts, because health checks have taken it out or soon will."""
+    hosts = [topology.BY_NAME[row.host] for row in rows]
+    names = [name for host in hosts for name in (f"{host.name} (", f"{host.address}:", f"[{host.address6}]:")]
+    return finding["check"] == "ipvs-table" and any(name in finding["seen"] for name in names)
 
 
 def _may_be_accused(rows: Sequence[Row]) -> set[str]:
