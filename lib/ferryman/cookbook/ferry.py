@@ -18,7 +18,7 @@ from ferryman.directors import (
 )
 from ferryman.inventory import Catalog, Inventory
 from ferryman.kubernetes import node_states
-from ferryman.probe import Prober, require_raw_sockets, strangers_probe
+from ferryman.probe import Prober, brief, require_raw_sockets
 from ferryman.traffic import TrafficCheck
 
 if TYPE_CHECKING:
@@ -158,14 +158,14 @@ class Ferry:
         """Send encapsulated SYNs to each target; one result for each, in their order."""
         return Prober(self.config.probe).probe(targets, lambda _: None)
 
+    def probe_briefly(self, targets: Sequence[Target]) -> list[ProbeResult]:
+        """One flow and one try for each: what answers is fine, silence says little."""
+        return Prober(brief(self.config.probe)).probe(targets, lambda _: None)
+
     def probe_again(self, targets: Sequence[Target]) -> list[ProbeResult]:
         """Ask what did not answer once more, with fewer tries, to find out why."""
         fewer = self.config.probe.model_copy(update={"tries": min(TRIES_AGAIN, self.config.probe.tries)})
         return Prober(fewer).probe(targets, lambda _: None)
-
-    def probe_as_stranger(self, targets: Sequence[Target]) -> list[ProbeResult]:
-        """Ask for what should not be answered: one flow and one try each."""
-        return Prober(strangers_probe(self.config.probe)).probe(targets, lambda _: None)
 
     def send_requests(self, service: Service, director: Director | None) -> list[Finding]:
         """Send real requests through the VIPs, by this director where it can be chosen; the findings."""

@@ -61,7 +61,7 @@ def evidence_of(
     same = [target for target, _ in failures]
     own = {place: asked for place, target in enumerate(same) if (asked := _from_here(target)) is not None}
     answers = list(ask([*same, *own.values()]))
-    after = _facts(hosts, named)
+    after = _facts(hosts, list(before))  # whoever cannot be asked once is not waited for again
     from_here = dict(zip(own, answers[len(same) :], strict=True))
     answered = {one.outer_source for one in results if one.verdict is not ProbeVerdict.SILENT}
     return [

@@ -22,6 +22,9 @@ AGAINST = (Verdict.FAIL, Verdict.WARN)
 NOBODY_TAKES_IT = ("protocol unreachable", "port unreachable", "unrecognised next header")
 """Words for what a host says of an outer packet that no tunnel device takes (``probe/answers.py``)."""
 REJECTED = ("prohibited", "a firewall rejects it")
+RESETS = "reset"
+"""In a rule that rejects with a RST, which looks as if nobody listened."""
+FRAME_ERRORS = ".rx_frame_errors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class Suspect:
     """One thing that may be wrong."""
 
     cause: str
-    """The id of the check that has the rule; ``path``, ``way-back`` and ``unsteady`` have none."""
+    """The id of the check that has the rule; ``ecn``, ``path``, ``way-back`` and ``unsteady`` have none."""
     proven_by: str
     """In words, for the documentation."""
     proof: Proof
@@ -94,9 +97,10 @@ def _no_tunnel(evidence: Evidence) -> str | None:
 def _filtered(evidence: Evidence) -> str | None:
     """The checks know, or an ICMP error says it, or one outer source is answered where another is not."""
     finding = evidence.says("firewall")
-    if finding is not None and not _answered(evidence):
+    if finding is not None and (not _answered(evidence) or RESETS in finding.seen):
         return finding.seen
-    if evidence.again.verdict is ProbeVerdict.UNREACHABLE and _says(evidence.again.detail, REJECTED):
+    rejected = evidence.again.verdict is ProbeVerdict.UNREACHABLE and _says(evidence.again.detail, REJECTED)
+    if rejected and evidence.says("vip") is None:
         return evidence.again.detail
     if _silent(evidence) and _answers_us(evidence):
         own = evidence.own
@@ -119,6 +123,14 @@ def _reverse_path(evidence: Evidence) -> str | None:
 def _no_address(evidence: Evidence) -> str | None:
     finding = evidence.says("tunnel-address")
     return finding.seen if finding is not None and _silent(evidence) else None
+
+
+def _congested(evidence: Evidence) -> str | None:
+    """RFC 6040, 4.2: an inner packet that knows no ECN, in an outer one that met congestion, is dropped."""
+    grown = [f"{name} grew by {by}" for name, by in evidence.grew.items() if name.endswith(FRAME_ERRORS)]
+    if not grown or not _silent(evidence):
+        return None
+    return f"{', '.join(grown)} while it was asked: outer packets arrive marked CE"
 
 
 def _nobody_listens(evidence: Evidence) -> str | None:
@@ -259,6 +271,12 @@ SUSPECTS = (
         "a SYN/ACK with too large an MSS",
         _too_large,
         "clamp the MSS on this realserver, or lower its pods' MTU",
+    ),
+    Suspect(
+        "ecn",
+        "a tunnel device's rx_frame_errors grow while it is asked",
+        _congested,
+        "find out who marks packets CE, or sets the outer TOS, on the way from the directors",
     ),
     Suspect(
         "path",

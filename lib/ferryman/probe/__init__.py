@@ -8,10 +8,10 @@ from ferryman.probe.prober import Prober
 from ferryman.probe.targets import (
     StrangerTarget,
     Target,
+    brief,
     mss_limit,
     probe_targets,
     stranger_targets,
-    strangers_probe,
 )
 from ferryman.probe.wire import own_source, require_raw_sockets
 
@@ -19,10 +19,10 @@ __all__ = [
     "Prober",
     "StrangerTarget",
     "Target",
+    "brief",
     "mss_limit",
     "own_source",
     "probe_targets",
     "require_raw_sockets",
     "stranger_targets",
-    "strangers_probe",
 ]

@@ -94,7 +94,7 @@ def probe_targets(service: Service) -> list[Target]:
 
 
 def stranger_targets(service: Service) -> list[StrangerTarget]:
-    """What realservers must leave unanswered; ``strangers_probe`` says how they are asked.
+    """What realservers must leave unanswered; ``brief`` says how they are asked.
 
     ``open-decapsulator``: this control host's own outer source, which is none of a director. Left out where
     it is one all the same, and where there is no route.
@@ -103,7 +103,7 @@ def stranger_targets(service: Service) -> list[StrangerTarget]:
     return [*_open_decapsulators(service), *_forwarders(service)]
 
 
-def strangers_probe(probe: ProbeConfig) -> ProbeConfig:
+def brief(probe: ProbeConfig) -> ProbeConfig:
     """One flow and one try: an answer is what matters, and silence what is expected."""
     return probe.model_copy(update={"samples": 1, "tries": 1})
 

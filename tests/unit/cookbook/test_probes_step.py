@@ -81,6 +81,9 @@ class Answered(Ferry):
         self.sent += targets
         return [self._result(one, self.by_host.get(one.host, ProbeVerdict.ACCEPTED)) for one in targets]
 
+    def probe_briefly(self, targets: Sequence[Target]) -> list[ProbeResult]:
+        return self.probe(targets)
+
     def probe_again(self, targets: Sequence[Target]) -> list[ProbeResult]:
         self.sent += targets
         return [

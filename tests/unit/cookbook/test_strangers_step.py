@@ -27,7 +27,7 @@ class Answering(Ferry):
 
     verdict: ProbeVerdict = field(default=ProbeVerdict.SILENT, kw_only=True)
 
-    def probe_as_stranger(self, targets: Sequence[Target]) -> list[ProbeResult]:
+    def probe_briefly(self, targets: Sequence[Target]) -> list[ProbeResult]:
         return [ProbeResult(one.host, one.virtual_service, self.verdict) for one in targets]
 
 

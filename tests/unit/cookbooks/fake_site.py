@@ -240,7 +240,7 @@ class FakeFerry(Ferry):
         accepted = [ProbeResult(one.host, one.virtual_service, ProbeVerdict.ACCEPTED) for one in targets]
         return self.site.cuts.call(lambda: accepted)
 
-    def probe_as_stranger(self, targets: Sequence[Target]) -> list[ProbeResult]:
+    def probe_briefly(self, targets: Sequence[Target]) -> list[ProbeResult]:
         silent = [ProbeResult(one.host, one.virtual_service, ProbeVerdict.SILENT) for one in targets]
         return self.site.cuts.call(lambda: silent)
 

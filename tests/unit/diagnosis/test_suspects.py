@@ -91,6 +91,28 @@ CASES = {
         "path",
         answered(ProbeVerdict.UNREACHABLE, "ICMP 3/1 from 10.30.0.1 (host unreachable)"),
     ),
+    "a firewall that resets": (
+        "firewall",
+        answered(
+            ProbeVerdict.REFUSED,
+            "RST: nothing listens on port 80",
+            findings=(
+                Finding("firewall", "web1", Verdict.FAIL, "-j REJECT --reject-with tcp-reset", "in", "admit"),
+            ),
+        ),
+    ),
+    "a packet for nobody that is sent on and rejected elsewhere": (
+        "vip",
+        answered(
+            ProbeVerdict.UNREACHABLE,
+            "ICMP 3/3 from 10.10.0.11 (port unreachable, a firewall rejects it)",
+            findings=finding("vip"),
+        ),
+    ),
+    "congestion that the inner packet cannot be told": (
+        "ecn",
+        silent(grew={"ipip0.rx_frame_errors": 8, "eth0.rx_packets": 9}),
+    ),
     "packets that never arrive": ("path", silent(grew=PASSED_BY)),
     "answers that never come back": ("way-back", silent(grew=ARRIVED)),
     "a packet or two that was lost": (

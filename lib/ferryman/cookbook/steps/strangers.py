@@ -30,7 +30,7 @@ class StrangersRefused(Look):
         sends nothing and says so.
         """
         asked = stranger_targets(self.service)
-        results = [] if self.ferry.rehearsal else self.ferry.probe_as_stranger([one.target for one in asked])
+        results = [] if self.ferry.rehearsal else self.ferry.probe_briefly([one.target for one in asked])
         answered = dict(zip(asked, results, strict=False))
         told: dict[tuple[str, str], Finding] = {}
         for one in asked:
