@@ -35,6 +35,8 @@ bench: setup  ## figures, not judgements
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench.journal
 	$(BIN)/python -m tests.bench.facts --install
+	$(BIN)/python -m tests.bench.probe
+	PYTHONPATH=lib:tests $(BIN)/python -m tests.bench.anything_answers --healthy 100
 
 lock:  ## requirements.lock from pyproject.toml
 	$(BIN)/pip install -q pip-tools

@@ -22,6 +22,7 @@ from lab.crossing import (
     received,
     world,
 )
+from lab.quick import configure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,6 +132,26 @@ def test_what_breaks_after_the_first_flip_is_rolled_back_and_verified(
     assert events(back)[-1]["outcome"] == "rolled-back"
     flipped = [one["target"] for one in changes(back) if "ipvsadm -e" in one.get("command", "")]
     assert set(flipped) == {"lvs2"}, "the primary must not be touched"
+    lab.clear()
+    assert world(lab) == as_it_was
+
+
+def test_what_breaks_while_the_run_soaks_is_caught_by_the_watch_though_health_checks_are_green(
+    lab: RunningLab, as_it_was: dict[str, str]
+) -> None:
+    configure(lab.folder, {"watch": {"every": 0.5, "soak": 60}})
+    lab.put("breaks-in-soak", "web3")
+    back = migrated(lab, "maps", "--on-doubt", "rollback")
+    assert back.returncode == 4, back.stderr
+    reason = events(back)[-1]["reason"]
+    assert reason.startswith("the watch: ")
+    assert "web3: probe: tcp 10.99.0.2:8080: silent" in reason
+    assert "cause: rp-filter" in reason
+    flipped = {one["target"].partition(":")[0] for one in changes(back) if one["kind"] == "director"}
+    assert flipped == {"lvs1", "lvs2"}
+    (soaked,) = [one["step"] for one in events(back) if one["event"] == "finding" and one["check"] == "soak"]
+    assert "lvs2" in events(back)[0]["plan"][soaked], "the soak of the primary was cut short"
+    assert world(lab)["lvs1"] == as_it_was["lvs1"], "keepalived saw nothing wrong with web3"
     lab.clear()
     assert world(lab) == as_it_was
 

@@ -23,12 +23,22 @@ REACHABLE = "reachable"
 """What is said of a host that could not be asked; no check gives it."""
 
 
-def ids_on_the_page() -> list[str]:
-    return re.findall(r"^\| `([\w-]+)` \|", PAGE.read_text(), re.MULTILINE)
+def ids_in(text: str) -> list[str]:
+    return [
+        name
+        for line in re.findall(r"^\| (`.+?`) \|", text, re.MULTILINE)
+        for name in re.findall(r"`([\w-]+)`", line)
+    ]
 
 
 def test_the_page_has_a_line_for_each_check_in_their_order() -> None:
-    assert ids_on_the_page() == [*CHECKS, REACHABLE]
+    of_realservers, *_ = PAGE.read_text().split("\n## ")
+    assert ids_in(of_realservers) == [*CHECKS, REACHABLE]
+
+
+def test_no_check_has_two_lines() -> None:
+    known = ids_in(PAGE.read_text())
+    assert len(known) == len(set(known))
 
 
 @pytest.mark.parametrize("line", [line for line in PAGE.read_text().splitlines() if line.startswith("| `")])
