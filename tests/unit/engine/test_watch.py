@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ferryman.model import Edit
 
-LONG_S = 60.0
+LONG_S = 10.0
 """Longer than any test may take: whoever waits for it to end was not woken."""
 
 
