@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from ferryman.errors import DoubtError
 from ferryman.fleet.checks import realserver_checks
 from ferryman.fleet.facts import counters
-from ferryman.fleet.facts.reading import parse
-from ferryman.fleet.facts.script import command
+from ferryman.fleet.facts.reading import parse, parse_counters
+from ferryman.fleet.facts.script import COUNTERS, command
 from ferryman.model import ProbeVerdict, Verdict
 from ferryman.probe import own_source
 
@@ -57,7 +57,7 @@ def evidence_of(
     ``results`` are those of the whole sweep, for what others answered.
     """
     named = list(dict.fromkeys(target.host for target, _ in failures))
-    before = _facts(hosts, named)
+    before = _counters(hosts, named)
     same = [target for target, _ in failures]
     own = {place: asked for place, target in enumerate(same) if (asked := _from_here(target)) is not None}
     answers = list(ask([*same, *own.values()]))
@@ -71,7 +71,7 @@ def evidence_of(
             own=from_here.get(place),
             others_answer=failed.outer_source in answered,
             findings=_judged(service, target, after.get(target.host)),
-            grew=_growth(before.get(target.host), after.get(target.host)),
+            grew=_growth(before.get(target.host, {}), after.get(target.host)),
         )
         for place, (target, failed) in enumerate(failures)
     ]
@@ -85,8 +85,16 @@ def _from_here(target: Target) -> Target | None:
     return None if own == target.outer_source else replace(target, outer_source=own)
 
 
+def _counters(hosts: Hosts, named: Sequence[str]) -> dict[str, Mapping[str, int]]:
+    """What each host has counted until now; one that cannot be asked is left out."""
+    answers = hosts.read_all(dict.fromkeys(named, COUNTERS))
+    return {
+        host: parse_counters(one.stdout) for host, one in answers.items() if not isinstance(one, DoubtError)
+    }
+
+
 def _facts(hosts: Hosts, named: Sequence[str]) -> dict[str, Facts]:
-    """What could be read; a host that cannot be asked is left out."""
+    """What can be read of each; a host that cannot be asked is left out."""
     answers = hosts.read_all({host: command() for host in named})
     return {
         host: parse(host, one.stdout, one.stderr)
@@ -104,10 +112,10 @@ def _judged(service: Service, target: Target, facts: Facts | None) -> tuple[Find
     return tuple(realserver_checks(alone, realserver, facts))
 
 
-def _growth(before: Facts | None, after: Facts | None) -> dict[str, int]:
-    if before is None or after is None:
+def _growth(before: Mapping[str, int], after: Facts | None) -> dict[str, int]:
+    if after is None:
         return {}
-    then = counters(before)
+    then = counters(after, before)
     return {
         name: now - then[name] for name, now in counters(after).items() if name in then and now > then[name]
     }

@@ -93,6 +93,12 @@ def parse(host: str, text: str, complaint: str = "") -> Facts:
     )
 
 
+def parse_counters(text: str) -> Mapping[str, int]:
+    """The answer to ``COUNTERS``; empty when it is garbled."""
+    counted = _tried("counters", "", lambda: files.counted(files.contents(text)))
+    return _or(counted, {})
+
+
 def _sections(text: str) -> Mapping[str, Section]:
     """The parts of the answer; whatever stands before the header (a greeting) is passed over."""
     header = re.search(rf"^{HEADER} (@@[0-9a-f]+)$", text, re.MULTILINE)

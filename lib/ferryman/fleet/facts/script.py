@@ -18,6 +18,9 @@ import shlex
 
 HEADER = "ferryman-facts"
 
+COUNTERS = "exec grep -aH '' /proc/net/netstat /proc/net/dev"
+"""The command that asks for the counters alone; the quickest look there is."""
+
 _SCRIPT = r"""
 T=@TOKEN@
 LC_ALL=C; export LC_ALL

@@ -149,20 +149,21 @@ class Facts:
         return [device for name, device in known.items() if name.startswith(prefixes)]
 
 
-def counters(facts: Facts) -> Mapping[str, int]:
-    """What the kernel counted, for comparison with a later look; empty when it could not be read.
+def counters(facts: Facts, counted: Mapping[str, int] | None = None) -> Mapping[str, int]:
+    """What the kernel counted, for comparison with another look; empty when it could not be read.
+
+    ``counted`` is that other look, where its counters alone were read.
 
     ``TcpExtListenDrops`` and its like are named as nstat(8) does, a device's ``ipip0.rx_packets``,
     ``ipip0.rx_errors``, ``ipip0.rx_dropped``, ``ipip0.rx_frame_errors``.
     """
-    if isinstance(facts.counted, Unknown):
+    if counted is None:
+        counted = {} if isinstance(facts.counted, Unknown) else facts.counted
+    if not counted:
         return {}
     known = {} if isinstance(facts.devices, Unknown) else facts.devices
     tunnels = [name for name, device in known.items() if device.kind in TUNNEL_KINDS]
-    return {
-        **facts.counted,
-        DECAPSULATED: sum(facts.counted.get(f"{name}.rx_packets", 0) for name in tunnels),
-    }
+    return {**counted, DECAPSULATED: sum(counted.get(f"{name}.rx_packets", 0) for name in tunnels)}
 
 
 def received_on(counted: Mapping[str, int]) -> int:

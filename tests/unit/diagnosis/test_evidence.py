@@ -1,0 +1,111 @@
+"""Evidence is gathered by asking again while the realserver's counters are watched."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ferryman.diagnosis import cause_of, evidence_of
+from ferryman.fleet.facts import DECAPSULATED, REVERSE_PATH_DROPS
+from ferryman.fleet.fake import FakeHosts
+from ferryman.model import (
+    Director,
+    Kind,
+    ProbeResult,
+    ProbeVerdict,
+    Realserver,
+    Role,
+    Service,
+    VirtualService,
+)
+from ferryman.probe import probe_targets
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ferryman.diagnosis import Evidence
+    from ferryman.fleet.fake import Reply
+    from ferryman.probe import Target
+
+HEALTHY = (Path(__file__).parents[1] / "fleet" / "cases" / "lab-web-healthy.txt").read_text()
+LVS1 = IPv4Address("10.10.0.11")
+WEB = Service(
+    "web",
+    "lab",
+    encryption=False,
+    lvs_class="low-traffic",
+    encapsulated=False,
+    virtual_services=(VirtualService("web", "default", "tcp", IPv4Address("10.99.0.1"), 80, "wrr"),),
+    realservers=(Realserver("web1", Kind.SERVER, IPv4Address("10.10.0.21"), None),),
+    directors=(Director("lvs1", Role.PRIMARY, "ipvsadm", address=LVS1),),
+)
+(TARGET,) = probe_targets(WEB)
+SILENT = ProbeResult("web1", TARGET.virtual_service, ProbeVerdict.SILENT, outer_source=LVS1)
+
+
+def counted(drops: int, unwrapped: int) -> str:
+    """The answer of ``grep -aH ''`` over the files with counters."""
+    netstat = f"TcpExt: ListenDrops IPReversePathFilter\nTcpExt: 0 {drops}"
+    dev = f"Inter-|\n face |\n ipip0: 100 {unwrapped} 0 0 0 0 0 0 0 0 0 0 0 0 0 0"
+    files = {"/proc/net/netstat": netstat, "/proc/net/dev": dev}
+    return "\n".join(f"{path}:{line}" for path, text in files.items() for line in text.splitlines())
+
+
+def of_healthy(name: str) -> int:
+    """A counter of the recorded host, which is read after the probes."""
+    from ferryman.fleet.facts import counters  # noqa: PLC0415  # beside its only use
+    from ferryman.fleet.facts.reading import parse  # noqa: PLC0415  # as above
+
+    return counters(parse("web1", HEALTHY)).get(name, 0)
+
+
+def gathered(counters: Reply, *, facts: Reply = HEALTHY) -> tuple[Evidence, FakeHosts, list[Target]]:
+    hosts = FakeHosts()
+    hosts.script("web1", "/bin/sh -c", facts)
+    hosts.script("web1", "^exec grep", counters)
+    asked: list[Target] = []
+
+    def ask(targets: Sequence[Target]) -> list[ProbeResult]:
+        asked.extend(targets)
+        return [replace(SILENT, outer_source=target.outer_source) for target in targets]
+
+    (evidence,) = evidence_of(WEB, [(TARGET, SILENT)], [SILENT], hosts, ask)
+    return evidence, hosts, asked
+
+
+def test_counters_are_read_before_and_everything_after() -> None:
+    drops, unwrapped = of_healthy(REVERSE_PATH_DROPS), of_healthy(DECAPSULATED)
+    evidence, hosts, asked = gathered(counted(drops, unwrapped))
+    assert [call.command.split()[1] for call in hosts.calls] == ["grep", "/bin/sh"]
+    assert asked[0] == TARGET
+    assert REVERSE_PATH_DROPS not in evidence.grew
+
+
+def test_what_grew_meanwhile_is_the_proof() -> None:
+    evidence, _, _ = gathered(counted(of_healthy(REVERSE_PATH_DROPS) - 3, 0))
+    assert evidence.grew[REVERSE_PATH_DROPS] == 3
+    found = cause_of(evidence)
+    assert found is not None
+    assert found.cause == "rp-filter"
+    assert "grew by 3" in found.seen
+
+
+@pytest.mark.parametrize(
+    "garbage", ["", "grep: /proc/net/netstat: Permission denied", "\x00:\n/proc/net/netstat:x"]
+)
+def test_counters_that_cannot_be_read_prove_nothing(garbage: str) -> None:
+    assert gathered(garbage)[0].grew == {}
+
+
+def test_a_host_that_cannot_be_asked_is_not_waited_for_again() -> None:
+    hosts = FakeHosts()
+    hosts.down("web1")
+    (evidence,) = evidence_of(
+        WEB, [(TARGET, SILENT)], [SILENT], hosts, lambda targets: [SILENT for _ in targets]
+    )
+    assert len(hosts.calls) == 1
+    assert (evidence.findings, evidence.grew) == ((), {})
