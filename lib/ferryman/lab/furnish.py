@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ferryman.lab.place import LabPlace
 
 DOWNLOAD_BYTES = 4 << 20
+KEPT_S = 5
+"""Seconds after its last use that the connection to the router is kept."""
 _SEED = 4
 _SCRIPTS = Path(__file__).parent / "guest"
 _SECRET = ("etc/shadow", "ssh_host_ed25519_key")
@@ -98,4 +100,8 @@ def _ssh_config(place: LabPlace) -> str:
         "ServerAliveCountMax": 2,
         "LogLevel": "ERROR",
     }
-    return "".join(hosts) + "Host *\n" + "".join(f"    {key} {value}\n" for key, value in common.items())
+    kept = f"Host {topology.ROUTER.name}\n    ControlMaster auto\n    ControlPath {place.kept_connection}\n"
+    kept += f"    ControlPersist {KEPT_S}\n"
+    return (
+        "".join(hosts) + kept + "Host *\n" + "".join(f"    {key} {value}\n" for key, value in common.items())
+    )

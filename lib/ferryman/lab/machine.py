@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -174,7 +175,16 @@ def _tail(path: Path) -> str:
 
 def _clear(place: LabPlace) -> None:
     """End whatever runs and take the folder away; harmless when there is nothing."""
+    if place.kept_connection.is_socket():
+        _hang_up(place)
     if (found := holder.find(place)) is not None:
         found.end()
     if place.root.is_dir():
         shutil.rmtree(place.root)
+
+
+def _hang_up(place: LabPlace) -> None:
+    """End the process that keeps the connection to the router; it ends by itself soon after its last use."""
+    command = ["ssh", "-F", str(place.ssh_config), "-O", "exit", topology.ROUTER.name]
+    with suppress(subprocess.TimeoutExpired):
+        subprocess.run(command, capture_output=True, check=False, timeout=_ANSWER_S)

@@ -65,6 +65,11 @@ class LabPlace:
         return self.own / "ssh_config"
 
     @property
+    def kept_connection(self) -> Path:
+        """The socket of the SSH connection to the router that console commands share."""
+        return self.own / "router"
+
+    @property
     def holder(self) -> Path:
         """The line of /proc/PID/stat of the process that holds the lab's namespaces."""
         return self.own / "holder"

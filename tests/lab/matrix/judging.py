@@ -10,6 +10,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ferryman.lab import topology
@@ -97,10 +98,12 @@ def put(lab: RunningLab, rows: Sequence[Row]) -> None:
 def sound_again(lab: RunningLab, rows: Sequence[Row]) -> Iterator[None]:
     """Take every fault out at the end, and make sure that the hosts are as they were before."""
     hosts = sorted({row.host for row in rows})
-    before = looked_at(lab, hosts)
+    sound = as_booted(lab)
+    before = [line for host in hosts for line in sound[host]]
 
     def changed() -> list[str]:
-        now = looked_at(lab, hosts)
+        looks = looked_at(lab, hosts)
+        now = [line for host in hosts for line in looks[host]]
         return [f"- {line}" for line in before if line not in now] + [
             f"+ {line}" for line in now if line not in before
         ]
@@ -113,14 +116,21 @@ def sound_again(lab: RunningLab, rows: Sequence[Row]) -> Iterator[None]:
     assert until(changed, lambda lines: not lines, within_s=15) == []
 
 
-def looked_at(lab: RunningLab, hosts: Sequence[str]) -> list[str]:
+@cache
+def as_booted(lab: RunningLab) -> dict[str, list[str]]:
+    """What every host looks like without a fault; looked at once, for whoever puts one in takes it out."""
+    return looked_at(lab, [host.name for host in topology.HOSTS])
+
+
+def looked_at(lab: RunningLab, hosts: Sequence[str]) -> dict[str, list[str]]:
     """What faults touch on these hosts, without what changes by itself."""
     directors = {director.name for director in topology.DIRECTORS}
     looks = {host: LOOK_AT_DIRECTORS if host in directors else LOOK for host in hosts}
     script = "".join(
         f"echo '=={host}'; ip netns exec {host} sh -c {shlex.quote(look)}\n" for host, look in looks.items()
     )
-    return BY_THEMSELVES.sub("", lab.console("rt", script)).splitlines()
+    told = BY_THEMSELVES.sub("", lab.console("rt", script)).split("==")[1:]
+    return {host: text.splitlines() for host, _, text in (one.partition("\n") for one in told)}
 
 
 def differences(rows: Sequence[Row], said: Said) -> list[str]:
@@ -166,5 +176,6 @@ def _seen(said: Said, host: str) -> str:
 
 
 def hasten(folder: Path) -> None:
-    """Shorten what requests to a service that hangs wait for."""
-    configure(folder, {"traffic": {"timeout": 2}})
+    """Shorten what probes and requests wait for that nobody answers."""
+    waits = {"timeout": 0.2, "tries": 2, "backoff": 1}
+    configure(folder, {"traffic": {"timeout": 2}, "probe": waits})
