@@ -26,18 +26,25 @@ class Answering(Ferry):
     """A ferry to whose strangers' probes everybody answers the same."""
 
     verdict: ProbeVerdict = field(default=ProbeVerdict.SILENT, kw_only=True)
+    detail: str = field(default="", kw_only=True)
 
     def probe_briefly(self, targets: Sequence[Target]) -> list[ProbeResult]:
-        return [ProbeResult(one.host, one.virtual_service, self.verdict) for one in targets]
+        return [
+            ProbeResult(one.host, one.virtual_service, self.verdict, detail=self.detail) for one in targets
+        ]
 
 
 def judged(
-    verdict: ProbeVerdict, *, strangers: Literal["warn", "fail"] = "warn", rehearsal: bool = False
+    verdict: ProbeVerdict,
+    *,
+    strangers: Literal["warn", "fail"] = "warn",
+    rehearsal: bool = False,
+    detail: str = "",
 ) -> list[Finding]:
     config = Config(file=Path("ferryman.toml"), probe=ProbeConfig(strangers=strangers))
     heard = Heard()
     service = replace(WEB, realservers=WEB.realservers[:2])
-    world = Answering(config, FakeHosts(), rehearsal=rehearsal, verdict=verdict)
+    world = Answering(config, FakeHosts(), rehearsal=rehearsal, verdict=verdict, detail=detail)
     StrangersRefused(world, service).look(heard)
     return [one for one in heard.findings if one.check == "forwards-strangers"]
 
@@ -48,6 +55,11 @@ def test_silence_passes(verdict: ProbeVerdict) -> None:
         ("web1", Verdict.PASS),
         ("web2", Verdict.PASS),
     ]
+
+
+def test_a_host_that_could_not_pass_it_on_has_tried_to() -> None:
+    detail = "ICMP 3/1 from 10.10.0.21 (host unreachable)"
+    assert {one.verdict for one in judged(ProbeVerdict.UNREACHABLE, detail=detail)} == {Verdict.WARN}
 
 
 @pytest.mark.parametrize("verdict", [ProbeVerdict.ACCEPTED, ProbeVerdict.REFUSED, ProbeVerdict.UNSUITABLE])

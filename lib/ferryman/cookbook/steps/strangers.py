@@ -46,12 +46,18 @@ class StrangersRefused(Look):
         if result is None:
             return Finding(asked.question, host, Verdict.SKIP, "not sent in a rehearsal", wanted)
         said = result.verdict.value
-        if result.verdict in (ProbeVerdict.SILENT, ProbeVerdict.UNREACHABLE):
+        if result.verdict is ProbeVerdict.SILENT or (
+            result.verdict is ProbeVerdict.UNREACHABLE
+            and not any(word in result.detail for word in ON_ITS_WAY)
+        ):
             return Finding(asked.question, host, Verdict.PASS, f"{said}, as it should be", wanted)
         seen = f"{asked.target.virtual_service} answers through it to {result.outer_source}: {said}"
         verdict = Verdict(self.ferry.config.probe.strangers)
         return Finding(asked.question, host, verdict, seen, wanted, remedy)
 
+
+ON_ITS_WAY = ("host unreachable", "network unreachable", "address unreachable", "no route", "exceeded")
+"""Words of ICMP errors (``probe/answers.py``) that only a host sends that has begun to forward the packet."""
 
 WANTED = {
     "open-decapsulator": "silence: this host is no director",

@@ -1,0 +1,55 @@
+"""``ferryman probe`` on the lab: one service, a whole cluster, a node that is fenced off from the pool."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lab.crossing import events, findings
+
+if TYPE_CHECKING:
+    from subprocess import CompletedProcess
+
+    from lab.running import RunningLab
+
+pytestmark = pytest.mark.lab
+
+
+def probed(lab: RunningLab, *words: str) -> CompletedProcess[str]:
+    return lab.ferryman("--output", "json", "probe", *words, "--site", "lab")
+
+
+def asked(done: CompletedProcess[str]) -> set[tuple[str, str]]:
+    return {(one["host"], one["vip"]) for one in events(done) if one["event"] == "probe"}
+
+
+def test_a_whole_cluster_answers_on_every_vip(lab: RunningLab) -> None:
+    done = probed(lab, "--cluster", "edge")
+    assert done.returncode == 0, done.stderr
+    vips = {"10.99.0.1", "fd99::1", "10.99.0.2", "10.99.0.3", "10.99.0.5"}
+    assert asked(done) == {(host, vip) for host in ("web1", "web2", "web3") for vip in vips}
+
+
+def test_a_node_that_is_fenced_off_from_the_pool_can_be_looked_at(lab: RunningLab) -> None:
+    nodes = lab.folder / "inventory" / "nodes" / "lab.yaml"
+    nodes.write_text("".join(line for line in nodes.open() if "web3" not in line))
+    assert asked(probed(lab, "static")) == {("web1", "10.99.0.3"), ("web2", "10.99.0.3")}
+    fenced = probed(lab, "static", "--only-node", "web3")
+    assert fenced.returncode == 0, fenced.stderr
+    assert asked(fenced) == {("web3", "10.99.0.3")}
+
+
+def test_a_node_that_is_not_set_up_for_the_service_is_named_with_the_cause(lab: RunningLab) -> None:
+    done = probed(lab, "static", "--only-node", "node1")
+    assert done.returncode == 3, done.stderr
+    (failed,) = [one for one in findings(done, "fail") if one["check"] == "probe"]
+    assert failed["host"] == "node1"
+    assert "cause: vip" in failed["seen"]
+
+
+def test_a_rehearsal_sends_nothing(lab: RunningLab) -> None:
+    done = probed(lab, "static", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert asked(done) == set()
+    assert {one["verdict"] for one in findings(done, "pass", "warn", "fail", "unknown", "skip")} == {"skip"}
