@@ -23,8 +23,8 @@ unit: setup  ## no root, no network
 promises: setup  ## each safeguard taken away in a copy: some test must turn red
 	$(BIN)/pytest -n 2 tests/promises
 
-lab: setup  ## two labs side by side, one for each of two workers
-	$(BIN)/pytest -n 2 --dist worksteal tests/lab
+lab: setup  ## three labs side by side: half of the time they wait
+	$(BIN)/pytest -n 3 --dist worksteal tests/lab
 
 torture: setup  ## 500 kills with -9 in two labs, and every cut on fakes and etcd; more than an hour
 	PYTHONPATH=lib:tests $(BIN)/python -m lab.torture --kills 500 --labs 2

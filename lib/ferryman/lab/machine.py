@@ -34,6 +34,7 @@ BOOT_S = 60.0
 _TAIL_LINES = 25
 _LOG_BYTES = 65536
 _ANSWER_S = 2.0
+_LAST_WRITE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +180,15 @@ def _clear(place: LabPlace) -> None:
         _hang_up(place)
     if (found := holder.find(place)) is not None:
         found.end()
+    # A program of a boot that was killed (a key in the making) may still add a file for some milliseconds.
+    until(lambda: _gone(place.root), bool, within_s=_LAST_WRITE_S, every_s=0.05)
     if place.root.is_dir():
         shutil.rmtree(place.root)
+
+
+def _gone(folder: Path) -> bool:
+    shutil.rmtree(folder, ignore_errors=True)
+    return not folder.exists()
 
 
 def _hang_up(place: LabPlace) -> None:

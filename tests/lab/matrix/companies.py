@@ -33,5 +33,5 @@ def companies(rows: Iterable[Row]) -> list[Company]:
 def _fits(row: Row, company: list[Row]) -> bool:
     hosts = {one.host for one in company}
     alike = (row.service, row.exit_code) == (company[0].service, company[0].exit_code)
-    silent = sum(one.cause is not None for one in (row, *company))
+    silent = sum(one.cause is not None or one.check == "reachable" for one in (row, *company))
     return alike and row.host not in hosts and not ALONE & {row.host, *hosts} and silent <= SILENT_AT_MOST
