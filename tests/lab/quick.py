@@ -13,8 +13,9 @@ FOR_ALL: Mapping[str, Mapping[str, float]] = {
     "directors": {"drain_timeout": 3},
     "watch": {"every": 3, "soak": 0.5},
 }
-"""The watch makes a round or two in a migration; more would be a load for a guest of one CPU. Requests of before
-are over at once where conn_reuse_mode is 3."""
+"""The watch makes a round or two in a migration; more would be a load for a guest of one CPU.
+
+Requests of before are over at once where conn_reuse_mode is 3."""
 
 
 def configure(folder: Path, tables: Mapping[str, Mapping[str, float]]) -> None:

@@ -33,7 +33,8 @@ def test_a_whole_cluster_answers_on_every_vip(lab: RunningLab) -> None:
 
 def test_a_node_that_is_fenced_off_from_the_pool_can_be_looked_at(lab: RunningLab) -> None:
     nodes = lab.folder / "inventory" / "nodes" / "lab.yaml"
-    nodes.write_text("".join(line for line in nodes.open() if "web3" not in line))
+    pool = [line for line in nodes.read_text().splitlines() if "web3" not in line]
+    nodes.write_text("\n".join(pool))
     assert asked(probed(lab, "static")) == {("web1", "10.99.0.3"), ("web2", "10.99.0.3")}
     fenced = probed(lab, "static", "--only-node", "web3")
     assert fenced.returncode == 0, fenced.stderr
@@ -41,10 +42,11 @@ def test_a_node_that_is_fenced_off_from_the_pool_can_be_looked_at(lab: RunningLa
 
 
 def test_a_node_that_is_not_set_up_for_the_service_is_named_with_the_cause(lab: RunningLab) -> None:
-    done = probed(lab, "static", "--only-node", "node1")
+    lab.put("vip-missing", "web3")
+    done = probed(lab, "static", "--only-node", "web3")
     assert done.returncode == 3, done.stderr
     (failed,) = [one for one in findings(done, "fail") if one["check"] == "probe"]
-    assert failed["host"] == "node1"
+    assert failed["host"] == "web3"
     assert "cause: vip" in failed["seen"]
 
 
