@@ -171,7 +171,8 @@ def set_up(calls: Path, cut: Cut | None) -> None:
     for name in ("text", "encapsulated", "flipped"):
         cutter.wrap(Catalog, name, "catalog-read", lambda *given, name=name: ("", name))
     cutter.wrap(Catalog, "write", "catalog-write", lambda _after: ("", ""))
-    cutter.wrap(Ferry, "probe", "probe", lambda targets, _told: ("", f"{len(targets)} targets"))
+    for probe in ("probe", "probe_briefly", "probe_again"):
+        cutter.wrap(Ferry, probe, "probe", lambda targets: ("", f"{len(targets)} targets"))
     cutter.wrap(TrafficCheck, "run", "traffic", lambda: ("", ""))
     cutter.wrap_commits()
     cutter.wrap_records()
