@@ -64,6 +64,8 @@ class Screen:
         self._rows: list[_Row] = []
         self._edits: list[tuple[Edit, bool]] = []
         self._live: Live | None = None
+        self._warned: dict[tuple[str, str, str], str] = {}
+        """By check, what was seen and what to do: the first host that was warned of so."""
 
     def __call__(self, occurrence: Occurrence) -> None:  # one case for each event
         """Show one event."""
@@ -90,7 +92,14 @@ class Screen:
         counts = self._rows[step].counts
         counts[finding.verdict] = counts.get(finding.verdict, 0) + 1
         if self._verbose or finding.verdict not in (Verdict.PASS, Verdict.SKIP):
-            self._console.print(words.finding(finding))
+            self._console.print(words.finding(finding, as_on=self._warned_of(finding)))
+
+    def _warned_of(self, finding: Finding) -> str | None:
+        """The host that had the very same warning before; what stops a run is shown whole for each."""
+        if self._verbose or finding.verdict is not Verdict.WARN:
+            return None
+        first = self._warned.setdefault((finding.check, finding.seen, finding.remedy), finding.host)
+        return None if first == finding.host else first
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:

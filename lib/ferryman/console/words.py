@@ -81,10 +81,16 @@ def heading(started: RunStarted, run: str) -> Text:
     return text.append(f"  run {run}, {started.operator}", style="dim")
 
 
-def finding(found: Finding) -> Text:
-    """A finding: verdict, host and check, what is and what was wanted, and what to do."""
+def finding(found: Finding, *, as_on: str | None = None) -> Text:
+    """A finding: verdict, host and check, what is and what was wanted, and what to do.
+
+    ``as_on`` names a host of which all the same was said already.
+    """
     text = Text("  ").append(f"{found.verdict.value:<7}", style=VERDICT_STYLES[found.verdict])
-    text.append(f" {found.host} ", style="bold").append(f"{found.check}: ", style="cyan").append(found.seen)
+    text.append(f" {found.host} ", style="bold").append(f"{found.check}: ", style="cyan")
+    if as_on is not None:
+        return text.append(f"as on {as_on}")
+    text.append(found.seen)
     if found.verdict in (Verdict.PASS, Verdict.SKIP):
         return text
     text.append(f"\n          wanted: {found.wanted}", style="dim")

@@ -74,6 +74,23 @@ def test_findings_that_pass_are_counted_and_shown_only_when_asked_for(
     assert "192.0.2.1 on lo" in capsys.readouterr().out
 
 
+def test_the_same_warning_of_many_hosts_is_told_once_and_then_by_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    screen = Screen()
+    played(screen)
+    for host, seen in (("rs1", "open"), ("rs2", "open"), ("rs3", "open, otherwise")):
+        warned = FindingMade(0, Finding("open-decapsulator", host, Verdict.WARN, seen, "shut", "shut it"))
+        screen(Occurrence("2026-01-01T00:00:00.000Z", "r1", warned))
+    for host in ("rs1", "rs2"):
+        failed = FindingMade(0, Finding("vip", host, Verdict.FAIL, "it is nowhere", "there", "add it"))
+        screen(Occurrence("2026-01-01T00:00:00.000Z", "r1", failed))
+    shown = capsys.readouterr().out
+    assert "rs2 open-decapsulator: as on rs1\n" in shown
+    assert shown.count("shut it") == 2, "rs1's and rs3's, whose words differ"
+    assert shown.count("it is nowhere") == 2, "what stops a run is shown whole for each host"
+
+
 def test_the_end_says_outcome_exit_code_and_what_was_changed(capsys: pytest.CaptureFixture[str]) -> None:
     played(Screen())
     end = capsys.readouterr().out.partition("rolled-back")[2]
