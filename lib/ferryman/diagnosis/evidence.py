@@ -31,6 +31,8 @@ class Evidence:
     """The same question, asked once more while counters were watched."""
     own: ProbeResult | None = None
     """Once more with this control host's own outer source; None: it was the same, or there is no route."""
+    reached: bool = True
+    """Whether the realserver could be asked over SSH."""
     others_answer: bool = True
     """Whether any realserver answered the same outer source."""
     findings: tuple[Finding, ...] = ()
@@ -69,6 +71,7 @@ def evidence_of(
             failed=failed,
             again=answers[place],
             own=from_here.get(place),
+            reached=target.host in before,
             others_answer=failed.outer_source in answered,
             findings=_judged(service, target, after.get(target.host)),
             grew=_growth(before.get(target.host, {}), after.get(target.host)),

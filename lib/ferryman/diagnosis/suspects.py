@@ -85,6 +85,12 @@ def _does_not_get_out(evidence: Evidence) -> str | None:
     )
 
 
+def _is_gone(evidence: Evidence) -> str | None:
+    if evidence.reached or not _silent(evidence) or _answers_us(evidence):
+        return None
+    return "it answers neither SSH nor any probe: it is down, or cut off"
+
+
 def _no_tunnel(evidence: Evidence) -> str | None:
     if (seen := _check("tunnel-device")(evidence)) is not None:
         return seen
@@ -222,6 +228,12 @@ SUSPECTS = (
         "lets both in",
         _does_not_get_out,
         "probe from a host in the directors' network, or let this one send with the directors' source",
+    ),
+    Suspect(
+        "reachable",
+        "it answers neither SSH nor any probe",
+        _is_gone,
+        "see whether the host is up, and its link and its routes",
     ),
     Suspect(
         "firewall",

@@ -111,7 +111,7 @@ WRONG = (
     # who cannot be asked
     _wrong("sshd-down", "web1", V4, "reachable"),
     _wrong("host-key-changed", "web2", V4, "reachable"),
-    _wrong("link-down", "web3", V4, "reachable"),
+    _wrong("link-down", "web3", V4, "reachable", "reachable"),
     _wrong("sshd-down", "lvs2", V4, "director"),
     # what directors disagree on
     _wrong("ipvs-scheduler", "lvs2", V4, "ipvs-table"),

@@ -172,7 +172,11 @@ def test_the_cause_is_named_though_the_host_cannot_be_asked(verdict: ProbeVerdic
 
 
 def test_a_silence_that_nothing_explains_says_so() -> None:
-    (finding,) = probed(ferry({"web2": ProbeVerdict.SILENT})).findings[1:]
+    world = ferry({"web2": ProbeVerdict.SILENT})
+    assert isinstance(world.hosts, FakeHosts)
+    world.hosts.up("web2")
+    world.hosts.script("web2", "", "")
+    (finding,) = probed(world).findings[1:]
     assert "cause: not found" in finding.seen
     assert "tcpdump" in finding.remedy
 

@@ -75,6 +75,7 @@ CASES = {
         "control-host",
         answered(ProbeVerdict.UNREACHABLE, "nothing was sent to 10.10.0.21: this host has no route to it"),
     ),
+    "a host that is gone": ("reachable", silent(reached=False)),
     "no VIP": ("vip", silent(findings=finding("vip"), grew=ARRIVED)),
     "a closed port": ("listener", answered(ProbeVerdict.REFUSED, "RST: nothing listens on port 80")),
     "a full backlog": ("listener", silent(grew={LISTEN_DROPS: 2} | ARRIVED)),
