@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import secrets
 import select
 import socket
 import struct
@@ -17,6 +18,7 @@ import sys
 import threading
 import time
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
 from ferryman.errors import RefusedError
@@ -39,7 +41,8 @@ LONGEST = 2048
 RECEIVED_AT_ONCE = 512
 """Packets read before anything else gets its turn again."""
 
-PORTS = 2**16
+LOWEST_PORT = 10_000
+"""Below it services listen."""
 ANY_PORT = 0
 """The kernel chooses."""
 
@@ -145,6 +148,9 @@ class RawWire:
     def reserve(self, source: Address, count: int) -> list[int]:
         """Bind TCP sockets to free ports, neighbours where that can be, and keep them.
 
+        None is of the range that the kernel gives to clients: a realserver remembers a connection for a
+        minute after its client has forgotten it (TIME_WAIT), and answers a SYN on it with a bare ACK.
+
         What is bound here no connection uses, and the kernel neither binds nor connects another socket to it.
         It answers SYN/ACKs to it with a RST, for nobody listens there.
 
@@ -152,23 +158,26 @@ class RawWire:
             RefusedError: There is no port or no file descriptor left, or the address is not usable.
         """
         ports: list[int] = []
+        candidates = _never_ephemeral(count)
         try:
             while len(ports) < count:
-                ports.append(self._reserved(source, (ports[-1] + 1) % PORTS if ports else ANY_PORT))
+                port = self._reserved(source, next(candidates, ANY_PORT))
+                ports += [port] if port is not None else []
         except OSError as error:
             raise RefusedError(
                 f"cannot probe: no TCP port to be had on {source}: {error.strerror}"
             ) from error
         return ports
 
-    def _reserved(self, source: Address, port: int) -> int:
+    def _reserved(self, source: Address, port: int) -> int | None:
+        """The port, or whichever there is for ``ANY_PORT``; None when somebody else has it."""
         reservation = self._entered(socket.socket(FAMILY[source.version], socket.SOCK_STREAM))
         try:
             reservation.bind((str(source), port))
         except OSError as error:
             if port == ANY_PORT or error.errno != errno.EADDRINUSE:
                 raise
-            reservation.bind((str(source), ANY_PORT))
+            return None
         bound: int = reservation.getsockname()[1]
         return bound
 
@@ -244,6 +253,16 @@ class _Routes:
         """Close the sockets."""
         for asking in self._asking.values():
             asking.close()
+
+
+def _never_ephemeral(count: int) -> Iterator[int]:
+    """Ports below those of ip_local_port_range, from somewhere on; none where there is no room."""
+    low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
+    room = low - LOWEST_PORT - 2 * count
+    if room <= 0:
+        return iter(())
+    first = LOWEST_PORT + secrets.randbelow(room)
+    return iter(range(first, first + 2 * count))
 
 
 def _sender(version: int) -> socket.socket:
