@@ -33,9 +33,21 @@ class Watched(Look):
     verdicts: Iterator[Verdict | Exception]
     seen: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     """Released after each look."""
+    met: threading.Event = field(default_factory=threading.Event)
+    """Set when the run has got to where the watch is to meet it; no look is made before."""
+
+    def meets(self, action: Callable[[], None]) -> Callable[[], None]:
+        """The same action, and the watch looks from then on."""
+
+        def met() -> None:
+            self.met.set()
+            action()
+
+        return met
 
     def look(self, report: Report) -> None:
         """Tell the next verdict."""
+        assert self.met.wait(LONG_S)
         verdict = next(self.verdicts, Verdict.PASS)
         try:
             if isinstance(verdict, Exception):
@@ -86,7 +98,9 @@ def looked(watch: Watched, times: int) -> Callable[[], None]:
 def test_what_turns_bad_while_the_run_waits_sends_it_back(dock: Dock, world: FakeWorld) -> None:
     bad = watched(Verdict.PASS, Verdict.FAIL, Verdict.FAIL)
 
-    ending = dock.perform(Plan([Becomes(world, "a", "new"), Waits(for_long)], ["web"], watch=watching(bad)))
+    ending = dock.perform(
+        Plan([Becomes(world, "a", "new"), Waits(bad.meets(for_long))], ["web"], watch=watching(bad))
+    )
 
     assert (ending.outcome, ending.exit_code) == ("rolled-back", 4)
     assert ending.reason.startswith("the watch: rs1: probe: silent; wanted an answer")
@@ -99,12 +113,14 @@ def test_what_turns_bad_while_the_run_waits_sends_it_back(dock: Dock, world: Fak
 
 
 def test_what_turns_bad_while_the_operator_is_asked_changes_nothing(dock: Dock, world: FakeWorld) -> None:
+    bad = watched(Verdict.FAIL, Verdict.FAIL)
+
     def ask(edits: Sequence[Edit]) -> bool:
         assert edits
-        for_long()
+        bad.meets(for_long)()
         return True
 
-    plan = Plan([Becomes(world, "a", "new")], ["web"], watch=watching(watched(Verdict.FAIL, Verdict.FAIL)))
+    plan = Plan([Becomes(world, "a", "new")], ["web"], watch=watching(bad))
     ending = replace(dock.runner(), confirm=ask).perform(Order(cookbook="test", operator="tester"), plan)
 
     assert (ending.outcome, ending.exit_code) == ("refused", 3)
@@ -115,7 +131,7 @@ def test_a_look_that_fails_once_and_then_passes_stops_nothing(dock: Dock, world:
     once = watched(Verdict.FAIL, Verdict.PASS)
 
     ending = dock.perform(
-        Plan([Becomes(world, "a", "new"), Waits(looked(once, 4))], ["web"], watch=watching(once))
+        Plan([Becomes(world, "a", "new"), Waits(once.meets(looked(once, 4)))], ["web"], watch=watching(once))
     )
 
     assert ending.outcome == "done"
@@ -125,7 +141,7 @@ def test_what_flaps_holds_the_run(dock: Dock, world: FakeWorld) -> None:
     flapping = watched(*[Verdict.FAIL, Verdict.PASS] * (FLAPS + 1))
 
     ending = dock.perform(
-        Plan([Becomes(world, "a", "new"), Waits(for_long)], ["web"], watch=watching(flapping))
+        Plan([Becomes(world, "a", "new"), Waits(flapping.meets(for_long))], ["web"], watch=watching(flapping))
     )
 
     assert (ending.outcome, ending.exit_code) == ("held", 7)
@@ -138,7 +154,7 @@ def test_what_cannot_be_determined_is_the_operators_choice(
     dock: Dock, world: FakeWorld, on_doubt: str, outcome: str
 ) -> None:
     silent = watched(DoubtError("no answer"), DoubtError("no answer"))
-    plan = Plan([Becomes(world, "a", "new"), Waits(for_long)], ["web"], watch=watching(silent))
+    plan = Plan([Becomes(world, "a", "new"), Waits(silent.meets(for_long))], ["web"], watch=watching(silent))
 
     ending = dock.perform(plan, on_doubt="rollback" if on_doubt == "rollback" else "hold")
 
@@ -161,9 +177,9 @@ class BecomesSlowly(Becomes):
 
 def test_a_change_under_way_is_finished_before_the_watch_is_heeded(dock: Dock, world: FakeWorld) -> None:
     bad = watched(Verdict.FAIL, Verdict.FAIL)
-    slow = BecomesSlowly(world, "a", "new", looked(bad, 2))
+    slow = BecomesSlowly(world, "a", "new", bad.meets(looked(bad, 2)))
 
-    ending = dock.perform(Plan([slow, Waits(for_long)], ["web"], watch=watching(bad)))
+    ending = dock.perform(Plan([slow, Waits(bad.meets(for_long))], ["web"], watch=watching(bad)))
 
     assert ending.outcome == "rolled-back"
     assert "half" not in world.values
@@ -186,7 +202,7 @@ def test_on_the_way_back_nobody_watches(dock: Dock, world: FakeWorld) -> None:
     bad = watched(*[Verdict.FAIL] * 1000)
     back = GoesBackSlowly(world, "a", "new", for_a_moment)
 
-    ending = dock.perform(Plan([back, Waits(for_long)], ["web"], watch=watching(bad)))
+    ending = dock.perform(Plan([back, Waits(bad.meets(for_long))], ["web"], watch=watching(bad)))
 
     assert ending.outcome == "rolled-back"
     assert world.values["a"] == "old"
@@ -196,7 +212,7 @@ def test_a_bug_in_the_watch_goes_back_like_any_other(dock: Dock, world: FakeWorl
     broken = watched(ZeroDivisionError("in the watch"))
 
     ending = dock.perform(
-        Plan([Becomes(world, "a", "new"), Waits(for_long)], ["web"], watch=watching(broken))
+        Plan([Becomes(world, "a", "new"), Waits(broken.meets(for_long))], ["web"], watch=watching(broken))
     )
 
     assert ending.outcome == "rolled-back"
