@@ -156,16 +156,16 @@ class Ferry:
 
     def probe(self, targets: Sequence[Target]) -> list[ProbeResult]:
         """Send encapsulated SYNs to each target; one result for each, in their order."""
-        return Prober(self.config.probe).probe(targets, lambda _: None)
+        return Prober(self.config.probe).probe(targets)
 
     def probe_briefly(self, targets: Sequence[Target]) -> list[ProbeResult]:
         """One flow and one try for each: what answers is fine, silence says little."""
-        return Prober(brief(self.config.probe)).probe(targets, lambda _: None)
+        return Prober(brief(self.config.probe)).probe(targets)
 
     def probe_again(self, targets: Sequence[Target]) -> list[ProbeResult]:
         """Ask what did not answer once more, with fewer tries, to find out why."""
         fewer = self.config.probe.model_copy(update={"tries": min(TRIES_AGAIN, self.config.probe.tries)})
-        return Prober(fewer).probe(targets, lambda _: None)
+        return Prober(fewer).probe(targets)
 
     def send_requests(self, service: Service, director: Director | None) -> list[Finding]:
         """Send real requests through the VIPs, by this director where it can be chosen; the findings."""

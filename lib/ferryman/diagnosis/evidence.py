@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from ferryman.errors import DoubtError
 from ferryman.fleet.checks import realserver_checks
-from ferryman.fleet.facts import counters
-from ferryman.fleet.facts.reading import parse, parse_counters
-from ferryman.fleet.facts.script import COUNTERS, command
+from ferryman.fleet.facts import Facts, counters
+from ferryman.fleet.facts.looking import read_facts
+from ferryman.fleet.facts.reading import parse_counters
+from ferryman.fleet.facts.script import COUNTERS
 from ferryman.model import ProbeVerdict, Verdict
-from ferryman.probe import own_source
+from ferryman.probe import from_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from ferryman.fleet.facts import Facts
     from ferryman.fleet.hosts import Hosts
     from ferryman.model import Finding, ProbeResult, Service
     from ferryman.probe import Target
@@ -61,31 +61,24 @@ def evidence_of(
     named = list(dict.fromkeys(target.host for target, _ in failures))
     before = _counters(hosts, named)
     same = [target for target, _ in failures]
-    own = {place: asked for place, target in enumerate(same) if (asked := _from_here(target)) is not None}
-    answers = list(ask([*same, *own.values()]))
-    after = _facts(hosts, list(before))  # whoever cannot be asked once is not waited for again
-    from_here = dict(zip(own, answers[len(same) :], strict=True))
+    own = {target: from_here(target) for target in same}
+    # What failed from several directors is the same question from here: it is asked once.
+    questions = list(dict.fromkeys([*same, *(one for one in own.values() if one is not None)]))
+    answers = dict(zip(questions, ask(questions), strict=True))
+    after = read_facts(hosts, before)  # whoever cannot be asked once is not waited for again
     answered = {one.outer_source for one in results if one.verdict is not ProbeVerdict.SILENT}
     return [
         Evidence(
             failed=failed,
-            again=answers[place],
-            own=from_here.get(place),
+            again=answers[target],
+            own=answers[asked] if (asked := own[target]) is not None else None,
             reached=target.host in before,
             others_answer=failed.outer_source in answered,
             findings=_judged(service, target, after.get(target.host)),
             grew=_growth(before.get(target.host, {}), after.get(target.host)),
         )
-        for place, (target, failed) in enumerate(failures)
+        for target, failed in failures
     ]
-
-
-def _from_here(target: Target) -> Target | None:
-    try:
-        own = own_source(target.realserver_address)
-    except OSError:
-        return None
-    return None if own == target.outer_source else replace(target, outer_source=own)
 
 
 def _counters(hosts: Hosts, named: Sequence[str]) -> dict[str, Mapping[str, int]]:
@@ -96,27 +89,17 @@ def _counters(hosts: Hosts, named: Sequence[str]) -> dict[str, Mapping[str, int]
     }
 
 
-def _facts(hosts: Hosts, named: Sequence[str]) -> dict[str, Facts]:
-    """What can be read of each; a host that cannot be asked is left out."""
-    answers = hosts.read_all({host: command() for host in named})
-    return {
-        host: parse(host, one.stdout, one.stderr)
-        for host, one in answers.items()
-        if not isinstance(one, DoubtError)
-    }
-
-
-def _judged(service: Service, target: Target, facts: Facts | None) -> tuple[Finding, ...]:
+def _judged(service: Service, target: Target, facts: Facts | DoubtError | None) -> tuple[Finding, ...]:
     """What the checks say of this realserver and this virtual service alone."""
-    if facts is None:
+    if not isinstance(facts, Facts):
         return ()
     realserver = next(one for one in service.realservers if one.host == target.host)
     alone = replace(service, virtual_services=(target.virtual_service,))
     return tuple(realserver_checks(alone, realserver, facts))
 
 
-def _growth(before: Mapping[str, int], after: Facts | None) -> dict[str, int]:
-    if after is None:
+def _growth(before: Mapping[str, int], after: Facts | DoubtError | None) -> dict[str, int]:
+    if not isinstance(after, Facts):
         return {}
     then = counters(after, before)
     return {

@@ -14,7 +14,6 @@ from ferryman.directors.keepalived import KeepalivedDriver
 from ferryman.directors.looking import DirectorSeen, Seen, look_at_directors
 from ferryman.directors.options import Options
 from ferryman.directors.readiness import (
-    directors_findings,
     findings_of,
     real_outer_sources,
     with_real_sources,
@@ -42,7 +41,6 @@ __all__ = [
     "catalog_findings",
     "closing_is_over",
     "differences",
-    "directors_findings",
     "driver_for",
     "findings_of",
     "look_at_directors",

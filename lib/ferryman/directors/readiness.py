@@ -7,24 +7,18 @@ from typing import TYPE_CHECKING
 
 from ferryman.directors.agreement import agreement
 from ferryman.directors.findings import catalog_findings, not_reached
-from ferryman.directors.looking import SETTINGS, DirectorSeen, Seen, Way, addresses_of, look_at_directors
+from ferryman.directors.looking import SETTINGS, DirectorSeen, Seen, Way, addresses_of
 from ferryman.directors.options import Options
 from ferryman.model import Finding, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from ferryman.fleet.hosts import Hosts
     from ferryman.model import Address, Director, Service
 
 GATE, MTU, SOURCE, SETTING = "director-gate", "director-mtu", "director-source", "director-sysctl"
 SHOWN = 5
 """Realservers that one finding names."""
-
-
-def directors_findings(service: Service, hosts: Hosts) -> list[Finding]:
-    """What every check says of every director of the service; all directors are asked at once."""
-    return findings_of(service, look_at_directors(service, hosts))
 
 
 def findings_of(service: Service, seen: Seen) -> list[Finding]:

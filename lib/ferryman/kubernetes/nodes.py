@@ -30,13 +30,8 @@ class NodeStates:
     there is none (``externalTrafficPolicy: Local``)."""
 
 
-def node_findings(service: Service, clusters: Mapping[str, ClusterEntry]) -> list[Finding]:
-    """What the clusters say of every realserver that is a node of one."""
-    return list(node_states(service, clusters).findings)
-
-
 def node_states(service: Service, clusters: Mapping[str, ClusterEntry]) -> NodeStates:
-    """The same, with those whose silence is no fault; each cluster is asked once.
+    """What the clusters say of every realserver that is a node of one; each cluster is asked once.
 
     A cluster that the inventory names no API server for is skipped. One that it names but that could not be
     asked is unknown, for its nodes may be about to go away.

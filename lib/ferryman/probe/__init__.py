@@ -5,10 +5,12 @@ DNAT, the clamp or the pods' MTU, and the way back. Scapy is loaded when the fir
 """
 
 from ferryman.probe.prober import Prober
+from ferryman.probe.tally import FROM_BEST_TO_WORST
 from ferryman.probe.targets import (
     StrangerTarget,
     Target,
     brief,
+    from_here,
     mss_limit,
     probe_targets,
     stranger_targets,
@@ -16,10 +18,12 @@ from ferryman.probe.targets import (
 from ferryman.probe.wire import own_source, require_raw_sockets
 
 __all__ = [
+    "FROM_BEST_TO_WORST",
     "Prober",
     "StrangerTarget",
     "Target",
     "brief",
+    "from_here",
     "mss_limit",
     "own_source",
     "probe_targets",

@@ -24,7 +24,9 @@ class Prober:
         self._probe = probe
         self._wire = wire
 
-    def probe(self, targets: Sequence[Target], told: Callable[[ProbeResult], None]) -> list[ProbeResult]:
+    def probe(
+        self, targets: Sequence[Target], told: Callable[[ProbeResult], None] = lambda _: None
+    ) -> list[ProbeResult]:
         """Ask all targets at once, each with several source ports; one result for each, in their order.
 
         A result's verdict is the worst that any of its flows met; of accepted ones, the largest MSS is told.

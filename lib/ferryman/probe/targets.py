@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from ferryman.errors import InventoryError
@@ -138,6 +138,12 @@ def _another_host(service: Service, realserver: Realserver, vip: Address) -> Add
     ]
     addresses = (one.address if vip.version == 4 else one.address6 for one in others)  # noqa: PLR2004  # IPv4
     return next((address for address in addresses if address is not None), None)
+
+
+def from_here(target: Target) -> Target | None:
+    """The same question with this control host's own outer source; None: that is it, or there is no route."""
+    own = _own_source(target.realserver_address)
+    return None if own in (None, target.outer_source) else replace(target, outer_source=own)
 
 
 def _own_source(address: Address) -> Address | None:

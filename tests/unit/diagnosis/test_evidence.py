@@ -109,3 +109,21 @@ def test_a_host_that_cannot_be_asked_is_not_waited_for_again() -> None:
     )
     assert len(hosts.calls) == 1
     assert (evidence.findings, evidence.grew) == ((), {})
+
+
+def test_what_fails_from_several_directors_is_asked_from_here_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, lvs2 = IPv4Address("10.30.0.2"), IPv4Address("10.10.0.12")
+    monkeypatch.setattr("ferryman.probe.targets.own_source", lambda _: ours)
+    hosts = FakeHosts()
+    hosts.down("web1")
+    both = [TARGET, replace(TARGET, outer_source=lvs2)]
+    asked: list[Target] = []
+
+    def ask(targets: Sequence[Target]) -> list[ProbeResult]:
+        asked.extend(targets)
+        return [replace(SILENT, outer_source=target.outer_source) for target in targets]
+
+    found = evidence_of(WEB, [(target, SILENT) for target in both], [SILENT], hosts, ask)
+    assert asked == [*both, replace(TARGET, outer_source=ours)]
+    assert [one.own and one.own.outer_source for one in found] == [ours, ours]
+    assert [one.again.outer_source for one in found] == [LVS1, lvs2]

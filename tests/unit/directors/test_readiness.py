@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ferryman.directors import directors_findings, real_outer_sources, with_real_sources
+from ferryman.directors import findings_of, real_outer_sources, with_real_sources
 from ferryman.directors.looking import DirectorSeen, Way, look_at_directors, parse, read_command
 from ferryman.directors.readiness import gate, mtu, outer_source, settings, sloppy_alike
 from ferryman.errors import UnreachableError, VerifyError
@@ -17,6 +17,7 @@ from ferryman.model import Director, Finding, Role, Verdict
 from unit.directors.world import LVS1, RULES, WEB, virtual
 
 if TYPE_CHECKING:
+    from ferryman.fleet.hosts import Hosts
     from ferryman.model import Service
     from unit.directors.world import RealShell
 
@@ -53,6 +54,10 @@ pmtu_disc:0
 schedule_icmp:1
 sloppy_tcp:0
 """
+
+
+def directors_findings(service: Service, hosts: Hosts) -> list[Finding]:
+    return findings_of(service, look_at_directors(service, hosts))
 
 
 def test_a_shut_gate_fails_and_names_the_director_and_its_entry() -> None:

@@ -11,11 +11,12 @@ import pytest
 import yaml
 
 from ferryman.inventory.schema import ClusterEntry
-from ferryman.kubernetes import api, node_findings, node_states
+from ferryman.kubernetes import api, node_states
 from ferryman.model import Finding, Kind, Realserver, Service, Verdict, VirtualService
 from unit.kubernetes.api_server import NODES, SERVICES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from unit.kubernetes.api_server import ApiServer
@@ -37,6 +38,10 @@ ALONE = replace(INGRESS, realservers=(NODE1,))
 
 def cluster(**keys: object) -> ClusterEntry:
     return ClusterEntry.model_validate(keys)
+
+
+def node_findings(service: Service, clusters: Mapping[str, ClusterEntry]) -> list[Finding]:
+    return list(node_states(service, clusters).findings)
 
 
 def asked(server: ApiServer, service: Service = INGRESS) -> list[Finding]:

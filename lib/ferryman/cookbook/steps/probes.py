@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from ferryman.diagnosis import cause_of, evidence_of
 from ferryman.engine.steps import Look, Report
 from ferryman.model import Finding, ProbeVerdict, Verdict
-from ferryman.probe import probe_targets
+from ferryman.probe import FROM_BEST_TO_WORST, probe_targets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,15 +17,6 @@ if TYPE_CHECKING:
     from ferryman.diagnosis import Cause, Evidence
     from ferryman.model import ProbeResult, Service
     from ferryman.probe import Target
-
-WORSE = (
-    ProbeVerdict.ACCEPTED,
-    ProbeVerdict.UNSUITABLE,
-    ProbeVerdict.REFUSED,
-    ProbeVerdict.UNREACHABLE,
-    ProbeVerdict.SILENT,
-)
-"""From best to worst: the further a packet got, the better."""
 
 Asked = tuple["Target", "ProbeResult"]
 
@@ -90,7 +81,7 @@ class ProbesAnswered(Look):
 
 def merged(results: Sequence[ProbeResult]) -> ProbeResult:
     """One realserver's answers to every outer source as one: the worst verdict, the largest MSS."""
-    worst = max(results, key=lambda one: WORSE.index(one.verdict))
+    worst = max(results, key=lambda one: FROM_BEST_TO_WORST.index(one.verdict))
     times = [one.rtt_ms for one in results if one.rtt_ms is not None]
     sizes = [one.mss for one in results if one.mss is not None]
     sources = ", ".join(str(one.outer_source) for one in results if one.outer_source is not None)

@@ -26,12 +26,11 @@ from ferryman.fleet.checks.tunnel_others import tunnel_others
 from ferryman.fleet.checks.udp import udp
 from ferryman.fleet.checks.vip import vip
 from ferryman.fleet.facts import Facts
-from ferryman.fleet.facts.reading import parse
-from ferryman.fleet.facts.script import command
+from ferryman.fleet.facts.looking import read_facts
 from ferryman.model import Finding, Realserver, Service, Verdict
 
 if TYPE_CHECKING:
-    from ferryman.fleet.hosts import Completed, Hosts
+    from ferryman.fleet.hosts import Hosts
 
 Check = Callable[[Service, Realserver, Facts], Iterable[Finding]]
 
@@ -66,18 +65,17 @@ def realserver_checks(service: Service, realserver: Realserver, facts: Facts) ->
 
 def service_readiness(service: Service, hosts: Hosts) -> list[Finding]:
     """What every check says of every realserver, in the service's order; all hosts are asked at once."""
-    asked = hosts.read_all({realserver.host: command() for realserver in service.realservers})
+    seen = read_facts(hosts, (realserver.host for realserver in service.realservers))
     return [
         finding
         for realserver in service.realservers
-        for finding in _answered(service, realserver, asked[realserver.host])
+        for finding in _of_one(service, realserver, seen[realserver.host])
     ]
 
 
-def _answered(service: Service, realserver: Realserver, answer: Completed | DoubtError) -> list[Finding]:
-    if isinstance(answer, DoubtError):
-        seen = str(answer).removeprefix(f"{realserver.host}: ")
+def _of_one(service: Service, realserver: Realserver, facts: Facts | DoubtError) -> list[Finding]:
+    if isinstance(facts, DoubtError):
+        seen = str(facts).removeprefix(f"{realserver.host}: ")
         wanted = "an answer over SSH"
         return [Finding("reachable", realserver.host, Verdict.UNKNOWN, seen, wanted)]
-    facts = parse(realserver.host, answer.stdout, answer.stderr or f"status {answer.status}")
     return realserver_checks(service, realserver, facts)
