@@ -12,7 +12,7 @@ from ferryman.events import FindingMade, ProbeAnswered, StepFinished, StepStarte
 from ferryman.model import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
     from ferryman.engine.lease import Lease
     from ferryman.engine.plan import Plan
@@ -121,16 +121,14 @@ class StepReport:
             raise
         except FerrymanError as error:
             if self._stopping:
-                raise judgement(self._stopping, error) from error
+                raise self._judgement(error) from error
             raise
         if self._stopping:
-            raise judgement(self._stopping)
+            raise self._judgement()
         return result
 
-
-def judgement(stopping: Sequence[Finding], error: FerrymanError | None = None) -> FerrymanError:
-    """Findings that stand in the way as one error, with what was raised beside them."""
-    lines = [str(finding) for finding in stopping] + ([str(error)] if error else [])
-    failed = any(finding.verdict is Verdict.FAIL for finding in stopping)
-    doubtful = not failed and (error is None or isinstance(error, DoubtError))
-    return (DoubtError if doubtful else VerifyError)("\n".join(lines))
+    def _judgement(self, error: FerrymanError | None = None) -> FerrymanError:
+        lines = [str(finding) for finding in self._stopping] + ([str(error)] if error else [])
+        failed = any(finding.verdict is Verdict.FAIL for finding in self._stopping)
+        doubtful = not failed and (error is None or isinstance(error, DoubtError))
+        return (DoubtError if doubtful else VerifyError)("\n".join(lines))

@@ -12,9 +12,8 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from ferryman.engine.passage import judgement
+from ferryman.engine.passage import StepReport
 from ferryman.errors import DoubtError, FerrymanError
-from ferryman.events import FindingMade
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,11 +93,11 @@ class Watching:
             raise DoubtError(f"the watch: {look.title}: it flaps, {self._flaps} times until now: {first}")
 
     def _seen(self, look: Look) -> FerrymanError | None:
-        report = _WatchReport(self._p, self._over)
         try:
-            return report.judged(look)
+            _WatchReport(self._p, self._over).judged(look.look)
         except FerrymanError as error:
             return error
+        return None
 
     def _alarm(self, error: Exception) -> None:
         with self._mind:
@@ -110,30 +109,23 @@ class _OverError(Exception):
     """The run needs no watch any more."""
 
 
-class _WatchReport:
+class _WatchReport(StepReport):
     """Tells what does not pass, at the step where the run is; what passes would be told for ever."""
 
     def __init__(self, p: Passage, over: threading.Event) -> None:
-        self._p = p
+        super().__init__(p.telling, p.place)
         self._is_over = over
-        self._stopping: list[Finding] = []
 
     def finding(self, finding: Finding) -> None:
-        """Tell it, and keep it when it stands in the way."""
+        """Tell it when it stands in the way, and keep it."""
         self._go_on()
         if finding.verdict.stops:
-            self._stopping.append(finding)
-            self._p.telling.tell(FindingMade(self._p.place, finding))
+            super().finding(finding)
 
     def probe(self, result: ProbeResult) -> None:
         """Nothing: what it means is told as a finding."""
         del result
         self._go_on()
-
-    def judged(self, look: Look) -> FerrymanError | None:
-        """What stands in the way after this look; None when nothing does."""
-        look.look(self)
-        return judgement(self._stopping) if self._stopping else None
 
     def _go_on(self) -> None:
         if self._is_over.is_set():

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from ferryman.fleet.facts.sections import tried
+from ferryman.fleet.facts.values import Unknown
 from ferryman.fleet.netfilter import Ruleset, parse_ipsets, parse_nft, parse_save
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ferryman.fleet.facts.reading import Section
+    from ferryman.fleet.facts.sections import Section
     from ferryman.fleet.netfilter import Table
 
 T = TypeVar("T")
 
 COMMANDS = {4: "iptables", 6: "ip6tables"}
-GARBLED = (ValueError, KeyError, TypeError, AttributeError, IndexError)
-"""What a parser raises at text that is not what it should be."""
 
 
 def rules_of(sections: Mapping[str, Section], missing: str) -> Ruleset:
@@ -56,16 +56,17 @@ class _Reading:
 
     def understood(self, name: str, understand: Callable[[str], T], *, needed: bool = True) -> T | None:
         """What a part says; None when it says nothing that can be understood."""
-        trouble, section = "", self.sections.get(name)
-        if section is None:
-            trouble = self.missing
-        elif section.status:
-            trouble = section.complaint or f"status {section.status}"
-        else:
-            try:
-                return understand(section.text)
-            except GARBLED as error:
-                trouble = section.complaint or f"{type(error).__name__}: {error}"
+        said = self._said(name, understand)
+        if not isinstance(said, Unknown):
+            return said
         if needed:
-            self.unread.append(f"{name}: {trouble}")
+            self.unread.append(said.reason)
         return None
+
+    def _said(self, name: str, understand: Callable[[str], T]) -> T | Unknown:
+        section = self.sections.get(name)
+        if section is None:
+            return Unknown(f"{name}: {self.missing}")
+        if section.status:
+            return Unknown(f"{name}: {section.complaint or f'status {section.status}'}")
+        return tried(name, section.complaint, lambda: understand(section.text))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from ferryman.fleet.facts import files
 from ferryman.fleet.facts.clamper import parse_clamper
 from ferryman.fleet.facts.devices import addresses_and_routes, pods
 from ferryman.fleet.facts.firewall import rules_of
-from ferryman.fleet.facts.script import HEADER
+from ferryman.fleet.facts.sections import Section, sections_of, shortened, tried
 from ferryman.fleet.facts.sockets import listeners
 from ferryman.fleet.facts.values import Facts, Unknown
 from ferryman.fleet.netfilter.nat import NatTable
@@ -24,21 +23,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-GARBLED = (ValueError, KeyError, TypeError, AttributeError, IndexError, StopIteration, PermissionError)
-"""What a parser raises at text that is not what it should be, or that the host did not let be read."""
 NOT_THERE = 127
 """The status of a section that is not in the answer."""
-LONGEST_COMPLAINT = 300
-"""Characters of a complaint that are kept; a usage text has thousands."""
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """What one part of the script printed."""
-
-    text: str
-    status: int
-    complaint: str
 
 
 def parse(host: str, text: str, complaint: str = "") -> Facts:
@@ -46,8 +32,8 @@ def parse(host: str, text: str, complaint: str = "") -> Facts:
 
     ``complaint`` is what the host said on standard error.
     """
-    sections = _sections(f"{text}\n{complaint}")
-    missing = _shortened(complaint) if not sections and complaint else "it is missing in the answer"
+    sections = sections_of(f"{text}\n{complaint}")
+    missing = shortened(complaint) if not sections and complaint else "it is missing in the answer"
 
     def section(name: str) -> Section:
         return sections.get(name, Section("", NOT_THERE, missing))
@@ -60,7 +46,7 @@ def parse(host: str, text: str, complaint: str = "") -> Facts:
     def from_files(understand: Callable[[Mapping[str, str]], T]) -> T | Unknown:
         if isinstance(by_path, Unknown):
             return by_path
-        return _tried("files", section("files").complaint, lambda: understand(by_path))
+        return tried("files", section("files").complaint, lambda: understand(by_path))
 
     network = fact("ip", addresses_and_routes)
     if isinstance(network, Unknown) and "BusyBox" in network.reason:
@@ -95,43 +81,15 @@ def parse(host: str, text: str, complaint: str = "") -> Facts:
 
 def parse_counters(text: str) -> Mapping[str, int]:
     """The answer to ``COUNTERS``; empty when it is garbled."""
-    counted = _tried("counters", "", lambda: files.counted(files.contents(text)))
+    counted = tried("counters", "", lambda: files.counted(files.contents(text)))
     return _or(counted, {})
-
-
-def _sections(text: str) -> Mapping[str, Section]:
-    """The parts of the answer; whatever stands before the header (a greeting) is passed over."""
-    header = re.search(rf"^{HEADER} (@@[0-9a-f]+)$", text, re.MULTILINE)
-    if header is None:
-        return {}
-    token = re.escape(header[1])
-    begin, end = rf"^{token} begin (?P<name>\w+)\n", rf"^{token} end (?P=name) (?P<status>\d+)$"
-    part = re.compile(rf"{begin}(?P<text>.*?)\n?{end}", re.MULTILINE | re.DOTALL)
-    complained = re.compile(rf"^{token} stderr (\w+)\n(.*?)(?=^{token} |\Z)", re.MULTILINE | re.DOTALL)
-    said = {name: _shortened(what) for name, what in complained.findall(text)}
-    return {
-        one["name"]: Section(one["text"], int(one["status"]), said.get(one["name"], ""))
-        for one in part.finditer(text, header.end())
-    }
-
-
-def _shortened(complaint: str) -> str:
-    line = " ".join(complaint.split())
-    return line if len(line) <= LONGEST_COMPLAINT else f"{line[:LONGEST_COMPLAINT]} …"
 
 
 def _understood(name: str, section: Section, understand: Callable[[str], T]) -> T | Unknown:
     """What the section says; a status alone spoils nothing, for ``grep`` ends so when one file is missing."""
     if section.status and not section.text.strip():
         return Unknown(f"{name}: {section.complaint or f'status {section.status}'}")
-    return _tried(name, section.complaint, lambda: understand(section.text))
-
-
-def _tried(name: str, complaint: str, understand: Callable[[], T]) -> T | Unknown:
-    try:
-        return understand()
-    except GARBLED as error:
-        return Unknown(f"{name}: {complaint or f'{type(error).__name__}: {error}'}")
+    return tried(name, section.complaint, lambda: understand(section.text))
 
 
 def _or(fact: T | Unknown, otherwise: T) -> T:
