@@ -16,6 +16,7 @@ import pytest
 from ferryman import patience
 from ferryman.directors import (
     Driver,
+    Forwarded,
     HostRoutes,
     catalog_findings,
     differences,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.lab
 
-TUNNEL, DIRECT = Forwarding.TUNNEL, Forwarding.DIRECT
+TUNNEL, DIRECT = Forwarded(Forwarding.TUNNEL), Forwarded(Forwarding.DIRECT)
 DIRECTORS = ("lvs1", "lvs2")
 VIPS = {"static": ("10.99.0.3", 8081), "web": ("fd99::1", 80)}
 """A VIP of each family, and of each driver."""
@@ -197,7 +198,7 @@ def test_a_service_is_flipped_and_put_back_on_each_director_and_nothing_else_is(
         assert [line for line in now if line.startswith("-") and not _is_about(line, one.service)] == [
             line for line in others if line.startswith("-")
         ]
-        one.driver.restore(before)
+        one.driver.restore(before, TUNNEL)
         assert one.driver.before() == before
 
 
@@ -228,7 +229,7 @@ def test_a_frozen_keepalived_is_told_and_the_way_back_survives_its_thaw(
     lab.put("director-frozen", "lvs1")
     with pytest.raises(VerifyError, match=r"the table did not follow within 3 s: .* is Route, wanted Tunnel"):
         one.driver.apply(before, TUNNEL)
-    one.driver.restore(before)
+    one.driver.restore(before, TUNNEL)
     lab.clear()
     time.sleep(PAUSE_S)
     assert one.driver.before() == before
@@ -242,7 +243,7 @@ def test_a_keepalived_that_is_not_there_cannot_be_reloaded_and_the_file_goes_bac
     )
     with pytest.raises(VerifyError, match=r"the reload command failed: .*No such process"):
         gone.driver.apply(before, TUNNEL)
-    one.driver.restore(before)
+    one.driver.restore(before, TUNNEL)
 
 
 @pytest.mark.parametrize("name", VIPS)
@@ -261,7 +262,7 @@ def test_under_load_nothing_is_lost_there_and_back_with_host_routes(
                 one.driver.apply(before, forwarding)
             time.sleep(PAUSE_S)
     finally:
-        one.driver.restore(before)
+        one.driver.restore(before, TUNNEL)
         one.routes.remove(one.routes.read().ours)
     assert outcome[0].lost == {}
     assert outcome[0].done["short"] > 100

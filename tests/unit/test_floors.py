@@ -11,7 +11,17 @@ PACKAGE = Path(__file__).parents[2] / "lib" / "ferryman"
 
 FLOORS = {
     0: {"model", "errors", "events", "config", "configfile", "patience", "__init__"},
-    1: {"inventory", "fleet", "probe", "directors", "traffic", "kubernetes", "diagnosis", "lab"},
+    1: {
+        "inventory",
+        "fleet",
+        "probe",
+        "directors",
+        "traffic",
+        "kubernetes",
+        "diagnosis",
+        "management",
+        "lab",
+    },
     2: {"engine", "testing"},
     3: {"cookbook", "commandline", "console", "report"},
     4: {"cli", "__main__"},

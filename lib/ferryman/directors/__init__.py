@@ -19,10 +19,12 @@ from ferryman.directors.readiness import (
     with_real_sources,
 )
 from ferryman.directors.routes import HostRoutes, Route, RoutesSeen
+from ferryman.directors.target import Forwarded, Scheduled, Target
 from ferryman.errors import ConfigError
 
 if TYPE_CHECKING:
     from ferryman.fleet.hosts import Hosts
+    from ferryman.management import Agent
     from ferryman.model import Director, Service
 
 __all__ = [
@@ -32,11 +34,14 @@ __all__ = [
     "Destination",
     "DirectorSeen",
     "Driver",
+    "Forwarded",
     "HostRoutes",
     "Route",
     "RoutesSeen",
+    "Scheduled",
     "Seen",
     "Table",
+    "Target",
     "VirtualServer",
     "catalog_findings",
     "closing_is_over",
@@ -55,8 +60,10 @@ DRIVERS: dict[str, type[Driver]] = {"ipvsadm": IpvsadmDriver, "keepalived": Keep
 """By the name that directors.yaml calls them."""
 
 
-def driver_for(director: Director, service: Service, hosts: Hosts) -> Driver:
+def driver_for(director: Director, service: Service, hosts: Hosts, agent: Agent | None = None) -> Driver:
     """The driver that reads, changes and puts back this service on this director.
+
+    The agent is what brings the director in line with the catalog; None: nothing but the driver does.
 
     Raises:
         ConfigError: There is no such driver, or one of its keys is not what it takes.
@@ -67,4 +74,4 @@ def driver_for(director: Director, service: Service, hosts: Hosts) -> Driver:
         raise ConfigError(
             f"{where}: driver: is {director.driver!r}, expected one of {', '.join(sorted(DRIVERS))}"
         )
-    return driver(director, service, hosts)
+    return driver(director, service, hosts, agent)

@@ -1,6 +1,6 @@
 """What knows how one kind of director is read, changed and put back; one driver for each (director, service).
 
-A driver changes one thing: the forwarding method of this service's destinations. Every write is one round
+A driver changes one thing of this service's entries, its target. Every write is one round
 trip that compares on the director itself before it writes, so that what someone else changed is not
 overwritten.
 """
@@ -9,20 +9,22 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from ferryman.directors.ipvs import Table, differences, from_json, of_service, to_json
 from ferryman.directors.ipvs_listing import READ_TABLE, read_table
 from ferryman.directors.options import Options
 from ferryman.directors.suitable import reasons_against
 from ferryman.errors import RefusedError, UnknownOutcomeError, VerifyError, WorldChangedError
+from ferryman.management import Itself
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ferryman.directors.target import Target
     from ferryman.fleet.hosts import Completed, Hosts
-    from ferryman.model import Director, Edit, Forwarding, Service
+    from ferryman.management import Agent
+    from ferryman.model import Director, Edit, Service
 
 Before = Mapping[str, Any]
 """What was there, as a value for the journal: ``{"table": […], "files": {path: {"text": …, "mode": …}}}``."""
@@ -34,19 +36,28 @@ CHANGED = 65
 class Driver(ABC):
     """Reads, changes and puts back one service on one director."""
 
-    follows_catalog: ClassVar[bool] = False
-    """Whether its way back needs the catalog put back first."""
-
-    def __init__(self, director: Director, service: Service, hosts: Hosts) -> None:
+    def __init__(
+        self, director: Director, service: Service, hosts: Hosts, agent: Agent | None = None
+    ) -> None:
         self.director = director
         self.service = service
         self.hosts = hosts
+        self.agent = agent or Itself()
         self.options = Options(director, service)
 
     @property
     def host(self) -> str:
         """The director's name."""
         return self.director.host
+
+    @property
+    def follows_catalog(self) -> bool:
+        """Whether it becomes what the catalog says: its way back needs the catalog put back first."""
+        return False
+
+    def no_way_back(self, target: Target) -> str | None:  # noqa: ARG002  # whoever overrides it needs the target
+        """Why this change could not be put back here; None when it can."""
+        return None
 
     def read(self) -> Table:
         """This service's virtual servers as the director's kernel has them now; one round trip."""
@@ -66,48 +77,48 @@ class Driver(ABC):
             raise RefusedError("\n".join(f"{self.host}: {reason}" for reason in reasons))
         return {"table": to_json(table), "files": files}
 
-    def wanted(self, before: Before, forwarding: Forwarding) -> Table:
-        """The table as it is to be: other forwarding methods, everything else as before."""
-        return tuple(one.forwarded(forwarding) for one in from_json(before["table"]))
+    def wanted(self, before: Before, target: Target) -> Table:
+        """The table as it is to be: the target's aspect of it, everything else as before."""
+        return target.of(from_json(before["table"]))
 
     @abstractmethod
-    def already(self, before: Before, forwarding: Forwarding) -> bool:
+    def already(self, before: Before, target: Target) -> bool:
         """Whether ``apply`` would have nothing to do."""
 
     @abstractmethod
-    def edits(self, before: Before, forwarding: Forwarding) -> list[Edit]:
+    def edits(self, before: Before, target: Target) -> list[Edit]:
         """Exactly what ``apply`` does, for people to read first; touches nothing."""
 
     @abstractmethod
-    def edits_back(self, before: Before, forwarding: Forwarding) -> list[Edit]:
+    def edits_back(self, before: Before, target: Target) -> list[Edit]:
         """What ``restore`` does after such an ``apply``: for people who have to do it by hand."""
 
-    def apply(self, before: Before, forwarding: Forwarding) -> None:
-        """Make every destination forward by this method; what is half done is completed.
+    def apply(self, before: Before, target: Target) -> None:
+        """Make this service's entries what the target says; what is half done is completed.
 
         Raises:
             WorldChangedError: What is there is neither the before nor on the way to what is wanted.
             VerifyError: The director said no, or its table did not follow.
             DoubtError: It went silent, also when asked again.
         """
-        self._settled(lambda: self._apply(before, forwarding))
+        self._settled(lambda: self._apply(before, target))
 
-    def restore(self, before: Before) -> None:
-        """Put the forwarding methods back; looks first, and twice is harmless.
+    def restore(self, before: Before, target: Target) -> None:
+        """Put back what ``apply`` changed for this target; looks first, and twice is harmless.
 
         Raises as ``apply`` does. What someone else changed meanwhile is left as it is, and told.
         """
-        self._settled(lambda: self._restore(before))
+        self._settled(lambda: self._restore(before, target))
 
     @abstractmethod
     def _look(self) -> tuple[Table, dict[str, Any]]:
         """This service's part of the table, and the files that are part of the before; one round trip."""
 
     @abstractmethod
-    def _apply(self, before: Before, forwarding: Forwarding) -> None: ...
+    def _apply(self, before: Before, target: Target) -> None: ...
 
     @abstractmethod
-    def _restore(self, before: Before) -> None: ...
+    def _restore(self, before: Before, target: Target) -> None: ...
 
     def _settled(self, act: Callable[[], None]) -> None:
         """Act; when the answer was lost, once more: acting looks first, so nothing is repeated blindly."""
@@ -116,10 +127,10 @@ class Driver(ABC):
         except UnknownOutcomeError:
             act()
 
-    def _strange(self, before: Before, now: Table) -> list[str]:
-        """What differs from the before apart from forwarding methods: somebody else's work."""
+    def _strange(self, before: Before, target: Target, now: Table) -> list[str]:
+        """What differs from the before apart from the target's aspect: somebody else's work."""
         as_before = from_json(before["table"])
-        return differences(as_before, with_methods_of(as_before, now))
+        return differences(as_before, target.taken_from(as_before, now))
 
     def _changed(self, strange: list[str]) -> WorldChangedError:
         return WorldChangedError(
@@ -137,17 +148,3 @@ class Driver(ABC):
         if done.status == CHANGED:
             raise self._changed(done.stderr.strip().splitlines())
         return done.checked().stdout
-
-
-def with_methods_of(model: Table, table: Table) -> Table:
-    """The table with each destination's forwarding method taken from the model, where the model has it."""
-    methods = {(server.key, one.key): one for server in model for one in server.destinations}
-    return tuple(
-        replace(
-            server,
-            destinations=tuple(
-                one.like(methods.get((server.key, one.key), one)) for one in server.destinations
-            ),
-        )
-        for server in table
-    )

@@ -96,6 +96,18 @@ def of_service(table: Iterable[VirtualServer], service: Service) -> Table:
     return tuple(known[key] for key in map(key_of, service.virtual_services) if key in known)
 
 
+def scheduling(server: VirtualServer) -> tuple[object, ...]:
+    """What ``ipvsadm -E`` sets of a virtual server."""
+    return server.scheduler, server.scheduler_flags, server.options
+
+
+def edit_server_command(server: VirtualServer) -> str:
+    """The command that makes a virtual server's scheduler, flags and options what it says, in place."""
+    flags = f" -b {','.join(server.scheduler_flags)}" if server.scheduler_flags else ""
+    options = "".join(f" {word}" for word in server.options)
+    return f"ipvsadm -E {server.named} -s {server.scheduler}{options}{flags}"
+
+
 def edit_command(server: VirtualServer, destination: Destination) -> str:
     """The command that makes a destination of this virtual service what ``destination`` says, in place."""
     limits = (

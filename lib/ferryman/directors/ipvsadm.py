@@ -1,7 +1,8 @@
 """The driver of a director whose IPVS table nobody but ipvsadm fills.
 
-Destinations are edited in place with ``ipvsadm -e``, one command each: ``ipvsadm -R`` with the same lines
-saves processes, but its exit status is that of the last line alone, so that a refused line would go unseen.
+Entries are edited in place with ``ipvsadm -e`` and ``-E``, one command each: ``ipvsadm -R`` with the same
+lines saves processes, but its exit status is that of the last line alone, so that a refused line would go
+unseen.
 """
 
 from __future__ import annotations
@@ -9,16 +10,16 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from ferryman.directors.driver import CHANGED, Before, Driver, with_methods_of
+from ferryman.directors.driver import CHANGED, Before, Driver
 from ferryman.directors.ipvs import (
-    Destination,
     Table,
-    VirtualServer,
     differences,
     edit_command,
+    edit_server_command,
     from_json,
     of_service,
     rules,
+    scheduling,
 )
 from ferryman.directors.ipvs_listing import READ_TABLE, read_table
 from ferryman.model import Edit
@@ -26,44 +27,44 @@ from ferryman.model import Edit
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ferryman.model import Forwarding
+    from ferryman.directors.target import Target
 
 
 class IpvsadmDriver(Driver):
-    """Edits this service's destinations in the kernel; nothing else on the director is touched."""
+    """Edits this service's entries in the kernel; nothing else on the director is touched."""
 
-    def already(self, before: Before, forwarding: Forwarding) -> bool:
-        """Whether each destination forwards by this method."""
-        return not differences(self.wanted(before, forwarding), from_json(before["table"]))
+    def already(self, before: Before, target: Target) -> bool:
+        """Whether the table is as the target says."""
+        return not differences(self.wanted(before, target), from_json(before["table"]))
 
-    def edits(self, before: Before, forwarding: Forwarding) -> list[Edit]:
-        """One command for each destination that is not as wanted."""
+    def edits(self, before: Before, target: Target) -> list[Edit]:
+        """One command for each entry that is not as wanted."""
         return [
             Edit("director", self.host, command=command)
-            for command in _commands(from_json(before["table"]), self.wanted(before, forwarding))
+            for command in _commands(from_json(before["table"]), self.wanted(before, target))
         ]
 
-    def edits_back(self, before: Before, forwarding: Forwarding) -> list[Edit]:
-        """One command for each destination that was changed."""
+    def edits_back(self, before: Before, target: Target) -> list[Edit]:
+        """One command for each entry that was changed."""
         return [
             Edit("director", self.host, command=command)
-            for command in _commands(self.wanted(before, forwarding), from_json(before["table"]))
+            for command in _commands(self.wanted(before, target), from_json(before["table"]))
         ]
 
     def _look(self) -> tuple[Table, dict[str, Any]]:
         return self.read(), {}
 
-    def _apply(self, before: Before, forwarding: Forwarding) -> None:
-        now, wanted = self.read(), self.wanted(before, forwarding)
-        strange = self._strange(before, now)
+    def _apply(self, before: Before, target: Target) -> None:
+        now, wanted = self.read(), self.wanted(before, target)
+        strange = self._strange(before, target, now)
         if strange:
             raise self._changed(strange)
         self._verify(wanted, self._edited(now, wanted), "edited, but")
 
-    def _restore(self, before: Before) -> None:
+    def _restore(self, before: Before, target: Target) -> None:
         now, wanted = self.read(), from_json(before["table"])
-        seen = self._edited(now, with_methods_of(wanted, now))
-        strange = self._strange(before, seen)
+        seen = self._edited(now, target.taken_from(wanted, now))
+        strange = self._strange(before, target, seen)
         if strange:
             raise self._changed(strange)
         self._verify(wanted, seen, "put back, but")
@@ -78,16 +79,14 @@ class IpvsadmDriver(Driver):
 
 
 def _commands(now: Table, wanted: Table) -> Iterator[str]:
-    for server, one in _changes(now, wanted):
-        yield edit_command(server, one)
-
-
-def _changes(now: Table, wanted: Table) -> Iterator[tuple[VirtualServer, Destination]]:
-    there = {(server.key, one.key): one for server in now for one in server.destinations}
+    """What makes the entries as wanted: each virtual server, then its destinations, as far as they differ."""
+    there = {one.key: one for one in now}
     for server in wanted:
-        for one in server.destinations:
-            if there.get((server.key, one.key)) != one:
-                yield server, one
+        known = there.get(server.key)
+        if known is None or scheduling(known) != scheduling(server):
+            yield edit_server_command(server)
+        as_now = {one.key: one for one in known.destinations} if known else {}
+        yield from (edit_command(server, one) for one in server.destinations if as_now.get(one.key) != one)
 
 
 def _script(now: Table, commands: list[str]) -> str:

@@ -22,18 +22,20 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ferryman import patience
-from ferryman.directors.driver import CHANGED, Before, Driver, with_methods_of
+from ferryman.directors.driver import CHANGED, Before, Driver
 from ferryman.directors.ipvs import Table, differences, from_json, of_service
 from ferryman.directors.ipvs_listing import READ_TABLE, read_table
 from ferryman.directors.keepalived_render import owned, rendered
-from ferryman.directors.keepalived_text import TextError, with_method
+from ferryman.directors.keepalived_text import TextError, edited
 from ferryman.errors import RefusedError, VerifyError, WorldChangedError
-from ferryman.model import Edit, Forwarding
+from ferryman.model import Edit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ferryman.directors.target import Target
     from ferryman.fleet.hosts import Hosts
+    from ferryman.management import Agent
     from ferryman.model import Director, Service
 
 _BAD_CONFIGURATION = 66
@@ -60,31 +62,30 @@ class KeepalivedDriver(Driver):
         director: Director,
         service: Service,
         hosts: Hosts,
+        agent: Agent | None = None,
         *,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        super().__init__(director, service, hosts)
+        super().__init__(director, service, hosts, agent)
         self.config = self.options.text("config", "/etc/keepalived/keepalived.conf")
         self.file = self.options.text("service_file", self.config)
         self.reload = self.options.text("reload", "systemctl reload keepalived")
         self.converge_s = self.options.seconds("converge_timeout", 30.0)
         self._sleep = sleep
 
-    def already(self, before: Before, forwarding: Forwarding) -> bool:
+    def already(self, before: Before, target: Target) -> bool:
         """Whether kernel and file both say so."""
         text = before["files"][self.file]["text"]
         as_before = from_json(before["table"])
-        return self._text(before, forwarding) == text and not differences(
-            self.wanted(before, forwarding), as_before
-        )
+        return self._text(before, target) == text and not differences(self.wanted(before, target), as_before)
 
-    def edits(self, before: Before, forwarding: Forwarding) -> list[Edit]:
+    def edits(self, before: Before, target: Target) -> list[Edit]:
         """The file's diff, and the reload."""
-        return self._rewritten(before["files"][self.file]["text"], self._text(before, forwarding))
+        return self._rewritten(before["files"][self.file]["text"], self._text(before, target))
 
-    def edits_back(self, before: Before, forwarding: Forwarding) -> list[Edit]:
+    def edits_back(self, before: Before, target: Target) -> list[Edit]:
         """The file's diff the other way, and the reload."""
-        return self._rewritten(self._text(before, forwarding), before["files"][self.file]["text"])
+        return self._rewritten(self._text(before, target), before["files"][self.file]["text"])
 
     def _rewritten(self, old: str, new: str) -> list[Edit]:
         lines = difflib.unified_diff(
@@ -92,13 +93,6 @@ class KeepalivedDriver(Driver):
         )
         file = Edit("director", f"{self.host}:{self.file}", diff="".join(lines))
         return [*([file] if old != new else []), Edit("director", self.host, command=self.reload)]
-
-    def before(self) -> dict[str, Any]:
-        """What is there now; also refuses a file that cannot be edited either way."""
-        before = super().before()
-        for forwarding in (Forwarding.DIRECT, Forwarding.TUNNEL):
-            self._text(before, forwarding)
-        return before
 
     def _look(self) -> tuple[Table, dict[str, Any]]:
         path = shlex.quote(self.file)
@@ -109,45 +103,44 @@ class KeepalivedDriver(Driver):
         found = {"text": base64.b64decode(text).decode("utf-8", "surrogateescape"), "mode": f"0{mode}"}
         return of_service(read_table(table), self.service), {self.file: found}
 
-    def _text(self, before: Before, forwarding: Forwarding) -> str:
-        """The file's text for this method, made from the before."""
+    def _text(self, before: Before, target: Target) -> str:
+        """The file's text for this target, made from the before."""
         text: str = before["files"][self.file]["text"]
         try:
             if owned(text):
-                return rendered(text, self.service, from_json(before["table"]), forwarding)
-            return with_method(text, self.service.virtual_services, forwarding)
+                return rendered(text, self.service, self.wanted(before, target))
+            return edited(text, self.service.virtual_services, target)
         except TextError as problem:
             raise RefusedError(
                 f"{self.host}: {self.file}: {problem}; correct the file, or service_file in directors.yaml"
             ) from problem
 
-    def _apply(self, before: Before, forwarding: Forwarding) -> None:
-        now, text = self._now(before)
-        strange = self._strange(before, now)
+    def _apply(self, before: Before, target: Target) -> None:
+        now, text = self._now(before, target)
+        strange = self._strange(before, target, now)
         if strange:
             raise self._changed(strange)
-        wanted = self.wanted(before, forwarding)
-        self._reach(now, lambda table: differences(wanted, table), text, self._text(before, forwarding))
+        wanted = self.wanted(before, target)
+        self._reach(now, lambda table: differences(wanted, table), text, self._text(before, target))
 
-    def _restore(self, before: Before) -> None:
-        now, text = self._now(before)
+    def _restore(self, before: Before, target: Target) -> None:
+        now, text = self._now(before, target)
         as_before = from_json(before["table"])
         seen = self._reach(
             now,
-            lambda table: differences(with_methods_of(as_before, table), table),
+            lambda table: differences(target.taken_from(as_before, table), table),
             text,
             before["files"][self.file]["text"],
         )
-        strange = self._strange(before, seen)
+        strange = self._strange(before, target, seen)
         if strange:
             raise self._changed(strange)
 
-    def _now(self, before: Before) -> tuple[Table, str]:
+    def _now(self, before: Before, target: Target) -> tuple[Table, str]:
         """Table and text as they are now, if the text is one that this run knows."""
         now, files = self._look()
         text = files[self.file]["text"]
-        ours = {self._text(before, one) for one in (Forwarding.DIRECT, Forwarding.TUNNEL)}
-        if text not in ours | {before["files"][self.file]["text"]}:
+        if text not in (self._text(before, target), before["files"][self.file]["text"]):
             raise WorldChangedError(
                 f"{self.host}: {self.file}: someone else changed it since it was read;"
                 " it was left alone; find out who did, then begin again"

@@ -13,10 +13,10 @@ from ferryman.directors.ipvs import key_of
 from ferryman.directors.keepalived_text import METHODS, Statement, TextError, block_of, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
-    from ferryman.directors.ipvs import Destination, Table
-    from ferryman.model import Address, Forwarding, Service, VirtualService
+    from ferryman.directors.ipvs import Table, VirtualServer
+    from ferryman.model import Address, Service
 
 MARKER = "# Rendered by ferryman from the service catalog."
 """The first line of a file that ferryman writes whole; without it, only the methods in a file are edited."""
@@ -31,32 +31,32 @@ def owned(text: str) -> bool:
     return text.startswith(MARKER)
 
 
-def rendered(text: str, service: Service, table: Table, forwarding: Forwarding) -> str:
-    """The file as it is to be.
+def rendered(text: str, service: Service, table: Table) -> str:
+    """The file that makes the table what it is to be.
 
     Raises:
         TextError: The old text cannot be read, or lacks one of the virtual services.
     """
     statements = parse(text)
-    destinations = {one.key: one.destinations for one in table}
+    servers = {one.key: one for one in table}
     lines = [MARKER]
     for virtual in service.virtual_services:
         old = block_of(statements, virtual)
-        lines += ["", *_virtual_server(virtual, old, destinations.get(key_of(virtual), ()), forwarding)]
+        lines += ["", *_virtual_server(servers[key_of(virtual)], old)]
     return "\n".join(lines) + "\n"
 
 
-def _virtual_server(
-    virtual: VirtualService, old: Statement, destinations: Iterable[Destination], forwarding: Forwarding
-) -> Iterator[str]:
-    yield f"virtual_server {virtual.vip} {virtual.port} {{"
-    yield f"    lvs_sched {virtual.scheduler}"
-    yield from (f"    {flag}" for flag in virtual.scheduler_flags)
+def _virtual_server(server: VirtualServer, old: Statement) -> Iterator[str]:
+    """The block of a virtual server; all its destinations forward by one method."""
+    (forwarding,) = {one.forwarding for one in server.destinations}
+    yield f"virtual_server {server.vip} {server.port} {{"
+    yield f"    lvs_sched {server.scheduler}"
+    yield from (f"    {flag}" for flag in server.scheduler_flags)
     yield f"    lvs_method {METHODS[forwarding]}"
-    yield f"    protocol {virtual.protocol.upper()}"
+    yield f"    protocol {server.protocol.upper()}"
     yield from _kept(old, _OWN, 1)
     checks = {_key(one): one for one in old.within("real_server")}
-    for one in destinations:
+    for one in server.destinations:
         former = checks.get((one.address, one.port))
         if former is None:
             raise TextError(

@@ -82,8 +82,10 @@ class Look(_Step, ABC):
 class Change(_Step, ABC, Generic[B]):
     """A step with four verbs, always in this order: check, do, verify, undo."""
 
-    goes_back_first: ClassVar[bool] = False
-    """Whether it is undone before the changes below it, as a catalog must be that directors follow."""
+    @property
+    def goes_back_first(self) -> bool:
+        """Whether it is undone before the changes below it, as a catalog must be that directors follow."""
+        return False
 
     @abstractmethod
     def check(self, report: Report) -> B | AlreadySo:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ferryman.directors import HostRoutes, driver_for
+from ferryman.directors import Forwarded, HostRoutes, driver_for
 from ferryman.errors import WorldChangedError
 from ferryman.fleet.fake import FakeHosts
 from ferryman.model import Director, Forwarding, Role
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ferryman.fleet.hosts import Completed, Hosts
 
 THEIRS = ("-w 3", "-w 4")
+TUNNEL = Forwarded(Forwarding.TUNNEL)
 
 
 class Both:
@@ -61,9 +62,9 @@ class Both:
         before = driver.before()
         seen: list[Any] = [before, routes.read()]
         routes.add(routes.read().needed)
-        driver.apply(before, Forwarding.TUNNEL)
+        driver.apply(before, TUNNEL)
         seen += [driver.before(), routes.read()]
-        driver.restore(before)
+        driver.restore(before, TUNNEL)
         routes.remove(routes.read().ours)
         routes.remove(routes.read().ours)
         return [*seen, driver.before(), routes.read()]
@@ -97,7 +98,7 @@ def test_what_somebody_writes_between_the_look_and_the_edit_is_seen(tmp_path: Pa
     for hosts in (both.shell, both.hosts(in_the_fake)):
         driver = driver_for(both.director, world.WEB, hosts)
         with pytest.raises(WorldChangedError) as changed:
-            driver.apply(driver.before(), Forwarding.TUNNEL)
+            driver.apply(driver.before(), TUNNEL)
         said.append(str(changed.value))
     assert said[0] == said[1]
     assert both.fake.rules == both.shell.rules.splitlines()

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from ferryman.directors import driver_for
+from ferryman.directors import Forwarded, driver_for
 from ferryman.directors.ipvs import from_json
 from ferryman.errors import (
     CommandFailedError,
@@ -18,7 +18,7 @@ from ferryman.errors import (
 from ferryman.model import Forwarding
 from unit.directors.world import LVS1, RULES, WEB, RealShell, realserver
 
-TUNNEL, DIRECT = Forwarding.TUNNEL, Forwarding.DIRECT
+TUNNEL, DIRECT = Forwarded(Forwarding.TUNNEL), Forwarded(Forwarding.DIRECT)
 FLIPPED = (
     RULES.replace("-r 10.10.0.21:80 -g -w 1", "-r 10.10.0.21:80 -i -w 1 --tun-type ipip")
     .replace("-r 10.10.0.22:80 -g -w 3", "-r 10.10.0.22:80 -i -w 3 --tun-type ipip")
@@ -83,20 +83,20 @@ def test_the_before_survives_the_journal_and_brings_the_very_table_back(shell: R
     before = json.loads(json.dumps(driver.before()))
     assert before == driver.before()
     driver.apply(before, TUNNEL)
-    driver.restore(before)
+    driver.restore(before, TUNNEL)
     assert shell.rules == RULES
 
 
 def test_a_second_apply_and_a_second_restore_write_nothing(shell: RealShell) -> None:
     driver = driver_for(LVS1, WEB, shell)
     before = driver.before()
-    driver.restore(before)
+    driver.restore(before, TUNNEL)
     assert shell.writes == []
     driver.apply(before, TUNNEL)
     driver.apply(before, TUNNEL)
     assert len(shell.writes) == 1
-    driver.restore(before)
-    driver.restore(before)
+    driver.restore(before, TUNNEL)
+    driver.restore(before, TUNNEL)
     assert len(shell.writes) == 2
 
 
@@ -108,7 +108,7 @@ def test_what_is_half_done_is_completed_from_either_side(shell: RealShell) -> No
     driver.apply(before, TUNNEL)
     assert shell.rules == FLIPPED
     shell.rules = half
-    driver.restore(before)
+    driver.restore(before, TUNNEL)
     assert shell.rules == RULES
 
 
@@ -158,7 +158,7 @@ def test_the_way_back_puts_the_methods_back_and_leaves_a_strangers_weight(shell:
     driver.apply(before, TUNNEL)
     shell.rules = shell.rules.replace("-w 3", "-w 0")
     with pytest.raises(WorldChangedError, match=r"weight 0, wanted 3"):
-        driver.restore(before)
+        driver.restore(before, TUNNEL)
     assert shell.rules == RULES.replace("-w 3", "-w 0")
 
 
@@ -170,7 +170,7 @@ def test_an_edit_that_the_kernel_refuses_is_named_and_the_way_back_mends_the_hal
         driver.apply(before, TUNNEL)
     assert "10.10.0.21:80 -i" in shell.rules
     fault.unlink()
-    driver.restore(before)
+    driver.restore(before, TUNNEL)
     assert shell.rules == RULES
 
 

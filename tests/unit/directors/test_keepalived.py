@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ferryman.directors import driver_for
+from ferryman.directors import Forwarded, driver_for
 from ferryman.directors.keepalived import KeepalivedDriver
 from ferryman.directors.keepalived_render import MARKER
 from ferryman.errors import (
@@ -20,7 +20,7 @@ from ferryman.model import Director, Forwarding, Role
 from unit.directors.test_ipvsadm import FLIPPED
 from unit.directors.world import RULES, WEB, RealShell
 
-TUNNEL, DIRECT = Forwarding.TUNNEL, Forwarding.DIRECT
+TUNNEL, DIRECT = Forwarded(Forwarding.TUNNEL), Forwarded(Forwarding.DIRECT)
 
 DIRECT_TEXT = """\
 virtual_server 10.99.0.1 80 {
@@ -89,7 +89,7 @@ def test_the_flip_edits_the_file_reloads_and_reaches_the_kernel(
     assert shell.rules == FLIPPED
     assert oct(files[1].stat().st_mode & 0o777) == "0o640"
     assert sorted(path.name for path in files[1].parent.iterdir()) == ["web.conf"]
-    driver.restore(before)
+    driver.restore(before, TUNNEL)
     assert files[1].read_text() == DIRECT_TEXT
     assert shell.rules == RULES
     assert driver.before() == before
@@ -140,7 +140,7 @@ def test_a_frozen_keepalived_is_told_destination_by_destination_and_the_way_back
     assert "reloaded, but the table did not follow within 0 s" in str(error.value)
     assert "10.10.0.22:80 is Route, wanted Tunnel" in str(error.value)
     assert "[fd10::21]:80 is Route, wanted Tunnel" in str(error.value)
-    driver.restore(before)
+    driver.restore(before, TUNNEL)
     assert files[1].read_text() == DIRECT_TEXT
     assert shell.rules == RULES
 
@@ -169,7 +169,7 @@ def test_a_reload_command_that_fails_is_told_and_undone(
     with pytest.raises(VerifyError, match=r"is replaced, but the reload command failed: no such process"):
         broken.apply(before, TUNNEL)
     assert files[1].read_text() == TUNNEL_TEXT
-    driver.restore(before)
+    driver.restore(before, TUNNEL)
     assert files[1].read_text() == DIRECT_TEXT
 
 
@@ -182,7 +182,7 @@ def test_a_file_that_someone_changed_is_not_overwritten_in_either_direction(
     with pytest.raises(WorldChangedError, match="someone else changed it"):
         driver.apply(before, TUNNEL)
     with pytest.raises(WorldChangedError, match="someone else changed it"):
-        driver.restore(before)
+        driver.restore(before, TUNNEL)
     assert files[1].read_text() == theirs
     assert shell.writes == []
 
@@ -228,11 +228,11 @@ def test_a_file_replaced_and_not_reloaded_is_only_reloaded(
 
 def test_twice_is_as_once(shell: RealShell, driver: KeepalivedDriver) -> None:
     before = driver.before()
-    driver.restore(before)
+    driver.restore(before, TUNNEL)
     driver.apply(before, TUNNEL)
     driver.apply(before, TUNNEL)
-    driver.restore(before)
-    driver.restore(before)
+    driver.restore(before, TUNNEL)
+    driver.restore(before, TUNNEL)
     assert len(shell.writes) == 2
 
 
@@ -282,7 +282,7 @@ def test_bytes_that_are_no_text_come_back_as_they_were(
     before = json.loads(json.dumps(driver.before()))
     driver.apply(before, TUNNEL)
     assert files[1].read_bytes() == b"# caf\xe9\n" + TUNNEL_TEXT.encode()
-    driver.restore(before)
+    driver.restore(before, TUNNEL)
     assert files[1].read_bytes() == odd
 
 
@@ -308,7 +308,7 @@ def test_a_file_of_ferrymans_own_is_rendered_whole(
     assert files[1].read_text().splitlines()[0] == MARKER
     assert "protocol TCP" in files[1].read_text()
     assert shell.rules == FLIPPED
-    driver.restore(before)
+    driver.restore(before, TUNNEL)
     assert files[1].read_text() == f"{MARKER}\n{DIRECT_TEXT}"
     assert shell.rules == RULES
 
@@ -318,7 +318,7 @@ def test_a_file_without_the_service_is_refused_before_anything(
 ) -> None:
     files[1].write_text(DIRECT_TEXT.replace("fd99::1", "fd99::2"))
     with pytest.raises(RefusedError, match=r"web\.conf: no virtual_server fd99::1 80 \(tcp\) in it"):
-        driver.before()
+        driver.edits(driver.before(), TUNNEL)
 
 
 def test_already_so_means_file_and_kernel_both(

@@ -7,8 +7,9 @@ import pytest
 from ferryman.directors.ipvs_listing import parse as parse_table
 from ferryman.directors.keepalived_render import MARKER, owned, rendered
 from ferryman.directors.keepalived_text import TextError, parse, with_method
+from ferryman.directors.target import Forwarded, Scheduled
 from ferryman.model import Forwarding
-from unit.directors.world import RULES, WEB, virtual
+from unit.directors.world import RULES, WEB
 
 TUNNEL, DIRECT = Forwarding.TUNNEL, Forwarding.DIRECT
 
@@ -99,8 +100,9 @@ def test_quotes_and_comments_hide_braces() -> None:
 
 
 def test_an_owned_file_is_written_from_catalog_and_table_and_keeps_its_checks() -> None:
-    service = replace(WEB, virtual_services=(virtual("10.99.0.1", 80, "mh", "mh-port"),))
-    text = rendered(FILE, service, parse_table(RULES), TUNNEL)
+    service = replace(WEB, virtual_services=WEB.virtual_services[:1])
+    table = Scheduled("mh", ("mh-port",)).of(Forwarded(TUNNEL).of(parse_table(RULES)))
+    text = rendered(FILE, service, table)
     assert owned(text)
     assert not owned(FILE)
     assert (
@@ -136,12 +138,14 @@ virtual_server 10.99.0.1 80 {{
 
 def test_rendering_a_rendered_file_changes_the_method_alone() -> None:
     table = parse_table(RULES)
-    tunnelled = rendered(FILE, WEB, table, TUNNEL)
-    assert rendered(tunnelled, WEB, table, TUNNEL) == tunnelled
-    assert rendered(tunnelled, WEB, table, DIRECT) == tunnelled.replace("lvs_method TUN", "lvs_method DR")
+    tunnelled = rendered(FILE, WEB, Forwarded(TUNNEL).of(table))
+    assert rendered(tunnelled, WEB, Forwarded(TUNNEL).of(table)) == tunnelled
+    assert rendered(tunnelled, WEB, Forwarded(DIRECT).of(table)) == tunnelled.replace(
+        "lvs_method TUN", "lvs_method DR"
+    )
 
 
 def test_a_realserver_whose_checks_are_nowhere_is_not_rendered_without_them() -> None:
     table = parse_table(RULES.replace("10.10.0.22:80", "10.10.0.23:80"))
     with pytest.raises(TextError, match=r"no real_server 10.10.0.23 80 in it whose health checks"):
-        rendered(FILE, WEB, table, TUNNEL)
+        rendered(FILE, WEB, Forwarded(TUNNEL).of(table))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 class Flipped(Becomes):
     """The catalog says {wanted}."""
 
-    goes_back_first: ClassVar[bool] = True
+    @property
+    def goes_back_first(self) -> bool:
+        return True
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -52,7 +52,9 @@ class PretendsToGoBack(Becomes):
 class Leads(Becomes):
     """{key} becomes {wanted}, and others follow it."""
 
-    goes_back_first: ClassVar[bool] = True
+    @property
+    def goes_back_first(self) -> bool:
+        return True
 
 
 @dataclass(frozen=True)

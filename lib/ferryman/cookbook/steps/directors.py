@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from ferryman.model import Director, Edit, Service
 
 
+_TUNNELLED = directors.Forwarded(Forwarding.TUNNEL)
+
+
 @dataclass(frozen=True)
 class DirectorsAgree(Look):
     """Every director forwards {service.name} as the catalog says, and as the others do."""
@@ -55,22 +58,22 @@ class DirectorConverged(Change[dict[str, Any]]):
         """Read its table and its files, and make sure that they may be changed."""
         del report
         before = self._driver.before()
-        if self._driver.already(before, Forwarding.TUNNEL):
+        if self._driver.already(before, _TUNNELLED):
             return AlreadySo("every destination is tunnelled already")
         return before
 
     def edits(self, before: dict[str, Any]) -> Sequence[Edit]:
         """What the driver does to it."""
-        return self._driver.edits(before, Forwarding.TUNNEL)
+        return self._driver.edits(before, _TUNNELLED)
 
     def edits_back(self, before: dict[str, Any]) -> Sequence[Edit]:
         """What the driver does to put it back."""
-        return self._driver.edits_back(before, Forwarding.TUNNEL)
+        return self._driver.edits_back(before, _TUNNELLED)
 
     def do(self, before: dict[str, Any]) -> None:
         """Flip the destinations; what is connected now counts as old."""
         self.ferry.about_to_edit(self.director, self.service)
-        self._driver.apply(before, Forwarding.TUNNEL)
+        self._driver.apply(before, _TUNNELLED)
         self.ferry.remember_connections(self.director, self.service)
 
     def verify(self, report: Report) -> None:
@@ -82,7 +85,7 @@ class DirectorConverged(Change[dict[str, Any]]):
     def undo(self, before: dict[str, Any]) -> None:
         """Put the destinations back; what is connected now counts as old again."""
         self.ferry.about_to_edit(self.director, self.service)
-        self._driver.restore(before)
+        self._driver.restore(before, _TUNNELLED)
         self.ferry.remember_connections(self.director, self.service)
 
 
