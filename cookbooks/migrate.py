@@ -16,6 +16,7 @@ from ferryman.cookbook import (
     StrangersRefused,
     TrafficFlows,
     cookbook,
+    patience_options,
     service_argument,
     site_option,
     watch_over,
@@ -27,7 +28,10 @@ OWNER = "traffic"
 @cookbook
 @service_argument
 @site_option
-def migrate(ferry: Ferry, service: str, site: str) -> Plan:
+@patience_options
+def migrate(
+    ferry: Ferry, service: str, site: str, soak: float | None = None, drain: float | None = None
+) -> Plan:
     """Move one service to IPIP encapsulation.
 
     Why:   a director in another network can reach its realservers; one address serves many of them.
@@ -36,6 +40,7 @@ def migrate(ferry: Ferry, service: str, site: str) -> Plan:
            and under a minute for all the rest; probes and requests go on all the while.
     Undo:  destinations, catalog and routes go back, each is read back; by itself when a look fails.
     """
+    ferry.be_patient(soak, drain)
     moving = ferry.service(service, site)
     ferry.need_raw_sockets()
     return Plan(
@@ -54,7 +59,7 @@ def migrate(ferry: Ferry, service: str, site: str) -> Plan:
                 for step in (
                     DirectorConverged(ferry, moving, director),
                     TrafficFlows(ferry, moving, director),
-                    Soaked(ferry, director),
+                    Soaked(ferry, moving, director),
                 )
             ),
             ProbesAnswered(ferry, moving),

@@ -1,7 +1,7 @@
 """What a cookbook author imports: the decorator, ``Plan``, the two kinds of step, and the stock steps."""
 
 from ferryman.commandline import argument, option
-from ferryman.cookbook.command import cookbook, service_argument, site_option
+from ferryman.cookbook.command import cookbook, patience_options, service_argument, site_option
 from ferryman.cookbook.ferry import Ferry
 from ferryman.cookbook.loading import load
 from ferryman.cookbook.steps.catalog import CatalogFlipped
@@ -49,6 +49,7 @@ __all__ = [
     "cookbook",
     "load",
     "option",
+    "patience_options",
     "service_argument",
     "site_option",
     "watch_over",
