@@ -2,8 +2,8 @@
 
 They are made again and again in a thread of their own, from when everything has been checked until the run is
 done or turns back. One that fails is made again at once; if it fails ``failures`` times in a row, whatever
-the run is looking at is given up, and what the watch saw decides: the run goes back, or is held. A change under
-way is finished first.
+the run is looking at is given up, and what the watch saw decides: the run goes back, or is held. A change
+under way is finished first.
 """
 
 from __future__ import annotations
