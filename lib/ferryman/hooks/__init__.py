@@ -29,4 +29,4 @@ def configured(config: HooksConfig) -> dict[str, Hook]:
         **{f"webhook.{name}": Webhook(one, config.timeout) for name, one in config.webhook.items()},
         **{f"log.{name}": Log(one) for name, one in config.log.items()},
     }
-    return {f"{name} ({hook})": hook for name, hook in tables.items()}
+    return {f"hooks.{name} ({hook})": hook for name, hook in tables.items()}

@@ -119,9 +119,7 @@ class Alertmanager:
             return TypeAdapter(kind).validate_json(text)
         except ValidationError as error:
             said = self._server.masked(text)
-            raise HookError(
-                f"{self._server}: that is no answer of Alertmanager's API v2: {said!r}"
-            ) from error
+            raise HookError(f"that is no answer of Alertmanager's API v2: {said!r}") from error
 
 
 def _mark(run: str) -> str:
@@ -158,6 +156,6 @@ def _argument(matcher: Matcher, name: str, arguments: Mapping[str, Any]) -> str:
         known = ", ".join(arguments) or "none"
         raise HookError(
             f"no silence was made: the matcher {matcher.name}{matcher.operator}{matcher.value} wants the "
-            f"argument {name}, which this run was not given (it has: {known})"
+            f"argument {name}, which this run was not given (its arguments: {known})"
         )
     return str(given)

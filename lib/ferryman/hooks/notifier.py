@@ -75,16 +75,14 @@ class Notifier:
     def _report(self, name: str, result: Future[str], occasion: Occasion) -> None:
         goes_on = "the run goes on" if occasion.finished is None else "the run has ended as it says"
         if not result.done():
-            _log.warning(
-                "hook %s: not done after %g seconds, it is not waited for; %s", name, self.limit_s, goes_on
-            )
+            _log.warning("%s: not done within %g s, and not waited for; %s", name, self.limit_s, goes_on)
         elif isinstance(error := result.exception(), HookError):
-            _log.warning("hook %s: %s; %s", name, error, goes_on)
+            _log.warning("%s: %s; %s", name, error, goes_on)
         elif error is not None:
-            _log.warning("hook %s: a bug: %s; %s", name, type(error).__name__, goes_on)
-            _log.debug("hook %s failed", name, exc_info=error)
+            _log.warning("%s: a bug: %s; %s", name, type(error).__name__, goes_on)
+            _log.debug("%s failed", name, exc_info=error)
         elif said := result.result():
-            _log.warning("hook %s: %s", name, said)
+            _log.warning("%s: %s", name, said)
 
 
 def _in_background(call: Callable[[], str], after: Iterable[Future[str]]) -> Future[str]:

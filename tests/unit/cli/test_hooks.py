@@ -111,8 +111,8 @@ def test_the_way_back_is_made_whatever_the_hooks_do(here: Here, caplog: pytest.L
     assert here.ferryman("river", "--yes") == 4
     assert here.shore.files == ("old", "old")
     said = caplog.text
-    assert f"hook webhook.sre ({here.server.url}/…): answered 500" in said
-    assert f"hook log.sal ({here.shore.folder}/sal.log): Is a directory; the run goes on" in said
+    assert f"hooks.webhook.sre ({here.server.url}/…): answered 500" in said
+    assert f"hooks.log.sal ({here.shore.folder}/sal.log): Is a directory; the run goes on" in said
     assert "SECRET" not in said
 
 
@@ -121,4 +121,4 @@ def test_a_server_that_hangs_is_not_waited_for(here: Here, caplog: pytest.LogCap
     here.server.answers["POST"] = HANGS
     assert here.ferryman("river", "--yes") == 0
     assert here.shore.files == ("new", "new")
-    assert f"hook webhook.sre ({here.server.url}/…)" in caplog.text
+    assert f"hooks.webhook.sre ({here.server.url}/…)" in caplog.text

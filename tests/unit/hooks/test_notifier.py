@@ -183,8 +183,8 @@ def test_a_hook_that_fails_changes_nothing_and_is_warned_of(
     assert listens.words == ["begins", wanted.outcome]  # those after it are told all the same
     first, second = (record.getMessage() for record in caplog.records)
     said = "the server said no" if isinstance(error, HookError) else f"a bug: {type(error).__name__}"
-    assert first == f"hook broken: {said}; the run goes on"
-    assert second == f"hook broken: {said}; the run has ended as it says"
+    assert first == f"broken: {said}; the run goes on"
+    assert second == f"broken: {said}; the run has ended as it says"
 
 
 @pytest.fixture
@@ -202,8 +202,8 @@ def test_a_hook_that_hangs_is_given_up(let_go: threading.Event, caplog: pytest.L
     assert listens.words == ["begins", "done"]
     said = [record.getMessage() for record in caplog.records]
     assert said == [
-        "hook hangs: not done after 0.05 seconds, it is not waited for; the run goes on",
-        "hook hangs: not done after 0.05 seconds, it is not waited for; the run has ended as it says",
+        "hangs: not done within 0.05 s, and not waited for; the run goes on",
+        "hangs: not done within 0.05 s, and not waited for; the run has ended as it says",
     ]
 
 
@@ -233,7 +233,7 @@ def test_what_a_hook_has_to_say_is_said(caplog: pytest.LogCaptureFixture) -> Non
     here, _ = stage()
     here.hooks = {"speaks": Speaks(here.world)}
     here.perform()
-    assert [record.getMessage() for record in caplog.records] == ["hook speaks: the silence stays"]
+    assert [record.getMessage() for record in caplog.records] == ["speaks: the silence stays"]
 
 
 @pytest.mark.parametrize(("way", "outcome"), [("goes on", "done"), ("goes back", "rolled-back")])
