@@ -100,7 +100,10 @@ class SyslogAddress:
     port: int = _SYSLOG_PORT
 
     def __str__(self) -> str:
-        return self.place if self.transport == "unix" else f"{self.transport}://{self.place}:{self.port}"
+        if self.transport == "unix":
+            return self.place
+        host = f"[{self.place}]" if ":" in self.place else self.place
+        return f"{self.transport}://{host}:{self.port}"
 
     @classmethod
     def parsed(cls, text: object) -> SyslogAddress:

@@ -201,7 +201,7 @@ syslog = "udp://[::1]"
     assert hooks.alertmanager["codfw"].matchers[1].value == "{site}[0-9]{{4}}.*"
     assert list(hooks.webhook) == ["sre", "service-owners"]
     assert hooks.log["sal"].file == tmp_path / "var/sal.log"
-    assert str(hooks.log["syslog"].syslog) == "udp://::1:514"
+    assert str(hooks.log["syslog"].syslog) == "udp://[::1]:514"
     assert "SECRET" not in repr(hooks)
 
 
