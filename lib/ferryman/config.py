@@ -8,12 +8,13 @@ import tomllib
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ferryman.errors import ConfigError
+from ferryman.hookconfig import HooksConfig
 
 _ETCD_PORT = 2379
 Seconds = Annotated[float, Field(gt=0, le=3600)]
@@ -148,7 +149,7 @@ class EtcdCluster:
     @property
     def beyond_this_machine(self) -> list[str]:
         """The members that are not on loopback."""
-        return [host for host, _ in self.members if not _is_loopback(host)]
+        return [host for host, _ in self.members if not is_loopback(host)]
 
     @classmethod
     def named(cls, state: str) -> EtcdCluster | None:
@@ -180,6 +181,7 @@ class Config(_Table):
     directors: DirectorsConfig = DirectorsConfig()
     watch: WatchConfig = WatchConfig()
     etcd: EtcdConfig = EtcdConfig()
+    hooks: HooksConfig = HooksConfig()
 
     @property
     def folder(self) -> Path:
@@ -204,7 +206,8 @@ class Config(_Table):
         return TrafficConfig(**(common | (own.model_dump(exclude_unset=True) if own else {})))
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a name or an address is this machine's own, and of no network."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -250,6 +253,7 @@ def _with_absolute_paths(read: Config) -> Config:
             "inventory": absolute(read.inventory),
             "cookbooks": tuple(absolute(folder) for folder in read.cookbooks),
             "ssh": ssh,
+            "hooks": read.hooks.in_folder(read.folder),
             "etcd": read.etcd.model_copy(
                 update={
                     name: absolute(path)
@@ -267,15 +271,20 @@ def _problem(file: Path, text: str, error: Any) -> str:  # noqa: ANN401  # pydan
     if error["type"] == "extra_forbidden":
         near = difflib.get_close_matches(keys[-1], _known_keys(keys[:-1]), n=1)
         return f"{where}: unknown key" + (f"; did you mean {near[0]}?" if near else "")
-    return f"{where}: {error['input']!r}: {error['msg']}"
+    # A URL may be a secret, and a whole table may hold one.
+    is_told = keys[-1] != "url" and not isinstance(error["input"], dict)
+    return f"{where}: {error['input']!r}: {error['msg']}" if is_told else f"{where}: {error['msg']}"
 
 
 def _known_keys(table: tuple[str, ...]) -> list[str]:
     known: Any = Config
     for key in table:
-        field = known.model_fields.get(key) if hasattr(known, "model_fields") else None
-        known = TrafficConfig if table[:2] == ("traffic", "service") else getattr(field, "annotation", None)
-    return [name for name in getattr(known, "model_fields", {}) if name != "file"]
+        if get_origin(known) is dict:  # its keys are names that the operator gave
+            known = get_args(known)[1]
+        else:
+            field = getattr(known, "model_fields", {}).get(key)
+            known = field and field.annotation
+    return [name for name in getattr(known, "model_fields", {}) if name != "file" or table]
 
 
 def _line_of(text: str, keys: tuple[str, ...]) -> int:
@@ -287,6 +296,8 @@ def _line_of(text: str, keys: tuple[str, ...]) -> int:
             table = header.group(1).strip()
             if table == ".".join(keys):
                 return number
+            if ".".join(keys).startswith(f"{table}."):
+                best = number
             continue
         if not (name := re.match(r"\s*([\w\"'.-]+)\s*=", line)):
             continue

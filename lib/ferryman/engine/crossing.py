@@ -44,7 +44,6 @@ def _make(p: Passage, place: int, change: Change[Any], pending: Pending) -> None
         raise WorldChangedError(_meddled(p, place, seen))
     p.lease.require()
     p.mark("intent", place, intent(p.plan.titles[place], pending.before, pending.edits))
-    p.lease.require()  # again: writing it down may have taken longer than the lease lasts
     doubt = _do(p, place, change, pending)
     _verify(p, place, change, doubt)
     if doubt is not None:
@@ -58,6 +57,7 @@ def _do(p: Passage, place: int, change: Change[Any], pending: Pending) -> DoubtE
     """
 
     def do() -> None:
+        p.lease.require()  # again: writing it down, and telling, may have taken longer than the lease lasts
         change.do(pending.before)
         _made(p, place, pending.edits)
 

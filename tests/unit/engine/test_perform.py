@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -571,6 +571,18 @@ def test_a_lost_lock_after_a_change_stops_where_it_is_and_writes_no_more(
 
     assert (ending.outcome, ending.exit_code) == ("held", 7)
     assert world.values == {"a": "new", "b": "old", "ready": "yes"}
+
+
+def test_a_lock_that_is_lost_while_somebody_is_told_stops_the_change(dock: Dock, world: FakeWorld) -> None:
+    def slow(occurrence: Occurrence) -> None:
+        if isinstance(occurrence.event, StepStarted) and occurrence.event.phase == "do":
+            dock.database.execute("DELETE FROM locks")
+
+    runner = replace(dock.runner(), subscribers=[slow])
+    ending = runner.perform(ORDER, Plan([Becomes(world, "a", "new")], ["web"]))
+
+    assert (ending.outcome, ending.exit_code) == ("held", 7)
+    assert world.values["a"] == "old"
 
 
 def test_a_journal_that_cannot_be_written_stops_the_run_before_its_next_change_and_goes_back(
