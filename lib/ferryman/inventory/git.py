@@ -174,11 +174,11 @@ class Git:
         worker = threading.Thread(target=child.run, name=f"git {command[0]}", daemon=True)
         worker.start()
         try:
-            worker.join()
+            child.over.wait()
         except BaseException:
             if not finish:
                 child.kill()
-            worker.join()
+            child.over.wait()
             raise
         if child.error is not None:
             raise self._in_words(command, child.error, limit_s, finish=finish)
@@ -220,6 +220,8 @@ class _Child:
     owner: pwd.struct_passwd | None
     said: Said | None = None
     error: Exception | None = None
+    over: threading.Event = field(default_factory=threading.Event)
+    """Waited for instead of the thread: a join that a signal cut short takes the thread for ended."""
     _process: subprocess.Popen[bytes] | None = None
     _doomed: threading.Event = field(default_factory=threading.Event)
 
@@ -233,6 +235,8 @@ class _Child:
                 self.said = self._ended(put, out, err)
         except Exception as error:  # noqa: BLE001  # raised again where the run is
             self.error = error
+        finally:
+            self.over.set()
 
     def kill(self) -> None:
         """End it, with all that it has started."""

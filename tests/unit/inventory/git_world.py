@@ -7,11 +7,16 @@ import os
 import shutil
 import subprocess
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from ferryman.config import CatalogConfig
 from ferryman.inventory import GitCatalog, Proposal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SERVICES = """\
 # The catalog of all services.
@@ -53,11 +58,13 @@ def git(folder: Path, *command: str, stdin: str | None = None) -> str:
     return done.stdout.strip()
 
 
-def as_nobody_else(home: Path) -> dict[str, str]:
+def as_nobody_else(home: Path, set_variable: Callable[[str, str], None]) -> None:
     """An environment in which git knows a name, and nothing of this machine's own settings."""
     home.mkdir(exist_ok=True)
     (home / ".gitconfig").write_text("[user]\n\tname = Olga\n\temail = olga@example.org\n")
-    return {"HOME": str(home), "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": str(home / ".gitconfig")}
+    set_variable("HOME", str(home))
+    set_variable("GIT_CONFIG_NOSYSTEM", "1")
+    set_variable("GIT_CONFIG_GLOBAL", str(home / ".gitconfig"))
 
 
 @dataclass
@@ -99,27 +106,31 @@ class GitWorld:
         if self.with_remote:
             git(self.clone, "push", "--quiet", "-u", "origin", BASE)
             git(self.folder, "clone", "--quiet", str(self.bare), str(self.reviewer))
+            for clone in (self.clone, self.reviewer):
+                git(clone, "remote", "set-url", "origin", "../catalog.git")
         else:
             git(self.clone, "remote", "remove", "origin")
             shutil.rmtree(self.bare)
         self.file.parent.mkdir(exist_ok=True)
-        self.file.symlink_to(self.clone / PATH)
+        self.file.symlink_to(Path("..") / self.clone.name / PATH)
         return self
 
-    def config(self, **keys: Any) -> CatalogConfig:
+    def config(self, **keys: object) -> CatalogConfig:
         """``[catalog]`` for it."""
         remote = {"remote": "origin", "push": True} if self.with_remote else {}
-        return CatalogConfig(**{"base": BASE, "poll": 0.01, "merge_timeout": 20, **remote, **keys})
+        return CatalogConfig.model_validate(
+            {"base": BASE, "poll": 0.01, "merge_timeout": 20, **remote, **keys}
+        )
 
-    def catalog(self, *, rehearsal: bool = False, **keys: Any) -> GitCatalog:
+    def catalog(self, *, rehearsal: bool = False, **keys: object) -> GitCatalog:
         """As Ferryman sees it, in a new process."""
         return GitCatalog(self.file, self.config(**keys), rehearsal=rehearsal)
 
-    def proposal(self, **keys: Any) -> Proposal:
+    def proposal(self, **keys: object) -> Proposal:
         """The flip of web at lab."""
         return Proposal(self.catalog(**keys), "web", "lab", "ipip", BRANCH)
 
-    def offered(self, **keys: Any) -> Proposal:
+    def offered(self, **keys: object) -> Proposal:
         """The same, proposed and offered."""
         proposal = self.proposal(**keys)
         proposal.propose(MESSAGE)
@@ -235,7 +246,16 @@ class GitWorld:
             git(self.reviewer, "push", "--quiet", "origin", BASE)
 
 
+@cache
+def _pattern(with_remote: bool) -> TemporaryDirectory[str]:
+    folder = TemporaryDirectory()
+    GitWorld(Path(folder.name), with_remote).make()
+    return folder
+
+
 def made(folder: Path, *, with_remote: bool = True) -> GitWorld:
     """A fresh world in a folder; the environment must be ``as_nobody_else``."""
     assert os.environ.get("GIT_CONFIG_NOSYSTEM"), "a test would read this machine's own settings of git"
-    return GitWorld(folder, with_remote).make()
+    world = folder / "world"
+    shutil.copytree(_pattern(with_remote).name, world, symlinks=True)
+    return GitWorld(world, with_remote)

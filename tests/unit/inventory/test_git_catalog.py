@@ -1,8 +1,6 @@
-"""A catalog in a clone of git: what is read, what is committed, and what of the operator's is never touched."""
+"""A catalog in a clone: what is read, what is committed, and what of the operator's is never touched."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,24 +15,8 @@ from unit.inventory.git_world import (
     PATH,
     SERVICES,
     GitWorld,
-    as_nobody_else,
     git,
-    made,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-
-@pytest.fixture(autouse=True)
-def nobody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in as_nobody_else(tmp_path / "home").items():
-        monkeypatch.setenv(name, value)
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> GitWorld:
-    return made(tmp_path)
 
 
 def test_a_file_in_no_clone_is_refused_with_what_to_do(world: GitWorld) -> None:
