@@ -122,9 +122,13 @@ class GitWorld:
             {"base": BASE, "poll": 0.01, "merge_timeout": 20, **remote, **keys}
         )
 
-    def catalog(self, *, rehearsal: bool = False, **keys: object) -> GitCatalog:
+    def catalog(self, **keys: object) -> GitCatalog:
         """As Ferryman sees it, in a new process."""
-        return GitCatalog(self.file, self.config(**keys), rehearsal=rehearsal)
+        return GitCatalog(self.file, self.config(**keys))
+
+    def rehearsed(self) -> GitCatalog:
+        """As a rehearsal sees it."""
+        return GitCatalog(self.file, self.config(), rehearsal=True)
 
     def proposal(self, **keys: object) -> Proposal:
         """The flip of web at lab."""

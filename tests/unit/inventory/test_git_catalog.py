@@ -127,7 +127,7 @@ def test_nothing_of_the_operators_is_touched_however_dirty_it_is(world: GitWorld
 
 def test_a_rehearsal_reads_and_makes_no_file_at_all(world: GitWorld) -> None:
     before = world.objects()
-    catalog = world.catalog(rehearsal=True)
+    catalog = world.rehearsed()
     assert FLAG.strip() in catalog.flipped(catalog.base(), "web", "lab", "ipip").diff
     for write in (
         catalog.refresh,

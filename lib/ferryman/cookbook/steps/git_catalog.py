@@ -91,7 +91,7 @@ class CatalogMerged(Change[ReviewBefore]):
                     f"{self._where} does not list {self.service.site}, and nothing was proposed"
                 )
         else:
-            wait_for_merge(self._proposal, report, self.ferry.occasion.run)
+            wait_for_merge(self._proposal, report, again=f"ferryman resume {self.ferry.occasion.run}")
         self._bring_along(report)
 
     def undo(self, before: ReviewBefore) -> None:
@@ -142,7 +142,7 @@ class CatalogMerged(Change[ReviewBefore]):
                 return self._not_proposed_back(report)
             if catalog.config.push and not back.was_pushed:
                 return f"{self._where} still lists {self.service.site}: {back.branch} was not pushed"
-            wait_for_merge(back, report, self.ferry.occasion.run)
+            wait_for_merge(back, report, again=f"ferryman rollback {self.ferry.occasion.run}")
         self._warn_of_left_on_offer(report, self._proposal)
         self._bring_along(report)
         return None

@@ -18,10 +18,10 @@ CHECK = "catalog-review"
 """The id of every finding about a proposal."""
 
 
-def wait_for_merge(proposal: Proposal, report: Report, run: str) -> None:
+def wait_for_merge(proposal: Proposal, report: Report, *, again: str) -> None:
     """Look again and again until the base says what was meant; tell what changes meanwhile.
 
-    A remote that cannot be asked for a while is waited for too.
+    A remote that cannot be asked for a while is waited for too. ``again`` is the command that waits on.
 
     Raises:
         VerifyError: Something else was merged, or the proposal was turned down.
@@ -38,7 +38,7 @@ def wait_for_merge(proposal: Proposal, report: Report, run: str) -> None:
         raise DoubtError(
             f"{wait.where}: not merged into {wait.base_name} within {config.merge_timeout:g} seconds"
             f"{f': {wait.trouble}' if wait.trouble else ''}; {how_to_merge(proposal)}; "
-            f"ferryman resume {run} goes on waiting"
+            f"{again} goes on waiting"
         )
     _require_merged(proposal, seen)
     wait.tell(Verdict.PASS, f"merged: {wait.base_name} ({seen.base[:12]}) has it")
