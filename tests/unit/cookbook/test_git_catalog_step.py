@@ -15,7 +15,7 @@ from ferryman.config import Config
 from ferryman.cookbook import CatalogFlipped, CatalogMerged, Ferry, Plan, catalog_flipped
 from ferryman.cookbook.occasion import Occasion
 from ferryman.engine.store import Order
-from ferryman.events import ChangeMade, FindingMade
+from ferryman.events import ChangeMade, FindingMade, Occurrence, StepFinished
 from ferryman.fleet.fake import FakeHosts
 from ferryman.model import Director, Role, Service
 from ferryman.testing import Becomes, Dock, FakeWorld, Is
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from ferryman.engine.ending import Ending
     from ferryman.engine.plan import Step
-    from ferryman.events import Occurrence
+
 
 FLIPPED = SERVICES.replace("scheduler: wrr\n", f"scheduler: wrr\n{FLAG}", 1)
 RUN = BRANCH.removeprefix("ferryman/web-lab-")
@@ -431,3 +431,9 @@ def test_the_run_s_name_and_reason_are_no_part_of_what_the_plan_is(world: GitWor
 def test_without_a_base_it_is_the_file_in_place(world: GitWorld) -> None:
     config = Config(file=world.folder / "f", inventory=world.file.parent)
     assert isinstance(catalog_flipped(Ferry(config, FakeHosts()), SERVICE), CatalogFlipped)
+
+
+def test_the_ferry_learns_from_what_is_told_which_run_it_is(world: GitWorld) -> None:
+    ferry = Crossing(world).step().ferry
+    ferry.hear(Occurrence("2026-11-23T08:00:00.000Z", "20261123-080000-wxyz", StepFinished(0, "do", "ok")))
+    assert ferry.occasion == Occasion("20261123-080000-wxyz", "olga@control", "it is time", "T123")
