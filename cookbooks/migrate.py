@@ -1,7 +1,6 @@
 """Move one service to IPIP encapsulation."""
 
 from ferryman.cookbook import (
-    CatalogFlipped,
     ControlHostCanProbe,
     DirectorConverged,
     DirectorsAgree,
@@ -15,6 +14,7 @@ from ferryman.cookbook import (
     Soaked,
     StrangersRefused,
     TrafficFlows,
+    catalog_flipped,
     cookbook,
     patience_options,
     service_argument,
@@ -52,7 +52,7 @@ def migrate(
             StrangersRefused(ferry, moving),
             TrafficFlows(ferry, moving),
             *(HostRoutesUp(ferry, moving, director) for director in moving.directors),
-            CatalogFlipped(ferry, moving),
+            catalog_flipped(ferry, moving),
             *(
                 step
                 for director in moving.directors  # secondaries first

@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 packages='openssh-client openssh-server nginx-light keepalived ipvsadm iptables iproute2 kmod util-linux ethtool
-    curl iputils-ping tcpdump user-mode-linux etcd-server etcd-client prometheus-alertmanager'
+    curl git iputils-ping tcpdump user-mode-linux etcd-server etcd-client prometheus-alertmanager'
 venv=.venv
 stamp=$venv/.ferryman-stamp
 

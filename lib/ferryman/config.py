@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ferryman.errors import ConfigError
 from ferryman.hookconfig import HooksConfig
@@ -121,6 +121,49 @@ class WatchConfig(_Table):
     """Looks that failed and passed when made again; with more, nobody can say how things stand."""
 
 
+class CatalogConfig(_Table):
+    """``[catalog]``: a catalog that people review, in a git clone; without ``base`` the file in place."""
+
+    base: str = ""
+    """The branch that reviewed changes are merged into."""
+    remote: str = ""
+    """Where that branch is looked at; empty: in the clone itself."""
+    push: bool = False
+    """Whether a change's branch is pushed to the remote, or left for people to push."""
+    branch: str = "ferryman/{service}-{site}-{run}"
+    """The name of a change's branch."""
+    poll: Seconds = 30.0
+    """Seconds between two looks whether it was merged."""
+    merge_timeout: float = Field(default=86_400.0, ge=0, le=30 * 86_400)
+    """Seconds to wait for the merge; then the run is held, and goes on waiting when it is resumed."""
+    timeout: Seconds = 60.0
+    """Seconds for one git command that asks the remote."""
+
+    @property
+    def reviewed(self) -> bool:
+        """Whether the catalog is changed by commits that people merge."""
+        return bool(self.base)
+
+    @field_validator("branch")
+    @classmethod
+    def _names_the_run(cls, branch: str) -> str:
+        try:
+            names = [branch.format(service="s", site="s", run=run) for run in ("1", "2")]
+        except (KeyError, IndexError, ValueError) as error:
+            raise ValueError("only {service}, {site} and {run} can be filled in") from error
+        if names[0] == names[1]:
+            raise ValueError("needs {run}: each run has a branch of its own")
+        return branch
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> CatalogConfig:
+        if self.model_fields_set and not self.base:
+            raise ValueError("needs base, the branch that people merge into")
+        if self.push and not self.remote:
+            raise ValueError("push needs remote, where the branch is pushed to")
+        return self
+
+
 class EtcdConfig(_Table):
     """``[etcd]``: how the cluster named in ``state`` is spoken to."""
 
@@ -180,6 +223,7 @@ class Config(_Table):
     traffic: TrafficTable = TrafficTable()
     directors: DirectorsConfig = DirectorsConfig()
     watch: WatchConfig = WatchConfig()
+    catalog: CatalogConfig = CatalogConfig()
     etcd: EtcdConfig = EtcdConfig()
     hooks: HooksConfig = HooksConfig()
 

@@ -220,3 +220,36 @@ def test_what_is_wrong_is_said_without_the_secret_in_it(tmp_path: Path, text: st
         load(written(tmp_path, text))
     assert "hooks." in str(error.value)
     assert "SECRET" not in str(error.value)
+
+
+def test_without_a_table_the_catalog_is_the_file_in_place(tmp_path: Path) -> None:
+    assert not load(written(tmp_path, "")).catalog.reviewed
+
+
+def test_a_catalog_that_people_review_needs_the_branch_they_merge_into(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"catalog.*needs base, the branch that people merge into"):
+        load(written(tmp_path, '[catalog]\nremote = "origin"\n'))
+    assert load(written(tmp_path, '[catalog]\nbase = "production"\n')).catalog.reviewed
+
+
+def test_to_push_there_must_be_a_remote(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="push needs remote"):
+        load(written(tmp_path, '[catalog]\nbase = "main"\npush = true\n'))
+
+
+@pytest.mark.parametrize(
+    ("branch", "said"),
+    [
+        ("flip-{service}", "needs {run}"),
+        ("{run}-{who}", "only {service}, {site} and {run}"),
+        ("{run", "only"),
+    ],
+)
+def test_each_run_needs_a_branch_of_its_own(tmp_path: Path, branch: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load(written(tmp_path, f'[catalog]\nbase = "main"\nbranch = "{branch}"\n'))
+
+
+def test_a_misspelt_key_of_the_catalog_names_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r":3: catalog\.brnach: unknown key; did you mean branch\?"):
+        load(written(tmp_path, '[catalog]\nbase = "main"\nbrnach = "x"\n'))

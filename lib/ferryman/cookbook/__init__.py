@@ -4,9 +4,10 @@ from ferryman.commandline import argument, option
 from ferryman.cookbook.command import cookbook, patience_options, service_argument, site_option
 from ferryman.cookbook.ferry import Ferry
 from ferryman.cookbook.loading import load
-from ferryman.cookbook.steps.catalog import CatalogFlipped
+from ferryman.cookbook.steps.catalog import CatalogFlipped, catalog_flipped
 from ferryman.cookbook.steps.control_host import ControlHostCanProbe
 from ferryman.cookbook.steps.directors import DirectorConverged, DirectorsAgree, OldConnectionsDrained
+from ferryman.cookbook.steps.git_catalog import CatalogMerged
 from ferryman.cookbook.steps.probes import ProbesAnswered
 from ferryman.cookbook.steps.realservers import RealserversReady
 from ferryman.cookbook.steps.routes import HostRoutesDown, HostRoutesUp
@@ -21,6 +22,7 @@ from ferryman.model import Edit, Finding, Verdict
 __all__ = [
     "AlreadySo",
     "CatalogFlipped",
+    "CatalogMerged",
     "Change",
     "ControlHostCanProbe",
     "DirectorConverged",
@@ -46,6 +48,7 @@ __all__ = [
     "VerifyError",
     "WorldChangedError",
     "argument",
+    "catalog_flipped",
     "cookbook",
     "load",
     "option",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ferryman import patience
 from ferryman.cookbook.draining import Draining
+from ferryman.cookbook.occasion import Occasion
 from ferryman.directors import closing_is_over, driver_for, read_connections, with_real_sources
-from ferryman.inventory import Catalog, Inventory
+from ferryman.inventory import Catalog, GitCatalog, Inventory
 from ferryman.kubernetes import node_states
 from ferryman.probe import Prober, brief, require_raw_sockets
 from ferryman.traffic import TrafficCheck
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ferryman.config import Config
     from ferryman.directors import Driver, Seen, Table
     from ferryman.engine.runner import FenceOff
+    from ferryman.events import Occurrence
     from ferryman.fleet.hosts import Hosts
     from ferryman.kubernetes import NodeStates
     from ferryman.model import Address, Director, Finding, ProbeResult, Service
@@ -41,6 +43,8 @@ class Ferry:
     """Whether another process began this run, and may have edited what this one knows nothing of."""
     fence_off: FenceOff | None = None
     """What keeps late commands of earlier processes of the run from its hosts."""
+    occasion: Occasion = field(default_factory=Occasion)
+    """Which run this is, and why: for those who find its traces elsewhere."""
     stock: Inventory | None = None
     """The inventory, where it has been read already."""
     directors_seen: dict[str, Seen] = field(default_factory=dict)
@@ -69,6 +73,16 @@ class Ferry:
     def catalog(self) -> Catalog:
         """The service catalog's file."""
         return Catalog(self.config.inventory / SERVICES_FILE, rehearsal=self.rehearsal)
+
+    @cached_property
+    def git_catalog(self) -> GitCatalog:
+        """The service catalog that people review."""
+        file, catalog = self.config.inventory / SERVICES_FILE, self.config.catalog
+        return GitCatalog(file, catalog, rehearsal=self.rehearsal)
+
+    def hear(self, occurrence: Occurrence) -> None:
+        """Learn from what a run tells which run this is."""
+        self.occasion = replace(self.occasion, run=occurrence.run)
 
     def service(self, name: str, site: str, *, only: Sequence[str] = ()) -> Service:
         """One service at one site, with its realservers and directors.
@@ -172,6 +186,11 @@ class Ferry:
         return [f"{service.site} {one}" for one in service.virtual_services]
 
     def writes(self, service: Service) -> list[str]:
-        """What runs of other services write too, so that they wait for each other: directors, the catalog."""
+        """What runs of other services write too, so that they wait for each other: directors, the catalog.
+
+        Not a catalog in git: there each run has a branch of its own, and people bring them together.
+        """
         directors = [f"director {director.host}" for director in service.directors]
+        if self.config.catalog.reviewed:
+            return directors
         return [*directors, f"catalog {self.catalog.path.resolve()}"]

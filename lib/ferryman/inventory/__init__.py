@@ -9,14 +9,29 @@ from typing import TYPE_CHECKING
 
 from ferryman.inventory.catalog import Catalog
 from ferryman.inventory.flip import Encapsulation, Flip
+from ferryman.inventory.git_catalog import GitCatalog
 from ferryman.inventory.load import Inventory
 from ferryman.inventory.problems import Problem, Severity
+from ferryman.inventory.proposal import Proposal, Seen, Standing
 from ferryman.inventory.resolve import Resolve
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Catalog", "Encapsulation", "Flip", "Inventory", "Problem", "Resolve", "Severity", "lint"]
+__all__ = [
+    "Catalog",
+    "Encapsulation",
+    "Flip",
+    "GitCatalog",
+    "Inventory",
+    "Problem",
+    "Proposal",
+    "Resolve",
+    "Seen",
+    "Severity",
+    "Standing",
+    "lint",
+]
 
 
 def lint(folder: Path) -> list[Problem]:

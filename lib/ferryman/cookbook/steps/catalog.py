@@ -1,4 +1,4 @@
-"""The change in the service catalog: one site in one flag."""
+"""The change in the service catalog: one site in one flag, in the file in place."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, TypedDict
 
+from ferryman.cookbook.steps.git_catalog import CatalogMerged
 from ferryman.engine.steps import AlreadySo, Change, Report
 from ferryman.errors import VerifyError
 from ferryman.inventory.flip import Flip, flip, unified_diff
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 
     from ferryman.cookbook.ferry import Ferry
     from ferryman.model import Service
+
+
+def catalog_flipped(ferry: Ferry, service: Service) -> CatalogFlipped | CatalogMerged:
+    """The change in the catalog that the configuration names: the file in place, or one under review."""
+    kind = CatalogMerged if ferry.config.catalog.reviewed else CatalogFlipped
+    return kind(ferry, service)
 
 
 class CatalogBefore(TypedDict):
