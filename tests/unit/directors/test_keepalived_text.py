@@ -38,11 +38,13 @@ virtual_server 10.99.0.1 80 {   # virtual_server 10.99.0.7 80 {
     }
 }
 virtual_server 10.99.0.1 443 {
+    protocol TCP
     lvs_method DR
     real_server 10.10.0.21 443 { }
 }
 virtual_server fd99:0::1 80 {
     lb_kind DR
+    protocol TCP
     real_server fd10:0::21 80 { weight 1 }
     real_server fd10::22 80 { weight 1 }
 }
