@@ -48,6 +48,8 @@ Texts = dict[str, str]
 class KeepalivedDriver(Driver):
     """Edits this service's files and reloads keepalived.
 
+    Without ``service_file`` they are found by following the includes of ``config``.
+
     Its keys: ``config``, ``service_file``, ``reload``, ``converge_timeout``.
     """
 
@@ -62,7 +64,8 @@ class KeepalivedDriver(Driver):
     ) -> None:
         super().__init__(director, service, hosts, agent)
         self.config = self.options.text("config", "/etc/keepalived/keepalived.conf")
-        self.service_file = self.options.text("service_file", "-")
+        given = "service_file" in director.options
+        self.service_file = self.options.text("service_file", "") if given else None
         self.reload = self.options.text("reload", "systemctl reload keepalived")
         self.converge_s = self.options.seconds("converge_timeout", 30.0)
         self._sleep = sleep
@@ -91,8 +94,7 @@ class KeepalivedDriver(Driver):
         return [*files, Edit("director", self.host, command=self.reload)]
 
     def _look(self) -> tuple[Table, dict[str, Any]]:
-        given = self.service_file != "-"
-        read_files = read_these([self.service_file]) if given else read_all_of(self.config)
+        read_files = read_these([self.service_file]) if self.service_file else read_all_of(self.config)
         script = f"set -e\n{READ_TABLE}\necho ==\n{READ_DAEMON}echo ==\n{read_files}"
         output = self.hosts.read(self.host, script).checked().stdout
         *table, version, running, listing, content = output.split("==\n")
@@ -104,7 +106,7 @@ class KeepalivedDriver(Driver):
         """Of the files that were read, those in which this service's virtual servers stand."""
         try:
             files = files_read(listing, content)
-            if self.service_file != "-":
+            if self.service_file:
                 return files
             ours = holders(self.config, files, self.service.virtual_services)
         except TextError as problem:

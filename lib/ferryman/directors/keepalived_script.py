@@ -62,7 +62,7 @@ take() {{
     sync -- "$fresh"
 }}
 place() {{ [ "$2" = "$3" ] || {{ mv -f -- "$fresh" "$live" && sync -- "${{live%/*}}"; }}; }}
-put_back() {{ [ ! -e "$fresh.old" ] || mv -f -- "$fresh.old" "$live"; }}
+put_back() {{ [ -e "$fresh" ] || [ ! -e "$fresh.old" ] || mv -f -- "$fresh.old" "$live"; }}
 apart() {{ if [ -n "$pairs" ]; then unshare -m "$@"; else "$@"; fi; }}
 trap 'rm -f -- "$whole" $litter' EXIT
 cat >"$whole"

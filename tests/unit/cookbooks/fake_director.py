@@ -45,13 +45,13 @@ class FakeDirector:
     files: dict[str, str]
     effect: Callable[[Callable[[], Any]], Any]
     """Called with each single effect of a script, so that a script can be torn apart between two of them."""
-    config: str = "/etc/keepalived/keepalived.conf"
-    """What its keepalived runs with."""
     sources: tuple[str, str] = ("10.10.0.11", "fd10::11")
     """Its own addresses, IPv4 and IPv6."""
     routes: list[dict[str, Any]] = field(default_factory=list)
     connections: list[str] = field(default_factory=list)
     """The lines of /proc/net/ip_vs_conn."""
+    config: str = "/etc/keepalived/keepalived.conf"
+    """What its keepalived runs with."""
     _running: dict[str, str] = field(default_factory=dict)
     """keepalived's files as of its latest reload."""
 
