@@ -151,6 +151,23 @@ def differences(wanted: Iterable[VirtualServer], seen: Iterable[VirtualServer]) 
     return [line for one in wanted for line in _differs(one, known.get(one.key))]
 
 
+def between(seen: Table, one: Table, other: Table) -> bool:
+    """Whether everything seen is as one of two tables with the same entries has it."""
+    models = [{server.key: server for server in table} for table in (one, other)]
+    return {server.key for server in seen} == set(models[0]) and all(
+        _as_one_of(server, [model[server.key] for model in models]) for server in seen
+    )
+
+
+def _as_one_of(server: VirtualServer, likes: Sequence[VirtualServer]) -> bool:
+    known = {one for like in likes for one in like.destinations}
+    return (
+        scheduling(server) in map(scheduling, likes)
+        and {one.key for one in server.destinations} == {one.key for one in likes[0].destinations}
+        and known.issuperset(server.destinations)
+    )
+
+
 def _differs(wanted: VirtualServer, seen: VirtualServer | None) -> Iterator[str]:
     if seen is None:
         yield f"{wanted}: not in the table"
