@@ -8,7 +8,7 @@ from ferryman.cookbook.steps.catalog import CatalogFlipped
 from ferryman.cookbook.steps.control_host import ControlHostCanProbe
 from ferryman.cookbook.steps.directors import DirectorConverged, DirectorsAgree, OldConnectionsDrained
 from ferryman.cookbook.steps.probes import ProbesAnswered
-from ferryman.cookbook.steps.realservers import RealserversReady
+from ferryman.cookbook.steps.realservers import RealserversConverged, RealserversReady, realservers_converged
 from ferryman.cookbook.steps.routes import HostRoutesDown, HostRoutesUp
 from ferryman.cookbook.steps.strangers import StrangersRefused
 from ferryman.cookbook.steps.traffic import TrafficFlows
@@ -35,6 +35,7 @@ __all__ = [
     "OldConnectionsDrained",
     "Plan",
     "ProbesAnswered",
+    "RealserversConverged",
     "RealserversReady",
     "RefusedError",
     "Report",
@@ -49,6 +50,7 @@ __all__ = [
     "cookbook",
     "load",
     "option",
+    "realservers_converged",
     "service_argument",
     "site_option",
     "watch_over",

@@ -119,7 +119,7 @@ class Follower(Driver):
         """What the daemon itself says is wrong, a line for each thing; empty when it is well."""
 
     def before(self) -> dict[str, Any]:
-        """What is there now; see ``Driver.before``. It refuses too where following would do harm, or nothing."""
+        """What is there now; see ``Driver.before``. Refuses too where following would harm, or do nothing."""
         found = super().before()
         state = self._state()
         reasons = [*self._no_agent(), *self._pending(state), *self._unwell(state), *self._not_in_file(state)]
@@ -201,8 +201,8 @@ class Follower(Driver):
         if lines := self._says_otherwise(seen, wanted, target):
             more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
             raise VerifyError(
-                f"{self.host}: {self.config}: {lines[0]}{more}, although {self.agent.command!r} "
-                "ran; is the catalog's change where this host gets it from, and may this director tunnel at all?"
+                f"{self.host}: {self.config}: {lines[0]}{more}, although {self.agent.command!r} ran; "
+                "is the catalog's change where this host gets it from, and may this director tunnel at all?"
             )
         return seen
 

@@ -15,8 +15,6 @@ from ferryman.errors import VerifyError
 from ferryman.model import Forwarding, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ferryman.directors.ipvs import Table, VirtualServer
     from ferryman.model import Address
 
@@ -44,28 +42,33 @@ class Section:
         return replace(forwarded, scheduler=self.scheduler, scheduler_flags=flags)
 
 
-def read(text: str, where: str) -> list[Section]:
-    """The sections of a file.
+@dataclass(frozen=True, slots=True)
+class PybalConf:
+    """What one file says."""
 
-    Raises:
-        VerifyError: It is not understood; the message begins with ``where``.
-    """
-    parser = configparser.RawConfigParser(inline_comment_prefixes=(";",))
-    try:
-        parser.read_string(text)
-        return [_section(parser[name]) for name in parser.sections() if name != _GLOBAL]
-    except (configparser.Error, ValueError, KeyError) as error:
-        raise VerifyError(f"{where}: not understood: {' '.join(str(error).split())}") from error
+    sections: tuple[Section, ...]
+    speaks_bgp: bool
 
+    @classmethod
+    def read(cls, text: str, where: str) -> PybalConf:
+        """The file with this text.
 
-def configured(sections: list[Section], table: Table) -> Table:
-    """These virtual servers as the sections make them; those without one left out."""
-    return tuple(_configured(sections, table))
+        Raises:
+            VerifyError: It is not understood; the message begins with ``where``.
+        """
+        parser = configparser.RawConfigParser(inline_comment_prefixes=(";",))
+        try:
+            parser.read_string(text)
+            names = [name for name in parser.sections() if name != _GLOBAL]
+            bgp = parser.getboolean(_GLOBAL, "bgp", fallback=False)
+            return cls(tuple(_section(parser[name]) for name in names), bgp)
+        except (configparser.Error, ValueError) as error:
+            raise VerifyError(f"{where}: not understood: {' '.join(str(error).split())}") from error
 
-
-def _configured(sections: list[Section], table: Table) -> Iterator[VirtualServer]:
-    known = {one.key: one for one in sections}
-    yield from (known[one.key].configured(one) for one in table if one.key in known)
+    def configured(self, table: Table) -> Table:
+        """These virtual servers as a daemon that takes this up makes them; others are left out."""
+        known = {one.key: one for one in self.sections}
+        return tuple(known[one.key].configured(one) for one in table if one.key in known)
 
 
 def _section(values: configparser.SectionProxy) -> Section:
