@@ -113,22 +113,20 @@ class CatalogMerged(Change[ReviewBefore]):
     def edits_back(self, before: ReviewBefore) -> Sequence[Edit]:
         """The commands that take the flag back through review, or the branch away."""
         catalog, branch = self._catalog, before["branch"]
-        config, git = catalog.config, "git"
-        name, site = self.service.name, self.service.site
+        remote, name, site = catalog.config.remote, self.service.name, self.service.site
         if self._proposal.was_merged or self._listed:
             commands = [
-                f"{git} fetch {config.remote}" if config.remote else "",
-                f"{git} switch -c {self._way_back.branch} --no-track {catalog.base_name}",
+                f"git fetch {remote}" if remote else "",
+                f"git switch --no-track -c {self._way_back.branch} {catalog.base_name}",
                 f"ferryman inventory flip {name} --site {site} --to direct --write",
-                f'{git} commit -m "{name}: no IPIP encapsulation at {site}" {catalog.path}',
-                f"{git} push {config.remote} HEAD; have it merged into {config.base}"
-                if config.remote
-                else "",
+                f'git commit -m "{name}: no IPIP encapsulation at {site}" {catalog.path}',
+                f"git push {remote} HEAD" if remote else "",
+                f"and have {self._way_back.branch} merged into {catalog.config.base}",
             ]
         else:
             commands = [
-                f"{git} push {config.remote} --delete {branch}" if config.push else "",
-                f"{git} branch -D {branch}",
+                f"git push {remote} --delete {branch}" if catalog.config.push else "",
+                f"git branch -D {branch}",
             ]
         return [Edit("catalog", str(catalog.git.folder), command="\n".join(filter(None, commands)))]
 
