@@ -15,6 +15,7 @@ from ferryman.cookbook import (
     Soaked,
     StrangersRefused,
     TrafficFlows,
+    accept_no_way_back_option,
     cookbook,
     service_argument,
     site_option,
@@ -27,7 +28,8 @@ OWNER = "traffic"
 @cookbook
 @service_argument
 @site_option
-def migrate(ferry: Ferry, service: str, site: str) -> Plan:
+@accept_no_way_back_option
+def migrate(ferry: Ferry, service: str, site: str, *, accept_no_way_back: bool = False) -> Plan:
     """Move one service to IPIP encapsulation.
 
     Why:   a director in another network can reach its realservers; one address serves many of them.
@@ -35,6 +37,7 @@ def migrate(ferry: Ferry, service: str, site: str) -> Plan:
     Takes: watch.soak for each director, up to directors.drain_timeout for old connections at the end,
            and under a minute for all the rest; probes and requests go on all the while.
     Undo:  destinations, catalog and routes go back, each is read back; by itself when a look fails.
+           A director without a way back says so, and is not touched without --accept-no-way-back.
     """
     moving = ferry.service(service, site)
     ferry.need_raw_sockets()
@@ -52,7 +55,7 @@ def migrate(ferry: Ferry, service: str, site: str) -> Plan:
                 step
                 for director in moving.directors  # secondaries first
                 for step in (
-                    DirectorConverged(ferry, moving, director),
+                    DirectorConverged(ferry, moving, director, accept_no_way_back),
                     TrafficFlows(ferry, moving, director),
                     Soaked(ferry, director),
                 )

@@ -1,7 +1,12 @@
 """What a cookbook author imports: the decorator, ``Plan``, the two kinds of step, and the stock steps."""
 
 from ferryman.commandline import argument, option
-from ferryman.cookbook.command import cookbook, service_argument, site_option
+from ferryman.cookbook.command import (
+    accept_no_way_back_option,
+    cookbook,
+    service_argument,
+    site_option,
+)
 from ferryman.cookbook.ferry import Ferry
 from ferryman.cookbook.loading import load
 from ferryman.cookbook.steps.catalog import CatalogFlipped
@@ -45,6 +50,7 @@ __all__ = [
     "Verdict",
     "VerifyError",
     "WorldChangedError",
+    "accept_no_way_back_option",
     "argument",
     "cookbook",
     "load",

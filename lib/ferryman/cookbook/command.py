@@ -106,5 +106,10 @@ def _with_run_options(function: Callable[[], None]) -> Callable[[], None]:
 service_argument = argument("service")
 """``SERVICE``, a name of the service catalog."""
 
+accept_no_way_back_option = option(
+    "--accept-no-way-back", is_flag=True, help="Change also directors that cannot be put back."
+)
+"""``--accept-no-way-back``, for steps that ask for it."""
+
 site_option = option("--site", required=True, metavar="SITE", help="The site to do it at.")
 """``--site SITE``."""

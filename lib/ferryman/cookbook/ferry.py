@@ -107,7 +107,7 @@ class Ferry:
 
     def remember_connections(self, director: Director, service: Service) -> None:
         """Everything connected now counts as from before: the destinations have just been edited."""
-        now = read_connections(self.hosts, director, service)
+        now = self._connections(director, service)
         self.connections_before[director.host, service.name] = Snapshot(time.monotonic(), now)
 
     def old_connections(self, director: Director, service: Service) -> int:
@@ -116,7 +116,7 @@ class Ferry:
         One that its client has ended counts for the two minutes that it lingers, unless the director
         schedules whoever comes back on it anew.
         """
-        now = read_connections(self.hosts, director, service)
+        now = self._connections(director, service)
         then = self.connections_before.setdefault(
             (director.host, service.name), Snapshot(time.monotonic(), now)
         )
@@ -126,6 +126,12 @@ class Ferry:
             closing=not closing_is_over(self.hosts, director),
             shaking_hands=time.monotonic() - then.taken < HANDSHAKE_S,
         )
+
+    def _connections(self, director: Director, service: Service) -> frozenset[Connection]:
+        """Those that the director's kernel forwards; without IPVS nobody can tell."""
+        if not self.driver(director, service).has_ipvs:
+            return frozenset()
+        return read_connections(self.hosts, director, service)
 
     def wait_for_old_connections(self, director: Director, service: Service) -> int:
         """How many are left once none is, or ``directors.drain_timeout`` has passed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ferryman.directors.command import CommandDriver
 from ferryman.directors.connections import HANDSHAKE_S, Connection, closing_is_over, old_left
 from ferryman.directors.connections import read as read_connections
 from ferryman.directors.driver import Driver
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DRIVERS",
     "HANDSHAKE_S",
+    "CommandDriver",
     "Connection",
     "Destination",
     "DirectorSeen",
@@ -56,7 +58,11 @@ __all__ = [
     "with_real_sources",
 ]
 
-DRIVERS: dict[str, type[Driver]] = {"ipvsadm": IpvsadmDriver, "keepalived": KeepalivedDriver}
+DRIVERS: dict[str, type[Driver]] = {
+    "command": CommandDriver,
+    "ipvsadm": IpvsadmDriver,
+    "keepalived": KeepalivedDriver,
+}
 """By the name that directors.yaml calls them."""
 
 
