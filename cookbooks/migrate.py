@@ -17,6 +17,7 @@ from ferryman.cookbook import (
     TrafficFlows,
     accept_no_way_back_option,
     cookbook,
+    patience_options,
     service_argument,
     site_option,
     watch_over,
@@ -28,8 +29,17 @@ OWNER = "traffic"
 @cookbook
 @service_argument
 @site_option
+@patience_options
 @accept_no_way_back_option
-def migrate(ferry: Ferry, service: str, site: str, *, accept_no_way_back: bool = False) -> Plan:
+def migrate(  # noqa: PLR0913  # its options
+    ferry: Ferry,
+    service: str,
+    site: str,
+    soak: float | None = None,
+    drain: float | None = None,
+    *,
+    accept_no_way_back: bool = False,
+) -> Plan:
     """Move one service to IPIP encapsulation.
 
     Why:   a director in another network can reach its realservers; one address serves many of them.
@@ -39,6 +49,7 @@ def migrate(ferry: Ferry, service: str, site: str, *, accept_no_way_back: bool =
     Undo:  destinations, catalog and routes go back, each is read back; by itself when a look fails.
            A director without a way back says so, and is not touched without --accept-no-way-back.
     """
+    ferry.be_patient(soak, drain)
     moving = ferry.service(service, site)
     ferry.need_raw_sockets()
     return Plan(
@@ -57,7 +68,7 @@ def migrate(ferry: Ferry, service: str, site: str, *, accept_no_way_back: bool =
                 for step in (
                     DirectorConverged(ferry, moving, director, accept_no_way_back),
                     TrafficFlows(ferry, moving, director),
-                    Soaked(ferry, director),
+                    Soaked(ferry, moving, director),
                 )
             ),
             ProbesAnswered(ferry, moving),

@@ -114,6 +114,10 @@ class WatchConfig(_Table):
     """Seconds from the end of one round to the next."""
     soak: float = Field(default=60.0, ge=0, le=86_400)
     """Seconds that the watch must find nothing wrong after each director, before the next is touched."""
+    failures: int = Field(default=2, ge=1, le=100)
+    """A look that fails so many times in a row stops the run."""
+    flaps: int = Field(default=3, ge=0, le=1000)
+    """Looks that failed and passed when made again; with more, nobody can say how things stand."""
 
 
 class EtcdConfig(_Table):

@@ -4,6 +4,7 @@ from ferryman.commandline import argument, option
 from ferryman.cookbook.command import (
     accept_no_way_back_option,
     cookbook,
+    patience_options,
     service_argument,
     site_option,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "cookbook",
     "load",
     "option",
+    "patience_options",
     "service_argument",
     "site_option",
     "watch_over",

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ferryman import patience
-from ferryman.directors import (
-    HANDSHAKE_S,
-    closing_is_over,
-    driver_for,
-    old_left,
-    read_connections,
-    with_real_sources,
-)
+from ferryman.cookbook.draining import Draining
+from ferryman.directors import closing_is_over, driver_for, read_connections, with_real_sources
 from ferryman.inventory import Catalog, Inventory
 from ferryman.kubernetes import node_states
 from ferryman.probe import Prober, brief, require_raw_sockets
@@ -25,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ferryman.config import Config
-    from ferryman.directors import Connection, Driver, Seen
+    from ferryman.directors import Connection, Driver, Seen, Table
     from ferryman.engine.runner import FenceOff
     from ferryman.fleet.hosts import Hosts
     from ferryman.kubernetes import NodeStates
@@ -35,14 +28,6 @@ if TYPE_CHECKING:
 TRIES_AGAIN = 2
 """A probe that failed has had all its tries; this is for its counters."""
 SERVICES_FILE = "services.yaml"
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The connections that a director had at one moment, by the clock that never goes back."""
-
-    taken: float
-    connections: frozenset[Connection]
 
 
 @dataclass(eq=False)
@@ -60,8 +45,10 @@ class Ferry:
     """The inventory, where it has been read already."""
     directors_seen: dict[str, Seen] = field(default_factory=dict)
     """By service: what its directors were seen to be."""
-    connections_before: dict[tuple[str, str], Snapshot] = field(default_factory=dict)
+    drainings: dict[tuple[str, str], Draining] = field(default_factory=dict)
     """By director and service: the connections that existed when its destinations were edited."""
+    others_before: dict[tuple[str, str], Table] = field(default_factory=dict)
+    """By director and service: the entries of all other services, right before this one's were edited."""
     edited: set[tuple[str, str]] = field(default_factory=set)
     """By director and service: whose destinations this process has edited, or begun to."""
     _node_states: dict[str, NodeStates] = field(default_factory=dict)
@@ -108,7 +95,7 @@ class Ferry:
     def remember_connections(self, director: Director, service: Service) -> None:
         """Everything connected now counts as from before: the destinations have just been edited."""
         now = self._connections(director, service)
-        self.connections_before[director.host, service.name] = Snapshot(time.monotonic(), now)
+        self.drainings[director.host, service.name] = Draining(now)
 
     def old_connections(self, director: Director, service: Service) -> int:
         """How many connections from before may still be used; all there are, where nobody remembers.
@@ -117,15 +104,9 @@ class Ferry:
         schedules whoever comes back on it anew.
         """
         now = self._connections(director, service)
-        then = self.connections_before.setdefault(
-            (director.host, service.name), Snapshot(time.monotonic(), now)
-        )
-        return old_left(
-            [one for one in then.connections if (one.client, one.client_port) not in self.own_connections],
-            now,
-            closing=not closing_is_over(self.hosts, director),
-            shaking_hands=time.monotonic() - then.taken < HANDSHAKE_S,
-        )
+        draining = self.drainings.setdefault((director.host, service.name), Draining(now))
+        closing = not closing_is_over(self.hosts, director)
+        return draining.look(now, closing=closing, without=self.own_connections)
 
     def _connections(self, director: Director, service: Service) -> frozenset[Connection]:
         """Those that the director's kernel forwards; without IPVS nobody can tell."""
@@ -151,6 +132,17 @@ class Ferry:
     def as_directors_send(self, service: Service) -> Service:
         """The service with the outer sources that its directors were seen to use, beside those known."""
         return with_real_sources(service, self.directors_seen.get(service.name, {}))
+
+    def be_patient(self, soak: float | None, drain: float | None) -> None:
+        """Take these times, in seconds, in place of what the configuration says; None: as it says."""
+        watch = {} if soak is None else {"soak": soak}
+        directors = {} if drain is None else {"drain_timeout": drain}
+        self.config = self.config.model_copy(
+            update={
+                "watch": self.config.watch.model_copy(update=watch),
+                "directors": self.config.directors.model_copy(update=directors),
+            }
+        )
 
     def need_raw_sockets(self) -> None:
         """Make sure that probes can be sent at all.

@@ -24,7 +24,7 @@ from ferryman.directors.command_words import read_commands
 from ferryman.directors.driver import Before, Driver
 from ferryman.directors.ipvs import Table, differences, from_json
 from ferryman.directors.nominal import nominal
-from ferryman.errors import DoubtError, VerifyError, WorldChangedError
+from ferryman.errors import DoubtError, NotFollowedError, VerifyError, WorldChangedError
 from ferryman.model import Edit, Finding, Forwarding, Verdict
 
 if TYPE_CHECKING:
@@ -81,10 +81,10 @@ class CommandDriver(Driver):
             None if "undo" in self._commands else f"{self.options.where}: undo: is false: nothing undoes it"
         )
 
-    def read(self) -> Table:
-        """The kernel's table; without IPVS, the catalog's with the forwarding that ``verify`` says yes to."""
+    def read_all(self) -> Table:
+        """The kernel's table; without IPVS, this service's as the catalog has it and ``verify`` says."""
         if self.has_ipvs:
-            return super().read()
+            return super().read_all()
         tunnelled = nominal(self.service, Forwarding.TUNNEL)
         return nominal(self.service, Forwarding.DIRECT) if self._refusals(tunnelled) else tunnelled
 
@@ -92,10 +92,10 @@ class CommandDriver(Driver):
         """What is there now, with what ``read`` prints; raises as every driver's does."""
         return {**super().before(), **self._read_out()}
 
-    def findings(self, service: Service) -> list[Finding]:
+    def findings(self, service: Service, table: Table) -> list[Finding]:
         """The table's; without IPVS, what ``verify`` says."""
         if self.has_ipvs:
-            return super().findings(service)
+            return super().findings(service, table)
         method = Forwarding.TUNNEL if service.encapsulated else Forwarding.DIRECT
         wanted = f"verify says that {service.name} is forwarded {method.word}, as the catalog does"
         refusals = self._refusals(nominal(service, method))
@@ -157,7 +157,7 @@ class CommandDriver(Driver):
         """Wait until nothing is wrong.
 
         Raises:
-            VerifyError: Something still is.
+            NotFollowedError: Something still is.
             DoubtError: ``verify`` could not say.
         """
         wrong = patience.until(
@@ -169,7 +169,7 @@ class CommandDriver(Driver):
         )
         if wrong:
             after = f"{done}, but not so within {self.converge_s:g} s"
-            raise VerifyError("\n".join(f"{self.host}: {after}: {line}" for line in wrong))
+            raise NotFollowedError("\n".join(f"{self.host}: {after}: {line}" for line in wrong))
 
     def _wrong(self, to: Table, table_is: Callable[[Table], Table]) -> list[str]:
         """What ``verify`` refuses and what differs in the table; empty when all is as it is to be."""

@@ -65,16 +65,17 @@ class Driver(ABC):
         """Why this change could not be put back here; None when it can."""
         return None
 
+    def read_all(self) -> Table:
+        """Every virtual server as the director's kernel has it now, of all services; one round trip."""
+        return read_table(self.hosts.read(self.host, READ_TABLE).checked().stdout)
+
     def read(self) -> Table:
         """This service's virtual servers as the director's kernel has them now; one round trip."""
-        return of_service(read_table(self.hosts.read(self.host, READ_TABLE).checked().stdout), self.service)
+        return of_service(self.read_all(), self.service)
 
-    def findings(self, service: Service) -> list[Finding]:
-        """What is there now against what the catalog says in these words of the service.
-
-        Raises as ``read`` does.
-        """
-        return catalog_findings(self.director, service, self.read())
+    def findings(self, service: Service, table: Table) -> list[Finding]:
+        """What was read of the service against what the catalog says in these words of it."""
+        return catalog_findings(self.director, service, table)
 
     def before(self) -> dict[str, Any]:
         """What is there now, in a form for the journal.

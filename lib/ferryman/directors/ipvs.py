@@ -96,6 +96,12 @@ def of_service(table: Iterable[VirtualServer], service: Service) -> Table:
     return tuple(known[key] for key in map(key_of, service.virtual_services) if key in known)
 
 
+def of_others(table: Iterable[VirtualServer], service: Service) -> Table:
+    """The virtual servers of a table that are not this service's."""
+    mine = set(map(key_of, service.virtual_services))
+    return tuple(one for one in table if one.key not in mine)
+
+
 def scheduling(server: VirtualServer) -> tuple[object, ...]:
     """What ``ipvsadm -E`` sets of a virtual server."""
     return server.scheduler, server.scheduler_flags, server.options

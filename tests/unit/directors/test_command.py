@@ -13,6 +13,7 @@ from ferryman.errors import (
     CommandFailedError,
     ConfigError,
     DoubtError,
+    NotFollowedError,
     RehearsalError,
     VerifyError,
     WorldChangedError,
@@ -136,7 +137,9 @@ def test_the_flip_and_the_way_back_are_read_back_from_the_kernel(shell: RealShel
     assert not one.already(before, TUNNEL)
     one.apply(before, TUNNEL)
     assert shell.rules == FLIPPED
-    assert {finding.verdict for finding in one.findings(replace(WEB, encapsulated=True))} == {Verdict.PASS}
+    assert {finding.verdict for finding in one.findings(replace(WEB, encapsulated=True), one.read())} == {
+        Verdict.PASS
+    }
     one.restore(before, TUNNEL)
     assert shell.rules == RULES
     assert one.before() == before
@@ -171,7 +174,7 @@ def test_a_verify_that_says_no_is_a_failure_with_what_it_printed(shell: RealShel
     before = one.before()
     shell.switch("slow")
     with pytest.raises(
-        VerifyError, match=r"applied, but not so within 0 s: flip is 10.99.0.1 ipip: not as wanted"
+        NotFollowedError, match=r"applied, but not so within 0 s: flip is 10.99.0.1 ipip: not as wanted"
     ):
         one.apply(before, TUNNEL)
 
@@ -194,7 +197,7 @@ def test_commands_that_lie_are_found_out_by_the_kernels_table(shell: RealShell) 
     before = one.before()
     shell.switch("lying")
     assert not one.already(before, TUNNEL)
-    with pytest.raises(VerifyError, match=r"10.10.0.21:80 is Route, wanted Tunnel"):
+    with pytest.raises(NotFollowedError, match=r"10.10.0.21:80 is Route, wanted Tunnel"):
         one.apply(before, TUNNEL)
     assert len(asked(shell, "set")) == 2
 
@@ -205,7 +208,7 @@ def test_a_destination_that_does_not_follow_is_named_alone(shell: RealShell) -> 
     half = FLIPPED.replace("-r 10.10.0.22:80 -i -w 3 --tun-type ipip", "-r 10.10.0.22:80 -g -w 3")
     shell.switch("lying")
     shell.before_write = lambda: setattr(shell, "rules", half)
-    with pytest.raises(VerifyError) as told:
+    with pytest.raises(NotFollowedError) as told:
         one.apply(before, TUNNEL)
     assert [line.partition(" s: ")[2] for line in str(told.value).splitlines()] == [
         "tcp 10.99.0.1:80: 10.10.0.22:80 is Route, wanted Tunnel"
@@ -269,10 +272,10 @@ def test_without_ipvs_verify_is_the_only_witness(shell: RealShell) -> None:
     (shell.folder / "bin" / "ipvsadm").unlink()
     one = driver(shell, ipvs=False)
     before = one.before()
-    assert [each.verdict for each in one.findings(WEB)] == [Verdict.PASS]
+    assert [each.verdict for each in one.findings(WEB, one.read())] == [Verdict.PASS]
     one.apply(before, TUNNEL)
     assert one.already(one.before(), TUNNEL)
-    found = one.findings(WEB)
+    found = one.findings(WEB, one.read())
     assert [each.verdict for each in found] == [Verdict.FAIL]
     assert "10.99.0.1 is ipip" in found[0].seen
     one.restore(before, TUNNEL)

@@ -15,6 +15,7 @@ from ferryman.engine.store import Order, SqliteStore
 from ferryman.engine.store.database import Database
 from ferryman.errors import (
     InventoryError,
+    NotFollowedError,
     RefusedError,
     RehearsalError,
     UnknownOutcomeError,
@@ -627,3 +628,20 @@ def test_a_journal_that_cannot_be_written_before_any_change_changes_nothing(worl
 
     assert (ending.outcome, ending.exit_code) == ("error", 2)
     assert world.values["a"] == "old"
+
+
+@pytest.mark.parametrize(("on_doubt", "outcome"), [("hold", "held"), ("rollback", "rolled-back")])
+def test_what_does_not_follow_is_held_and_not_judged_by_its_verify(
+    dock: Dock, world: FakeWorld, on_doubt: str, outcome: str
+) -> None:
+    class Stays(Becomes):
+        """{key} becomes {wanted}, and does not."""
+
+        def do(self, before: str) -> None:
+            raise NotFollowedError("lvs2: reloaded, and 2 of 3 destinations are as before")
+
+    plan = Plan([Becomes(world, "a", "new"), Stays(world, "b", "new")], ["web"])
+    ending = dock.perform(plan, on_doubt="rollback" if on_doubt == "rollback" else "hold")
+    assert ending.outcome == outcome
+    assert "2 of 3 destinations are as before" in ending.reason
+    assert world.values["a"] == ("new" if outcome == "held" else "old")

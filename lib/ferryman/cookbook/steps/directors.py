@@ -40,7 +40,7 @@ class DirectorsAgree(Look):
         for finding in directors.findings_of(self.service, seen):
             report.finding(finding)
         for driver in without.values():
-            for finding in driver.findings(self.service):
+            for finding in driver.findings(self.service, driver.read()):
                 report.finding(finding)
 
 
@@ -94,21 +94,45 @@ class DirectorConverged(Change[dict[str, Any]]):
 
     def do(self, before: dict[str, Any]) -> None:
         """Flip the destinations; what is connected now counts as old."""
-        self.ferry.about_to_edit(self.director, self.service)
+        self._about_to_edit()
         self._driver.apply(before, _TUNNELLED)
         self.ferry.remember_connections(self.director, self.service)
 
     def verify(self, report: Report) -> None:
-        """Read IPVS back: every destination tunnelled, scheduler and flags as the catalog says."""
+        """Read IPVS back: destinations tunnelled, the rest as the catalog says, other services untouched."""
         tunnelled = replace(self.service, encapsulated=True)
-        for finding in self._driver.findings(tunnelled):
+        table = self._driver.read_all()
+        for finding in self._driver.findings(tunnelled, directors.of_service(table, self.service)):
             report.finding(finding)
+        self._compare_others(table, report, Verdict.FAIL)
 
     def undo(self, before: dict[str, Any]) -> None:
         """Put the destinations back; what is connected now counts as old again."""
-        self.ferry.about_to_edit(self.director, self.service)
+        self._about_to_edit()
         self._driver.restore(before, _TUNNELLED)
         self.ferry.remember_connections(self.director, self.service)
+
+    def undone(self, before: dict[str, Any], report: Report) -> str | None:
+        """Whether all is as before; what became of other services is told, and no failure of this one."""
+        if self._key in self.ferry.others_before:
+            self._compare_others(self._driver.read_all(), report, Verdict.WARN)
+        return super().undone(before, report)
+
+    @property
+    def _key(self) -> tuple[str, str]:
+        return self.director.host, self.service.name
+
+    def _about_to_edit(self) -> None:
+        self.ferry.about_to_edit(self.director, self.service)
+        self.ferry.others_before[self._key] = directors.of_others(self._driver.read_all(), self.service)
+
+    def _compare_others(self, table: directors.Table, report: Report, grave: Verdict) -> None:
+        """Where this process has edited: whoever takes a run up has not seen what was there before."""
+        before = self.ferry.others_before.get(self._key)
+        if before is not None and self._driver.has_ipvs:
+            now = directors.of_others(table, self.service)
+            for finding in directors.others_findings(self.director.host, before, now, grave=grave):
+                report.finding(finding)
 
 
 @dataclass(frozen=True)
@@ -125,14 +149,16 @@ class OldConnectionsDrained(Look):
                 report.finding(_cannot_tell(director))
                 continue
             left = self.ferry.wait_for_old_connections(director, self.service)
+            draining = self.ferry.drainings[director.host, self.service.name]
+            seen = f"{len(draining.connections)} connections from before: {draining}"
             report.finding(
                 Finding(
                     "old-connections",
                     director.host,
                     Verdict.WARN if left else Verdict.PASS,
-                    f"{left} connections from before may still be used",
-                    "none within directors.drain_timeout, "
-                    f"{self.ferry.config.directors.drain_timeout:g} seconds",
+                    f"{left} of {seen}: they may still be used" if left else seen,
+                    "all ended within directors.drain_timeout, "
+                    f"{self.ferry.config.directors.drain_timeout:g} s",
                     _LET_THEM if left else "",
                 )
             )
