@@ -8,10 +8,10 @@ import tomllib
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ferryman.errors import ConfigError
 
@@ -120,6 +120,31 @@ class WatchConfig(_Table):
     """Looks that failed and passed when made again; with more, nobody can say how things stand."""
 
 
+class ManagementConfig(_Table):
+    """``[management]``: what brings directors and realservers in line with the catalog."""
+
+    agent: Literal["itself", "puppet", "ansible-pull", "command"] = "itself"
+    """``itself``: no agent; ferryman's own drivers write what has to be written."""
+    run: tuple[str, ...] = ()
+    """What is run on each host, an argument vector; empty: what the agent is usually called with."""
+    revision: tuple[str, ...] = ()
+    """What prints the revisions that were applied there, newest first, one to a line."""
+    timeout: Seconds = 600.0
+    """Seconds for one host, whatever is under way there at first."""
+    batch: int = Field(default=10, ge=1, le=512)
+    """Hosts at once."""
+    realservers: bool = False
+    """Whether realservers become what the catalog says too, so that it is run on them before any director."""
+
+    @model_validator(mode="after")
+    def _run_is_known(self) -> Self:
+        if self.agent == "itself" and (self.run or self.revision or self.realservers):
+            raise ValueError('with agent = "itself" nothing is run: expected no run, revision, realservers')
+        if self.agent in ("ansible-pull", "command") and not self.run:
+            raise ValueError(f"agent = {self.agent!r} needs run, a list of words")
+        return self
+
+
 class EtcdConfig(_Table):
     """``[etcd]``: how the cluster named in ``state`` is spoken to."""
 
@@ -179,6 +204,7 @@ class Config(_Table):
     traffic: TrafficTable = TrafficTable()
     directors: DirectorsConfig = DirectorsConfig()
     watch: WatchConfig = WatchConfig()
+    management: ManagementConfig = ManagementConfig()
     etcd: EtcdConfig = EtcdConfig()
 
     @property
@@ -267,6 +293,8 @@ def _problem(file: Path, text: str, error: Any) -> str:  # noqa: ANN401  # pydan
     if error["type"] == "extra_forbidden":
         near = difflib.get_close_matches(keys[-1], _known_keys(keys[:-1]), n=1)
         return f"{where}: unknown key" + (f"; did you mean {near[0]}?" if near else "")
+    if error["type"] == "value_error":
+        return f"{where}: {error['ctx']['error']}"
     return f"{where}: {error['input']!r}: {error['msg']}"
 
 

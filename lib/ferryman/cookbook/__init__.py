@@ -14,7 +14,7 @@ from ferryman.cookbook.steps.catalog import CatalogFlipped
 from ferryman.cookbook.steps.control_host import ControlHostCanProbe
 from ferryman.cookbook.steps.directors import DirectorConverged, DirectorsAgree, OldConnectionsDrained
 from ferryman.cookbook.steps.probes import ProbesAnswered
-from ferryman.cookbook.steps.realservers import RealserversReady
+from ferryman.cookbook.steps.realservers import RealserversConverged, RealserversReady, realservers_converged
 from ferryman.cookbook.steps.routes import HostRoutesDown, HostRoutesUp
 from ferryman.cookbook.steps.strangers import StrangersRefused
 from ferryman.cookbook.steps.traffic import TrafficFlows
@@ -41,6 +41,7 @@ __all__ = [
     "OldConnectionsDrained",
     "Plan",
     "ProbesAnswered",
+    "RealserversConverged",
     "RealserversReady",
     "RefusedError",
     "Report",
@@ -57,6 +58,7 @@ __all__ = [
     "load",
     "option",
     "patience_options",
+    "realservers_converged",
     "service_argument",
     "site_option",
     "watch_over",

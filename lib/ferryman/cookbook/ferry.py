@@ -11,6 +11,7 @@ from ferryman.cookbook.draining import Draining
 from ferryman.directors import closing_is_over, driver_for, read_connections, with_real_sources
 from ferryman.inventory import Catalog, Inventory
 from ferryman.kubernetes import node_states
+from ferryman.management import agent_for
 from ferryman.probe import Prober, brief, require_raw_sockets
 from ferryman.traffic import TrafficCheck
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ferryman.engine.runner import FenceOff
     from ferryman.fleet.hosts import Hosts
     from ferryman.kubernetes import NodeStates
+    from ferryman.management import Agent
     from ferryman.model import Address, Director, Finding, ProbeResult, Service
     from ferryman.probe import Target
 
@@ -41,6 +43,8 @@ class Ferry:
     """Whether another process began this run, and may have edited what this one knows nothing of."""
     fence_off: FenceOff | None = None
     """What keeps late commands of earlier processes of the run from its hosts."""
+    catalog_revision: str = ""
+    """The commit that has the catalog's change, where the catalog is kept in git: agents must apply it."""
     stock: Inventory | None = None
     """The inventory, where it has been read already."""
     directors_seen: dict[str, Seen] = field(default_factory=dict)
@@ -82,7 +86,18 @@ class Ferry:
 
     def driver(self, director: Director, service: Service) -> Driver:
         """What reads, changes and puts back this director."""
-        return driver_for(director, service, self.hosts)
+        return driver_for(director, service, self.hosts, self.agent)
+
+    @cached_property
+    def agent(self) -> Agent:
+        """What brings directors and realservers in line with the catalog."""
+        return agent_for(self.config.management)
+
+    def follow_the_catalog(self, service: Service) -> bool:
+        """Whether a director or the realservers become what the catalog says, so that it goes back first."""
+        return self.config.management.realservers or any(
+            self.driver(one, service).follows_catalog for one in service.directors
+        )
 
     def about_to_edit(self, director: Director, service: Service) -> None:
         """From now on some connections of this service may go one way there, and some the other."""

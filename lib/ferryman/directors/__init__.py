@@ -15,6 +15,7 @@ from ferryman.directors.keepalived import KeepalivedDriver
 from ferryman.directors.looking import DirectorSeen, Seen, look_at_directors
 from ferryman.directors.options import Options
 from ferryman.directors.others import others_findings
+from ferryman.directors.pybal import PybalDriver
 from ferryman.directors.readiness import (
     findings_of,
     real_outer_sources,
@@ -66,6 +67,7 @@ DRIVERS: dict[str, type[Driver]] = {
     "command": CommandDriver,
     "ipvsadm": IpvsadmDriver,
     "keepalived": KeepalivedDriver,
+    "pybal": PybalDriver,
 }
 """By the name that directors.yaml calls them."""
 

@@ -32,6 +32,11 @@ class CatalogFlipped(Change[CatalogBefore]):
     ferry: Ferry
     service: Service
 
+    @property
+    def goes_back_first(self) -> bool:
+        """Whether somebody follows it: to go back, they need a catalog that is back."""
+        return self.ferry.follow_the_catalog(self.service)
+
     def check(self, report: Report) -> CatalogBefore | AlreadySo:
         """Read the catalog, and make sure that the flag can be flipped by its own lines alone."""
         del report
