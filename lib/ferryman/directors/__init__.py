@@ -12,6 +12,7 @@ from ferryman.directors.findings import catalog_findings, not_reached
 from ferryman.directors.ipvs import Destination, Table, VirtualServer, differences, of_others, of_service
 from ferryman.directors.ipvsadm import IpvsadmDriver
 from ferryman.directors.keepalived import KeepalivedDriver
+from ferryman.directors.liberica import LibericaDriver
 from ferryman.directors.looking import DirectorSeen, Seen, look_at_directors
 from ferryman.directors.options import Options
 from ferryman.directors.others import others_findings
@@ -67,6 +68,7 @@ DRIVERS: dict[str, type[Driver]] = {
     "command": CommandDriver,
     "ipvsadm": IpvsadmDriver,
     "keepalived": KeepalivedDriver,
+    "liberica": LibericaDriver,
     "pybal": PybalDriver,
 }
 """By the name that directors.yaml calls them."""
