@@ -5,8 +5,9 @@ take it up, or refuse it and go on as before. Which of the two stands in its met
 reload by result. Those times are compared with each other, with the file's and with the time the process
 began: all of them are of the director's own clock, and what time it is on the control host does not matter.
 
-Over IPVS the kernel's table is read back. Over Katran there is none, and what can be read is the file and
-whether the control plane has taken it up; and since Katran does nothing but encapsulate, a service that has been taken up as ``tunnel`` cannot be put back.
+Over IPVS the kernel's table is read back. Over Katran there is none: what can be read is the file,
+and whether the control plane has taken it up. Katran does nothing but encapsulate, so a service that has been
+taken up as ``tunnel`` cannot be put back.
 
 The metrics' names are those that Wikimedia's cookbook ``sre.loadbalancer.admin`` reads. Liberica's source
 could not be read, so what is not in that cookbook or in its Puppet module is not relied upon.
@@ -106,9 +107,20 @@ class LibericaDriver(Follower):
             return super().findings(service, table)
         method = Forwarding.TUNNEL if service.encapsulated else Forwarding.DIRECT
         wanted = f"{method.word}, as the catalog says for {service.site}, and taken up by liberica-cp"
-        wrong = differences(nominal(service, method), table)
-        seen = "; ".join(wrong) or f"{self.config} says {method.word}, and liberica-cp has taken it up"
-        return [Finding(CONFIGURED_CHECK, self.host, Verdict.FAIL if wrong else Verdict.PASS, seen, wanted)]
+        stale = self._stale(self._state())
+        lines = [*differences(nominal(service, method), table), *([stale] if stale else [])]
+        return [
+            Finding(
+                CONFIGURED_CHECK,
+                self.host,
+                Verdict.FAIL if lines else Verdict.PASS,
+                "; ".join(lines) or f"{self.config} says {method.word}, and liberica-cp has taken it up",
+                wanted,
+                f"finish what was begun there first: a reload ({self.reload}) takes up all of it"
+                if stale
+                else "",
+            )
+        ]
 
     def _other_schedulers(self, before: Before, target: Target) -> Iterator[str]:
         """Schedulers that it does not have: the catalog's, unless those are what is being changed."""
@@ -179,9 +191,12 @@ class LibericaDriver(Follower):
 
         Raises:
             VerifyError: It refused its file, or could not be reloaded.
+            DoubtError: It does not say how it is, so nobody would know; it was not reloaded.
             NotFollowedError: The reload command was content, and the control plane knows of no reload.
         """
-        earlier = self._account(self._state())
+        earlier = self._account(state := self._state())
+        if earlier.said:
+            raise DoubtError(f"{self.host}: not reloaded: {self._silent(state)}")
         self.hosts.write(self.host, self._after_the_second(earlier), timeout_s=self.converge_s).checked()
 
         def is_told(now: Account) -> bool:
@@ -202,17 +217,13 @@ class LibericaDriver(Follower):
         if not is_told(now):
             raise NotFollowedError(
                 f"{self.host}: {self.reload!r} ran, but after {self.converge_s:g} s liberica-cp still says"
-                f" that it took its file up at {clock(earlier.taken_up)} ({self.metrics}); see whether it runs"
+                f" that it took its file up at {clock(earlier.taken_up)} ({self.metrics}); does it run?"
             )
 
     def _after_the_second(self, earlier: Account) -> str:
         """The reload, in a later second than everything before: the times in its metrics may be whole."""
-        times = (one for one in (earlier.taken_up, earlier.refused, earlier.written) if one is not None)
-        second = math.floor(max(times, default=0))
-        wait = (
-            f'for tick in {" ".join("x" * _TICKS)}; do [ "$(date +%s)" -gt {second} ] && break; sleep 1; done'
-        )
-        return f"{wait}\n{self.reload}"
+        passed = f'[ "$(date +%s)" -gt {earlier.latest_s} ] && break'
+        return f"for tick in {_TICKS}; do {passed}; sleep 1; done\n{self.reload}"
 
     def _stale(self, state: State) -> str | None:
         account = self._account(state)
@@ -230,12 +241,10 @@ class LibericaDriver(Follower):
         return f"{self.metrics} does not say when liberica-cp took its file up{f' ({said})' if said else ''}"
 
     def _unwell(self, state: State) -> list[str]:
-        account = self._account(state)
-        lines = (
-            [f"its forwarding plane is {plane}, directors.yaml says {self.plane}"]
-            if (plane := self._conf(state.text).plane) != self.plane
-            else []
-        )
+        account, plane = self._account(state), self._conf(state.text).plane
+        lines = [f"cannot be asked how it is: {account.said}"] if account.said else []
+        if plane != self.plane:
+            lines.append(f"{self.config}: forwarding_plane is {plane}, directors.yaml says {self.plane}")
         if account.was_refused:
             lines.append(
                 f"liberica-cp refused {self.config} at {clock(account.refused)} and runs an older one"
@@ -246,10 +255,5 @@ class LibericaDriver(Follower):
         return lines
 
     def _pending(self, state: State) -> list[str]:
-        """Over Katran nobody can tell what a reload would change of others: only that there is something."""
-        if self.has_ipvs:
-            return super()._pending(state)
-        tunnelled = nominal(self.service, Forwarding.TUNNEL)
-        ours = not differences(tunnelled, self._conf(state.text).configured(tunnelled))
-        stale = self._stale(state)
-        return [] if ours or stale is None else [f"{stale}: finish what was begun there first"]
+        """Over Katran nobody can tell what a reload would change of others; the plan's findings warn."""
+        return super()._pending(state) if self.has_ipvs else []
