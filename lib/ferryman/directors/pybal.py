@@ -190,10 +190,7 @@ def _down(pool: str, said: str) -> Iterator[str]:
 
 def _sessions(metrics: str) -> Iterator[str]:
     """The autonomous systems that no router has a session with."""
-    sessions = [
-        (asn[1] if (asn := _ASN.search(labels)) else "?", value)
-        for labels, value in _SESSION.findall(metrics)
-    ]
+    sessions = [("".join(_ASN.findall(labels)), value) for labels, value in _SESSION.findall(metrics)]
     if not sessions:
         yield "pybal: bgp is on, and /metrics tells of no session"
     up = {asn for asn, value in sessions if float(value) == 1.0}
