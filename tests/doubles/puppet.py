@@ -113,7 +113,7 @@ def agent() -> int:
     if trouble := read("fails"):
         status, words = trouble.split(" ", 1)
         sys.stderr.write(words)
-        if int(status) != 1:
+        if int(status) in (4, 6):
             summary(failed=1, changed=0)
         return int(status)
     text, target = rendered(settings), settings["target"]

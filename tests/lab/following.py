@@ -48,8 +48,8 @@ class PybalSite:
     """The service ``maps`` with two directors whose PyBal follows the catalog by way of puppet."""
 
     lab: RunningLab
-    settings: dict[str, str] = field(default_factory=dict)
-    """More keys of ``[global]``, on both directors."""
+    settings: dict[str, dict[str, str]] = field(default_factory=dict)
+    """More keys of ``[global]``, by director."""
 
     def furnish(self, **options: object) -> None:
         """Put the doubles in, start them, and let the inventory name them; options are the driver's keys."""
@@ -62,14 +62,14 @@ class PybalSite:
         catalog = self.lab.folder / "inventory" / "services.yaml"
         seen = self.lab.console("rt", f"ls /mnt{catalog} 2>/dev/null || echo {catalog}").strip()
         for host in DIRECTORS:
-            more = "".join(f"{key} = {value}\n" for key, value in self.settings.items())
+            more = "".join(f"{key} = {value}\n" for key, value in self.settings.get(host, {}).items())
             self.put(host, f"/lab/{host}/puppet/template", f"{_GLOBAL}{more}\n{_SECTION}")
             target = self.config(host)
             words = f"catalog {seen}\nsite lab\ntarget {target}\n"
             self.put(host, f"/lab/{host}/puppet/settings", words)
             self.puppet(host)
             self.pybal(host, "restart")
-        self.lab.console("rt", self._until_up())
+        self.wait_until_up()
 
     def clear(self) -> None:
         """Stop the doubles, and take them out."""
@@ -77,6 +77,19 @@ class PybalSite:
             self.pybal(host, "stop")
             self.lab.console(host, f"rm -rf /lab/{host}/puppet /lab/{host}/pybal")
         self.lab.console("rt", "rm -rf /lab/doubles /usr/local/sbin/puppet")
+
+    def restart_lies(self, host: str) -> None:
+        """Let the inventory name a restart that does nothing, and have little patience with it."""
+        self._edit(host, f"{_PYBAL} restart {self.config(host)}", "'true'")
+
+    def restart_works(self, host: str) -> None:
+        """Let the inventory name the real one again."""
+        self._edit(host, "'true'", f"{_PYBAL} restart {self.config(host)}")
+
+    def _edit(self, host: str, old: str, new: str) -> None:
+        directors = self.lab.folder / "inventory" / "directors.yaml"
+        head, found, rest = directors.read_text().rpartition(f"host: {host}\n")
+        directors.write_text(head + found + rest.replace(f"restart: {old}\n", f"restart: {new}\n"))
 
     def config(self, host: str) -> str:
         """PyBal's file on a director."""
@@ -99,9 +112,11 @@ class PybalSite:
         lines = self.lab.console(host, "ipvsadm -Sn").splitlines()
         return "\n".join(line for line in lines if f"-t {VIP} " in line)
 
-    def _until_up(self) -> str:
+    def wait_until_up(self) -> None:
+        """Until each PyBal has a session."""
         one = "until curl -s localhost:9090/metrics | grep -q 'established.*1.0'; do sleep 0.2; done"
-        return "\n".join(f"timeout 30 ip netns exec {host} sh -c {shlex.quote(one)}" for host in DIRECTORS)
+        for host in DIRECTORS:
+            self.lab.console(host, f"timeout 30 sh -c {shlex.quote(one)}")
 
     def _inventory(self, options: dict[str, object]) -> None:
         folder = self.lab.folder / "inventory"
@@ -127,7 +142,7 @@ class PybalSite:
             "start": f"{_PYBAL} start {config}",
             "started": f"{_PYBAL} started {config}",
             "follow_timeout": 0,
-            "converge_timeout": 15,
+            "converge_timeout": 5,
             "traffic_source": f'{{ ipv4: 10.30.0.{source}, ipv6: "fd30::{source}" }}',
         } | options
         lines = [f"{key}: {value}" for key, value in keys.items()]

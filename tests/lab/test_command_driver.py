@@ -157,9 +157,10 @@ def test_without_undo_the_way_back_says_what_is_to_be_done(lab: RunningLab, made
 
 def test_a_director_that_is_down_refuses_the_run_before_anything_is_changed(lab: RunningLab) -> None:
     keys = "".join(f"      {key}: {value!r}\n" for key, value in KEYS.items())
+    entry = f"      driver: command\n{keys}"
     directors = lab.folder / "inventory" / "directors.yaml"
-    directors.write_text(directors.read_text().replace("      driver: ipvsadm\n", f"      driver: command\n{keys}"))
-    lab.put("director-down", "lvs1")
+    directors.write_text(directors.read_text().replace("      driver: ipvsadm\n", entry))
+    lab.put("sshd-down", "lvs1")
     done = lab.ferryman("--output", "json", "migrate", SERVICE, "--site", "lab", "--yes")
     assert done.returncode == REFUSED, done.stdout + done.stderr
     assert changes(done) == []

@@ -68,6 +68,14 @@ def test_relative_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         ('[probe]\nouter_source = { ipv4 = "x" }\n', 2, "probe.outer_source.ipv4: 'x'"),
         ('file = "x"\n', 1, "file: unknown key"),
         ("[traffic.service.web]\ndownlod = 1\n", 2, "did you mean download?"),
+        ('[management]\nagent = "chef"\n', 2, "management.agent: 'chef'"),
+        (
+            '\n[management]\nagent = "command"\n',
+            2,
+            "management: agent = 'command' needs run",
+        ),
+        ("[management]\nrealservers = true\n", 1, 'management: with agent = "itself" nothing is run'),
+        ('[management]\nagent = "puppet"\nrun = "puppet agent"\n', 3, "management.run: 'puppet agent'"),
     ],
 )
 def test_a_mistake_is_named_with_file_line_and_key(tmp_path: Path, text: str, line: int, said: str) -> None:

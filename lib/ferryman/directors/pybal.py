@@ -120,14 +120,17 @@ class PybalDriver(Follower):
         done.checked()
 
     def _drained(self) -> str:
-        """Stop, wait, start; the third line of ip_vs_stats is the sum of all virtual servers."""
+        """Stop, wait, start; the third line of ip_vs_stats is the sum of all virtual servers.
+
+        Counters that cannot be read never stand still.
+        """
         return f"""trap '' HUP PIPE
 {{ {self.stop}
 }} >&2 || exit {_NOT_STOPPED}
 before= still=0 waited=0
 while [ "$still" -lt {STILL_S} ] && [ "$waited" -lt {self.drain_s:.0f} ]; do
-    now=$(sed -n 3p /proc/net/ip_vs_stats)
-    if [ "$now" = "$before" ]; then still=$((still + 1)); else still=0; fi
+    now=$(sed -n 3p /proc/net/ip_vs_stats 2>/dev/null)
+    if [ -n "$now" ] && [ "$now" = "$before" ]; then still=$((still + 1)); else still=0; fi
     before=$now waited=$((waited + 1))
     sleep 1
 done
