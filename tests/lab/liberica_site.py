@@ -122,6 +122,7 @@ class LibericaSite:
         return "    - " + "\n      ".join(lines) + "\n"
 
 
-_UNTIL_UP = (
-    "timeout 30 sh -c 'until curl -s localhost:3010/metrics | grep -q ESTABLISHED; do sleep 0.2; done'"
+_UP = "curl -s localhost:3010/metrics | grep -q ESTABLISHED"
+_UNTIL_UP = f"timeout 30 sh -c 'until {_UP}; do sleep 0.2; done'"
+
 )

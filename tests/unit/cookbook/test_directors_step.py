@@ -1,4 +1,4 @@
-"""A director that cannot be put back: said in the plan, changed with consent alone, stranded when it must go back.
+"""A director that cannot be put back: the plan says so, it is changed with consent alone, and then for good.
 
 The director is the fake one that its driver's own tests have, with an operator's command and no ``undo``.
 """
