@@ -124,5 +124,3 @@ class LibericaSite:
 
 _UP = "curl -s localhost:3010/metrics | grep -q ESTABLISHED"
 _UNTIL_UP = f"timeout 30 sh -c 'until {_UP}; do sleep 0.2; done'"
-
-)
