@@ -14,6 +14,7 @@ from ferryman.cookbook import (
     Soaked,
     StrangersRefused,
     TrafficFlows,
+    accept_no_way_back_option,
     catalog_flipped,
     cookbook,
     patience_options,
@@ -29,8 +30,15 @@ OWNER = "traffic"
 @service_argument
 @site_option
 @patience_options
-def migrate(
-    ferry: Ferry, service: str, site: str, soak: float | None = None, drain: float | None = None
+@accept_no_way_back_option
+def migrate(  # noqa: PLR0913  # its options
+    ferry: Ferry,
+    service: str,
+    site: str,
+    soak: float | None = None,
+    drain: float | None = None,
+    *,
+    accept_no_way_back: bool = False,
 ) -> Plan:
     """Move one service to IPIP encapsulation.
 
@@ -39,6 +47,7 @@ def migrate(
     Takes: watch.soak for each director, up to directors.drain_timeout for old connections at the end,
            and under a minute for all the rest; probes and requests go on all the while.
     Undo:  destinations, catalog and routes go back, each is read back; by itself when a look fails.
+           A director without a way back says so, and is not touched without --accept-no-way-back.
     """
     ferry.be_patient(soak, drain)
     moving = ferry.service(service, site)
@@ -57,7 +66,7 @@ def migrate(
                 step
                 for director in moving.directors  # secondaries first
                 for step in (
-                    DirectorConverged(ferry, moving, director),
+                    DirectorConverged(ferry, moving, director, accept_no_way_back),
                     TrafficFlows(ferry, moving, director),
                     Soaked(ferry, moving, director),
                 )

@@ -7,8 +7,8 @@ host's own clock; it refuses while it is disabled, and while another run holds t
 
 It knows two commands: ``puppet config print --section agent KEY`` and ``puppet agent --test``. Its folder,
 ``$PUPPET_DOUBLE``, holds ``template`` (in which ``%NAME%`` becomes ``True`` where the catalog tunnels the
-service, else ``False``), ``settings`` (lines ``catalog``, ``site``, ``target`` with a path or a name), and,
-for trouble, ``fails`` (a status, and what it says on standard error).
+service, else ``False``, and ``%NAME:YES:NO%`` one of those words), ``settings`` (lines ``catalog``, ``site``,
+``target`` with a path or a name), and, for trouble, ``fails`` (a status, and what it says on standard error).
 
 It runs under the system's own Python in a slow guest: so it imports little.
 """
@@ -71,7 +71,9 @@ def rendered(settings: dict[str, str]) -> str:
     with open(settings["catalog"]) as file:
         catalog = file.read()
     parts = read("template").split("%")
-    parts[1::2] = [str(tunnelled(catalog, name, settings["site"])) for name in parts[1::2]]
+    for place in range(1, len(parts), 2):
+        name, yes, no = [*parts[place].split(":"), "True", "False"][:3]
+        parts[place] = yes if tunnelled(catalog, name, settings["site"]) else no
     return "".join(parts)
 
 

@@ -1,7 +1,13 @@
 """What a cookbook author imports: the decorator, ``Plan``, the two kinds of step, and the stock steps."""
 
 from ferryman.commandline import argument, option
-from ferryman.cookbook.command import cookbook, patience_options, service_argument, site_option
+from ferryman.cookbook.command import (
+    accept_no_way_back_option,
+    cookbook,
+    patience_options,
+    service_argument,
+    site_option,
+)
 from ferryman.cookbook.ferry import Ferry
 from ferryman.cookbook.loading import load
 from ferryman.cookbook.steps.catalog import CatalogFlipped, catalog_flipped
@@ -48,6 +54,7 @@ __all__ = [
     "Verdict",
     "VerifyError",
     "WorldChangedError",
+    "accept_no_way_back_option",
     "argument",
     "catalog_flipped",
     "cookbook",

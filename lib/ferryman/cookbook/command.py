@@ -110,6 +110,11 @@ def _with_run_options(function: Callable[[], None]) -> Callable[[], None]:
 service_argument = argument("service")
 """``SERVICE``, a name of the service catalog."""
 
+accept_no_way_back_option = option(
+    "--accept-no-way-back", is_flag=True, help="Change also directors that cannot be put back."
+)
+"""``--accept-no-way-back``, for steps that ask for it."""
+
 
 def patience_options(function: F) -> F:
     """``--soak`` and ``--drain``, seconds: for one run, in place of what ferryman.toml says.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ferryman.config import Config
-    from ferryman.directors import Driver, Seen, Table
+    from ferryman.directors import Connection, Driver, Seen, Table
     from ferryman.engine.runner import FenceOff
     from ferryman.events import Occurrence
     from ferryman.fleet.hosts import Hosts
@@ -123,7 +123,7 @@ class Ferry:
 
     def remember_connections(self, director: Director, service: Service) -> None:
         """Everything connected now counts as from before: the destinations have just been edited."""
-        now = read_connections(self.hosts, director, service)
+        now = self._connections(director, service)
         self.drainings[director.host, service.name] = Draining(now)
 
     def old_connections(self, director: Director, service: Service) -> int:
@@ -132,10 +132,16 @@ class Ferry:
         One that its client has ended counts for the two minutes that it lingers, unless the director
         schedules whoever comes back on it anew.
         """
-        now = read_connections(self.hosts, director, service)
+        now = self._connections(director, service)
         draining = self.drainings.setdefault((director.host, service.name), Draining(now))
         closing = not closing_is_over(self.hosts, director)
         return draining.look(now, closing=closing, without=self.own_connections)
+
+    def _connections(self, director: Director, service: Service) -> frozenset[Connection]:
+        """Those that the director's kernel forwards; without IPVS nobody can tell."""
+        if not self.driver(director, service).has_ipvs:
+            return frozenset()
+        return read_connections(self.hosts, director, service)
 
     def wait_for_old_connections(self, director: Director, service: Service) -> int:
         """How many are left once none is, or ``directors.drain_timeout`` has passed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ferryman.directors.command import CommandDriver
 from ferryman.directors.connections import HANDSHAKE_S, Connection, closing_is_over, old_left
 from ferryman.directors.connections import read as read_connections
 from ferryman.directors.driver import Driver
@@ -11,6 +12,7 @@ from ferryman.directors.findings import catalog_findings, not_reached
 from ferryman.directors.ipvs import Destination, Table, VirtualServer, differences, of_others, of_service
 from ferryman.directors.ipvsadm import IpvsadmDriver
 from ferryman.directors.keepalived import KeepalivedDriver
+from ferryman.directors.liberica import LibericaDriver
 from ferryman.directors.looking import DirectorSeen, Seen, look_at_directors
 from ferryman.directors.options import Options
 from ferryman.directors.others import others_findings
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DRIVERS",
     "HANDSHAKE_S",
+    "CommandDriver",
     "Connection",
     "Destination",
     "DirectorSeen",
@@ -62,8 +65,10 @@ __all__ = [
 ]
 
 DRIVERS: dict[str, type[Driver]] = {
+    "command": CommandDriver,
     "ipvsadm": IpvsadmDriver,
     "keepalived": KeepalivedDriver,
+    "liberica": LibericaDriver,
     "pybal": PybalDriver,
 }
 """By the name that directors.yaml calls them."""

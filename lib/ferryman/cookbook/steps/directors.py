@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ferryman import directors
 from ferryman.engine.steps import AlreadySo, Change, Look, Report
+from ferryman.errors import RefusedError
 from ferryman.model import Finding, Forwarding, Verdict
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from ferryman.model import Director, Edit, Service
 
 
+ACCEPT_NO_WAY_BACK = "--accept-no-way-back"
 _TUNNELLED = directors.Forwarded(Forwarding.TUNNEL)
 
 
@@ -31,10 +33,15 @@ class DirectorsAgree(Look):
 
         What their outer sources really are is remembered, for the probes to be sent with.
         """
-        seen = directors.look_at_directors(self.service, self.ferry.hosts)
+        drivers = [self.ferry.driver(one, self.service) for one in self.service.directors]
+        without = {one.host: one for one in drivers if not one.has_ipvs}
+        seen = directors.look_at_directors(self.service, self.ferry.hosts, without_ipvs=without)
         self.ferry.directors_seen[self.service.name] = seen
         for finding in directors.findings_of(self.service, seen):
             report.finding(finding)
+        for driver in without.values():
+            for finding in driver.findings(self.service, driver.read()):
+                report.finding(finding)
 
 
 @dataclass(frozen=True)
@@ -44,11 +51,14 @@ class DirectorConverged(Change[dict[str, Any]]):
     ferry: Ferry
     service: Service
     director: Director
+    no_way_back_accepted: bool = False
+    """Whether the operator has said yes to a change that nothing undoes."""
 
     @property
     def role(self) -> str:
-        """``primary`` or ``secondary``, for the title."""
-        return self.director.role.value
+        """``primary`` or ``secondary``, for the title; and whether it is for good."""
+        final = ", not reversible" if self._driver.no_way_back(_TUNNELLED) else ""
+        return f"{self.director.role.value}{final}"
 
     @property
     def _driver(self) -> directors.Driver:
@@ -56,11 +66,23 @@ class DirectorConverged(Change[dict[str, Any]]):
 
     def check(self, report: Report) -> dict[str, Any] | AlreadySo:
         """Read its table and its files, and make sure that they may be changed."""
-        del report
         before = self._driver.before()
         if self._driver.already(before, _TUNNELLED):
             return AlreadySo("every destination is tunnelled already")
+        if reason := self._driver.no_way_back(_TUNNELLED):
+            self._consented(reason, report)
         return before
+
+    def _consented(self, reason: str, report: Report) -> None:
+        """Nothing that cannot be put back is changed without a word from the operator."""
+        host = self.director.host
+        if not self.no_way_back_accepted:
+            raise RefusedError(
+                f"{host}: not reversible: {reason}; once flipped it stays so, whatever goes wrong afterwards;"
+                f" say {ACCEPT_NO_WAY_BACK} if that is meant"
+            )
+        wanted = f"a way back; {ACCEPT_NO_WAY_BACK} was said"
+        report.finding(Finding("way-back", host, Verdict.WARN, f"not reversible: {reason}", wanted))
 
     def edits(self, before: dict[str, Any]) -> Sequence[Edit]:
         """What the driver does to it."""
@@ -80,8 +102,7 @@ class DirectorConverged(Change[dict[str, Any]]):
         """Read IPVS back: destinations tunnelled, the rest as the catalog says, other services untouched."""
         tunnelled = replace(self.service, encapsulated=True)
         table = self._driver.read_all()
-        mine = directors.of_service(table, self.service)
-        for finding in directors.catalog_findings(self.director, tunnelled, mine):
+        for finding in self._driver.findings(tunnelled, directors.of_service(table, self.service)):
             report.finding(finding)
         self._compare_others(table, report, Verdict.FAIL)
 
@@ -108,7 +129,7 @@ class DirectorConverged(Change[dict[str, Any]]):
     def _compare_others(self, table: directors.Table, report: Report, grave: Verdict) -> None:
         """Where this process has edited: whoever takes a run up has not seen what was there before."""
         before = self.ferry.others_before.get(self._key)
-        if before is not None:
+        if before is not None and self._driver.has_ipvs:
             now = directors.of_others(table, self.service)
             for finding in directors.others_findings(self.director.host, before, now, grave=grave):
                 report.finding(finding)
@@ -124,6 +145,9 @@ class OldConnectionsDrained(Look):
     def look(self, report: Report) -> None:
         """Wait for them, as long as the configuration says; some may live for hours, and that is no fault."""
         for director in self.service.directors:
+            if not self.ferry.driver(director, self.service).has_ipvs:
+                report.finding(_cannot_tell(director))
+                continue
             left = self.ferry.wait_for_old_connections(director, self.service)
             draining = self.ferry.drainings[director.host, self.service.name]
             seen = f"{len(draining.connections)} connections from before: {draining}"
@@ -138,6 +162,11 @@ class OldConnectionsDrained(Look):
                     _LET_THEM if left else "",
                 )
             )
+
+
+def _cannot_tell(director: Director) -> Finding:
+    seen = "it forwards without IPVS: which connections are from before cannot be told"
+    return Finding("old-connections", director.host, Verdict.SKIP, seen, "for the record")
 
 
 _LET_THEM = (
