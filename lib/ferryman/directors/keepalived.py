@@ -1,8 +1,8 @@
 """The driver of a director whose IPVS table keepalived fills.
 
 The service's own file is changed, not the kernel: in a file that begins with ferryman's marker line the
-whole text is rendered from the catalog; in any other, the ``lvs_method`` words of the service's virtual
-servers are edited and everything else stays byte for byte. One script, one round trip, does it in this
+whole text is rendered from the catalog; in any other, the words of the service's virtual servers that say
+how it forwards, or how it is scheduled, are edited and everything else stays byte for byte. One script, one round trip, does it in this
 order: compare the file with what was read; test the whole configuration *with* the new text, which is
 bind-mounted over the old in a mount namespace of its own, so that nothing live has changed yet; rename the
 new file into place; reload.
@@ -25,8 +25,9 @@ from ferryman import patience
 from ferryman.directors.driver import CHANGED, Before, Driver
 from ferryman.directors.ipvs import Table, differences, from_json, of_service
 from ferryman.directors.ipvs_listing import READ_TABLE, read_table
+from ferryman.directors.keepalived_edit import edited
 from ferryman.directors.keepalived_render import owned, rendered
-from ferryman.directors.keepalived_text import TextError, edited
+from ferryman.directors.keepalived_text import TextError
 from ferryman.errors import RefusedError, VerifyError, WorldChangedError
 from ferryman.model import Edit
 

@@ -12,13 +12,11 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from ferryman.directors.target import Forwarded
 from ferryman.model import Address, Forwarding, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ferryman.directors.target import Target
     from ferryman.model import VirtualService
 
 METHODS = {Forwarding.DIRECT: "DR", Forwarding.TUNNEL: "TUN"}
@@ -130,18 +128,6 @@ def block_of(statements: Iterable[Statement], virtual: VirtualService) -> Statem
             " wanted one"
         )
     return found[0]
-
-
-def edited(text: str, virtuals: Iterable[VirtualService], target: Target) -> str:
-    """The text with these virtual services' blocks as the target says; twice is the same as once.
-
-    Raises:
-        TextError: A block is missing, or cannot be edited safely.
-    """
-    match target:
-        case Forwarded(forwarding):
-            return with_method(text, virtuals, forwarding)
-    raise TextError(f"{target} is nothing that is edited in a file")
 
 
 def with_method(text: str, virtuals: Iterable[VirtualService], forwarding: Forwarding) -> str:

@@ -8,15 +8,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ferryman.inventory.catalog import Catalog
-from ferryman.inventory.flip import Encapsulation, Flip
+from ferryman.inventory.change import CatalogEdit, Edited
+from ferryman.inventory.flip import Encapsulation, Flipped
 from ferryman.inventory.load import Inventory
 from ferryman.inventory.problems import Problem, Severity
+from ferryman.inventory.reschedule import Rescheduled
 from ferryman.inventory.resolve import Resolve
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Catalog", "Encapsulation", "Flip", "Inventory", "Problem", "Resolve", "Severity", "lint"]
+__all__ = [
+    "Catalog",
+    "CatalogEdit",
+    "Edited",
+    "Encapsulation",
+    "Flipped",
+    "Inventory",
+    "Problem",
+    "Rescheduled",
+    "Resolve",
+    "Severity",
+    "lint",
+]
 
 
 def lint(folder: Path) -> list[Problem]:
