@@ -4,15 +4,17 @@ from ferryman.commandline import argument, option
 from ferryman.cookbook.command import cookbook, service_argument, site_option
 from ferryman.cookbook.ferry import Ferry
 from ferryman.cookbook.loading import load
-from ferryman.cookbook.steps.catalog import CatalogFlipped
+from ferryman.cookbook.steps.catalog import CatalogFlipped, CatalogRescheduled
 from ferryman.cookbook.steps.control_host import ControlHostCanProbe
 from ferryman.cookbook.steps.directors import DirectorConverged, DirectorsAgree, OldConnectionsDrained
 from ferryman.cookbook.steps.probes import ProbesAnswered
 from ferryman.cookbook.steps.realservers import RealserversReady
 from ferryman.cookbook.steps.routes import HostRoutesDown, HostRoutesUp
+from ferryman.cookbook.steps.scheduler import DirectorRescheduled, ReschedulingForetold
 from ferryman.cookbook.steps.strangers import StrangersRefused
 from ferryman.cookbook.steps.traffic import TrafficFlows
-from ferryman.cookbook.steps.watch import Soaked, watch_over
+from ferryman.cookbook.steps.watch import Soaked, watch_over, watch_requests
+from ferryman.directors import scheduled
 from ferryman.engine.plan import Plan
 from ferryman.engine.steps import AlreadySo, Change, Look, Report
 from ferryman.errors import DoubtError, RefusedError, UsageError, VerifyError, WorldChangedError
@@ -21,9 +23,11 @@ from ferryman.model import Edit, Finding, Verdict
 __all__ = [
     "AlreadySo",
     "CatalogFlipped",
+    "CatalogRescheduled",
     "Change",
     "ControlHostCanProbe",
     "DirectorConverged",
+    "DirectorRescheduled",
     "DirectorsAgree",
     "DoubtError",
     "Edit",
@@ -38,6 +42,7 @@ __all__ = [
     "RealserversReady",
     "RefusedError",
     "Report",
+    "ReschedulingForetold",
     "Soaked",
     "StrangersRefused",
     "TrafficFlows",
@@ -49,7 +54,9 @@ __all__ = [
     "cookbook",
     "load",
     "option",
+    "scheduled",
     "service_argument",
     "site_option",
     "watch_over",
+    "watch_requests",
 ]

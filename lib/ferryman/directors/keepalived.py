@@ -2,10 +2,10 @@
 
 The service's own file is changed, not the kernel: in a file that begins with ferryman's marker line the
 whole text is rendered from the catalog; in any other, the words of the service's virtual servers that say
-how it forwards, or how it is scheduled, are edited and everything else stays byte for byte. One script, one round trip, does it in this
-order: compare the file with what was read; test the whole configuration *with* the new text, which is
-bind-mounted over the old in a mount namespace of its own, so that nothing live has changed yet; rename the
-new file into place; reload.
+how it forwards, or how it is scheduled, are edited and everything else stays byte for byte. One script, one
+round trip, does it in this order: compare the file with what was read; test the whole configuration *with*
+the new text, which is bind-mounted over the old in a mount namespace of its own, so that nothing live has
+changed yet; rename the new file into place; reload.
 
 keepalived compares a reloaded configuration with its previous one, not with the kernel, and reloads in its
 own time: so the kernel's table is read until it is as wanted. Its health checks may set a weight to 0 or

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ferryman.model import Address, Service
 
 MARKER = "# Rendered by ferryman from the service catalog."
-"""The first line of a file that ferryman writes whole; without it, only the words that a target is about are edited."""
+"""The first line of a file that ferryman writes whole; without it, only the words of a target are edited."""
 
 _OWN = ("lvs_sched", "lb_algo", "lvs_method", "lb_kind", "protocol", "real_server", *FLAG_WORDS)
 _OWN_INSIDE = ("weight", "lvs_method", "lb_kind")

@@ -39,7 +39,8 @@ class Rescheduled(CatalogEdit):
     flags: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.service}: lvs.{SCHEDULER} is {self.scheduler}, lvs.{FLAGS} {','.join(self.flags) or 'none'}"
+        flags = ",".join(self.flags) or "none"
+        return f"{self.service}: lvs.{SCHEDULER} is {self.scheduler}, lvs.{FLAGS} {flags}"
 
     def made(self, text: bytes, *, name: str) -> bytes:
         """The text with this scheduler and these flags."""

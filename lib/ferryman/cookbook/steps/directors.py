@@ -1,7 +1,8 @@
-"""Looks at directors, and the change that all the rest is for: how they forward a service."""
+"""Looks at directors, and the change that all the rest is for: how they forward or schedule a service."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -38,12 +39,22 @@ class DirectorsAgree(Look):
 
 
 @dataclass(frozen=True)
-class DirectorConverged(Change[dict[str, Any]]):
-    """{director.host}, {role}, forwards {service.name} through the tunnel."""
+class DirectorChanged(Change[dict[str, Any]]):
+    """{director.host}, {role}, has one thing of {service.name} as its target says."""
 
     ferry: Ferry
     service: Service
     director: Director
+
+    @property
+    @abstractmethod
+    def goal(self) -> directors.Target:
+        """What is changed of the service's entries, and to what."""
+
+    @property
+    @abstractmethod
+    def wanted(self) -> Service:
+        """The service as the catalog has it once it is changed."""
 
     @property
     def role(self) -> str:
@@ -51,41 +62,64 @@ class DirectorConverged(Change[dict[str, Any]]):
         return self.director.role.value
 
     @property
-    def _driver(self) -> directors.Driver:
+    def driver(self) -> directors.Driver:
+        """What reads, changes and puts back this director."""
         return self.ferry.driver(self.director, self.service)
 
     def check(self, report: Report) -> dict[str, Any] | AlreadySo:
         """Read its table and its files, and make sure that they may be changed."""
         del report
-        before = self._driver.before()
-        if self._driver.already(before, _TUNNELLED):
-            return AlreadySo("every destination is tunnelled already")
+        before = self.driver.before()
+        if self.driver.already(before, self.goal):
+            return AlreadySo(f"it is {self.goal} already")
         return before
 
     def edits(self, before: dict[str, Any]) -> Sequence[Edit]:
         """What the driver does to it."""
-        return self._driver.edits(before, _TUNNELLED)
+        return self.driver.edits(before, self.goal)
 
     def edits_back(self, before: dict[str, Any]) -> Sequence[Edit]:
         """What the driver does to put it back."""
-        return self._driver.edits_back(before, _TUNNELLED)
+        return self.driver.edits_back(before, self.goal)
+
+    def do(self, before: dict[str, Any]) -> None:
+        """Make the entries what the target says."""
+        self.driver.apply(before, self.goal)
+
+    def verify(self, report: Report) -> None:
+        """Read IPVS back: forwarding, destinations, scheduler and flags as the catalog will have them."""
+        for finding in directors.catalog_findings(self.director, self.wanted, self.driver.read()):
+            report.finding(finding)
+
+    def undo(self, before: dict[str, Any]) -> None:
+        """Put back what was changed, and nothing else."""
+        self.driver.restore(before, self.goal)
+
+
+@dataclass(frozen=True)
+class DirectorConverged(DirectorChanged):
+    """{director.host}, {role}, forwards {service.name} through the tunnel."""
+
+    @property
+    def goal(self) -> directors.Target:
+        """Every destination tunnelled."""
+        return _TUNNELLED
+
+    @property
+    def wanted(self) -> Service:
+        """Encapsulated."""
+        return replace(self.service, encapsulated=True)
 
     def do(self, before: dict[str, Any]) -> None:
         """Flip the destinations; what is connected now counts as old."""
         self.ferry.about_to_edit(self.director, self.service)
-        self._driver.apply(before, _TUNNELLED)
+        super().do(before)
         self.ferry.remember_connections(self.director, self.service)
-
-    def verify(self, report: Report) -> None:
-        """Read IPVS back: every destination tunnelled, scheduler and flags as the catalog says."""
-        tunnelled = replace(self.service, encapsulated=True)
-        for finding in directors.catalog_findings(self.director, tunnelled, self._driver.read()):
-            report.finding(finding)
 
     def undo(self, before: dict[str, Any]) -> None:
         """Put the destinations back; what is connected now counts as old again."""
         self.ferry.about_to_edit(self.director, self.service)
-        self._driver.restore(before, _TUNNELLED)
+        super().undo(before)
         self.ferry.remember_connections(self.director, self.service)
 
 

@@ -37,3 +37,8 @@ class Soaked(Look):
 def watch_over(ferry: Ferry, service: Service) -> Watch:
     """Probes of every realserver, and real requests, for as long as a run of this service lasts."""
     return Watch([ProbesAnswered(ferry, service), TrafficFlows(ferry, service)], ferry.config.watch.every)
+
+
+def watch_requests(ferry: Ferry, service: Service) -> Watch:
+    """Real requests alone: for a run of a service whose realservers need not be ready for the tunnel."""
+    return Watch([TrafficFlows(ferry, service)], ferry.config.watch.every)
