@@ -62,8 +62,9 @@ class Rescheduled(CatalogEdit):
         text, document = read(content, name)
         edited = text
         for key, value in wanted.items():
+            lvs = self._lvs(document)
             edit = ValueEdit(edited, document, self.service, key, _MEANING[key])
-            if edit.says(self._lvs(document), value):
+            if edit.says(lvs, value):
                 continue
             edited = edit.edited(value, default=_DEFAULTS[key], beside=_BESIDE[key])
             _, document = read(edited.encode(), name)

@@ -50,7 +50,7 @@ class ValueEdit(Edit):
         if self.pair is None:
             yield self._new(value, beside)
             return
-        if wanted is None:
+        if wanted is None or self._inherited():
             yield from self._without(self.pair)
         yield self._instead(self.pair, value)
 

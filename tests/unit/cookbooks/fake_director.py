@@ -160,7 +160,9 @@ class FakeDirector:
         for place, line in enumerate(self.rules):
             if line.startswith(head):
                 kept = line.removeprefix(head).partition(" -b ")[0].split()[2:]
-                self.rules[place] = head + " ".join(["-s", scheduler, *kept, *(["-b", flags] if flags else [])])
+                self.rules[place] = head + " ".join(
+                    ["-s", scheduler, *kept, *(["-b", flags] if flags else [])]
+                )
 
     def _follow(self, head: str, option: str) -> None:
         tunnel = " --tun-type ipip" if option == "-i" else ""
