@@ -272,7 +272,7 @@ def _methods(text: str) -> dict[str, str]:
 
 
 def _schedules(text: str) -> dict[str, tuple[str, str]]:
-    """By virtual service (the beginning of its line in the table): scheduler, and flags as ``-b`` has them."""
+    """By virtual service (the beginning of its line in the table): scheduler, and the words of ``-b``."""
     found = {}
     for block in text.split("virtual_server ")[1:]:
         vip, port = block.split()[:2]

@@ -9,7 +9,7 @@ from ferryman.directors.foretelling import ScheduleSeen, SchedulesSeen, share_el
 from ferryman.directors.ipvs_listing import parse
 from ferryman.errors import DoubtError
 from ferryman.fleet.fake import FakeHosts
-from ferryman.model import Director, Finding, Role, Verdict
+from ferryman.model import Director, Role, Verdict
 from unit.directors.world import LVS1, RULES, WEB, virtual
 
 MH = scheduled("mh", ["mh-port", "mh-fallback"])
@@ -63,8 +63,8 @@ def test_destinations_that_differ_between_directors_fail_for_hashes_would() -> N
 def test_connections_are_counted_and_the_share_of_clients_that_move_is_said() -> None:
     first, *_ = told(MH, seen(ESTABLISHED=4, FIN_WAIT=6), Verdict.WARN)
     assert first == (
-        "scheduler-connections: 10 connections now, 4 of them established: each stays with its realserver; 38% of"
-        " their clients open the next one to another (with wrr just so on any day)"
+        "scheduler-connections: 10 connections now, 4 of them established: each stays with its realserver;"
+        " 38% of their clients open the next one to another (with wrr just so on any day)"
     )
 
 
@@ -85,8 +85,8 @@ def test_what_a_hash_does_without_its_flags_is_told_of() -> None:
     lines = told(scheduled("mh"), seen(rules), Verdict.WARN)
     assert "scheduler-hash: mh without mh-port: all clients behind one address go to one realserver" in lines
     assert (
-        "scheduler-hash: mh without mh-fallback: who is hashed to a destination of weight 0 (now: 10.10.0.22:80)"
-        " is refused for as long as it has that weight"
+        "scheduler-hash: mh without mh-fallback: who is hashed to a destination of weight 0"
+        " (now: 10.10.0.22:80) is refused for as long as it has that weight"
     ) in lines
 
 
@@ -122,4 +122,4 @@ def test_a_table_that_is_not_understood_is_told() -> None:
     hosts.script("*", "", "nonsense\n")
     found = foretold(ONE, MH, look_at_schedules(ONE, hosts, MH))
     assert [(one.host, one.verdict) for one in found] == [("lvs2", Verdict.FAIL), ("lvs1", Verdict.FAIL)]
-    assert all(isinstance(one, Finding) and "not understood" in one.seen for one in found)
+    assert all("not understood" in one.seen for one in found)

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from ferryman.directors import Scheduled, scheduled
 from ferryman.directors.keepalived_edit import edited
 from ferryman.directors.keepalived_text import TextError
-from ferryman.directors.target import Target
 from ferryman.errors import UsageError
 from unit.directors.world import WEB
+
+if TYPE_CHECKING:
+    from ferryman.directors.target import Target
 
 FILE = """\
 ! lvs_sched wrr is what we had

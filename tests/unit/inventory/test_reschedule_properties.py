@@ -85,7 +85,7 @@ def test_every_service_of_the_real_catalog_there_and_back(wmf: Path) -> None:
             continue
         edit, text = Rescheduled(service, entry["sites"][0], "mh", ("mh-fallback",)), cut(parts, service)
         there = made(edit, text)
-        lines = [line for line in unified_diff(text.encode(), there.encode(), "s").splitlines()[2:]]
+        lines = list(unified_diff(text.encode(), there.encode(), "s").splitlines()[2:])
         assert all("scheduler" in line for line in lines if line[0] in "+-"), lines
         assert back(edit, there, text) == text
         changed += there != text
