@@ -17,9 +17,11 @@ from ferryman.cookbook import (
     accept_no_way_back_option,
     catalog_flipped,
     cookbook,
-    patience_options,
+    drain_option,
+    realservers_converged,
     service_argument,
     site_option,
+    soak_option,
     watch_over,
 )
 
@@ -29,15 +31,16 @@ OWNER = "traffic"
 @cookbook
 @service_argument
 @site_option
-@patience_options
+@soak_option
+@drain_option
 @accept_no_way_back_option
 def migrate(  # noqa: PLR0913  # its options
     ferry: Ferry,
     service: str,
     site: str,
+    *,
     soak: float | None = None,
     drain: float | None = None,
-    *,
     accept_no_way_back: bool = False,
 ) -> Plan:
     """Move one service to IPIP encapsulation.
@@ -49,7 +52,8 @@ def migrate(  # noqa: PLR0913  # its options
     Undo:  destinations, catalog and routes go back, each is read back; by itself when a look fails.
            A director without a way back says so, and is not touched without --accept-no-way-back.
     """
-    ferry.be_patient(soak, drain)
+    ferry.be_patient(soak=soak, drain=drain)
+    ferry.no_way_back_accepted = accept_no_way_back
     moving = ferry.service(service, site)
     ferry.need_raw_sockets()
     return Plan(
@@ -62,11 +66,12 @@ def migrate(  # noqa: PLR0913  # its options
             TrafficFlows(ferry, moving),
             *(HostRoutesUp(ferry, moving, director) for director in moving.directors),
             catalog_flipped(ferry, moving),
+            *realservers_converged(ferry, moving),
             *(
                 step
                 for director in moving.directors  # secondaries first
                 for step in (
-                    DirectorConverged(ferry, moving, director, accept_no_way_back),
+                    DirectorConverged(ferry, moving, director),
                     TrafficFlows(ferry, moving, director),
                     Soaked(ferry, moving, director),
                 )

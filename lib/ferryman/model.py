@@ -75,8 +75,9 @@ class VirtualService:
     protocol: Protocol
     vip: Address
     port: int
-    scheduler: str
-    scheduler_flags: tuple[str, ...] = ()
+    scheduler: str = field(metadata={"observed": True})
+    """As the catalog says now: a change of it is no other plan."""
+    scheduler_flags: tuple[str, ...] = field(default=(), metadata={"observed": True})
 
     def __str__(self) -> str:
         return f"{self.protocol} {host_port(self.vip, self.port)}"

@@ -4,22 +4,25 @@ from ferryman.commandline import argument, option
 from ferryman.cookbook.command import (
     accept_no_way_back_option,
     cookbook,
-    patience_options,
+    drain_option,
     service_argument,
     site_option,
+    soak_option,
 )
 from ferryman.cookbook.ferry import Ferry
 from ferryman.cookbook.loading import load
-from ferryman.cookbook.steps.catalog import CatalogFlipped, catalog_flipped
+from ferryman.cookbook.steps.catalog import CatalogFlipped, CatalogRescheduled, catalog_flipped
 from ferryman.cookbook.steps.control_host import ControlHostCanProbe
 from ferryman.cookbook.steps.directors import DirectorConverged, DirectorsAgree, OldConnectionsDrained
 from ferryman.cookbook.steps.git_catalog import CatalogMerged
 from ferryman.cookbook.steps.probes import ProbesAnswered
 from ferryman.cookbook.steps.realservers import RealserversConverged, RealserversReady, realservers_converged
 from ferryman.cookbook.steps.routes import HostRoutesDown, HostRoutesUp
+from ferryman.cookbook.steps.scheduler import DirectorRescheduled, ReschedulingForetold
 from ferryman.cookbook.steps.strangers import StrangersRefused
 from ferryman.cookbook.steps.traffic import TrafficFlows
-from ferryman.cookbook.steps.watch import Soaked, watch_over
+from ferryman.cookbook.steps.watch import Soaked, watch_over, watch_requests
+from ferryman.directors import scheduled
 from ferryman.engine.plan import Plan
 from ferryman.engine.steps import AlreadySo, Change, Look, Report
 from ferryman.errors import DoubtError, RefusedError, UsageError, VerifyError, WorldChangedError
@@ -29,9 +32,11 @@ __all__ = [
     "AlreadySo",
     "CatalogFlipped",
     "CatalogMerged",
+    "CatalogRescheduled",
     "Change",
     "ControlHostCanProbe",
     "DirectorConverged",
+    "DirectorRescheduled",
     "DirectorsAgree",
     "DoubtError",
     "Edit",
@@ -47,6 +52,7 @@ __all__ = [
     "RealserversReady",
     "RefusedError",
     "Report",
+    "ReschedulingForetold",
     "Soaked",
     "StrangersRefused",
     "TrafficFlows",
@@ -58,11 +64,14 @@ __all__ = [
     "argument",
     "catalog_flipped",
     "cookbook",
+    "drain_option",
     "load",
     "option",
-    "patience_options",
     "realservers_converged",
+    "scheduled",
     "service_argument",
     "site_option",
+    "soak_option",
     "watch_over",
+    "watch_requests",
 ]

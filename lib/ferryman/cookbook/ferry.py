@@ -43,6 +43,8 @@ class Ferry:
     rehearsal: bool = False
     taken_up: bool = False
     """Whether another process began this run, and may have edited what this one knows nothing of."""
+    no_way_back_accepted: bool = False
+    """Whether the operator has said yes to changes that nothing undoes."""
     fence_off: FenceOff | None = None
     """What keeps late commands of earlier processes of the run from its hosts."""
     occasion: Occasion = field(default_factory=Occasion)
@@ -162,7 +164,7 @@ class Ferry:
         """The service with the outer sources that its directors were seen to use, beside those known."""
         return with_real_sources(service, self.directors_seen.get(service.name, {}))
 
-    def be_patient(self, soak: float | None, drain: float | None) -> None:
+    def be_patient(self, *, soak: float | None = None, drain: float | None = None) -> None:
         """Take these times, in seconds, in place of what the configuration says; None: as it says."""
         watch = {} if soak is None else {"soak": soak}
         directors = {} if drain is None else {"drain_timeout": drain}

@@ -9,6 +9,7 @@ from ferryman.directors.connections import HANDSHAKE_S, Connection, closing_is_o
 from ferryman.directors.connections import read as read_connections
 from ferryman.directors.driver import Driver
 from ferryman.directors.findings import catalog_findings, not_reached
+from ferryman.directors.foretelling import foretold, look_at_schedules, rescheduled
 from ferryman.directors.ipvs import Destination, Table, VirtualServer, differences, of_others, of_service
 from ferryman.directors.ipvsadm import IpvsadmDriver
 from ferryman.directors.keepalived import KeepalivedDriver
@@ -23,6 +24,7 @@ from ferryman.directors.readiness import (
     with_real_sources,
 )
 from ferryman.directors.routes import HostRoutes, Route, RoutesSeen
+from ferryman.directors.schedulers import scheduled
 from ferryman.directors.target import Forwarded, Scheduled, Target
 from ferryman.errors import ConfigError
 
@@ -53,7 +55,9 @@ __all__ = [
     "differences",
     "driver_for",
     "findings_of",
+    "foretold",
     "look_at_directors",
+    "look_at_schedules",
     "not_reached",
     "of_others",
     "of_service",
@@ -61,6 +65,8 @@ __all__ = [
     "others_findings",
     "read_connections",
     "real_outer_sources",
+    "rescheduled",
+    "scheduled",
     "with_real_sources",
 ]
 

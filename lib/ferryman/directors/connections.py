@@ -91,9 +91,20 @@ def closing_is_over(hosts: Hosts, director: Director) -> bool:
 
 def command(service: Service) -> str:
     """The shell command that prints the service's lines of the connection table."""
-    either = " || ".join(f'k == "{_columns(one)}"' for one in service.virtual_services)
     columns = ", ".join(f"${number}" for number in range(1, _COLUMNS + 1))
-    return f'awk \'{{ k = $1 " " $4 " " $5 }} {either} {{ print {columns} }}\' /proc/net/ip_vs_conn'
+    return f"awk '{_of(service)} {{ print {columns} }}' /proc/net/ip_vs_conn"
+
+
+def count_command(service: Service) -> str:
+    """The shell command that prints how many connections the service has in each state: ``STATE COUNT``."""
+    each = "{ n[$8]++ } END { for (state in n) print state, n[state] }"
+    return f"awk '{_of(service)} {each}' /proc/net/ip_vs_conn"
+
+
+def _of(service: Service) -> str:
+    """What selects the service's lines in awk."""
+    either = " || ".join(f'k == "{_columns(one)}"' for one in service.virtual_services)
+    return f'{{ k = $1 " " $4 " " $5 }} {either}'
 
 
 def parse(text: str, host: str = "ip_vs_conn") -> list[Connection]:

@@ -1,8 +1,9 @@
 """The driver of a director whose IPVS table keepalived fills.
 
 The files in which the service's virtual servers stand are changed, not the kernel: in a file that begins with
-ferryman's marker line the whole text is rendered from the catalog; in any other, the ``lvs_method`` words of
-the service's virtual servers are edited and everything else stays byte for byte. ``keepalived_files`` finds
+ferryman's marker line the whole text is rendered from the catalog; in any other, the words of
+the service's virtual servers that say how it forwards, or how it is scheduled, are edited and everything else
+stays byte for byte. ``keepalived_files`` finds
 the files, ``keepalived_script`` has how they are tested, replaced and loaded.
 
 keepalived compares a reloaded configuration with its previous one, not with the kernel, and reloads in its
@@ -26,10 +27,11 @@ from ferryman.directors.driver import Before, Driver
 from ferryman.directors.ipvs import Table, between, differences, from_json, of_service
 from ferryman.directors.ipvs_listing import READ_TABLE, read_table
 from ferryman.directors.keepalived_daemon import READ_DAEMON, reasons_against_daemon
+from ferryman.directors.keepalived_edit import edited
 from ferryman.directors.keepalived_files import files_read, holders, read_all_of, read_these, standing_in
 from ferryman.directors.keepalived_render import owned, rendered
 from ferryman.directors.keepalived_script import STATUSES, replacing
-from ferryman.directors.keepalived_text import TextError, edited
+from ferryman.directors.keepalived_text import TextError
 from ferryman.errors import DoubtError, RefusedError, VerifyError, WorldChangedError
 from ferryman.model import Edit
 

@@ -20,6 +20,7 @@ from ferryman.directors.keepalived_text import (
     check_sorry,
     parse,
 )
+from ferryman.directors.schedulers import FLAG_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,10 +29,9 @@ if TYPE_CHECKING:
     from ferryman.model import Address, Service
 
 MARKER = "# Rendered by ferryman from the service catalog."
-"""The first line of a file that ferryman writes whole; without it, only the methods in a file are edited."""
+"""The first line of a file that ferryman writes whole; without it, only the words of a target are edited."""
 
-_SCHEDULER_FLAGS = ("mh-port", "mh-fallback", "sh-port", "sh-fallback", "flag-1", "flag-2", "flag-3")
-_OWN = ("lvs_sched", "lb_algo", "lvs_method", "lb_kind", "protocol", "real_server", *_SCHEDULER_FLAGS)
+_OWN = ("lvs_sched", "lb_algo", "lvs_method", "lb_kind", "protocol", "real_server", *FLAG_WORDS)
 _OWN_INSIDE = ("lvs_method", "lb_kind")
 
 

@@ -16,13 +16,11 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from ferryman.directors.target import Forwarded
 from ferryman.model import Address, Forwarding, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ferryman.directors.target import Target
     from ferryman.model import VirtualService
 
 METHODS = {Forwarding.DIRECT: "DR", Forwarding.TUNNEL: "TUN"}
@@ -182,18 +180,6 @@ def _hint(statements: Iterable[Statement], virtual: VirtualService) -> str:
         if named and named[1:] == (virtual.vip, virtual.port) and not list(one.within("protocol")):
             return f"; that of line {one.line} has no protocol, which is UDP to keepalived: write one into it"
     return ""
-
-
-def edited(text: str, virtuals: Iterable[VirtualService], target: Target) -> str:
-    """The text with these virtual services' blocks as the target says; twice is the same as once.
-
-    Raises:
-        TextError: A block is missing, or cannot be edited safely.
-    """
-    match target:
-        case Forwarded(forwarding):
-            return with_method(text, virtuals, forwarding)
-    raise TextError(f"{target} is nothing that is edited in a file")
 
 
 def with_method(text: str, virtuals: Iterable[VirtualService], forwarding: Forwarding) -> str:

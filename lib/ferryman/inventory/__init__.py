@@ -8,11 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ferryman.inventory.catalog import Catalog
-from ferryman.inventory.flip import Encapsulation, Flip
+from ferryman.inventory.change import CatalogEdit, Edited
+from ferryman.inventory.flip import Encapsulation, Flipped
 from ferryman.inventory.git_catalog import GitCatalog
 from ferryman.inventory.load import Inventory
 from ferryman.inventory.problems import Problem, Severity
 from ferryman.inventory.proposal import Proposal, Seen, Standing
+from ferryman.inventory.reschedule import Rescheduled
 from ferryman.inventory.resolve import Resolve
 
 if TYPE_CHECKING:
@@ -20,12 +22,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Catalog",
+    "CatalogEdit",
+    "Edited",
     "Encapsulation",
-    "Flip",
+    "Flipped",
     "GitCatalog",
     "Inventory",
     "Problem",
     "Proposal",
+    "Rescheduled",
     "Resolve",
     "Seen",
     "Severity",

@@ -63,13 +63,13 @@ def pair_lines(text: str, pair: Pair) -> list[tuple[int, int]] | None:
     return [(pair.start, pair.key.end), *((item.start, item.end) for item in value.items)]
 
 
-def empty_list(text: str, pair: Pair, items: Sequence) -> list[Splice]:
-    """The key with ``[]`` instead of its item lines, so that the comment on the key's line stays."""
+def empty_list(text: str, pair: Pair, items: Sequence, new: str = "[]") -> list[Splice]:
+    """The key with ``[]``, or something new, instead of its item lines: the comment on its line stays."""
     for item in items.items:
         _need_own_line(text, item)
     place = pair.key.end + len(rest(text, pair.key.end)) - len(_after_properties(text, pair))
     lines = without_lines(text, [(item.start, item.end) for item in items.items])
-    return [Splice(place, place, " []"), *lines]
+    return [Splice(place, place, f" {new}"), *lines]
 
 
 def _after_properties(text: str, pair: Pair) -> str:

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from ferryman.errors import InventoryError, RehearsalError, VerifyError, WorldChangedError
-from ferryman.inventory.flip import Encapsulation, Flip, encapsulated, flip, unified_diff
+from ferryman.inventory.change import CatalogEdit, Edited, unified_diff
+from ferryman.inventory.flip import Encapsulation, encapsulated, flip
 from ferryman.inventory.lock import locked
 from ferryman.inventory.replace import FolderNotSyncedError, replace_file
 
@@ -43,7 +44,16 @@ class Catalog:
         """
         return encapsulated(self.text(), service, site, name=self.path.name)
 
-    def flipped(self, service: str, site: str, to: Encapsulation) -> Flip:
+    def edited(self, edit: CatalogEdit) -> Edited:
+        """The file with this edit made; nothing is written.
+
+        Raises:
+            InventoryError: There is no such service or site, or no edit that is small and safe.
+        """
+        before = self.text()
+        return Edited.of(before, edit.made(before, name=self.path.name), self.path.name)
+
+    def flipped(self, service: str, site: str, to: Encapsulation) -> Edited:
         """The file with the flag as wanted; nothing is written.
 
         Raises:
@@ -51,7 +61,7 @@ class Catalog:
         """
         before = self.text()
         after = flip(before, service, site, to, name=self.path.name)
-        return Flip(before, after, unified_diff(before, after, self.path.name))
+        return Edited.of(before, after, self.path.name)
 
     def write(self, after: bytes, *, expected: bytes) -> None:
         """Put ``after`` in the file's place when the file still holds ``expected``; whole, and on disk.

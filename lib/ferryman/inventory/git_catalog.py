@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import yaml
 
 from ferryman.errors import DoubtError, InventoryError, RefusedError
+from ferryman.inventory.change import Edited
 from ferryman.inventory.document import CATALOG_KEY, Unreadable, parse
-from ferryman.inventory.flip import Encapsulation, Flip, encapsulated, flip, unified_diff
+from ferryman.inventory.flip import Encapsulation, encapsulated, flip
 from ferryman.inventory.git import Git
 
 if TYPE_CHECKING:
@@ -133,11 +134,11 @@ class GitCatalog:
         """Whether a commit says IPIP for a site."""
         return encapsulated(self.content(commit), service, site, name=f"{self.base_name}:{self.path}")
 
-    def flipped(self, commit: str, service: str, site: str, to: Encapsulation) -> Flip:
+    def flipped(self, commit: str, service: str, site: str, to: Encapsulation) -> Edited:
         """A commit's catalog with the flag as wanted; nothing is written."""
         before = self.content(commit)
         after = flip(before, service, site, to, name=f"{self.base_name}:{self.path}")
-        return Flip(before, after, unified_diff(before, after, self.path))
+        return Edited.of(before, after, self.path)
 
     def entry_in_tree(self, service: str) -> str:
         """A service's entry in the operator's working tree, which the inventory was read from."""

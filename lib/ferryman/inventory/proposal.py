@@ -21,7 +21,8 @@ from ferryman.errors import (
 )
 
 if TYPE_CHECKING:
-    from ferryman.inventory.flip import Encapsulation, Flip
+    from ferryman.inventory.change import Edited
+    from ferryman.inventory.flip import Encapsulation
     from ferryman.inventory.git import Git, Said
     from ferryman.inventory.git_catalog import GitCatalog
 
@@ -79,7 +80,7 @@ class Proposal:
         return self.catalog.here(_mark("pushed", self.branch)) is not None
 
     @property
-    def flip(self) -> Flip:
+    def flip(self) -> Edited:
         """The catalog of the base with and without it; nothing is written."""
         return self.catalog.flipped(self.catalog.base(), self.service, self.site, self.to)
 

@@ -55,7 +55,8 @@ def shell(tmp_path: Path) -> RealShell:
 def step(shell: RealShell, *, accepted: bool = False, **keys: Any) -> DirectorConverged:  # noqa: ANN401  # as in the file
     ferry = QuietFerry(Config(file=Path("ferryman.toml")), shell, rehearsal=shell.rehearsal)
     one = replace(FINAL, options={**FINAL.options, **keys})
-    return DirectorConverged(ferry, WEB, one, accepted)
+    ferry.no_way_back_accepted = accepted
+    return DirectorConverged(ferry, WEB, one)
 
 
 def told(heard: list[Occurrence], event: str) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ import hashlib
 import json
 import re
 import shlex
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,8 @@ class FakeDirector:
     """The lines of /proc/net/ip_vs_conn."""
     config: str = "/etc/keepalived/keepalived.conf"
     """What its keepalived runs with."""
+    modules: set[str] = field(default_factory=lambda: {"ip_vs_mh", "ip_vs_sh", "ip_vs_wrr"})
+    """Those that its kernel has, or can load."""
     _running: dict[str, str] = field(default_factory=dict)
     """keepalived's files as of its latest reload."""
 
@@ -93,6 +96,14 @@ class FakeDirector:
         links = json.dumps([{"ifname": "eth0", "mtu": 1500}])
         return 0, f"{self._table()}== ways\n{ways}== links\n{links}\n== settings\n", ""
 
+    def _look_at_schedule(self, found: re.Match[str], _stdin: str) -> _Ran:
+        """Its table, whether it has a scheduler, and how many connections there are in each state."""
+        there = "there\n" if found["module"] in self.modules else ""
+        lines = self._read_connections(found, "")[1].splitlines()
+        states = Counter(line.split()[7] for line in lines)
+        counts = "".join(f"{state} {count}\n" for state, count in states.items())
+        return 0, f"{self._table()}== module\n{there}== connections\n{counts}", ""
+
     def _read_table_and_file(self, found: re.Match[str], _stdin: str) -> _Ran:
         path, text = found["path"], self.files[found["path"]].encode("utf-8", "surrogateescape")
         daemon = f"Keepalived v2.2.7 (01/16,2022)\n==\nkeepalived -f {self.config}\n==\n"
@@ -106,15 +117,22 @@ class FakeDirector:
         if self.effect(lambda: "\n".join(now) != expected):
             return CHANGED, "", "its table is not the one just read"
         for command in found["commands"].splitlines():
-            self.effect(partial(self._edit, *shlex.split(command)[1:]))
+            verb, *words = shlex.split(command)[1:]
+            self.effect(partial({"-e": self._edit, "-E": self._edit_server}[verb], *words))
         return 0, self._table(), ""
+
+    def _edit_server(self, *words: str) -> None:
+        """``ipvsadm -E``: what is not named is gone, as with the real one; ``-S`` prints flags last."""
+        head = f"-A {words[0]} {words[1]} "
+        (place,) = (number for number, line in enumerate(self.rules) if line.startswith(head))
+        self.rules[place] = head + " ".join(words[2:])
 
     def _edit(self, *words: str) -> None:
         """``ipvsadm -e``: what is not named is set to its default, as the real one does."""
-        named, key, method = f"{words[1]} {words[2]}", words[4], words[5]
+        named, key, method = f"{words[0]} {words[1]}", words[3], words[4]
         head = f"-a {named} -r {key} "
         (place,) = (number for number, line in enumerate(self.rules) if line.startswith(head))
-        given = dict(zip(words[6::2], words[7::2], strict=True))
+        given = dict(zip(words[5::2], words[6::2], strict=True))
         tunnel = " --tun-type ipip" if method == "-i" else ""
         self.rules[place] = f"{head}{method} -w {given['-w']}{tunnel}"
         self.limits.pop((named, key), None)
@@ -138,7 +156,20 @@ class FakeDirector:
             for head, option in _methods(text).items():
                 if before.get(head) != option:
                     self._follow(head, option)
+            scheduled = _schedules(self._running[path])
+            for head, schedule in _schedules(text).items():
+                if scheduled.get(head) != schedule:
+                    self._schedule(head, *schedule)
         self._running = dict(self.files)
+
+    def _schedule(self, head: str, scheduler: str, flags: str) -> None:
+        """keepalived 2.2.7 edits a virtual server in place, and keeps its persistence."""
+        for place, line in enumerate(self.rules):
+            if line.startswith(head):
+                kept = line.removeprefix(head).partition(" -b ")[0].split()[2:]
+                self.rules[place] = head + " ".join(
+                    ["-s", scheduler, *kept, *(["-b", flags] if flags else [])]
+                )
 
     def _follow(self, head: str, option: str) -> None:
         tunnel = " --tun-type ipip" if option == "-i" else ""
@@ -200,11 +231,16 @@ _FILE = rf"set -e\n{_TABLE}\necho ==\n(?P<daemon>{re.escape(READ_DAEMON)}echo ==
 _EDIT = (
     r"set -eu\nexport LC_ALL=C\nnow=\$\(ipvsadm -Sn \| grep -F (?P<ours>[^|]+) \| sort\)\n"
     rf'if \[ "\$now" != (?P<expected>.+) \]; then\n[^\n]+\n    exit {CHANGED}\nfi\n'
-    rf"(?P<commands>ipvsadm -e .+)\n{_TABLE}\n"
+    rf"(?P<commands>ipvsadm -[eE] .+)\n{_TABLE}\n"
 )
 _REPLACE = (
     r"set -eu\nconfig=\S+\nreload='reload \S+'\narrived=(?P<arrived>\w{64})\n"
     rf"set -- (?P<path>\S+) (?P<expected>\w{{64}}) (?P<new>\w{{64}}) \d+\n{re.escape(REPLACE)}"
+)
+_SCHEDULE = (
+    rf"{_TABLE} \|\| exit\necho '== module'\n"
+    r"if \[ -d /sys/module/(?P<module>\w+) \] \|\| modprobe -nq (?P=module); then echo there; fi\n"
+    r"echo '== connections'\nawk .+ /proc/net/ip_vs_conn"
 )
 _ROUTES = rf"(set -eu\n)?({re.escape(_GONE)}\n)?(?P<lines>(ip|gone|echo) .+)"
 
@@ -212,6 +248,7 @@ _SCRIPTS: tuple[tuple[re.Pattern[str], Callable[[FakeDirector, re.Match[str], st
     (re.compile(pattern, re.DOTALL), run)
     for pattern, run in (
         (_TABLE, FakeDirector._read_table),
+        (_SCHEDULE, FakeDirector._look_at_schedule),
         (rf"{_TABLE} \|\| exit\n.+", FakeDirector._look),
         (_FILE, FakeDirector._read_table_and_file),
         (r"awk .+ /proc/net/ip_vs_conn", FakeDirector._read_connections),
@@ -238,6 +275,16 @@ def _methods(text: str) -> dict[str, str]:
         for address, its_port in re.findall(r"real_server (\S+) (\d+)", block):
             methods[f"-a -t {_host_port(vip, port)} -r {_host_port(address, its_port)} "] = option
     return methods
+
+
+def _schedules(text: str) -> dict[str, tuple[str, str]]:
+    """By virtual service (the beginning of its line in the table): scheduler, and the words of ``-b``."""
+    found = {}
+    for block in text.split("virtual_server ")[1:]:
+        vip, port = block.split()[:2]
+        flags = sorted(re.findall(r"^ *((?:mh|sh)-\w+)$", block, re.MULTILINE))
+        found[f"-A -t {_host_port(vip, port)} "] = re.findall(r"lvs_sched (\S+)", block)[0], ",".join(flags)
+    return found
 
 
 def _host_port(address: str, port: str) -> str:

@@ -21,6 +21,8 @@ HERE = Path(os.environ["FAKE_DIRECTOR"])
 
 def ipvsadm(*words: str) -> int:
     rules = _read("rules").splitlines()
+    if words[0] == "-E":
+        return _edit_server(rules, f"-A {words[1]} {words[2]} ", " ".join(words[3:]))
     assert words[0] == "-e", words
     head = f"-a {words[1]} {words[2]} -r {words[4]} "
     found = [number for number, line in enumerate(rules) if line.startswith(head)]
@@ -32,6 +34,15 @@ def ipvsadm(*words: str) -> int:
     if "-x" not in words:
         _write("limits", "")
     _write("rules", "\n".join(rules) + "\n")
+    return 0
+
+
+def _edit_server(rules: list[str], head: str, options: str) -> int:
+    """What is not named is gone; a module that the kernel does not have is what ``-E`` says it is."""
+    if options.split()[1] in _read("no-module"):
+        _complain("Scheduler or persistence engine not found")
+        return 2
+    _write("rules", "".join(f"{head}{options}\n" if one.startswith(head) else f"{one}\n" for one in rules))
     return 0
 
 
@@ -94,7 +105,7 @@ def _configuration(path: str) -> str:
 
 
 def reload(config: str) -> int:
-    """Make every destination forward as its nearest lvs_method in the configuration says."""
+    """Make each virtual server scheduled, and each destination forward, as the configuration says."""
     import re
 
     _write("reloads", _read("reloads") + "reload\n")
@@ -105,6 +116,11 @@ def reload(config: str) -> int:
     for block in re.split(r"\bvirtual_server ", text)[1:]:
         vip, port = block.split()[:2]
         head, *reals = block.split("real_server ")
+        schedule = re.search(r"lvs_sched (\S+)", head)
+        if schedule is not None:
+            flags = ",".join(sorted(re.findall(r"\b[ms]h-\w+", head)))
+            server = f"-A -t {_key(vip, port)} -s {schedule[1]}{' -b ' * bool(flags)}{flags}"
+            rules = re.sub(rf"-A -t {re.escape(_key(vip, port))} .*", server, rules)
         for real in reals:
             address = real.split()[0]
             method = (re.findall(r"lvs_method (\S+)", real) or re.findall(r"lvs_method (\S+)", head))[-1]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ferryman.errors import InventoryError
-from ferryman.inventory.flip import Encapsulation, encapsulated, flip, unified_diff
+from ferryman.inventory.change import unified_diff
+from ferryman.inventory.flip import Encapsulation, encapsulated, flip
 
 HEAD = """\
 service::catalog:

@@ -72,8 +72,13 @@ class Drawn:
     """Whether the flag's list is one whose last item could be written again as it is."""
 
 
+Keys = st.SearchStrategy[dict[str, str | None]]
+"""Keys of an lvs section as they are to be written; None takes one out."""
+AS_IT_IS: Keys = st.just({})
+
+
 @st.composite
-def entries(draw: st.DrawFn, service: str) -> Drawn:
+def entries(draw: st.DrawFn, service: str, keys: Keys = AS_IT_IS) -> Drawn:
     step = draw(st.integers(1, 4))
     outer, inner = " " * (2 + step), " " * (2 + step + draw(st.integers(1, 4)))
     flagged = draw(st.none() | names)
@@ -93,6 +98,7 @@ def entries(draw: st.DrawFn, service: str) -> Drawn:
         )
         values["ipip_encapsulation"] = listed
         bare = "#" not in listed
+    values = {key: value for key, value in {**values, **draw(keys)}.items() if value is not None}
     order = draw(st.permutations(sorted(values)))
     pairs = [(key_quote + key + key_quote, values[key]) for key in order]
     lvs = draw(flow_mappings(pairs, inner)) if flow else draw(block_mappings(pairs, inner))
@@ -124,8 +130,8 @@ def flow_mappings(draw: st.DrawFn, pairs: list[tuple[str, str]], inner: str) -> 
 
 
 @st.composite
-def catalogs(draw: st.DrawFn) -> Drawn:
-    before, web, after = draw(entries("api")), draw(entries("web")), draw(entries("zoo"))
+def catalogs(draw: st.DrawFn, keys: Keys = AS_IT_IS) -> Drawn:
+    before, web, after = draw(entries("api")), draw(entries("web", keys)), draw(entries("zoo"))
     text = "# head\nservice::catalog:\n" + before.text + web.text + "\n" + after.text
     if draw(st.booleans()):
         text = text.rstrip("\n")

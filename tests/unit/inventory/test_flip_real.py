@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from ferryman.inventory.flip import Encapsulation, flip, unified_diff
+from ferryman.inventory.change import unified_diff
+from ferryman.inventory.flip import Encapsulation, flip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,21 +1,24 @@
-"""The change in the service catalog: one site in one flag, in the file in place."""
+"""Changes in the service catalog's file in its place: one site in one flag, or another scheduler."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, TypedDict
 
 from ferryman.cookbook.steps.git_catalog import CatalogMerged
 from ferryman.engine.steps import AlreadySo, Change, Report
-from ferryman.errors import VerifyError
-from ferryman.inventory.flip import Flip, flip, unified_diff
+from ferryman.errors import RefusedError, VerifyError
+from ferryman.inventory import Edited, Flipped, Rescheduled
 from ferryman.model import Edit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ferryman.cookbook.ferry import Ferry
+    from ferryman.directors import Scheduled
+    from ferryman.inventory import CatalogEdit
     from ferryman.model import Service
 
 
@@ -33,11 +36,16 @@ class CatalogBefore(TypedDict):
 
 
 @dataclass(frozen=True)
-class CatalogFlipped(Change[CatalogBefore]):
-    """The catalog says IPIP for {service.name} at {service.site}."""
+class CatalogEdited(Change[CatalogBefore]):
+    """The catalog says {edit}."""
 
     ferry: Ferry
     service: Service
+
+    @property
+    @abstractmethod
+    def edit(self) -> CatalogEdit:
+        """What is changed."""
 
     @property
     def goes_back_first(self) -> bool:
@@ -45,60 +53,84 @@ class CatalogFlipped(Change[CatalogBefore]):
         return self.ferry.follow_the_catalog(self.service)
 
     def check(self, report: Report) -> CatalogBefore | AlreadySo:
-        """Read the catalog, and make sure that the flag can be flipped by its own lines alone."""
+        """Read the catalog, and make sure that it can be edited by its own lines alone."""
         del report
-        flip = self.ferry.catalog.flipped(self.service.name, self.service.site, "ipip")
-        if flip.after == flip.before:
-            return AlreadySo(f"{self.ferry.catalog.path.name} lists {self.service.site} already")
-        return CatalogBefore(sha256=sha256(flip.before).hexdigest(), text=flip.before.decode())
+        edited = self.ferry.catalog.edited(self.edit)
+        if edited.after == edited.before:
+            return AlreadySo(f"{self.ferry.catalog.path.name} says so already")
+        if base := self.ferry.config.catalog.base:
+            raise RefusedError(
+                f"{self.ferry.catalog.path}: does not say {self.edit}, and people review it ([catalog] base ="
+                f" {base!r}): have that merged by hand, then run again"
+            )
+        return CatalogBefore(sha256=sha256(edited.before).hexdigest(), text=edited.before.decode())
 
     def edits(self, before: CatalogBefore) -> Sequence[Edit]:
         """The diff of the catalog."""
-        diff = self._flip(before).diff
-        return [Edit("catalog", str(self.ferry.catalog.path), diff=diff)]
+        return [Edit("catalog", str(self.ferry.catalog.path), diff=self._edited(before).diff)]
 
     def do(self, before: CatalogBefore) -> None:
-        """Write the flag, if the catalog still is what was read."""
-        flip = self._flip(before)
-        if self.ferry.catalog.text() == flip.after:
+        """Write it, if the catalog still is what was read."""
+        edited = self._edited(before)
+        if self.ferry.catalog.text() == edited.after:
             return
-        self.ferry.catalog.write(flip.after, expected=flip.before)
+        self.ferry.catalog.write(edited.after, expected=edited.before)
 
     def verify(self, report: Report) -> None:
-        """Read the flag back."""
+        """Read it back: the edit has nothing left to do."""
         del report
-        if not self.ferry.catalog.encapsulated(self.service.name, self.service.site):
-            raise VerifyError(
-                f"{self.ferry.catalog.path}: {self.service.name}: lvs.ipip_encapsulation does not list "
-                f"{self.service.site} after it was written"
-            )
+        if self.ferry.catalog.edited(self.edit).diff:
+            raise VerifyError(f"{self.ferry.catalog.path}: does not say {self.edit} after it was written")
 
     def undo(self, before: CatalogBefore) -> None:
-        """Take the flag back: the very bytes, or the flag's lines alone where others have edited since."""
+        """Take it back: the very bytes, or its lines alone where others have edited since."""
         catalog = self.ferry.catalog
-        now, flip = catalog.text(), self._flip(before)
-        if now == flip.after:
-            catalog.write(flip.before, expected=now)
-        elif catalog.encapsulated(self.service.name, self.service.site):
-            back = catalog.flipped(self.service.name, self.service.site, "direct")
-            catalog.write(back.after, expected=now)
+        now, edited = catalog.text(), self._edited(before)
+        back = edited.before if now == edited.after else self._back(now, before)
+        if back != now:
+            catalog.write(back, expected=now)
 
     def edits_back(self, before: CatalogBefore) -> Sequence[Edit]:
-        """The command that takes the flag back."""
-        del before
-        command = (
-            f"ferryman inventory flip {self.service.name} --site {self.service.site} --to direct --write"
-        )
-        return [Edit("catalog", str(self.ferry.catalog.path), command=command)]
+        """The command that takes it back, or the diff."""
+        edited, path = self._edited(before), self.ferry.catalog.path
+        if self.edit.by_hand:
+            return [Edit("catalog", str(path), command=self.edit.by_hand)]
+        back = Edited.of(edited.after, edited.before, path.name)
+        return [Edit("catalog", str(path), diff=back.diff)]
 
     def undone(self, before: CatalogBefore, report: Report) -> str | None:
-        """Whether the flag is gone; edits that others made elsewhere in the file are theirs to keep."""
-        del before, report
-        if self.ferry.catalog.encapsulated(self.service.name, self.service.site):
-            return f"{self.ferry.catalog.path}: still lists {self.service.site} for {self.service.name}"
+        """Whether it is taken back; edits that others made elsewhere in the file are theirs to keep."""
+        del report
+        now = self.ferry.catalog.text()
+        if self._back(now, before) != now:
+            return f"{self.ferry.catalog.path}: still says {self.edit}"
         return None
 
-    def _flip(self, before: CatalogBefore) -> Flip:
-        catalog, text = self.ferry.catalog, before["text"].encode()
-        after = flip(text, self.service.name, self.service.site, "ipip", name=catalog.path.name)
-        return Flip(text, after, unified_diff(text, after, catalog.path.name))
+    def _edited(self, before: CatalogBefore) -> Edited:
+        text, name = before["text"].encode(), self.ferry.catalog.path.name
+        return Edited.of(text, self.edit.made(text, name=name), name)
+
+    def _back(self, now: bytes, before: CatalogBefore) -> bytes:
+        return self.edit.taken_back(now, before["text"].encode(), name=self.ferry.catalog.path.name)
+
+
+@dataclass(frozen=True)
+class CatalogFlipped(CatalogEdited):
+    """The catalog says IPIP for {service.name} at {service.site}."""
+
+    @property
+    def edit(self) -> CatalogEdit:
+        """The site in the service's list."""
+        return Flipped(self.service.name, self.service.site)
+
+
+@dataclass(frozen=True)
+class CatalogRescheduled(CatalogEdited):
+    """The catalog says scheduler {target} for {service.name}."""
+
+    target: Scheduled
+
+    @property
+    def edit(self) -> CatalogEdit:
+        """Scheduler and flags of the service, at all its sites."""
+        return Rescheduled(self.service.name, self.service.site, self.target.scheduler, self.target.flags)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -45,40 +46,49 @@ class DirectorsAgree(Look):
 
 
 @dataclass(frozen=True)
-class DirectorConverged(Change[dict[str, Any]]):
-    """{director.host}, {role}, forwards {service.name} through the tunnel."""
+class DirectorChanged(Change[dict[str, Any]]):
+    """{director.host}, {role}, has one thing of {service.name} as its target says."""
 
     ferry: Ferry
     service: Service
     director: Director
-    no_way_back_accepted: bool = False
-    """Whether the operator has said yes to a change that nothing undoes."""
+
+    @property
+    @abstractmethod
+    def goal(self) -> directors.Target:
+        """What is changed of the service's entries, and to what."""
+
+    @property
+    @abstractmethod
+    def wanted(self) -> Service:
+        """The service as the catalog has it once it is changed."""
 
     @property
     def role(self) -> str:
         """``primary`` or ``secondary``, for the title; and whether it is for good."""
-        final = ", not reversible" if self._driver.no_way_back(_TUNNELLED) else ""
+        final = ", not reversible" if self.driver.no_way_back(self.goal) else ""
         return f"{self.director.role.value}{final}"
 
     @property
-    def _driver(self) -> directors.Driver:
+    def driver(self) -> directors.Driver:
+        """What reads, changes and puts back this director."""
         return self.ferry.driver(self.director, self.service)
 
     def check(self, report: Report) -> dict[str, Any] | AlreadySo:
         """Read its table and its files, and make sure that they may be changed."""
-        before = self._driver.before()
-        if self._driver.already(before, _TUNNELLED):
-            return AlreadySo("every destination is tunnelled already")
-        if reason := self._driver.no_way_back(_TUNNELLED):
+        before = self.driver.before()
+        if self.driver.already(before, self.goal):
+            return AlreadySo(f"it is {self.goal} already")
+        if reason := self.driver.no_way_back(self.goal):
             self._consented(reason, report)
         return before
 
     def _consented(self, reason: str, report: Report) -> None:
         """Nothing that cannot be put back is changed without a word from the operator."""
         host = self.director.host
-        if not self.no_way_back_accepted:
+        if not self.ferry.no_way_back_accepted:
             raise RefusedError(
-                f"{host}: not reversible: {reason}; once flipped it stays so, whatever goes wrong afterwards;"
+                f"{host}: not reversible: {reason}; once changed it stays so, whatever goes wrong afterwards;"
                 f" say {ACCEPT_NO_WAY_BACK} if that is meant"
             )
         wanted = f"a way back; {ACCEPT_NO_WAY_BACK} was said"
@@ -86,53 +96,76 @@ class DirectorConverged(Change[dict[str, Any]]):
 
     def edits(self, before: dict[str, Any]) -> Sequence[Edit]:
         """What the driver does to it."""
-        return self._driver.edits(before, _TUNNELLED)
+        return self.driver.edits(before, self.goal)
 
     def edits_back(self, before: dict[str, Any]) -> Sequence[Edit]:
         """What the driver does to put it back."""
-        return self._driver.edits_back(before, _TUNNELLED)
+        return self.driver.edits_back(before, self.goal)
 
     def do(self, before: dict[str, Any]) -> None:
-        """Flip the destinations; what is connected now counts as old."""
-        self._about_to_edit()
-        self._driver.apply(before, _TUNNELLED)
-        self.ferry.remember_connections(self.director, self.service)
+        """Make the entries what the target says."""
+        self._remember_others()
+        self.driver.apply(before, self.goal)
 
     def verify(self, report: Report) -> None:
-        """Read IPVS back: destinations tunnelled, the rest as the catalog says, other services untouched."""
-        tunnelled = replace(self.service, encapsulated=True)
-        table = self._driver.read_all()
-        for finding in self._driver.findings(tunnelled, directors.of_service(table, self.service)):
+        """Read IPVS back: this service as the catalog will have it, other services untouched."""
+        table = self.driver.read_all()
+        for finding in self.driver.findings(self.wanted, directors.of_service(table, self.service)):
             report.finding(finding)
         self._compare_others(table, report, Verdict.FAIL)
 
     def undo(self, before: dict[str, Any]) -> None:
-        """Put the destinations back; what is connected now counts as old again."""
-        self._about_to_edit()
-        self._driver.restore(before, _TUNNELLED)
-        self.ferry.remember_connections(self.director, self.service)
+        """Put back what was changed, and nothing else."""
+        self._remember_others()
+        self.driver.restore(before, self.goal)
 
     def undone(self, before: dict[str, Any], report: Report) -> str | None:
         """Whether all is as before; what became of other services is told, and no failure of this one."""
         if self._key in self.ferry.others_before:
-            self._compare_others(self._driver.read_all(), report, Verdict.WARN)
+            self._compare_others(self.driver.read_all(), report, Verdict.WARN)
         return super().undone(before, report)
 
     @property
     def _key(self) -> tuple[str, str]:
         return self.director.host, self.service.name
 
-    def _about_to_edit(self) -> None:
-        self.ferry.about_to_edit(self.director, self.service)
-        self.ferry.others_before[self._key] = directors.of_others(self._driver.read_all(), self.service)
+    def _remember_others(self) -> None:
+        self.ferry.others_before[self._key] = directors.of_others(self.driver.read_all(), self.service)
 
     def _compare_others(self, table: directors.Table, report: Report, grave: Verdict) -> None:
         """Where this process has edited: whoever takes a run up has not seen what was there before."""
         before = self.ferry.others_before.get(self._key)
-        if before is not None and self._driver.has_ipvs:
+        if before is not None and self.driver.has_ipvs:
             now = directors.of_others(table, self.service)
             for finding in directors.others_findings(self.director.host, before, now, grave=grave):
                 report.finding(finding)
+
+
+@dataclass(frozen=True)
+class DirectorConverged(DirectorChanged):
+    """{director.host}, {role}, forwards {service.name} through the tunnel."""
+
+    @property
+    def goal(self) -> directors.Target:
+        """Every destination tunnelled."""
+        return _TUNNELLED
+
+    @property
+    def wanted(self) -> Service:
+        """Encapsulated."""
+        return replace(self.service, encapsulated=True)
+
+    def do(self, before: dict[str, Any]) -> None:
+        """Flip the destinations; what is connected now counts as old."""
+        self.ferry.about_to_edit(self.director, self.service)
+        super().do(before)
+        self.ferry.remember_connections(self.director, self.service)
+
+    def undo(self, before: dict[str, Any]) -> None:
+        """Put the destinations back; what is connected now counts as old again."""
+        self.ferry.about_to_edit(self.director, self.service)
+        super().undo(before)
+        self.ferry.remember_connections(self.director, self.service)
 
 
 @dataclass(frozen=True)

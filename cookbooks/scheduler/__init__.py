@@ -1,0 +1,1 @@
+"""How directors choose a realserver for a new connection."""

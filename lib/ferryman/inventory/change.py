@@ -1,0 +1,65 @@
+"""A change of the catalog as a value: what it makes of a text, and how it is taken back."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """A catalog before and after; the same bytes when it was already so."""
+
+    before: bytes
+    after: bytes
+    diff: str
+    """A unified diff, empty when nothing changes."""
+
+    @classmethod
+    def of(cls, before: bytes, after: bytes, name: str) -> Edited:
+        """With the diff of the two."""
+        return cls(before, after, unified_diff(before, after, name))
+
+
+class CatalogEdit(ABC):
+    """One change of one service at one site, in whatever text the catalog has by then.
+
+    Its ``str`` is what the catalog says once it is made: ``web: lvs.scheduler is mh``.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def made(self, text: bytes, *, name: str) -> bytes:
+        """The text with the change and nothing else; the same bytes where it says so already.
+
+        Raises:
+            InventoryError: There is no such service or site, or no edit that is small and safe.
+        """
+
+    @abstractmethod
+    def taken_back(self, text: bytes, before: bytes, *, name: str) -> bytes:
+        """The text with this one thing as it was in ``before``, whatever others have edited since.
+
+        Raises as ``made`` does.
+        """
+
+    @property
+    def by_hand(self) -> str:
+        """The command that takes it back; empty where there is none."""
+        return ""
+
+
+def unified_diff(before: bytes, after: bytes, name: str) -> str:
+    """What changed, as ``diff -u`` says it."""
+    old, new = (_lines(content.decode("utf-8", "replace")) for content in (before, after))
+    lines = difflib.unified_diff(old, new, f"a/{name}", f"b/{name}")
+    return "".join(
+        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
+    )
+
+
+def _lines(text: str) -> list[str]:
+    return [line for line in re.split(r"(?<=\n)", text) if line]
