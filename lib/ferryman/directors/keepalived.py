@@ -90,8 +90,8 @@ class KeepalivedDriver(Driver):
                 if one.weight == 0 != written:
                     yield (
                         f"{server}: {one.key} has weight 0, and {written} in {', '.join(before['files'])}:"
-                        " its health check failed (inhibit_on_failure), and a reload would put it back to work;"
-                        " wait until it is healthy"
+                        " its health check failed (inhibit_on_failure), and a reload would put it back to"
+                        " work; wait until it is healthy"
                     )
 
     def already(self, before: Before, target: Target) -> bool:
