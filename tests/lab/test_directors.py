@@ -24,7 +24,7 @@ from ferryman.directors import (
     old_left,
     read_connections,
 )
-from ferryman.errors import VerifyError
+from ferryman.errors import DoubtError, VerifyError
 from ferryman.fleet.hosts import Completed
 from ferryman.inventory import Inventory
 from ferryman.lab import exec_argv
@@ -35,7 +35,6 @@ from lab.running import REPOSITORY
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ferryman.errors import DoubtError
     from ferryman.model import Director, Service
     from lab.running import RunningLab
 
@@ -227,7 +226,7 @@ def test_a_frozen_keepalived_is_told_and_the_way_back_survives_its_thaw(
     one = party("web").impatient()
     before = one.driver.before()
     lab.put("director-frozen", "lvs1")
-    with pytest.raises(VerifyError, match=r"the table did not follow within 3 s: .* is Route, wanted Tunnel"):
+    with pytest.raises(DoubtError, match=r"the table did not follow within 3 s: .* is Route, wanted Tunnel"):
         one.driver.apply(before, TUNNEL)
     one.driver.restore(before, TUNNEL)
     lab.clear()
