@@ -14,6 +14,7 @@ from ferryman.directors import (
     driver_for,
     old_left,
     read_connections,
+    still_open,
     with_real_sources,
 )
 from ferryman.inventory import Catalog, Inventory
@@ -116,14 +117,15 @@ class Ferry:
         One that its client has ended counts for the two minutes that it lingers, unless the director
         schedules whoever comes back on it anew.
         """
-        now = read_connections(self.hosts, director, service)
-        then = self.connections_before.setdefault(
-            (director.host, service.name), Snapshot(time.monotonic(), now)
-        )
+        key, now = (director.host, service.name), read_connections(self.hosts, director, service)
+        then = self.connections_before.get(key, Snapshot(time.monotonic(), now))
+        closing = not closing_is_over(self.hosts, director)
+        left = still_open(then.connections, now, closing=closing)
+        self.connections_before[key] = Snapshot(then.taken, left)
         return old_left(
-            [one for one in then.connections if (one.client, one.client_port) not in self.own_connections],
+            [one for one in left if (one.client, one.client_port) not in self.own_connections],
             now,
-            closing=not closing_is_over(self.hosts, director),
+            closing=closing,
             shaking_hands=time.monotonic() - then.taken < HANDSHAKE_S,
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferryman.directors.connections import HANDSHAKE_S, Connection, closing_is_over, old_left
+from ferryman.directors.connections import HANDSHAKE_S, Connection, closing_is_over, old_left, still_open
 from ferryman.directors.connections import read as read_connections
 from ferryman.directors.driver import Driver
 from ferryman.directors.findings import catalog_findings, not_reached
@@ -53,6 +53,7 @@ __all__ = [
     "old_left",
     "read_connections",
     "real_outer_sources",
+    "still_open",
     "with_real_sources",
 ]
 
