@@ -29,7 +29,7 @@ from ferryman import lab as the_lab
 from ferryman.directors import Forwarded, read_connections, still_open
 from ferryman.model import Forwarding
 from lab.conftest import own_folder
-from lab.flow import Outcome, Pace, flowing
+from lab.flow import Held, Outcome, Pace, flowing
 from lab.party import LabHosts, Party
 from lab.running import RunningLab
 
@@ -75,6 +75,7 @@ class Edited:
     ended: float = 0.0
     looks: list[Look] = field(default_factory=list)
     outcome: Outcome = field(default_factory=Outcome)
+    transfers: Outcome = field(default_factory=Outcome)
 
     @property
     def drained_s(self) -> float | None:
@@ -84,8 +85,11 @@ class Edited:
     @property
     def closed_s(self) -> float:
         """When the load had closed the last connection from before the edit, in seconds after it."""
-        old = [one.closed for one in self.outcome.held if one.opened < self.ended]
-        return max([0.0, *(closed - self.ended for closed in old)])
+        return max([0.0, *(one.closed - self.ended for one in self._old)])
+
+    @property
+    def _old(self) -> list[Held]:
+        return [one for one in (*self.outcome.held, *self.transfers.held) if one.opened < self.ended]
 
     def disagreement(self, held: int) -> int:
         """By how many connections a look differed at most from what the load held open; 0 when never.
@@ -100,9 +104,17 @@ class Edited:
 
     def _open_at(self, at: float) -> int:
         """Connections from before the edit that the load has open; shorts too, late as they may be."""
-        held = sum(one.opened < self.ended and one.closed > at for one in self.outcome.held)
+        held = sum(one.closed > at for one in self._old)
         shorts = (one for one in self.outcome.requests if one.kind == "short")
         return held + sum(one.due < self.ended and one.due + one.latency > at for one in shorts)
+
+    def told(self, held: int) -> dict[str, Any]:
+        """The row, and each look: seconds after the edit, how many were left, how many the load had open."""
+        looks = [
+            (round(look.began - self.ended, 1), look.left, held + self._open_at(look.began))
+            for look in self.looks
+        ]
+        return {"row": self.row(), "looks": looks}
 
     def row(self) -> tuple[str, ...]:
         """As the table has it."""
@@ -146,16 +158,16 @@ class Series:
         return str(virtual.vip), virtual.port
 
     @contextmanager
-    def _held(self, across: str) -> Iterator[None]:
+    def _held(self, across: str) -> Iterator[Outcome]:
         """Transfers and host routes across this, where this is how long they are wanted."""
         if self.wanted.hold != across:
-            yield
+            yield Outcome()
             return
         if self.wanted.routes:
             self.party.routes.add(self.party.routes.read().needed)
         with flowing(self.lab, *self._address, Pace(downloads=DOWNLOADS, uploads=UPLOADS)) as outcome:
             self.transfers.append(outcome)
-            yield
+            yield outcome
 
     def _edited(self, name: str, edit: Callable[[], None]) -> None:
         """One edit, in a window of its own."""
@@ -164,7 +176,7 @@ class Series:
         window_s = self.wanted.requests / (pace.shorts + pace.kept) + 0.2
         with flowing(self.lab, *self._address, pace) as one.outcome:
             over = time.monotonic() + window_s
-            with self._held("edit"):
+            with self._held("edit") as one.transfers:
                 time.sleep(QUIET_S)
                 one.began = time.monotonic()
                 edit()
@@ -209,7 +221,7 @@ class Series:
             "disagreement": max((one.disagreement(still) for one in self.edits), default=0),
         }
         print(json.dumps(summary), flush=True)
-        return summary
+        return {**summary, "each": [one.told(still) for one in self.edits]}
 
 
 def arguments() -> Namespace:

@@ -83,7 +83,8 @@ class Outcome:
     @property
     def lost(self) -> list[Request | Held]:
         """Requests without their answer, and connections that broke or moved a wrong byte."""
-        return [one for one in (*self.requests, *self.held) if one.problem]
+        everything: list[Request | Held] = [*self.requests, *self.held]
+        return [one for one in everything if one.problem]
 
     @property
     def transfers(self) -> list[Held]:
@@ -118,9 +119,10 @@ def flowing(lab: RunningLab, vip: str, port: int, pace: Pace) -> Iterator[Outcom
                 told = load.stderr.readline()
                 assert told == "begun\n", f"the load did not begin: {told}{load.stderr.read()}"
                 yield outcome
-            finally:
                 load.stdin.close()
                 load.wait(END_S)
+            finally:
+                load.kill()
             assert load.returncode == 0, load.stderr.read()
         for line in (folder / "said").read_text().splitlines():
             what, *values = json.loads(line)
@@ -152,7 +154,7 @@ def _compared(lab: RunningLab, held: list[Held], pattern: bytes) -> list[Held]:
     if not names:
         return held
     said = lab.console("web1", f"cd /lab/kept; sha256sum {' '.join(names)}; rm -f {' '.join(names)}")
-    kept = dict(reversed(line.split()) for line in said.splitlines())
+    kept = {line.split()[1]: line.split()[0] for line in said.splitlines()}
     return [
         one._replace(problem="wrong bytes")
         if one.name in names and kept[one.name] != _hash(pattern, one.moved_bytes)

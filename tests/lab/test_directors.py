@@ -23,12 +23,12 @@ from ferryman.errors import VerifyError
 from ferryman.lab import exec_argv
 from ferryman.model import Forwarding, Verdict
 from lab.crossing import loaded
-from lab.party import LabHosts, Parties, Party
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ferryman.model import Service
+    from lab.party import LabHosts, Parties
     from lab.running import RunningLab
 
 pytestmark = pytest.mark.lab
@@ -61,23 +61,6 @@ with socket.create_connection((sys.argv[1], int(sys.argv[2])), 5) as held:
     print(held.getsockname()[1], flush=True)
     sys.stdin.read()
 """
-
-
-@pytest.fixture
-def hosts(lab: RunningLab) -> Iterator[LabHosts]:
-    found = LabHosts(lab)
-    yield found
-    found.close()
-
-
-@pytest.fixture
-def party(lab: RunningLab, hosts: LabHosts) -> Parties:
-    """A service's party on a director, the primary unless another is named."""
-
-    def made(name: str, host: str = "lvs1") -> Party:
-        return Party.of(lab, hosts, name, host)
-
-    return made
 
 
 def kernel(hosts: LabHosts, host: str) -> str:
