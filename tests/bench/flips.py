@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ferryman import lab as the_lab
+from ferryman import patience
 from ferryman.directors import Forwarded, read_connections, still_open
 from ferryman.model import Forwarding
 from lab.conftest import own_folder
@@ -43,7 +44,7 @@ TUNNEL = Forwarded(Forwarding.TUNNEL)
 QUIET_S, HELD_S = 3.0, 3.0
 """Load before an edit, and transfers after it."""
 LOOK_EVERY_S = 2.0
-DRAIN_S = 60.0
+DRAIN_S, WINDOW_S = 60.0, 120.0
 DOWNLOADS = UPLOADS = 4
 LATENCY = "p50 / p99 / longest"
 COLUMNS = (
@@ -173,30 +174,36 @@ class Series:
         """One edit, in a window of its own."""
         one = Edited(self.party.service.name, name)
         pace = Pace(shorts=self.wanted.shorts, kept=self.wanted.kept)
-        window_s = self.wanted.requests / (pace.shorts + pace.kept) + 0.2
         with flowing(self.lab, *self._address, pace) as one.outcome:
-            over = time.monotonic() + window_s
             with self._held("edit") as one.transfers:
                 time.sleep(QUIET_S)
                 one.began = time.monotonic()
                 edit()
                 one.ended = time.monotonic()
                 old = self._connections()
+                old = still_open(old, old)
                 time.sleep(HELD_S)
-            self._drain(one, old, over)
-            time.sleep(max(0.0, over - time.monotonic()))
+            self._drain(one, old)
+            patience.until(one.outcome.so_far, self._is_enough, within_s=WINDOW_S)
         self.edits.append(one)
         print(f"| {' | '.join(one.row())} |", flush=True)
 
-    def _drain(self, one: Edited, old: frozenset[Connection], over: float) -> None:
-        """Look until no connection from before is left; then the host routes go, as the step does it."""
-        until = over if self.wanted.hold != "edit" else over + DRAIN_S
-        while not one.looks or (one.looks[-1].left and time.monotonic() + LOOK_EVERY_S < until):
-            time.sleep(LOOK_EVERY_S if one.looks else 0)
+    def _is_enough(self, requests: int) -> bool:
+        return requests >= self.wanted.requests
+
+    def _drain(self, one: Edited, old: frozenset[Connection]) -> None:
+        """Look until no connection from before is left but those that are held for longer; then the host
+        routes go, as the step does it."""
+        held = 0 if self.wanted.hold == "edit" else DOWNLOADS + UPLOADS
+
+        def look() -> int:
+            nonlocal old
             began = time.monotonic()
             old = still_open(old, self._connections())
             one.looks.append(Look(began, time.monotonic(), len(old)))
-        if not one.looks[-1].left:
+            return len(old)
+
+        if patience.until(look, lambda left: left <= held, within_s=DRAIN_S, every_s=LOOK_EVERY_S) == 0:
             self.party.routes.remove(self.party.routes.read().ours)
 
     def _connections(self) -> frozenset[Connection]:

@@ -10,8 +10,10 @@
  * Prints JSON, times in seconds of CLOCK_MONOTONIC, PROBLEM null where there was none:
  *     ["request", KIND, CLIENT_PORT, DUE, LATENCY, PROBLEM]
  *     ["connection", KIND, CLIENT_PORT, OPENED, CLOSED, BYTES, NAME, PROBLEM]
- * A latency counts from when the request was due, not from when this program came to send it. "begun" on
- * standard error says that every transfer is on its way.
+ * A latency counts from when the request was due, not from when this program came to send it. A realserver that
+ * cannot keep up is asked less often: what is overdue by more than SLACK_S is left out, so that a busy machine
+ * makes the load smaller and not the queue longer. "begun" on standard error says that every transfer is on its
+ * way.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -31,13 +33,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SHORTS 8192 /* at once */
+#define SHORTS 16 /* at once: when all are in use, the next ones wait and the pace slackens */
 #define KEPT 16
 #define EACH 200
 #define TRANSFERS 64
 #define PIECE 1000      /* bytes that a transfer moves */
 #define PACE_S 0.05     /* … each so many seconds */
 #define SILENCE_S 6.0   /* without progress: lost */
+#define SLACK_S 0.5
 #define WINDOW 8192     /* bytes: what a realserver can send ahead of a slow reader */
 
 enum kind { SHORT, KEEP, DOWNLOAD, UPLOAD };
@@ -169,12 +172,15 @@ static void advance(struct exchange *one) {
     }
 }
 
-static void begin_short(double due) {
+/* Whether one more is on its way. */
+static bool begin_short(double due) {
     static int last;
     for (int i = 0; i < SHORTS; i++)
-        if (exchanges[last = (last + 1) % SHORTS].on.fd < 0) return begin(&exchanges[last], SHORT, due);
-    fputs("load: too many connections are open\n", stderr), exit(1);
+        if (exchanges[last = (last + 1) % SHORTS].on.fd < 0) return begin(&exchanges[last], SHORT, due), true;
+    return false;
 }
+
+static double not_long_ago(double due, double at) { return due < at - SLACK_S ? at : due; }
 
 static void ask_again(struct exchange *one, double due) {
     if (one->on.fd < 0) {
@@ -315,14 +321,18 @@ static void run(double shorts, double kept_requests) {
             else if (!one && read(0, word, sizeof word) == 0) stopping = true, epoll_ctl(epoll, EPOLL_CTL_DEL, 0, NULL);
         }
         double at = now();
-        for (; shorts && !stopping && next_short <= at; next_short += 1 / shorts) begin_short(next_short);
-        for (int i = 0; kept_requests && !stopping && i < KEPT; i++)
+        next_short = not_long_ago(next_short, at);
+        while (shorts && !stopping && next_short <= at && begin_short(next_short)) next_short += 1 / shorts;
+        for (int i = 0; kept_requests && !stopping && i < KEPT; i++) {
+            next_kept[i] = not_long_ago(next_kept[i], at);
             if (next_kept[i] <= at && !kept[i].waiting)
                 ask_again(&kept[i], next_kept[i]), next_kept[i] += KEPT / kept_requests;
+        }
         for (struct transfer *one = transfers; one < transfers + transfer_count; one++)
             if (!one->ended) move(one, at);
         if (at < next_look) continue;
         next_look = at + 0.1;
+        fflush(stdout);
         tell_when_begun();
         if (is_over(at)) return;
     }

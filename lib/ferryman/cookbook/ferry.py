@@ -109,7 +109,8 @@ class Ferry:
     def remember_connections(self, director: Director, service: Service) -> None:
         """Everything connected now counts as from before: the destinations have just been edited."""
         now = read_connections(self.hosts, director, service)
-        self.connections_before[director.host, service.name] = Snapshot(time.monotonic(), now)
+        left = still_open(now, now, closing=not closing_is_over(self.hosts, director))
+        self.connections_before[director.host, service.name] = Snapshot(time.monotonic(), left)
 
     def old_connections(self, director: Director, service: Service) -> int:
         """How many connections from before may still be used; all there are, where nobody remembers.

@@ -30,6 +30,11 @@ def test_a_client_that_uses_the_port_of_an_ended_connection_again_does_not_hold_
     assert left(3, OPEN + ALWAYS, OVER + ALWAYS, OPEN + ALWAYS) == [1, 1]
 
 
+def test_a_connection_that_had_ended_before_the_edit_is_none_of_those() -> None:
+    assert left(3, OVER + ALWAYS, OPEN + ALWAYS) == [1]
+    assert left(1, OVER + ALWAYS, OPEN + ALWAYS) == [2]
+
+
 @pytest.mark.parametrize("between", [OVER, OPEN])
 def test_where_an_ended_connection_may_come_back_as_it_was_it_counts_until_it_has_gone(between: str) -> None:
     assert left(1, OPEN, between, OPEN, "", OPEN) == [1, 1, 0, 0]
