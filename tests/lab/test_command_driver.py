@@ -14,12 +14,12 @@ from ferryman.errors import CommandFailedError, DoubtError, NotFollowedError, Ve
 from ferryman.inventory import Inventory
 from ferryman.model import Forwarding
 from lab.crossing import changes, forwarding, loaded
-from lab.test_directors import LabHosts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from ferryman.model import Director, Service
+    from lab.party import LabHosts
     from lab.running import RunningLab
 
     Made = Callable[..., CommandDriver]
@@ -56,14 +56,12 @@ KEYS: dict[str, Any] = {
 LYING = {"apply": ["true"], "verify": ["sh", "-c", "exit 0", "{forwarding}"]}
 
 
-@pytest.fixture
-def hosts(lab: RunningLab) -> Iterator[LabHosts]:
-    script = f"printf %s {shlex.quote(FLIP)} >/usr/local/sbin/flip; chmod +x /usr/local/sbin/flip"
-    lab.console("rt", script)
-    found = LabHosts(lab)
-    yield found
+@pytest.fixture(autouse=True)
+def flip(lab: RunningLab) -> Iterator[None]:
+    """The operator's script is on every host, for they share a file system."""
+    lab.console("rt", f"printf %s {shlex.quote(FLIP)} >/usr/local/sbin/flip; chmod +x /usr/local/sbin/flip")
+    yield
     lab.console("lvs1", f"flip set {VIP}:{PORT} direct; rm /usr/local/sbin/flip")
-    found.close()
 
 
 @pytest.fixture

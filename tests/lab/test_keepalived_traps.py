@@ -18,7 +18,8 @@ from ferryman.errors import DoubtError, RefusedError, VerifyError, WorldChangedE
 from ferryman.inventory import Inventory
 from ferryman.lab.daemons import keepalived_command
 from ferryman.model import Forwarding
-from lab.test_directors import LabHosts, Party, kernel
+from lab.party import LabHosts, Party
+from lab.test_directors import kernel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,13 +38,6 @@ SETTLED_S = 60.0
 CHECK = "TCP_CHECK { connect_ip 10.10.0.11\n connect_port 22\n connect_timeout 1\n warmup 0\n }"
 """Asks the director's own sshd, so that a test can make it fail."""
 FAIL = "INPUT -s 10.10.0.11 -d 10.10.0.11 -p tcp --dport 22 -j REJECT --reject-with tcp-reset"
-
-
-@pytest.fixture
-def hosts(lab: RunningLab) -> Iterator[LabHosts]:
-    found = LabHosts(lab)
-    yield found
-    found.close()
 
 
 @pytest.fixture(autouse=True)

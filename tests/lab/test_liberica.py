@@ -19,13 +19,13 @@ from ferryman.model import Forwarding
 from lab.crossing import catalog, changes, events, findings, loaded
 from lab.following import DIRECTORS, SERVICE
 from lab.liberica_site import LibericaSite
-from lab.test_directors import LabHosts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from subprocess import CompletedProcess
     from typing import Literal
 
+    from lab.party import LabHosts
     from lab.running import RunningLab
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
@@ -54,13 +54,6 @@ def katran(lab: RunningLab) -> Iterator[LibericaSite]:
     found.furnish()
     yield found
     found.clear()
-
-
-@pytest.fixture
-def hosts(lab: RunningLab) -> Iterator[LabHosts]:
-    found = LabHosts(lab)
-    yield found
-    found.close()
 
 
 def both(site: LibericaSite) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ferryman import patience
 from ferryman.cookbook.draining import Draining
 from ferryman.cookbook.occasion import Occasion
-from ferryman.directors import closing_is_over, driver_for, read_connections, with_real_sources
+from ferryman.directors import closing_is_over, driver_for, read_connections, still_open, with_real_sources
 from ferryman.inventory import Catalog, GitCatalog, Inventory
 from ferryman.kubernetes import node_states
 from ferryman.management import agent_for
@@ -125,8 +125,8 @@ class Ferry:
 
     def remember_connections(self, director: Director, service: Service) -> None:
         """Everything connected now counts as from before: the destinations have just been edited."""
-        now = self._connections(director, service)
-        self.drainings[director.host, service.name] = Draining(now)
+        now, closing = self._connections(director, service), not self._closing_is_over(director, service)
+        self.drainings[director.host, service.name] = Draining(still_open(now, now, closing=closing))
 
     def old_connections(self, director: Director, service: Service) -> int:
         """How many connections from before may still be used; all there are, where nobody remembers.
@@ -136,8 +136,11 @@ class Ferry:
         """
         now = self._connections(director, service)
         draining = self.drainings.setdefault((director.host, service.name), Draining(now))
-        closing = not closing_is_over(self.hosts, director)
+        closing = not self._closing_is_over(director, service)
         return draining.look(now, closing=closing, without=self.own_connections)
+
+    def _closing_is_over(self, director: Director, service: Service) -> bool:
+        return self.driver(director, service).has_ipvs and closing_is_over(self.hosts, director)
 
     def _connections(self, director: Director, service: Service) -> frozenset[Connection]:
         """Those that the director's kernel forwards; without IPVS nobody can tell."""

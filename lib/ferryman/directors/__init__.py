@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ferryman.directors.command import CommandDriver
-from ferryman.directors.connections import HANDSHAKE_S, Connection, closing_is_over, old_left
+from ferryman.directors.connections import HANDSHAKE_S, Connection, closing_is_over, old_left, still_open
 from ferryman.directors.connections import read as read_connections
 from ferryman.directors.driver import Driver
 from ferryman.directors.findings import catalog_findings, not_reached
@@ -67,6 +67,7 @@ __all__ = [
     "real_outer_sources",
     "rescheduled",
     "scheduled",
+    "still_open",
     "with_real_sources",
 ]
 

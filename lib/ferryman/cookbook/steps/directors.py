@@ -183,7 +183,7 @@ class OldConnectionsDrained(Look):
                 continue
             left = self.ferry.wait_for_old_connections(director, self.service)
             draining = self.ferry.drainings[director.host, self.service.name]
-            seen = f"{len(draining.connections)} connections from before: {draining}"
+            seen = f"{draining.count} connections from before: {draining}"
             report.finding(
                 Finding(
                     "old-connections",
