@@ -16,7 +16,7 @@ from ferryman.model import Forwarding
 from lab.crossing import changes, forwarding, loaded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ferryman.model import Director, Service
     from lab.party import LabHosts
