@@ -18,6 +18,7 @@ FILE = """\
 virtual_server 10.99.0.1 80 {
     lvs_sched   wrr   # lvs_sched wrr
     lvs_method DR
+    protocol TCP
     real_server 10.10.0.21 80 { weight 1 }
 }
 virtual_server 10.99.0.1 443 {
@@ -26,6 +27,7 @@ virtual_server 10.99.0.1 443 {
 virtual_server fd99::1 80 {
 \tlb_algo wrr
 \tpersistence_timeout 300
+\tprotocol TCP
 \treal_server fd10::21 80 { weight 1 }
 }
 """
@@ -65,7 +67,7 @@ def test_a_flag_of_another_scheduler_goes_and_a_comment_behind_it_stays() -> Non
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("\tlb_algo wrr\n", ""), "line 10: virtual_server fd99::1 80 has no lvs_sched"),
+        (("\tlb_algo wrr\n", ""), "line 11: virtual_server fd99::1 80 has no lvs_sched"),
         (("\tlb_algo wrr\n", "\tlb_algo wrr\n\tlvs_sched rr\n"), "has 2 lvs_sched"),
         (("\tlb_algo wrr\n", "\tlb_algo\n"), "wanted one line `lvs_sched NAME`"),
         (
