@@ -6,7 +6,7 @@ Every suite's newest cloud kernel is fetched with ``apt-get download`` (about 40
 ``.ferryman/kernels``), put beside an initramfs of this host's own ip, ipvsadm and tcpdump, and booted by
 QEMU in full emulation: no KVM, no network card, some minutes a kernel. ``init`` beside this file is what
 happens in the guest, ``flows.c`` the connections. What comes out is told at the end of
-``docs/decisions/0003-host-routes-before-a-flip.md``. A line ``failed`` means that a case was not what it says.
+``docs/decisions/0003-host-routes-before-a-flip.md``. A line that says failed is a case that does not count.
 
 Needs a Debian host (its apt sources name the mirror, its keyring signs) with qemu-system-x86,
 busybox-static, cpio, kmod, gcc, ipvsadm, tcpdump and dash. What is absent is named, and nothing is done.
