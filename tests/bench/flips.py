@@ -189,7 +189,8 @@ class Series:
         print(f"| {' | '.join(one.row())} |", flush=True)
 
     def _is_enough(self, requests: int) -> bool:
-        return requests >= self.wanted.requests
+        wanted: int = self.wanted.requests
+        return requests >= wanted
 
     def _drain(self, one: Edited, old: frozenset[Connection]) -> None:
         """Look until no connection from before is left but those that are held for longer; then the host
