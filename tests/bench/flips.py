@@ -30,7 +30,7 @@ from ferryman import patience
 from ferryman.directors import Forwarded, read_connections, still_open
 from ferryman.model import Forwarding
 from lab.conftest import own_folder
-from lab.flow import Held, Outcome, Pace, flowing
+from lab.flow import Held, Outcome, Pace, Request, flowing
 from lab.party import LabHosts, Party
 from lab.running import RunningLab
 
@@ -74,6 +74,8 @@ class Edited:
     name: str
     began: float = 0.0
     ended: float = 0.0
+    remembered: float = 0.0
+    """When the director's connections were read: what came until then counts as from before."""
     looks: list[Look] = field(default_factory=list)
     outcome: Outcome = field(default_factory=Outcome)
     transfers: Outcome = field(default_factory=Outcome)
@@ -89,8 +91,13 @@ class Edited:
         return max([0.0, *(one.closed - self.ended for one in self._old)])
 
     @property
+    def lost(self) -> list[Request | Held]:
+        """Requests, and transfers that lived for this edit alone."""
+        return [*self.outcome.lost, *self.transfers.lost]
+
+    @property
     def _old(self) -> list[Held]:
-        return [one for one in (*self.outcome.held, *self.transfers.held) if one.opened < self.ended]
+        return [one for one in (*self.outcome.held, *self.transfers.held) if one.opened < self.remembered]
 
     def disagreement(self, held: int) -> int:
         """By how many connections a look differed at most from what the load held open; 0 when never.
@@ -107,7 +114,7 @@ class Edited:
         """Connections from before the edit that the load has open; shorts too, late as they may be."""
         held = sum(one.closed > at for one in self._old)
         shorts = (one for one in self.outcome.requests if one.kind == "short")
-        return held + sum(one.due < self.ended and one.due + one.latency > at for one in shorts)
+        return held + sum(one.due < self.remembered and one.due + one.latency > at for one in shorts)
 
     def told(self, held: int) -> dict[str, Any]:
         """The row, and each look: seconds after the edit, how many were left, how many the load had open."""
@@ -124,7 +131,7 @@ class Edited:
             str(self.outcome.latency(begin, end))
             for begin, end in ((self.began - 1, self.began), (self.began, middle), (middle, middle + 1))
         ]
-        counted = f"{len(self.outcome.requests):,}", str(len(self.outcome.lost))
+        counted = f"{len(self.outcome.requests):,}", str(len(self.lost))
         drained = "not" if self.drained_s is None else f"{self.drained_s:.1f} s"
         took = f"{(self.ended - self.began) * 1000:.0f} ms"
         return self.service, self.name, *counted, *latencies, took, f"{drained}, {self.closed_s:.1f} s"
@@ -180,8 +187,8 @@ class Series:
                 one.began = time.monotonic()
                 edit()
                 one.ended = time.monotonic()
-                old = self._connections()
-                old = still_open(old, old)
+                now = self._connections()
+                old, one.remembered = still_open(now, now), time.monotonic()
                 time.sleep(HELD_S)
             self._drain(one, old)
             patience.until(one.outcome.so_far, self._is_enough, within_s=WINDOW_S)
@@ -212,8 +219,8 @@ class Series:
 
     def told(self) -> dict[str, Any]:
         """Everything together, printed and handed back."""
-        lost = [one for edited in self.edits for one in edited.outcome.lost]
-        lost += [one for outcome in self.transfers for one in outcome.lost if one not in lost]
+        outcomes = [*(one.outcome for one in self.edits), *self.transfers]
+        lost = [one for outcome in outcomes for one in outcome.lost]
         transfers = [one for outcome in self.transfers for one in outcome.transfers]
         still = DOWNLOADS + UPLOADS if self.wanted.hold != "edit" else 0
         summary = {
