@@ -27,7 +27,7 @@ from lab.crossing import loaded
 from lab.following import PybalSite
 from lab.running import RunningLab
 
-ROUNDS = 5
+ROUNDS = 3
 PAUSE_S = 2.0
 ROUTE = "ip -n rt route replace 10.99.0.0/24 via"
 ROUTERS = {
@@ -45,7 +45,7 @@ def measure(site: PybalSite, script: str) -> tuple[Counter[str], Counter[str], f
     for _ in range(ROUNDS):
         with loaded(site.lab, "10.99.0.2", 8080) as outcome:
             time.sleep(PAUSE_S)
-            site.lab.console("lvs1", script)
+            site.lab.console("lvs1", script, timeout_s=120)
             time.sleep(PAUSE_S)
             site.wait_until_up()
             time.sleep(PAUSE_S)

@@ -12,7 +12,7 @@ any other monitor, etcd, or DNS. Keys of ``[global]`` that PyBal does not have b
 ``double-start-delay`` (seconds that the interpreter takes), ``double-stuck`` (an address that is added
 direct-routed, whatever the file says).
 
-    pybal.py start|stop|restart|started CONFIG     started prints since when it runs, in seconds of the epoch
+    pybal.py start|stop|restart CONFIG     its process id is in CONFIG.pid, written when it started
 
 It runs under the system's own Python in a slow guest: so it imports little.
 """
@@ -29,7 +29,7 @@ import time
 
 Values = dict[str, str]
 
-MONITOR_S = 2.0
+MONITOR_S = 4.0
 CONNECT_S = 1.0
 
 
@@ -244,7 +244,7 @@ def run(config: str) -> None:
     listening = [listener(family, int(settings.get("instrumentation_port", "9090"))) for family in FAMILIES]
     began = next_check = time.monotonic()
     while True:
-        ready, _, _ = select.select(listening, [], [], 0.2)
+        ready, _, _ = select.select(listening, [], [], 0.5)
         for one in ready:
             told.serve(one.accept()[0])
         now = time.monotonic()
@@ -302,19 +302,12 @@ def stop(config: str) -> None:
         time.sleep(0.05)
 
 
-def started(config: str) -> None:
-    if pid_of(config) is not None:
-        print(int(os.stat(f"{config}.pid").st_mtime))
-
-
 def main() -> None:
     verb, config = sys.argv[1:]
     if verb in ("stop", "restart"):
         stop(config)
     if verb in ("start", "restart"):
         start(config)
-    if verb == "started":
-        started(config)
 
 
 if __name__ == "__main__":

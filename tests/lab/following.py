@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 SERVICE, VIP = "maps", "10.99.0.2:8080"
 DIRECTORS = ("lvs1", "lvs2")
+PROGRAMS = ("pybal.py", "puppet.py")
 DOUBLES = REPOSITORY / "tests" / "doubles"
 _PYTHON = "python3 -I -S"
 _PYBAL = f"{_PYTHON} /lab/doubles/pybal.py"
@@ -54,58 +56,66 @@ class PybalSite:
     def furnish(self, **options: object) -> None:
         """Put the doubles in, start them, and let the inventory name them; options are the driver's keys."""
         self._inventory(options)
-        self.put("rt", "/lab/doubles/pybal.py", (DOUBLES / "pybal.py").read_text())
-        self.put("rt", "/lab/doubles/puppet.py", (DOUBLES / "puppet.py").read_text())
-        self.put("rt", "/lab/doubles/pool", _POOL)
-        self.put("rt", "/usr/local/sbin/puppet", _WRAPPER)
-        self.lab.console("rt", "chmod +x /usr/local/sbin/puppet")
         catalog = self.lab.folder / "inventory" / "services.yaml"
-        seen = self.lab.console("rt", f"ls /mnt{catalog} 2>/dev/null || echo {catalog}").strip()
+        lines = [
+            *(_written(f"/lab/doubles/{name}", (DOUBLES / name).read_text()) for name in PROGRAMS),
+            _written("/lab/doubles/pool", _POOL),
+            _written("/usr/local/sbin/puppet", _WRAPPER),
+            "chmod +x /usr/local/sbin/puppet",
+            f"catalog={catalog}; [ ! -d /mnt{self.lab.folder} ] || catalog=/mnt{catalog}",
+        ]
         for host in DIRECTORS:
             more = "".join(f"{key} = {value}\n" for key, value in self.settings.get(host, {}).items())
-            self.put(host, f"/lab/{host}/puppet/template", f"{_GLOBAL}{more}\n{_SECTION}")
-            target = self.config(host)
-            words = f"catalog {seen}\nsite lab\ntarget {target}\n"
-            self.put(host, f"/lab/{host}/puppet/settings", words)
-            self.puppet(host)
-            self.pybal(host, "restart")
-        self.wait_until_up()
+            folder = f"/lab/{host}/puppet"
+            lines += [
+                f"rm -rf {folder}",
+                _written(f"{folder}/template", f"{_GLOBAL}{more}\n{_SECTION}"),
+                f"mkdir -p /lab/{host}/pybal",
+                f"printf 'catalog %s\\nsite lab\\ntarget {self.config(host)}\\n' $catalog >{folder}/settings",
+                f"ip netns exec {host} puppet agent --test || :",
+                f"ip netns exec {host} {_PYBAL} restart {self.config(host)}",
+            ]
+        self.lab.console("rt", "\n".join([*lines, *map(_until_up, DIRECTORS)]), timeout_s=180)
 
     def clear(self) -> None:
         """Stop the doubles, and take them out."""
-        for host in DIRECTORS:
-            self.pybal(host, "stop")
-            self.lab.console(host, f"rm -rf /lab/{host}/puppet /lab/{host}/pybal")
-        self.lab.console("rt", "rm -rf /lab/doubles /usr/local/sbin/puppet")
+        lines = [
+            f"ip netns exec {host} {_PYBAL} stop {self.config(host)}; rm -rf /lab/{host}/pu* /lab/{host}/py*"
+            for host in DIRECTORS
+        ]
+        lines.append("rm -rf /lab/doubles /usr/local/sbin/puppet")
+        self.lab.console("rt", "\n".join(lines), timeout_s=180)
 
     def restart_lies(self, host: str) -> None:
         """Let the inventory name a restart that does nothing, and have little patience with it."""
-        self._edit(host, f"{_PYBAL} restart {self.config(host)}", "'true'")
+        self._edit(host, f"{_PYBAL} restart {self.config(host)}", "true")
 
     def restart_works(self, host: str) -> None:
         """Let the inventory name the real one again."""
-        self._edit(host, "'true'", f"{_PYBAL} restart {self.config(host)}")
+        self._edit(host, "true", f"{_PYBAL} restart {self.config(host)}")
 
     def _edit(self, host: str, old: str, new: str) -> None:
         directors = self.lab.folder / "inventory" / "directors.yaml"
-        head, found, rest = directors.read_text().rpartition(f"host: {host}\n")
-        directors.write_text(head + found + rest.replace(f"restart: {old}\n", f"restart: {new}\n"))
+        head, found, rest = directors.read_text().rpartition(f'host: "{host}"\n')
+        directors.write_text(head + found + rest.replace(f'restart: "{old}"\n', f'restart: "{new}"\n'))
 
     def config(self, host: str) -> str:
         """PyBal's file on a director."""
         return f"/lab/{host}/pybal/pybal.conf"
 
-    def puppet(self, host: str) -> None:
-        """Run the agent, as cron would."""
-        self.lab.console(host, "mkdir -p $(dirname " + self.config(host) + "); puppet agent --test || :")
+    def pybal(self, host: str, verb: str) -> None:
+        """Start, stop or restart it."""
+        self.lab.console(host, f"{_PYBAL} {verb} {self.config(host)}")
 
-    def pybal(self, host: str, verb: str) -> str:
-        """Start, stop or restart it; or ask since when it runs."""
-        return self.lab.console(host, f"{_PYBAL} {verb} {self.config(host)}")
+    def put(self, host: str, name: str, text: str) -> None:
+        """Write a file of a director's puppet."""
+        self.lab.console(host, _written(f"/lab/{host}/puppet/{name}", text))
 
-    def put(self, host: str, path: str, text: str) -> None:
-        """Write a file on a host."""
-        self.lab.console(host, f"mkdir -p $(dirname {path}); printf %s {shlex.quote(text)} >{path}")
+    def template(self, host: str, old: str, new: str) -> None:
+        """Change what puppet writes on a director."""
+        text = f"{_GLOBAL}\n{_SECTION}"
+        assert old in text
+        self.put(host, "template", text.replace(old, new))
 
     def table(self, host: str) -> str:
         """The service's lines of the director's table."""
@@ -114,9 +124,7 @@ class PybalSite:
 
     def wait_until_up(self) -> None:
         """Until each PyBal has a session."""
-        one = "until curl -s localhost:9090/metrics | grep -q 'established.*1.0'; do sleep 0.2; done"
-        for host in DIRECTORS:
-            self.lab.console(host, f"timeout 30 sh -c {shlex.quote(one)}")
+        self.lab.console("rt", "\n".join(map(_until_up, DIRECTORS)), timeout_s=180)
 
     def _inventory(self, options: dict[str, object]) -> None:
         folder = self.lab.folder / "inventory"
@@ -127,7 +135,7 @@ class PybalSite:
         entries = "".join(self._entry(host, role, options) for host, role in ROLES.items())
         directors.write_text(f"{directors.read_text()}  high-traffic2:\n{entries}")
         toml = self.lab.folder / "ferryman.toml"
-        toml.write_text(f'{toml.read_text()}\n[management]\nagent = "puppet"\ntimeout = 60\n')
+        toml.write_text(f'{toml.read_text()}\n[management]\nagent = "puppet"\ntimeout = 120\n')
 
     def _entry(self, host: str, role: str, options: dict[str, object]) -> str:
         config = self.config(host)
@@ -140,13 +148,22 @@ class PybalSite:
             "restart": f"{_PYBAL} restart {config}",
             "stop": f"{_PYBAL} stop {config}",
             "start": f"{_PYBAL} start {config}",
-            "started": f"{_PYBAL} started {config}",
+            "started": f"[ -d /proc/$(cat {config}.pid) ] && stat -c %Y {config}.pid",
             "follow_timeout": 0,
-            "converge_timeout": 5,
-            "traffic_source": f'{{ ipv4: 10.30.0.{source}, ipv6: "fd30::{source}" }}',
+            "converge_timeout": 20,
+            "traffic_source": {"ipv4": f"10.30.0.{source}", "ipv6": f"fd30::{source}"},
         } | options
-        lines = [f"{key}: {value}" for key, value in keys.items()]
+        lines = [f"{key}: {json.dumps(value)}" for key, value in keys.items()]
         return "    - " + "\n      ".join(lines) + "\n"
+
+
+def _written(path: str, text: str) -> str:
+    return f"mkdir -p $(dirname {path}); printf %s {shlex.quote(text)} >{path}"
+
+
+def _until_up(host: str) -> str:
+    one = "until curl -s localhost:9090/metrics | grep -q 'established.*1.0'; do sleep 0.5; done"
+    return f"timeout 90 ip netns exec {host} sh -c {shlex.quote(one)}"
 
 
 ROLES = {"lvs1": "primary", "lvs2": "secondary"}
