@@ -253,7 +253,7 @@ class CatalogMerged(Change[ReviewBefore]):
         report.finding(Finding(CHECK, self._catalog.base_name, Verdict.WARN, seen, wanted, remedy))
 
     def _bring_along(self, report: Report) -> None:
-        """Have the working tree, and the agents that run from now on, follow the base; say where it cannot."""
+        """Have the working tree, and the agents that run from now on, follow the base; say where not."""
         catalog = self._catalog
         self.ferry.catalog_revision = catalog.base()
         if self.ferry.rehearsal or (why := catalog.bring_along()) is None:
