@@ -16,7 +16,7 @@ from ferryman.management import PuppetAgent
 from ferryman.model import Forwarding
 from lab.crossing import catalog, changes, events
 from lab.following import DIRECTORS, SERVICE, PybalSite
-from lab.test_directors import LabHosts
+from lab.party import LabHosts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -150,6 +150,11 @@ class CatalogMerged(Change[ReviewBefore]):
         return self.ferry.git_catalog
 
     @property
+    def goes_back_first(self) -> bool:
+        """Whether somebody follows it: to go back, they need a catalog that is back."""
+        return self.ferry.follow_the_catalog(self.service)
+
+    @property
     def _proposal(self) -> Proposal:
         return self._to("ipip", "")
 
@@ -248,8 +253,9 @@ class CatalogMerged(Change[ReviewBefore]):
         report.finding(Finding(CHECK, self._catalog.base_name, Verdict.WARN, seen, wanted, remedy))
 
     def _bring_along(self, report: Report) -> None:
-        """Have the operator's working tree follow the base; where it cannot, say what to do."""
+        """Have the working tree, and the agents that run from now on, follow the base; say where not."""
         catalog = self._catalog
+        self.ferry.catalog_revision = catalog.base()
         if self.ferry.rehearsal or (why := catalog.bring_along()) is None:
             return
         seen = f"the working tree was left as it is: {why}"
