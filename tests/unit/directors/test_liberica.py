@@ -50,7 +50,9 @@ services:
 """
 
 TOOLS = {
-    "date": f'[ "$1" = +%s ] || exit 9\necho $(($(/bin/date +%s) + {SKEW_S}))\n',
+    "date": '[ "$1" = +%s ] || exit 9\nslept=$(cat "$FAKE_DIRECTOR/slept" 2>/dev/null | wc -l)\n'
+    f"echo $(($(/bin/date +%s) + {SKEW_S} + slept))\n",
+    "sleep": '[ "$1" = 1 ] || exit 9\necho >>"$FAKE_DIRECTOR/slept"\n',
     "curl": "for url; do :; done\ncase $url in\n*:3003/*) file=cp ;;\n*) file=bgp ;;\nesac\n"
     'if [ -e "$FAKE_DIRECTOR/silent-$file" ]; then echo "curl: (7) Failed to connect" >&2; exit 7; fi\n'
     'cat "$FAKE_DIRECTOR/$file"\n',
@@ -78,9 +80,10 @@ bgp_routes_advertised{peer="10.0.0.1",route_family="ipv4-unicast"} 12
 """
 
 
-def there() -> float:
-    """What time it is on the director."""
-    return time.time() + SKEW_S
+def there(folder: Path) -> float:
+    """What time it is on the director; its sleep takes no time, and moves its clock."""
+    slept = folder / "slept"
+    return time.time() + SKEW_S + (len(slept.read_text().splitlines()) if slept.exists() else 0)
 
 
 @dataclass
@@ -105,7 +108,8 @@ class Puppet(Agent):
     def write(self, ago_s: float = 0.0) -> None:
         file = self.folder / "config.yaml"
         file.write_text(CONFIG.format(kind=self.kind, plane=self.plane) + self.more)
-        os.utime(file, (there() - ago_s, there() - ago_s))
+        when = there(self.folder) - ago_s
+        os.utime(file, (when, when))
 
 
 @pytest.fixture
@@ -131,7 +135,7 @@ def puppet(tmp_path: Path) -> Puppet:
 
 def reloaded(shell: RealShell, result: str, *, ago_s: float = 0.0) -> None:
     """Add a sample as Go prints it: the file is read for its latest."""
-    value = f"{int(there() - ago_s) / 1e9!r}e+09"
+    value = f"{int(there(shell.folder) - ago_s) / 1e9!r}e+09"
     with (shell.folder / "cp").open("a") as file:
         file.write(f'liberica_cp_configuration_reload_timestamp_seconds{{result="{result}"}} {value}\n')
 
@@ -278,7 +282,9 @@ def test_metrics_that_are_silent_never_count_as_taken_up(shell: RealShell, puppe
 def test_a_process_that_began_after_the_file_was_written_has_read_it(
     shell: RealShell, puppet: Puppet
 ) -> None:
-    (shell.folder / "cp").write_text(f"process_start_time_seconds {int(there() - 500) / 1e9!r}e+09\n")
+    (shell.folder / "cp").write_text(
+        f"process_start_time_seconds {int(there(shell.folder) - 500) / 1e9!r}e+09\n"
+    )
     puppet.kind = "direct_route"
     puppet.write(ago_s=800)
     one = driver(shell, puppet)
