@@ -58,9 +58,10 @@ class LibericaSite:
             self.lab.console(host, f"{_LIBERICA} start {self.config(host)}; {_UNTIL_UP}")
 
     def clear(self) -> None:
-        """Stop the doubles, and take them out."""
+        """Stop the doubles, and take them out; whatever they did to the table is put back."""
+        direct = f"s/^-a \\(-t {VIP} -r [^ ]*\\) -i \\(-w [0-9]*\\).*/-e \\1 -g \\2/p"
         for host in DIRECTORS:
-            stop = f"{_LIBERICA} stop {self.config(host)}"
+            stop = f"{_LIBERICA} stop {self.config(host)}; ipvsadm -Sn | sed -n '{direct}' | ipvsadm -R"
             self.lab.console(host, f"{stop}; rm -rf /lab/{host}/puppet /lab/{host}/liberica")
         self.lab.console("rt", "rm -rf /lab/doubles /usr/local/sbin/puppet")
 

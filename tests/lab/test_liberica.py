@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ferryman.config import ManagementConfig
-from ferryman.directors import Driver, Forwarded, driver_for
+from ferryman.directors import Driver, Forwarded, HostRoutes, driver_for
 from ferryman.errors import DoubtError
 from ferryman.inventory import Catalog, Inventory
 from ferryman.management import agent_for
@@ -28,13 +28,16 @@ if TYPE_CHECKING:
     from lab.party import LabHosts
     from lab.running import RunningLab
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1000)]
 
 DONE, REFUSED, ROLLED_BACK, STRANDED, HELD = 0, 3, 4, 5, 7
 TUNNEL = Forwarded(Forwarding.TUNNEL)
 OLD, NEW = "-g -g -g", "-i -i -i"
 HALF = "-g -i -i"
 SKEW_S = 600
+RUN_S = 400.0
+PAUSE_S = 2.0
+"""Seconds of load before, between and after the flips."""
 
 
 @pytest.fixture
@@ -43,8 +46,9 @@ def site(lab: RunningLab) -> Iterator[LibericaSite]:
     found = LibericaSite(lab)
     found.furnish()
     yield found
+    now = both(found)
     found.clear()
-    assert both(found) == {"lvs1": OLD, "lvs2": OLD}
+    assert now == {"lvs1": OLD, "lvs2": OLD}
 
 
 @pytest.fixture
@@ -61,7 +65,7 @@ def both(site: LibericaSite) -> dict[str, str]:
 
 
 def ferryman(site: LibericaSite, *words: str) -> CompletedProcess[str]:
-    return site.lab.ferryman("--output", "json", *words)
+    return site.lab.ferryman("--output", "json", *words, timeout_s=RUN_S)
 
 
 def migrated(site: LibericaSite, *more: str) -> CompletedProcess[str]:
@@ -73,10 +77,10 @@ def reason(done: CompletedProcess[str]) -> str:
     return str(events(done)[-1]["reason"])
 
 
-def secondary(site: LibericaSite, hosts: LabHosts) -> Driver:
-    """The driver of lvs2, with puppet."""
+def on(site: LibericaSite, hosts: LabHosts, host: str = "lvs2") -> Driver:
+    """The driver of a director, with puppet."""
     service = Inventory.load(site.lab.folder / "inventory").service(SERVICE, "lab")
-    director = next(one for one in service.directors if one.host == "lvs2")
+    director = next(one for one in service.directors if one.host == host)
     return driver_for(director, service, hosts, agent_for(ManagementConfig(agent="puppet")))
 
 
@@ -87,14 +91,32 @@ def flip(site: LibericaSite, to: Literal["ipip", "direct"]) -> None:
     there.write(found.after, expected=found.before)
 
 
-def test_it_crosses_and_comes_back_under_load_without_a_loss(site: LibericaSite) -> None:
-    with loaded(site.lab, "10.99.0.2", 8080) as outcome:
-        crossed = migrated(site)
-        assert crossed.returncode == DONE, crossed.stdout[-3000:]
-        assert both(site) == {"lvs1": NEW, "lvs2": NEW}
-        back = ferryman(site, "rollback", events(crossed)[0]["run"])
-        assert back.returncode == DONE, back.stdout[-3000:]
+def test_it_crosses_and_comes_back_with_the_catalog_first(site: LibericaSite) -> None:
+    crossed = migrated(site)
+    assert crossed.returncode == DONE, crossed.stdout[-3000:]
+    assert both(site) == {"lvs1": NEW, "lvs2": NEW}
+    back = ferryman(site, "rollback", events(crossed)[0]["run"])
+    assert back.returncode == DONE, back.stdout[-3000:]
     assert changes(back)[0]["kind"] == "catalog"
+
+
+def test_under_load_nothing_is_lost_there_and_back(site: LibericaSite, hosts: LabHosts) -> None:
+    one = on(site, hosts, "lvs1")
+    before = one.before()
+    routes = HostRoutes(one.director, one.service, hosts)
+    routes.add(routes.read().needed)
+    try:
+        with loaded(site.lab, "10.99.0.2", 8080) as outcome:
+            time.sleep(PAUSE_S)
+            flip(site, "ipip")
+            one.apply(before, TUNNEL)
+            assert both(site)["lvs1"] == NEW
+            time.sleep(PAUSE_S)
+            flip(site, "direct")
+            one.restore(before, TUNNEL)
+            time.sleep(PAUSE_S)
+    finally:
+        routes.remove(routes.read().ours)
     assert outcome[0].lost == {}
     assert outcome[0].done["short"] > 100
 
@@ -131,7 +153,7 @@ def test_clocks_that_are_ten_minutes_apart_do_not_matter(site: LibericaSite, hos
     site.lab.console("rt", f"date -s @$(($(date +%s) + {SKEW_S}))")
     try:
         assert int(site.lab.console("lvs2", "date +%s")) > time.time() + SKEW_S / 2
-        one = secondary(site, hosts)
+        one = on(site, hosts)
         before = one.before()
         flip(site, "ipip")
         one.apply(before, TUNNEL)
@@ -144,7 +166,7 @@ def test_clocks_that_are_ten_minutes_apart_do_not_matter(site: LibericaSite, hos
 
 
 def test_a_reload_that_lies_is_found_out_by_the_kernels_table(site: LibericaSite, hosts: LabHosts) -> None:
-    one = secondary(site, hosts)
+    one = on(site, hosts)
     before = one.before()
     flip(site, "ipip")
     site.trouble("lvs2", "lying")
@@ -161,7 +183,7 @@ def test_a_reload_that_lies_is_found_out_by_the_kernels_table(site: LibericaSite
 def test_a_half_converged_director_names_the_destination_and_goes_on_when_it_can(
     site: LibericaSite, hosts: LabHosts
 ) -> None:
-    one = secondary(site, hosts)
+    one = on(site, hosts)
     before = one.before()
     flip(site, "ipip")
     site.trouble("lvs2", "stuck", "10.10.0.21")

@@ -24,7 +24,8 @@ from ferryman.directors.command_words import read_commands
 from ferryman.directors.driver import Before, Driver
 from ferryman.directors.ipvs import Table, differences, from_json
 from ferryman.directors.nominal import nominal
-from ferryman.errors import DoubtError, NotFollowedError, VerifyError, WorldChangedError
+from ferryman.directors.target import Forwarded
+from ferryman.errors import DoubtError, NotFollowedError, RefusedError, VerifyError, WorldChangedError
 from ferryman.model import Edit, Finding, Forwarding, Verdict
 
 if TYPE_CHECKING:
@@ -103,10 +104,30 @@ class CommandDriver(Driver):
         return [Finding(VERIFY_CHECK, self.host, verdict, "; ".join(refusals) or "it says so", wanted)]
 
     def already(self, before: Before, target: Target) -> bool:
-        """Whether ``verify`` says so, and the table too; that ``verify`` can be run is seen here."""
+        """Whether ``verify`` says so, and the table too; that ``verify`` can be run is seen here.
+
+        Raises:
+            RefusedError: The commands are not about what is to be changed.
+        """
+        if reasons := list(self._not_about(target)):
+            raise RefusedError("\n".join(f"{self.options.where}: {reason}" for reason in reasons))
         wanted = self.wanted(before, target)
         refusals = self._refusals(wanted)
         return not (refusals or (self.has_ipvs and differences(wanted, from_json(before["table"]))))
+
+    def _not_about(self, target: Target) -> Iterator[str]:
+        """Commands that name the other aspect alone, or none where one must be named.
+
+        A command without either is one for forwarding: to run it for a scheduler would flip the service.
+        """
+        forwarding = isinstance(target, Forwarded)
+        meant, other = ("forwarding", "scheduler") if forwarding else ("scheduler", "forwarding")
+        for key in ("apply", "undo"):
+            names = self._commands[key].names if key in self._commands else {meant}
+            if meant not in names and (other in names or not forwarding):
+                yield f"{key}: does not name {{{meant}}}, which is to be changed"
+        if not self.has_ipvs and meant not in self._commands["verify"].names:
+            yield f"verify: does not name {{{meant}}}, and without IPVS nothing else tells whether it changed"
 
     def edits(self, before: Before, target: Target) -> list[Edit]:
         """The very commands."""
@@ -174,10 +195,10 @@ class CommandDriver(Driver):
     def _wrong(self, to: Table, table_is: Callable[[Table], Table]) -> list[str]:
         """What ``verify`` refuses and what differs in the table; empty when all is as it is to be."""
         refusals = self._refusals(to)
-        if refusals or not self.has_ipvs:
+        if not self.has_ipvs:
             return refusals
         now = self.read()
-        return differences(table_is(now), now)
+        return [*refusals, *differences(table_is(now), now)]
 
     def _refusals(self, to: Table) -> list[str]:
         """What ``verify`` says no to, a line for each.

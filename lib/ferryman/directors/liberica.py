@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from ferryman.model import Director, Service
 
 CONFIGURED_CHECK = "director-configuration"
+_RELOAD_S = 60.0
+"""Seconds for the reload command itself."""
 _TICKS = "1 2 3"
 """Seconds to wait at most for the director's clock to pass the second of an earlier reload."""
 
@@ -197,7 +199,7 @@ class LibericaDriver(Follower):
         earlier = self._account(state := self._state())
         if earlier.said:
             raise DoubtError(f"{self.host}: not reloaded: {self._silent(state)}")
-        self.hosts.write(self.host, self._after_the_second(earlier), timeout_s=self.converge_s).checked()
+        self.hosts.write(self.host, self._after_the_second(earlier), timeout_s=_RELOAD_S).checked()
 
         def is_told(now: Account) -> bool:
             return now.taken_up != earlier.taken_up or now.refused != earlier.refused

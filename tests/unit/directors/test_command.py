@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ferryman.directors import CommandDriver, Forwarded
+from ferryman.directors import CommandDriver, Forwarded, Scheduled, Target
 from ferryman.directors.command_words import read_commands
 from ferryman.directors.options import Options
 from ferryman.errors import (
@@ -14,6 +14,7 @@ from ferryman.errors import (
     ConfigError,
     DoubtError,
     NotFollowedError,
+    RefusedError,
     RehearsalError,
     VerifyError,
     WorldChangedError,
@@ -280,6 +281,33 @@ def test_without_ipvs_verify_is_the_only_witness(shell: RealShell) -> None:
     assert "10.99.0.1 is ipip" in found[0].seen
     one.restore(before, TUNNEL)
     assert one.before() == before
+
+
+@pytest.mark.parametrize(
+    ("keys", "target", "said"),
+    [
+        ({"apply": ["flip", "to-ipip"]}, Scheduled("mh"), r"apply: does not name \{scheduler\}"),
+        ({"apply": ["s", "{scheduler}"]}, Scheduled("mh"), r"undo: does not name \{scheduler\}"),
+        ({"apply": ["choose", "{scheduler}"]}, TUNNEL, r"apply: does not name \{forwarding\}"),
+        ({"verify": ["is", "{scheduler}"], "ipvs": False}, TUNNEL, r"verify: .*nothing else tells"),
+    ],
+)
+def test_commands_for_one_thing_are_never_run_for_another(
+    shell: RealShell, keys: dict[str, Any], target: Target, said: str
+) -> None:
+    (shell.folder / "bin" / "is").symlink_to("/bin/true")
+    one = driver(shell, **keys)
+    with pytest.raises(RefusedError, match=f"^directors.yaml: lab: low-traffic: lvs1: {said}"):
+        one.already(one.before(), target)
+
+
+def test_a_command_of_forwarding_alone_need_not_name_it(shell: RealShell) -> None:
+    one = driver(shell, apply=["flip", "set", "{vip}", "ipip"], undo=["flip", "set", "{vip}", "direct"])
+    before = one.before()
+    assert not one.already(before, TUNNEL)
+    one.apply(before, TUNNEL)
+    one.restore(before, TUNNEL)
+    assert shell.rules == RULES
 
 
 def test_a_rehearsal_asks_verify_and_runs_nothing_else(shell: RealShell) -> None:
