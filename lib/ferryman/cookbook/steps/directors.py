@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ferryman import directors
+from ferryman.engine.differences import what_differs
 from ferryman.engine.steps import AlreadySo, Change, Look, Report
 from ferryman.model import Finding, Forwarding, Verdict
 
@@ -87,6 +88,12 @@ class DirectorConverged(Change[dict[str, Any]]):
         self.ferry.about_to_edit(self.director, self.service)
         self._driver.restore(before, _TUNNELLED)
         self.ferry.remember_connections(self.director, self.service)
+
+    def undone(self, before: dict[str, Any], report: Report) -> str | None:
+        """What still differs; why it must not be changed now is no matter any more."""
+        del report
+        now = self._driver.now()
+        return None if now == before else f"{self.title}: still not as before: {what_differs(before, now)}"
 
 
 @dataclass(frozen=True)
