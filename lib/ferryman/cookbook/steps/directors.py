@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ferryman import directors
 from ferryman.engine.differences import what_differs
 from ferryman.engine.steps import AlreadySo, Change, Look, Report
+from ferryman.errors import DoubtError
 from ferryman.model import Finding, Forwarding, Verdict
 
 if TYPE_CHECKING:
@@ -78,9 +79,18 @@ class DirectorConverged(Change[dict[str, Any]]):
         self.ferry.remember_connections(self.director, self.service)
 
     def verify(self, report: Report) -> None:
-        """Read IPVS back: every destination tunnelled, scheduler and flags as the catalog says."""
+        """Read IPVS back: every destination tunnelled, scheduler and flags as the catalog says.
+
+        Raises:
+            DoubtError: It follows the catalog, and has not yet: it may do so by itself, at any time.
+        """
         tunnelled = replace(self.service, encapsulated=True)
-        for finding in directors.catalog_findings(self.director, tunnelled, self._driver.read()):
+        driver = self._driver
+        findings = directors.catalog_findings(self.director, tunnelled, driver.read())
+        wrong = [str(one) for one in findings if one.verdict is Verdict.FAIL]
+        if wrong and driver.follows_catalog:
+            raise DoubtError("\n".join(wrong))
+        for finding in findings:
             report.finding(finding)
 
     def undo(self, before: dict[str, Any]) -> None:
