@@ -74,7 +74,7 @@ class Follower(Driver):
         super().__init__(director, service, hosts, agent)
         self.config = self.options.text("config", self.default_config)
         self.follow_s = self.options.seconds("follow_timeout", 60.0)
-        self.converge_s = self.options.seconds("converge_timeout", 60.0)
+        self.converge_s = self.options.seconds("converge_timeout", 120.0)
         self._sleep = sleep
 
     @property
