@@ -1,7 +1,6 @@
 """Move one service to IPIP encapsulation."""
 
 from ferryman.cookbook import (
-    CatalogFlipped,
     ControlHostCanProbe,
     DirectorConverged,
     DirectorsAgree,
@@ -15,7 +14,9 @@ from ferryman.cookbook import (
     Soaked,
     StrangersRefused,
     TrafficFlows,
+    catalog_flipped,
     cookbook,
+    patience_options,
     service_argument,
     site_option,
     watch_over,
@@ -27,7 +28,10 @@ OWNER = "traffic"
 @cookbook
 @service_argument
 @site_option
-def migrate(ferry: Ferry, service: str, site: str) -> Plan:
+@patience_options
+def migrate(
+    ferry: Ferry, service: str, site: str, soak: float | None = None, drain: float | None = None
+) -> Plan:
     """Move one service to IPIP encapsulation.
 
     Why:   a director in another network can reach its realservers; one address serves many of them.
@@ -36,6 +40,7 @@ def migrate(ferry: Ferry, service: str, site: str) -> Plan:
            and under a minute for all the rest; probes and requests go on all the while.
     Undo:  destinations, catalog and routes go back, each is read back; by itself when a look fails.
     """
+    ferry.be_patient(soak, drain)
     moving = ferry.service(service, site)
     ferry.need_raw_sockets()
     return Plan(
@@ -47,14 +52,14 @@ def migrate(ferry: Ferry, service: str, site: str) -> Plan:
             StrangersRefused(ferry, moving),
             TrafficFlows(ferry, moving),
             *(HostRoutesUp(ferry, moving, director) for director in moving.directors),
-            CatalogFlipped(ferry, moving),
+            catalog_flipped(ferry, moving),
             *(
                 step
                 for director in moving.directors  # secondaries first
                 for step in (
                     DirectorConverged(ferry, moving, director),
                     TrafficFlows(ferry, moving, director),
-                    Soaked(ferry, director),
+                    Soaked(ferry, moving, director),
                 )
             ),
             ProbesAnswered(ferry, moving),

@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 packages='openssh-client openssh-server nginx-light keepalived ipvsadm iptables iproute2 kmod util-linux ethtool
-    curl iputils-ping tcpdump user-mode-linux etcd-server etcd-client'
+    curl git iputils-ping tcpdump user-mode-linux etcd-server etcd-client prometheus-alertmanager'
 venv=.venv
 stamp=$venv/.ferryman-stamp
 
@@ -44,7 +44,8 @@ install_packages() {
         apt-get -qq install -y --no-install-recommends $1 >/dev/null
     }
     # Nor at the next boot: a daemon that came with this stays off until its owner wants it.
-    for daemon in nginx:nginx-light keepalived:keepalived ipvsadm:ipvsadm ssh:openssh-server etcd:etcd-server; do
+    for daemon in nginx:nginx-light keepalived:keepalived ipvsadm:ipvsadm ssh:openssh-server etcd:etcd-server \
+        prometheus-alertmanager:prometheus-alertmanager; do
         case " $1 " in
         *" ${daemon#*:} "*) [ ! -d /run/systemd/system ] || systemctl -q disable "${daemon%%:*}" ;;
         esac

@@ -1,18 +1,19 @@
 """Move one service to another scheduler, such as Maglev hashing."""
 
 from ferryman.cookbook import (
-    CatalogRescheduled,
     DirectorRescheduled,
     Ferry,
     Plan,
     ReschedulingForetold,
     Soaked,
     TrafficFlows,
+    catalog_rescheduled,
     cookbook,
     option,
     scheduled,
     service_argument,
     site_option,
+    soak_option,
     watch_requests,
 )
 
@@ -24,7 +25,10 @@ OWNER = "traffic"
 @site_option
 @option("--to", required=True, metavar="SCHEDULER", help="Such as mh (Maglev hashing), wrr or sh.")
 @option("--flag", "flags", multiple=True, metavar="FLAG", help="Such as mh-port or mh-fallback; repeat it.")
-def migrate(ferry: Ferry, service: str, site: str, to: str, flags: tuple[str, ...]) -> Plan:
+@soak_option
+def migrate(  # noqa: PLR0913  # an argument for each option
+    ferry: Ferry, service: str, site: str, *, to: str, flags: tuple[str, ...] = (), soak: float | None = None
+) -> Plan:
     """Move one service to another scheduler, such as Maglev hashing.
 
     Why:   with mh every director finds the same realserver for a client, without being told by the others.
@@ -33,19 +37,20 @@ def migrate(ferry: Ferry, service: str, site: str, to: str, flags: tuple[str, ..
     Takes: watch.soak for each director, and some seconds.
     Undo:  scheduler, flags and catalog go back, each is read back; by itself when requests fail.
     """
+    ferry.be_patient(soak, None)
     moving, target = ferry.service(service, site), scheduled(to, flags)
     return Plan(
         [
             ReschedulingForetold(ferry, moving, target),
             TrafficFlows(ferry, moving),
-            CatalogRescheduled(ferry, moving, target),
+            catalog_rescheduled(ferry, moving, target),
             *(
                 step
                 for director in moving.directors  # secondaries first
                 for step in (
                     DirectorRescheduled(ferry, moving, director, target),
                     TrafficFlows(ferry, moving, director),
-                    Soaked(ferry, director),
+                    Soaked(ferry, moving, director),
                 )
             ),
         ],

@@ -8,12 +8,13 @@ import tomllib
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ferryman.errors import ConfigError
+from ferryman.hookconfig import HooksConfig
 
 _ETCD_PORT = 2379
 Seconds = Annotated[float, Field(gt=0, le=3600)]
@@ -114,6 +115,53 @@ class WatchConfig(_Table):
     """Seconds from the end of one round to the next."""
     soak: float = Field(default=60.0, ge=0, le=86_400)
     """Seconds that the watch must find nothing wrong after each director, before the next is touched."""
+    failures: int = Field(default=2, ge=1, le=100)
+    """A look that fails so many times in a row stops the run."""
+    flaps: int = Field(default=3, ge=0, le=1000)
+    """Looks that failed and passed when made again; with more, nobody can say how things stand."""
+
+
+class CatalogConfig(_Table):
+    """``[catalog]``: a catalog that people review, in a git clone; without ``base`` the file in place."""
+
+    base: str = ""
+    """The branch that reviewed changes are merged into."""
+    remote: str = ""
+    """Where that branch is looked at; empty: in the clone itself."""
+    push: bool = False
+    """Whether a change's branch is pushed to the remote, or left for people to push."""
+    branch: str = "ferryman/{service}-{site}-{run}"
+    """The name of a change's branch."""
+    poll: Seconds = 30.0
+    """Seconds between two looks whether it was merged."""
+    merge_timeout: float = Field(default=86_400.0, ge=0, le=30 * 86_400)
+    """Seconds to wait for the merge; then the run is held, and goes on waiting when it is resumed."""
+    timeout: Seconds = 60.0
+    """Seconds for one git command that asks the remote."""
+
+    @property
+    def reviewed(self) -> bool:
+        """Whether the catalog is changed by commits that people merge."""
+        return bool(self.base)
+
+    @field_validator("branch")
+    @classmethod
+    def _names_the_run(cls, branch: str) -> str:
+        try:
+            names = [branch.format(service="s", site="s", run=run) for run in ("1", "2")]
+        except (KeyError, IndexError, ValueError) as error:
+            raise ValueError("only {service}, {site} and {run} can be filled in") from error
+        if names[0] == names[1]:
+            raise ValueError("needs {run}: each run has a branch of its own")
+        return branch
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> CatalogConfig:
+        if self.model_fields_set and not self.base:
+            raise ValueError("needs base, the branch that people merge into")
+        if self.push and not self.remote:
+            raise ValueError("push needs remote, where the branch is pushed to")
+        return self
 
 
 class EtcdConfig(_Table):
@@ -144,7 +192,7 @@ class EtcdCluster:
     @property
     def beyond_this_machine(self) -> list[str]:
         """The members that are not on loopback."""
-        return [host for host, _ in self.members if not _is_loopback(host)]
+        return [host for host, _ in self.members if not is_loopback(host)]
 
     @classmethod
     def named(cls, state: str) -> EtcdCluster | None:
@@ -175,7 +223,9 @@ class Config(_Table):
     traffic: TrafficTable = TrafficTable()
     directors: DirectorsConfig = DirectorsConfig()
     watch: WatchConfig = WatchConfig()
+    catalog: CatalogConfig = CatalogConfig()
     etcd: EtcdConfig = EtcdConfig()
+    hooks: HooksConfig = HooksConfig()
 
     @property
     def folder(self) -> Path:
@@ -200,7 +250,8 @@ class Config(_Table):
         return TrafficConfig(**(common | (own.model_dump(exclude_unset=True) if own else {})))
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a name or an address is this machine's own, and of no network."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -246,6 +297,7 @@ def _with_absolute_paths(read: Config) -> Config:
             "inventory": absolute(read.inventory),
             "cookbooks": tuple(absolute(folder) for folder in read.cookbooks),
             "ssh": ssh,
+            "hooks": read.hooks.in_folder(read.folder),
             "etcd": read.etcd.model_copy(
                 update={
                     name: absolute(path)
@@ -263,15 +315,20 @@ def _problem(file: Path, text: str, error: Any) -> str:  # noqa: ANN401  # pydan
     if error["type"] == "extra_forbidden":
         near = difflib.get_close_matches(keys[-1], _known_keys(keys[:-1]), n=1)
         return f"{where}: unknown key" + (f"; did you mean {near[0]}?" if near else "")
-    return f"{where}: {error['input']!r}: {error['msg']}"
+    # A URL may be a secret, and a whole table may hold one.
+    is_told = keys[-1] != "url" and not isinstance(error["input"], dict)
+    return f"{where}: {error['input']!r}: {error['msg']}" if is_told else f"{where}: {error['msg']}"
 
 
 def _known_keys(table: tuple[str, ...]) -> list[str]:
     known: Any = Config
     for key in table:
-        field = known.model_fields.get(key) if hasattr(known, "model_fields") else None
-        known = TrafficConfig if table[:2] == ("traffic", "service") else getattr(field, "annotation", None)
-    return [name for name in getattr(known, "model_fields", {}) if name != "file"]
+        if get_origin(known) is dict:  # its keys are names that the operator gave
+            known = get_args(known)[1]
+        else:
+            field = getattr(known, "model_fields", {}).get(key)
+            known = field and field.annotation
+    return [name for name in getattr(known, "model_fields", {}) if name != "file" or table]
 
 
 def _line_of(text: str, keys: tuple[str, ...]) -> int:
@@ -283,6 +340,8 @@ def _line_of(text: str, keys: tuple[str, ...]) -> int:
             table = header.group(1).strip()
             if table == ".".join(keys):
                 return number
+            if ".".join(keys).startswith(f"{table}."):
+                best = number
             continue
         if not (name := re.match(r"\s*([\w\"'.-]+)\s*=", line)):
             continue

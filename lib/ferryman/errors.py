@@ -14,6 +14,7 @@ The split is by the state the world is in, because that is what the person at 3 
     ├── WorldChangedError          4    someone else wrote meanwhile: never overwritten
     ├── BusyError                  6    another run holds the lock
     ├── DoubtError                 7    could not be determined: held, or rolled back, as the operator chose
+    │   ├── NotFollowedError       7    a director was told, and stays as it was: where it stands is known
     │   ├── UnreachableError       7    a host could not be asked: nothing ran there
     │   └── UnknownOutcomeError    7    the answer was lost: the command may have run
     ├── InterruptedRunError      130    the operator said stop
@@ -103,6 +104,13 @@ class DoubtError(FerrymanError):
     """Something could not be determined; realservers take both forms, so nothing is torn."""
 
     exit_code = 7
+
+
+class NotFollowedError(DoubtError):
+    """A director was told and does not follow, whole or in part; names each destination as it is.
+
+    Whether it will follow later nobody knows, so nobody else is told before it has.
+    """
 
 
 class UnreachableError(DoubtError):

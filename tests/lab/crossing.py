@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ferryman.lab import exec_argv
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from lab.running import RunningLab
 
@@ -86,16 +86,49 @@ def changes(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
 
 def killed_at(lab: RunningLab, title: str, *arguments: str) -> str:
     """Run ferryman and kill it with -9 when it begins to do the step with this in its title; the run's id."""
+    told = met(lab, title, lambda running: running.send_signal(signal.SIGKILL), *arguments)
+    assert told.returncode == -signal.SIGKILL
+    return str(told.events[0]["run"])
+
+
+@dataclass
+class Told:
+    """What a command told, and how it ended."""
+
+    events: list[dict[str, Any]]
+    returncode: int
+
+    @property
+    def reason(self) -> str:
+        """Why it ended so."""
+        return str(self.events[-1]["reason"])
+
+
+def met(
+    lab: RunningLab,
+    title: str,
+    act: Callable[[subprocess.Popen[str]], object],
+    *arguments: str,
+    phase: str = "do",
+) -> Told:
+    """Run ferryman, and act when it enters this phase of the step with this in its title."""
     config = str(lab.folder / "ferryman.toml")
     command = [sys.executable, "-m", "ferryman", "--config", config, "--output", "json", *arguments]
+    told: list[dict[str, Any]] = []
+    waiting = True
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as running:
         assert running.stdout
         for line in running.stdout:
-            event = json.loads(line)
-            if event["event"] == "step-started" and event["phase"] == "do" and title in event["title"]:
-                running.send_signal(signal.SIGKILL)
-                return str(event["run"])
-    raise AssertionError(f"the run ended before it came to {title!r}")
+            told.append(event := json.loads(line))
+            if waiting and _begins(event, title, phase):
+                waiting = False
+                act(running)
+    assert not waiting, f"the run ended before it came to {title!r}"
+    return Told(told, running.returncode)
+
+
+def _begins(event: dict[str, Any], title: str, phase: str) -> bool:
+    return event["event"] == "step-started" and event["phase"] == phase and title in event["title"]
 
 
 @contextmanager

@@ -167,24 +167,6 @@ def test_a_configuration_that_keepalived_refuses_changes_nothing_on_it(
     assert world(lab) == as_it_was
 
 
-def test_a_director_that_does_not_follow_stops_the_run_before_the_primary(
-    lab: RunningLab, as_it_was: dict[str, str]
-) -> None:
-    lab.put("director-frozen", "lvs2")
-    directors = lab.folder / "inventory" / "directors.yaml"
-    impatient = "driver: keepalived\n      converge_timeout: 8\n"
-    directors.write_text(directors.read_text().replace("driver: keepalived\n", impatient))
-    stuck = migrated(lab, "maps")
-    assert stuck.returncode in (4, 5), stuck.stderr
-    assert "lvs2" in events(stuck)[-1]["reason"]
-    assert forwarding(lab, "lvs1", MAPS) == {"-g"}
-    lab.clear()
-    if stuck.returncode == 5:
-        finished = lab.ferryman("rollback", events(stuck)[0]["run"])
-        assert finished.returncode == 0, finished.stdout + finished.stderr
-    assert world(lab) == as_it_was
-
-
 def test_a_rehearsal_shows_the_plan_and_its_edits_and_sends_nothing_but_ssh(
     lab: RunningLab, as_it_was: dict[str, str]
 ) -> None:

@@ -44,7 +44,6 @@ BREACHES = [
         "the intent is on disk before the change is made",
         "engine/crossing.py",
         '    p.mark("intent", place, intent(p.plan.titles[place], pending.before, pending.edits))\n'
-        "    p.lease.require()  # again: writing it down may have taken longer than the lease lasts\n"
         "    doubt = _do(p, place, change, pending)\n",
         "    doubt = _do(p, place, change, pending)\n"
         '    p.mark("intent", place, intent(p.plan.titles[place], pending.before, pending.edits))\n',
@@ -83,6 +82,13 @@ BREACHES = [
         "engine/crossing.py",
         "    p.lease.require()\n    p.mark(",
         "    p.mark(",
+        f"{UNIT}/engine/test_perform.py",
+    ),
+    Breach(
+        "and still when it was written down and told",
+        "engine/crossing.py",
+        "        p.lease.require()  # again:",
+        "        #",
         f"{UNIT}/engine/test_perform.py",
     ),
     Breach(
@@ -252,6 +258,27 @@ BREACHES = [
         "    if director.ipip_enabled:\n",
         "    if True:\n",
         f"{UNIT}/directors/test_readiness.py",
+    ),
+    Breach(
+        "a hook that fails or hangs stops nothing",
+        "hooks/notifier.py",
+        "        wait(self._at_work.values(), timeout=self.limit_s)\n",
+        "        [each.result() for each in self._at_work.values()]\n",
+        f"{UNIT}/hooks/test_notifier.py",
+    ),
+    Breach(
+        "a silence is never wider than what the run works on",
+        "hooks/alertmanager.py",
+        ' or given == "":\n',
+        ":\n",
+        f"{UNIT}/hooks/test_alertmanager.py",
+    ),
+    Breach(
+        "a secret URL is never told",
+        "hooks/web.py",
+        '            text = text.replace(piece, "…")\n',
+        "            pass\n",
+        f"{UNIT}/hooks/test_web.py",
     ),
 ]
 

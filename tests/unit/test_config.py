@@ -35,6 +35,8 @@ tries = 2
 rate = 100
 """
 
+ALERTMANAGER = '[hooks.alertmanager.am]\nurl = "http://127.0.0.1:9093"\n'
+
 
 def written(folder: Path, text: str) -> Path:
     file = folder / "ferryman.toml"
@@ -68,6 +70,22 @@ def test_relative_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         ('[probe]\nouter_source = { ipv4 = "x" }\n', 2, "probe.outer_source.ipv4: 'x'"),
         ('file = "x"\n', 1, "file: unknown key"),
         ("[traffic.service.web]\ndownlod = 1\n", 2, "did you mean download?"),
+        ("[hooks]\ntimout = 3\n", 2, "hooks.timout: unknown key; did you mean timeout?"),
+        ("[hooks]\ntimeout = 31\n", 2, "hooks.timeout: 31"),
+        ('[hooks.webhok.sre]\nurl = "http://x"\n', 1, "hooks.webhok: unknown key; did you mean webhook?"),
+        ("[hooks.log.sal]\nfle = 3\n", 2, "hooks.log.sal.fle: unknown key; did you mean file?"),
+        ("[hooks.log.sal]\n", 1, "expected either file or syslog"),
+        ('[hooks.log.sal]\nfile = "a"\nsyslog = "/dev/log"\n', 1, "expected either file or syslog"),
+        ('[hooks.log.sal]\nsyslog = "log.example"\n', 2, 'expected "/dev/log", "udp://HOST:PORT"'),
+        ('[hooks.log.sal]\nsyslog = "udp://h:99999"\n', 2, "Port out of range"),
+        ('lab = false\n[hooks.webhook]\nurl = "http://x"\n', 2, "a name of its own: [hooks.KIND.NAME]"),
+        ("lab = false\n[hooks.webhook.sre]\n", 2, "hooks.webhook.sre.url: Field required"),
+        (ALERTMANAGER + 'matchers = ["service"]\n', 3, "hooks.alertmanager.am.matchers.0: 'service': "),
+        (ALERTMANAGER + "matchers = [3]\n", 3, "expected NAME=VALUE"),
+        (ALERTMANAGER + 'matchers = ["a={}"]\n', 3, "in braces stands the name of an argument"),
+        (ALERTMANAGER + 'matchers = ["a={x.y}"]\n', 3, "in braces stands the name of an argument"),
+        (ALERTMANAGER + 'matchers = ["a=x{2"]\n', 3, "expected '}'"),
+        (ALERTMANAGER + "matchers = []\n", 3, "hooks.alertmanager.am.matchers: []"),
     ],
 )
 def test_a_mistake_is_named_with_file_line_and_key(tmp_path: Path, text: str, line: int, said: str) -> None:
@@ -162,3 +180,76 @@ def test_help_finds_the_cookbooks_even_when_the_rest_of_the_file_is_wrong(tmp_pa
     file = written(tmp_path, 'cookbooks = ["books"]\ncolour = "blue"\n')
     assert configfile.cookbook_folders(file) == [tmp_path / "books"]
     assert configfile.cookbook_folders(written(tmp_path, "not toml")) == [tmp_path / "cookbooks"]
+
+
+def test_hooks_have_names_and_several_of_one_kind_are_several_tables(tmp_path: Path) -> None:
+    text = """
+[hooks.alertmanager.codfw]
+url = "http://127.0.0.1:9093"
+matchers = ["service={service}", 'instance=~"{site}[0-9]{{4}}.*"']
+[hooks.webhook.sre]
+url = "https://hooks.example/services/T0SECRET"
+[hooks.webhook.service-owners]
+url = "https://hooks.example/services/T1SECRET"
+[hooks.log.sal]
+file = "var/sal.log"
+[hooks.log.syslog]
+syslog = "udp://[::1]"
+"""
+    hooks = load(written(tmp_path, text)).hooks
+    assert [each.operator for each in hooks.alertmanager["codfw"].matchers] == ["=", "=~"]
+    assert hooks.alertmanager["codfw"].matchers[1].value == "{site}[0-9]{{4}}.*"
+    assert list(hooks.webhook) == ["sre", "service-owners"]
+    assert hooks.log["sal"].file == tmp_path / "var/sal.log"
+    assert str(hooks.log["syslog"].syslog) == "udp://[::1]:514"
+    assert "SECRET" not in repr(hooks)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[hooks.webhook.sre]\nurl = "ftp://hooks.example/SECRET"\n',
+        '[hooks.webhook.sre]\nurl = ["https://hooks.example/SECRET"]\n',
+        '[hooks.webhook]\nurl = "https://hooks.example/SECRET"\n',
+        '[hooks.alertmanager.am]\nurl = "https://alice:SECRET@am.example"\n',
+        '[hooks.webhook.sre]\nuri = "https://hooks.example/SECRET"\n',
+    ],
+)
+def test_what_is_wrong_is_said_without_the_secret_in_it(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load(written(tmp_path, text))
+    assert "hooks." in str(error.value)
+    assert "SECRET" not in str(error.value)
+
+
+def test_without_a_table_the_catalog_is_the_file_in_place(tmp_path: Path) -> None:
+    assert not load(written(tmp_path, "")).catalog.reviewed
+
+
+def test_a_catalog_that_people_review_needs_the_branch_they_merge_into(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"catalog.*needs base, the branch that people merge into"):
+        load(written(tmp_path, '[catalog]\nremote = "origin"\n'))
+    assert load(written(tmp_path, '[catalog]\nbase = "production"\n')).catalog.reviewed
+
+
+def test_to_push_there_must_be_a_remote(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="push needs remote"):
+        load(written(tmp_path, '[catalog]\nbase = "main"\npush = true\n'))
+
+
+@pytest.mark.parametrize(
+    ("branch", "said"),
+    [
+        ("flip-{service}", "needs {run}"),
+        ("{run}-{who}", "only {service}, {site} and {run}"),
+        ("{run", "only"),
+    ],
+)
+def test_each_run_needs_a_branch_of_its_own(tmp_path: Path, branch: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load(written(tmp_path, f'[catalog]\nbase = "main"\nbranch = "{branch}"\n'))
+
+
+def test_a_misspelt_key_of_the_catalog_names_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r":3: catalog\.brnach: unknown key; did you mean branch\?"):
+        load(written(tmp_path, '[catalog]\nbase = "main"\nbrnach = "x"\n'))

@@ -14,11 +14,13 @@ from ferryman.cli.storage import inside_the_lab, store_of
 from ferryman.commandline import Exit
 from ferryman.console.screen import Screen
 from ferryman.cookbook.ferry import Ferry
+from ferryman.cookbook.occasion import Occasion
 from ferryman.engine.runner import Runner, without_asking
 from ferryman.engine.steps import Change
 from ferryman.engine.store import Order
 from ferryman.errors import UsageError
 from ferryman.fleet.ssh import Fleet
+from ferryman.hooks import Notifier, configured
 from ferryman.inventory import Inventory
 from ferryman.report import JsonLines
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from ferryman.engine.runner import Confirm, OnDoubt
     from ferryman.engine.store import Store
     from ferryman.events import Subscriber
+    from ferryman.hooks import Way
     from ferryman.model import Edit
 
 
@@ -47,6 +50,7 @@ def perform(app: App, cookbook: CookbookCommand, arguments: Mapping[str, Any], o
         version=__version__,
     )
     with store_of(app.config) as store, _ferry(app, rehearsal=options.dry_run) as ferry:
+        ferry.occasion = Occasion.of(order)
         plan = cookbook.plan(ferry, arguments)
         asks = not (options.yes or options.dry_run) and _changes(plan)
         if asks and not _is_interactive():
@@ -54,6 +58,7 @@ def perform(app: App, cookbook: CookbookCommand, arguments: Mapping[str, Any], o
         if _changes(plan) and not options.dry_run:
             durable.warn()
         screen, subscribers = _audience(app)
+        subscribers += _hooks(ferry, order, order.operator, "begins")
         confirm = _asking(screen) if asks else without_asking
         runner = _runner(ferry, store, subscribers, options.on_doubt, confirm)
         _leave(runner.perform(order, plan))
@@ -62,28 +67,30 @@ def perform(app: App, cookbook: CookbookCommand, arguments: Mapping[str, Any], o
 def resume(app: App, run: str, *, accept_changed_plan: bool, on_doubt: OnDoubt) -> None:
     """Go on with a run; leaves with the run's exit code."""
     who = operator()
-    with _taken_up(app, run, on_doubt) as (plan, runner):
+    with _taken_up(app, run, on_doubt, who, "goes on") as (plan, runner):
         _leave(runner.resume(run, plan, accept_changed_plan=accept_changed_plan, operator=who))
 
 
 def roll_back(app: App, run: str, *, accept_changed_plan: bool) -> None:
     """Put back what a run changed; leaves with the run's exit code."""
     who = operator()
-    with _taken_up(app, run, "hold") as (plan, runner):
+    with _taken_up(app, run, "hold", who, "goes back") as (plan, runner):
         _leave(runner.roll_back(run, plan, accept_changed_plan=accept_changed_plan, operator=who))
 
 
 @contextmanager
-def _taken_up(app: App, run: str, on_doubt: OnDoubt) -> Iterator[tuple[Plan, Runner]]:
+def _taken_up(app: App, run: str, on_doubt: OnDoubt, who: str, way: Way) -> Iterator[tuple[Plan, Runner]]:
     """The plan of a run in the journal, built anew from its cookbook and its arguments; and who runs it."""
     with store_of(app.config) as store:
         entry = store.run(run)
         cookbook = app.shelf.find(entry.order.cookbook).load()
         with _ferry(app, rehearsal=False) as ferry:
             ferry.taken_up = True
+            ferry.occasion = Occasion.of(entry.order, run)
             plan = cookbook.plan(ferry, entry.order.arguments)
             durable.warn()
-            yield plan, _runner(ferry, store, _audience(app)[1], on_doubt, without_asking)
+            subscribers = [*_audience(app)[1], *_hooks(ferry, entry.order, who, way)]
+            yield plan, _runner(ferry, store, subscribers, on_doubt, without_asking)
 
 
 @contextmanager
@@ -99,7 +106,7 @@ def _runner(
 ) -> Runner:
     return Runner(
         store=store,
-        subscribers=subscribers,
+        subscribers=[ferry.hear, *subscribers],
         confirm=confirm,
         on_doubt="rollback" if on_doubt == "rollback" else "hold",
         wait_s=ferry.config.directors.wait,
@@ -110,6 +117,12 @@ def _runner(
 def _audience(app: App) -> tuple[Screen, list[Subscriber]]:
     screen = Screen(to_stderr=app.json, verbose=app.verbose, picture=app.picture)
     return screen, [*([JsonLines(sys.stdout)] if app.json else []), screen]
+
+
+def _hooks(ferry: Ferry, order: Order, who: str, way: Way) -> list[Subscriber]:
+    """Whom ``[hooks]`` names; last of all who listen, for the operator is not to wait for them."""
+    hooks = configured(ferry.config.hooks)
+    return [Notifier(hooks, order, who, way, ferry.config.hooks.timeout)] if hooks else []
 
 
 def _asking(screen: Screen) -> Callable[[Sequence[Edit]], bool]:

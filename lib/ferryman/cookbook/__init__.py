@@ -1,12 +1,18 @@
 """What a cookbook author imports: the decorator, ``Plan``, the two kinds of step, and the stock steps."""
 
 from ferryman.commandline import argument, option
-from ferryman.cookbook.command import cookbook, service_argument, site_option
+from ferryman.cookbook.command import cookbook, patience_options, service_argument, site_option, soak_option
 from ferryman.cookbook.ferry import Ferry
 from ferryman.cookbook.loading import load
-from ferryman.cookbook.steps.catalog import CatalogFlipped, CatalogRescheduled
+from ferryman.cookbook.steps.catalog import (
+    CatalogFlipped,
+    CatalogRescheduled,
+    catalog_flipped,
+    catalog_rescheduled,
+)
 from ferryman.cookbook.steps.control_host import ControlHostCanProbe
 from ferryman.cookbook.steps.directors import DirectorConverged, DirectorsAgree, OldConnectionsDrained
+from ferryman.cookbook.steps.git_catalog import CatalogMerged
 from ferryman.cookbook.steps.probes import ProbesAnswered
 from ferryman.cookbook.steps.realservers import RealserversReady
 from ferryman.cookbook.steps.routes import HostRoutesDown, HostRoutesUp
@@ -23,6 +29,7 @@ from ferryman.model import Edit, Finding, Verdict
 __all__ = [
     "AlreadySo",
     "CatalogFlipped",
+    "CatalogMerged",
     "CatalogRescheduled",
     "Change",
     "ControlHostCanProbe",
@@ -51,12 +58,16 @@ __all__ = [
     "VerifyError",
     "WorldChangedError",
     "argument",
+    "catalog_flipped",
+    "catalog_rescheduled",
     "cookbook",
     "load",
     "option",
+    "patience_options",
     "scheduled",
     "service_argument",
     "site_option",
+    "soak_option",
     "watch_over",
     "watch_requests",
 ]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ferryman.commandline import (
     Choice,
     Command,
     Context,
+    FloatRange,
     argument,
     declared_parameters,
     get_current_context,
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
     from ferryman.cookbook.ferry import Ferry
     from ferryman.engine.plan import Plan
+
+
+F = TypeVar("F", bound="Callable[..., object]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,31 @@ def _with_run_options(function: Callable[[], None]) -> Callable[[], None]:
 
 service_argument = argument("service")
 """``SERVICE``, a name of the service catalog."""
+
+
+soak_option = option(
+    "--soak",
+    type=FloatRange(min=0),
+    metavar="SECONDS",
+    help="How long nothing must go wrong after each director.  [default: watch.soak]",
+)
+"""``--soak``, seconds; ``Ferry.be_patient`` takes it."""
+
+
+def patience_options(function: F) -> F:
+    """``--soak`` and ``--drain``, seconds: for one run, in place of what ferryman.toml says.
+
+    They reach the cookbook's function as ``soak`` and ``drain``; ``Ferry.be_patient`` takes them.
+    """
+    return soak_option(
+        option(
+            "--drain",
+            type=FloatRange(min=0),
+            metavar="SECONDS",
+            help="How long to wait for connections from before.  [default: directors.drain_timeout]",
+        )(function)
+    )
+
 
 site_option = option("--site", required=True, metavar="SITE", help="The site to do it at.")
 """``--site SITE``."""

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ferryman import patience
-from ferryman.directors import (
-    HANDSHAKE_S,
-    closing_is_over,
-    driver_for,
-    old_left,
-    read_connections,
-    with_real_sources,
-)
-from ferryman.inventory import Catalog, Inventory
+from ferryman.cookbook.draining import Draining
+from ferryman.cookbook.occasion import Occasion
+from ferryman.directors import closing_is_over, driver_for, read_connections, with_real_sources
+from ferryman.inventory import Catalog, GitCatalog, Inventory
 from ferryman.kubernetes import node_states
 from ferryman.probe import Prober, brief, require_raw_sockets
 from ferryman.traffic import TrafficCheck
@@ -25,8 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ferryman.config import Config
-    from ferryman.directors import Connection, Driver, Seen
+    from ferryman.directors import Driver, Seen, Table
     from ferryman.engine.runner import FenceOff
+    from ferryman.events import Occurrence
     from ferryman.fleet.hosts import Hosts
     from ferryman.kubernetes import NodeStates
     from ferryman.model import Address, Director, Finding, ProbeResult, Service
@@ -35,14 +30,6 @@ if TYPE_CHECKING:
 TRIES_AGAIN = 2
 """A probe that failed has had all its tries; this is for its counters."""
 SERVICES_FILE = "services.yaml"
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The connections that a director had at one moment, by the clock that never goes back."""
-
-    taken: float
-    connections: frozenset[Connection]
 
 
 @dataclass(eq=False)
@@ -56,12 +43,16 @@ class Ferry:
     """Whether another process began this run, and may have edited what this one knows nothing of."""
     fence_off: FenceOff | None = None
     """What keeps late commands of earlier processes of the run from its hosts."""
+    occasion: Occasion = field(default_factory=Occasion)
+    """Which run this is, and why: for those who find its traces elsewhere."""
     stock: Inventory | None = None
     """The inventory, where it has been read already."""
     directors_seen: dict[str, Seen] = field(default_factory=dict)
     """By service: what its directors were seen to be."""
-    connections_before: dict[tuple[str, str], Snapshot] = field(default_factory=dict)
+    drainings: dict[tuple[str, str], Draining] = field(default_factory=dict)
     """By director and service: the connections that existed when its destinations were edited."""
+    others_before: dict[tuple[str, str], Table] = field(default_factory=dict)
+    """By director and service: the entries of all other services, right before this one's were edited."""
     edited: set[tuple[str, str]] = field(default_factory=set)
     """By director and service: whose destinations this process has edited, or begun to."""
     _node_states: dict[str, NodeStates] = field(default_factory=dict)
@@ -82,6 +73,16 @@ class Ferry:
     def catalog(self) -> Catalog:
         """The service catalog's file."""
         return Catalog(self.config.inventory / SERVICES_FILE, rehearsal=self.rehearsal)
+
+    @cached_property
+    def git_catalog(self) -> GitCatalog:
+        """The service catalog that people review."""
+        file, catalog = self.config.inventory / SERVICES_FILE, self.config.catalog
+        return GitCatalog(file, catalog, rehearsal=self.rehearsal)
+
+    def hear(self, occurrence: Occurrence) -> None:
+        """Learn from what a run tells which run this is."""
+        self.occasion = replace(self.occasion, run=occurrence.run)
 
     def service(self, name: str, site: str, *, only: Sequence[str] = ()) -> Service:
         """One service at one site, with its realservers and directors.
@@ -108,7 +109,7 @@ class Ferry:
     def remember_connections(self, director: Director, service: Service) -> None:
         """Everything connected now counts as from before: the destinations have just been edited."""
         now = read_connections(self.hosts, director, service)
-        self.connections_before[director.host, service.name] = Snapshot(time.monotonic(), now)
+        self.drainings[director.host, service.name] = Draining(now)
 
     def old_connections(self, director: Director, service: Service) -> int:
         """How many connections from before may still be used; all there are, where nobody remembers.
@@ -117,15 +118,9 @@ class Ferry:
         schedules whoever comes back on it anew.
         """
         now = read_connections(self.hosts, director, service)
-        then = self.connections_before.setdefault(
-            (director.host, service.name), Snapshot(time.monotonic(), now)
-        )
-        return old_left(
-            [one for one in then.connections if (one.client, one.client_port) not in self.own_connections],
-            now,
-            closing=not closing_is_over(self.hosts, director),
-            shaking_hands=time.monotonic() - then.taken < HANDSHAKE_S,
-        )
+        draining = self.drainings.setdefault((director.host, service.name), Draining(now))
+        closing = not closing_is_over(self.hosts, director)
+        return draining.look(now, closing=closing, without=self.own_connections)
 
     def wait_for_old_connections(self, director: Director, service: Service) -> int:
         """How many are left once none is, or ``directors.drain_timeout`` has passed."""
@@ -145,6 +140,17 @@ class Ferry:
     def as_directors_send(self, service: Service) -> Service:
         """The service with the outer sources that its directors were seen to use, beside those known."""
         return with_real_sources(service, self.directors_seen.get(service.name, {}))
+
+    def be_patient(self, soak: float | None, drain: float | None) -> None:
+        """Take these times, in seconds, in place of what the configuration says; None: as it says."""
+        watch = {} if soak is None else {"soak": soak}
+        directors = {} if drain is None else {"drain_timeout": drain}
+        self.config = self.config.model_copy(
+            update={
+                "watch": self.config.watch.model_copy(update=watch),
+                "directors": self.config.directors.model_copy(update=directors),
+            }
+        )
 
     def need_raw_sockets(self) -> None:
         """Make sure that probes can be sent at all.
@@ -180,6 +186,11 @@ class Ferry:
         return [f"{service.site} {one}" for one in service.virtual_services]
 
     def writes(self, service: Service) -> list[str]:
-        """What runs of other services write too, so that they wait for each other: directors, the catalog."""
+        """What runs of other services write too, so that they wait for each other: directors, the catalog.
+
+        Not a catalog in git: there each run has a branch of its own, and people bring them together.
+        """
         directors = [f"director {director.host}" for director in service.directors]
+        if self.config.catalog.reviewed:
+            return directors
         return [*directors, f"catalog {self.catalog.path.resolve()}"]

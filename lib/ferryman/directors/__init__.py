@@ -9,11 +9,12 @@ from ferryman.directors.connections import read as read_connections
 from ferryman.directors.driver import Driver
 from ferryman.directors.findings import catalog_findings, not_reached
 from ferryman.directors.foretelling import foretold, look_at_schedules, rescheduled
-from ferryman.directors.ipvs import Destination, Table, VirtualServer, differences
+from ferryman.directors.ipvs import Destination, Table, VirtualServer, differences, of_others, of_service
 from ferryman.directors.ipvsadm import IpvsadmDriver
 from ferryman.directors.keepalived import KeepalivedDriver
 from ferryman.directors.looking import DirectorSeen, Seen, look_at_directors
 from ferryman.directors.options import Options
+from ferryman.directors.others import others_findings
 from ferryman.directors.readiness import (
     findings_of,
     real_outer_sources,
@@ -54,7 +55,10 @@ __all__ = [
     "look_at_directors",
     "look_at_schedules",
     "not_reached",
+    "of_others",
+    "of_service",
     "old_left",
+    "others_findings",
     "read_connections",
     "real_outer_sources",
     "rescheduled",

@@ -59,9 +59,13 @@ class Driver(ABC):
         """Why this change could not be put back here; None when it can."""
         return None
 
+    def read_all(self) -> Table:
+        """Every virtual server as the director's kernel has it now, of all services; one round trip."""
+        return read_table(self.hosts.read(self.host, READ_TABLE).checked().stdout)
+
     def read(self) -> Table:
         """This service's virtual servers as the director's kernel has them now; one round trip."""
-        return of_service(read_table(self.hosts.read(self.host, READ_TABLE).checked().stdout), self.service)
+        return of_service(self.read_all(), self.service)
 
     def before(self) -> dict[str, Any]:
         """What is there now, in a form for the journal.

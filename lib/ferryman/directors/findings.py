@@ -72,10 +72,13 @@ def _problems(service: Service, virtual: VirtualService, seen: VirtualServer) ->
     yield from differences([wanted], [alike])
     yield from set_against(seen, service)
     forwarding = Forwarding.TUNNEL if service.encapsulated else Forwarding.DIRECT
-    wrong = Counter(one.forwarding.word for one in seen.destinations if one.forwarding is not forwarding)
-    for word, count in sorted(wrong.items()):
+    wrong: dict[str, list[str]] = {}
+    for one in seen.destinations:
+        if one.forwarding is not forwarding:
+            wrong.setdefault(one.forwarding.word, []).append(one.key)
+    for word, keys in sorted(wrong.items()):
         yield (
-            f"{virtual}: {count} of {len(seen.destinations)} destinations {word},"
+            f"{virtual}: {len(keys)} of {len(seen.destinations)} destinations {word} ({', '.join(keys)}),"
             f" the catalog says {forwarding.word} for {service.site}"
         )
 

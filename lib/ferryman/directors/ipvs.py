@@ -96,6 +96,12 @@ def of_service(table: Iterable[VirtualServer], service: Service) -> Table:
     return tuple(known[key] for key in map(key_of, service.virtual_services) if key in known)
 
 
+def of_others(table: Iterable[VirtualServer], service: Service) -> Table:
+    """The virtual servers of a table that are not this service's."""
+    mine = set(map(key_of, service.virtual_services))
+    return tuple(one for one in table if one.key not in mine)
+
+
 def scheduling(server: VirtualServer) -> tuple[object, ...]:
     """What ``ipvsadm -E`` sets of a virtual server."""
     return server.scheduler, server.scheduler_flags, server.options
@@ -143,6 +149,23 @@ def differences(wanted: Iterable[VirtualServer], seen: Iterable[VirtualServer]) 
     """
     known = {one.key: one for one in seen}
     return [line for one in wanted for line in _differs(one, known.get(one.key))]
+
+
+def between(seen: Table, one: Table, other: Table) -> bool:
+    """Whether everything seen is as one of two tables with the same entries has it."""
+    models = [{server.key: server for server in table} for table in (one, other)]
+    return {server.key for server in seen} == set(models[0]) and all(
+        _as_one_of(server, [model[server.key] for model in models]) for server in seen
+    )
+
+
+def _as_one_of(server: VirtualServer, likes: Sequence[VirtualServer]) -> bool:
+    known = {one for like in likes for one in like.destinations}
+    return (
+        scheduling(server) in map(scheduling, likes)
+        and {one.key for one in server.destinations} == {one.key for one in likes[0].destinations}
+        and known.issuperset(server.destinations)
+    )
 
 
 def _differs(wanted: VirtualServer, seen: VirtualServer | None) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """Renders the configuration of a service whose file ferryman owns: the first line is the marker.
 
-What the catalog and the table know is written anew: scheduler, flags, method, protocol, realservers, weights.
-What they do not know (health checks, delays, persistence) is taken over from the file as it was.
+What the catalog and the table know is written anew: scheduler, flags, method, protocol, realservers. What
+they do not know (health checks, delays, persistence) is taken over from the file as it was; so are the
+weights, for the table's are what health checks make of them: a 0 of theirs would stay for ever.
 """
 
 from __future__ import annotations
@@ -10,7 +11,15 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from ferryman.directors.ipvs import key_of
-from ferryman.directors.keepalived_text import METHODS, Statement, TextError, block_of, parse
+from ferryman.directors.keepalived_text import (
+    METHODS,
+    Statement,
+    TextError,
+    block_of,
+    check_plain,
+    check_sorry,
+    parse,
+)
 from ferryman.directors.schedulers import FLAG_WORDS
 
 if TYPE_CHECKING:
@@ -23,7 +32,7 @@ MARKER = "# Rendered by ferryman from the service catalog."
 """The first line of a file that ferryman writes whole; without it, only the words of a target are edited."""
 
 _OWN = ("lvs_sched", "lb_algo", "lvs_method", "lb_kind", "protocol", "real_server", *FLAG_WORDS)
-_OWN_INSIDE = ("weight", "lvs_method", "lb_kind")
+_OWN_INSIDE = ("lvs_method", "lb_kind")
 
 
 def owned(text: str) -> bool:
@@ -42,6 +51,8 @@ def rendered(text: str, service: Service, table: Table) -> str:
     lines = [MARKER]
     for virtual in service.virtual_services:
         old = block_of(statements, virtual)
+        check_plain(old)
+        check_sorry(old)
         lines += ["", *_virtual_server(servers[key_of(virtual)], old)]
     return "\n".join(lines) + "\n"
 
@@ -63,7 +74,6 @@ def _virtual_server(server: VirtualServer, old: Statement) -> Iterator[str]:
                 f"no real_server {one.address} {one.port} in it whose health checks could be kept"
             )
         yield f"    real_server {one.address} {one.port} {{"
-        yield f"        weight {one.weight}"
         yield from _kept(former, _OWN_INSIDE, 2)
         yield "    }"
     yield "}"

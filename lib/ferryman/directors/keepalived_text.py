@@ -3,6 +3,10 @@
 The grammar is that of keepalived 2.2 (keepalived.conf(5)): words, one statement a line, ``{`` and ``}``
 around the body of the statement before them, comments from ``#`` or ``!`` to the end of the line, ``"quoted
 words"``. Of it all, only the words of ``lvs_method`` are ever changed; everything else stays byte for byte.
+
+An ``include`` takes the whole rest of its line, which is why it is a token of its own. What keepalived makes
+of ``@id`` (only on some directors), ``$NAME`` (another text in its place) and ``~SEQ`` (again and again) is
+not imitated: where it may matter to a block that is to be edited, the block is refused.
 """
 
 from __future__ import annotations
@@ -22,8 +26,12 @@ if TYPE_CHECKING:
 METHODS = {Forwarding.DIRECT: "DR", Forwarding.TUNNEL: "TUN"}
 
 _TOKEN = re.compile(
-    r"""(?P<skip>[ \t\r]+|[#!][^\n]*)|(?P<end>\n)|(?P<brace>[{}])|(?P<word>"[^"\n]*"?|[^\s{}"#!]+)"""
+    r"""(?P<include>^[ \t]*(?:@\S+[ \t]+)?include[rmwba]?[ \t]+[^\s#!][^#!\n]*)"""
+    r"""|(?P<skip>[ \t\r]+|[#!][^\n]*)|(?P<end>\n)"""
+    r"""|(?P<word>"[^"\n]*"?|(?:\$\{[^{}\n]*\}|\\[#!]|[^\s{}"#!])+)|(?P<brace>[{}])""",
+    re.MULTILINE,
 )
+_INCLUDES = ("include", "includer", "includem", "includew", "includeb", "includea")
 _METHOD_WORDS = ("lvs_method", "lb_kind")
 
 
@@ -69,6 +77,9 @@ def parse(text: str) -> tuple[Statement, ...]:
         match token.lastgroup, token[0]:
             case "word", word:
                 reading.words.append(Word(word, token.start(), token.end()))
+            case "include", line:
+                texts = line.split(None, 2 if line.lstrip().startswith("@") else 1)
+                reading.words += [Word(text.strip(), token.start(), token.end()) for text in texts]
             case "end", _:
                 reading.finish()
                 reading.line += 1
@@ -115,19 +126,60 @@ class _Reading:
         return tuple(self._bodies[0])
 
 
+def includes(statements: Iterable[Statement]) -> Iterator[Statement]:
+    """Every include line, also those inside of blocks: keepalived reads them wherever they stand."""
+    for one in statements:
+        if (*unconditional(one), "")[0] in _INCLUDES:
+            yield one
+        yield from includes(one.body or ())
+
+
+def unconditional(one: Statement) -> tuple[str, ...]:
+    """Its words without the ``@id`` that says on which directors they count."""
+    return one.texts[1:] if one.texts[0].startswith("@") else one.texts
+
+
+def blocks_of(statements: Iterable[Statement], virtual: VirtualService) -> list[Statement]:
+    """All ``virtual_server`` blocks of a virtual service, conditional ones too."""
+    return [one for one in statements if _names(one) == (virtual.protocol, virtual.vip, virtual.port)]
+
+
+def unnamed(statements: Iterable[Statement]) -> Iterator[Statement]:
+    """The statements that may hold a virtual server without saying its address and port."""
+    for one in statements:
+        first = (*unconditional(one), "")[0]
+        expanded = first.startswith(("$", "~")) and "=" not in first
+        if expanded or (first == "virtual_server" and _names(one) is None):
+            yield one
+
+
 def block_of(statements: Iterable[Statement], virtual: VirtualService) -> Statement:
     """The one ``virtual_server`` block of a virtual service.
 
     Raises:
-        TextError: There is none, or more than one.
+        TextError: There is none, or more than one, or not on every director that has this text.
     """
-    found = [one for one in statements if _names(one) == (virtual.protocol, virtual.vip, virtual.port)]
+    statements = tuple(statements)
+    found = blocks_of(statements, virtual)
     if len(found) != 1:
         raise TextError(
             f"{len(found) or 'no'} virtual_server {virtual.vip} {virtual.port} ({virtual.protocol}) in it,"
-            " wanted one"
+            f" wanted one{_hint(statements, virtual)}"
+        )
+    if found[0].texts[0].startswith("@"):
+        raise TextError(
+            f"line {found[0].line}: {' '.join(found[0].texts)}: conditional blocks are not edited"
         )
     return found[0]
+
+
+def _hint(statements: Iterable[Statement], virtual: VirtualService) -> str:
+    """That the block is there, only not for this protocol: without a word about it keepalived takes UDP."""
+    for one in statements:
+        named = _names(one)
+        if named and named[1:] == (virtual.vip, virtual.port) and not list(one.within("protocol")):
+            return f"; that of line {one.line} has no protocol, which is UDP to keepalived: write one into it"
+    return ""
 
 
 def with_method(text: str, virtuals: Iterable[VirtualService], forwarding: Forwarding) -> str:
@@ -145,7 +197,7 @@ def with_method(text: str, virtuals: Iterable[VirtualService], forwarding: Forwa
 
 def _names(one: Statement) -> tuple[Protocol, Address, int] | None:
     """(protocol, VIP, port) of a ``virtual_server ADDRESS PORT`` block; None for anything else."""
-    match one.texts:
+    match unconditional(one):
         case ("virtual_server", address, port) if one.body is not None and port.isdecimal():
             try:
                 return _protocol(one), ip_address(address), int(port)
@@ -155,18 +207,56 @@ def _names(one: Statement) -> tuple[Protocol, Address, int] | None:
 
 
 def _protocol(block: Statement) -> Protocol:
-    named = [one.texts[1] for one in block.within("protocol") if len(one.words) > 1]
-    return "udp" if named[-1:] == ["UDP"] else "tcp"
+    named = [one.texts[1].upper() for one in block.within("protocol") if len(one.words) > 1]
+    return "tcp" if named[-1:] == ["TCP"] else "udp"
+
+
+def check_plain(block: Statement) -> None:
+    """Raise a TextError where a block does not say by itself, and on every director, how it forwards."""
+    for one in _all_within(block):
+        if one.texts[0].startswith(("@", "$", "~")) or one.texts[0] in _INCLUDES:
+            raise TextError(
+                f"line {one.line}: {' '.join(one.texts)}: a block with conditions, definitions or includes"
+                " inside is not edited"
+            )
+
+
+def check_sorry(block: Statement) -> None:
+    """Raise a TextError where the sorry server would get another method along with the realservers.
+
+    Nobody asked whether it can take tunnelled packets, and keepalived does not tell the kernel of the new
+    method of a sorry server that it has already (clear_diff_s_srv of ipwrapper.c looks at its address alone).
+    """
+    reals = {one.texts[1:] for one in block.within("real_server")}
+    for sorry in block.within("sorry_server"):
+        where = f"line {sorry.line}: {' '.join(sorry.texts)}"
+        if sorry.texts[1:] in reals:
+            raise TextError(f"{where} is a real_server of the same block too: keepalived confuses the two")
+        if not list(block.within("sorry_server_lvs_method")):
+            raise TextError(
+                f"{where} would change its method with the realservers:"
+                " say its own with sorry_server_lvs_method in the block"
+            )
+
+
+def _all_within(block: Statement) -> Iterator[Statement]:
+    for one in block.body or ():
+        yield one
+        yield from _all_within(one)
 
 
 def _methods_in(block: Statement) -> Iterator[tuple[int, int]]:
     """The places of the words to replace; every realserver must be covered by one of them."""
+    check_plain(block)
     inside = [one for real in block.within("real_server") for one in real.within(*_METHOD_WORDS)]
     general = list(block.within(*_METHOD_WORDS))
+    if general:
+        check_sorry(block)
     bare = [real for real in block.within("real_server") if not list(real.within(*_METHOD_WORDS))]
     if bare and not general:
         raise TextError(
-            f"line {bare[0].line}: {' '.join(bare[0].texts)} has no lvs_method, nor its virtual_server"
+            f"line {bare[0].line}: {' '.join(bare[0].texts)} has no lvs_method, nor its virtual_server:"
+            " keepalived masquerades then (NAT)"
         )
     for one in (*general, *inside):
         method, *rest = one.texts[1:] or ("",)

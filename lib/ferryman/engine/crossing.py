@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ferryman.engine.differences import in_short, what_differs
 from ferryman.engine.progress import intent
 from ferryman.engine.steps import AlreadySo, Change
-from ferryman.errors import DoubtError, VerifyError, WorldChangedError
+from ferryman.errors import DoubtError, NotFollowedError, VerifyError, WorldChangedError
 from ferryman.events import ChangeMade
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ def _make(p: Passage, place: int, change: Change[Any], pending: Pending) -> None
         raise WorldChangedError(_meddled(p, place, seen))
     p.lease.require()
     p.mark("intent", place, intent(p.plan.titles[place], pending.before, pending.edits))
-    p.lease.require()  # again: writing it down may have taken longer than the lease lasts
     doubt = _do(p, place, change, pending)
     _verify(p, place, change, doubt)
     if doubt is not None:
@@ -52,9 +51,13 @@ def _make(p: Passage, place: int, change: Change[Any], pending: Pending) -> None
 
 
 def _do(p: Passage, place: int, change: Change[Any], pending: Pending) -> DoubtError | None:
-    """Make the change; a lost answer is no failure yet: verify reads the state back, nothing is repeated."""
+    """Make the change; a lost answer is no failure yet: verify reads the state back, nothing is repeated.
+
+    Of what does not follow the state is known: it was read, and verify would say no more.
+    """
 
     def do() -> None:
+        p.lease.require()  # again: writing it down, and telling, may have taken longer than the lease lasts
         change.do(pending.before)
         _made(p, place, pending.edits)
 
@@ -62,6 +65,8 @@ def _do(p: Passage, place: int, change: Change[Any], pending: Pending) -> DoubtE
         p.acting(place, "do", do)
     except WorldChangedError:
         p.mark("foreign", place)
+        raise
+    except NotFollowedError:
         raise
     except DoubtError as doubt:
         return doubt

@@ -1,8 +1,9 @@
 """The watch: looks that go on while a run asks, waits or soaks.
 
 They are made again and again in a thread of their own, from when everything has been checked until the run is
-done or turns back. One that fails is made again at once; if that fails too, whatever the run is looking at is
-given up, and what the watch saw decides: the run goes back, or is held. A change under way is finished first.
+done or turns back. One that fails is made again at once; if it fails ``failures`` times in a row, whatever
+the run is looking at is given up, and what the watch saw decides: the run goes back, or is held. A change
+under way is finished first.
 """
 
 from __future__ import annotations
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from ferryman.engine.steps import Look
     from ferryman.model import Finding, ProbeResult
 
-FLAPS = 3
-"""Looks that failed once and passed when made again, of all: with more, nobody can say how things stand."""
-
 _log = logging.getLogger(__name__)
 
 
@@ -36,13 +34,17 @@ class Watch:
     looks: Sequence[Look]
     every_s: float
     """Seconds from the end of one round to the next. The first is made after as long."""
+    failures: int = 2
+    """How many times in a row a look fails before it counts."""
+    flaps: int = 3
+    """Looks that failed and passed when made again, of all: with more, nobody can say how things stand."""
 
 
 class Watching:
     """A plan's watch, kept while the ``with`` lasts.
 
     Raises:
-        VerifyError: On leaving, or in whatever look the run was at: something failed twice in a row.
+        VerifyError: On leaving, or in whatever look the run was at: something failed, and failed again.
         DoubtError: As above, but it could not be determined, or it flaps.
     """
 
@@ -81,16 +83,25 @@ class Watching:
             self._alarm(error)
 
     def _judge(self, look: Look) -> None:
-        """Raise what stands in the way, if it does so twice."""
-        first = self._seen(look)
-        if first is None:
+        """Raise what stands in the way, if it does so again at once, as often as the watch says."""
+        assert self._watch is not None
+        seen = None
+        for _ in range(self._watch.failures):
+            before, seen = seen, self._seen(look)
+            if seen is None:
+                return self._passed(look, before)
+        assert seen is not None
+        raise type(seen)(f"the watch: {seen}")
+
+    def _passed(self, look: Look, before: FerrymanError | None) -> None:
+        """A look passes: at once, or after it had failed; with too many of those, raise."""
+        assert self._watch is not None
+        if before is None:
             return
-        if (again := self._seen(look)) is not None:
-            raise type(again)(f"the watch: {again}")
         self._flaps += 1
-        _log.warning("the watch: it failed once, and passed when it was made again: %s", first)
-        if self._flaps > FLAPS:
-            raise DoubtError(f"the watch: {look.title}: it flaps, {self._flaps} times until now: {first}")
+        _log.warning("the watch: it failed, and passed when it was made again: %s", before)
+        if self._flaps > self._watch.flaps:
+            raise DoubtError(f"the watch: {look.title}: it flaps, {self._flaps} times until now: {before}")
 
     def _seen(self, look: Look) -> FerrymanError | None:
         try:

@@ -8,10 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ferryman.inventory.catalog import Catalog
-from ferryman.inventory.change import CatalogEdit, Edited
+from ferryman.inventory.change import CatalogEdit, Edited, TakenBack
 from ferryman.inventory.flip import Encapsulation, Flipped
+from ferryman.inventory.git_catalog import GitCatalog
 from ferryman.inventory.load import Inventory
 from ferryman.inventory.problems import Problem, Severity
+from ferryman.inventory.proposal import Proposal, Seen, Standing
 from ferryman.inventory.reschedule import Rescheduled
 from ferryman.inventory.resolve import Resolve
 
@@ -24,11 +26,16 @@ __all__ = [
     "Edited",
     "Encapsulation",
     "Flipped",
+    "GitCatalog",
     "Inventory",
     "Problem",
+    "Proposal",
     "Rescheduled",
     "Resolve",
+    "Seen",
     "Severity",
+    "Standing",
+    "TakenBack",
     "lint",
 ]
 

@@ -22,6 +22,9 @@ from typing import TYPE_CHECKING, Any
 from ferryman.directors.connections import REUSE_MODE
 from ferryman.directors.driver import CHANGED
 from ferryman.directors.ipvs_listing import READ_TABLE
+from ferryman.directors.keepalived_daemon import READ_DAEMON
+from ferryman.directors.keepalived_files import read_these
+from ferryman.directors.keepalived_script import REPLACE
 from ferryman.directors.routes import _GONE
 from ferryman.fleet.hosts import Completed
 
@@ -50,6 +53,8 @@ class FakeDirector:
     """The lines of /proc/net/ip_vs_conn."""
     modules: set[str] = field(default_factory=lambda: {"ip_vs_mh", "ip_vs_sh", "ip_vs_wrr"})
     """Those that its kernel has, or can load."""
+    config: str = "/etc/keepalived/keepalived.conf"
+    """What its keepalived runs with."""
     _running: dict[str, str] = field(default_factory=dict)
     """keepalived's files as of its latest reload."""
 
@@ -100,8 +105,10 @@ class FakeDirector:
         return 0, f"{self._table()}== module\n{there}== connections\n{counts}", ""
 
     def _read_table_and_file(self, found: re.Match[str], _stdin: str) -> _Ran:
-        text = self.files[found["path"]].encode("utf-8", "surrogateescape")
-        return 0, f"{self._table()}==\n640\n{base64.b64encode(text).decode()}", ""
+        path, text = found["path"], self.files[found["path"]].encode("utf-8", "surrogateescape")
+        daemon = f"Keepalived v2.2.7 (01/16,2022)\n==\nkeepalived -f {self.config}\n==\n"
+        listing = f"640 {len(text)} {path}\n==\n{base64.b64encode(text).decode()}"
+        return 0, f"{self._table()}==\n{daemon if found['daemon'] else ''}{listing}", ""
 
     def _edit_table(self, found: re.Match[str], _stdin: str) -> _Ran:
         ours = [word for word in shlex.split(found["ours"]) if word != "-e"]
@@ -133,11 +140,11 @@ class FakeDirector:
             self.limits[named, key] = int(given["-x"]), int(given["-y"])
 
     def _replace_file(self, found: re.Match[str], stdin: str) -> _Ran:
-        path, live = found["path"], _sum(self.files[found["path"]])
-        assert _sum(stdin) == found["fresh"], "the new text did not arrive whole"
-        if self.effect(lambda: live != found["expected"]):
+        path, expected, new = found["path"], found["expected"], found["new"]
+        assert _sum(stdin) == found["arrived"], "the new text did not arrive whole"
+        if self.effect(lambda: _sum(self.files[path]) != expected):
             return CHANGED, "", path
-        if live != found["new"]:
+        if expected != new:
             self.effect(lambda: self.files.update({path: stdin}))
         self.effect(self._reload)
         return 0, "", ""
@@ -218,18 +225,17 @@ _ROUTE = re.compile(
     r" proto (?P<protocol>\d+) metric (?P<metric>\d+)"
 )
 _TABLE = re.escape(READ_TABLE)
-_FILE = rf"set -e\n{_TABLE}\necho ==\nstat -L -c %a (?P<path>\S+)\nbase64 -w0 (?P=path)"
+_FILE = rf"set -e\n{_TABLE}\necho ==\n(?P<daemon>{re.escape(READ_DAEMON)}echo ==\n)?" + re.escape(
+    read_these(["PATH"])
+).replace("PATH", r"(?P<path>\S+)")
 _EDIT = (
     r"set -eu\nexport LC_ALL=C\nnow=\$\(ipvsadm -Sn \| grep -F (?P<ours>[^|]+) \| sort\)\n"
     rf'if \[ "\$now" != (?P<expected>.+) \]; then\n[^\n]+\n    exit {CHANGED}\nfi\n'
     rf"(?P<commands>ipvsadm -[eE] .+)\n{_TABLE}\n"
 )
-_IS_NOT = r'if \[ "\$\(sum "\$live"\)" != '
 _REPLACE = (
-    r"set -eu\nlive=\$\(readlink -f -- (?P<path>\S+)\)\n.+ = (?P<fresh>\w{64}) \] \|\| exit \d+\n"
-    rf"{_IS_NOT}(?P<expected>\w{{64}}) \]; then\n[^\n]+\n    exit {CHANGED}\nfi\n"
-    rf"{_IS_NOT}(?P<new>\w{{64}}) \]; then\n.+keepalived -t .+mv -f .+\nfi\n"
-    r"\( reload \S+\n\) >&2 \|\| exit \d+\n"
+    r"set -eu\nconfig=\S+\nreload='reload \S+'\narrived=(?P<arrived>\w{64})\n"
+    rf"set -- (?P<path>\S+) (?P<expected>\w{{64}}) (?P<new>\w{{64}}) \d+\n{re.escape(REPLACE)}"
 )
 _SCHEDULE = (
     rf"{_TABLE} \|\| exit\necho '== module'\n"

@@ -105,6 +105,7 @@ WEB_TEXT = """\
 virtual_server 10.99.0.1 80 {
     lvs_sched wrr
     lvs_method DR
+    protocol TCP
     real_server 10.10.0.21 80 {
         weight 1
     }
@@ -115,6 +116,7 @@ virtual_server 10.99.0.1 80 {
 virtual_server fd99::1 80 {
     lvs_sched wrr
     lvs_method DR
+    protocol TCP
     real_server fd10::21 80 {
         weight 1
     }

@@ -37,7 +37,8 @@ class Both:
         self.fake = FakeDirector(
             "lvs1", world.RULES.splitlines(), {}, {str(self.file): WEB_TEXT}, lambda effect: effect()
         )
-        file = str(self.file)
+        file = self.fake.config = str(self.file)
+        self.shell.switch("processes", f"own keepalived -f {file}\n")
         options = {"config": file, "service_file": file, "reload": f"reload {file}", "converge_timeout": 0}
         self.director = Director("lvs1", Role.PRIMARY, driver, options)
 

@@ -32,7 +32,7 @@ def test_the_method_must_be_the_one_that_the_catalog_says() -> None:
     half = RULES.replace("-r 10.10.0.21:80 -g -w 1", "-r 10.10.0.21:80 -i -w 1 --tun-type ipip")
     four, six = catalog_findings(LVS1, WEB, parse(half))
     assert four.verdict is Verdict.FAIL
-    assert "1 of 2 destinations Tunnel, the catalog says Route for lab" in four.seen
+    assert "1 of 2 destinations Tunnel (10.10.0.21:80), the catalog says Route for lab" in four.seen
     assert six.verdict is Verdict.PASS
     encapsulated = replace(WEB, encapsulated=True)
     assert [one.verdict for one in catalog_findings(LVS1, encapsulated, parse(FLIPPED))] == [Verdict.PASS] * 2

@@ -10,6 +10,7 @@ from ferryman.directors.keepalived import KeepalivedDriver
 from ferryman.directors.keepalived_render import MARKER
 from ferryman.errors import (
     ConfigError,
+    DoubtError,
     RefusedError,
     RehearsalError,
     UnknownOutcomeError,
@@ -26,6 +27,7 @@ DIRECT_TEXT = """\
 virtual_server 10.99.0.1 80 {
     lvs_sched wrr
     lvs_method DR
+    protocol TCP
     real_server 10.10.0.21 80 {
         weight 1
     }
@@ -36,6 +38,7 @@ virtual_server 10.99.0.1 80 {
 virtual_server fd99::1 80 {
     lvs_sched wrr
     lvs_method DR
+    protocol TCP
     real_server fd10::21 80 {
         weight 1
     }
@@ -111,11 +114,10 @@ def test_a_configuration_that_keepalived_refuses_changes_nothing_and_says_why(
 def test_the_new_text_is_tested_and_not_the_old_one(shell: RealShell, files: Files) -> None:
     """The new text alone is bad: a test of the live files would not see it."""
     driver = KeepalivedDriver(keepalived(files), WEB, shell, sleep=lambda _s: None)
-    before = driver.before()
-    before["files"][str(files[1])]["text"] = DIRECT_TEXT + "bogus_new 1\n"
+    path = str(files[1])
     driver.apply(driver.before(), TUNNEL)
     with pytest.raises(VerifyError, match="bogus_new"):
-        driver._reach(driver.read(), lambda _: [], TUNNEL_TEXT, DIRECT_TEXT + "bogus_new 1\n")
+        driver._reloaded(lambda table: table, {path: TUNNEL_TEXT}, {path: DIRECT_TEXT + "bogus_new 1\n"})
     assert files[1].read_text() == TUNNEL_TEXT
 
 
@@ -135,9 +137,9 @@ def test_a_frozen_keepalived_is_told_destination_by_destination_and_the_way_back
 ) -> None:
     before = driver.before()
     shell.switch("frozen")
-    with pytest.raises(VerifyError) as error:
+    with pytest.raises(DoubtError) as error:
         driver.apply(before, TUNNEL)
-    assert "reloaded, but the table did not follow within 0 s" in str(error.value)
+    assert "reloaded twice, but the table did not follow within 0 s" in str(error.value)
     assert "10.10.0.22:80 is Route, wanted Tunnel" in str(error.value)
     assert "[fd10::21]:80 is Route, wanted Tunnel" in str(error.value)
     driver.restore(before, TUNNEL)

@@ -38,11 +38,13 @@ virtual_server 10.99.0.1 80 {   # virtual_server 10.99.0.7 80 {
     }
 }
 virtual_server 10.99.0.1 443 {
+    protocol TCP
     lvs_method DR
     real_server 10.10.0.21 443 { }
 }
 virtual_server fd99:0::1 80 {
     lb_kind DR
+    protocol TCP
     real_server fd10:0::21 80 { weight 1 }
     real_server fd10::22 80 { weight 1 }
 }
@@ -51,6 +53,12 @@ virtual_server 10.99.0.1 80 {
     lvs_method DR
 }
 """
+
+
+SORRY = (
+    "line 6: sorry_server 10.10.0.23 80 would change its method with the realservers:"
+    " say its own with sorry_server_lvs_method"
+)
 
 
 def test_only_the_methods_of_this_services_blocks_change_and_no_other_byte() -> None:
@@ -79,6 +87,28 @@ def test_a_tunnel_type_that_says_ipip_is_ipip() -> None:
         (("lvs_method   DR", "lvs_method $METHOD"), "expected DR or TUN"),
         (("lvs_method   DR", "lvs_method"), "expected DR or TUN"),
         (("lvs_method   DR", "lvs_method TUN type gue port 6080"), "nothing after it"),
+        (("lvs_method   DR", "lvs_method TUN type gre"), "nothing after it"),
+        (
+            ("        lvs_method DR\n", "        lvs_method NAT\n"),
+            "line 20: lvs_method NAT: expected DR or TUN",
+        ),
+        (("lvs_method   DR", "delay_loop 3"), "keepalived masquerades then (NAT)"),
+        (
+            ("    protocol TCP\n    real_server 10.10.0.21 80", "    real_server 10.10.0.21 80"),
+            "that of line 2 has no protocol, which is UDP to keepalived",
+        ),
+        (("protocol TCP\n    real", "sorry_server 10.10.0.23 80\n    protocol TCP\n    real"), SORRY),
+        (
+            (
+                "protocol TCP\n    real",
+                "sorry_server_lvs_method DR\n    sorry_server 10.10.0.21 80\n    protocol TCP\n    real",
+            ),
+            "line 7: sorry_server 10.10.0.21 80 is a real_server of the same block too",
+        ),
+        (("delay_loop 2", "@lvs1 delay_loop 2"), "line 3: @lvs1 delay_loop 2: a block with conditions"),
+        (("delay_loop 2", "$COMMON"), "line 3: $COMMON: a block with conditions"),
+        (("delay_loop 2", "include web-*.conf"), "line 3: include web-*.conf: a block with conditions"),
+        (("            connect_timeout 1", "            @lvs1 connect_timeout 1"), "line 14: @lvs1"),
         (
             ("protocol UDP\n    lvs_method DR\n}", "protocol UDP\n    lvs_method DR\n"),
             "its brace is never closed",
@@ -91,6 +121,52 @@ def test_what_cannot_be_edited_safely_is_refused_with_its_line(change: tuple[str
     with pytest.raises(TextError) as error:
         with_method(FILE.replace(*change), WEB.virtual_services, TUNNEL)
     assert said in str(error.value)
+
+
+def test_a_sorry_server_with_a_method_of_its_own_keeps_it() -> None:
+    own = "    sorry_server 10.10.0.23 80\n    sorry_server_lvs_method NAT\n    protocol TCP\n"
+    text = FILE.replace("    protocol TCP\n", own)
+    after = with_method(text, WEB.virtual_services, TUNNEL)
+    assert after.count("sorry_server_lvs_method NAT") == text.count("sorry_server_lvs_method NAT") > 0
+    assert with_method(after, WEB.virtual_services, DIRECT) == text
+
+
+def test_a_sorry_server_is_no_matter_where_each_realserver_has_a_method_of_its_own() -> None:
+    virtual = WEB.virtual_services[:1]
+    text = """\
+virtual_server 10.99.0.1 80 {
+    protocol tcp
+    sorry_server 10.10.0.23 80
+    real_server 10.10.0.21 80 {
+        lvs_method DR
+    }
+}
+"""
+    assert with_method(text, virtual, TUNNEL) == text.replace("DR", "TUN")
+
+
+def test_an_owned_file_with_a_sorry_server_needs_its_method_too() -> None:
+    text = FILE.replace("    delay_loop 2\n", "    delay_loop 2\n    sorry_server 10.10.0.23 80\n")
+    with pytest.raises(TextError, match=r"sorry_server 10\.10\.0\.23 80 would change its method"):
+        rendered(text, WEB, parse_table(RULES))
+
+
+def test_a_weight_of_0_that_a_health_check_set_does_not_get_into_an_owned_file() -> None:
+    table = parse_table(RULES.replace("-w 3", "-w 0"))
+    assert rendered(FILE, WEB, table) == rendered(FILE, WEB, parse_table(RULES))
+
+
+def test_an_include_takes_the_rest_of_its_line_braces_and_all() -> None:
+    one, two = parse("include /etc/{a,b c}/*.conf  # {\n@lvs1 includea x.conf\n")
+    assert one.texts == ("include", "/etc/{a,b c}/*.conf")
+    assert two.texts == ("@lvs1", "includea", "x.conf")
+
+
+def test_definitions_and_escaped_comment_signs_are_words() -> None:
+    (server,) = parse("virtual_server ${VIP} 80 { misc \\#1 ${A}b\n }")
+    assert server.texts == ("virtual_server", "${VIP}", "80")
+    assert server.body is not None
+    assert server.body[0].texts == ("misc", "\\#1", "${A}b")
 
 
 def test_quotes_and_comments_hide_braces() -> None:

@@ -30,12 +30,17 @@ if [ -e "$FAKE_DIRECTOR/no-unshare" ]; then echo "unshare: Operation not permitt
 : >"$FAKE_DIRECTOR/mounts"
 FAKE_MOUNTS=mounts exec "$@"
 """,
-    "mount": """printf '%s %s\\n' "$3" "$2" >"$FAKE_DIRECTOR/$FAKE_MOUNTS"
+    "mount": """printf '%s %s\\n' "$3" "$2" >>"$FAKE_DIRECTOR/$FAKE_MOUNTS"
+exit 0
+""",
+    "keepalived": """if [ "$*" = -v ]; then cat "$FAKE_DIRECTOR/version" >&2; exit 0; fi
+""",
+    "ps": """sed "s/^own/$(stat -L -c %i /proc/self/ns/net)/" "$FAKE_DIRECTOR/processes"
 exit 0
 """,
 }
 """What is asked most often is answered by the shell, without starting Python."""
-TOOLS = ("ipvsadm", "ip", "keepalived", "unshare", "mount", "reload")
+TOOLS = ("ipvsadm", "ip", "keepalived", "unshare", "mount", "reload", "ps")
 
 LVS1 = Director("lvs1", Role.PRIMARY, "ipvsadm")
 
@@ -135,7 +140,7 @@ class RealShell:
         (self.folder / "rules").write_text(text)
 
     def switch(self, fault: str, text: str = "") -> Path:
-        """Switch a fault on; the file that does it is returned."""
+        """Switch a fault on, or make a tool say something; the file that does it is returned."""
         file = self.folder / fault
         file.write_text(text)
         return file
@@ -151,4 +156,6 @@ def director(folder: Path) -> RealShell:
         file.chmod(0o755)
     shell = RealShell(folder)
     shell.rules = RULES
+    shell.switch("version", "Keepalived v2.2.7 (01/16,2022)\n\nCopyright(C) 2001-2022\n")
+    shell.switch("processes", f"own keepalived -D -f {folder / 'keepalived.conf'}\n")
     return shell

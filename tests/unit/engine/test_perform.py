@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +15,7 @@ from ferryman.engine.store import Order, SqliteStore
 from ferryman.engine.store.database import Database
 from ferryman.errors import (
     InventoryError,
+    NotFollowedError,
     RefusedError,
     RehearsalError,
     UnknownOutcomeError,
@@ -572,6 +573,18 @@ def test_a_lost_lock_after_a_change_stops_where_it_is_and_writes_no_more(
     assert world.values == {"a": "new", "b": "old", "ready": "yes"}
 
 
+def test_a_lock_that_is_lost_while_somebody_is_told_stops_the_change(dock: Dock, world: FakeWorld) -> None:
+    def slow(occurrence: Occurrence) -> None:
+        if isinstance(occurrence.event, StepStarted) and occurrence.event.phase == "do":
+            dock.database.execute("DELETE FROM locks")
+
+    runner = replace(dock.runner(), subscribers=[slow])
+    ending = runner.perform(ORDER, Plan([Becomes(world, "a", "new")], ["web"]))
+
+    assert (ending.outcome, ending.exit_code) == ("held", 7)
+    assert world.values["a"] == "old"
+
+
 def test_a_journal_that_cannot_be_written_stops_the_run_before_its_next_change_and_goes_back(
     dock: Dock, world: FakeWorld
 ) -> None:
@@ -627,3 +640,20 @@ def test_a_journal_that_cannot_be_written_before_any_change_changes_nothing(worl
 
     assert (ending.outcome, ending.exit_code) == ("error", 2)
     assert world.values["a"] == "old"
+
+
+@pytest.mark.parametrize(("on_doubt", "outcome"), [("hold", "held"), ("rollback", "rolled-back")])
+def test_what_does_not_follow_is_held_and_not_judged_by_its_verify(
+    dock: Dock, world: FakeWorld, on_doubt: str, outcome: str
+) -> None:
+    class Stays(Becomes):
+        """{key} becomes {wanted}, and does not."""
+
+        def do(self, before: str) -> None:
+            raise NotFollowedError("lvs2: reloaded, and 2 of 3 destinations are as before")
+
+    plan = Plan([Becomes(world, "a", "new"), Stays(world, "b", "new")], ["web"])
+    ending = dock.perform(plan, on_doubt="rollback" if on_doubt == "rollback" else "hold")
+    assert ending.outcome == outcome
+    assert "2 of 3 destinations are as before" in ending.reason
+    assert world.values["a"] == ("new" if outcome == "held" else "old")

@@ -11,7 +11,7 @@ import pytest
 from ferryman.engine.plan import Plan
 from ferryman.engine.steps import Look, Report
 from ferryman.engine.store import Order
-from ferryman.engine.watch import FLAPS, Watch
+from ferryman.engine.watch import Watch
 from ferryman.errors import DoubtError
 from ferryman.events import FindingMade
 from ferryman.model import Finding, Verdict
@@ -138,7 +138,7 @@ def test_a_look_that_fails_once_and_then_passes_stops_nothing(dock: Dock, world:
 
 
 def test_what_flaps_holds_the_run(dock: Dock, world: FakeWorld) -> None:
-    flapping = watched(*[Verdict.FAIL, Verdict.PASS] * (FLAPS + 1))
+    flapping = watched(*[Verdict.FAIL, Verdict.PASS] * 4)
 
     ending = dock.perform(
         Plan([Becomes(world, "a", "new"), Waits(flapping.meets(for_long))], ["web"], watch=watching(flapping))
@@ -147,6 +147,21 @@ def test_what_flaps_holds_the_run(dock: Dock, world: FakeWorld) -> None:
     assert (ending.outcome, ending.exit_code) == ("held", 7)
     assert "it flaps" in ending.reason
     assert world.values["a"] == "new"
+
+
+def test_how_often_a_look_may_fail_and_flap_is_the_watchs_to_say(dock: Dock, world: FakeWorld) -> None:
+    patient = watched(*[Verdict.FAIL, Verdict.FAIL, Verdict.PASS] * 5)
+    watch = Watch([patient], every_s=0.001, failures=3, flaps=5)
+    waiting = Waits(patient.meets(looked(patient, 16)))
+    plan = Plan([Becomes(world, "a", "new"), waiting], ["web"], watch=watch)
+    assert dock.perform(plan).outcome == "done"
+
+    strict = watched(Verdict.FAIL)
+    watch = Watch([strict], every_s=0.001, failures=1)
+    ending = dock.perform(
+        Plan([Becomes(world, "a", "newer"), Waits(strict.meets(for_long))], ["web"], watch=watch)
+    )
+    assert ending.outcome == "rolled-back"
 
 
 @pytest.mark.parametrize(("on_doubt", "outcome"), [("hold", "held"), ("rollback", "rolled-back")])

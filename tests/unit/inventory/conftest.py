@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from unit.inventory.git_world import GitWorld, as_nobody_else, made
+
 Written = Callable[..., Path]
 
 SERVICES = """\
@@ -136,3 +138,17 @@ def wmf() -> Path:
     if found is None:
         pytest.skip(f"no real inventory at {folder}; $FERRYMAN_DATA says where one is")
     return found
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GitWorld:
+    """A catalog under review, with a remote."""
+    as_nobody_else(tmp_path / "home", monkeypatch.setenv)
+    return made(tmp_path)
+
+
+@pytest.fixture
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GitWorld:
+    """A catalog under review, in one clone without a remote."""
+    as_nobody_else(tmp_path / "home", monkeypatch.setenv)
+    return made(tmp_path, with_remote=False)

@@ -1,4 +1,4 @@
-"""Changes in the service catalog: one site in one flag, or another scheduler."""
+"""Changes in the service catalog, in the file in place: one site in one flag, or another scheduler."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, TypedDict
 
+from ferryman.cookbook.steps.git_catalog import CatalogMerged, ReschedulingMerged
 from ferryman.engine.steps import AlreadySo, Change, Report
 from ferryman.errors import VerifyError
 from ferryman.inventory import Edited, Flipped, Rescheduled
@@ -19,6 +20,20 @@ if TYPE_CHECKING:
     from ferryman.directors import Scheduled
     from ferryman.inventory import CatalogEdit
     from ferryman.model import Service
+
+
+def catalog_flipped(ferry: Ferry, service: Service) -> CatalogFlipped | CatalogMerged:
+    """The change in the catalog that the configuration names: the file in place, or one under review."""
+    kind = CatalogMerged if ferry.config.catalog.reviewed else CatalogFlipped
+    return kind(ferry, service)
+
+
+def catalog_rescheduled(
+    ferry: Ferry, service: Service, target: Scheduled
+) -> CatalogRescheduled | ReschedulingMerged:
+    """The same for another scheduler."""
+    kind = ReschedulingMerged if ferry.config.catalog.reviewed else CatalogRescheduled
+    return kind(ferry, service, target)
 
 
 class CatalogBefore(TypedDict):

@@ -84,16 +84,42 @@ class DirectorChanged(Change[dict[str, Any]]):
 
     def do(self, before: dict[str, Any]) -> None:
         """Make the entries what the target says."""
+        self._remember_others()
         self.driver.apply(before, self.goal)
 
     def verify(self, report: Report) -> None:
-        """Read IPVS back: forwarding, destinations, scheduler and flags as the catalog will have them."""
-        for finding in directors.catalog_findings(self.director, self.wanted, self.driver.read()):
+        """Read IPVS back: all of the service as the catalog will have it, other services untouched."""
+        table = self.driver.read_all()
+        mine = directors.of_service(table, self.service)
+        for finding in directors.catalog_findings(self.director, self.wanted, mine):
             report.finding(finding)
+        self._compare_others(table, report, Verdict.FAIL)
 
     def undo(self, before: dict[str, Any]) -> None:
         """Put back what was changed, and nothing else."""
+        self._remember_others()
         self.driver.restore(before, self.goal)
+
+    def undone(self, before: dict[str, Any], report: Report) -> str | None:
+        """Whether all is as before; what became of other services is told, and no failure of this one."""
+        if self._key in self.ferry.others_before:
+            self._compare_others(self.driver.read_all(), report, Verdict.WARN)
+        return super().undone(before, report)
+
+    @property
+    def _key(self) -> tuple[str, str]:
+        return self.director.host, self.service.name
+
+    def _remember_others(self) -> None:
+        self.ferry.others_before[self._key] = directors.of_others(self.driver.read_all(), self.service)
+
+    def _compare_others(self, table: directors.Table, report: Report, grave: Verdict) -> None:
+        """Where this process has edited: whoever takes a run up has not seen what was there before."""
+        before = self.ferry.others_before.get(self._key)
+        if before is not None:
+            now = directors.of_others(table, self.service)
+            for finding in directors.others_findings(self.director.host, before, now, grave=grave):
+                report.finding(finding)
 
 
 @dataclass(frozen=True)
@@ -134,14 +160,16 @@ class OldConnectionsDrained(Look):
         """Wait for them, as long as the configuration says; some may live for hours, and that is no fault."""
         for director in self.service.directors:
             left = self.ferry.wait_for_old_connections(director, self.service)
+            draining = self.ferry.drainings[director.host, self.service.name]
+            seen = f"{len(draining.connections)} connections from before: {draining}"
             report.finding(
                 Finding(
                     "old-connections",
                     director.host,
                     Verdict.WARN if left else Verdict.PASS,
-                    f"{left} connections from before may still be used",
-                    "none within directors.drain_timeout, "
-                    f"{self.ferry.config.directors.drain_timeout:g} seconds",
+                    f"{left} of {seen}: they may still be used" if left else seen,
+                    "all ended within directors.drain_timeout, "
+                    f"{self.ferry.config.directors.drain_timeout:g} s",
                     _LET_THEM if left else "",
                 )
             )

@@ -22,12 +22,19 @@ class Soaked(Look):
     """The watch finds nothing wrong for a while with {director.host} changed."""
 
     ferry: Ferry
+    service: Service
     director: Director
 
     def look(self, report: Report) -> None:
-        """Wait as long as ``[watch] soak`` says; the plan's watch ends it early where something is wrong."""
+        """Wait as long as ``[watch] soak`` says; the plan's watch ends it early where something is wrong.
+
+        Meanwhile the connections from before are counted, so that it is known how long they lived on.
+        """
         soak_s = self.ferry.config.watch.soak
-        time.sleep(soak_s)
+        until = time.monotonic() + soak_s
+        while (rest := until - time.monotonic()) > 0:
+            time.sleep(min(rest, self.ferry.config.watch.every))
+            self.ferry.old_connections(self.director, self.service)
         seen = f"nothing went wrong for {soak_s:g} seconds"
         report.finding(
             Finding("soak", self.director.host, Verdict.PASS, seen, "probes and requests answered")
@@ -36,9 +43,12 @@ class Soaked(Look):
 
 def watch_over(ferry: Ferry, service: Service) -> Watch:
     """Probes of every realserver, and real requests, for as long as a run of this service lasts."""
-    return Watch([ProbesAnswered(ferry, service), TrafficFlows(ferry, service)], ferry.config.watch.every)
+    kept = ferry.config.watch
+    looks = [ProbesAnswered(ferry, service), TrafficFlows(ferry, service)]
+    return Watch(looks, kept.every, kept.failures, kept.flaps)
 
 
 def watch_requests(ferry: Ferry, service: Service) -> Watch:
     """Real requests alone: for a run of a service whose realservers need not be ready for the tunnel."""
-    return Watch([TrafficFlows(ferry, service)], ferry.config.watch.every)
+    kept = ferry.config.watch
+    return Watch([TrafficFlows(ferry, service)], kept.every, kept.failures, kept.flaps)

@@ -1,0 +1,294 @@
+"""The change in a catalog that people review: a commit on a branch, and the wait until it is merged."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypedDict
+
+from ferryman.cookbook.steps.review import CHECK, how_to_merge, wait_for_merge
+from ferryman.engine.steps import AlreadySo, Change, Report
+from ferryman.errors import RefusedError, VerifyError, WorldChangedError
+from ferryman.inventory import Flipped, Proposal, Rescheduled, Standing, TakenBack
+from ferryman.model import Edit, Finding, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ferryman.cookbook.ferry import Ferry
+    from ferryman.directors import Scheduled
+    from ferryman.inventory import CatalogEdit, GitCatalog
+    from ferryman.model import Service
+
+
+class ReviewBefore(TypedDict):
+    """The service's entry as the base has it; what others do to other services is theirs."""
+
+    entry: str
+    branch: str
+    """Where the change is, or will be, proposed."""
+
+
+@dataclass(frozen=True)
+class ReviewedEdit(Change[ReviewBefore]):
+    """The catalog that people review says {edit}.
+
+    ``do`` proposes and ``verify`` waits; ``undo`` proposes the way back, and ``undone`` waits for that: it
+    must be waited where the operator can cut it short, and where progress is told.
+    """
+
+    ferry: Ferry
+    service: Service
+
+    @property
+    @abstractmethod
+    def edit(self) -> CatalogEdit:
+        """What is changed."""
+
+    def check(self, report: Report) -> ReviewBefore | AlreadySo:
+        """Read the base, and make sure that a commit can be proposed on top of it."""
+        catalog, proposal = self._catalog, self._proposal
+        self._refresh(report)
+        if self.ferry.taken_up:
+            proposal.adopt(self._trailer)
+        if proposal.commit is None:
+            self._require_tree_up_to_date()
+        if self._says_so:
+            return AlreadySo(f"{catalog.base_name} says so already")
+        if proposal.commit is None:
+            catalog.require_identity()
+            proposal.require_free()
+        seen = f"the change goes on the branch {proposal.branch}; then: {how_to_merge(proposal)}"
+        report.finding(Finding(CHECK, catalog.base_name, Verdict.PASS, seen, "a change that people review"))
+        return ReviewBefore(entry=catalog.entry(catalog.base(), self.service.name), branch=proposal.branch)
+
+    def edits(self, before: ReviewBefore) -> Sequence[Edit]:
+        """The diff, the commit with its message, and the push."""
+        catalog, branch = self._catalog, before["branch"]
+        message = "\n".join(f"    {line}".rstrip() for line in self._message(self.edit).splitlines())
+        commit = f"git branch {branch} {catalog.base_name}, with a commit of the diff above:\n{message}"
+        push = f"git push {catalog.config.remote} {branch}"
+        target = str(catalog.git.folder)
+        return [
+            Edit("catalog", str(catalog.git.folder / catalog.path), diff=self._proposal.edited.diff),
+            Edit("catalog", target, command=commit),
+            *([Edit("catalog", target, command=push)] if catalog.config.push else []),
+        ]
+
+    def do(self, before: ReviewBefore) -> None:
+        """Propose it, unless that was done; whether it is merged is for people to say."""
+        catalog, proposal = self._catalog, self._proposal
+        if proposal.commit is None:
+            if catalog.entry(catalog.base(), self.service.name) != before["entry"]:
+                raise WorldChangedError(
+                    f"{catalog.base_name}: someone else changed {self.service.name} since it was read; "
+                    "nothing was proposed; run again"
+                )
+            proposal.propose(self._message(self.edit))
+        proposal.offer()
+
+    def verify(self, report: Report) -> None:
+        """Wait until it is merged, and see that what was merged is what was meant."""
+        # A run that began to go back, and goes on after all, may have left its way back on offer.
+        self._warn_of_left_on_offer(report, self._way_back)
+        if self._proposal.commit is None:
+            self._refresh(report)
+            if not self._says_so:
+                raise VerifyError(f"{self._where} does not say {self.edit}, and nothing was proposed")
+        else:
+            wait_for_merge(self._proposal, report, again=f"ferryman resume {self.ferry.occasion.run}")
+        self._bring_along(report)
+
+    def undo(self, before: ReviewBefore) -> None:
+        """Withdraw what is not merged; propose the way back of what is."""
+        del before
+        catalog, proposal = self._catalog, self._proposal
+        catalog.refresh()
+        if proposal.commit is None:
+            return
+        refusal = None if proposal.was_merged else self._withdrawn(proposal)
+        catalog.refresh()  # until now it could be merged
+        if self._says_so:
+            self._propose_way_back()
+        elif refusal is not None:
+            raise refusal
+        elif not proposal.was_merged:
+            proposal.forget()
+
+    def edits_back(self, before: ReviewBefore) -> Sequence[Edit]:
+        """The commands that take it back through review, or the branch away."""
+        catalog, branch = self._catalog, before["branch"]
+        config, git = catalog.config, "git"
+        if self._proposal.was_merged or self._says_so:
+            commands = [
+                f"{git} fetch {config.remote}" if config.remote else "",
+                f"{git} switch -c {self._way_back.branch} --no-track {catalog.base_name}",
+                *self._taken_back_by_hand(),
+                f"{git} push {config.remote} HEAD; have it merged into {config.base}"
+                if config.remote
+                else "",
+            ]
+        else:
+            commands = [
+                f"{git} push {config.remote} --delete {branch}" if config.push else "",
+                f"{git} branch -D {branch}",
+            ]
+        return [Edit("catalog", str(catalog.git.folder), command="\n".join(filter(None, commands)))]
+
+    def undone(self, before: ReviewBefore, report: Report) -> str | None:
+        """Wait until the way back is merged, where there is one; what others edited is theirs to keep."""
+        del before
+        catalog, back = self._catalog, self._way_back
+        catalog.refresh()
+        if self._says_so:
+            if back.commit is None:
+                return self._not_proposed_back(report)
+            if catalog.config.push and not back.was_pushed:
+                return f"{self._where}: still says {self.edit}: {back.branch} was not pushed"
+            wait_for_merge(back, report, again=f"ferryman rollback {self.ferry.occasion.run}")
+        self._warn_of_left_on_offer(report, self._proposal)
+        self._bring_along(report)
+        return None
+
+    def _taken_back_by_hand(self) -> list[str]:
+        """On a branch of its own: the edit that takes it back, and the commit."""
+        git, commit = "git", self._proposal.commit
+        if self.edit.by_hand:
+            message = f'{git} commit -m "{self.edit.subject_back}" {self._catalog.path}'
+            return [self.edit.by_hand, message]
+        return [f"{git} revert {commit}" if commit else f"edit {self._catalog.path}; git commit"]
+
+    @property
+    def _catalog(self) -> GitCatalog:
+        return self.ferry.git_catalog
+
+    @property
+    def _proposal(self) -> Proposal:
+        return Proposal(self._catalog, self.edit, self._branch)
+
+    @property
+    def _way_back(self) -> Proposal:
+        commit = self._proposal.commit
+        before = self._catalog.content(f"{commit}^" if commit else self._catalog.base())
+        return Proposal(self._catalog, TakenBack(self.edit, before), f"{self._branch}-revert")
+
+    @property
+    def _branch(self) -> str:
+        name, site = self.service.name, self.service.site
+        return self._catalog.config.branch.format(service=name, site=site, run=self.ferry.occasion.run)
+
+    @property
+    def _where(self) -> str:
+        return f"{self._catalog.base_name}:{self._catalog.path}: {self.service.name}"
+
+    @property
+    def _says_so(self) -> bool:
+        """Whether the base, as of the last fetch, is already as the edit makes it."""
+        return self._catalog.says(self._catalog.base(), self.edit)
+
+    @property
+    def _trailer(self) -> str:
+        return f"Ferryman-Run: {self.ferry.occasion.run}"
+
+    def _message(self, edit: CatalogEdit) -> str:
+        """The commit's message: which run, service, site, and why."""
+        name, site, occasion = self.service.name, self.service.site, self.ferry.occasion
+        forward = not isinstance(edit, TakenBack)
+        why = (
+            occasion.reason
+            if forward
+            else f"The run {occasion.run} goes back: this takes its change out again."
+        )
+        trailers = [
+            self._trailer if forward else f"Ferryman-Way-Back: {occasion.run}",
+            f"Service: {name}",
+            f"Site: {site}",
+            f"Task: {occasion.task}" if occasion.task else "",
+            f"Operator: {occasion.operator}" if occasion.operator else "",
+        ]
+        return "\n\n".join(filter(None, [edit.subject, why, "\n".join(filter(None, trailers))])) + "\n"
+
+    def _refresh(self, report: Report) -> None:
+        """Fetch the base; a rehearsal asks no remote, and says so."""
+        catalog = self._catalog
+        if not self.ferry.rehearsal:
+            catalog.refresh()
+        elif catalog.config.remote:
+            seen = f"as of the last fetch ({catalog.base()[:12]}): a rehearsal asks no remote"
+            report.finding(Finding(CHECK, catalog.base_name, Verdict.SKIP, seen, "fetched"))
+
+    def _require_tree_up_to_date(self) -> None:
+        """The inventory was read from the working tree: it must say of the service what the base says."""
+        catalog, name = self._catalog, self.service.name
+        if catalog.entry_in_tree(name) != catalog.entry(catalog.base(), name):
+            raise RefusedError(
+                f"{catalog.file}: {name} is not as {catalog.base_name} has it: the clone is behind, or has "
+                f"edits of its own; git -C {catalog.git.folder} diff {catalog.base_name} -- {catalog.path} "
+                "shows them; git pull, or put the edits away with git stash"
+            )
+
+    def _withdrawn(self, proposal: Proposal) -> WorldChangedError | None:
+        """Withdraw it; what others have put on its branch keeps nothing else from going back."""
+        try:
+            proposal.withdraw()
+        except WorldChangedError as error:
+            return error
+        return None
+
+    def _propose_way_back(self) -> None:
+        back = self._way_back
+        if back.commit is not None and back.look().standing is Standing.GONE:
+            back.withdraw()  # turned down once, and asked for again
+            back.forget()
+        if back.commit is None:
+            back.propose(self._message(back.edit))
+        back.offer()
+
+    def _not_proposed_back(self, report: Report) -> str | None:
+        if self._proposal.commit is not None:
+            return f"{self._where}: still says {self.edit}, and its way back was not proposed"
+        seen = f"says {self.edit} by someone else's change"
+        report.finding(
+            Finding(CHECK, self._catalog.base_name, Verdict.WARN, seen, "nothing of this run", "see who did")
+        )
+        return None
+
+    def _warn_of_left_on_offer(self, report: Report, proposal: Proposal) -> None:
+        """What nobody wants any more, and people can still merge."""
+        if proposal.commit is None or proposal.was_merged or not proposal.left_on_offer():
+            return
+        seen, remedy = f"{proposal.branch} is still on offer", f"delete the branch {proposal.branch}"
+        wanted = "nobody can merge it by mistake"
+        report.finding(Finding(CHECK, self._catalog.base_name, Verdict.WARN, seen, wanted, remedy))
+
+    def _bring_along(self, report: Report) -> None:
+        """Have the operator's working tree follow the base; where it cannot, say what to do."""
+        catalog = self._catalog
+        if self.ferry.rehearsal or (why := catalog.bring_along()) is None:
+            return
+        seen = f"the working tree was left as it is: {why}"
+        wanted = f"as {catalog.base_name} has it, before the next run"
+        remedy = f"git -C {catalog.git.folder} pull, on {catalog.config.base}"
+        report.finding(Finding("catalog-tree", str(catalog.git.folder), Verdict.WARN, seen, wanted, remedy))
+
+
+@dataclass(frozen=True)
+class CatalogMerged(ReviewedEdit):
+    """The catalog that people review says IPIP for {service.name} at {service.site}."""
+
+    @property
+    def edit(self) -> CatalogEdit:
+        """The site in the service's list."""
+        return Flipped(self.service.name, self.service.site)
+
+
+@dataclass(frozen=True)
+class ReschedulingMerged(ReviewedEdit):
+    """The catalog that people review says scheduler {target} for {service.name}."""
+
+    target: Scheduled
+
+    @property
+    def edit(self) -> CatalogEdit:
+        """Scheduler and flags of the service, at all its sites."""
+        return Rescheduled(self.service.name, self.service.site, self.target.scheduler, self.target.flags)

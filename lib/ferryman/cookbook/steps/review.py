@@ -1,0 +1,118 @@
+"""Waiting for people: until a proposal is merged, and what it means when it is not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ferryman import patience
+from ferryman.errors import DoubtError, UnreachableError, VerifyError
+from ferryman.inventory import Standing
+from ferryman.model import Finding, Verdict
+
+if TYPE_CHECKING:
+    from ferryman.engine.steps import Report
+    from ferryman.inventory import Proposal, Seen
+
+CHECK = "catalog-review"
+"""The id of every finding about a proposal."""
+
+
+def wait_for_merge(proposal: Proposal, report: Report, *, again: str) -> None:
+    """Look again and again until the base says what was meant; tell what changes meanwhile.
+
+    A remote that cannot be asked for a while is waited for too. ``again`` is the command that waits on.
+
+    Raises:
+        VerifyError: Something else was merged, or the proposal was turned down.
+        DoubtError: ``catalog.merge_timeout`` is over.
+    """
+    config, wait = proposal.catalog.config, _Wait(proposal, report)
+    seen = patience.until(
+        wait.look,
+        lambda one: one is not None and one.standing is not Standing.WAITING,
+        within_s=config.merge_timeout,
+        every_s=config.poll,
+    )
+    if seen is None or seen.standing is Standing.WAITING:
+        raise DoubtError(
+            f"{wait.where}: not merged into {wait.base_name} within {config.merge_timeout:g} seconds"
+            f"{f': {wait.trouble}' if wait.trouble else ''}; {how_to_merge(proposal)}; "
+            f"{again} goes on waiting"
+        )
+    _require_merged(proposal, seen)
+    wait.tell(Verdict.PASS, f"merged: {wait.base_name} ({seen.base[:12]}) has it")
+
+
+def how_to_merge(proposal: Proposal) -> str:
+    """What people do next."""
+    catalog, branch = proposal.catalog, proposal.branch
+    config, where = catalog.config, f"git -C {catalog.git.folder}"
+    if not config.remote:
+        return f"review it: {where} show {branch}; then, on {config.base}: git merge {branch}"
+    if config.push:
+        return f"review {branch} at {config.remote}, and merge it into {config.base}"
+    return f"{where} push {config.remote} {branch}; then review it there, and merge it into {config.base}"
+
+
+def _require_merged(proposal: Proposal, seen: Seen) -> None:
+    base = f"{proposal.catalog.base_name} ({seen.base[:12]})"
+    where = f"{proposal.catalog.git.folder}: {proposal.branch}"
+    if seen.standing is Standing.OTHERWISE:
+        raise VerifyError(
+            f"{where}: what {base} now says of {proposal.service} is not what was meant; see who "
+            f"merged what:\n{seen.difference}"
+        )
+    if seen.standing is Standing.TAKEN_BACK:
+        raise VerifyError(
+            f"{where}: was merged and taken back: {base} is as it was before; see who did, and why"
+        )
+    if seen.standing is Standing.GONE:
+        raise VerifyError(f"{where}: the branch was deleted, and {base} does not have it: was it rejected?")
+
+
+@dataclass(slots=True)
+class _Wait:
+    """What was seen last, for what changes to be told."""
+
+    proposal: Proposal
+    report: Report
+    base: str = ""
+    trouble: str = ""
+
+    @property
+    def where(self) -> str:
+        return f"{self.proposal.catalog.git.folder}: {self.proposal.branch}"
+
+    @property
+    def base_name(self) -> str:
+        return self.proposal.catalog.base_name
+
+    def look(self) -> Seen | None:
+        """Ask; None where nobody could be asked."""
+        try:
+            seen = self.proposal.look()
+        except UnreachableError as error:
+            if not self.trouble:
+                self.tell(Verdict.WARN, f"cannot be asked, and is waited for: {error}")
+            self.trouble = str(error)
+            return None
+        if seen.standing is Standing.WAITING:
+            self._tell_progress(seen)
+        self.base, self.trouble = seen.base, ""
+        return seen
+
+    def tell(self, verdict: Verdict, seen: str) -> None:
+        """Tell one thing about the proposal."""
+        host, wanted = self.proposal.catalog.base_name, f"{self.proposal.branch} merged"
+        remedy = how_to_merge(self.proposal) if verdict is Verdict.WARN else ""
+        self.report.finding(Finding(CHECK, host, verdict, seen, wanted, remedy))
+
+    def _tell_progress(self, seen: Seen) -> None:
+        commit = (self.proposal.commit or "")[:12]
+        if not self.base:
+            self.tell(Verdict.WARN, f"waiting for {self.proposal.branch} ({commit}) to be merged")
+        elif self.trouble:
+            self.tell(Verdict.WARN, "can be asked again; still waiting")
+        elif seen.base != self.base:
+            self.tell(Verdict.WARN, f"moved on to {seen.base[:12]} by other changes; still waiting")

@@ -1,0 +1,185 @@
+"""Reads keepalived's files on a director, and finds those in which a service's virtual servers stand.
+
+Includes are followed by keepalived's own rules (``read_conf_file`` and ``check_include`` of its lib/parser.c,
+tried with 2.2.7): everything after the word is one glob, with csh's braces; a relative one counts from the
+folder of the file that has it, by the name under which that was opened, links unresolved; what is no regular
+file, or is executable, is skipped; ``$NAME`` is not replaced in it. The director's shell reads somewhat too
+much, because it knows no braces, and which of it counts is decided here.
+
+That a virtual server stands there twice is refused: ``keepalived -t`` takes it without a word.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from ferryman.directors.keepalived_text import (
+    Statement,
+    TextError,
+    blocks_of,
+    includes,
+    parse,
+    unconditional,
+    unnamed,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ferryman.model import VirtualService
+
+Files = Mapping[str, Mapping[str, Any]]
+"""``{path: {"text": …, "mode": "0644"}}``, as they stand in a before."""
+
+_READ = """\
+stat -L -c '%a %s %n' -- $all
+echo ==
+cat -- $all | base64 -w0
+"""
+_NEWLINE = """IFS='
+'
+"""
+
+FOLLOW = (
+    _NEWLINE
+    + r"""all= left=20
+follow='{ sub(/^[ \t]+/, ""); sub(/^@[^ \t]+[ \t]+/, "") }
+/^include[rmwba]?[ \t]/ {
+    sub(/^[^ \t]+[ \t]+/, ""); sub(/[ \t\r]*([#!].*)?$/, ""); gsub(/\{[^\/]*\}/, "*")
+    folder = FILENAME; sub(/[^\/]*$/, "", folder)
+    print (/^\// ? "" : folder) $0
+}'
+while [ -n "$fresh" ]; do
+    [ "$left" -gt 0 ] || { echo 'its includes are nested more than 20 deep' >&2; exit 1; }
+    left=$((left - 1)) all="$all$IFS$fresh" next=
+    for one in $(awk "$follow" $fresh); do
+        case "$IFS$all$IFS$next$IFS" in *"$IFS$one$IFS"*) continue ;; esac
+        [ ! -f "$one" ] || next="$next$IFS$one"
+    done
+    fresh=${next#?}
+done
+"""
+    + _READ
+)
+"""Prints the file ``$fresh`` and all that its includes may mean, for ``files_read``."""
+
+
+def read_these(paths: Iterable[str]) -> str:
+    """The command that prints these files for ``files_read``."""
+    every = "\n".join(paths)
+    return f"{_NEWLINE}all={shlex.quote(every)}\n{_READ}"
+
+
+def read_all_of(config: str) -> str:
+    """The command that prints a configuration and all that it may include, for ``files_read``."""
+    return f"fresh={shlex.quote(config)}\n{FOLLOW}"
+
+
+def files_read(listing: str, content: str) -> dict[str, dict[str, str]]:
+    """The files, from the two parts of what these commands print.
+
+    Raises:
+        TextError: A file changed its size while it was read.
+    """
+    whole, files, start = base64.b64decode(content), {}, 0
+    for mode, size, path in (line.split(" ", 2) for line in listing.splitlines()):
+        text = whole[start : start + int(size)].decode("utf-8", "surrogateescape")
+        files[path] = {"text": text, "mode": f"0{mode}"}
+        start += int(size)
+    if start != len(whole):
+        raise TextError(f"{', '.join(files)}: changed while being read; begin again")
+    return files
+
+
+def holders(config: str, files: Files, virtuals: Iterable[VirtualService]) -> list[str]:
+    """The files, of all that were read, in which these virtual services' blocks stand; each block once.
+
+    Raises:
+        TextError: A block is nowhere, or more than once, or in what cannot be followed; names file and line.
+    """
+    reached = _reached(config, files)
+    return sorted({_holder(virtual, config, reached) for virtual in virtuals})
+
+
+def standing_in(text: str, virtuals: Iterable[VirtualService]) -> tuple[VirtualService, ...]:
+    """Those of the virtual services that have a block in this text."""
+    statements = parse(text)
+    return tuple(one for one in virtuals if blocks_of(statements, one))
+
+
+_Reached = dict[str, tuple[tuple[Statement, ...], str]]
+"""By path: the statements, and the condition on which it is included; an empty one means always."""
+
+
+def _reached(config: str, files: Files) -> _Reached:
+    """What keepalived reads of these files, from the configuration on."""
+    reached: _Reached = {}
+    waiting = [(config, "")]
+    while waiting:
+        path, condition = waiting.pop()
+        if path in reached or path not in files or int(files[path]["mode"], 8) & 0o111:
+            continue
+        statements = _parsed(path, files)
+        reached[path] = statements, condition
+        for one in includes(statements):
+            on = f"{path}: line {one.line}: {' '.join(one.texts)}" if one.texts[0].startswith("@") else ""
+            waiting += [(each, condition or on) for each in _included(path, one, files)]
+    return reached
+
+
+def _parsed(path: str, files: Files) -> tuple[Statement, ...]:
+    try:
+        return parse(files[path]["text"])
+    except TextError as problem:
+        raise TextError(f"{path}: {problem}") from problem
+
+
+def _included(path: str, one: Statement, files: Files) -> list[str]:
+    words = unconditional(one)
+    if len(words) != 2 or one.body is not None or re.search(r"\$|\{[^}]*/", words[1]):  # noqa: PLR2004  # include MASK
+        raise TextError(f"{path}: line {one.line}: {' '.join(one.texts)}: cannot be followed")
+    masks = [str(PurePosixPath(path).parent / mask) for mask in _without_braces(words[1])]
+    return [each for each in files if any(PurePosixPath(each).match(mask) for mask in masks)]
+
+
+def _without_braces(mask: str) -> Iterator[str]:
+    """The masks that csh makes of one with braces: a{b,c} is ab and ac."""
+    found = re.search(r"\{([^{}]*)\}", mask)
+    if not found:
+        yield mask
+        return
+    for part in found[1].split(","):
+        yield from _without_braces(mask[: found.start()] + part + mask[found.end() :])
+
+
+def _holder(virtual: VirtualService, config: str, reached: _Reached) -> str:
+    found = [
+        (path, block.line, condition)
+        for path, (statements, condition) in reached.items()
+        for block in blocks_of(statements, virtual)
+    ]
+    named = f"virtual_server {virtual.vip} {virtual.port} ({virtual.protocol})"
+    if not found:
+        raise TextError(f"{config}: no {named} in it, nor in what it includes{_perhaps(reached)}")
+    if len(found) > 1:
+        places = ", ".join(f"{path}: line {line}" for path, line, _ in found)
+        raise TextError(f"{len(found)} {named}, wanted one: {places}")
+    ((path, line, condition),) = found
+    if condition:
+        raise TextError(f"{path}: line {line}: {named} counts on some directors only, by {condition}")
+    return path
+
+
+def _perhaps(reached: _Reached) -> str:
+    """Where it may stand all the same, in a form that is not edited."""
+    lines = [
+        f"{path}: line {one.line}: {' '.join(one.texts)}"
+        for path, (statements, _) in reached.items()
+        for one in unnamed(statements)
+    ]
+    return "; of these, which are not edited, one may be it: " + ", ".join(lines) if lines else ""

@@ -1,0 +1,85 @@
+"""The other services of a director: a change to one service must not touch them.
+
+A reload makes a daemon take up everything that stands in its files, an edit of somebody else's included that
+nobody had reloaded yet. That is a change made by this run, though not one that it wrote.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ferryman.directors.ipvs import differences
+from ferryman.model import Finding, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ferryman.directors.ipvs import Destination, Table, VirtualServer
+    from ferryman.model import Address, Protocol
+
+    Servers = Mapping[tuple[Protocol, Address, int], VirtualServer]
+
+CHECK = "other-services"
+_REMEDY = (
+    "see what was waiting in its configuration: a reload takes up every file; going back puts this service's"
+    " part back alone"
+)
+
+
+def others_findings(
+    host: str, before: Table, after: Table, *, grave: Verdict = Verdict.FAIL
+) -> list[Finding]:
+    """What became of the virtual servers that are not this service's, between two readings.
+
+    Virtual servers that came or went, other schedulers and other forwarding methods are ``grave``: nobody
+    but the change did that. Destinations that came or went and weights are a warning, for health checks do
+    the same at any time.
+    """
+    then, now = {one.key: one for one in before}, {one.key: one for one in after}
+    worse = [*_gone(then, now), *_other(then, now)]
+    slight = list(_moved(then, now))
+    wanted = "as before this service was changed"
+    if not worse and not slight:
+        seen = f"{len(after)} virtual servers of other services are untouched"
+        return [Finding(CHECK, host, Verdict.PASS, seen, wanted)]
+    return [
+        Finding(CHECK, host, verdict, "; ".join(lines), wanted, remedy)
+        for verdict, lines, remedy in (
+            (grave, worse, _REMEDY),
+            (Verdict.WARN, slight, "health checks do that too; look whether they did"),
+        )
+        if lines
+    ]
+
+
+def _gone(then: Servers, now: Servers) -> Iterator[str]:
+    yield from (f"{then[key]} is gone" for key in then if key not in now)
+    yield from (f"{now[key]} is new" for key in now if key not in then)
+
+
+def _other(then: Servers, now: Servers) -> Iterator[str]:
+    """What differs apart from which destinations there are, and their weights."""
+    for key in (one for one in then if one in now):
+        known = _by_key(now[key])
+        alike = tuple(
+            replace(known[one.key], weight=one.weight) if one.key in known else one
+            for one in then[key].destinations
+        )
+        yield from differences([then[key]], [replace(now[key], destinations=alike)])
+
+
+def _moved(then: Servers, now: Servers) -> Iterator[str]:
+    for key in (one for one in then if one in now):
+        was, known = _by_key(then[key]), _by_key(now[key])
+        yield from (f"{then[key]}: {one} is out" for one in was if one not in known)
+        yield from (f"{then[key]}: {one} is in" for one in known if one not in was)
+        yield from (
+            f"{then[key]}: {one} has weight {known[one].weight}, had {was[one].weight}"
+            for one in was
+            if one in known and known[one].weight != was[one].weight
+        )
+
+
+def _by_key(server: VirtualServer) -> dict[str, Destination]:
+    return {one.key: one for one in server.destinations}

@@ -1,0 +1,32 @@
+"""Hooks around a run: a silence in Alertmanager, a message to a channel, a line in a log.
+
+They subscribe to a run's events as the screen does, and none of them can stop a run or its way back.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ferryman.hooks.alertmanager import Alertmanager
+from ferryman.hooks.hook import Hook, HookError, Occasion, Way
+from ferryman.hooks.log import Log
+from ferryman.hooks.notifier import Notifier
+from ferryman.hooks.webhook import Webhook
+
+if TYPE_CHECKING:
+    from ferryman.hookconfig import HooksConfig
+
+__all__ = ["Alertmanager", "Hook", "HookError", "Log", "Notifier", "Occasion", "Way", "Webhook", "configured"]
+
+
+def configured(config: HooksConfig) -> dict[str, Hook]:
+    """The hooks of ``[hooks]``, by table and place; the silences first."""
+    tables: dict[str, Hook] = {
+        **{
+            f"alertmanager.{name}": Alertmanager(one, config.timeout)
+            for name, one in config.alertmanager.items()
+        },
+        **{f"webhook.{name}": Webhook(one, config.timeout) for name, one in config.webhook.items()},
+        **{f"log.{name}": Log(one) for name, one in config.log.items()},
+    }
+    return {f"hooks.{name} ({hook})": hook for name, hook in tables.items()}

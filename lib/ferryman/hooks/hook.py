@@ -1,0 +1,81 @@
+"""What a hook is, and what it is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from ferryman.errors import FerrymanError
+
+if TYPE_CHECKING:
+    from ferryman.engine.store import Order
+    from ferryman.events import RunFinished
+
+Way = Literal["begins", "goes on", "goes back"]
+"""What a command does with a run: a new one, one that is resumed, and one that is taken back."""
+
+
+class HookError(FerrymanError):
+    """A hook could not do its work; the message has no secrets in it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occasion:
+    """A run that is about to change something, or has ended."""
+
+    run: str
+    order: Order
+    operator: str
+    """Who acts now; who began the run is in the order."""
+    way: Way
+    finished: RunFinished | None = None
+    """None until the run has ended."""
+
+    @property
+    def what(self) -> str:
+        """The cookbook and its arguments, as far as they say something."""
+        given = {
+            name: value
+            for name, value in self.order.arguments.items()
+            if value not in (None, False, "", [], ())
+        }
+        return " ".join([self.order.cookbook, *(f"{name}={_text(value)}" for name, value in given.items())])
+
+    @property
+    def why(self) -> str:
+        """The operator's reason and the ticket; empty when there is neither."""
+        task = f"({self.order.task})" if self.order.task else ""
+        return " ".join(part for part in (self.order.reason, task) if part)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody goes on with the run.
+
+        One that is held or stranded is taken up again; one that is busy is another process's by now.
+        """
+        return self.finished is not None and self.finished.outcome not in ("held", "stranded", "busy")
+
+
+class Hook(Protocol):
+    """One who is told. It is called in a thread of its own, and what it raises is a warning and no more.
+
+    Both methods return what the operator should know, or nothing.
+    """
+
+    def begun(self, occasion: Occasion) -> str:
+        """Before the first change of a run, or the first thing that is put back.
+
+        Raises:
+            HookError: It could not be done.
+        """
+
+    def ended(self, occasion: Occasion) -> str:
+        """After the run; also in another process than ``begun``, and without it.
+
+        Raises:
+            HookError: It could not be done.
+        """
+
+
+def _text(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

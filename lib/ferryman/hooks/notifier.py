@@ -1,0 +1,100 @@
+"""Listens to a run, and calls the hooks when it begins to change something and when it has ended.
+
+A hook that fails is a warning. All of them together have one time limit, so that a server that hangs holds a
+run up by that much, once before its first change and once when it has ended.
+"""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, field, replace
+from functools import partial
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from ferryman.events import RunFinished, StepStarted
+from ferryman.hooks.hook import HookError, Occasion
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from ferryman.engine.store import Order
+    from ferryman.events import Occurrence
+    from ferryman.hooks.hook import Hook, Way
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Notifier:
+    """Subscribes to a run's events; never raises.
+
+    A run that changes nothing is no occasion: not one that is refused, nor a rehearsal, nor a check.
+    """
+
+    hooks: Mapping[str, Hook]
+    """By the name that warnings call each."""
+    order: Order
+    operator: str
+    """Who acts now."""
+    way: Way = "begins"
+    limit_s: float = 5.0
+    _has_begun: bool = False
+    _at_work: dict[str, Future[str]] = field(default_factory=dict)
+    """The last call of each hook, which may have outlived its time."""
+
+    def __call__(self, occurrence: Occurrence) -> None:
+        """Take one event."""
+        match occurrence.event:
+            case StepStarted(phase="do" | "undo" as phase) if not self._has_begun:
+                self._has_begun = True
+                way = "goes back" if phase == "undo" else self.way
+                self._call(replace(self._occasion(occurrence.run), way=way))
+            case RunFinished() as finished if self._is_worth_a_word(finished):
+                self._call(replace(self._occasion(occurrence.run), finished=finished))
+
+    def _is_worth_a_word(self, finished: RunFinished) -> bool:
+        """A run that is taken up was heard of before; but one that is busy is somebody else's."""
+        was_heard_of = self.way != "begins" and finished.outcome != "busy"
+        return not self.order.dry_run and (self._has_begun or was_heard_of)
+
+    def _occasion(self, run: str) -> Occasion:
+        return Occasion(run=run, order=self.order, operator=self.operator, way=self.way)
+
+    def _call(self, occasion: Occasion) -> None:
+        before, self._at_work = self._at_work, {}
+        for name, hook in self.hooks.items():
+            call = hook.begun if occasion.finished is None else hook.ended
+            after = [before[name]] if name in before else []
+            self._at_work[name] = _in_background(partial(call, occasion), after)
+        wait(self._at_work.values(), timeout=self.limit_s)
+        for name, result in self._at_work.items():
+            self._report(name, result, occasion)
+
+    def _report(self, name: str, result: Future[str], occasion: Occasion) -> None:
+        goes_on = "the run goes on" if occasion.finished is None else "the run has ended as it says"
+        if not result.done():
+            _log.warning("%s: not done within %g s, and not waited for; %s", name, self.limit_s, goes_on)
+        elif isinstance(error := result.exception(), HookError):
+            _log.warning("%s: %s; %s", name, error, goes_on)
+        elif error is not None:
+            _log.warning("%s: a bug: %s; %s", name, type(error).__name__, goes_on)
+            _log.debug("%s failed", name, exc_info=error)
+        elif said := result.result():
+            _log.warning("%s: %s", name, said)
+
+
+def _in_background(call: Callable[[], str], after: Iterable[Future[str]]) -> Future[str]:
+    """Call it in a thread that does not keep the process from ending, when those before it are over."""
+    future: Future[str] = Future()
+
+    def work() -> None:
+        wait(after)
+        try:
+            future.set_result(call())
+        except BaseException as error:  # noqa: BLE001  # whoever waits for it is told
+            future.set_exception(error)
+
+    Thread(target=work, name="ferryman-hook", daemon=True).start()
+    return future

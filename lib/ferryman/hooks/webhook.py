@@ -1,0 +1,56 @@
+"""A message to a channel: ``{"text": …}``, as incoming webhooks of Slack, Mattermost and others take it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ferryman.hooks.web import Server
+
+if TYPE_CHECKING:
+    from ferryman.hookconfig import WebhookConfig
+    from ferryman.hooks.hook import Occasion
+
+_LINES = 5
+"""Lines of a reason in a message: the whole is in the journal."""
+_LONGEST_LINE = 300
+
+
+class Webhook:
+    """Says in a channel that a run changes something, and how it ended."""
+
+    def __init__(self, config: WebhookConfig, timeout_s: float) -> None:
+        self._server = Server(config.url.get_secret_value(), timeout_s)
+
+    def __str__(self) -> str:
+        return str(self._server)
+
+    def begun(self, occasion: Occasion) -> str:
+        """Say who does what, and why."""
+        return self._say(occasion, occasion.way, occasion.why)
+
+    def ended(self, occasion: Occasion) -> str:
+        """Say how it ended."""
+        finished = occasion.finished
+        assert finished is not None
+        return self._say(
+            occasion, f"ended {finished.outcome} (exit code {finished.exit_code})", finished.reason
+        )
+
+    def _say(self, occasion: Occasion, how: str, more: str) -> str:
+        head = f"ferryman {occasion.what}: {how} (run {occasion.run}, {occasion.operator})"
+        self._server.ask("POST", body={"text": escaped("\n".join([head, *_first_lines(more)]))})
+        return ""
+
+
+def escaped(text: str) -> str:
+    """The three characters that Slack gives a meaning: without it a host's output could call the channel.
+
+    Source: Slack's «Formatting message text», escaping text.
+    """
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _first_lines(text: str) -> list[str]:
+    lines = text.splitlines()
+    shown = [line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}…" for line in lines[:_LINES]]
+    return [*shown, f"… ({len(lines) - _LINES} more lines)"] if len(lines) > _LINES else shown

@@ -1,0 +1,112 @@
+"""Secondaries first, and nobody after one that is down, does not follow, or took up more than it was told."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ferryman.patience import until
+from lab.crossing import Told, forwarding, met, world
+from lab.quick import configure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from lab.running import RunningLab
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]  # whole migrations, on a guest of one CPU
+
+STATIC, MAPS = "10.99.0.3:8081", "10.99.0.2:8080"
+WEB_FILE = "/etc/keepalived/services/web.conf"
+
+
+@pytest.fixture(autouse=True)
+def as_it_was(lab: RunningLab) -> Iterator[dict[str, str]]:
+    """What the lab was like before the test; the test puts it back, and this says so if it did not."""
+    before = world(lab)
+    yield before
+    lab.clear()
+    assert until(lambda: world(lab), lambda now: now == before, within_s=15) == before
+
+
+def migrate(service: str) -> tuple[str, ...]:
+    return ("migrate", service, "--site", "lab", "--yes")
+
+
+@contextmanager
+def silenced(lab: RunningLab, host: str) -> Iterator[Callable[[], object]]:
+    """Calling it makes the host take no packet for its sshd any more, on connections that are open too."""
+    configure(lab.folder, {"ssh": {"command_timeout": 4, "connect_timeout": 2}})
+    rule = "INPUT -p tcp --dport 22 -j DROP"
+    try:
+        yield lambda: lab.console(host, f"iptables-legacy -A {rule}")
+    finally:
+        lab.console(host, f"iptables-legacy -D {rule}")
+
+
+def put_back(lab: RunningLab, told: Told) -> None:
+    done = lab.ferryman("rollback", str(told.events[0]["run"]))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_director_that_does_not_follow_holds_the_run_before_the_primary(
+    lab: RunningLab, as_it_was: dict[str, str]
+) -> None:
+    directors = lab.folder / "inventory" / "directors.yaml"
+    impatient = "driver: keepalived\n      converge_timeout: 5\n"
+    directors.write_text(directors.read_text().replace("driver: keepalived\n", impatient))
+    stuck = met(lab, "The catalog says IPIP", lambda _: lab.put("director-frozen", "lvs2"), *migrate("maps"))
+    assert (stuck.returncode, stuck.events[-1]["outcome"]) == (7, "held")
+    for realserver in ("10.10.0.21", "10.10.0.22", "10.10.0.23"):
+        assert (
+            f"lvs2: reloaded, but the table did not follow within 5 s: tcp {MAPS}: {realserver}"
+            in stuck.reason
+        )
+    assert forwarding(lab, "lvs1", MAPS) == {"-g"}
+    lab.clear()
+    put_back(lab, stuck)
+    assert world(lab) == as_it_was
+
+
+@pytest.mark.parametrize(
+    ("dead", "when", "flipped"),
+    [("lvs2", ("The catalog says IPIP", "do"), set()), ("lvs1", ("with lvs2 changed", "check"), {"lvs2"})],
+)
+def test_a_director_that_dies_holds_the_run_and_no_other_is_touched(
+    lab: RunningLab, as_it_was: dict[str, str], dead: str, when: tuple[str, str], flipped: set[str]
+) -> None:
+    title, phase = when
+    with silenced(lab, dead) as silence:
+        held = met(lab, title, lambda _: silence(), *migrate("static"), phase=phase)
+    assert (held.returncode, held.events[-1]["outcome"]) == (7, "held")
+    assert dead in held.reason
+    assert f"ferryman rollback {held.events[0]['run']}" in held.reason
+    assert {one for one in ("lvs1", "lvs2") if forwarding(lab, one, STATIC) == {"-i"}} == flipped
+    put_back(lab, held)
+    assert world(lab) == as_it_was
+
+
+def test_what_was_waiting_in_another_services_file_is_not_taken_up_unseen(
+    lab: RunningLab, as_it_was: dict[str, str]
+) -> None:
+    """keepalived's reload takes up every file, also one that somebody has edited and not reloaded."""
+    reload = "kill -HUP $(cat /run/keepalived-lvs2.pid)"
+    lab.console("lvs2", f"sed -i.bak 's/lvs_sched wrr/lvs_sched rr/' {WEB_FILE}")
+    try:
+        back = met(lab, "lvs2, secondary", lambda _: None, *migrate("maps"))
+        assert (back.returncode, back.events[-1]["outcome"]) == (4, "rolled-back")
+        assert "lvs2: other-services: tcp 10.99.0.1:80: scheduler rr, wanted wrr" in back.reason
+        assert forwarding(lab, "lvs2", MAPS) == {"-g"}
+    finally:
+        lab.console("lvs2", f"mv {WEB_FILE}.bak {WEB_FILE}; {reload}")
+
+
+def test_the_report_says_how_long_connections_from_before_lived_on(lab: RunningLab) -> None:
+    crossed = met(lab, "lvs2, secondary", lambda _: None, *migrate("static"), "--soak", "0")
+    assert crossed.returncode == 0
+    told = [one["seen"] for one in crossed.events if one.get("check") == "old-connections"]
+    assert len(told) == 2
+    assert all("connections from before: the last ended" in one for one in told)
+    put_back(lab, crossed)

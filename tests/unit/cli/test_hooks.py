@@ -1,0 +1,124 @@
+"""Hooks from the command line: what ``[hooks]`` says happens, and what hangs or fails is a warning."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ferryman.cli import main
+from ferryman.cli.operator import operator
+from ferryman.engine.signals import HEEDED
+from unit.cli.shore import Shore
+from unit.hooks.web_server import HANGS, fails, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from unit.hooks.web_server import WebServer
+
+HOOKS = """
+[hooks]
+timeout = {timeout}
+[hooks.webhook.sre]
+url = "{url}/services/T0SECRET"
+[hooks.log.sal]
+file = "sal.log"
+"""
+
+
+@pytest.fixture(autouse=True)
+def signals_as_before() -> Iterator[None]:
+    """A command that has ended ignores signals; the process of the tests must not."""
+    before = {each: signal.getsignal(each) for each in HEEDED}
+    yield
+    for each, handler in before.items():
+        signal.signal(each, handler)
+
+
+@dataclass
+class Here:
+    """A folder with the cookbook of ``river.py``, two hooks, and the server of one of them."""
+
+    shore: Shore
+    server: WebServer
+
+    def configure(self, timeout: float = 20) -> None:
+        config = self.shore.folder / "ferryman.toml"
+        config.write_text(config.read_text() + HOOKS.format(url=self.server.url, timeout=timeout))
+
+    def ferryman(self, *words: str) -> int:
+        with pytest.raises(SystemExit) as leaving:
+            main(["--config", str(self.shore.folder / "ferryman.toml"), *words])
+        return int(leaving.value.code or 0)
+
+    @property
+    def logged(self) -> list[str]:
+        """The lines of the log, without their times."""
+        file = self.shore.folder / "sal.log"
+        lines = file.read_text().splitlines() if file.exists() else []
+        return [line.partition(" ")[2] for line in lines]
+
+    @property
+    def run(self) -> str:
+        return self.logged[0].partition("(run ")[2].partition(")")[0]
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Here]:
+    with closing(Shore(tmp_path)) as shore, serving() as server:
+        yield Here(shore, server)
+
+
+def test_a_run_and_its_way_back_are_told_of(here: Here) -> None:
+    here.configure()
+    assert here.ferryman("river", "--yes", "--reason", "to <test>", "--task", "T1") == 0
+    assert here.ferryman("rollback", here.run) == 0
+    me, run = operator(), here.run
+    assert here.logged == [
+        f"{me} START - river (run {run}) - begins: to <test> (T1)",
+        f"{me} END (done, exit code 0) - river (run {run}) - done: every change is made and verified",
+        f"{me} START - river (run {run}) - goes back: to <test> (T1)",
+        f"{me} END (rolled-back, exit code 0) - river (run {run}) - rolled back: all is as before, verified",
+    ]
+    assert [body["text"].splitlines()[0] for body in here.server.bodies] == [
+        f"ferryman river: begins (run {run}, {me})",
+        f"ferryman river: ended done (exit code 0) (run {run}, {me})",
+        f"ferryman river: goes back (run {run}, {me})",
+        f"ferryman river: ended rolled-back (exit code 0) (run {run}, {me})",
+    ]
+    assert here.server.bodies[0]["text"].endswith("\nto &lt;test&gt; (T1)")
+
+
+def test_a_rehearsal_and_a_refused_run_are_not_told_of(here: Here) -> None:
+    here.configure()
+    assert here.ferryman("river", "--dry-run") == 0
+    here.shore.have("storm-before")
+    assert here.ferryman("river", "--yes") == 3
+    assert here.logged == []
+    assert here.server.asked == []
+
+
+def test_the_way_back_is_made_whatever_the_hooks_do(here: Here, caplog: pytest.LogCaptureFixture) -> None:
+    here.configure()
+    here.server.answers["POST"] = fails(500, "no such channel: /services/T0SECRET")
+    (here.shore.folder / "sal.log").mkdir()
+    here.shore.have("storm-after")
+    assert here.ferryman("river", "--yes") == 4
+    assert here.shore.files == ("old", "old")
+    said = caplog.text
+    assert f"hooks.webhook.sre ({here.server.url}/…): answered 500" in said
+    assert f"hooks.log.sal ({here.shore.folder}/sal.log): Is a directory; the run goes on" in said
+    assert "SECRET" not in said
+
+
+def test_a_server_that_hangs_is_not_waited_for(here: Here, caplog: pytest.LogCaptureFixture) -> None:
+    here.configure(timeout=0.1)
+    here.server.answers["POST"] = HANGS
+    assert here.ferryman("river", "--yes") == 0
+    assert here.shore.files == ("new", "new")
+    assert f"hooks.webhook.sre ({here.server.url}/…)" in caplog.text
