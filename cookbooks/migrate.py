@@ -14,11 +14,14 @@ from ferryman.cookbook import (
     Soaked,
     StrangersRefused,
     TrafficFlows,
+    accept_no_way_back_option,
     catalog_flipped,
     cookbook,
-    patience_options,
+    drain_option,
+    realservers_converged,
     service_argument,
     site_option,
+    soak_option,
     watch_over,
 )
 
@@ -28,9 +31,17 @@ OWNER = "traffic"
 @cookbook
 @service_argument
 @site_option
-@patience_options
-def migrate(
-    ferry: Ferry, service: str, site: str, soak: float | None = None, drain: float | None = None
+@soak_option
+@drain_option
+@accept_no_way_back_option
+def migrate(  # noqa: PLR0913  # its options
+    ferry: Ferry,
+    service: str,
+    site: str,
+    *,
+    soak: float | None = None,
+    drain: float | None = None,
+    accept_no_way_back: bool = False,
 ) -> Plan:
     """Move one service to IPIP encapsulation.
 
@@ -39,8 +50,10 @@ def migrate(
     Takes: watch.soak for each director, up to directors.drain_timeout for old connections at the end,
            and under a minute for all the rest; probes and requests go on all the while.
     Undo:  destinations, catalog and routes go back, each is read back; by itself when a look fails.
+           A director without a way back says so, and is not touched without --accept-no-way-back.
     """
-    ferry.be_patient(soak, drain)
+    ferry.be_patient(soak=soak, drain=drain)
+    ferry.no_way_back_accepted = accept_no_way_back
     moving = ferry.service(service, site)
     ferry.need_raw_sockets()
     return Plan(
@@ -53,6 +66,7 @@ def migrate(
             TrafficFlows(ferry, moving),
             *(HostRoutesUp(ferry, moving, director) for director in moving.directors),
             catalog_flipped(ferry, moving),
+            *realservers_converged(ferry, moving),
             *(
                 step
                 for director in moving.directors  # secondaries first

@@ -26,8 +26,8 @@ OWNER = "traffic"
 @option("--to", required=True, metavar="SCHEDULER", help="Such as mh (Maglev hashing), wrr or sh.")
 @option("--flag", "flags", multiple=True, metavar="FLAG", help="Such as mh-port or mh-fallback; repeat it.")
 @soak_option
-def migrate(  # noqa: PLR0913  # an argument for each option
-    ferry: Ferry, service: str, site: str, *, to: str, flags: tuple[str, ...] = (), soak: float | None = None
+def migrate(  # noqa: PLR0913  # its options
+    ferry: Ferry, service: str, site: str, *, to: str, flags: tuple[str, ...], soak: float | None = None
 ) -> Plan:
     """Move one service to another scheduler, such as Maglev hashing.
 
@@ -37,7 +37,7 @@ def migrate(  # noqa: PLR0913  # an argument for each option
     Takes: watch.soak for each director, and some seconds.
     Undo:  scheduler, flags and catalog go back, each is read back; by itself when requests fail.
     """
-    ferry.be_patient(soak, None)
+    ferry.be_patient(soak=soak)
     moving, target = ferry.service(service, site), scheduled(to, flags)
     return Plan(
         [

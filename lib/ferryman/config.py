@@ -8,7 +8,7 @@ import tomllib
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -156,11 +156,36 @@ class CatalogConfig(_Table):
         return branch
 
     @model_validator(mode="after")
-    def _is_whole(self) -> CatalogConfig:
+    def _is_whole(self) -> Self:
         if self.model_fields_set and not self.base:
             raise ValueError("needs base, the branch that people merge into")
         if self.push and not self.remote:
             raise ValueError("push needs remote, where the branch is pushed to")
+        return self
+
+
+class ManagementConfig(_Table):
+    """``[management]``: what brings directors and realservers in line with the catalog."""
+
+    agent: Literal["itself", "puppet", "ansible-pull", "command"] = "itself"
+    """``itself``: no agent; ferryman's own drivers write what has to be written."""
+    run: tuple[str, ...] = ()
+    """What is run on each host, an argument vector; empty: what the agent is usually called with."""
+    revision: tuple[str, ...] = ()
+    """What prints the revisions that were applied there, newest first, one to a line."""
+    timeout: Seconds = 600.0
+    """Seconds for one host, whatever is under way there at first."""
+    batch: int = Field(default=10, ge=1, le=512)
+    """Hosts at once."""
+    realservers: bool = False
+    """Whether realservers become what the catalog says too, so that it is run on them before any director."""
+
+    @model_validator(mode="after")
+    def _run_is_known(self) -> Self:
+        if self.agent == "itself" and (self.run or self.revision or self.realservers):
+            raise ValueError('with agent = "itself" nothing is run: expected no run, revision, realservers')
+        if self.agent in ("ansible-pull", "command") and not self.run:
+            raise ValueError(f"agent = {self.agent!r} needs run, a list of words")
         return self
 
 
@@ -224,6 +249,7 @@ class Config(_Table):
     directors: DirectorsConfig = DirectorsConfig()
     watch: WatchConfig = WatchConfig()
     catalog: CatalogConfig = CatalogConfig()
+    management: ManagementConfig = ManagementConfig()
     etcd: EtcdConfig = EtcdConfig()
     hooks: HooksConfig = HooksConfig()
 
@@ -317,7 +343,8 @@ def _problem(file: Path, text: str, error: Any) -> str:  # noqa: ANN401  # pydan
         return f"{where}: unknown key" + (f"; did you mean {near[0]}?" if near else "")
     # A URL may be a secret, and a whole table may hold one.
     is_told = keys[-1] != "url" and not isinstance(error["input"], dict)
-    return f"{where}: {error['input']!r}: {error['msg']}" if is_told else f"{where}: {error['msg']}"
+    said = error["ctx"]["error"] if error["type"] == "value_error" else error["msg"]
+    return f"{where}: {error['input']!r}: {said}" if is_told else f"{where}: {said}"
 
 
 def _known_keys(table: tuple[str, ...]) -> list[str]:

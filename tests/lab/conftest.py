@@ -15,6 +15,7 @@ from ferryman.errors import LabError
 from ferryman.inventory.catalog import Catalog
 from ferryman.lab import LabPlace, engines, topology
 from ferryman.model import Forwarding
+from lab.party import LabHosts, Parties, Party
 from lab.quick import FOR_ALL, configure
 from lab.running import REPOSITORY, RunningLab
 
@@ -43,6 +44,24 @@ def lab(booted: RunningLab, request: pytest.FixtureRequest) -> Iterator[RunningL
     furnish(booted.folder)
     yield booted
     booted.clear()
+
+
+@pytest.fixture
+def hosts(lab: RunningLab) -> Iterator[LabHosts]:
+    """The lab's fleet, for tests that stand outside the lab."""
+    found = LabHosts(lab)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def party(lab: RunningLab, hosts: LabHosts) -> Parties:
+    """A service's party on a director, the primary unless another is named."""
+
+    def made(name: str, host: str = "lvs1") -> Party:
+        return Party.of(lab, hosts, name, host)
+
+    return made
 
 
 @pytest.fixture

@@ -31,9 +31,9 @@ class RunningLab:
         """Where it lives."""
         return LabPlace.of(self.folder)
 
-    def console(self, host: str, script: str) -> str:
+    def console(self, host: str, script: str, *, timeout_s: float = 60.0) -> str:
         """What a script printed on a host, out of band."""
-        return lab.console(self.place, host, script)
+        return lab.console(self.place, host, script, timeout_s=timeout_s)
 
     def put(self, fault: str, host: str) -> None:
         """Put a fault in; the ``lab`` fixture takes it out after the test."""

@@ -3,40 +3,32 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ferryman import patience
 from ferryman.directors import (
-    Driver,
     Forwarded,
-    HostRoutes,
     catalog_findings,
     differences,
-    driver_for,
     old_left,
     read_connections,
 )
-from ferryman.errors import VerifyError
-from ferryman.fleet.hosts import Completed
-from ferryman.inventory import Inventory
+from ferryman.errors import DoubtError, VerifyError
 from ferryman.lab import exec_argv
 from ferryman.model import Forwarding, Verdict
 from lab.crossing import loaded
-from lab.running import REPOSITORY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-    from ferryman.errors import DoubtError
-    from ferryman.model import Director, Service
+    from ferryman.model import Service
+    from lab.party import LabHosts, Parties
     from lab.running import RunningLab
 
 pytestmark = pytest.mark.lab
@@ -63,103 +55,12 @@ check = TrafficCheck(service, TrafficConfig.model_validate_json(settings), direc
 print(json.dumps([[one.check, one.verdict.value, one.seen] for one in check.run()]))
 """
 
-SERVE = """
-import json, sys
-from pathlib import Path
-from ferryman.config import SshConfig
-from ferryman.fleet.ssh import Fleet
-from ferryman.inventory import Inventory
-folder, identity, known_hosts = map(Path, sys.argv[1:])
-ssh = SshConfig(identity=identity, known_hosts=known_hosts)
-with Fleet(Inventory.load(folder).host_addresses(), ssh) as fleet:
-    for line in sys.stdin:
-        host, command, stdin = json.loads(line)
-        done = fleet.read(host, command, stdin=stdin)
-        print(json.dumps([done.status, done.stdout, done.stderr]), flush=True)
-"""
-
 HOLD = """
 import socket, sys
 with socket.create_connection((sys.argv[1], int(sys.argv[2])), 5) as held:
     print(held.getsockname()[1], flush=True)
     sys.stdin.read()
 """
-
-
-class LabHosts:
-    """The fleet itself, in a process of its own that has entered the lab: this one cannot enter and come
-    back."""
-
-    def __init__(self, lab: RunningLab) -> None:
-        argv = exec_argv(lab.place, "control", [sys.executable, "-c", SERVE])
-        folder, own = str(lab.folder / "inventory"), lab.place
-        self._process = subprocess.Popen(
-            [*argv, folder, str(own.identity), str(own.known_hosts)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY / "lib")},
-        )
-
-    def close(self) -> None:
-        self._process.communicate(timeout=20)
-
-    def read(self, host: str, command: str, *, stdin: str = "", timeout_s: float | None = None) -> Completed:
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.write(json.dumps([host, command, stdin]) + "\n")
-        self._process.stdin.flush()
-        status, stdout, stderr = json.loads(self._process.stdout.readline())
-        return Completed(host, command, status, stdout, stderr)
-
-    write = read
-
-    def read_all(self, commands: Mapping[str, str]) -> dict[str, Completed | DoubtError]:
-        return {host: self.read(host, command) for host, command in commands.items()}
-
-
-@dataclass
-class Party:
-    """A service and one of its directors."""
-
-    service: Service
-    director: Director
-    hosts: LabHosts
-
-    @property
-    def driver(self) -> Driver:
-        return driver_for(self.director, self.service, self.hosts)
-
-    @property
-    def routes(self) -> HostRoutes:
-        return HostRoutes(self.director, self.service, self.hosts)
-
-    def impatient(self) -> Party:
-        """The same with a director that is waited for no longer than three seconds."""
-        options = {**self.director.options, "converge_timeout": 3}
-        return replace(self, director=replace(self.director, options=options))
-
-
-Parties = Callable[..., Party]
-
-
-@pytest.fixture
-def hosts(lab: RunningLab) -> Iterator[LabHosts]:
-    found = LabHosts(lab)
-    yield found
-    found.close()
-
-
-@pytest.fixture
-def party(lab: RunningLab, hosts: LabHosts) -> Parties:
-    """A service's party on a director, the primary unless another is named."""
-    inventory = Inventory.load(lab.folder / "inventory")
-
-    def made(name: str, host: str = "lvs1") -> Party:
-        service = inventory.service(name, "lab")
-        return Party(service, next(one for one in service.directors if one.host == host), hosts)
-
-    return made
 
 
 def kernel(hosts: LabHosts, host: str) -> str:
@@ -227,7 +128,7 @@ def test_a_frozen_keepalived_is_told_and_the_way_back_survives_its_thaw(
     one = party("web").impatient()
     before = one.driver.before()
     lab.put("director-frozen", "lvs1")
-    with pytest.raises(VerifyError, match=r"the table did not follow within 3 s: .* is Route, wanted Tunnel"):
+    with pytest.raises(DoubtError, match=r"the table did not follow within 3 s: .* is Route, wanted Tunnel"):
         one.driver.apply(before, TUNNEL)
     one.driver.restore(before, TUNNEL)
     lab.clear()

@@ -18,7 +18,8 @@ from ferryman.errors import DoubtError, RefusedError, VerifyError, WorldChangedE
 from ferryman.inventory import Inventory
 from ferryman.lab.daemons import keepalived_command
 from ferryman.model import Forwarding
-from lab.test_directors import LabHosts, Party, kernel
+from lab.party import LabHosts, Party
+from lab.test_directors import kernel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,13 +38,6 @@ SETTLED_S = 60.0
 CHECK = "TCP_CHECK { connect_ip 10.10.0.11\n connect_port 22\n connect_timeout 1\n warmup 0\n }"
 """Asks the director's own sshd, so that a test can make it fail."""
 FAIL = "INPUT -s 10.10.0.11 -d 10.10.0.11 -p tcp --dport 22 -j REJECT --reject-with tcp-reset"
-
-
-@pytest.fixture
-def hosts(lab: RunningLab) -> Iterator[LabHosts]:
-    found = LabHosts(lab)
-    yield found
-    found.close()
 
 
 @pytest.fixture(autouse=True)
@@ -121,12 +115,13 @@ def test_a_sorry_server_at_work_keeps_its_method_whatever_the_new_configuration_
         assert "-r 10.10.0.23:80 -g" in seen
 
 
-def test_a_destination_deleted_by_hand_does_not_come_back_with_a_reload(hosts: LabHosts, trap: Trap) -> None:
+def test_a_destination_deleted_by_hand_comes_back_with_no_reload_but_one_that_changes_its_method(
+    hosts: LabHosts, trap: Trap
+) -> None:
     trap.load("lvs_method DR", f"{real(21)}\n{real(22)}")
     hosts.read("lvs1", "ipvsadm -d -t 10.99.0.77:80 -r 10.10.0.21:80").checked()
-    seen = trap.load("lvs_method TUN", f"{real(21)}\n{real(22)}")
-    assert "-r 10.10.0.22:80 -i" in seen
-    assert "-t 10.99.0.77:80 -r 10.10.0.21:80" not in seen
+    assert "-t 10.99.0.77:80 -r 10.10.0.21:80" not in trap.load("lvs_method DR", f"{real(21)}\n{real(22)}")
+    assert "-r 10.10.0.21:80 -i" in trap.load("lvs_method TUN", f"{real(21)}\n{real(22)}")
 
 
 def test_a_virtual_server_deleted_by_hand_does_not_come_back_with_a_reload(
@@ -137,27 +132,28 @@ def test_a_virtual_server_deleted_by_hand_does_not_come_back_with_a_reload(
     assert "10.99.0.77" not in trap.load("lvs_method TUN", real(21))
 
 
-def test_a_failed_realserver_is_not_in_the_table_and_comes_back_with_the_new_method(
+def test_a_failed_realserver_is_put_back_to_work_by_a_reload_that_changes_its_method(
     lab: RunningLab, trap: Trap
 ) -> None:
+    """This is why the driver begins nothing while a destination is missing."""
     trap.load("lvs_method DR", f"{real(21, CHECK)}\n{real(22)}")
     with failing(lab):
         trap.wait("-t 10.99.0.77:80 -r 10.10.0.21:80", there=False)
-        seen = trap.load("lvs_method TUN", f"{real(21, CHECK)}\n{real(22)}")
-        assert "-t 10.99.0.77:80 -r 10.10.0.21:80" not in seen
-        assert "-r 10.10.0.22:80 -i" in seen
-    assert "-t 10.99.0.77:80 -r 10.10.0.21:80 -i" in trap.wait("-t 10.99.0.77:80 -r 10.10.0.21:80")
+        unchanged = trap.load("lvs_method DR", f"{real(21, CHECK)}\n{real(22)}")
+        assert "-t 10.99.0.77:80 -r 10.10.0.21:80" not in unchanged
+        changed = trap.load("lvs_method TUN", f"{real(21, CHECK)}\n{real(22)}")
+        assert "-t 10.99.0.77:80 -r 10.10.0.21:80 -i -w 1" in changed
 
 
-def test_a_quiescent_realserver_stays_at_weight_0_through_a_reload_and_gets_the_new_method(
+def test_a_quiescent_realserver_is_put_back_to_work_by_a_reload_that_changes_its_method(
     lab: RunningLab, trap: Trap
 ) -> None:
+    """This is why the driver begins nothing while a destination has another weight than its file says."""
     quiescent = real(21, f"inhibit_on_failure\n {CHECK}")
     trap.load("lvs_method DR", f"{quiescent}\n{real(22)}")
     with failing(lab):
         trap.wait("-r 10.10.0.21:80 -g -w 0")
-        assert "-r 10.10.0.21:80 -i -w 0" in trap.load("lvs_method TUN", f"{quiescent}\n{real(22)}")
-    trap.wait("-r 10.10.0.21:80 -i -w 1")
+        assert "-r 10.10.0.21:80 -i -w 1" in trap.load("lvs_method TUN", f"{quiescent}\n{real(22)}")
 
 
 def test_a_weight_and_a_persistence_are_applied_by_a_reload(trap: Trap) -> None:
@@ -312,6 +308,22 @@ def test_a_keepalived_that_runs_with_another_file_is_refused(hosts: LabHosts, we
         match=r"runs with /etc/keepalived/keepalived.conf, but config says /etc/keepalived/other.conf",
     ):
         with_options(web, config="/etc/keepalived/other.conf").driver.before()
+
+
+def test_a_quiescent_realserver_is_refused_before_anything(
+    lab: RunningLab, hosts: LabHosts, web: Party
+) -> None:
+    inhibited = text_of(hosts, WEB).replace("weight 1\n", "weight 1\n inhibit_on_failure\n")
+    put(
+        hosts,
+        WEB,
+        inhibited.replace(
+            "connect_timeout 2", CHECK.splitlines()[0].partition("{ ")[2] + "\n connect_port 22"
+        ),
+    )
+    hosts.read("lvs1", RELOAD).checked()
+    with failing(lab), pytest.raises(RefusedError, match=r"has weight 0, and 1 in .*web\.conf: its health"):
+        patience.until(web.driver.before, lambda _: False, within_s=SETTLED_S)
 
 
 def test_a_rule_deleted_by_hand_is_refused_before_and_told_afterwards(hosts: LabHosts, web: Party) -> None:

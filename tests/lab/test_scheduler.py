@@ -14,15 +14,15 @@ import pytest
 
 from ferryman.directors import Scheduled, differences, read_connections
 from lab.crossing import DIRECTORS, catalog, changes, events, findings, loaded, world
-from lab.test_directors import PAUSE_S, VIPS, Parties, as_it_was, hosts, kernel, party
+from lab.test_directors import PAUSE_S, VIPS, as_it_was, kernel
 
 if TYPE_CHECKING:
     from subprocess import CompletedProcess
 
+    from lab.party import LabHosts, Parties
     from lab.running import RunningLab
-    from lab.test_directors import LabHosts
 
-__all__ = ["as_it_was", "hosts", "party"]
+__all__ = ["as_it_was"]
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 

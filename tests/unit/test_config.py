@@ -86,6 +86,14 @@ def test_relative_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         (ALERTMANAGER + 'matchers = ["a={x.y}"]\n', 3, "in braces stands the name of an argument"),
         (ALERTMANAGER + 'matchers = ["a=x{2"]\n', 3, "expected '}'"),
         (ALERTMANAGER + "matchers = []\n", 3, "hooks.alertmanager.am.matchers: []"),
+        ('[management]\nagent = "chef"\n', 2, "management.agent: 'chef'"),
+        (
+            '\n[management]\nagent = "command"\n',
+            2,
+            "management: agent = 'command' needs run",
+        ),
+        ("[management]\nrealservers = true\n", 1, 'management: with agent = "itself" nothing is run'),
+        ('[management]\nagent = "puppet"\nrun = "puppet agent"\n', 3, "management.run: 'puppet agent'"),
     ],
 )
 def test_a_mistake_is_named_with_file_line_and_key(tmp_path: Path, text: str, line: int, said: str) -> None:

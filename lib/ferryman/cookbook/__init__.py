@@ -1,7 +1,14 @@
 """What a cookbook author imports: the decorator, ``Plan``, the two kinds of step, and the stock steps."""
 
 from ferryman.commandline import argument, option
-from ferryman.cookbook.command import cookbook, patience_options, service_argument, site_option, soak_option
+from ferryman.cookbook.command import (
+    accept_no_way_back_option,
+    cookbook,
+    drain_option,
+    service_argument,
+    site_option,
+    soak_option,
+)
 from ferryman.cookbook.ferry import Ferry
 from ferryman.cookbook.loading import load
 from ferryman.cookbook.steps.catalog import (
@@ -14,7 +21,7 @@ from ferryman.cookbook.steps.control_host import ControlHostCanProbe
 from ferryman.cookbook.steps.directors import DirectorConverged, DirectorsAgree, OldConnectionsDrained
 from ferryman.cookbook.steps.git_catalog import CatalogMerged
 from ferryman.cookbook.steps.probes import ProbesAnswered
-from ferryman.cookbook.steps.realservers import RealserversReady
+from ferryman.cookbook.steps.realservers import RealserversConverged, RealserversReady, realservers_converged
 from ferryman.cookbook.steps.routes import HostRoutesDown, HostRoutesUp
 from ferryman.cookbook.steps.scheduler import DirectorRescheduled, ReschedulingForetold
 from ferryman.cookbook.steps.strangers import StrangersRefused
@@ -46,6 +53,7 @@ __all__ = [
     "OldConnectionsDrained",
     "Plan",
     "ProbesAnswered",
+    "RealserversConverged",
     "RealserversReady",
     "RefusedError",
     "Report",
@@ -57,13 +65,15 @@ __all__ = [
     "Verdict",
     "VerifyError",
     "WorldChangedError",
+    "accept_no_way_back_option",
     "argument",
     "catalog_flipped",
     "catalog_rescheduled",
     "cookbook",
+    "drain_option",
     "load",
     "option",
-    "patience_options",
+    "realservers_converged",
     "scheduled",
     "service_argument",
     "site_option",

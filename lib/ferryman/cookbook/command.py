@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ferryman.commandline import (
     Choice,
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
     from ferryman.cookbook.ferry import Ferry
     from ferryman.engine.plan import Plan
-
-
-F = TypeVar("F", bound="Callable[..., object]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +107,11 @@ def _with_run_options(function: Callable[[], None]) -> Callable[[], None]:
 service_argument = argument("service")
 """``SERVICE``, a name of the service catalog."""
 
+accept_no_way_back_option = option(
+    "--accept-no-way-back", is_flag=True, help="Change also directors that cannot be put back."
+)
+"""``--accept-no-way-back``, for steps that ask for it."""
+
 
 soak_option = option(
     "--soak",
@@ -117,23 +119,15 @@ soak_option = option(
     metavar="SECONDS",
     help="How long nothing must go wrong after each director.  [default: watch.soak]",
 )
-"""``--soak``, seconds; ``Ferry.be_patient`` takes it."""
+"""``--soak SECONDS``, for ``Ferry.be_patient``."""
 
-
-def patience_options(function: F) -> F:
-    """``--soak`` and ``--drain``, seconds: for one run, in place of what ferryman.toml says.
-
-    They reach the cookbook's function as ``soak`` and ``drain``; ``Ferry.be_patient`` takes them.
-    """
-    return soak_option(
-        option(
-            "--drain",
-            type=FloatRange(min=0),
-            metavar="SECONDS",
-            help="How long to wait for connections from before.  [default: directors.drain_timeout]",
-        )(function)
-    )
-
+drain_option = option(
+    "--drain",
+    type=FloatRange(min=0),
+    metavar="SECONDS",
+    help="How long to wait for connections from before.  [default: directors.drain_timeout]",
+)
+"""``--drain SECONDS``, for ``Ferry.be_patient``."""
 
 site_option = option("--site", required=True, metavar="SITE", help="The site to do it at.")
 """``--site SITE``."""

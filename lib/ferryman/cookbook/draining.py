@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ferryman.directors import HANDSHAKE_S, Connection, old_left
+from ferryman.directors import HANDSHAKE_S, Connection, old_left, still_open
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -19,11 +19,15 @@ class Draining:
     """The connections of one moment, and how many of them were seen since; times are of the steady clock."""
 
     connections: frozenset[Connection]
+    """Those that are not known to be over: a client that uses its port again begins another one."""
     began: float = field(default_factory=time.monotonic)
     last_seen: float | None = None
     """When some of them were last seen."""
     gone_by: float | None = None
     """When none was seen for the first time."""
+
+    def __post_init__(self) -> None:
+        self.count = len(self.connections)
 
     def look(
         self,
@@ -38,6 +42,7 @@ class Draining:
         whose connections do not count.
         """
         at = time.monotonic()
+        self.connections = still_open(self.connections, now, closing=closing)
         mine = [one for one in self.connections if (one.client, one.client_port) not in without]
         left = old_left(mine, now, closing=closing, shaking_hands=at - self.began < HANDSHAKE_S)
         if left:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from ferryman import patience
 from ferryman.cookbook.draining import Draining
 from ferryman.cookbook.occasion import Occasion
-from ferryman.directors import closing_is_over, driver_for, read_connections, with_real_sources
+from ferryman.directors import closing_is_over, driver_for, read_connections, still_open, with_real_sources
 from ferryman.inventory import Catalog, GitCatalog, Inventory
 from ferryman.kubernetes import node_states
+from ferryman.management import agent_for
 from ferryman.probe import Prober, brief, require_raw_sockets
 from ferryman.traffic import TrafficCheck
 
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ferryman.config import Config
-    from ferryman.directors import Driver, Seen, Table
+    from ferryman.directors import Connection, Driver, Seen, Table
     from ferryman.engine.runner import FenceOff
     from ferryman.events import Occurrence
     from ferryman.fleet.hosts import Hosts
     from ferryman.kubernetes import NodeStates
+    from ferryman.management import Agent
     from ferryman.model import Address, Director, Finding, ProbeResult, Service
     from ferryman.probe import Target
 
@@ -41,10 +43,14 @@ class Ferry:
     rehearsal: bool = False
     taken_up: bool = False
     """Whether another process began this run, and may have edited what this one knows nothing of."""
+    no_way_back_accepted: bool = False
+    """Whether the operator has said yes to changes that nothing undoes."""
     fence_off: FenceOff | None = None
     """What keeps late commands of earlier processes of the run from its hosts."""
     occasion: Occasion = field(default_factory=Occasion)
     """Which run this is, and why: for those who find its traces elsewhere."""
+    catalog_revision: str = ""
+    """The commit that has the catalog's change, where the catalog is kept in git: agents must apply it."""
     stock: Inventory | None = None
     """The inventory, where it has been read already."""
     directors_seen: dict[str, Seen] = field(default_factory=dict)
@@ -96,7 +102,18 @@ class Ferry:
 
     def driver(self, director: Director, service: Service) -> Driver:
         """What reads, changes and puts back this director."""
-        return driver_for(director, service, self.hosts)
+        return driver_for(director, service, self.hosts, self.agent)
+
+    @cached_property
+    def agent(self) -> Agent:
+        """What brings directors and realservers in line with the catalog."""
+        return agent_for(self.config.management)
+
+    def follow_the_catalog(self, service: Service) -> bool:
+        """Whether a director or the realservers become what the catalog says, so that it goes back first."""
+        return self.config.management.realservers or any(
+            self.driver(one, service).follows_catalog for one in service.directors
+        )
 
     def about_to_edit(self, director: Director, service: Service) -> None:
         """From now on some connections of this service may go one way there, and some the other."""
@@ -108,8 +125,8 @@ class Ferry:
 
     def remember_connections(self, director: Director, service: Service) -> None:
         """Everything connected now counts as from before: the destinations have just been edited."""
-        now = read_connections(self.hosts, director, service)
-        self.drainings[director.host, service.name] = Draining(now)
+        now, closing = self._connections(director, service), not self._closing_is_over(director, service)
+        self.drainings[director.host, service.name] = Draining(still_open(now, now, closing=closing))
 
     def old_connections(self, director: Director, service: Service) -> int:
         """How many connections from before may still be used; all there are, where nobody remembers.
@@ -117,10 +134,19 @@ class Ferry:
         One that its client has ended counts for the two minutes that it lingers, unless the director
         schedules whoever comes back on it anew.
         """
-        now = read_connections(self.hosts, director, service)
+        now = self._connections(director, service)
         draining = self.drainings.setdefault((director.host, service.name), Draining(now))
-        closing = not closing_is_over(self.hosts, director)
+        closing = not self._closing_is_over(director, service)
         return draining.look(now, closing=closing, without=self.own_connections)
+
+    def _closing_is_over(self, director: Director, service: Service) -> bool:
+        return self.driver(director, service).has_ipvs and closing_is_over(self.hosts, director)
+
+    def _connections(self, director: Director, service: Service) -> frozenset[Connection]:
+        """Those that the director's kernel forwards; without IPVS nobody can tell."""
+        if not self.driver(director, service).has_ipvs:
+            return frozenset()
+        return read_connections(self.hosts, director, service)
 
     def wait_for_old_connections(self, director: Director, service: Service) -> int:
         """How many are left once none is, or ``directors.drain_timeout`` has passed."""
@@ -141,7 +167,7 @@ class Ferry:
         """The service with the outer sources that its directors were seen to use, beside those known."""
         return with_real_sources(service, self.directors_seen.get(service.name, {}))
 
-    def be_patient(self, soak: float | None, drain: float | None) -> None:
+    def be_patient(self, *, soak: float | None = None, drain: float | None = None) -> None:
         """Take these times, in seconds, in place of what the configuration says; None: as it says."""
         watch = {} if soak is None else {"soak": soak}
         directors = {} if drain is None else {"drain_timeout": drain}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferryman.directors.connections import HANDSHAKE_S, Connection, closing_is_over, old_left
+from ferryman.directors.command import CommandDriver
+from ferryman.directors.connections import HANDSHAKE_S, Connection, closing_is_over, old_left, still_open
 from ferryman.directors.connections import read as read_connections
 from ferryman.directors.driver import Driver
 from ferryman.directors.findings import catalog_findings, not_reached
@@ -12,9 +13,11 @@ from ferryman.directors.foretelling import foretold, look_at_schedules, reschedu
 from ferryman.directors.ipvs import Destination, Table, VirtualServer, differences, of_others, of_service
 from ferryman.directors.ipvsadm import IpvsadmDriver
 from ferryman.directors.keepalived import KeepalivedDriver
+from ferryman.directors.liberica import LibericaDriver
 from ferryman.directors.looking import DirectorSeen, Seen, look_at_directors
 from ferryman.directors.options import Options
 from ferryman.directors.others import others_findings
+from ferryman.directors.pybal import PybalDriver
 from ferryman.directors.readiness import (
     findings_of,
     real_outer_sources,
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DRIVERS",
     "HANDSHAKE_S",
+    "CommandDriver",
     "Connection",
     "Destination",
     "DirectorSeen",
@@ -63,10 +67,17 @@ __all__ = [
     "real_outer_sources",
     "rescheduled",
     "scheduled",
+    "still_open",
     "with_real_sources",
 ]
 
-DRIVERS: dict[str, type[Driver]] = {"ipvsadm": IpvsadmDriver, "keepalived": KeepalivedDriver}
+DRIVERS: dict[str, type[Driver]] = {
+    "command": CommandDriver,
+    "ipvsadm": IpvsadmDriver,
+    "keepalived": KeepalivedDriver,
+    "liberica": LibericaDriver,
+    "pybal": PybalDriver,
+}
 """By the name that directors.yaml calls them."""
 
 

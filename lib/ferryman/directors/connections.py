@@ -117,6 +117,18 @@ def parse(text: str, host: str = "ip_vs_conn") -> list[Connection]:
     return [_connection(words, host) for words in lines if words and words[0] != "Pro"]
 
 
+def still_open(
+    then: Collection[Connection], now: Collection[Connection], *, closing: bool = False
+) -> frozenset[Connection]:
+    """Those of then that are open now, in the state of now; with ``closing``, also those that only linger.
+
+    Whoever looks again and again must go on with these: a client uses its ports again, so that a connection
+    which is over would come back as old.
+    """
+    known, over = set(then), () if closing else _CLOSING
+    return frozenset(one for one in now if one in known and one.state not in over)
+
+
 def old_left(
     then: Collection[Connection],
     now: Collection[Connection],
@@ -129,9 +141,8 @@ def old_left(
     With ``closing``, also those that only linger; without ``shaking_hands``, none whose realserver has not
     answered its SYN: so for whoever looks ``HANDSHAKE_S`` later.
     """
-    known = set(then)
-    states = (() if closing else _CLOSING) + (() if shaking_hands else (_HANDSHAKE,))
-    return sum(1 for one in now if one in known and one.state not in states)
+    left = still_open(then, now, closing=closing)
+    return sum(1 for one in left if shaking_hands or one.state != _HANDSHAKE)
 
 
 def _columns(virtual: VirtualService) -> str:

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ferryman.directors.findings import catalog_findings
 from ferryman.directors.ipvs import Table, differences, from_json, of_service, to_json
 from ferryman.directors.ipvs_listing import READ_TABLE, read_table
 from ferryman.directors.options import Options
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from ferryman.directors.target import Target
     from ferryman.fleet.hosts import Completed, Hosts
     from ferryman.management import Agent
-    from ferryman.model import Director, Edit, Service
+    from ferryman.model import Director, Edit, Finding, Service
 
 Before = Mapping[str, Any]
 """What was there, as a value for the journal: ``{"table": […], "files": {path: {"text": …, "mode": …}}}``."""
@@ -51,6 +52,11 @@ class Driver(ABC):
         return self.director.host
 
     @property
+    def has_ipvs(self) -> bool:
+        """Whether the director forwards by its kernel's IPVS table, so that there is one to read back."""
+        return True
+
+    @property
     def follows_catalog(self) -> bool:
         """Whether it becomes what the catalog says: its way back needs the catalog put back first."""
         return False
@@ -66,6 +72,10 @@ class Driver(ABC):
     def read(self) -> Table:
         """This service's virtual servers as the director's kernel has them now; one round trip."""
         return of_service(self.read_all(), self.service)
+
+    def findings(self, service: Service, table: Table) -> list[Finding]:
+        """What was read of the service against what the catalog says in these words of it."""
+        return catalog_findings(self.director, service, table)
 
     def before(self) -> dict[str, Any]:
         """What is there now, in a form for the journal.

@@ -1,14 +1,16 @@
 """The driver of a director whose IPVS table keepalived fills.
 
 The files in which the service's virtual servers stand are changed, not the kernel: in a file that begins with
-ferryman's marker line the whole text is rendered from the catalog; in any other, the words of the service's
-virtual servers that say how it forwards, or how it is scheduled, are edited (``keepalived_edit``) and
-everything else stays byte for byte. ``keepalived_files`` finds the files, ``keepalived_script`` has how they
-are tested, replaced and loaded.
+ferryman's marker line the whole text is rendered from the catalog; in any other, the words of
+the service's virtual servers that say how it forwards, or how it is scheduled, are edited and everything else
+stays byte for byte. ``keepalived_files`` finds
+the files, ``keepalived_script`` has how they are tested, replaced and loaded.
 
 keepalived compares a reloaded configuration with its previous one, not with the kernel, and reloads in its
 own time: so the kernel's table is read until it is as wanted. Its health checks may set a weight to 0 or
-take a destination out meanwhile; that is told as what it is, never as done.
+take a destination out meanwhile; that is told as what it is, never as done. A reload that changes the method
+of a realserver whose health check has failed puts it back to work (tried with 2.2.7), and leaves it there
+while the check goes on failing: so nothing is begun while one is out, or quiescent at weight 0.
 
 keepalived changes a destination's method in place since 2.0.19; before, it took it out and put it in anew.
 What is older than 2.2.7 is refused: its reloads lose weights, persistence and whole virtual servers
@@ -31,12 +33,12 @@ from ferryman.directors.keepalived_edit import edited
 from ferryman.directors.keepalived_files import files_read, holders, read_all_of, read_these, standing_in
 from ferryman.directors.keepalived_render import owned, rendered
 from ferryman.directors.keepalived_script import STATUSES, replacing
-from ferryman.directors.keepalived_text import TextError
-from ferryman.errors import DoubtError, RefusedError, VerifyError, WorldChangedError
+from ferryman.directors.keepalived_text import TextError, weights_in
+from ferryman.errors import NotFollowedError, RefusedError, VerifyError, WorldChangedError
 from ferryman.model import Edit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from ferryman.directors.target import Target
     from ferryman.fleet.hosts import Hosts
@@ -72,6 +74,28 @@ class KeepalivedDriver(Driver):
         self.converge_s = self.options.seconds("converge_timeout", 30.0)
         self._sleep = sleep
 
+    def before(self) -> dict[str, Any]:
+        """What is there now; quiescent realservers are refused too."""
+        found = super().before()
+        if reasons := list(self._quiescent(found)):
+            raise RefusedError("\n".join(f"{self.host}: {reason}" for reason in reasons))
+        return found
+
+    def _quiescent(self, before: Before) -> Iterator[str]:
+        """Which destinations have a weight of 0 in the kernel, and another in the files."""
+        weights: dict[Any, int] = {}
+        for file in before["files"].values():
+            weights |= weights_in(file["text"])
+        for server in from_json(before["table"]):
+            for one in server.destinations:
+                written = weights.get((*server.key, one.address, one.port), 1)
+                if one.weight == 0 != written:
+                    yield (
+                        f"{server}: {one.key} has weight 0, and {written} in {', '.join(before['files'])}:"
+                        " its health check failed (inhibit_on_failure), and a reload would put it back to"
+                        " work; wait until it is healthy"
+                    )
+
     def already(self, before: Before, target: Target) -> bool:
         """Whether kernel and files both say so."""
         as_before = from_json(before["table"])
@@ -106,10 +130,10 @@ class KeepalivedDriver(Driver):
 
     def _ours(self, listing: str, content: str) -> dict[str, Any]:
         """Of the files that were read, those in which this service's virtual servers stand."""
+        files = self._files(listing, content)
+        if self.service_file:
+            return files
         try:
-            files = files_read(listing, content)
-            if self.service_file:
-                return files
             ours = holders(self.config, files, self.service.virtual_services)
         except TextError as problem:
             raise RefusedError(
@@ -117,6 +141,12 @@ class KeepalivedDriver(Driver):
                 " directors.yaml"
             ) from problem
         return {path: files[path] for path in ours}
+
+    def _files(self, listing: str, content: str) -> dict[str, Any]:
+        try:
+            return files_read(listing, content)
+        except TextError as problem:
+            raise VerifyError(f"{self.host}: {problem}") from problem
 
     def _texts(self, before: Before, target: Target) -> Texts:
         """The files' texts for this target, made from the before."""
@@ -161,7 +191,7 @@ class KeepalivedDriver(Driver):
         script = f"set -e\n{READ_TABLE}\necho ==\n{read_these(before['files'])}"
         output = self.hosts.read(self.host, script).checked().stdout
         *table, listing, content = output.split("==\n")
-        texts = _texts({"files": files_read(listing, content)})
+        texts = _texts({"files": self._files(listing, content)})
         ours, theirs = self._texts(before, target), _texts(before)
         if strange := [path for path in theirs if texts.get(path) not in (ours[path], theirs[path])]:
             raise WorldChangedError(
@@ -201,14 +231,14 @@ class KeepalivedDriver(Driver):
             sleep=self._sleep,
         )
 
-    def _not_followed(self, wrong: Iterable[str], *, following: bool) -> VerifyError | DoubtError:
+    def _not_followed(self, wrong: Iterable[str], *, following: bool) -> VerifyError | NotFollowedError:
         """A table that is as before, wholly or in part, is a director that may still follow: a doubt."""
         after = f"reloaded twice, but the table did not follow within {self.converge_s:g} s"
         lines = [f"{self.host}: {after}: {line}" for line in wrong]
         if not following:
             return VerifyError("\n".join(lines))
         advice = f"see there whether keepalived is stopped, what it logs, and whom {self.reload!r} reaches"
-        return DoubtError("\n".join([*lines, f"{self.host}: {advice}"]))
+        return NotFollowedError("\n".join([*lines, f"{self.host}: {advice}"]))
 
 
 def _texts(before: Before) -> Texts:

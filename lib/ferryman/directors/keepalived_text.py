@@ -195,6 +195,41 @@ def with_method(text: str, virtuals: Iterable[VirtualService], forwarding: Forwa
     return text
 
 
+def weights_in(text: str) -> dict[tuple[Protocol, Address, int, Address, int], int]:
+    """The weight of each realserver, by protocol, VIP and port, its own address and port.
+
+    What is written in another way than ``real_server ADDRESS PORT`` is left out; so is all of a torn text.
+    """
+    try:
+        statements = parse(text)
+    except TextError:
+        return {}
+    return {
+        (*named, *place): _weight(real, block)
+        for block in statements
+        if (named := _names(block))
+        for real in block.within("real_server")
+        if (place := _place(real.texts))
+    }
+
+
+def _weight(real: Statement, block: Statement) -> int:
+    """A realserver's own weight, else its virtual server's, else 1."""
+    for holder in (real, block):
+        given = [one.texts[1] for one in holder.within("weight") if len(one.words) > 1]
+        if given and given[-1].isdecimal():
+            return int(given[-1])
+    return 1
+
+
+def _place(texts: tuple[str, ...]) -> tuple[Address, int] | None:
+    try:
+        _, address, port = texts
+        return ip_address(address), int(port)
+    except ValueError:
+        return None
+
+
 def _names(one: Statement) -> tuple[Protocol, Address, int] | None:
     """(protocol, VIP, port) of a ``virtual_server ADDRESS PORT`` block; None for anything else."""
     match unconditional(one):

@@ -19,7 +19,7 @@ from ferryman.directors.ipvs_listing import READ_TABLE, read_table
 from ferryman.errors import DoubtError, VerifyError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator
 
     from ferryman.fleet.hosts import Completed, Hosts
     from ferryman.model import Address, Realserver, Service
@@ -49,8 +49,8 @@ class Way:
 class DirectorSeen:
     """What one director was seen to be."""
 
-    table: Table
-    """The service's virtual servers."""
+    table: Table | None
+    """The service's virtual servers; None where it forwards without IPVS."""
     ways: Mapping[Address, Way] = field(default_factory=dict)
     mtus: Mapping[str, int] = field(default_factory=dict)
     """Bytes, by device."""
@@ -63,17 +63,18 @@ Seen = Mapping[str, DirectorSeen | DoubtError | VerifyError]
 """By director: what was seen, or why it was not."""
 
 
-def look_at_directors(service: Service, hosts: Hosts) -> Seen:
-    """Ask every director of the service at once."""
-    asked = hosts.read_all(dict.fromkeys((one.host for one in service.directors), read_command(service)))
-    return {one.host: _seen(asked[one.host], service) for one in service.directors}
+def look_at_directors(service: Service, hosts: Hosts, *, without_ipvs: Container[str] = ()) -> Seen:
+    """Ask every director of the service at once; those without IPVS are not asked for a table."""
+    ipvs = {one.host: one.host not in without_ipvs for one in service.directors}
+    asked = hosts.read_all({host: read_command(service, ipvs=has) for host, has in ipvs.items()})
+    return {host: _seen(asked[host], service, ipvs=has) for host, has in ipvs.items()}
 
 
-def read_command(service: Service) -> str:
+def read_command(service: Service, *, ipvs: bool = True) -> str:
     """The shell command whose output ``parse`` understands; it only reads."""
     return "\n".join(
         (
-            f"{READ_TABLE} || exit",
+            *([f"{READ_TABLE} || exit"] if ipvs else []),
             f"echo '{_WAYS}'",
             *_questions(address for _, address in addresses_of(service)),
             f"echo '{_LINKS}'",
@@ -95,7 +96,7 @@ def addresses_of(service: Service) -> list[tuple[Realserver, Address]]:
     ]
 
 
-def parse(output: str, service: Service, complaints: str = "") -> DirectorSeen:
+def parse(output: str, service: Service, complaints: str = "", *, ipvs: bool = True) -> DirectorSeen:
     """What ``read_command`` printed, and what it complained of.
 
     Raises:
@@ -105,7 +106,7 @@ def parse(output: str, service: Service, complaints: str = "") -> DirectorSeen:
     ways, _, rest = rest.partition(f"{_LINKS}\n")
     links, _, settings = rest.partition(f"{_SETTINGS}\n")
     return DirectorSeen(
-        of_service(read_table(table), service),
+        of_service(read_table(table), service) if ipvs else None,
         dict(way for one in _objects(ways) if (way := _way(one)) is not None),
         {
             str(one["ifname"]): one["mtu"]
@@ -117,11 +118,13 @@ def parse(output: str, service: Service, complaints: str = "") -> DirectorSeen:
     )
 
 
-def _seen(answer: Completed | DoubtError, service: Service) -> DirectorSeen | DoubtError | VerifyError:
+def _seen(
+    answer: Completed | DoubtError, service: Service, *, ipvs: bool
+) -> DirectorSeen | DoubtError | VerifyError:
     if isinstance(answer, DoubtError):
         return answer
     try:
-        return parse(answer.checked().stdout, service, answer.stderr)
+        return parse(answer.checked().stdout, service, answer.stderr, ipvs=ipvs)
     except VerifyError as error:
         return error
 

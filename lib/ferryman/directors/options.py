@@ -43,9 +43,21 @@ class Options:
             self.wrong(key, value, "a number of seconds, 0 or more")
         return float(value)
 
+    def switch(self, key: str, *, default: bool) -> bool:
+        """True or false.
+
+        Raises:
+            ConfigError: It is something else; the message names the entry of directors.yaml.
+        """
+        value = self.director.options.get(key, default)
+        if not isinstance(value, bool):
+            self.wrong(key, value, "true or false")
+        return value
+
     def wrong(self, key: str, value: object, wanted: str) -> NoReturn:
         """Refuse a key's value."""
-        raise ConfigError(f"{self.where}: {key}: is {value!r}, expected {wanted}")
+        seen = "is missing" if value is None else f"is {value!r}"
+        raise ConfigError(f"{self.where}: {key}: {seen}, expected {wanted}")
 
     @property
     def where(self) -> str:

@@ -25,7 +25,7 @@ def findings_of(service: Service, seen: Seen) -> list[Finding]:
     """What every check says of what was seen; a gate is in the inventory, so a silent director has one."""
     answered = {host: one for host, one in seen.items() if isinstance(one, DirectorSeen)}
     each = [finding for director in service.directors for finding in _of_one(director, service, seen)]
-    tables = {host: one.table for host, one in answered.items()}
+    tables = {host: one.table for host, one in answered.items() if one.table is not None}
     return [*each, *agreement(service, tables), *sloppy_alike(service, answered)]
 
 
@@ -35,7 +35,8 @@ def _of_one(director: Director, service: Service, seen: Seen) -> Iterator[Findin
     if not isinstance(one, DirectorSeen):
         yield not_reached(director, one)
         return
-    yield from catalog_findings(director, service, one.table)
+    if one.table is not None:
+        yield from catalog_findings(director, service, one.table)
     yield from mtu(director, service, one)
     yield from outer_source(director, service, one)
     yield settings(director, one)

@@ -3,10 +3,11 @@
 IPVS caches one route for each destination, and direct-routed and tunnelled connections share it. Direct
 routing looks the route up with ``FLOWI_FLAG_KNOWN_NH``, so that the realserver is the next hop; tunnel mode
 does not, and on a connected network such a route has no next hop but the packet's own destination: for a
-direct-routed packet, the VIP. Whichever packet comes first after an edit (it empties the cache) or after any
-change of routes decides for all (``net/netfilter/ipvs/ip_vs_xmit.c``, ``__ip_vs_get_out_rt``). When it is a
-tunnelled one, the director asks ARP for the VIP and the direct-routed packets are lost. With a route *via*
-the realserver both lookups find the same next hop.
+direct-routed packet, the VIP. Whichever packet comes first after an edit (it empties the cache) or after a
+change of routes (IPv4: of any; IPv6: of one in their network) decides for all
+(``net/netfilter/ipvs/ip_vs_xmit.c``, ``__ip_vs_get_out_rt``). When it is a tunnelled one, the director asks
+ARP for the VIP and the direct-routed packets are lost. With a route *via* the realserver both lookups find
+the same next hop.
 
 So the routes must be there from before the first edit until a destination has connections of one kind alone,
 on the way there and on the way back; and taking one away empties the cache too.

@@ -203,11 +203,6 @@ class Proposal:
         for mark in ("meant", "pushed", "merged"):
             self._git.write("update-ref", "-d", _mark(mark, self.branch))
 
-    def restore_branch(self) -> None:
-        """Have its branch in the clone again, where somebody deleted it."""
-        if self._local is None and (commit := self.commit) is not None:
-            self._git.write("update-ref", f"refs/heads/{self.branch}", commit, "")
-
     @property
     def _git(self) -> Git:
         return self.catalog.git

@@ -33,6 +33,7 @@ http {{
 {listens}
         location = / {{ return 200 "{name}\\n"; }}
         location = /download {{ alias /lab/download; default_type application/octet-stream; }}
+        location /kept/ {{ root /lab; dav_methods PUT; create_full_put_path on; }}
         location = /upload {{
             proxy_pass http://unix:/run/nginx-{name}.sock:/length;
             proxy_pass_request_body off;
@@ -47,7 +48,9 @@ http {{
     }}
 }}
 """
-"""An upload is read to its end before the inner server is asked, which answers the length that was read."""
+"""An upload is read to its end before the inner server is asked, which answers the length that was read.
+
+What is put below /kept is kept, in one folder for all hosts."""
 
 _SSHD = """\
 HostKey /lab/{name}/ssh_host_ed25519_key

@@ -1,5 +1,37 @@
 """Configuration management: how what the catalog says reaches a director or a realserver."""
 
-from ferryman.management.agent import Agent, AgentRun, Itself
+from __future__ import annotations
 
-__all__ = ["Agent", "AgentRun", "Itself"]
+from typing import TYPE_CHECKING
+
+from ferryman.management.agent import Agent, AgentRun, Itself
+from ferryman.management.command import AnsiblePull, CommandAgent
+from ferryman.management.on_hosts import AgentOnHosts, told
+from ferryman.management.puppet import PuppetAgent
+
+if TYPE_CHECKING:
+    from ferryman.config import ManagementConfig
+
+__all__ = [
+    "Agent",
+    "AgentOnHosts",
+    "AgentRun",
+    "AnsiblePull",
+    "CommandAgent",
+    "Itself",
+    "PuppetAgent",
+    "agent_for",
+    "told",
+]
+
+_ON_HOSTS: dict[str, type[AgentOnHosts]] = {
+    "puppet": PuppetAgent,
+    "ansible-pull": AnsiblePull,
+    "command": CommandAgent,
+}
+
+
+def agent_for(config: ManagementConfig) -> Agent:
+    """The agent that ``[management]`` names."""
+    kind = _ON_HOSTS.get(config.agent)
+    return kind(config) if kind else Itself()

@@ -33,6 +33,14 @@ class Agent(ABC):
     def command(self) -> str:
         """What it runs on each host, for people to read; empty when it runs nothing."""
 
+    def obstacles(
+        self,
+        hosts: Hosts,  # noqa: ARG002  # whoever overrides it asks them
+        names: Sequence[str],  # noqa: ARG002
+    ) -> Mapping[str, VerifyError | DoubtError]:
+        """Why it could not run, for the hosts where it could not; it only reads."""
+        return {}
+
     @abstractmethod
     def converge(
         self, hosts: Hosts, names: Sequence[str], *, revision: str = ""
@@ -41,6 +49,10 @@ class Agent(ABC):
 
         ``revision`` is the commit of the catalog's change, where there is one: a run that says which commit
         it applied must contain it. A host where it failed has the reason instead; it stops no other host.
+
+        Raises:
+            RehearsalError: This is a rehearsal; nothing ran.
+            BusyError: Another process has taken the run up; nothing more ran.
         """
 
 

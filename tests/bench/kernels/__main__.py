@@ -4,9 +4,9 @@
 
 Every suite's newest cloud kernel is fetched with ``apt-get download`` (about 40 MB, kept in
 ``.ferryman/kernels``), put beside an initramfs of this host's own ip, ipvsadm and tcpdump, and booted by
-QEMU in full emulation: no KVM, no network card, some minutes a kernel. ``init`` beside this file is
-what happens in the guest, ``flows.c`` the connections. The table that comes out is the one at the end of
-``docs/decisions/0003-host-routes-before-a-flip.md``.
+QEMU in full emulation: no KVM, no network card, some minutes a kernel. ``init`` beside this file is what
+happens in the guest, ``flows.c`` the connections. What comes out is told at the end of
+``docs/decisions/0003-host-routes-before-a-flip.md``. A line that says failed is a case that does not count.
 
 Needs a Debian host (its apt sources name the mirror, its keyring signs) with qemu-system-x86,
 busybox-static, cpio, kmod, gcc, ipvsadm, tcpdump and dash. What is absent is named, and nothing is done.
@@ -44,6 +44,8 @@ PACKAGES = {
     "tcpdump": "tcpdump",
     "dash": "dash",
     "apt-get": "apt",
+    "dpkg-deb": "dpkg",
+    "ip": "iproute2",
 }
 LONGEST = 1200
 """Seconds that a guest may take."""
@@ -130,8 +132,8 @@ def mirror(suite: str) -> str:
     """The mirror that this host's apt uses for such a suite."""
     archive = "/debian-security/" if suite.endswith("-security") else "/debian/"
     used = run("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages").splitlines()
-    found = next((one for one in used if one.endswith(archive)), None)
-    return found or sys.exit(f"{suite}: no apt source of this host ends in {archive}; add Debian's")
+    fits = next((one for one in used if one.endswith(archive)), None)
+    return fits or sys.exit(f"{suite}: no apt source of this host ends in {archive}; add Debian's")
 
 
 def programs() -> dict[str, Path]:

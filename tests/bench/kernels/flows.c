@@ -48,6 +48,8 @@ static int began(const char *address) {
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(PORT)};
     int is_v4 = inet_pton(AF_INET, address, &v4.sin_addr);
     int one = socket(is_v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    struct linger reset = {.l_onoff = 1}; /* no packet of it may come after its process has ended */
+    setsockopt(one, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     inet_pton(AF_INET6, address, &v6.sin6_addr);
     connect(one, is_v4 ? (void *)&v4 : (void *)&v6, is_v4 ? sizeof v4 : sizeof v6);
     return one;

@@ -53,11 +53,11 @@ def test_one_that_was_never_seen_again_ended_before_the_first_look(clock: list[f
     assert str(one) == "the last ended within 9 s"
 
 
-def test_one_that_comes_back_has_not_ended(clock: list[float]) -> None:
+def test_a_client_that_uses_its_port_again_has_begun_another_one(clock: list[float]) -> None:
     one = Draining(frozenset({HELD}), clock[0])
     look(one)
-    assert look(one, HELD) == 1
-    assert str(one) == "not ended"
+    assert look(one, HELD) == 0
+    assert (one.count, str(one)) == (1, "the last ended within 0 s")
 
 
 def test_new_connections_and_our_own_do_not_count(clock: list[float]) -> None:

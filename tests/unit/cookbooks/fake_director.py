@@ -51,10 +51,10 @@ class FakeDirector:
     routes: list[dict[str, Any]] = field(default_factory=list)
     connections: list[str] = field(default_factory=list)
     """The lines of /proc/net/ip_vs_conn."""
-    modules: set[str] = field(default_factory=lambda: {"ip_vs_mh", "ip_vs_sh", "ip_vs_wrr"})
-    """Those that its kernel has, or can load."""
     config: str = "/etc/keepalived/keepalived.conf"
     """What its keepalived runs with."""
+    modules: set[str] = field(default_factory=lambda: {"ip_vs_mh", "ip_vs_sh", "ip_vs_wrr"})
+    """Those that its kernel has, or can load."""
     _running: dict[str, str] = field(default_factory=dict)
     """keepalived's files as of its latest reload."""
 

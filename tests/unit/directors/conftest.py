@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from unit.directors import world
+from unit.directors.following import Following
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,3 +14,8 @@ if TYPE_CHECKING:
 @pytest.fixture
 def shell(tmp_path: Path) -> world.RealShell:
     return world.director(tmp_path)
+
+
+@pytest.fixture
+def site(shell: world.RealShell) -> Following:
+    return Following(shell)

@@ -1,10 +1,11 @@
-"""ipvsadm, ip, keepalived and a reload, as far as the drivers' scripts use them, on a folder.
+"""ipvsadm, ip, keepalived, a reload and PyBal, as far as the drivers' scripts use them, on a folder.
 
 Run as ``fake_tools.py TOOL ARGUMENT…`` with the director's folder in ``$FAKE_DIRECTOR``: ``rules`` has the
 lines of ``ipvsadm -Sn``, ``limits`` those of ``-Ln --thresholds``, ``routes.json`` the host routes,
 ``lookups.json`` what ``ip route get`` says where there is no host route, ``links.json`` what ``ip link``
-says. Files named after a fault switch it on: ``frozen``, ``refuse``. A test starts these commands many times,
-so each imports what it needs, and no more.
+says, ``started`` since when PyBal runs. Files named after a fault switch it on: ``frozen``, ``refuse``,
+``deaf``, ``stuck``, ``no-stop``, ``no-start``. A test starts these commands many times, so each imports what
+it needs, and no more.
 """
 # ruff: noqa: PLC0415
 
@@ -127,6 +128,36 @@ def reload(config: str) -> int:
             named = f"-a -t {_key(vip, port)} -r {_key(address, port)}"
             rules = re.sub(rf"{re.escape(named)} -\w -w (\d+).*", rf"{named} {option} -w \1{tunnel}", rules)
     _write("rules", rules)
+    return 0
+
+
+def pybal(verb: str, config: str) -> int:
+    """Start it, which makes every virtual server what its section says, or stop it."""
+    import configparser
+    import re
+    import time
+
+    _write("restarts", _read("restarts") + f"{verb}\n")
+    if _there(f"no-{verb}"):
+        _complain(f"pybal.service: {verb} failed")
+        return 1
+    if _there("deaf"):
+        return 0
+    if verb == "stop":
+        (HERE / "started").unlink(missing_ok=True)
+        return 0
+    conf = configparser.RawConfigParser(inline_comment_prefixes=(";",))
+    conf.read(config)
+    rules = _read("rules")
+    for one in (conf[name] for name in conf.sections() if name != "global"):
+        head = f"-t {_key(one['ip'], one['port'])} "
+        flags = f" -b {one['scheduler-flag']}" if one.get("scheduler-flag") else ""
+        rules = re.sub(rf"-A {re.escape(head)}.*", f"-A {head}-s {one['scheduler']}{flags}", rules)
+        method = "-i -w \\2 --tun-type ipip" if one.getboolean("tunneling") else "-g -w \\2"
+        stuck = re.escape(_read("stuck") or "nobody")
+        rules = re.sub(rf"(-a {re.escape(head)}-r (?!{stuck}).*) -\w -w (\d+).*", rf"\1 {method}", rules)
+    _write("rules", rules)
+    _write("started", f"{int(time.time()) + 2}\n")
     return 0
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ferryman.directors import Connection, old_left
+from ferryman.directors import Connection, old_left, still_open
 from ferryman.directors.connections import command, parse
 from ferryman.errors import VerifyError
 from unit.directors.world import WEB
@@ -50,6 +50,21 @@ def test_those_that_are_gone_and_those_that_came_later_do_not_count() -> None:
     newcomer = replace(then[0], client_port=1)
     assert old_left(then, [then[0], newcomer]) == 1
     assert old_left(then, []) == 0
+
+
+def test_a_connection_that_is_over_does_not_come_back_as_old_when_its_port_is_used_again() -> None:
+    then = parse(TABLE)[:2]
+    assert [one.state for one in then] == ["ESTABLISHED", "FIN_WAIT"]
+    left = still_open(then, then)
+    assert left == {then[0]}
+    again = [then[0], replace(then[1], state="ESTABLISHED")]
+    assert old_left(then, again) == 2
+    assert still_open(left, again) == {then[0]}
+
+
+def test_a_connection_that_only_lingers_is_kept_where_it_may_come_back_as_it_was() -> None:
+    then = parse(TABLE)[:2]
+    assert still_open(then, then, closing=True) == set(then)
 
 
 def test_the_same_client_on_another_realserver_is_another_connection() -> None:

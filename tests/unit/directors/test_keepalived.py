@@ -209,6 +209,28 @@ def test_a_weight_that_a_health_check_changed_stops_the_flip(
     assert shell.writes == []
 
 
+def test_a_realserver_that_a_health_check_made_quiescent_is_refused_before_anything(
+    shell: RealShell, files: Files, driver: KeepalivedDriver
+) -> None:
+    shell.rules = RULES.replace("-w 3", "-w 0")
+    with pytest.raises(
+        RefusedError, match=r"10\.10\.0\.22:80 has weight 0, and 3 in .*web\.conf: its health"
+    ):
+        driver.before()
+    files[1].write_text(DIRECT_TEXT.replace("real_server 10.10.0.22 80", "real_server $WEB2 80"))
+    with pytest.raises(RefusedError, match=r"10\.10\.0\.22:80 has weight 0, and 1 in .*web\.conf"):
+        driver.before()
+
+
+def test_a_realserver_that_is_drained_in_the_file_is_flipped_with_the_others(
+    shell: RealShell, files: Files, driver: KeepalivedDriver
+) -> None:
+    shell.rules = RULES.replace("-w 3", "-w 0")
+    files[1].write_text(DIRECT_TEXT.replace("weight 3", "weight 0"))
+    driver.apply(driver.before(), TUNNEL)
+    assert shell.rules == FLIPPED.replace("-w 3", "-w 0")
+
+
 def test_a_destination_that_a_health_check_took_out_refuses_the_change(
     shell: RealShell, driver: KeepalivedDriver
 ) -> None:

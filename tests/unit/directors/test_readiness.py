@@ -155,7 +155,7 @@ def test_routes_that_are_garbled_make_the_mtu_unknown_and_no_pass(broken: str) -
 
 def test_what_a_director_prints_is_read_with_its_routes_mtus_and_own_addresses() -> None:
     seen = parse(f"{RULES}==\n{OUTPUT}", WEB)
-    assert [str(one) for one in seen.table] == ["tcp 10.99.0.1:80", "tcp [fd99::1]:80"]
+    assert [str(one) for one in seen.table or ()] == ["tcp 10.99.0.1:80", "tcp [fd99::1]:80"]
     assert seen.ways[WEB2] == Way("eth1", ip_address("10.11.0.11"), 1400)
     assert seen.ways[WEB2_6].local
     assert seen.mtus == {"lo": 65536, "eth0": 1500, "eth1": 9000}

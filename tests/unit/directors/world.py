@@ -38,9 +38,19 @@ exit 0
     "ps": """sed "s/^own/$(stat -L -c %i /proc/self/ns/net)/" "$FAKE_DIRECTOR/processes"
 exit 0
 """,
+    "curl": """for url; do :; done
+exec cat "$FAKE_DIRECTOR/http/$(basename "$url")"
+""",
+    "puppet": """export PUPPET_DOUBLE="$FAKE_DIRECTOR/puppet"
+""",
+    "sleep": """printf '%s\\n' "$1" >>"$FAKE_DIRECTOR/slept"
+exit
+""",
 }
 """What is asked most often is answered by the shell, without starting Python."""
-TOOLS = ("ipvsadm", "ip", "keepalived", "unshare", "mount", "reload", "ps")
+TOOLS = ("ipvsadm", "ip", "keepalived", "unshare", "mount", "reload", "ps", "pybal")
+DOUBLES = {"puppet": str(Path(__file__).parents[2] / "doubles" / "puppet.py")}
+"""Tools that stand in files of their own, because the lab uses them too."""
 
 LVS1 = Director("lvs1", Role.PRIMARY, "ipvsadm")
 
@@ -150,9 +160,10 @@ def director(folder: Path) -> RealShell:
     """A director with ``RULES`` in its table."""
     (folder / "bin").mkdir()
     script = Path(__file__).with_name("fake_tools.py")
-    for tool in TOOLS:
+    for tool in {*TOOLS, *QUICK, *DOUBLES}:
+        program = DOUBLES.get(tool, f"{script} {tool}")
         file = folder / "bin" / tool
-        file.write_text(f'#!/bin/sh\n{QUICK.get(tool, "")}exec {sys.executable} -ISE {script} {tool} "$@"\n')
+        file.write_text(f'#!/bin/sh\n{QUICK.get(tool, "")}exec {sys.executable} -ISE {program} "$@"\n')
         file.chmod(0o755)
     shell = RealShell(folder)
     shell.rules = RULES

@@ -1,4 +1,4 @@
-"""Changes in the service catalog, in the file in place: one site in one flag, or another scheduler."""
+"""Changes in the service catalog's file in its place: one site in one flag, or another scheduler."""
 
 from __future__ import annotations
 
@@ -54,6 +54,11 @@ class CatalogEdited(Change[CatalogBefore]):
     @abstractmethod
     def edit(self) -> CatalogEdit:
         """What is changed."""
+
+    @property
+    def goes_back_first(self) -> bool:
+        """Whether somebody follows it: to go back, they need a catalog that is back."""
+        return self.ferry.follow_the_catalog(self.service)
 
     def check(self, report: Report) -> CatalogBefore | AlreadySo:
         """Read the catalog, and make sure that it can be edited by its own lines alone."""

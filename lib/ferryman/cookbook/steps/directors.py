@@ -1,4 +1,4 @@
-"""Looks at directors, and the change that all the rest is for: how they forward or schedule a service."""
+"""Looks at directors, and the change that all the rest is for: how they forward a service."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ferryman import directors
 from ferryman.engine.steps import AlreadySo, Change, Look, Report
+from ferryman.errors import RefusedError
 from ferryman.model import Finding, Forwarding, Verdict
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ferryman.model import Director, Edit, Service
 
 
+ACCEPT_NO_WAY_BACK = "--accept-no-way-back"
 _TUNNELLED = directors.Forwarded(Forwarding.TUNNEL)
 
 
@@ -32,10 +34,15 @@ class DirectorsAgree(Look):
 
         What their outer sources really are is remembered, for the probes to be sent with.
         """
-        seen = directors.look_at_directors(self.service, self.ferry.hosts)
+        drivers = [self.ferry.driver(one, self.service) for one in self.service.directors]
+        without = {one.host: one for one in drivers if not one.has_ipvs}
+        seen = directors.look_at_directors(self.service, self.ferry.hosts, without_ipvs=without)
         self.ferry.directors_seen[self.service.name] = seen
         for finding in directors.findings_of(self.service, seen):
             report.finding(finding)
+        for driver in without.values():
+            for finding in driver.findings(self.service, driver.read()):
+                report.finding(finding)
 
 
 @dataclass(frozen=True)
@@ -58,8 +65,9 @@ class DirectorChanged(Change[dict[str, Any]]):
 
     @property
     def role(self) -> str:
-        """``primary`` or ``secondary``, for the title."""
-        return self.director.role.value
+        """``primary`` or ``secondary``, for the title; and whether it is for good."""
+        final = ", not reversible" if self.driver.no_way_back(self.goal) else ""
+        return f"{self.director.role.value}{final}"
 
     @property
     def driver(self) -> directors.Driver:
@@ -68,11 +76,23 @@ class DirectorChanged(Change[dict[str, Any]]):
 
     def check(self, report: Report) -> dict[str, Any] | AlreadySo:
         """Read its table and its files, and make sure that they may be changed."""
-        del report
         before = self.driver.before()
         if self.driver.already(before, self.goal):
             return AlreadySo(f"it is {self.goal} already")
+        if reason := self.driver.no_way_back(self.goal):
+            self._consented(reason, report)
         return before
+
+    def _consented(self, reason: str, report: Report) -> None:
+        """Nothing that cannot be put back is changed without a word from the operator."""
+        host = self.director.host
+        if not self.ferry.no_way_back_accepted:
+            raise RefusedError(
+                f"{host}: not reversible: {reason}; once changed it stays so, whatever goes wrong afterwards;"
+                f" say {ACCEPT_NO_WAY_BACK} if that is meant"
+            )
+        wanted = f"a way back; {ACCEPT_NO_WAY_BACK} was said"
+        report.finding(Finding("way-back", host, Verdict.WARN, f"not reversible: {reason}", wanted))
 
     def edits(self, before: dict[str, Any]) -> Sequence[Edit]:
         """What the driver does to it."""
@@ -88,10 +108,9 @@ class DirectorChanged(Change[dict[str, Any]]):
         self.driver.apply(before, self.goal)
 
     def verify(self, report: Report) -> None:
-        """Read IPVS back: all of the service as the catalog will have it, other services untouched."""
+        """Read IPVS back: this service as the catalog will have it, other services untouched."""
         table = self.driver.read_all()
-        mine = directors.of_service(table, self.service)
-        for finding in directors.catalog_findings(self.director, self.wanted, mine):
+        for finding in self.driver.findings(self.wanted, directors.of_service(table, self.service)):
             report.finding(finding)
         self._compare_others(table, report, Verdict.FAIL)
 
@@ -116,7 +135,7 @@ class DirectorChanged(Change[dict[str, Any]]):
     def _compare_others(self, table: directors.Table, report: Report, grave: Verdict) -> None:
         """Where this process has edited: whoever takes a run up has not seen what was there before."""
         before = self.ferry.others_before.get(self._key)
-        if before is not None:
+        if before is not None and self.driver.has_ipvs:
             now = directors.of_others(table, self.service)
             for finding in directors.others_findings(self.director.host, before, now, grave=grave):
                 report.finding(finding)
@@ -159,9 +178,12 @@ class OldConnectionsDrained(Look):
     def look(self, report: Report) -> None:
         """Wait for them, as long as the configuration says; some may live for hours, and that is no fault."""
         for director in self.service.directors:
+            if not self.ferry.driver(director, self.service).has_ipvs:
+                report.finding(_cannot_tell(director))
+                continue
             left = self.ferry.wait_for_old_connections(director, self.service)
             draining = self.ferry.drainings[director.host, self.service.name]
-            seen = f"{len(draining.connections)} connections from before: {draining}"
+            seen = f"{draining.count} connections from before: {draining}"
             report.finding(
                 Finding(
                     "old-connections",
@@ -173,6 +195,11 @@ class OldConnectionsDrained(Look):
                     _LET_THEM if left else "",
                 )
             )
+
+
+def _cannot_tell(director: Director) -> Finding:
+    seen = "it forwards without IPVS: which connections are from before cannot be told"
+    return Finding("old-connections", director.host, Verdict.SKIP, seen, "for the record")
 
 
 _LET_THEM = (

@@ -118,20 +118,19 @@ class ReviewedEdit(Change[ReviewBefore]):
     def edits_back(self, before: ReviewBefore) -> Sequence[Edit]:
         """The commands that take it back through review, or the branch away."""
         catalog, branch = self._catalog, before["branch"]
-        config, git = catalog.config, "git"
+        remote = catalog.config.remote
         if self._proposal.was_merged or self._says_so:
             commands = [
-                f"{git} fetch {config.remote}" if config.remote else "",
-                f"{git} switch -c {self._way_back.branch} --no-track {catalog.base_name}",
+                f"git fetch {remote}" if remote else "",
+                f"git switch --no-track -c {self._way_back.branch} {catalog.base_name}",
                 *self._taken_back_by_hand(),
-                f"{git} push {config.remote} HEAD; have it merged into {config.base}"
-                if config.remote
-                else "",
+                f"git push {remote} HEAD" if remote else "",
+                f"and have {self._way_back.branch} merged into {catalog.config.base}",
             ]
         else:
             commands = [
-                f"{git} push {config.remote} --delete {branch}" if config.push else "",
-                f"{git} branch -D {branch}",
+                f"git push {remote} --delete {branch}" if catalog.config.push else "",
+                f"git branch -D {branch}",
             ]
         return [Edit("catalog", str(catalog.git.folder), command="\n".join(filter(None, commands)))]
 
@@ -152,15 +151,20 @@ class ReviewedEdit(Change[ReviewBefore]):
 
     def _taken_back_by_hand(self) -> list[str]:
         """On a branch of its own: the edit that takes it back, and the commit."""
-        git, commit = "git", self._proposal.commit
+        commit = self._proposal.commit
         if self.edit.by_hand:
-            message = f'{git} commit -m "{self.edit.subject_back}" {self._catalog.path}'
+            message = f'git commit -m "{self.edit.subject_back}" {self._catalog.path}'
             return [self.edit.by_hand, message]
-        return [f"{git} revert {commit}" if commit else f"edit {self._catalog.path}; git commit"]
+        return [f"git revert {commit}" if commit else f"edit {self._catalog.path}; git commit"]
 
     @property
     def _catalog(self) -> GitCatalog:
         return self.ferry.git_catalog
+
+    @property
+    def goes_back_first(self) -> bool:
+        """Whether somebody follows it: to go back, they need a catalog that is back."""
+        return self.ferry.follow_the_catalog(self.service)
 
     @property
     def _proposal(self) -> Proposal:
@@ -262,8 +266,9 @@ class ReviewedEdit(Change[ReviewBefore]):
         report.finding(Finding(CHECK, self._catalog.base_name, Verdict.WARN, seen, wanted, remedy))
 
     def _bring_along(self, report: Report) -> None:
-        """Have the operator's working tree follow the base; where it cannot, say what to do."""
+        """Have the working tree, and the agents that run from now on, follow the base; say where not."""
         catalog = self._catalog
+        self.ferry.catalog_revision = catalog.base()
         if self.ferry.rehearsal or (why := catalog.bring_along()) is None:
             return
         seen = f"the working tree was left as it is: {why}"

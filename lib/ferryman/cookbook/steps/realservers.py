@@ -1,14 +1,19 @@
-"""A look at realservers' settings: are they ready?"""
+"""Realservers: a look at their settings, and the run of the agent that brings them in line."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from ferryman.engine.steps import Look, Report
+from ferryman.engine.steps import Change, Look, Report
+from ferryman.errors import RefusedError
 from ferryman.fleet.checks import service_readiness
+from ferryman.management import told
+from ferryman.model import Edit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ferryman.cookbook.ferry import Ferry
     from ferryman.model import Service
 
@@ -27,3 +32,48 @@ class RealserversReady(Look):
             report.finding(finding)
         for finding in self.ferry.node_states(self.service).findings:
             report.finding(finding)
+
+
+@dataclass(frozen=True)
+class RealserversConverged(Change[list[str]]):
+    """Every realserver of {service.name} has what the catalog says."""
+
+    ferry: Ferry
+    service: Service
+
+    def check(self, report: Report) -> list[str]:
+        """Their names, if the agent can run on each of them."""
+        del report
+        names = [one.host for one in self.service.realservers]
+        if reasons := self.ferry.agent.obstacles(self.ferry.hosts, names):
+            raise RefusedError("\n".join(map(str, reasons.values())))
+        return names
+
+    def edits(self, before: list[str]) -> Sequence[Edit]:
+        """The agent's command on each of them."""
+        return [Edit("host", name, command=self.ferry.agent.command) for name in before]
+
+    def edits_back(self, before: list[str]) -> Sequence[Edit]:
+        """The same command: by then the catalog says what it said before."""
+        return self.edits(before)
+
+    def do(self, before: list[str]) -> None:
+        """Run it, ``management.batch`` hosts at once; one that fails keeps no other from its run."""
+        self._run(before)
+
+    def verify(self, report: Report) -> None:
+        """Look at their settings once more: the agent has had its hands on them."""
+        for finding in service_readiness(self.service, self.ferry.hosts):
+            report.finding(finding)
+
+    def undo(self, before: list[str]) -> None:
+        """Run it again, now that the catalog says what it said before."""
+        self._run(before)
+
+    def _run(self, names: list[str]) -> None:
+        told(self.ferry.agent.converge(self.ferry.hosts, names, revision=self.ferry.catalog_revision))
+
+
+def realservers_converged(ferry: Ferry, service: Service) -> tuple[RealserversConverged, ...]:
+    """The step, where ``management.realservers`` says that realservers follow the catalog."""
+    return (RealserversConverged(ferry, service),) if ferry.config.management.realservers else ()

@@ -47,6 +47,12 @@ class _HostRoutes:
     def _is_back(self) -> bool:
         return Forwarding.TUNNEL not in self._methods()
 
+    def _needless(self) -> str | None:
+        """Why it needs none, where that is so."""
+        if not self.ferry.driver(self.director, self.service).has_ipvs:
+            return "it has no IPVS table, which would keep routes"
+        return "its destinations are tunnelled already" if self._is_flipped() else None
+
     def _methods(self) -> list[Forwarding]:
         table = self.ferry.driver(self.director, self.service).read()
         return [one.forwarding for server in table for one in server.destinations]
@@ -84,8 +90,8 @@ class HostRoutesUp(_HostRoutes, Change[RoutesBefore]):
     def check(self, report: Report) -> RoutesBefore | AlreadySo:
         """Read which are missing; none are needed where nothing is left to flip."""
         del report
-        if self._is_flipped():
-            return AlreadySo("its destinations are tunnelled already")
+        if reason := self._needless():
+            return AlreadySo(reason)
         seen = self._routes.read()
         if seen.problems:
             raise RefusedError("\n".join(f"{self.director.host}: {problem}" for problem in seen.problems))
@@ -106,7 +112,7 @@ class HostRoutesUp(_HostRoutes, Change[RoutesBefore]):
     def verify(self, report: Report) -> None:
         """See that each realserver is reached through itself, unless nothing is left to flip."""
         del report
-        if self._is_flipped():
+        if self._needless():
             return
         if missing := self._routes.read().needed:
             addresses = ", ".join(str(one.address) for one in missing)
@@ -146,7 +152,7 @@ class HostRoutesDown(_HostRoutes, Change[list[list[str]]]):
         """Read which routes there are or will be: they are this service's own, and marked as such."""
         del report
         seen = self._routes.read()
-        if self._is_flipped() and not seen.ours:
+        if self._needless() and not seen.ours:
             return AlreadySo("it has none")
         return sorted(_as_lists({*seen.ours, *seen.needed}))
 

@@ -13,6 +13,8 @@ from ferryman.engine.watch import Watch
 from ferryman.model import Finding, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ferryman.cookbook.ferry import Ferry
     from ferryman.model import Director, Service
 
@@ -43,12 +45,14 @@ class Soaked(Look):
 
 def watch_over(ferry: Ferry, service: Service) -> Watch:
     """Probes of every realserver, and real requests, for as long as a run of this service lasts."""
-    kept = ferry.config.watch
-    looks = [ProbesAnswered(ferry, service), TrafficFlows(ferry, service)]
-    return Watch(looks, kept.every, kept.failures, kept.flaps)
+    return _kept(ferry, [ProbesAnswered(ferry, service), TrafficFlows(ferry, service)])
 
 
 def watch_requests(ferry: Ferry, service: Service) -> Watch:
     """Real requests alone: for a run of a service whose realservers need not be ready for the tunnel."""
+    return _kept(ferry, [TrafficFlows(ferry, service)])
+
+
+def _kept(ferry: Ferry, looks: Sequence[Look]) -> Watch:
     kept = ferry.config.watch
-    return Watch([TrafficFlows(ferry, service)], kept.every, kept.failures, kept.flaps)
+    return Watch(looks, kept.every, kept.failures, kept.flaps)

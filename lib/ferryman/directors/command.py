@@ -1,0 +1,249 @@
+"""The driver of a director that the operator's own commands change: apply, verify, undo.
+
+``command_words`` says how they are written. Each runs on the director; one with ``{vip}`` in it runs once for
+each virtual service. What they promise:
+
+``apply``   makes it as the values say; 0 is done.
+``verify``  only reads, in a rehearsal too; 0: it is so, 1: it is not, anything else: not known.
+``undo``    puts back what ``apply`` changed; its values are those of before. 0 is done. ``undo: false`` says
+            that there is none: such a change is *not reversible*, and each run needs consent.
+``read``    optional: prints what is there, and nothing that changes by itself. It goes into the journal, must
+            still be the same when ``apply`` begins, and ``undo`` has it on standard input.
+
+Where the director has an IPVS table (``ipvs``, true unless said otherwise) that is read back as well, after
+``verify`` has said yes: a command that lies is found out.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from ferryman import patience
+from ferryman.directors.command_words import read_commands
+from ferryman.directors.driver import Before, Driver
+from ferryman.directors.ipvs import Table, differences, from_json
+from ferryman.directors.nominal import nominal
+from ferryman.errors import DoubtError, NotFollowedError, VerifyError, WorldChangedError
+from ferryman.model import Edit, Finding, Forwarding, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ferryman.directors.target import Target
+    from ferryman.fleet.hosts import Hosts
+    from ferryman.management import Agent
+    from ferryman.model import Director, Service
+
+VERIFY_CHECK = "director-verify"
+NOT_AS_WANTED = 1
+"""What ``verify`` ends with when it could look, and it is not as the values say."""
+
+
+class CommandDriver(Driver):
+    """Runs the operator's commands and reads back.
+
+    Its keys: ``apply``, ``verify``, ``undo``, ``read``, ``shell``, ``ipvs``, ``follows_catalog``,
+    ``command_timeout``, ``converge_timeout``.
+    """
+
+    def __init__(
+        self,
+        director: Director,
+        service: Service,
+        hosts: Hosts,
+        agent: Agent | None = None,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        super().__init__(director, service, hosts, agent)
+        self._commands = read_commands(self.options)
+        self._ipvs = self.options.switch("ipvs", default=True)
+        self._follows = self.options.switch("follows_catalog", default=False)
+        self.command_s = self.options.seconds("command_timeout", 60.0)
+        self.converge_s = self.options.seconds("converge_timeout", 30.0)
+        self._sleep = sleep
+
+    @property
+    def has_ipvs(self) -> bool:
+        """What directors.yaml says."""
+        return self._ipvs
+
+    @property
+    def follows_catalog(self) -> bool:
+        """What directors.yaml says."""
+        return self._follows
+
+    def no_way_back(self, target: Target) -> str | None:
+        """``undo: false``."""
+        del target
+        return (
+            None if "undo" in self._commands else f"{self.options.where}: undo: is false: nothing undoes it"
+        )
+
+    def read_all(self) -> Table:
+        """The kernel's table; without IPVS, this service's as the catalog has it and ``verify`` says."""
+        if self.has_ipvs:
+            return super().read_all()
+        tunnelled = nominal(self.service, Forwarding.TUNNEL)
+        return nominal(self.service, Forwarding.DIRECT) if self._refusals(tunnelled) else tunnelled
+
+    def before(self) -> dict[str, Any]:
+        """What is there now, with what ``read`` prints; raises as every driver's does."""
+        return {**super().before(), **self._read_out()}
+
+    def findings(self, service: Service, table: Table) -> list[Finding]:
+        """The table's; without IPVS, what ``verify`` says."""
+        if self.has_ipvs:
+            return super().findings(service, table)
+        method = Forwarding.TUNNEL if service.encapsulated else Forwarding.DIRECT
+        wanted = f"verify says that {service.name} is forwarded {method.word}, as the catalog does"
+        refusals = self._refusals(nominal(service, method))
+        verdict = Verdict.FAIL if refusals else Verdict.PASS
+        return [Finding(VERIFY_CHECK, self.host, verdict, "; ".join(refusals) or "it says so", wanted)]
+
+    def already(self, before: Before, target: Target) -> bool:
+        """Whether ``verify`` says so, and the table too; that ``verify`` can be run is seen here."""
+        wanted = self.wanted(before, target)
+        refusals = self._refusals(wanted)
+        return not (refusals or (self.has_ipvs and differences(wanted, from_json(before["table"]))))
+
+    def edits(self, before: Before, target: Target) -> list[Edit]:
+        """The very commands."""
+        return self._as_edits("apply", self.wanted(before, target))
+
+    def edits_back(self, before: Before, target: Target) -> list[Edit]:
+        """The very commands; where there are none, what is to be done instead."""
+        if reason := self.no_way_back(target):
+            return [Edit("director", self.host, command=f"# by hand, for {reason}: {self._by_hand(before)}")]
+        return self._as_edits("undo", from_json(before["table"]))
+
+    def _look(self) -> tuple[Table, dict[str, Any]]:
+        return self.read(), {}
+
+    def _apply(self, before: Before, target: Target) -> None:
+        now, wanted = self.read(), self.wanted(before, target)
+        if self.has_ipvs and (strange := self._strange(before, target, now)):
+            raise self._changed(strange)
+        if not self._wrong(wanted, lambda _: wanted):
+            return
+        if self._read_out().get("read") != before.get("read"):
+            raise WorldChangedError(
+                f"{self.host}: read prints something else than when it was looked at;"
+                " it was left alone; find out who changed it, then begin again"
+            )
+        self._run("apply", wanted)
+        self._reached("applied", wanted, lambda _: wanted)
+
+    def _restore(self, before: Before, target: Target) -> None:
+        was = from_json(before["table"])
+
+        def as_was(now: Table) -> Table:
+            return target.taken_from(was, now)
+
+        if self._wrong(was, as_was):
+            if reason := self.no_way_back(target):
+                raise VerifyError(f"{self.host}: not reversible: {reason}; by hand: {self._by_hand(before)}")
+            self._run("undo", was, stdin=str(before.get("read", "")))
+            self._reached("undone", was, as_was)
+        if self.has_ipvs and (strange := self._strange(before, target, self.read())):
+            raise self._changed(strange)
+
+    def _by_hand(self, before: Before) -> str:
+        states = (f"{one} {_values_of((one,))['forwarding']}" for one in from_json(before["table"]))
+        return f"make {self.service.name} as it was there: {', '.join(states)}"
+
+    def _reached(self, done: str, to: Table, table_is: Callable[[Table], Table]) -> None:
+        """Wait until nothing is wrong.
+
+        Raises:
+            NotFollowedError: Something still is.
+            DoubtError: ``verify`` could not say.
+        """
+        wrong = patience.until(
+            lambda: self._wrong(to, table_is),
+            lambda lines: not lines,
+            within_s=self.converge_s,
+            every_s=1.0,
+            sleep=self._sleep,
+        )
+        if wrong:
+            after = f"{done}, but not so within {self.converge_s:g} s"
+            raise NotFollowedError("\n".join(f"{self.host}: {after}: {line}" for line in wrong))
+
+    def _wrong(self, to: Table, table_is: Callable[[Table], Table]) -> list[str]:
+        """What ``verify`` refuses and what differs in the table; empty when all is as it is to be."""
+        refusals = self._refusals(to)
+        if refusals or not self.has_ipvs:
+            return refusals
+        now = self.read()
+        return differences(table_is(now), now)
+
+    def _refusals(self, to: Table) -> list[str]:
+        """What ``verify`` says no to, a line for each.
+
+        Raises:
+            DoubtError: It could not say.
+        """
+        lines = []
+        for command in self._filled("verify", to):
+            done = self.hosts.read(self.host, command, timeout_s=self.command_s)
+            said = " / ".join((done.stderr or done.stdout).strip().splitlines()[-3:]) or "it printed nothing"
+            if done.status == NOT_AS_WANTED:
+                lines.append(f"{command}: not as wanted: {said}")
+            elif done.status:
+                raise DoubtError(
+                    f"{self.host}: verify: {command}: ended with status {done.status}, expected 0 (as wanted)"
+                    f" or 1 (not as wanted): {said}; run it there by hand"
+                )
+        return lines
+
+    def _read_out(self) -> dict[str, Any]:
+        """What ``read`` prints, where there is such a command."""
+        if "read" not in self._commands:
+            return {}
+        commands = self._filled("read", nominal(self.service, Forwarding.DIRECT))
+        asked = (self.hosts.read(self.host, one, timeout_s=self.command_s).checked() for one in commands)
+        return {"read": "".join(one.stdout for one in asked)}
+
+    def _run(self, key: str, to: Table, stdin: str = "") -> None:
+        for command in self._filled(key, to):
+            self.hosts.write(self.host, command, stdin=stdin, timeout_s=self.command_s).checked()
+
+    def _as_edits(self, key: str, to: Table) -> list[Edit]:
+        return [Edit("director", self.host, command=command) for command in self._filled(key, to)]
+
+    def _filled(self, key: str, to: Table) -> Iterator[str]:
+        """The command with its values: once for each virtual service where it has {vip}, else once."""
+        command = self._commands[key]
+        for part in [(one,) for one in to] if "vip" in command.names else [to]:
+            yield command.filled(self._values(part))
+
+    def _values(self, part: Table) -> dict[str, str]:
+        addresses = dict.fromkeys(
+            address
+            for server in part
+            for one in self.service.realservers
+            if (address := one.address_for(server.vip)) is not None
+        )
+        return {
+            "service": self.service.name,
+            "site": self.service.site,
+            "director": self.host,
+            "realservers": ",".join(map(str, addresses)),
+            **_values_of(part),
+        }
+
+
+def _values_of(part: Table) -> dict[str, str]:
+    """What the entries of a table say: they are one virtual service, or all of one service."""
+    first = part[0]
+    tunnelled = all(one.forwarding is Forwarding.TUNNEL for server in part for one in server.destinations)
+    return {
+        "vip": str(first.vip),
+        "port": str(first.port),
+        "protocol": first.protocol,
+        "forwarding": "ipip" if tunnelled else "direct",
+        "scheduler": first.scheduler,
+        "scheduler_flags": ",".join(first.scheduler_flags),
+    }

@@ -1,0 +1,38 @@
+"""What a daemon says of itself in Prometheus' text format: a metric, its labels, its value."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_SAMPLE = re.compile(r'^([A-Za-z_:][\w:]*)(?:\{((?:[^"}]|"(?:[^"\\]|\\.)*")*)\})?\s+(\S+)', re.MULTILINE)
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One value of a metric."""
+
+    name: str
+    labels: Mapping[str, str]
+    value: float
+
+
+def samples(text: str, *names: str) -> list[Sample]:
+    """The samples of these metrics; lines that are none, comments and complaints of curl, are passed over."""
+    return [
+        Sample(name, dict(_LABEL.findall(labels)), value)
+        for name, labels, said in _SAMPLE.findall(text)
+        if name in names and (value := _number(said)) is not None
+    ]
+
+
+def _number(said: str) -> float | None:
+    try:
+        return float(said)
+    except ValueError:
+        return None

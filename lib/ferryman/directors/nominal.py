@@ -1,0 +1,30 @@
+"""A service's entries as catalog and inventory say they are to be: for directors without an IPVS table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ferryman.directors.ipvs import Destination, Table, VirtualServer
+
+if TYPE_CHECKING:
+    from ferryman.model import Forwarding, Service, VirtualService
+
+
+def nominal(service: Service, forwarding: Forwarding) -> Table:
+    """Every realserver with weight 1 and this forwarding, by the catalog's scheduler."""
+    return tuple(_server(virtual, service, forwarding) for virtual in service.virtual_services)
+
+
+def _server(virtual: VirtualService, service: Service, forwarding: Forwarding) -> VirtualServer:
+    addresses = (one.address_for(virtual.vip) for one in service.realservers)
+    destinations = tuple(
+        Destination(one, virtual.port, forwarding, 1) for one in addresses if one is not None
+    )
+    return VirtualServer(
+        virtual.protocol,
+        virtual.vip,
+        virtual.port,
+        virtual.scheduler,
+        virtual.scheduler_flags,
+        destinations,
+    ).sorted()

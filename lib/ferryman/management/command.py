@@ -1,0 +1,70 @@
+"""Agents that are a command: the operator's own, and ``ansible-pull``."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from ferryman.errors import VerifyError
+from ferryman.management.agent import AgentRun
+from ferryman.management.on_hosts import AgentOnHosts, NotYet, Outcome, contained, own_words
+
+if TYPE_CHECKING:
+    from ferryman.fleet.hosts import Hosts
+
+
+class CommandAgent(AgentOnHosts):
+    """Runs ``management.run``; 0 is fine. ``management.revision`` prints what was applied, newest first."""
+
+    def _run(self, hosts: Hosts, name: str, revision: str, timeout_s: float) -> Outcome:
+        done = hosts.write(name, f"{self.command} </dev/null", timeout_s=timeout_s)
+        if done.status != 0:
+            raise VerifyError(f"{name}: {self.command}: status {done.status}: {own_words(done)}")
+        said = self._revision(hosts, name)
+        if contained(revision, said) is False:
+            return NotYet(
+                VerifyError(
+                    f"{name}: {self.command}: applied {_newest(said)}, which does not have the change, "
+                    f"{revision}; is it merged, and where this host gets its revisions from?"
+                )
+            )
+        return AgentRun(name, _newest(said))
+
+    def _revision(self, hosts: Hosts, name: str) -> str:
+        """What the host says it has applied; nothing, where nobody told how to ask.
+
+        Raises:
+            CommandFailedError: The command that is to tell it failed.
+        """
+        return hosts.read(name, asked).checked().stdout if (asked := self._asked()) else ""
+
+    def _asked(self) -> str:
+        return shlex.join(self._config.revision)
+
+
+class AnsiblePull(CommandAgent):
+    """Runs ``ansible-pull`` as ``management.run`` gives it, and asks its checkout what was applied.
+
+    The checkout is shallow unless ``--full`` is given: then it knows its newest revision alone.
+    """
+
+    default_run = ("ansible-pull",)
+
+    def _asked(self) -> str:
+        folder = _folder(self._config.run)
+        history = "log --format=%H -n 1000"
+        return super()._asked() or f"git -C {folder} {history}"
+
+
+def _folder(run: tuple[str, ...]) -> str:
+    """Where ``ansible-pull`` keeps its checkout, as a word for the shell."""
+    for place, word in enumerate(run):
+        if word in ("-d", "--directory") and place + 1 < len(run):
+            return shlex.quote(run[place + 1])
+        if word.startswith("--directory="):
+            return shlex.quote(word.partition("=")[2])
+    return '~/.ansible/pull/"$(hostname -f)"'
+
+
+def _newest(said: str) -> str:
+    return next((line.strip() for line in said.splitlines() if line.strip()), "")

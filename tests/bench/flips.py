@@ -1,0 +1,278 @@
+"""What flips and ways back cost the requests that run through them, in a lab of its own.
+
+    PYTHONPATH=lib:tests .venv/bin/python -m tests.bench.flips [--pairs 20] [--requests 20000] [SERVICE…]
+        [--shorts 150] [--kept 550] [--hold edit|pair|series] [--no-routes] [--json FILE]
+
+Each edit is made as the steps of a migration make it, with the driver of the service (``static``: ipvsadm,
+``maps`` and ``web``: keepalived): host routes up, edit, wait until no connection from before is left, host
+routes down, all under load. ``--hold`` says how long the transfers live: across one edit, across a flip and
+its way back, or across all of them; so long the routes stay too. ``--no-routes`` leaves them out: then it
+must lose.
+
+Prints a row for each edit. Latencies are p50 / p99 / longest in ms, of requests that were due in the second
+before the edit began, from there until it was done (a second at least), and in the second after. «drained» is
+when the director's connection table had none left from before, and when the load had closed its last one.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from argparse import ArgumentParser
+from collections import Counter
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ferryman import lab as the_lab
+from ferryman import patience
+from ferryman.directors import Forwarded, read_connections, still_open
+from ferryman.model import Forwarding
+from lab.conftest import own_folder
+from lab.flow import Held, Outcome, Pace, Request, flowing
+from lab.party import LabHosts, Party
+from lab.running import RunningLab
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable, Iterator
+
+    from ferryman.directors import Connection
+
+TUNNEL = Forwarded(Forwarding.TUNNEL)
+QUIET_S, HELD_S = 3.0, 3.0
+"""Load before an edit, and transfers after it."""
+LOOK_EVERY_S = 2.0
+DRAIN_S, WINDOW_S = 60.0, 120.0
+DOWNLOADS = UPLOADS = 4
+LATENCY = "p50 / p99 / longest"
+COLUMNS = (
+    "service",
+    "edit",
+    "requests",
+    "failed",
+    *(f"{LATENCY} {when}" for when in ("before", "during", "after")),
+)
+HEADING = (*COLUMNS, "edit took", "drained: director, load")
+
+
+@dataclass
+class Look:
+    """One look at a director's connection table, and how many connections from before it showed."""
+
+    began: float
+    ended: float
+    left: int
+
+
+@dataclass
+class Edited:
+    """One edit under load."""
+
+    service: str
+    name: str
+    began: float = 0.0
+    ended: float = 0.0
+    remembered: float = 0.0
+    """When the director's connections were read: what came until then counts as from before."""
+    looks: list[Look] = field(default_factory=list)
+    outcome: Outcome = field(default_factory=Outcome)
+    transfers: Outcome = field(default_factory=Outcome)
+
+    @property
+    def drained_s(self) -> float | None:
+        """After the edit; None when there still was one at the last look."""
+        return self.looks[-1].began - self.ended if self.looks and not self.looks[-1].left else None
+
+    @property
+    def closed_s(self) -> float:
+        """When the load had closed the last connection from before the edit, in seconds after it."""
+        return max([0.0, *(one.closed - self.ended for one in self._old)])
+
+    @property
+    def lost(self) -> list[Request | Held]:
+        """Requests, and transfers that lived for this edit alone."""
+        return [*self.outcome.lost, *self.transfers.lost]
+
+    @property
+    def _old(self) -> list[Held]:
+        return [one for one in (*self.outcome.held, *self.transfers.held) if one.opened < self.remembered]
+
+    def disagreement(self, held: int) -> int:
+        """By how many connections a look differed at most from what the load held open; 0 when never.
+
+        ``held`` are the transfers that go on after this edit.
+        """
+        worst = 0
+        for look in self.looks:
+            most, least = (held + self._open_at(at) for at in (look.began, look.ended))
+            worst = max(worst, look.left - most, least - look.left)
+        return worst
+
+    def _open_at(self, at: float) -> int:
+        """Connections from before the edit that the load has open; shorts too, late as they may be."""
+        held = sum(one.closed > at for one in self._old)
+        shorts = (one for one in self.outcome.requests if one.kind == "short")
+        return held + sum(one.due < self.remembered and one.due + one.latency > at for one in shorts)
+
+    def told(self, held: int) -> dict[str, Any]:
+        """The row, and each look: seconds after the edit, how many were left, how many the load had open."""
+        looks = [
+            (round(look.began - self.ended, 1), look.left, held + self._open_at(look.began))
+            for look in self.looks
+        ]
+        return {"row": self.row(), "looks": looks}
+
+    def row(self) -> tuple[str, ...]:
+        """As the table has it."""
+        middle = max(self.ended, self.began + 1)
+        latencies = [
+            str(self.outcome.latency(begin, end))
+            for begin, end in ((self.began - 1, self.began), (self.began, middle), (middle, middle + 1))
+        ]
+        counted = f"{len(self.outcome.requests):,}", str(len(self.lost))
+        drained = "not" if self.drained_s is None else f"{self.drained_s:.1f} s"
+        took = f"{(self.ended - self.began) * 1000:.0f} ms"
+        return self.service, self.name, *counted, *latencies, took, f"{drained}, {self.closed_s:.1f} s"
+
+
+@dataclass
+class Series:
+    """Flips and ways back of one service, one after the other."""
+
+    lab: RunningLab
+    party: Party
+    wanted: Namespace
+    edits: list[Edited] = field(default_factory=list)
+    transfers: list[Outcome] = field(default_factory=list)
+
+    def run(self) -> None:
+        """All of them; the director is as it was in the end, whatever happened."""
+        before = self.party.driver.before()
+        try:
+            with self._held("series"):
+                for number in range(1, self.wanted.pairs + 1):
+                    with self._held("pair"):
+                        self._edited(f"flip {number}", lambda: self.party.driver.apply(before, TUNNEL))
+                        self._edited(f"back {number}", lambda: self.party.driver.restore(before, TUNNEL))
+        finally:
+            self.party.driver.restore(before, TUNNEL)
+            self.party.routes.remove(self.party.routes.read().ours)
+
+    @property
+    def _address(self) -> tuple[str, int]:
+        virtual = self.party.service.virtual_services[-1]
+        return str(virtual.vip), virtual.port
+
+    @contextmanager
+    def _held(self, across: str) -> Iterator[Outcome]:
+        """Transfers and host routes across this, where this is how long they are wanted."""
+        if self.wanted.hold != across:
+            yield Outcome()
+            return
+        if self.wanted.routes:
+            self.party.routes.add(self.party.routes.read().needed)
+        with flowing(self.lab, *self._address, Pace(downloads=DOWNLOADS, uploads=UPLOADS)) as outcome:
+            self.transfers.append(outcome)
+            yield outcome
+
+    def _edited(self, name: str, edit: Callable[[], None]) -> None:
+        """One edit, in a window of its own."""
+        one = Edited(self.party.service.name, name)
+        pace = Pace(shorts=self.wanted.shorts, kept=self.wanted.kept)
+        with flowing(self.lab, *self._address, pace) as one.outcome:
+            with self._held("edit") as one.transfers:
+                time.sleep(QUIET_S)
+                one.began = time.monotonic()
+                edit()
+                one.ended = time.monotonic()
+                now = self._connections()
+                old, one.remembered = still_open(now, now), time.monotonic()
+                time.sleep(HELD_S)
+            self._drain(one, old)
+            patience.until(one.outcome.so_far, self._is_enough, within_s=WINDOW_S)
+        self.edits.append(one)
+        print(f"| {' | '.join(one.row())} |", flush=True)
+
+    def _is_enough(self, requests: int) -> bool:
+        wanted: int = self.wanted.requests
+        return requests >= wanted
+
+    def _drain(self, one: Edited, old: frozenset[Connection]) -> None:
+        """Look until no connection from before is left but those that are held for longer; then the host
+        routes go, as the step does it."""
+        held = 0 if self.wanted.hold == "edit" else DOWNLOADS + UPLOADS
+
+        def look() -> int:
+            nonlocal old
+            began = time.monotonic()
+            old = still_open(old, self._connections())
+            one.looks.append(Look(began, time.monotonic(), len(old)))
+            return len(old)
+
+        if patience.until(look, lambda left: left <= held, within_s=DRAIN_S, every_s=LOOK_EVERY_S) == 0:
+            self.party.routes.remove(self.party.routes.read().ours)
+
+    def _connections(self) -> frozenset[Connection]:
+        return read_connections(self.party.hosts, self.party.director, self.party.service)
+
+    def told(self) -> dict[str, Any]:
+        """Everything together, printed and handed back."""
+        outcomes = [*(one.outcome for one in self.edits), *self.transfers]
+        lost = [one for outcome in outcomes for one in outcome.lost]
+        transfers = [one for outcome in self.transfers for one in outcome.transfers]
+        still = DOWNLOADS + UPLOADS if self.wanted.hold != "edit" else 0
+        summary = {
+            "service": self.party.service.name,
+            "edits": len(self.edits),
+            "requests": sum(len(one.outcome.requests) for one in self.edits),
+            "fewest": min((len(one.outcome.requests) for one in self.edits), default=0),
+            "lost": dict(Counter(f"{one.kind}: {one.problem}" for one in lost)),
+            "transfers": len(transfers),
+            "transferred_bytes": sum(one.moved_bytes for one in transfers),
+            "longest_transfer_s": max((one.closed - one.opened for one in transfers), default=0),
+            "looks": sum(len(one.looks) for one in self.edits),
+            "disagreement": max((one.disagreement(still) for one in self.edits), default=0),
+        }
+        print(json.dumps(summary), flush=True)
+        return {**summary, "each": [one.told(still) for one in self.edits]}
+
+
+def arguments() -> Namespace:
+    """What was asked for."""
+    parser = ArgumentParser(prog="python -m tests.bench.flips")
+    parser.add_argument("services", nargs="*", metavar="SERVICE", default=["static", "maps"])
+    parser.add_argument("--pairs", type=int, default=20)
+    parser.add_argument("--requests", type=int, default=20_000)
+    parser.add_argument("--shorts", type=int, default=150)
+    parser.add_argument("--kept", type=int, default=550)
+    parser.add_argument("--hold", choices=("edit", "pair", "series"), default="edit")
+    parser.add_argument("--no-routes", dest="routes", action="store_false")
+    parser.add_argument("--json", type=Path)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Boot, measure, and leave nothing."""
+    wanted = arguments()
+    with own_folder() as folder, ExitStack() as stack:
+        lab = RunningLab(folder)
+        the_lab.up(lab.place)
+        stack.callback(the_lab.down, lab.place)
+        hosts = LabHosts(lab)
+        stack.callback(hosts.close)
+        print(f"| {' | '.join(HEADING)} |\n|{'---|' * len(HEADING)}", flush=True)
+        found = []
+        for name in wanted.services:
+            series = Series(lab, Party.of(lab, hosts, name, "lvs1"), wanted)
+            try:
+                series.run()
+            finally:
+                found.append(series.told())
+        if wanted.json:
+            wanted.json.write_text(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""The lab with a service of Liberica and puppet: doubles of both, and the inventory that says so."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lab.following import DIRECTORS, DOUBLES, ROLES, VIP
+
+if TYPE_CHECKING:
+    from lab.running import RunningLab
+
+_LIBERICA = "python3 -I -S /lab/doubles/liberica.py"
+_TEMPLATE = """\
+---
+fp:
+  log_level: info
+  forwarding_plane: {plane}
+services:
+  mapslb_8080:
+    forward_type: %maps:tunnel:direct_route%
+    depool_threshold: {threshold}
+    cluster: edge
+    service: maps
+    ip: 10.99.0.2
+    port: 8080
+    protocol: tcp
+"""
+_PUPPET = """\
+#!/bin/sh
+export PUPPET_DOUBLE=/lab/$(ip netns identify $$)/puppet
+exec python3 -I -S /lab/doubles/puppet.py "$@"
+"""
+
+
+@dataclass
+class LibericaSite:
+    """The service ``maps`` with two directors whose Liberica follows the catalog by way of puppet."""
+
+    lab: RunningLab
+    plane: str = "ipvs"
+
+    def furnish(self, **options: object) -> None:
+        """Put the doubles in, start them, and let the inventory name them; options are the driver's keys."""
+        self._inventory(options)
+        for double in ("liberica", "puppet"):
+            self.put("rt", f"/lab/doubles/{double}.py", (DOUBLES / f"{double}.py").read_text())
+        self.put("rt", "/usr/local/sbin/puppet", _PUPPET)
+        self.lab.console("rt", "chmod +x /usr/local/sbin/puppet")
+        catalog = self.lab.folder / "inventory" / "services.yaml"
+        seen = self.lab.console("rt", f"ls /mnt{catalog} 2>/dev/null || echo {catalog}").strip()
+        for host in DIRECTORS:
+            self.template(host)
+            words = f"catalog {seen}\nsite lab\ntarget {self.config(host)}\n"
+            self.put(host, f"/lab/{host}/puppet/settings", words)
+            self.puppet(host)
+            self.lab.console(host, f"{_LIBERICA} start {self.config(host)}; {_UNTIL_UP}")
+
+    def clear(self) -> None:
+        """Stop the doubles, and take them out."""
+        for host in DIRECTORS:
+            stop = f"{_LIBERICA} stop {self.config(host)}"
+            self.lab.console(host, f"{stop}; rm -rf /lab/{host}/puppet /lab/{host}/liberica")
+        self.lab.console("rt", "rm -rf /lab/doubles /usr/local/sbin/puppet")
+
+    def config(self, host: str) -> str:
+        """Liberica's file on a director."""
+        return f"/lab/{host}/liberica/config.yaml"
+
+    def template(self, host: str, threshold: str = "0.5") -> None:
+        """What puppet writes on a director; a threshold that is no number is refused by Liberica alone."""
+        text = _TEMPLATE.format(plane=self.plane, threshold=threshold)
+        self.put(host, f"/lab/{host}/puppet/template", text)
+
+    def trouble(self, host: str, name: str, text: str = "") -> None:
+        """Put a trouble of the double in; ``tests/doubles/liberica.py`` names them."""
+        self.put(host, f"{self.config(host)}.{name}", text)
+
+    def no_trouble(self, host: str) -> None:
+        """Take them out."""
+        self.lab.console(host, f"cd $(dirname {self.config(host)}) && rm -f *.deaf *.lying *.stuck *.idle")
+
+    def puppet(self, host: str) -> None:
+        """Run the agent, as a timer would."""
+        self.lab.console(host, f"mkdir -p $(dirname {self.config(host)}); puppet agent --test || :")
+
+    def put(self, host: str, path: str, text: str) -> None:
+        """Write a file on a host."""
+        self.lab.console(host, f"mkdir -p $(dirname {path}); printf %s {shlex.quote(text)} >{path}")
+
+    def methods(self, host: str) -> str:
+        """``-g`` or ``-i`` of each destination of the service, in their order."""
+        lines = self.lab.console(host, "ipvsadm -Sn").splitlines()
+        return " ".join(line.split()[5] for line in lines if line.startswith(f"-a -t {VIP} "))
+
+    def _inventory(self, options: dict[str, object]) -> None:
+        folder = self.lab.folder / "inventory"
+        services = folder / "services.yaml"
+        head, maps, rest = services.read_text().partition("\n  maps:\n")
+        services.write_text(head + maps + rest.replace("class: low-traffic", "class: high-traffic2", 1))
+        directors = folder / "directors.yaml"
+        entries = "".join(self._entry(host, role, options) for host, role in ROLES.items())
+        directors.write_text(f"{directors.read_text()}  high-traffic2:\n{entries}")
+        toml = self.lab.folder / "ferryman.toml"
+        toml.write_text(f'{toml.read_text()}\n[management]\nagent = "puppet"\ntimeout = 60\n')
+
+    def _entry(self, host: str, role: str, options: dict[str, object]) -> str:
+        source = {"lvs1": 2, "lvs2": 3}[host]
+        keys: dict[str, object] = {
+            "host": host,
+            "role": role,
+            "driver": "liberica",
+            "plane": self.plane,
+            "config": self.config(host),
+            "reload": f"{_LIBERICA} reload {self.config(host)}",
+            "follow_timeout": 0,
+            "converge_timeout": 8,
+            "traffic_source": f'{{ ipv4: 10.30.0.{source}, ipv6: "fd30::{source}" }}',
+        } | options
+        lines = [f"{key}: {value}" for key, value in keys.items()]
+        return "    - " + "\n      ".join(lines) + "\n"
+
+
+_UP = "curl -s localhost:3010/metrics | grep -q ESTABLISHED"
+_UNTIL_UP = f"timeout 30 sh -c 'until {_UP}; do sleep 0.2; done'"

@@ -1,0 +1,195 @@
+"""Directors that run Liberica and follow the catalog by way of puppet; both are doubles, IPVS is real.
+
+What each case comes to stands in its assertions: how a run ends, and how each director forwards then.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ferryman.config import ManagementConfig
+from ferryman.directors import Driver, Forwarded, driver_for
+from ferryman.errors import DoubtError
+from ferryman.inventory import Catalog, Inventory
+from ferryman.management import agent_for
+from ferryman.model import Forwarding
+from lab.crossing import catalog, changes, events, findings, loaded
+from lab.following import DIRECTORS, SERVICE
+from lab.liberica_site import LibericaSite
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from subprocess import CompletedProcess
+    from typing import Literal
+
+    from lab.party import LabHosts
+    from lab.running import RunningLab
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
+
+DONE, REFUSED, ROLLED_BACK, STRANDED, HELD = 0, 3, 4, 5, 7
+TUNNEL = Forwarded(Forwarding.TUNNEL)
+OLD, NEW = "-g -g -g", "-i -i -i"
+HALF = "-g -i -i"
+SKEW_S = 600
+
+
+@pytest.fixture
+def site(lab: RunningLab) -> Iterator[LibericaSite]:
+    """Liberica over IPVS on both directors."""
+    found = LibericaSite(lab)
+    found.furnish()
+    yield found
+    found.clear()
+    assert both(found) == {"lvs1": OLD, "lvs2": OLD}
+
+
+@pytest.fixture
+def katran(lab: RunningLab) -> Iterator[LibericaSite]:
+    """Liberica that says it forwards by Katran; what carries the lab's packets is its IPVS all the same."""
+    found = LibericaSite(lab, plane="katran")
+    found.furnish()
+    yield found
+    found.clear()
+
+
+def both(site: LibericaSite) -> dict[str, str]:
+    return {host: site.methods(host) for host in DIRECTORS}
+
+
+def ferryman(site: LibericaSite, *words: str) -> CompletedProcess[str]:
+    return site.lab.ferryman("--output", "json", *words)
+
+
+def migrated(site: LibericaSite, *more: str) -> CompletedProcess[str]:
+    short = ("--soak", "1", "--drain", "0")
+    return ferryman(site, "migrate", SERVICE, "--site", "lab", "--yes", *short, *more)
+
+
+def reason(done: CompletedProcess[str]) -> str:
+    return str(events(done)[-1]["reason"])
+
+
+def secondary(site: LibericaSite, hosts: LabHosts) -> Driver:
+    """The driver of lvs2, with puppet."""
+    service = Inventory.load(site.lab.folder / "inventory").service(SERVICE, "lab")
+    director = next(one for one in service.directors if one.host == "lvs2")
+    return driver_for(director, service, hosts, agent_for(ManagementConfig(agent="puppet")))
+
+
+def flip(site: LibericaSite, to: Literal["ipip", "direct"]) -> None:
+    """The catalog alone."""
+    there = Catalog(catalog(site.lab))
+    found = there.flipped(SERVICE, "lab", to)
+    there.write(found.after, expected=found.before)
+
+
+def test_it_crosses_and_comes_back_under_load_without_a_loss(site: LibericaSite) -> None:
+    with loaded(site.lab, "10.99.0.2", 8080) as outcome:
+        crossed = migrated(site)
+        assert crossed.returncode == DONE, crossed.stdout[-3000:]
+        assert both(site) == {"lvs1": NEW, "lvs2": NEW}
+        back = ferryman(site, "rollback", events(crossed)[0]["run"])
+        assert back.returncode == DONE, back.stdout[-3000:]
+    assert changes(back)[0]["kind"] == "catalog"
+    assert outcome[0].lost == {}
+    assert outcome[0].done["short"] > 100
+
+
+def test_a_configuration_that_the_primary_refuses_takes_everything_back(site: LibericaSite) -> None:
+    before = catalog(site.lab).read_text()
+    site.template("lvs1", threshold="%maps:most:0.5%")
+    back = migrated(site)
+    assert back.returncode == ROLLED_BACK, back.stdout[-3000:]
+    assert f"lvs1: liberica-cp refused {site.config('lvs1')} at 20" in reason(back)
+    assert catalog(site.lab).read_text() == before
+
+
+def test_a_reload_that_nobody_hears_holds_before_the_primary_is_touched(site: LibericaSite) -> None:
+    site.trouble("lvs2", "deaf")
+    held = migrated(site)
+    assert held.returncode == HELD, held.stdout[-3000:]
+    assert "liberica-cp still says that it took its file up at 20" in reason(held)
+    assert both(site) == {"lvs1": OLD, "lvs2": OLD}
+    site.no_trouble("lvs2")
+    back = ferryman(site, "rollback", events(held)[0]["run"])
+    assert back.returncode == DONE, back.stdout[-3000:]
+
+
+def test_a_director_that_is_down_refuses_and_nothing_is_changed(site: LibericaSite) -> None:
+    site.lab.put("sshd-down", "lvs1")
+    refused = migrated(site)
+    site.lab.clear()
+    assert refused.returncode == REFUSED, refused.stdout[-3000:]
+    assert changes(refused) == []
+
+
+def test_clocks_that_are_ten_minutes_apart_do_not_matter(site: LibericaSite, hosts: LabHosts) -> None:
+    site.lab.console("rt", f"date -s @$(($(date +%s) + {SKEW_S}))")
+    try:
+        assert int(site.lab.console("lvs2", "date +%s")) > time.time() + SKEW_S / 2
+        one = secondary(site, hosts)
+        before = one.before()
+        flip(site, "ipip")
+        one.apply(before, TUNNEL)
+        assert both(site) == {"lvs1": OLD, "lvs2": NEW}
+        assert one.already(one.before(), TUNNEL)
+        flip(site, "direct")
+        one.restore(before, TUNNEL)
+    finally:
+        site.lab.console("rt", f"date -s @{int(time.time())}")
+
+
+def test_a_reload_that_lies_is_found_out_by_the_kernels_table(site: LibericaSite, hosts: LabHosts) -> None:
+    one = secondary(site, hosts)
+    before = one.before()
+    flip(site, "ipip")
+    site.trouble("lvs2", "lying")
+    with pytest.raises(DoubtError) as told:
+        one.apply(before, TUNNEL)
+    for number in (21, 22, 23):
+        assert f"10.10.0.{number}:8080 is Route, wanted Tunnel" in str(told.value)
+    assert both(site)["lvs2"] == OLD
+    site.no_trouble("lvs2")
+    flip(site, "direct")
+    one.restore(before, TUNNEL)
+
+
+def test_a_half_converged_director_names_the_destination_and_goes_on_when_it_can(
+    site: LibericaSite, hosts: LabHosts
+) -> None:
+    one = secondary(site, hosts)
+    before = one.before()
+    flip(site, "ipip")
+    site.trouble("lvs2", "stuck", "10.10.0.21")
+    with pytest.raises(DoubtError) as told:
+        one.apply(before, TUNNEL)
+    assert "10.10.0.21:8080 is Route, wanted Tunnel" in str(told.value)
+    assert "10.10.0.22:8080 is" not in str(told.value)
+    assert both(site)["lvs2"] == HALF
+    site.no_trouble("lvs2")
+    one.apply(before, TUNNEL)
+    assert both(site)["lvs2"] == NEW
+    flip(site, "direct")
+    one.restore(before, TUNNEL)
+
+
+def test_over_katran_consent_is_asked_for_and_a_rollback_is_stranded_with_what_to_do(
+    katran: LibericaSite,
+) -> None:
+    rehearsed = ferryman(katran, "migrate", SERVICE, "--site", "lab", "--dry-run")
+    assert rehearsed.returncode == REFUSED, rehearsed.stdout[-3000:]
+    assert "lvs1: not reversible: its forwarding plane is katran" in reason(rehearsed)
+    titles = [title for title in events(rehearsed)[0]["plan"] if "not reversible" in title]
+    assert len(titles) == len(DIRECTORS)
+    crossed = migrated(katran, "--accept-no-way-back")
+    assert crossed.returncode == DONE, crossed.stdout[-3000:]
+    assert {one["check"] for one in findings(crossed, "warn")} >= {"way-back"}
+    back = ferryman(katran, "rollback", events(crossed)[0]["run"])
+    assert back.returncode == STRANDED, back.stdout[-3000:]
+    assert "let the catalog say IPIP again (ferryman inventory flip maps --site lab --to ipip)" in reason(
+        back
+    )

@@ -1,0 +1,124 @@
+"""Realservers and directors that follow the catalog: in which order, and what is told of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ferryman.config import Config, ManagementConfig
+from ferryman.cookbook import CatalogFlipped, Ferry, RealserversConverged, realservers_converged
+from ferryman.errors import RefusedError, UnreachableError, VerifyError
+from ferryman.fleet.fake import Call, FakeHosts
+from ferryman.fleet.hosts import Completed
+from ferryman.model import Director, Finding, ProbeResult, Role
+from unit.directors.world import WEB
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ferryman.model import Service
+
+PYBAL = Director("lvs2", Role.SECONDARY, "pybal")
+FOLLOWED = replace(WEB, directors=(PYBAL, *WEB.directors))
+HEALTHY = (Path(__file__).parents[1] / "fleet/cases/lab-web-healthy.txt").read_text()
+
+
+@dataclass
+class Heard:
+    """What a step reports."""
+
+    findings: list[Finding] = field(default_factory=list)
+
+    def finding(self, finding: Finding) -> None:
+        self.findings.append(finding)
+
+    def probe(self, result: ProbeResult) -> None:
+        raise AssertionError(result)
+
+
+def ferry(keys: Mapping[str, object], hosts: FakeHosts | None = None) -> Ferry:
+    management = ManagementConfig.model_validate(keys)
+    return Ferry(Config(file=Path("ferryman.toml"), management=management), hosts or FakeHosts())
+
+
+COMMAND = {"agent": "command", "run": ("apply-it",), "realservers": True}
+
+
+@pytest.mark.parametrize(
+    ("service", "keys", "first"),
+    [
+        (WEB, {}, False),
+        (WEB, {"agent": "puppet"}, False),
+        (FOLLOWED, {"agent": "puppet"}, True),
+        (WEB, {"agent": "puppet", "realservers": True}, True),
+    ],
+)
+def test_the_catalog_goes_back_first_where_anybody_follows_it(
+    service: Service, keys: dict[str, object], first: bool
+) -> None:
+    assert CatalogFlipped(ferry(keys), service).goes_back_first is first
+
+
+def test_realservers_are_converged_only_where_the_configuration_says_so() -> None:
+    assert realservers_converged(ferry({"agent": "puppet"}), WEB) == ()
+    (step,) = realservers_converged(ferry(COMMAND), WEB)
+    assert step.title == "Every realserver of web has what the catalog says"
+
+
+def test_every_realserver_gets_its_run_there_and_back() -> None:
+    hosts = FakeHosts()
+    hosts.script("*", "apply-it", "")
+    step = RealserversConverged(ferry(COMMAND, hosts), WEB)
+    before = step.check(Heard())
+    assert [(edit.target, edit.command) for edit in step.edits(before)] == [
+        ("web1", "apply-it"),
+        ("web2", "apply-it"),
+    ]
+    step.do(before)
+    step.undo(before)
+    assert sorted(call.host for call in hosts.calls if call.writes) == ["web1", "web1", "web2", "web2"]
+    assert step.undone(before, Heard()) is None
+
+
+def test_one_of_many_that_fails_is_quoted_and_the_others_have_had_their_run() -> None:
+    hosts = FakeHosts()
+    hosts.script("*", "apply-it", "")
+    hosts.script("web1", "apply-it", lambda call: Completed("web1", call.command, 1, "", "Error: no clamp\n"))
+    step = RealserversConverged(ferry(COMMAND, hosts), WEB)
+    with pytest.raises(VerifyError, match="web1: apply-it: status 1: Error: no clamp"):
+        step.do(step.check(Heard()))
+    assert sorted(call.host for call in hosts.calls if call.writes) == ["web1", "web2"]
+
+
+def test_one_that_is_down_is_doubt() -> None:
+    hosts = FakeHosts()
+    hosts.script("*", "apply-it", "")
+    hosts.down("web2")
+    step = RealserversConverged(ferry(COMMAND, hosts), WEB)
+    with pytest.raises(UnreachableError, match="web2"):
+        step.do(["web1", "web2"])
+
+
+def test_an_agent_that_could_not_run_refuses_before_anything_is_changed() -> None:
+    hosts = FakeHosts()
+    hosts.script("*", "puppet", "== disabled\n")
+    hosts.script("web2", "puppet", '== disabled\n{"disabled_message":"ask ops"}')
+    step = RealserversConverged(ferry({"agent": "puppet", "realservers": True}, hosts), WEB)
+    with pytest.raises(RefusedError, match=r"^web2: puppet is disabled: ask ops"):
+        step.check(Heard())
+    assert hosts.written() == []
+
+
+def test_their_settings_are_looked_at_once_more_after_the_agent() -> None:
+    hosts = FakeHosts()
+
+    def answer(_call: Call) -> str:
+        return HEALTHY
+
+    hosts.script("*", "", answer)
+    heard = Heard()
+    RealserversConverged(ferry(COMMAND, hosts), WEB).verify(heard)
+    assert {finding.host for finding in heard.findings} == {"web1", "web2"}
