@@ -304,7 +304,8 @@ BREACHES = [
     Breach(
         "what was merged is compared with what was meant",
         "inventory/proposal.py",
-        '        if now != entry(f"{commit}^", self.service):\n            return Standing.OTHERWISE, difference\n',
+        '        if now != entry(f"{commit}^", self.service):\n'
+        "            return Standing.OTHERWISE, difference\n",
         "",
         f"{UNIT}/inventory/test_git_proposal.py",
     ),
