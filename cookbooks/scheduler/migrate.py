@@ -1,13 +1,13 @@
 """Move one service to another scheduler, such as Maglev hashing."""
 
 from ferryman.cookbook import (
-    CatalogRescheduled,
     DirectorRescheduled,
     Ferry,
     Plan,
     ReschedulingForetold,
     Soaked,
     TrafficFlows,
+    catalog_rescheduled,
     cookbook,
     option,
     scheduled,
@@ -43,7 +43,7 @@ def migrate(  # noqa: PLR0913  # its options
         [
             ReschedulingForetold(ferry, moving, target),
             TrafficFlows(ferry, moving),
-            CatalogRescheduled(ferry, moving, target),
+            catalog_rescheduled(ferry, moving, target),
             *(
                 step
                 for director in moving.directors  # secondaries first

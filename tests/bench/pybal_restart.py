@@ -27,7 +27,7 @@ from lab.crossing import loaded
 from lab.following import PybalSite
 from lab.running import RunningLab
 
-ROUNDS = 3
+ROUNDS = 2
 PAUSE_S = 2.0
 ROUTE = "ip -n rt route replace 10.99.0.0/24 via"
 ROUTERS = {

@@ -218,6 +218,7 @@ def later(delay_s: float, command: str) -> None:
     """Run a command after a while, in a process that outlives this one."""
     if command and os.fork() == 0:
         os.setsid()
+        os.closerange(3, 256)  # the next PyBal listens on the same port
         time.sleep(delay_s)
         os.execvp("sh", ["sh", "-c", command])
 

@@ -61,7 +61,7 @@ def test_a_director_that_does_not_follow_holds_the_run_before_the_primary(
     assert (stuck.returncode, stuck.events[-1]["outcome"]) == (7, "held")
     for realserver in ("10.10.0.21", "10.10.0.22", "10.10.0.23"):
         assert (
-            f"lvs2: reloaded, but the table did not follow within 5 s: tcp {MAPS}: {realserver}"
+            f"lvs2: reloaded twice, but the table did not follow within 5 s: tcp {MAPS}: {realserver}"
             in stuck.reason
         )
     assert forwarding(lab, "lvs1", MAPS) == {"-g"}

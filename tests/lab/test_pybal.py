@@ -29,7 +29,8 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]  # whole migrations, on
 
 TUNNEL = Forwarded(Forwarding.TUNNEL)
 RUN_S = 400.0
-IMPATIENT_S = 3
+IMPATIENT_S = 25
+"""Long enough for the double to start, which takes seconds in a guest whose machine is busy."""
 
 
 @pytest.fixture
@@ -136,7 +137,7 @@ def test_a_lying_restart_is_doubt_about_each_destination(party: Party) -> None:
     before = party.driver.before()
     party.flip("ipip")
     with pytest.raises(DoubtError) as error:
-        party.with_keys(restart="true", converge_timeout=IMPATIENT_S).apply(before, TUNNEL)
+        party.with_keys(restart="true", converge_timeout=0).apply(before, TUNNEL)
     for number in (21, 22, 23):
         assert f"10.10.0.{number}:8080 is Route, wanted Tunnel" in str(error.value)
     assert "it cannot have read it" in str(error.value)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["as_it_was"]
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]  # whole runs, on a guest of one CPU
 
 MH, MH_BY_ADDRESS = Scheduled("mh", ("mh-fallback", "mh-port")), Scheduled("mh")
 CLIENTS = 60

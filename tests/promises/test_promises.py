@@ -280,6 +280,56 @@ BREACHES = [
         "            pass\n",
         f"{UNIT}/hooks/test_web.py",
     ),
+    Breach(
+        "what does not follow is held, and not judged by its verify",
+        "engine/crossing.py",
+        "    except NotFollowedError:\n        raise\n",
+        "",
+        f"{UNIT}/engine/test_perform.py",
+    ),
+    Breach(
+        "a director that lags is a doubt, and no failure that goes back by itself",
+        "directors/keepalived.py",
+        "        if not following:\n",
+        "        if True:\n",
+        f"{UNIT}/directors/test_keepalived.py",
+    ),
+    Breach(
+        "what a reload did to other services is seen",
+        "directors/others.py",
+        "    worse = [*_gone(then, now), *_other(then, now)]\n",
+        "    worse = [*_gone(then, now)]\n",
+        f"{UNIT}/directors/test_others.py",
+    ),
+    Breach(
+        "what was merged is compared with what was meant",
+        "inventory/proposal.py",
+        '        if now != entry(f"{commit}^", self.service):\n'
+        "            return Standing.OTHERWISE, difference\n",
+        "",
+        f"{UNIT}/inventory/test_git_proposal.py",
+    ),
+    Breach(
+        "a change that nothing undoes needs a word from the operator",
+        "cookbook/steps/directors.py",
+        "        if not self.ferry.no_way_back_accepted:\n",
+        "        if False:\n",
+        f"{UNIT}/cookbook/test_directors_step.py",
+    ),
+    Breach(
+        "a catalog that others follow goes back before them",
+        "cookbook/steps/catalog.py",
+        "        return self.ferry.follow_the_catalog(self.service)\n",
+        "        return False\n",
+        f"{UNIT}/cookbook/test_following_steps.py",
+    ),
+    Breach(
+        "an agent that failed on one host of many is told",
+        "management/on_hosts.py",
+        "    if failed:\n",
+        "    if False:\n",
+        f"{UNIT}/management",
+    ),
 ]
 
 

@@ -11,7 +11,12 @@ from ferryman.cookbook.command import (
 )
 from ferryman.cookbook.ferry import Ferry
 from ferryman.cookbook.loading import load
-from ferryman.cookbook.steps.catalog import CatalogFlipped, CatalogRescheduled, catalog_flipped
+from ferryman.cookbook.steps.catalog import (
+    CatalogFlipped,
+    CatalogRescheduled,
+    catalog_flipped,
+    catalog_rescheduled,
+)
 from ferryman.cookbook.steps.control_host import ControlHostCanProbe
 from ferryman.cookbook.steps.directors import DirectorConverged, DirectorsAgree, OldConnectionsDrained
 from ferryman.cookbook.steps.git_catalog import CatalogMerged
@@ -63,6 +68,7 @@ __all__ = [
     "accept_no_way_back_option",
     "argument",
     "catalog_flipped",
+    "catalog_rescheduled",
     "cookbook",
     "drain_option",
     "load",

@@ -77,19 +77,27 @@ class Driver(ABC):
         """What was read of the service against what the catalog says in these words of it."""
         return catalog_findings(self.director, service, table)
 
-    def before(self) -> dict[str, Any]:
-        """What is there now, in a form for the journal.
+    def now(self) -> dict[str, Any]:
+        """What is there now, in a form for the journal, whether it may be changed or not.
 
         Raises:
-            RefusedError: This director must not be changed as it is; the message has every reason.
             VerifyError: It could be asked, but what it says is not understood.
             DoubtError: It could not be asked.
         """
         table, files = self._look()
-        reasons = reasons_against(table, self.service)
+        return {"table": to_json(table), "files": files}
+
+    def before(self) -> dict[str, Any]:
+        """What is there now, to be changed next; raises as ``now`` does.
+
+        Raises:
+            RefusedError: This director must not be changed as it is; the message has every reason.
+        """
+        found = self.now()
+        reasons = reasons_against(from_json(found["table"]), self.service)
         if reasons:
             raise RefusedError("\n".join(f"{self.host}: {reason}" for reason in reasons))
-        return {"table": to_json(table), "files": files}
+        return found
 
     def wanted(self, before: Before, target: Target) -> Table:
         """The table as it is to be: the target's aspect of it, everything else as before."""

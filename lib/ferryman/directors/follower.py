@@ -22,7 +22,7 @@ from ferryman import patience
 from ferryman.directors.driver import Before, Driver
 from ferryman.directors.ipvs import Table, differences, from_json, key_of, of_service
 from ferryman.directors.ipvs_listing import READ_TABLE, read_table
-from ferryman.errors import DoubtError, RefusedError, VerifyError
+from ferryman.errors import NotFollowedError, RefusedError, VerifyError
 from ferryman.management import Itself, told
 from ferryman.model import Edit
 
@@ -74,7 +74,7 @@ class Follower(Driver):
         super().__init__(director, service, hosts, agent)
         self.config = self.options.text("config", self.default_config)
         self.follow_s = self.options.seconds("follow_timeout", 60.0)
-        self.converge_s = self.options.seconds("converge_timeout", 60.0)
+        self.converge_s = self.options.seconds("converge_timeout", 120.0)
         self._sleep = sleep
 
     @property
@@ -224,7 +224,8 @@ class Follower(Driver):
         """Wait until the kernel has what is wanted and the daemon is well.
 
         Raises:
-            DoubtError: It does not come to that in time: the message has each destination that is not so.
+            NotFollowedError: It does not come to that in time; the message has each destination that is not
+                so.
             WorldChangedError: What is ours is as wanted, and somebody else has changed the rest.
         """
 
@@ -240,7 +241,7 @@ class Follower(Driver):
         if not after and strange == lines:
             raise self._changed(strange)
         when = f"{after} ran, but after {self.converge_s:g} s" if after else f"after {self.converge_s:g} s"
-        raise DoubtError("\n".join(f"{self.host}: {when}: {line}" for line in lines))
+        raise NotFollowedError("\n".join(f"{self.host}: {when}: {line}" for line in lines))
 
     def _spare_others(self, state: State) -> None:
         """Go on where taking the file up changes this service alone.

@@ -205,7 +205,7 @@ def _gap(director: Director, changing: list[VirtualServer], target: Scheduled) -
             f"while its kernel exchanges {', '.join(others)} for {target.scheduler}, for a few milliseconds"
             " where it has more than one processor, new connections are refused",
             "clients that try again",
-            "nobody notices on a director that is drained; 1 in /sys/kernel/rcu_expedited there shortens it",
+            "nobody notices on a director that is drained",
         )
 
 

@@ -34,7 +34,7 @@ from ferryman.directors.keepalived_files import files_read, holders, read_all_of
 from ferryman.directors.keepalived_render import owned, rendered
 from ferryman.directors.keepalived_script import STATUSES, replacing
 from ferryman.directors.keepalived_text import TextError, weights_in
-from ferryman.errors import DoubtError, RefusedError, VerifyError, WorldChangedError
+from ferryman.errors import NotFollowedError, RefusedError, VerifyError, WorldChangedError
 from ferryman.model import Edit
 
 if TYPE_CHECKING:
@@ -231,14 +231,14 @@ class KeepalivedDriver(Driver):
             sleep=self._sleep,
         )
 
-    def _not_followed(self, wrong: Iterable[str], *, following: bool) -> VerifyError | DoubtError:
+    def _not_followed(self, wrong: Iterable[str], *, following: bool) -> VerifyError | NotFollowedError:
         """A table that is as before, wholly or in part, is a director that may still follow: a doubt."""
         after = f"reloaded twice, but the table did not follow within {self.converge_s:g} s"
         lines = [f"{self.host}: {after}: {line}" for line in wrong]
         if not following:
             return VerifyError("\n".join(lines))
         advice = f"see there whether keepalived is stopped, what it logs, and whom {self.reload!r} reaches"
-        return DoubtError("\n".join([*lines, f"{self.host}: {advice}"]))
+        return NotFollowedError("\n".join([*lines, f"{self.host}: {advice}"]))
 
 
 def _texts(before: Before) -> Texts:

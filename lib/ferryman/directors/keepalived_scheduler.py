@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferryman.directors.keepalived_text import Statement, TextError, block_of, parse
+from ferryman.directors.keepalived_text import Statement, TextError, block_of, check_plain, parse
 from ferryman.directors.schedulers import FLAG_WORDS, in_order
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def with_scheduler(text: str, virtuals: Iterable[VirtualService], target: Schedu
 
 
 def _splices(text: str, block: Statement, target: Scheduled) -> Iterator[_Splice]:
+    check_plain(block)
     scheduler = _scheduler_of(block)
     word = scheduler.words[1]
     flags = list(block.within(*FLAG_WORDS))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ferryman.inventory.catalog import Catalog
-from ferryman.inventory.change import CatalogEdit, Edited
+from ferryman.inventory.change import CatalogEdit, Edited, TakenBack
 from ferryman.inventory.flip import Encapsulation, Flipped
 from ferryman.inventory.git_catalog import GitCatalog
 from ferryman.inventory.load import Inventory
@@ -35,6 +35,7 @@ __all__ = [
     "Seen",
     "Severity",
     "Standing",
+    "TakenBack",
     "lint",
 ]
 

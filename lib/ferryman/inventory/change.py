@@ -30,6 +30,18 @@ class CatalogEdit(ABC):
     """
 
     __slots__ = ()
+    service: str
+    site: str
+
+    @property
+    @abstractmethod
+    def subject(self) -> str:
+        """A line for people who review it: ``web: scheduler mh``."""
+
+    @property
+    @abstractmethod
+    def subject_back(self) -> str:
+        """A line for people who review its way back."""
 
     @abstractmethod
     def made(self, text: bytes, *, name: str) -> bytes:
@@ -50,6 +62,45 @@ class CatalogEdit(ABC):
     def by_hand(self) -> str:
         """The command that takes it back; empty where there is none."""
         return ""
+
+
+@dataclass(frozen=True, slots=True)
+class TakenBack(CatalogEdit):
+    """The way back of an edit, as an edit: the one thing is as it was in the catalog from before."""
+
+    edit: CatalogEdit
+    before: bytes
+
+    def __str__(self) -> str:
+        return f"no longer {self.edit}"
+
+    @property
+    def service(self) -> str:  # type: ignore[override]
+        """That of the edit."""
+        return self.edit.service
+
+    @property
+    def site(self) -> str:  # type: ignore[override]
+        """That of the edit."""
+        return self.edit.site
+
+    @property
+    def subject(self) -> str:
+        """The edit's, back."""
+        return self.edit.subject_back
+
+    @property
+    def subject_back(self) -> str:
+        """The edit's own."""
+        return self.edit.subject
+
+    def made(self, text: bytes, *, name: str) -> bytes:
+        """The text with the edit taken back."""
+        return self.edit.taken_back(text, self.before, name=name)
+
+    def taken_back(self, text: bytes, before: bytes, *, name: str) -> bytes:  # noqa: ARG002  # it is the edit again
+        """The text with the edit made again."""
+        return self.edit.made(text, name=name)
 
 
 def unified_diff(before: bytes, after: bytes, name: str) -> str:

@@ -36,6 +36,16 @@ class Flipped(CatalogEdit):
     def __str__(self) -> str:
         return f"{self.service}: lvs.{FLAG} lists {self.site}"
 
+    @property
+    def subject(self) -> str:
+        """With the site."""
+        return f"{self.service}: IPIP encapsulation at {self.site}"
+
+    @property
+    def subject_back(self) -> str:
+        """Without the site."""
+        return f"{self.service}: no IPIP encapsulation at {self.site}"
+
     def made(self, text: bytes, *, name: str) -> bytes:
         """The text with the site in the list."""
         return flip(text, self.service, self.site, "ipip", name=name)

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 import yaml
 
 from ferryman.errors import DoubtError, InventoryError, RefusedError
-from ferryman.inventory.change import Edited
+from ferryman.inventory.change import CatalogEdit, Edited
 from ferryman.inventory.document import CATALOG_KEY, Unreadable, parse
-from ferryman.inventory.flip import Encapsulation, encapsulated, flip
 from ferryman.inventory.git import Git
 
 if TYPE_CHECKING:
@@ -130,14 +129,14 @@ class GitCatalog:
         """A service's entry in a commit, in one way of writing it: layout and comments do not count."""
         return entry_of(self.content(commit), service, f"{self.base_name}:{self.path}")
 
-    def encapsulated(self, commit: str, service: str, site: str) -> bool:
-        """Whether a commit says IPIP for a site."""
-        return encapsulated(self.content(commit), service, site, name=f"{self.base_name}:{self.path}")
+    def says(self, commit: str, edit: CatalogEdit) -> bool:
+        """Whether a commit's catalog is already as an edit would make it."""
+        return not self.edited(commit, edit).diff
 
-    def flipped(self, commit: str, service: str, site: str, to: Encapsulation) -> Edited:
-        """A commit's catalog with the flag as wanted; nothing is written."""
+    def edited(self, commit: str, edit: CatalogEdit) -> Edited:
+        """A commit's catalog with this edit made; nothing is written."""
         before = self.content(commit)
-        after = flip(before, service, site, to, name=f"{self.base_name}:{self.path}")
+        after = edit.made(before, name=f"{self.base_name}:{self.path}")
         return Edited.of(before, after, self.path)
 
     def entry_in_tree(self, service: str) -> str:

@@ -1,4 +1,4 @@
-"""One flip of the catalog on its way through review: a commit on a branch, offered, merged or turned down.
+"""One edit of the catalog on its way through review: a commit on a branch, offered, merged or turned down.
 
 What happened to it is kept in the clone, in references of Ferryman's own below ``refs/ferryman``: the commit
 that was ``meant``, that it was ``pushed``, that it was seen ``merged``. They outlive the branch, which people
@@ -19,10 +19,10 @@ from ferryman.errors import (
     VerifyError,
     WorldChangedError,
 )
+from ferryman.inventory.change import TakenBack
 
 if TYPE_CHECKING:
-    from ferryman.inventory.change import Edited
-    from ferryman.inventory.flip import Encapsulation
+    from ferryman.inventory.change import CatalogEdit, Edited
     from ferryman.inventory.git import Git, Said
     from ferryman.inventory.git_catalog import GitCatalog
 
@@ -56,13 +56,16 @@ class Seen:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A flip on a branch of its own; the branch's name is what it is found again by."""
+    """An edit on a branch of its own; the branch's name is what it is found again by."""
 
     catalog: GitCatalog
-    service: str
-    site: str
-    to: Encapsulation
+    edit: CatalogEdit
     branch: str
+
+    @property
+    def service(self) -> str:
+        """Whose entry it changes."""
+        return self.edit.service
 
     @property
     def commit(self) -> str | None:
@@ -80,9 +83,9 @@ class Proposal:
         return self.catalog.here(_mark("pushed", self.branch)) is not None
 
     @property
-    def flip(self) -> Edited:
+    def edited(self) -> Edited:
         """The catalog of the base with and without it; nothing is written."""
-        return self.catalog.flipped(self.catalog.base(), self.service, self.site, self.to)
+        return self.catalog.edited(self.catalog.base(), self.edit)
 
     def require_free(self) -> None:
         """Make sure that its branch's name can be used, and is nobody's.
@@ -127,7 +130,7 @@ class Proposal:
             GitError: git, or a hook, said no; or the branch is there.
         """
         base = self.catalog.base()
-        commit = self.catalog.committed(base, self.flip.after, message)
+        commit = self.catalog.committed(base, self.edited.after, message)
         refs = (f"refs/heads/{self.branch}", _mark("meant", self.branch))
         lines = "".join(f"create {ref} {commit}\n" for ref in refs)
         self._git.write("update-ref", "--stdin", "-m", "ferryman", stdin=lines.encode())
@@ -220,9 +223,8 @@ class Proposal:
         self._git.write("update-ref", _mark(mark, self.branch), commit)
 
     def _standing(self, base: str) -> tuple[Standing, str]:
-        if self.to == "direct":  # on the way back what others made of the entry meanwhile is theirs to keep
-            listed = self.catalog.encapsulated(base, self.service, self.site)
-            return (Standing.WAITING if listed else Standing.MERGED), ""
+        if isinstance(self.edit, TakenBack):  # what others made of the entry meanwhile is theirs to keep
+            return (Standing.MERGED if self.catalog.says(base, self.edit) else Standing.WAITING), ""
         commit = self.commit
         assert commit is not None, "nothing was proposed"
         entry = self.catalog.entry

@@ -42,6 +42,16 @@ class Rescheduled(CatalogEdit):
         flags = ",".join(self.flags) or "none"
         return f"{self.service}: lvs.{SCHEDULER} is {self.scheduler}, lvs.{FLAGS} {flags}"
 
+    @property
+    def subject(self) -> str:
+        """With the new scheduler."""
+        return f"{self.service}: scheduler {' '.join((self.scheduler, *self.flags))}"
+
+    @property
+    def subject_back(self) -> str:
+        """Without it."""
+        return f"{self.service}: no longer scheduler {' '.join((self.scheduler, *self.flags))}"
+
     def made(self, text: bytes, *, name: str) -> bytes:
         """The text with this scheduler and these flags."""
         return self._with(text, {SCHEDULER: self.scheduler, FLAGS: ",".join(self.flags) or None}, name)

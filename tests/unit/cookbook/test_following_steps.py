@@ -9,12 +9,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ferryman.config import Config, ManagementConfig
-from ferryman.cookbook import CatalogFlipped, Ferry, RealserversConverged, realservers_converged
-from ferryman.errors import RefusedError, UnreachableError, VerifyError
+from ferryman.cookbook import (
+    CatalogFlipped,
+    DirectorConverged,
+    Ferry,
+    RealserversConverged,
+    realservers_converged,
+)
+from ferryman.errors import DoubtError, RefusedError, UnreachableError, VerifyError
 from ferryman.fleet.fake import Call, FakeHosts
 from ferryman.fleet.hosts import Completed
-from ferryman.model import Director, Finding, ProbeResult, Role
-from unit.directors.world import WEB
+from ferryman.model import Director, Finding, ProbeResult, Role, Verdict
+from unit.directors.world import RULES, WEB
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -122,3 +128,14 @@ def test_their_settings_are_looked_at_once_more_after_the_agent() -> None:
     heard = Heard()
     RealserversConverged(ferry(COMMAND, hosts), WEB).verify(heard)
     assert {finding.host for finding in heard.findings} == {"web1", "web2"}
+
+
+def test_a_follower_that_has_not_followed_is_doubt_and_any_other_director_is_wrong() -> None:
+    hosts = FakeHosts()
+    hosts.script("*", "ipvsadm", RULES)
+    follower, edited = FOLLOWED.directors
+    with pytest.raises(DoubtError, match=r"2 of 2 destinations Route"):
+        DirectorConverged(ferry({"agent": "puppet"}, hosts), FOLLOWED, follower).verify(Heard())
+    heard = Heard()
+    DirectorConverged(ferry({}, hosts), FOLLOWED, edited).verify(heard)
+    assert Verdict.FAIL in {finding.verdict for finding in heard.findings}

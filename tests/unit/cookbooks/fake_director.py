@@ -2,9 +2,10 @@
 
 It imitates what those scripts touch: the kernel's IPVS table as ``ipvsadm -Sn`` and ``-Ln --thresholds``
 print it, keepalived's files and its reload (which compares a configuration with the one before it, not with
-the kernel), host routes as iproute2 prints them, and the connection table. A script that was changed is not
-understood any more, and fails the test that sent it: then this file has to learn it, and the tests of the
-drivers, whose scripts run in a real shell, say whether it learned it right.
+the kernel), PyBal's file, written by an agent from the catalog, and its restart, host routes as iproute2
+prints them, and the connection table. A script that was changed is not understood any more, and fails the
+test that sent it: then this file has to learn it, and the tests of the drivers, whose scripts run in a real
+shell, say whether it learned it right.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from ferryman.directors.connections import REUSE_MODE
 from ferryman.directors.driver import CHANGED
@@ -55,8 +58,14 @@ class FakeDirector:
     """What its keepalived runs with."""
     modules: set[str] = field(default_factory=lambda: {"ip_vs_mh", "ip_vs_sh", "ip_vs_wrr"})
     """Those that its kernel has, or can load."""
+    catalog: Callable[[], str] = str
+    """The service catalog, as the director's agent sees it."""
     _running: dict[str, str] = field(default_factory=dict)
     """keepalived's files as of its latest reload."""
+    _ticks: int = 1
+    """A clock that each write of PyBal's file, and each restart, moves on."""
+    _written: int = 1
+    _started: int = 1
 
     def __post_init__(self) -> None:
         self._running = dict(self.files)
@@ -178,6 +187,34 @@ class FakeDirector:
                 weight = line.split()[line.split().index("-w") + 1]
                 self.rules[place] = f"{head}{option} -w {weight}{tunnel}"
 
+    def _read_pybal(self, found: re.Match[str], _stdin: str) -> _Ran:
+        text = base64.b64encode(self.files[found["path"]].encode()).decode()
+        said = f"-- alerts\nOK - all\n-- written\n{self._written}\n-- started\n{self._started}\n"
+        return 0, f"{self._table()}== file\n{text}\n== process\n{said}", ""
+
+    def _run_agent(self, _found: re.Match[str], _stdin: str) -> _Ran:
+        self.effect(self._write_pybal)
+        return 0, "", ""
+
+    def _write_pybal(self) -> None:
+        lvs = yaml.safe_load(self.catalog())["service::catalog"]["maps"]["lvs"]
+        text = PYBAL_TEXT.replace("False", str("lab" in lvs.get("ipip_encapsulation", [])))
+        if text != self.files[PYBAL_FILE]:
+            self._ticks = self._written = self._ticks + 1
+            self.files[PYBAL_FILE] = text
+
+    def _restart_pybal(self, _found: re.Match[str], _stdin: str) -> _Ran:
+        self.effect(self._begin_pybal)
+        return 0, "", ""
+
+    def _begin_pybal(self) -> None:
+        self._ticks = self._started = self._ticks + 1
+        option = "-i" if "tunneling = True" in self.files[PYBAL_FILE] else "-g"
+        heads = [line.partition(" -g ")[0].partition(" -i ")[0] + " " for line in self.rules]
+        for head in heads:
+            if head.startswith("-a -t 10.99.0.2:8080 "):
+                self._follow(head, option)
+
     def _run_routes(self, found: re.Match[str], _stdin: str) -> _Ran:
         return 0, "".join(map(self._run_route_line, found["lines"].splitlines())), ""
 
@@ -214,6 +251,15 @@ class FakeDirector:
         return 0, "3\n", ""
 
 
+PYBAL_FILE = "/etc/pybal/pybal.conf"
+PYBAL_TEXT = """\
+[maps_8080]
+ip = 10.99.0.2
+port = 8080
+scheduler = wrr
+tunneling = False
+"""
+
 _Ran = tuple[int, str, str]
 """Status, standard output, standard error."""
 
@@ -249,7 +295,10 @@ _SCRIPTS: tuple[tuple[re.Pattern[str], Callable[[FakeDirector, re.Match[str], st
     for pattern, run in (
         (_TABLE, FakeDirector._read_table),
         (_SCHEDULE, FakeDirector._look_at_schedule),
+        (rf"{_TABLE} \|\| exit\necho '== file'\nbase64 -w0 -- (?P<path>\S+) .+", FakeDirector._read_pybal),
         (rf"{_TABLE} \|\| exit\n.+", FakeDirector._look),
+        (r"apply-catalog </dev/null", FakeDirector._run_agent),
+        (r"\{ restart-pybal\n\} >&2 \|\| exit \d+", FakeDirector._restart_pybal),
         (_FILE, FakeDirector._read_table_and_file),
         (r"awk .+ /proc/net/ip_vs_conn", FakeDirector._read_connections),
         (f"cat {REUSE_MODE}", FakeDirector._read_reuse_mode),

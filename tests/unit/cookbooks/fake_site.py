@@ -1,7 +1,8 @@
 """A fake site in memory, for whole cookbooks: everything outside of a run, and every call to it can be cut.
 
-It has two directors, two realservers, a catalog and two services: ``static``, whose directors have their
-table from ipvsadm alone, and ``web`` on IPv4 and IPv6, whose directors run keepalived. What is real: the
+It has two directors, two realservers, a catalog and three services: ``static``, whose directors have their
+table from ipvsadm alone, ``web`` on IPv4 and IPv6, whose directors run keepalived, and ``maps``, whose
+directors run PyBal and follow the catalog. What is real: the
 inventory's reading, the catalog's edits, the drivers, the steps, the engine. What is imitated: the hosts
 (``fake_director``), whose scripts take effect piece by piece, and the catalog's file, kept here. What is
 canned: realservers that are ready, and probes and requests that are answered. No process, no network, no
@@ -16,13 +17,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from ferryman.config import Config, DirectorsConfig, WatchConfig
+from ferryman.config import Config, DirectorsConfig, ManagementConfig, WatchConfig
 from ferryman.cookbook import Ferry, Finding, Verdict, load
 from ferryman.fleet.fake import Call, FakeHosts
 from ferryman.inventory import Catalog, Inventory
 from ferryman.model import ProbeResult, ProbeVerdict
 from ferryman.testing import Cuts, Scene
-from unit.cookbooks.fake_director import FakeDirector
+from unit.cookbooks.fake_director import PYBAL_FILE, PYBAL_TEXT, FakeDirector
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,6 +51,17 @@ service::catalog:
     port: 8081
     sites: [lab]
     state: production
+  maps:
+    encryption: false
+    ip: {lab: {default: 10.99.0.2}}
+    lvs:
+      class: high-traffic2
+      conftool: {cluster: edge, service: maps}
+      enabled: true
+      scheduler: wrr
+    port: 8080
+    sites: [lab]
+    state: production
   web:
     encryption: false
     ip: {lab: {weblb: 10.99.0.1, weblb6: fd99::1}}
@@ -63,7 +75,7 @@ service::catalog:
     state: production
 """
 REST = {
-    "nodes/lab.yaml": "lab: {edge: {web1: [static, web], web2: [static, web]}}",
+    "nodes/lab.yaml": "lab: {edge: {web1: [static, maps, web], web2: [static, maps, web]}}",
     "hosts.yaml": """\
 web1: {address: 10.10.0.21, address6: "fd10::21"}
 web2: {address: 10.10.0.22, address6: "fd10::22"}
@@ -75,6 +87,16 @@ lab:
   high-traffic1:
     - {host: lvs1, role: primary, driver: ipvsadm}
     - {host: lvs2, role: secondary, driver: ipvsadm}
+  high-traffic2:
+    - &pybal
+      host: lvs1
+      role: primary
+      driver: pybal
+      restart: restart-pybal
+      drain: 0
+      follow_timeout: 0
+      converge_timeout: 0
+    - {<<: *pybal, host: lvs2, role: secondary}
   low-traffic:
     - &keepalived
       host: lvs1
@@ -90,6 +112,9 @@ RULES = """\
 -A -t 10.99.0.1:80 -s wrr
 -a -t 10.99.0.1:80 -r 10.10.0.21:80 -g -w 1
 -a -t 10.99.0.1:80 -r 10.10.0.22:80 -g -w 3
+-A -t 10.99.0.2:8080 -s wrr
+-a -t 10.99.0.2:8080 -r 10.10.0.21:8080 -g -w 1
+-a -t 10.99.0.2:8080 -r 10.10.0.22:8080 -g -w 1
 -A -t 10.99.0.3:8081 -s wrr
 -a -t 10.99.0.3:8081 -r 10.10.0.21:8081 -g -w 1
 -a -t 10.99.0.3:8081 -r 10.10.0.22:8081 -g -w 2
@@ -164,8 +189,12 @@ class FakeSite:
     def _director(self, host: str, *, scripts_tear: bool) -> FakeDirector:
         effect = self.cuts.call if scripts_tear else lambda effect: effect()
         sources = (f"10.10.0.1{host[-1]}", f"fd10::1{host[-1]}")
-        files = {WEB_FILE: WEB_TEXT}
-        return FakeDirector(host, RULES.splitlines(), dict(LIMITS), files, effect, sources)
+        files = {WEB_FILE: WEB_TEXT, PYBAL_FILE: PYBAL_TEXT}
+        rules = RULES.splitlines()
+        return FakeDirector(host, rules, dict(LIMITS), files, effect, sources, catalog=self._catalog_text)
+
+    def _catalog_text(self) -> str:
+        return self.catalog.decode()
 
     def _ferry(self) -> FakeFerry:
         """What a new process has in its hands; it knows nothing of those before it."""
@@ -180,6 +209,7 @@ CONFIG = Config(
     file=Path("ferryman.toml"),
     directors=DirectorsConfig(drain_timeout=0),
     watch=WatchConfig(every=3600, soak=0),
+    management=ManagementConfig(agent="command", run=("apply-catalog",)),
 )
 """Nobody waits, and the watch never gets to its first round: its calls would come at any moment."""
 

@@ -18,3 +18,8 @@ def scene(cuts: Cuts) -> Scene:
 def scene_ipvsadm(cuts: Cuts) -> Scene:
     """A service on directors whose table nobody fills but ipvsadm."""
     return FakeSite(cuts).scene("migrate.py", "static")
+
+
+def scene_pybal(cuts: Cuts) -> Scene:
+    """A service on directors that follow the catalog: on the way back, it goes first."""
+    return FakeSite(cuts).scene("migrate.py", "maps")

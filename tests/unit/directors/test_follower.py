@@ -221,6 +221,7 @@ def test_somebodys_unfinished_change_of_another_service_refuses(site: Following)
     with pytest.raises(VerifyError, match=unfinished):
         driver.apply(before, TUNNEL)
     assert site.restarts == []
+    assert driver.now() == before, "whoever goes back only asks what is there"
 
 
 def test_a_service_that_the_file_does_not_have_refuses(site: Following) -> None:

@@ -23,6 +23,7 @@ virtual_server 10.99.0.1 80 {
 }
 virtual_server 10.99.0.1 443 {
     lvs_sched wrr
+    protocol TCP
 }
 virtual_server fd99::1 80 {
 \tlb_algo wrr
@@ -67,13 +68,14 @@ def test_a_flag_of_another_scheduler_goes_and_a_comment_behind_it_stays() -> Non
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("\tlb_algo wrr\n", ""), "line 11: virtual_server fd99::1 80 has no lvs_sched"),
+        (("\tlb_algo wrr\n", ""), "line 12: virtual_server fd99::1 80 has no lvs_sched"),
         (("\tlb_algo wrr\n", "\tlb_algo wrr\n\tlvs_sched rr\n"), "has 2 lvs_sched"),
         (("\tlb_algo wrr\n", "\tlb_algo\n"), "wanted one line `lvs_sched NAME`"),
         (
             ("virtual_server fd99::1 80 {\n\tlb_algo", "virtual_server fd99::1 80 { lb_algo"),
             "a line of its own",
         ),
+        (("\tpersistence", "\t@lvs1 lvs_sched rr\n\tpersistence"), "a block with conditions"),
         (("virtual_server fd99::1 80", "virtual_server fd99::2 80"), "no virtual_server fd99::1 80"),
     ],
 )

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from ferryman.config import CatalogConfig
-from ferryman.inventory import GitCatalog, Proposal
+from ferryman.inventory import Flipped, GitCatalog, Proposal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,7 +132,7 @@ class GitWorld:
 
     def proposal(self, **keys: object) -> Proposal:
         """The flip of web at lab."""
-        return Proposal(self.catalog(**keys), "web", "lab", "ipip", BRANCH)
+        return Proposal(self.catalog(**keys), Flipped("web", "lab"), BRANCH)
 
     def offered(self, **keys: object) -> Proposal:
         """The same, proposed and offered."""

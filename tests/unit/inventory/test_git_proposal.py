@@ -16,7 +16,7 @@ from ferryman.errors import (
     VerifyError,
     WorldChangedError,
 )
-from ferryman.inventory import Proposal, Standing
+from ferryman.inventory import Proposal, Standing, TakenBack
 from ferryman.inventory.git import GitError
 from unit.inventory.git_world import BASE, BRANCH, FLAG, MESSAGE, PATH, REVERT, GitWorld, git
 
@@ -268,7 +268,8 @@ def test_the_way_back_is_merged_whatever_else_others_made_of_the_service(place: 
     proposal = place.offered()
     place.merge_differently("scheduler: wrr", "scheduler: mh")
     assert seen(proposal) is Standing.OTHERWISE
-    back = replace(place.proposal(), to="direct", branch=REVERT)
+    way_back = TakenBack(proposal.edit, proposal.catalog.content(f"{proposal.commit}^"))
+    back = replace(place.proposal(), edit=way_back, branch=REVERT)
     back.propose("back\n")
     back.offer()
     assert seen(back) is Standing.WAITING

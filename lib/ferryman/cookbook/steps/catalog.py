@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, TypedDict
 
-from ferryman.cookbook.steps.git_catalog import CatalogMerged
+from ferryman.cookbook.steps.git_catalog import CatalogMerged, ReschedulingMerged
 from ferryman.engine.steps import AlreadySo, Change, Report
-from ferryman.errors import RefusedError, VerifyError
+from ferryman.errors import VerifyError
 from ferryman.inventory import Edited, Flipped, Rescheduled
 from ferryman.model import Edit
 
@@ -26,6 +26,14 @@ def catalog_flipped(ferry: Ferry, service: Service) -> CatalogFlipped | CatalogM
     """The change in the catalog that the configuration names: the file in place, or one under review."""
     kind = CatalogMerged if ferry.config.catalog.reviewed else CatalogFlipped
     return kind(ferry, service)
+
+
+def catalog_rescheduled(
+    ferry: Ferry, service: Service, target: Scheduled
+) -> CatalogRescheduled | ReschedulingMerged:
+    """The same for another scheduler."""
+    kind = ReschedulingMerged if ferry.config.catalog.reviewed else CatalogRescheduled
+    return kind(ferry, service, target)
 
 
 class CatalogBefore(TypedDict):
@@ -58,11 +66,6 @@ class CatalogEdited(Change[CatalogBefore]):
         edited = self.ferry.catalog.edited(self.edit)
         if edited.after == edited.before:
             return AlreadySo(f"{self.ferry.catalog.path.name} says so already")
-        if base := self.ferry.config.catalog.base:
-            raise RefusedError(
-                f"{self.ferry.catalog.path}: does not say {self.edit}, and people review it ([catalog] base ="
-                f" {base!r}): have that merged by hand, then run again"
-            )
         return CatalogBefore(sha256=sha256(edited.before).hexdigest(), text=edited.before.decode())
 
     def edits(self, before: CatalogBefore) -> Sequence[Edit]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ferryman import directors
+from ferryman.engine.differences import what_differs
 from ferryman.engine.steps import AlreadySo, Change, Look, Report
-from ferryman.errors import RefusedError
+from ferryman.errors import NotFollowedError, RefusedError
 from ferryman.model import Finding, Forwarding, Verdict
 
 if TYPE_CHECKING:
@@ -108,9 +109,17 @@ class DirectorChanged(Change[dict[str, Any]]):
         self.driver.apply(before, self.goal)
 
     def verify(self, report: Report) -> None:
-        """Read IPVS back: this service as the catalog will have it, other services untouched."""
+        """Read IPVS back: this service as the catalog will have it, other services untouched.
+
+        Raises:
+            NotFollowedError: It follows the catalog, and has not yet: it may do so by itself, at any time.
+        """
         table = self.driver.read_all()
-        for finding in self.driver.findings(self.wanted, directors.of_service(table, self.service)):
+        found = self.driver.findings(self.wanted, directors.of_service(table, self.service))
+        wrong = [str(one) for one in found if one.verdict is Verdict.FAIL]
+        if wrong and self.driver.follows_catalog:
+            raise NotFollowedError("\n".join(wrong))
+        for finding in found:
             report.finding(finding)
         self._compare_others(table, report, Verdict.FAIL)
 
@@ -120,10 +129,11 @@ class DirectorChanged(Change[dict[str, Any]]):
         self.driver.restore(before, self.goal)
 
     def undone(self, before: dict[str, Any], report: Report) -> str | None:
-        """Whether all is as before; what became of other services is told, and no failure of this one."""
+        """What still differs of this service; whether it may be changed now is no matter any more."""
         if self._key in self.ferry.others_before:
             self._compare_others(self.driver.read_all(), report, Verdict.WARN)
-        return super().undone(before, report)
+        now = self.driver.now()
+        return None if now == before else f"{self.title}: still not as before: {what_differs(before, now)}"
 
     @property
     def _key(self) -> tuple[str, str]:

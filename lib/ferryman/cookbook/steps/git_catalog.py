@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
 from ferryman.cookbook.steps.review import CHECK, how_to_merge, wait_for_merge
 from ferryman.engine.steps import AlreadySo, Change, Report
 from ferryman.errors import RefusedError, VerifyError, WorldChangedError
-from ferryman.inventory import Proposal, Standing
+from ferryman.inventory import Flipped, Proposal, Rescheduled, Standing, TakenBack
 from ferryman.model import Edit, Finding, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ferryman.cookbook.ferry import Ferry
-    from ferryman.inventory import Encapsulation, GitCatalog
+    from ferryman.directors import Scheduled
+    from ferryman.inventory import CatalogEdit, GitCatalog
     from ferryman.model import Service
 
 
@@ -28,8 +30,8 @@ class ReviewBefore(TypedDict):
 
 
 @dataclass(frozen=True)
-class CatalogMerged(Change[ReviewBefore]):
-    """The catalog that people review says IPIP for {service.name} at {service.site}.
+class ReviewedEdit(Change[ReviewBefore]):
+    """The catalog that people review says {edit}.
 
     ``do`` proposes and ``verify`` waits; ``undo`` proposes the way back, and ``undone`` waits for that: it
     must be waited where the operator can cut it short, and where progress is told.
@@ -37,6 +39,11 @@ class CatalogMerged(Change[ReviewBefore]):
 
     ferry: Ferry
     service: Service
+
+    @property
+    @abstractmethod
+    def edit(self) -> CatalogEdit:
+        """What is changed."""
 
     def check(self, report: Report) -> ReviewBefore | AlreadySo:
         """Read the base, and make sure that a commit can be proposed on top of it."""
@@ -46,8 +53,8 @@ class CatalogMerged(Change[ReviewBefore]):
             proposal.adopt(self._trailer)
         if proposal.commit is None:
             self._require_tree_up_to_date()
-        if self._listed:
-            return AlreadySo(f"{catalog.base_name} lists {self.service.site} already")
+        if self._says_so:
+            return AlreadySo(f"{catalog.base_name} says so already")
         if proposal.commit is None:
             catalog.require_identity()
             proposal.require_free()
@@ -58,12 +65,12 @@ class CatalogMerged(Change[ReviewBefore]):
     def edits(self, before: ReviewBefore) -> Sequence[Edit]:
         """The diff, the commit with its message, and the push."""
         catalog, branch = self._catalog, before["branch"]
-        message = "\n".join(f"    {line}".rstrip() for line in self._message("ipip").splitlines())
+        message = "\n".join(f"    {line}".rstrip() for line in self._message(self.edit).splitlines())
         commit = f"git branch {branch} {catalog.base_name}, with a commit of the diff above:\n{message}"
         push = f"git push {catalog.config.remote} {branch}"
         target = str(catalog.git.folder)
         return [
-            Edit("catalog", str(catalog.git.folder / catalog.path), diff=self._proposal.flip.diff),
+            Edit("catalog", str(catalog.git.folder / catalog.path), diff=self._proposal.edited.diff),
             Edit("catalog", target, command=commit),
             *([Edit("catalog", target, command=push)] if catalog.config.push else []),
         ]
@@ -77,7 +84,7 @@ class CatalogMerged(Change[ReviewBefore]):
                     f"{catalog.base_name}: someone else changed {self.service.name} since it was read; "
                     "nothing was proposed; run again"
                 )
-            proposal.propose(self._message("ipip"))
+            proposal.propose(self._message(self.edit))
         proposal.offer()
 
     def verify(self, report: Report) -> None:
@@ -86,10 +93,8 @@ class CatalogMerged(Change[ReviewBefore]):
         self._warn_of_left_on_offer(report, self._way_back)
         if self._proposal.commit is None:
             self._refresh(report)
-            if not self._listed:
-                raise VerifyError(
-                    f"{self._where} does not list {self.service.site}, and nothing was proposed"
-                )
+            if not self._says_so:
+                raise VerifyError(f"{self._where} does not say {self.edit}, and nothing was proposed")
         else:
             wait_for_merge(self._proposal, report, again=f"ferryman resume {self.ferry.occasion.run}")
         self._bring_along(report)
@@ -103,7 +108,7 @@ class CatalogMerged(Change[ReviewBefore]):
             return
         refusal = None if proposal.was_merged else self._withdrawn(proposal)
         catalog.refresh()  # until now it could be merged
-        if self._listed:
+        if self._says_so:
             self._propose_way_back()
         elif refusal is not None:
             raise refusal
@@ -111,15 +116,14 @@ class CatalogMerged(Change[ReviewBefore]):
             proposal.forget()
 
     def edits_back(self, before: ReviewBefore) -> Sequence[Edit]:
-        """The commands that take the flag back through review, or the branch away."""
+        """The commands that take it back through review, or the branch away."""
         catalog, branch = self._catalog, before["branch"]
-        remote, name, site = catalog.config.remote, self.service.name, self.service.site
-        if self._proposal.was_merged or self._listed:
+        remote = catalog.config.remote
+        if self._proposal.was_merged or self._says_so:
             commands = [
                 f"git fetch {remote}" if remote else "",
                 f"git switch --no-track -c {self._way_back.branch} {catalog.base_name}",
-                f"ferryman inventory flip {name} --site {site} --to direct --write",
-                f'git commit -m "{name}: no IPIP encapsulation at {site}" {catalog.path}',
+                *self._taken_back_by_hand(),
                 f"git push {remote} HEAD" if remote else "",
                 f"and have {self._way_back.branch} merged into {catalog.config.base}",
             ]
@@ -135,15 +139,23 @@ class CatalogMerged(Change[ReviewBefore]):
         del before
         catalog, back = self._catalog, self._way_back
         catalog.refresh()
-        if self._listed:
+        if self._says_so:
             if back.commit is None:
                 return self._not_proposed_back(report)
             if catalog.config.push and not back.was_pushed:
-                return f"{self._where} still lists {self.service.site}: {back.branch} was not pushed"
+                return f"{self._where}: still says {self.edit}: {back.branch} was not pushed"
             wait_for_merge(back, report, again=f"ferryman rollback {self.ferry.occasion.run}")
         self._warn_of_left_on_offer(report, self._proposal)
         self._bring_along(report)
         return None
+
+    def _taken_back_by_hand(self) -> list[str]:
+        """On a branch of its own: the edit that takes it back, and the commit."""
+        commit = self._proposal.commit
+        if self.edit.by_hand:
+            message = f'git commit -m "{self.edit.subject_back}" {self._catalog.path}'
+            return [self.edit.by_hand, message]
+        return [f"git revert {commit}" if commit else f"edit {self._catalog.path}; git commit"]
 
     @property
     def _catalog(self) -> GitCatalog:
@@ -156,35 +168,36 @@ class CatalogMerged(Change[ReviewBefore]):
 
     @property
     def _proposal(self) -> Proposal:
-        return self._to("ipip", "")
+        return Proposal(self._catalog, self.edit, self._branch)
 
     @property
     def _way_back(self) -> Proposal:
-        return self._to("direct", "-revert")
+        commit = self._proposal.commit
+        before = self._catalog.content(f"{commit}^" if commit else self._catalog.base())
+        return Proposal(self._catalog, TakenBack(self.edit, before), f"{self._branch}-revert")
 
-    def _to(self, to: Encapsulation, suffix: str) -> Proposal:
+    @property
+    def _branch(self) -> str:
         name, site = self.service.name, self.service.site
-        branch = self._catalog.config.branch.format(service=name, site=site, run=self.ferry.occasion.run)
-        return Proposal(self._catalog, name, site, to, branch + suffix)
+        return self._catalog.config.branch.format(service=name, site=site, run=self.ferry.occasion.run)
 
     @property
     def _where(self) -> str:
         return f"{self._catalog.base_name}:{self._catalog.path}: {self.service.name}"
 
     @property
-    def _listed(self) -> bool:
-        """Whether the base, as of the last fetch, lists the site."""
-        return self._catalog.encapsulated(self._catalog.base(), self.service.name, self.service.site)
+    def _says_so(self) -> bool:
+        """Whether the base, as of the last fetch, is already as the edit makes it."""
+        return self._catalog.says(self._catalog.base(), self.edit)
 
     @property
     def _trailer(self) -> str:
         return f"Ferryman-Run: {self.ferry.occasion.run}"
 
-    def _message(self, to: Encapsulation) -> str:
+    def _message(self, edit: CatalogEdit) -> str:
         """The commit's message: which run, service, site, and why."""
         name, site, occasion = self.service.name, self.service.site, self.ferry.occasion
-        forward = to == "ipip"
-        subject = f"{name}: {'IPIP encapsulation' if forward else 'no IPIP encapsulation'} at {site}"
+        forward = not isinstance(edit, TakenBack)
         why = (
             occasion.reason
             if forward
@@ -197,7 +210,7 @@ class CatalogMerged(Change[ReviewBefore]):
             f"Task: {occasion.task}" if occasion.task else "",
             f"Operator: {occasion.operator}" if occasion.operator else "",
         ]
-        return "\n\n".join(filter(None, [subject, why, "\n".join(filter(None, trailers))])) + "\n"
+        return "\n\n".join(filter(None, [edit.subject, why, "\n".join(filter(None, trailers))])) + "\n"
 
     def _refresh(self, report: Report) -> None:
         """Fetch the base; a rehearsal asks no remote, and says so."""
@@ -232,13 +245,13 @@ class CatalogMerged(Change[ReviewBefore]):
             back.withdraw()  # turned down once, and asked for again
             back.forget()
         if back.commit is None:
-            back.propose(self._message("direct"))
+            back.propose(self._message(back.edit))
         back.offer()
 
     def _not_proposed_back(self, report: Report) -> str | None:
         if self._proposal.commit is not None:
-            return f"{self._where} still lists {self.service.site}, and its way back was not proposed"
-        seen = f"lists {self.service.site} for {self.service.name} by someone else's change"
+            return f"{self._where}: still says {self.edit}, and its way back was not proposed"
+        seen = f"says {self.edit} by someone else's change"
         report.finding(
             Finding(CHECK, self._catalog.base_name, Verdict.WARN, seen, "nothing of this run", "see who did")
         )
@@ -262,3 +275,25 @@ class CatalogMerged(Change[ReviewBefore]):
         wanted = f"as {catalog.base_name} has it, before the next run"
         remedy = f"git -C {catalog.git.folder} pull, on {catalog.config.base}"
         report.finding(Finding("catalog-tree", str(catalog.git.folder), Verdict.WARN, seen, wanted, remedy))
+
+
+@dataclass(frozen=True)
+class CatalogMerged(ReviewedEdit):
+    """The catalog that people review says IPIP for {service.name} at {service.site}."""
+
+    @property
+    def edit(self) -> CatalogEdit:
+        """The site in the service's list."""
+        return Flipped(self.service.name, self.service.site)
+
+
+@dataclass(frozen=True)
+class ReschedulingMerged(ReviewedEdit):
+    """The catalog that people review says scheduler {target} for {service.name}."""
+
+    target: Scheduled
+
+    @property
+    def edit(self) -> CatalogEdit:
+        """Scheduler and flags of the service, at all its sites."""
+        return Rescheduled(self.service.name, self.service.site, self.target.scheduler, self.target.flags)

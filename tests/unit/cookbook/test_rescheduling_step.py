@@ -1,0 +1,98 @@
+"""Another scheduler in the catalog, in the file in place and under review: there, and back to the byte."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ferryman.config import Config
+from ferryman.cookbook import CatalogRescheduled, Ferry, Plan, Verdict, catalog_rescheduled, scheduled
+from ferryman.cookbook.steps.git_catalog import ReschedulingMerged
+from ferryman.cookbook.steps.scheduler import ReschedulingForetold
+from ferryman.events import FindingMade
+from ferryman.fleet.fake import FakeHosts
+from ferryman.testing import Dock
+from unit.cookbook.test_git_catalog_step import SERVICE, WAITING, WAITING_BACK, Crossing
+from unit.inventory.git_world import BRANCH, REVERT, SERVICES, GitWorld, git
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MH = scheduled("mh", ["mh-port"])
+RESCHEDULED = SERVICES.replace("scheduler: wrr\n", "scheduler: mh\n      scheduler_flag: mh-port\n", 1)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    found = tmp_path / "services.yaml"
+    found.write_text(SERVICES)
+    return found
+
+
+def in_place(file: Path) -> CatalogRescheduled:
+    config = Config(file=file.parent / "ferryman.toml", inventory=file.parent)
+    step = catalog_rescheduled(Ferry(config, FakeHosts()), SERVICE, MH)
+    assert isinstance(step, CatalogRescheduled)
+    return step
+
+
+def test_it_is_written_seen_to_be_so_already_and_put_back_to_the_byte(file: Path) -> None:
+    dock = Dock()
+    assert dock.perform(Plan([in_place(file)])).outcome == "done"
+    assert file.read_text() == RESCHEDULED
+    assert Dock().perform(Plan([in_place(file)])).reason.startswith("nothing to do")
+    assert dock.go_on(Plan([in_place(file)]), "rollback").outcome == "rolled-back"
+    assert file.read_text() == SERVICES
+
+
+def test_what_somebody_else_wrote_into_the_file_meanwhile_stays_there_on_the_way_back(file: Path) -> None:
+    step, dock = in_place(file), Dock()
+    assert dock.perform(Plan([step])).outcome == "done"
+    file.write_text(RESCHEDULED.replace("port: 8080", "port: 8081"))
+    step.undo({"sha256": "", "text": SERVICES})
+    assert file.read_text() == SERVICES.replace("port: 8080", "port: 8081")
+
+
+def test_the_other_sites_that_it_counts_for_are_told_of(file: Path) -> None:
+    dock = Dock()
+    step = in_place(file)
+    dock.perform(Plan([ReschedulingForetold(step.ferry, replace(SERVICE, directors=()), MH)]), dry_run=True)
+    found = [one.event.finding for one in dock.heard if isinstance(one.event, FindingMade)]
+    assert [(one.check, one.verdict, one.remedy) for one in found] == [
+        ("scheduler-sites", Verdict.WARN, "run the same there next: far")
+    ]
+
+
+@dataclass
+class Rescheduling(Crossing):
+    """A plan with another scheduler under review."""
+
+    def step(self, *, rehearsal: bool = False, taken_up: bool = False) -> ReschedulingMerged:  # type: ignore[override]
+        ferry = super().step(rehearsal=rehearsal, taken_up=taken_up).ferry
+        step = catalog_rescheduled(ferry, SERVICE, MH)
+        assert isinstance(step, ReschedulingMerged)
+        return step
+
+
+def test_under_review_it_is_merged_and_taken_back_through_the_same_gate(world: GitWorld) -> None:
+    does = {WAITING: world.merge, WAITING_BACK: lambda: world.merge(REVERT)}
+    crossing = Rescheduling(world, does=does)
+    assert crossing.perform().outcome == "done"
+    assert world.text == RESCHEDULED
+    assert git(world.bare, "log", "-1", "--format=%s", BRANCH) == "web: scheduler mh mh-port"
+    ending = crossing.roll_back()
+    assert ending.outcome == "rolled-back", ending.reason
+    assert world.text == SERVICES
+
+
+def test_on_the_way_back_what_others_made_of_the_service_is_theirs_to_keep(world: GitWorld) -> None:
+    crossing = Rescheduling(world, keys={"merge_timeout": 0})
+    assert crossing.perform().outcome == "held"
+    world.merge_differently("port: 80\n", "port: 81\n")
+    crossing.keys["merge_timeout"] = 20
+    crossing.people.does = {WAITING_BACK: lambda: world.merge(REVERT)}
+    ending = crossing.resume()
+    assert ending.outcome == "rolled-back", ending.reason
+    assert world.text == SERVICES.replace("port: 80\n", "port: 81\n")
