@@ -7,6 +7,7 @@ from ferryman.cookbook import (
     ReschedulingForetold,
     Soaked,
     TrafficFlows,
+    accept_no_way_back_option,
     catalog_rescheduled,
     cookbook,
     option,
@@ -26,8 +27,16 @@ OWNER = "traffic"
 @option("--to", required=True, metavar="SCHEDULER", help="Such as mh (Maglev hashing), wrr or sh.")
 @option("--flag", "flags", multiple=True, metavar="FLAG", help="Such as mh-port or mh-fallback; repeat it.")
 @soak_option
+@accept_no_way_back_option
 def migrate(  # noqa: PLR0913  # its options
-    ferry: Ferry, service: str, site: str, *, to: str, flags: tuple[str, ...], soak: float | None = None
+    ferry: Ferry,
+    service: str,
+    site: str,
+    *,
+    to: str,
+    flags: tuple[str, ...],
+    soak: float | None = None,
+    accept_no_way_back: bool = False,
 ) -> Plan:
     """Move one service to another scheduler, such as Maglev hashing.
 
@@ -38,6 +47,7 @@ def migrate(  # noqa: PLR0913  # its options
     Undo:  scheduler, flags and catalog go back, each is read back; by itself when requests fail.
     """
     ferry.be_patient(soak=soak)
+    ferry.no_way_back_accepted = accept_no_way_back
     moving, target = ferry.service(service, site), scheduled(to, flags)
     return Plan(
         [

@@ -54,14 +54,12 @@ STRANGERS = (
         _note_in_the_keepalived_file,
         lambda now: "new disks" in now[HOST]["files"][WEB_FILE],
     ),
-    Stranger(
-        "changes a weight", _change_a_weight, lambda now: str(now[HOST]["rules"]).count(" -w 9") == BOTH
-    ),
+    Stranger("changes a weight", _change_a_weight, lambda now: str(now[HOST]["rules"]).count(" -w 9") == ALL),
     Stranger(
         "takes a destination out",
         _take_a_destination_out,
         lambda now: "-r 10.10.0.22:" not in str(now[HOST]["rules"]),
     ),
 )
-BOTH = 2
+ALL = 3
 """How many services have web2 as a destination by IPv4."""
