@@ -14,7 +14,7 @@ from ferryman.cli.storage import inside_the_lab, store_of
 from ferryman.commandline import Exit
 from ferryman.console.screen import Screen
 from ferryman.cookbook.ferry import Ferry
-from ferryman.cookbook.occasion import Occasion
+from ferryman.cookbook.provenance import Provenance
 from ferryman.engine.runner import Runner, without_asking
 from ferryman.engine.steps import Change
 from ferryman.engine.store import Order
@@ -50,7 +50,7 @@ def perform(app: App, cookbook: CookbookCommand, arguments: Mapping[str, Any], o
         version=__version__,
     )
     with store_of(app.config) as store, _ferry(app, rehearsal=options.dry_run) as ferry:
-        ferry.occasion = Occasion.of(order)
+        ferry.provenance = Provenance.of(order)
         plan = cookbook.plan(ferry, arguments)
         asks = not (options.yes or options.dry_run) and _changes(plan)
         if asks and not _is_interactive():
@@ -86,7 +86,7 @@ def _taken_up(app: App, run: str, on_doubt: OnDoubt, who: str, way: Way) -> Iter
         cookbook = app.shelf.find(entry.order.cookbook).load()
         with _ferry(app, rehearsal=False) as ferry:
             ferry.taken_up = True
-            ferry.occasion = Occasion.of(entry.order, run)
+            ferry.provenance = Provenance.of(entry.order, run)
             plan = cookbook.plan(ferry, entry.order.arguments)
             durable.warn()
             subscribers = [*_audience(app)[1], *_hooks(ferry, entry.order, who, way)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ferryman import patience
 from ferryman.cookbook.draining import Draining
-from ferryman.cookbook.occasion import Occasion
+from ferryman.cookbook.provenance import Provenance
 from ferryman.directors import closing_is_over, driver_for, read_connections, still_open, with_real_sources
 from ferryman.inventory import Catalog, GitCatalog, Inventory
 from ferryman.kubernetes import node_states
@@ -47,7 +47,7 @@ class Ferry:
     """Whether the operator has said yes to changes that nothing undoes."""
     fence_off: FenceOff | None = None
     """What keeps late commands of earlier processes of the run from its hosts."""
-    occasion: Occasion = field(default_factory=Occasion)
+    provenance: Provenance = field(default_factory=Provenance)
     """Which run this is, and why: for those who find its traces elsewhere."""
     catalog_revision: str = ""
     """The commit that has the catalog's change, where the catalog is kept in git: agents must apply it."""
@@ -88,7 +88,7 @@ class Ferry:
 
     def hear(self, occurrence: Occurrence) -> None:
         """Learn from what a run tells which run this is."""
-        self.occasion = replace(self.occasion, run=occurrence.run)
+        self.provenance = replace(self.provenance, run=occurrence.run)
 
     def service(self, name: str, site: str, *, only: Sequence[str] = ()) -> Service:
         """One service at one site, with its realservers and directors.

@@ -13,7 +13,7 @@ import pytest
 
 from ferryman.config import Config
 from ferryman.cookbook import CatalogFlipped, CatalogMerged, Ferry, Plan, catalog_flipped
-from ferryman.cookbook.occasion import Occasion
+from ferryman.cookbook.provenance import Provenance
 from ferryman.engine.store import Order
 from ferryman.events import ChangeMade, FindingMade, Occurrence, StepFinished
 from ferryman.fleet.fake import FakeHosts
@@ -90,7 +90,7 @@ class Crossing:
         catalog = self.world.config(**self.keys)
         config = Config(file=self.world.folder / "f", inventory=self.world.file.parent, catalog=catalog)
         ferry = Ferry(config, FakeHosts(), rehearsal=rehearsal, taken_up=taken_up)
-        ferry.occasion = Occasion(RUN, "olga@control", "it is time", "T123")
+        ferry.provenance = Provenance(RUN, "olga@control", "it is time", "T123")
         step = catalog_flipped(ferry, SERVICE)
         assert isinstance(step, CatalogMerged)
         return step
@@ -424,7 +424,7 @@ def test_the_run_s_name_and_reason_are_no_part_of_what_the_plan_is(world: GitWor
     one, other = crossing.plan(), crossing.plan()
     step = other.steps[0]
     assert isinstance(step, CatalogMerged)
-    step.ferry.occasion = Occasion("another", "somebody", "else", "")
+    step.ferry.provenance = Provenance("another", "somebody", "else", "")
     assert one.fingerprint == other.fingerprint
 
 
@@ -436,4 +436,4 @@ def test_without_a_base_it_is_the_file_in_place(world: GitWorld) -> None:
 def test_the_ferry_learns_from_what_is_told_which_run_it_is(world: GitWorld) -> None:
     ferry = Crossing(world).step().ferry
     ferry.hear(Occurrence("2026-11-23T08:00:00.000Z", "20261123-080000-wxyz", StepFinished(0, "do", "ok")))
-    assert ferry.occasion == Occasion("20261123-080000-wxyz", "olga@control", "it is time", "T123")
+    assert ferry.provenance == Provenance("20261123-080000-wxyz", "olga@control", "it is time", "T123")

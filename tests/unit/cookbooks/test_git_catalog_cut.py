@@ -14,7 +14,7 @@ import pytest
 
 from ferryman.config import Config
 from ferryman.cookbook import Ferry, Plan, catalog_flipped
-from ferryman.cookbook.occasion import Occasion
+from ferryman.cookbook.provenance import Provenance
 from ferryman.fleet.fake import FakeHosts
 from ferryman.inventory import GitCatalog
 from ferryman.inventory.git import Git
@@ -53,7 +53,7 @@ class Site:
         config = Config(
             file=self.world.folder / "f", inventory=self.world.file.parent, catalog=self.world.config()
         )
-        ferry = CutFerry(config, FakeHosts(), taken_up=self.processes > 1, occasion=Occasion(RUN))
+        ferry = CutFerry(config, FakeHosts(), taken_up=self.processes > 1, provenance=Provenance(RUN))
         ferry.site = self
         return Plan([catalog_flipped(ferry, SERVICE)], locks=["web"])
 

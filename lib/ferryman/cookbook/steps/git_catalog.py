@@ -96,7 +96,7 @@ class ReviewedEdit(Change[ReviewBefore]):
             if not self._says_so:
                 raise VerifyError(f"{self._where} does not say {self.edit}, and nothing was proposed")
         else:
-            wait_for_merge(self._proposal, report, again=f"ferryman resume {self.ferry.occasion.run}")
+            wait_for_merge(self._proposal, report, again=f"ferryman resume {self.ferry.provenance.run}")
         self._bring_along(report)
 
     def undo(self, before: ReviewBefore) -> None:
@@ -144,7 +144,7 @@ class ReviewedEdit(Change[ReviewBefore]):
                 return self._not_proposed_back(report)
             if catalog.config.push and not back.was_pushed:
                 return f"{self._where}: still says {self.edit}: {back.branch} was not pushed"
-            wait_for_merge(back, report, again=f"ferryman rollback {self.ferry.occasion.run}")
+            wait_for_merge(back, report, again=f"ferryman rollback {self.ferry.provenance.run}")
         self._warn_of_left_on_offer(report, self._proposal)
         self._bring_along(report)
         return None
@@ -179,7 +179,7 @@ class ReviewedEdit(Change[ReviewBefore]):
     @property
     def _branch(self) -> str:
         name, site = self.service.name, self.service.site
-        return self._catalog.config.branch.format(service=name, site=site, run=self.ferry.occasion.run)
+        return self._catalog.config.branch.format(service=name, site=site, run=self.ferry.provenance.run)
 
     @property
     def _where(self) -> str:
@@ -192,11 +192,11 @@ class ReviewedEdit(Change[ReviewBefore]):
 
     @property
     def _trailer(self) -> str:
-        return f"Ferryman-Run: {self.ferry.occasion.run}"
+        return f"Ferryman-Run: {self.ferry.provenance.run}"
 
     def _message(self, edit: CatalogEdit) -> str:
         """The commit's message: which run, service, site, and why."""
-        name, site, occasion = self.service.name, self.service.site, self.ferry.occasion
+        name, site, occasion = self.service.name, self.service.site, self.ferry.provenance
         forward = not isinstance(edit, TakenBack)
         why = (
             occasion.reason

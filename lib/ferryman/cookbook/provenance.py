@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Occasion:
+class Provenance:
     """What people are told of a run where they meet its traces."""
 
     run: str = "unnamed"
@@ -21,6 +21,6 @@ class Occasion:
     task: str = ""
 
     @classmethod
-    def of(cls, order: Order, run: str = "unnamed") -> Occasion:
+    def of(cls, order: Order, run: str = "unnamed") -> Provenance:
         """What was said on the command line."""
         return cls(run, order.operator, order.reason, order.task)
