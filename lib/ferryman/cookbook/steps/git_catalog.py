@@ -196,19 +196,19 @@ class ReviewedEdit(Change[ReviewBefore]):
 
     def _message(self, edit: CatalogEdit) -> str:
         """The commit's message: which run, service, site, and why."""
-        name, site, occasion = self.service.name, self.service.site, self.ferry.provenance
+        name, site, provenance = self.service.name, self.service.site, self.ferry.provenance
         forward = not isinstance(edit, TakenBack)
         why = (
-            occasion.reason
+            provenance.reason
             if forward
-            else f"The run {occasion.run} goes back: this takes its change out again."
+            else f"The run {provenance.run} goes back: this takes its change out again."
         )
         trailers = [
-            self._trailer if forward else f"Ferryman-Way-Back: {occasion.run}",
+            self._trailer if forward else f"Ferryman-Way-Back: {provenance.run}",
             f"Service: {name}",
             f"Site: {site}",
-            f"Task: {occasion.task}" if occasion.task else "",
-            f"Operator: {occasion.operator}" if occasion.operator else "",
+            f"Task: {provenance.task}" if provenance.task else "",
+            f"Operator: {provenance.operator}" if provenance.operator else "",
         ]
         return "\n\n".join(filter(None, [edit.subject, why, "\n".join(filter(None, trailers))])) + "\n"
 

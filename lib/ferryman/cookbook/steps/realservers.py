@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from ferryman.cookbook.steps.probes import ProbesAnswered
 from ferryman.engine.steps import Change, Look, Report
 from ferryman.errors import RefusedError
 from ferryman.fleet.checks import service_readiness
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ferryman.cookbook.ferry import Ferry
+    from ferryman.engine.plan import Step
     from ferryman.model import Service
 
 
@@ -74,6 +76,8 @@ class RealserversConverged(Change[list[str]]):
         told(self.ferry.agent.converge(self.ferry.hosts, names, revision=self.ferry.catalog_revision))
 
 
-def realservers_converged(ferry: Ferry, service: Service) -> tuple[RealserversConverged, ...]:
-    """The step, where ``management.realservers`` says that realservers follow the catalog."""
-    return (RealserversConverged(ferry, service),) if ferry.config.management.realservers else ()
+def realservers_converged(ferry: Ferry, service: Service) -> tuple[Step, ...]:
+    """The change, and probes of what came of it, where ``management.realservers`` says that they follow."""
+    if not ferry.config.management.realservers:
+        return ()
+    return (RealserversConverged(ferry, service), ProbesAnswered(ferry, service))
