@@ -13,6 +13,7 @@ from ferryman.cookbook import (
     CatalogFlipped,
     DirectorConverged,
     Ferry,
+    ProbesAnswered,
     RealserversConverged,
     realservers_converged,
 )
@@ -70,7 +71,8 @@ def test_the_catalog_goes_back_first_where_anybody_follows_it(
 
 def test_realservers_are_converged_only_where_the_configuration_says_so() -> None:
     assert realservers_converged(ferry({"agent": "puppet"}), WEB) == ()
-    (step,) = realservers_converged(ferry(COMMAND), WEB)
+    step, probes = realservers_converged(ferry(COMMAND), WEB)
+    assert isinstance(probes, ProbesAnswered)
     assert step.title == "Every realserver of web has what the catalog says"
 
 
