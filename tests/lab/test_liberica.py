@@ -209,7 +209,7 @@ def test_over_katran_consent_is_asked_for_and_a_rollback_is_stranded_with_what_t
     assert len(titles) == len(DIRECTORS)
     crossed = migrated(katran, "--accept-no-way-back")
     assert crossed.returncode == DONE, crossed.stdout[-3000:]
-    assert {one["check"] for one in findings(crossed, "warn")} >= {"way-back"}
+    assert {one["check"] for one in findings(crossed, "warn")} >= {"no-way-back"}
     back = ferryman(katran, "rollback", events(crossed)[0]["run"])
     assert back.returncode == STRANDED, back.stdout[-3000:]
     assert "let the catalog say IPIP again (ferryman inventory flip maps --site lab --to ipip)" in reason(

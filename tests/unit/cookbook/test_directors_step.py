@@ -81,7 +81,7 @@ def test_with_consent_title_and_a_warning_still_say_that_it_is_for_good(
     one, dock = step(shell, accepted=True), Dock()
     assert one.title == "lvs1, primary, not reversible, forwards web through the tunnel"
     assert dock.perform(Plan([one]), dry_run=dry_run).outcome == "done"
-    warned = [each for each in told(dock.heard, "finding") if each["check"] == "way-back"]
+    warned = [each for each in told(dock.heard, "finding") if each["check"] == "no-way-back"]
     assert {each["verdict"] for each in warned} == {Verdict.WARN.value}
     assert warned[0]["seen"].startswith("not reversible: ")
     assert (shell.rules == RULES) is dry_run

@@ -93,7 +93,7 @@ class DirectorChanged(Change[dict[str, Any]]):
                 f" say {ACCEPT_NO_WAY_BACK} if that is meant"
             )
         wanted = f"a way back; {ACCEPT_NO_WAY_BACK} was said"
-        report.finding(Finding("way-back", host, Verdict.WARN, f"not reversible: {reason}", wanted))
+        report.finding(Finding("no-way-back", host, Verdict.WARN, f"not reversible: {reason}", wanted))
 
     def edits(self, before: dict[str, Any]) -> Sequence[Edit]:
         """What the driver does to it."""
