@@ -62,12 +62,12 @@ class Holder:
         """
         if self.entered:
             return
-        if threading.active_count() > 1:
-            raise LabError("the lab's control namespace must be entered before any thread is started")
         # Only root may join a network namespace without its user namespace.
         flags = _CLONE_NEWNET if os.getuid() == 0 else _CLONE_NEWUSER | _CLONE_NEWNET
         libc = ctypes.CDLL(None, use_errno=True)
         with self._handle() as handle:
+            if threading.active_count() > 1:
+                raise LabError("the lab's control namespace must be entered before any thread is started")
             if libc.setns(handle, flags) != 0:
                 why = os.strerror(ctypes.get_errno())
                 raise LabError(f"cannot enter the lab's control namespace (process {self.pid}): {why}")
