@@ -324,6 +324,11 @@ def test_a_quiescent_realserver_is_refused_before_anything(
     hosts.read("lvs1", RELOAD).checked()
     with failing(lab), pytest.raises(RefusedError, match=r"has weight 0, and 1 in .*web\.conf: its health"):
         patience.until(web.driver.before, lambda _: False, within_s=SETTLED_S)
+    # A reload that takes the check away from one that has failed would leave it at 0 for good.
+    healthy = patience.until(
+        lambda: kernel(hosts, "lvs1"), lambda text: " -w 0" not in text, within_s=SETTLED_S
+    )
+    assert " -w 0" not in healthy
 
 
 def test_a_destination_deleted_by_hand_is_refused_before_anything(hosts: LabHosts, web: Party) -> None:
