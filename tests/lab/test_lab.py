@@ -484,3 +484,18 @@ def test_clearing_a_fault_by_name_leaves_the_others(lab: RunningLab) -> None:
     assert [str(one) for one in faults.clear(lab.place, "ipip0-down", "web1")] == ["ipip0-down on web1"]
     assert [str(one) for one in faults.clear(lab.place, host="web1")] == ["rp-filter-strict on web1"]
     assert [str(one) for one in faults.active(lab.place)] == ["ipip0-down on web2"]
+
+
+def test_with_the_last_fault_gone_the_health_checks_have_their_realservers_back(lab: RunningLab) -> None:
+    def in_tables(last: str) -> set[str]:
+        """In which tables the service that keepalived checks has this realserver."""
+        return {
+            name
+            for name, table in tables(lab).items()
+            if (f"10.10.0.{last}:80", "Route") in table["10.99.0.1:80 wrr"]
+        }
+
+    with fault(lab, "listener-closed", "web1"):
+        assert until(lambda: in_tables("21"), lambda seen: not seen, within_s=20) == set()
+        assert in_tables("22") == {"lvs1", "lvs2"}
+    assert in_tables("21") == {"lvs1", "lvs2"}

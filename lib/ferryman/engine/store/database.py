@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ferryman.engine.store.schema import SCHEMA_VERSION, bring_up_to_date, version
 from ferryman.errors import JournalError
+from ferryman.patience import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _BUSY_S = 10.0
 """How long to wait for another process's transaction; ours last milliseconds."""
+_BUSY_AGAIN_S = 0.02
 
 
 class Database:
@@ -110,9 +112,34 @@ class Database:
             ) from error
 
 
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Write ahead, which a new file takes up with a lock that SQLite's busy timeout does not wait for.
+
+    Of two processes that make the file at once, one would be told «database is locked» (SQLITE_BUSY in
+    https://www.sqlite.org/c3ref/busy_handler.html: the handler is not called where waiting could deadlock).
+    """
+
+    def begun(busy: sqlite3.OperationalError | None) -> bool:
+        return busy is None
+
+    busy = until(lambda: _busy(connection), begun, within_s=_BUSY_S, every_s=_BUSY_AGAIN_S)
+    if busy is not None:
+        raise busy
+
+
+def _busy(connection: sqlite3.Connection) -> sqlite3.OperationalError | None:
+    try:
+        connection.execute("PRAGMA journal_mode = WAL").fetchall()
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            raise
+        return error
+    return None
+
+
 def _prepare(connection: sqlite3.Connection, where: str) -> None:
     connection.row_factory = sqlite3.Row
-    connection.execute("PRAGMA journal_mode = WAL").fetchall()
+    _write_ahead(connection)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
     bring_up_to_date(connection)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from ferryman.lab.faults.fault import Fault
     from ferryman.lab.place import LabPlace
 
+_SEEN_WITHIN_S = 10
+"""Three times the interval of the lab's health checks, and one that fails is tried once more."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class PutFault:
@@ -61,6 +64,8 @@ def put(place: LabPlace, name: str, host: str | None = None) -> PutFault:
 def clear(place: LabPlace, name: str | None = None, host: str | None = None) -> tuple[PutFault, ...]:
     """Take faults out again, the last put first: those with this name, on this host, or all; what was taken.
 
+    With the last one gone, the directors' health checks are given time to take their realservers back.
+
     Raises:
         LabError: There is no lab, no such fault, or it could not be taken out.
     """
@@ -74,7 +79,16 @@ def clear(place: LabPlace, name: str | None = None, host: str | None = None) -> 
         for one in taken:
             console(place, one.host, _fault(one.name).clear(topology.BY_NAME[one.host]))
             _write(place, (other for other in active(place) if other != one))
+        if taken and not active(place):
+            _let_health_checks_see(place)
     return taken
+
+
+def _let_health_checks_see(place: LabPlace) -> None:
+    # Not for ever: whoever tries the lab may have taken a realserver out of a table by hand.
+    names = " ".join(director.name for director in topology.DIRECTORS)
+    filled = f"timeout {_SEEN_WITHIN_S} ip netns exec $director sh /lab/$director/filled.sh"
+    console(place, topology.ROUTER.name, f"for director in {names}; do {filled} || :; done")
 
 
 def _fault(name: str) -> Fault:

@@ -7,6 +7,7 @@ import sqlite3
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Timer
 from typing import TYPE_CHECKING
 
 import pytest
@@ -308,3 +309,17 @@ def _insert(connection: sqlite3.Connection, table: str, row: dict[str, object], 
     kept = {name: value for name, value in row.items() if name not in without}
     marks = ", ".join("?" * len(kept))
     connection.execute(f"INSERT INTO {table} ({', '.join(kept)}) VALUES ({marks})", tuple(kept.values()))
+
+
+def test_a_file_that_another_process_is_just_making_is_waited_for(database: Database, tmp_path: Path) -> None:
+    """SQLite itself refuses at once while somebody writes to a file that has no write-ahead log yet."""
+    (tmp_path / "deep").mkdir()
+    maker = sqlite3.connect(tmp_path / "deep" / "state.db", isolation_level=None, check_same_thread=False)
+    maker.execute("BEGIN IMMEDIATE")
+    done = Timer(0.1, maker.rollback)
+    done.start()
+
+    assert SqliteStore(database).runs() == []
+
+    done.join()
+    maker.close()
