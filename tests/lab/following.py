@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from lab.running import REPOSITORY
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lab.running import RunningLab
 
 SERVICE, VIP = "maps", "10.99.0.2:8080"
@@ -38,11 +40,12 @@ depool-threshold = 0.5
 tunneling = %maps%
 """
 _POOL = "".join(f"{{ 'host': 'web{number}', 'weight': 1, 'enabled': True }}\n" for number in (1, 2, 3))
-_WRAPPER = """\
+PUPPET = """\
 #!/bin/sh
 export PUPPET_DOUBLE=/lab/$(ip netns identify $$)/puppet
 exec python3 -I -S /lab/doubles/puppet.py "$@"
 """
+"""What ``puppet`` is on the lab's directors."""
 
 
 @dataclass
@@ -55,12 +58,12 @@ class PybalSite:
 
     def furnish(self, **options: object) -> None:
         """Put the doubles in, start them, and let the inventory name them; options are the driver's keys."""
-        self._inventory(options)
+        let_follow(self.lab, {host: self._keys(host) | options for host in DIRECTORS}, timeout_s=120)
         catalog = self.lab.folder / "inventory" / "services.yaml"
         lines = [
             *(_written(f"/lab/doubles/{name}", (DOUBLES / name).read_text()) for name in PROGRAMS),
             _written("/lab/doubles/pool", _POOL),
-            _written("/usr/local/sbin/puppet", _WRAPPER),
+            _written("/usr/local/sbin/puppet", PUPPET),
             "chmod +x /usr/local/sbin/puppet",
             f"catalog={catalog}; [ ! -d /mnt{self.lab.folder} ] || catalog=/mnt{catalog}",
         ]
@@ -126,23 +129,9 @@ class PybalSite:
         """Until each PyBal has a session."""
         self.lab.console("rt", "\n".join(map(_until_up, DIRECTORS)), timeout_s=180)
 
-    def _inventory(self, options: dict[str, object]) -> None:
-        folder = self.lab.folder / "inventory"
-        services = folder / "services.yaml"
-        head, maps, rest = services.read_text().partition("\n  maps:\n")
-        services.write_text(head + maps + rest.replace("class: low-traffic", "class: high-traffic2", 1))
-        directors = folder / "directors.yaml"
-        entries = "".join(self._entry(host, role, options) for host, role in ROLES.items())
-        directors.write_text(f"{directors.read_text()}  high-traffic2:\n{entries}")
-        toml = self.lab.folder / "ferryman.toml"
-        toml.write_text(f'{toml.read_text()}\n[management]\nagent = "puppet"\ntimeout = 120\n')
-
-    def _entry(self, host: str, role: str, options: dict[str, object]) -> str:
+    def _keys(self, host: str) -> dict[str, object]:
         config = self.config(host)
-        source = {"lvs1": 2, "lvs2": 3}[host]
-        keys: dict[str, object] = {
-            "host": host,
-            "role": role,
+        return {
             "driver": "pybal",
             "config": config,
             "restart": f"{_PYBAL} restart {config}",
@@ -151,10 +140,28 @@ class PybalSite:
             "started": f"[ -d /proc/$(cat {config}.pid) ] && stat -c %Y {config}.pid",
             "follow_timeout": 0,
             "converge_timeout": 20,
-            "traffic_source": {"ipv4": f"10.30.0.{source}", "ipv6": f"fd30::{source}"},
-        } | options
-        lines = [f"{key}: {json.dumps(value)}" for key, value in keys.items()]
-        return "    - " + "\n      ".join(lines) + "\n"
+        }
+
+
+def let_follow(lab: RunningLab, keys: Mapping[str, Mapping[str, object]], *, timeout_s: float) -> None:
+    """Give the service directors of a class of its own that follow the catalog by puppet: keys by host."""
+    folder = lab.folder / "inventory"
+    services = folder / "services.yaml"
+    head, maps, rest = services.read_text().partition("\n  maps:\n")
+    services.write_text(head + maps + rest.replace("class: low-traffic", "class: high-traffic2", 1))
+    directors = folder / "directors.yaml"
+    entries = "".join(_entry(host, own) for host, own in keys.items())
+    directors.write_text(f"{directors.read_text()}  high-traffic2:\n{entries}")
+    toml = lab.folder / "ferryman.toml"
+    toml.write_text(f'{toml.read_text()}\n[management]\nagent = "puppet"\ntimeout = {timeout_s:g}\n')
+
+
+def _entry(host: str, own: Mapping[str, object]) -> str:
+    role, source = {"lvs1": ("primary", 2), "lvs2": ("secondary", 3)}[host]
+    sources = {"ipv4": f"10.30.0.{source}", "ipv6": f"fd30::{source}"}
+    keys = {"host": host, "role": role, **own, "traffic_source": sources}
+    lines = [f"{key}: {json.dumps(value)}" for key, value in keys.items()]
+    return "    - " + "\n      ".join(lines) + "\n"
 
 
 def _written(path: str, text: str) -> str:
@@ -164,6 +171,3 @@ def _written(path: str, text: str) -> str:
 def _until_up(host: str) -> str:
     one = "until curl -s localhost:9090/metrics | grep -q 'established.*1.0'; do sleep 0.5; done"
     return f"timeout 90 ip netns exec {host} sh -c {shlex.quote(one)}"
-
-
-ROLES = {"lvs1": "primary", "lvs2": "secondary"}

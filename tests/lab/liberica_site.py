@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lab.following import DIRECTORS, DOUBLES, ROLES, VIP
+from lab.following import DIRECTORS, DOUBLES, PUPPET, VIP, let_follow
 
 if TYPE_CHECKING:
     from lab.running import RunningLab
@@ -27,11 +27,6 @@ services:
     port: 8080
     protocol: tcp
 """
-_PUPPET = """\
-#!/bin/sh
-export PUPPET_DOUBLE=/lab/$(ip netns identify $$)/puppet
-exec python3 -I -S /lab/doubles/puppet.py "$@"
-"""
 
 
 @dataclass
@@ -43,10 +38,10 @@ class LibericaSite:
 
     def furnish(self, **options: object) -> None:
         """Put the doubles in, start them, and let the inventory name them; options are the driver's keys."""
-        self._inventory(options)
+        let_follow(self.lab, {host: self._keys(host) | options for host in DIRECTORS}, timeout_s=60)
         for double in ("liberica", "puppet"):
             self.put("rt", f"/lab/doubles/{double}.py", (DOUBLES / f"{double}.py").read_text())
-        self.put("rt", "/usr/local/sbin/puppet", _PUPPET)
+        self.put("rt", "/usr/local/sbin/puppet", PUPPET)
         self.lab.console("rt", "chmod +x /usr/local/sbin/puppet")
         catalog = self.lab.folder / "inventory" / "services.yaml"
         seen = self.lab.console("rt", f"ls /mnt{catalog} 2>/dev/null || echo {catalog}").strip()
@@ -96,32 +91,15 @@ class LibericaSite:
         lines = self.lab.console(host, "ipvsadm -Sn").splitlines()
         return " ".join(line.split()[5] for line in lines if line.startswith(f"-a -t {VIP} "))
 
-    def _inventory(self, options: dict[str, object]) -> None:
-        folder = self.lab.folder / "inventory"
-        services = folder / "services.yaml"
-        head, maps, rest = services.read_text().partition("\n  maps:\n")
-        services.write_text(head + maps + rest.replace("class: low-traffic", "class: high-traffic2", 1))
-        directors = folder / "directors.yaml"
-        entries = "".join(self._entry(host, role, options) for host, role in ROLES.items())
-        directors.write_text(f"{directors.read_text()}  high-traffic2:\n{entries}")
-        toml = self.lab.folder / "ferryman.toml"
-        toml.write_text(f'{toml.read_text()}\n[management]\nagent = "puppet"\ntimeout = 60\n')
-
-    def _entry(self, host: str, role: str, options: dict[str, object]) -> str:
-        source = {"lvs1": 2, "lvs2": 3}[host]
-        keys: dict[str, object] = {
-            "host": host,
-            "role": role,
+    def _keys(self, host: str) -> dict[str, object]:
+        return {
             "driver": "liberica",
             "plane": self.plane,
             "config": self.config(host),
             "reload": f"{_LIBERICA} reload {self.config(host)}",
             "follow_timeout": 0,
             "converge_timeout": 8,
-            "traffic_source": f'{{ ipv4: 10.30.0.{source}, ipv6: "fd30::{source}" }}',
-        } | options
-        lines = [f"{key}: {value}" for key, value in keys.items()]
-        return "    - " + "\n      ".join(lines) + "\n"
+        }
 
 
 _UP = "curl -s localhost:3010/metrics | grep -q ESTABLISHED"

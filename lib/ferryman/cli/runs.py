@@ -103,7 +103,7 @@ def _listed(store: Store, entry: RunEntry) -> Mapping[str, object]:
     return {
         "run": entry.id,
         "cookbook": order.cookbook,
-        "arguments": " ".join(f"{name}={value}" for name, value in order.arguments.items()),
+        "arguments": order.given,
         "operator": order.operator,
         "started": entry.started,
         "outcome": entry.outcome or "open",

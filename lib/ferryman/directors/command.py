@@ -16,7 +16,6 @@ Where the director has an IPVS table (``ipvs``, true unless said otherwise) that
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 from ferryman import patience
@@ -32,9 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ferryman.directors.target import Target
-    from ferryman.fleet.hosts import Hosts
-    from ferryman.management import Agent
-    from ferryman.model import Director, Service
+    from ferryman.model import Service
 
 VERIFY_CHECK = "director-verify"
 NOT_AS_WANTED = 1
@@ -48,22 +45,12 @@ class CommandDriver(Driver):
     ``command_timeout``, ``converge_timeout``.
     """
 
-    def __init__(
-        self,
-        director: Director,
-        service: Service,
-        hosts: Hosts,
-        agent: Agent | None = None,
-        *,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        super().__init__(director, service, hosts, agent)
+    def _read_options(self) -> None:
         self._commands = read_commands(self.options)
         self._ipvs = self.options.switch("ipvs", default=True)
         self._follows = self.options.switch("follows_catalog", default=False)
         self.command_s = self.options.seconds("command_timeout", 60.0)
         self.converge_s = self.options.seconds("converge_timeout", 30.0)
-        self._sleep = sleep
 
     @property
     def has_ipvs(self) -> bool:

@@ -7,6 +7,7 @@ overwritten.
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -38,13 +39,29 @@ class Driver(ABC):
     """Reads, changes and puts back one service on one director."""
 
     def __init__(
-        self, director: Director, service: Service, hosts: Hosts, agent: Agent | None = None
+        self,
+        director: Director,
+        service: Service,
+        hosts: Hosts,
+        agent: Agent | None = None,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.director = director
         self.service = service
         self.hosts = hosts
         self.agent = agent or Itself()
         self.options = Options(director, service)
+        self._sleep = sleep
+        self._read_options()
+
+    @abstractmethod
+    def _read_options(self) -> None:
+        """Take what the driver wants from its keys in directors.yaml.
+
+        Raises:
+            ConfigError: One of them is not what it takes.
+        """
 
     @property
     def host(self) -> str:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import base64
 import shlex
-import time
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ferryman.directors.target import Target
-    from ferryman.fleet.hosts import Hosts
-    from ferryman.management import Agent
-    from ferryman.model import Director, Service
 
 AGENT_AGAIN_S = 5.0
 """Seconds until the agent is run again, when the file did not say what is wanted after it."""
@@ -62,20 +58,10 @@ class Follower(Driver):
     default_config: ClassVar[str]
     """Where the daemon's configuration is, unless directors.yaml says otherwise."""
 
-    def __init__(
-        self,
-        director: Director,
-        service: Service,
-        hosts: Hosts,
-        agent: Agent | None = None,
-        *,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        super().__init__(director, service, hosts, agent)
+    def _read_options(self) -> None:
         self.config = self.options.text("config", self.default_config)
         self.follow_s = self.options.seconds("follow_timeout", 60.0)
         self.converge_s = self.options.seconds("converge_timeout", 120.0)
-        self._sleep = sleep
 
     @property
     def follows_catalog(self) -> bool:

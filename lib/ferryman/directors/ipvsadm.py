@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 class IpvsadmDriver(Driver):
     """Edits this service's entries in the kernel; nothing else on the director is touched."""
 
+    def _read_options(self) -> None:
+        """It has none."""
+
     def already(self, before: Before, target: Target) -> bool:
         """Whether the table is as the target says."""
         return not differences(self.wanted(before, target), from_json(before["table"]))

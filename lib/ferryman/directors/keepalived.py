@@ -20,7 +20,6 @@ What is older than 2.2.7 is refused: its reloads lose weights, persistence and w
 from __future__ import annotations
 
 import difflib
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -41,9 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from ferryman.directors.target import Target
-    from ferryman.fleet.hosts import Hosts
-    from ferryman.management import Agent
-    from ferryman.model import Director, Service, VirtualService
+    from ferryman.model import VirtualService
 
 Texts = dict[str, str]
 """By path: what stands in a file."""
@@ -57,22 +54,12 @@ class KeepalivedDriver(Driver):
     Its keys: ``config``, ``service_file``, ``reload``, ``converge_timeout``.
     """
 
-    def __init__(
-        self,
-        director: Director,
-        service: Service,
-        hosts: Hosts,
-        agent: Agent | None = None,
-        *,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        super().__init__(director, service, hosts, agent)
+    def _read_options(self) -> None:
         self.config = self.options.text("config", "/etc/keepalived/keepalived.conf")
-        given = "service_file" in director.options
+        given = "service_file" in self.director.options
         self.service_file = self.options.text("service_file", "") if given else None
         self.reload = self.options.text("reload", "systemctl reload keepalived")
         self.converge_s = self.options.seconds("converge_timeout", 30.0)
-        self._sleep = sleep
 
     def before(self) -> dict[str, Any]:
         """What is there now; quiescent realservers are refused too."""

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import base64
 import shlex
-import time
 from typing import TYPE_CHECKING, Any
 
 from ferryman import patience
@@ -31,14 +30,12 @@ from ferryman.errors import DoubtError, NotFollowedError, RefusedError, VerifyEr
 from ferryman.model import Finding, Forwarding, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from ferryman.directors.driver import Before
     from ferryman.directors.ipvs import Table
     from ferryman.directors.target import Target
-    from ferryman.fleet.hosts import Hosts
-    from ferryman.management import Agent
-    from ferryman.model import Director, Service
+    from ferryman.model import Service
 
 CONFIGURED_CHECK = "director-configuration"
 _RELOAD_S = 60.0
@@ -55,16 +52,8 @@ class LibericaDriver(Follower):
 
     default_config = "/etc/liberica/config.yaml"
 
-    def __init__(
-        self,
-        director: Director,
-        service: Service,
-        hosts: Hosts,
-        agent: Agent | None = None,
-        *,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        super().__init__(director, service, hosts, agent, sleep=sleep)
+    def _read_options(self) -> None:
+        super()._read_options()
         self.plane = self.options.text("plane", "ipvs")
         if self.plane not in ("ipvs", "katran"):
             self.options.wrong("plane", self.plane, "ipvs or katran")

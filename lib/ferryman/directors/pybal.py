@@ -26,12 +26,9 @@ from ferryman.directors.pybal_conf import PybalConf
 from ferryman.errors import VerifyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from ferryman.directors.ipvs import Table
-    from ferryman.fleet.hosts import Hosts
-    from ferryman.management import Agent
-    from ferryman.model import Director, Service
 
 STILL_S = 3
 """Seconds without a packet after which the counters stand still."""
@@ -53,16 +50,8 @@ class PybalDriver(Follower):
 
     default_config = "/etc/pybal/pybal.conf"
 
-    def __init__(
-        self,
-        director: Director,
-        service: Service,
-        hosts: Hosts,
-        agent: Agent | None = None,
-        *,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        super().__init__(director, service, hosts, agent, sleep=sleep)
+    def _read_options(self) -> None:
+        super()._read_options()
         self.instrumentation = self.options.text("instrumentation", "http://localhost:9090").rstrip("/")
         self.restart = self.options.text("restart", "systemctl restart pybal")
         self.stop = self.options.text("stop", "systemctl stop pybal")

@@ -34,12 +34,7 @@ class Occasion:
     @property
     def what(self) -> str:
         """The cookbook and its arguments, as far as they say something."""
-        given = {
-            name: value
-            for name, value in self.order.arguments.items()
-            if value not in (None, False, "", [], ())
-        }
-        return " ".join([self.order.cookbook, *(f"{name}={_text(value)}" for name, value in given.items())])
+        return f"{self.order.cookbook} {self.order.given}".strip()
 
     @property
     def why(self) -> str:
@@ -75,7 +70,3 @@ class Hook(Protocol):
         Raises:
             HookError: It could not be done.
         """
-
-
-def _text(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

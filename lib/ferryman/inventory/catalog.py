@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ferryman.errors import InventoryError, RehearsalError, VerifyError, WorldChangedError
 from ferryman.inventory.change import CatalogEdit, Edited, unified_diff
-from ferryman.inventory.flip import Encapsulation, encapsulated, flip
+from ferryman.inventory.flip import Encapsulation, flip
 from ferryman.inventory.lock import locked
 from ferryman.inventory.replace import FolderNotSyncedError, replace_file
 
@@ -35,14 +35,6 @@ class Catalog:
         except OSError as error:
             message = f"{self.path}: cannot be read: {error.strerror}; expected the service catalog"
             raise InventoryError([message]) from error
-
-    def encapsulated(self, service: str, site: str) -> bool:
-        """Whether the file says IPIP now.
-
-        Raises:
-            InventoryError: It cannot be read, or has no such service, or not at this site.
-        """
-        return encapsulated(self.text(), service, site, name=self.path.name)
 
     def edited(self, edit: CatalogEdit) -> Edited:
         """The file with this edit made; nothing is written.

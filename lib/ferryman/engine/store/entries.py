@@ -42,6 +42,17 @@ class Order:
     version: str = ""
     """The program's."""
 
+    @property
+    def given(self) -> str:
+        """The arguments as ``name=value``, for people: those that were not given are left out."""
+        not_given: tuple[object, ...] = ("", [], ())
+        given = {
+            name: value
+            for name, value in self.arguments.items()
+            if value is not None and value is not False and value not in not_given  # 0 says something
+        }
+        return " ".join(f"{name}={_text(value)}" for name, value in given.items())
+
 
 @dataclass(frozen=True, slots=True)
 class RunEntry:
@@ -264,3 +275,7 @@ def _read(text: str, kind: type) -> Any:  # noqa: ANN401  # whatever JSON holds
     except (json.JSONDecodeError, TypeError):
         return None
     return found if isinstance(found, kind) else None
+
+
+def _text(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

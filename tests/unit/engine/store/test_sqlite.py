@@ -323,3 +323,10 @@ def test_a_file_that_another_process_is_just_making_is_waited_for(database: Data
 
     done.join()
     maker.close()
+
+
+def test_an_order_tells_the_arguments_that_were_given_and_a_zero_is_one() -> None:
+    arguments = {
+        "service": "web", "only": [], "site": "", "soak": 0.0, "drain": None, "to": ["a", "b"], "yes": False
+    }  # fmt: skip
+    assert replace(ORDER, arguments=arguments).given == "service=web soak=0.0 to=a,b"
