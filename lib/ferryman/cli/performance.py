@@ -20,7 +20,7 @@ from ferryman.engine.steps import Change
 from ferryman.engine.store import Order
 from ferryman.errors import UsageError
 from ferryman.fleet.ssh import Fleet
-from ferryman.hooks import Notifier, configured
+from ferryman.hooks import notifier_of
 from ferryman.inventory import Inventory
 from ferryman.report import JsonLines
 
@@ -121,8 +121,8 @@ def _audience(app: App) -> tuple[Screen, list[Subscriber]]:
 
 def _hooks(ferry: Ferry, order: Order, who: str, way: Way) -> list[Subscriber]:
     """Whom ``[hooks]`` names; last of all who listen, for the operator is not to wait for them."""
-    hooks = configured(ferry.config.hooks)
-    return [Notifier(hooks, order, who, way, ferry.config.hooks.timeout)] if hooks else []
+    notifier = notifier_of(ferry.config.hooks, order, who, way)
+    return [] if notifier is None else [notifier]
 
 
 def _asking(screen: Screen) -> Callable[[Sequence[Edit]], bool]:

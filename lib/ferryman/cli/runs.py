@@ -6,16 +6,18 @@ import json
 from typing import TYPE_CHECKING
 
 from ferryman.cli.operator import operator
-from ferryman.cli.storage import store_of
+from ferryman.cli.storage import inside_the_lab, store_of
 from ferryman.commandline import Choice, IntRange, argument, command, option, pass_obj
 from ferryman.console import tables
+from ferryman.errors import LabError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ferryman.cli.app import App
     from ferryman.engine.runner import OnDoubt
-    from ferryman.engine.store import Record, RunEntry, Store
+    from ferryman.engine.store import Order, Record, RunEntry, Store
+    from ferryman.events import RunFinished
 
 _accept = option(
     "--accept-changed-plan", is_flag=True, help="Though the cookbook or the inventory changed since."
@@ -93,9 +95,27 @@ def close(app: App, run: str, reason: str) -> None:
     """
     from ferryman.engine.closing import closed_by_hand  # noqa: PLC0415  # few need it
 
+    who = operator()
     with store_of(app.config) as store:
-        closed_by_hand(store, run, operator(), reason)
+        order = store.run(run).order
+        finished = closed_by_hand(store, run, who, reason)
     tables.say(f"{run}: closed; nothing was looked at, and its locks are free")
+    _tell_hooks(app, order, who, run, finished)
+
+
+def _tell_hooks(app: App, order: Order, who: str, run: str, finished: RunFinished) -> None:
+    """They hear of it as of every end: a silence goes with its run."""
+    from ferryman.hooks import notifier_of  # noqa: PLC0415  # few need it
+
+    notifier = notifier_of(app.config.hooks, order, who, "is closed")
+    if notifier is None:
+        return
+    try:
+        inside_the_lab(app.config)
+    except LabError as gone:
+        tables.say(f"no hook was told of it: {gone}", error=True)
+    else:
+        notifier.ended(run, finished)
 
 
 def _listed(store: Store, entry: RunEntry) -> Mapping[str, object]:

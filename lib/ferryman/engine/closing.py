@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from ferryman.engine.clock import stamp
 from ferryman.engine.store import Close, Note
 from ferryman.errors import UsageError
+from ferryman.events import RunFinished
 
 if TYPE_CHECKING:
     from ferryman.engine.store import Store
 
 
-def closed_by_hand(store: Store, run: str, operator: str, reason: str) -> None:
-    """Enter the run as ended by hand, and give its locks back; nothing is looked at.
+def closed_by_hand(store: Store, run: str, operator: str, reason: str) -> RunFinished:
+    """Enter the run as ended by hand, and give its locks back; nothing is looked at. What it ended with.
 
     Raises:
         UsageError: There is no such run, or it is over.
@@ -27,3 +28,4 @@ def closed_by_hand(store: Store, run: str, operator: str, reason: str) -> None:
     said = f"closed by {operator}, who put it right by hand: {reason}"
     store.append(run, [Note(stamp(store.clock.now()), "closed", {"operator": operator, "reason": reason})])
     store.finish(run, Close("error", 1, said, is_final=True))
+    return RunFinished("error", 1, 0.0, said)

@@ -14,9 +14,21 @@ from ferryman.hooks.notifier import Notifier
 from ferryman.hooks.webhook import Webhook
 
 if TYPE_CHECKING:
+    from ferryman.engine.store import Order
     from ferryman.hookconfig import HooksConfig
 
-__all__ = ["Alertmanager", "Hook", "HookError", "Log", "Notifier", "Occasion", "Way", "Webhook", "configured"]
+__all__ = [
+    "Alertmanager",
+    "Hook",
+    "HookError",
+    "Log",
+    "Notifier",
+    "Occasion",
+    "Way",
+    "Webhook",
+    "configured",
+    "notifier_of",
+]
 
 
 def configured(config: HooksConfig) -> dict[str, Hook]:
@@ -30,3 +42,9 @@ def configured(config: HooksConfig) -> dict[str, Hook]:
         **{f"log.{name}": Log(one) for name, one in config.log.items()},
     }
     return {f"hooks.{name} ({hook})": hook for name, hook in tables.items()}
+
+
+def notifier_of(config: HooksConfig, order: Order, who: str, way: Way) -> Notifier | None:
+    """Who tells all hooks of a run that this operator acts on; None when none is configured."""
+    hooks = configured(config)
+    return Notifier(hooks, order, who, way, config.timeout) if hooks else None

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from ferryman.engine.store import Order
     from ferryman.events import RunFinished
 
-Way = Literal["begins", "goes on", "goes back"]
-"""What a command does with a run: a new one, one that is resumed, and one that is taken back."""
+Way = Literal["begins", "goes on", "goes back", "is closed"]
+"""What a command does with a run: a new one, one that is resumed, taken back, or was put right by hand."""
 
 
 class HookError(FerrymanError):

@@ -52,7 +52,11 @@ class Notifier:
                 way = "goes back" if phase == "undo" else self.way
                 self._call(replace(self._occasion(occurrence.run), way=way))
             case RunFinished() as finished if self._is_worth_a_word(finished):
-                self._call(replace(self._occasion(occurrence.run), finished=finished))
+                self.ended(occurrence.run, finished)
+
+    def ended(self, run: str, finished: RunFinished) -> None:
+        """Tell of a run's end."""
+        self._call(replace(self._occasion(run), finished=finished))
 
     def _is_worth_a_word(self, finished: RunFinished) -> bool:
         """A run that is taken up was heard of before; but one that is busy is somebody else's."""

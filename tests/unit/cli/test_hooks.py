@@ -11,7 +11,12 @@ import pytest
 
 from ferryman.cli import main
 from ferryman.cli.operator import operator
+from ferryman.engine.owner import Owner
+from ferryman.engine.plan import Plan
 from ferryman.engine.signals import HEEDED
+from ferryman.engine.store import Order, SqliteStore
+from ferryman.engine.store.database import Database
+from ferryman.testing import FakeWorld, Is
 from unit.cli.shore import Shore
 from unit.hooks.web_server import HANGS, fails, serving
 
@@ -114,6 +119,29 @@ def test_the_way_back_is_made_whatever_the_hooks_do(here: Here, caplog: pytest.L
     assert f"hooks.webhook.sre ({here.server.url}/…): answered 500" in said
     assert f"hooks.log.sal ({here.shore.folder}/sal.log): Is a directory; the run goes on" in said
     assert "SECRET" not in said
+
+
+def test_a_run_that_is_closed_by_hand_is_told_of_as_every_end(here: Here) -> None:
+    here.configure()
+    run = left_open(here.shore.folder / "state.db")
+    assert here.ferryman("close", run, "--reason", "rowed over") == 0
+    said = f"closed by {operator()}, who put it right by hand: rowed over"
+    assert here.logged == [f"{operator()} END (error, exit code 1) - river (run {run}) - {said}"]
+    assert here.server.bodies[0]["text"].endswith(said)
+
+
+def test_a_run_that_cannot_be_closed_is_not_told_of(here: Here) -> None:
+    here.configure()
+    assert here.ferryman("river", "--yes") == 0
+    told = here.logged
+    assert here.ferryman("close", here.run, "--reason", "rowed over") == 2
+    assert here.logged == told
+
+
+def left_open(state: Path) -> str:
+    """A run whose process is gone."""
+    with closing(SqliteStore(Database.at(state), owner=Owner("elsewhere", 4242, 1, "a boot"))) as store:
+        return store.begin(Order(cookbook="river", operator="alice"), Plan([Is(FakeWorld(), "a", "b")]))
 
 
 def test_a_server_that_hangs_is_not_waited_for(here: Here, caplog: pytest.LogCaptureFixture) -> None:
