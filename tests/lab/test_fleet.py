@@ -2,118 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import select
-import shutil
 import socket
 import subprocess
 import threading
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ferryman.config import SshConfig
 from ferryman.errors import ConfigError, RehearsalError, UnknownOutcomeError, UnreachableError
-from ferryman.fleet import Completed, HostAddress
-from ferryman.fleet.ssh import Fleet
+from ferryman.fleet import Completed
+from lab.own_sshd import SSHD, Server, free_port, listener, relay, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
-SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/sbin")
 
 pytestmark = pytest.mark.skipif(SSHD is None, reason="openssh-server is not installed")
-
-
-@dataclass
-class Server:
-    """One sshd on 127.0.0.1 and what it takes to be let in."""
-
-    folder: Path
-    port: int
-    process: subprocess.Popen[bytes] | None = None
-    fleets: list[Fleet] = field(default_factory=list)
-
-    @property
-    def identity(self) -> Path:
-        return self.folder / "id_ed25519"
-
-    @property
-    def known_hosts(self) -> Path:
-        return self.folder / "known_hosts"
-
-    def make(self, keys: Path) -> None:
-        shutil.copytree(keys, self.folder, dirs_exist_ok=True)
-        shutil.copy(self.identity.with_suffix(".pub"), self.folder / "authorized_keys")
-        self.trust("host_ed25519")
-        (self.folder / "home").mkdir()
-        (self.folder / "sshd_config").write_text(
-            f"Port {self.port}\nListenAddress 127.0.0.1\nPidFile none\nUsePAM no\nStrictModes no\n"
-            f"PasswordAuthentication no\nPermitRootLogin yes\nMaxStartups 200\nMaxSessions 4\n"
-            f"AuthorizedKeysFile {self.folder}/authorized_keys\nSetEnv HOME={self.folder}/home\n"
-            f"HostKey {self.folder}/host_ed25519\nHostKey {self.folder}/host_rsa\n"
-        )
-
-    def trust(self, key: str, name: str = "rs1") -> None:
-        kind, blob = (self.folder / f"{key}.pub").read_text().split()[:2]
-        self.known_hosts.write_text(f"# trusted\n[{name}]:{self.port} {kind} {blob}\n")
-
-    def start(self) -> None:
-        assert SSHD is not None
-        command = [SSHD, "-D", "-e", "-f", str(self.folder / "sshd_config")]
-        log = (self.folder / "log").open("ab")
-        with log:
-            self.process = subprocess.Popen(command, stderr=log)
-        for _ in range(200):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-                return
-            time.sleep(0.02)
-        pytest.fail((self.folder / "log").read_text())
-
-    def stop(self) -> None:
-        if self.process is not None:
-            self.process.terminate()
-            self.process.wait()
-
-    def fleet(
-        self, *, rehearsal: bool = False, hosts: int = 1, port: int | None = None, **ssh: object
-    ) -> Fleet:
-        settings = SshConfig.model_validate(
-            {
-                "user": whoami(),
-                "identity": self.identity,
-                "known_hosts": self.known_hosts,
-                "command_timeout": 10.0,
-                **ssh,
-            }
-        )
-        names = [f"rs{number + 1}" for number in range(hosts)]
-        addresses = {name: HostAddress(name, "127.0.0.1", port or self.port) for name in names}
-        addresses["gone"] = HostAddress("gone", "127.0.0.1", free_port())
-        made = Fleet(addresses, settings, rehearsal=rehearsal)
-        self.fleets.append(made)
-        return made
-
-
-def wait_for(good: Callable[[], bool]) -> None:
-    for _ in range(200):
-        if good():
-            return
-        time.sleep(0.02)
-    pytest.fail("it did not come about")
-
-
-def whoami() -> str:
-    return subprocess.run(["id", "-un"], check=True, capture_output=True, text=True).stdout.strip()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(name="keys", scope="module")
@@ -138,47 +44,6 @@ def a_server(tmp_path: Path, keys: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         fleet.close()
     server.stop()
     assert threading.active_count() == threads, threading.enumerate()
-
-
-@contextlib.contextmanager
-def listener(serve: Callable[[socket.socket], None] | None = None) -> Iterator[int]:
-    """A port that takes TCP; ``serve`` gets the first connection."""
-    kept: list[socket.socket] = []
-
-    def accept() -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = taker.accept()
-                kept.append(connection)
-                if serve is not None:
-                    serve(connection)
-
-    with socket.create_server(("127.0.0.1", 0)) as taker:
-        thread = threading.Thread(target=accept)
-        thread.start()
-        yield int(taker.getsockname()[1])
-        with contextlib.suppress(OSError):
-            taker.shutdown(socket.SHUT_RDWR)
-    thread.join()
-    for one in kept:
-        one.close()
-
-
-def relay(client: socket.socket, port: int, size: int) -> None:
-    """Pass on what the server says up to so many bytes, and then no more; until the client hangs up."""
-    with socket.create_connection(("127.0.0.1", port)) as server:
-        while True:
-            for one in select.select([client, server], [], [])[0]:
-                data = one.recv(65536)
-                if one is client:
-                    if not data:
-                        return
-                    server.sendall(data)
-                    continue
-                if not data:
-                    return
-                client.sendall(data[:size])
-                size -= len(data[:size])
 
 
 # --- nothing ran ---
