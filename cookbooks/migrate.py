@@ -1,5 +1,7 @@
 """Move one service to IPIP encapsulation."""
 
+from typing import Unpack
+
 from ferryman.cookbook import (
     ControlHostCanProbe,
     DirectorConverged,
@@ -8,6 +10,7 @@ from ferryman.cookbook import (
     HostRoutesDown,
     HostRoutesUp,
     OldConnectionsDrained,
+    Patience,
     Plan,
     ProbesAnswered,
     RealserversReady,
@@ -21,7 +24,7 @@ from ferryman.cookbook import (
     realservers_converged,
     service_argument,
     site_option,
-    soak_option,
+    watch_options,
     watch_over,
 )
 
@@ -31,17 +34,11 @@ OWNER = "traffic"
 @cookbook
 @service_argument
 @site_option
-@soak_option
+@watch_options
 @drain_option
 @accept_no_way_back_option
-def migrate(  # noqa: PLR0913  # its options
-    ferry: Ferry,
-    service: str,
-    site: str,
-    *,
-    soak: float | None = None,
-    drain: float | None = None,
-    accept_no_way_back: bool = False,
+def migrate(
+    ferry: Ferry, service: str, site: str, *, accept_no_way_back: bool = False, **patience: Unpack[Patience]
 ) -> Plan:
     """Move one service to IPIP encapsulation.
 
@@ -52,7 +49,7 @@ def migrate(  # noqa: PLR0913  # its options
     Undo:  destinations, catalog and routes go back, each is read back; by itself when a look fails.
            A director without a way back says so, and is not touched without --accept-no-way-back.
     """
-    ferry.be_patient(soak=soak, drain=drain)
+    ferry.be_patient(**patience)
     ferry.no_way_back_accepted = accept_no_way_back
     moving = ferry.service(service, site)
     ferry.need_raw_sockets()

@@ -1,8 +1,11 @@
 """Move one service to another scheduler, such as Maglev hashing."""
 
+from typing import Unpack
+
 from ferryman.cookbook import (
     DirectorRescheduled,
     Ferry,
+    Patience,
     Plan,
     ReschedulingForetold,
     Soaked,
@@ -14,7 +17,7 @@ from ferryman.cookbook import (
     scheduled,
     service_argument,
     site_option,
-    soak_option,
+    watch_options,
     watch_requests,
 )
 
@@ -26,7 +29,7 @@ OWNER = "traffic"
 @site_option
 @option("--to", required=True, metavar="SCHEDULER", help="Such as mh (Maglev hashing), wrr or sh.")
 @option("--flag", "flags", multiple=True, metavar="FLAG", help="Such as mh-port or mh-fallback; repeat it.")
-@soak_option
+@watch_options
 @accept_no_way_back_option
 def migrate(  # noqa: PLR0913  # its options
     ferry: Ferry,
@@ -35,8 +38,8 @@ def migrate(  # noqa: PLR0913  # its options
     *,
     to: str,
     flags: tuple[str, ...],
-    soak: float | None = None,
     accept_no_way_back: bool = False,
+    **patience: Unpack[Patience],
 ) -> Plan:
     """Move one service to another scheduler, such as Maglev hashing.
 
@@ -46,7 +49,7 @@ def migrate(  # noqa: PLR0913  # its options
     Takes: watch.soak for each director, and some seconds.
     Undo:  scheduler, flags and catalog go back, each is read back; by itself when requests fail.
     """
-    ferry.be_patient(soak=soak)
+    ferry.be_patient(**patience)
     ferry.no_way_back_accepted = accept_no_way_back
     moving, target = ferry.service(service, site), scheduled(to, flags)
     return Plan(

@@ -7,9 +7,9 @@ from ferryman.cookbook.command import (
     drain_option,
     service_argument,
     site_option,
-    soak_option,
+    watch_options,
 )
-from ferryman.cookbook.ferry import Ferry
+from ferryman.cookbook.ferry import Ferry, Patience
 from ferryman.cookbook.loading import load
 from ferryman.cookbook.steps.catalog import (
     CatalogFlipped,
@@ -51,6 +51,7 @@ __all__ = [
     "HostRoutesUp",
     "Look",
     "OldConnectionsDrained",
+    "Patience",
     "Plan",
     "ProbesAnswered",
     "RealserversConverged",
@@ -77,7 +78,7 @@ __all__ = [
     "scheduled",
     "service_argument",
     "site_option",
-    "soak_option",
+    "watch_options",
     "watch_over",
     "watch_requests",
 ]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ferryman.commandline import (
     Choice,
     Command,
     Context,
     FloatRange,
+    IntRange,
     argument,
     declared_parameters,
     get_current_context,
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from ferryman.cookbook.ferry import Ferry
     from ferryman.engine.plan import Plan
+
+Function = TypeVar("Function", bound="Callable[..., Any]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,21 +116,42 @@ accept_no_way_back_option = option(
 """``--accept-no-way-back``, for steps that ask for it."""
 
 
-soak_option = option(
-    "--soak",
-    type=FloatRange(min=0),
-    metavar="SECONDS",
-    help="How long nothing must go wrong after each director.  [default: watch.soak]",
-)
-"""``--soak SECONDS``, for ``Ferry.be_patient``."""
-
 drain_option = option(
     "--drain",
-    type=FloatRange(min=0),
+    type=FloatRange(0, 86_400),
     metavar="SECONDS",
     help="How long to wait for connections from before.  [default: directors.drain_timeout]",
 )
 """``--drain SECONDS``, for ``Ferry.be_patient``."""
+
+
+def watch_options(function: Function) -> Function:
+    """``--soak``, ``--failures`` and ``--flaps``, for ``Ferry.be_patient``."""
+    for one in reversed(
+        (
+            option(
+                "--soak",
+                type=FloatRange(0, 86_400),
+                metavar="SECONDS",
+                help="How long nothing must go wrong after each director.  [default: watch.soak]",
+            ),
+            option(
+                "--failures",
+                type=IntRange(1, 100),
+                metavar="TIMES",
+                help="How many times in a row a look must fail to stop the run.  [default: watch.failures]",
+            ),
+            option(
+                "--flaps",
+                type=IntRange(0, 1000),
+                metavar="TIMES",
+                help="How often looks may fail and then pass before the run is held.  [default: watch.flaps]",
+            ),
+        )
+    ):
+        function = one(function)
+    return function
+
 
 site_option = option("--site", required=True, metavar="SITE", help="The site to do it at.")
 """``--site SITE``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from ferryman import patience
 from ferryman.cookbook.draining import Draining
@@ -18,6 +18,7 @@ from ferryman.traffic import TrafficCheck
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Unpack
 
     from ferryman.config import Config
     from ferryman.directors import Connection, Driver, Seen, Table
@@ -32,6 +33,18 @@ if TYPE_CHECKING:
 TRIES_AGAIN = 2
 """A probe that failed has had all its tries; this is for its counters."""
 SERVICES_FILE = "services.yaml"
+
+
+class Patience(TypedDict, total=False):
+    """What of the configuration a run was given other values for; None: as it says.
+
+    Those of ``watch_options`` and ``drain_option``.
+    """
+
+    soak: float | None
+    failures: int | None
+    flaps: int | None
+    drain: float | None
 
 
 @dataclass(eq=False)
@@ -167,10 +180,10 @@ class Ferry:
         """The service with the outer sources that its directors were seen to use, beside those known."""
         return with_real_sources(service, self.directors_seen.get(service.name, {}))
 
-    def be_patient(self, *, soak: float | None = None, drain: float | None = None) -> None:
-        """Take these times, in seconds, in place of what the configuration says; None: as it says."""
-        watch = {} if soak is None else {"soak": soak}
-        directors = {} if drain is None else {"drain_timeout": drain}
+    def be_patient(self, **said: Unpack[Patience]) -> None:
+        """Take these times, in seconds, and counts in place of what the configuration says."""
+        watch = {name: value for name, value in said.items() if name != "drain" and value is not None}
+        directors = {} if said.get("drain") is None else {"drain_timeout": said["drain"]}
         self.config = self.config.model_copy(
             update={
                 "watch": self.config.watch.model_copy(update=watch),
