@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ferryman.engine.closing import closed_by_hand
 from ferryman.engine.plan import Plan
 from ferryman.engine.store import Order
 from ferryman.errors import UnknownOutcomeError, VerifyError
 from ferryman.events import RunFinished
 from ferryman.hookconfig import AlertmanagerConfig, HooksConfig
-from ferryman.hooks import Alertmanager, Notifier, Occasion, configured
+from ferryman.hooks import Alertmanager, Occasion, notifier_of
 from ferryman.patience import until
 from ferryman.testing import Becomes, Cut, Cuts, Dock, FakeWorld, Killed
 from lab import alertmanager
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ferryman.engine.runner import Runner
-    from ferryman.hooks import Way
+    from ferryman.hooks import Notifier, Way
     from lab.alertmanager import RealAlertmanager
 
 pytestmark = pytest.mark.skipif(alertmanager.is_missing(), reason=f"no {alertmanager.PROGRAM} here")
@@ -82,12 +83,20 @@ class Site:
     def roll_back(self) -> str:
         return self._runner("goes back").roll_back(self.run, self.plan).outcome
 
+    def close(self) -> None:
+        finished = closed_by_hand(self.dock.journal, self.run, "bob", "scrapped")
+        self._notifier("is closed").ended(self.run, finished)
+
     def _runner(self, way: Way) -> Runner:
         """In a new process, with hooks of its own."""
+        return replace(self.dock.runner(), subscribers=[self._notifier(way)])
+
+    def _notifier(self, way: Way) -> Notifier:
         table = {"url": self.world.real.url, "matchers": MATCHERS}
-        hooks = configured(HooksConfig.model_validate({"alertmanager": {"real": table}}))
-        notifier = Notifier(hooks, ORDER, ORDER.operator, way, limit_s=30)
-        return replace(self.dock.runner(), subscribers=[notifier])
+        config = HooksConfig.model_validate({"timeout": 30, "alertmanager": {"real": table}})
+        made = notifier_of(config, ORDER, ORDER.operator, way)
+        assert made is not None
+        return made
 
     @property
     def run(self) -> str:
@@ -152,6 +161,13 @@ def test_whoever_takes_a_run_up_ends_the_silence_that_a_dead_process_left(
     assert real.silences() == []
     everything = real.ask("GET", "silences")
     assert [one["id"] for one in everything] == [left["id"]]  # renewed, and no second one made
+
+
+def test_a_run_that_is_closed_by_hand_takes_its_silence_with_it(real: RealAlertmanager) -> None:
+    site = Site(Watched(real, cut(VERIFY, UnknownOutcomeError("the answer was lost"))))
+    assert site.perform() == "held"
+    site.close()
+    assert real.states() == NOTHING_SILENCED
 
 
 def test_the_silence_of_another_run_is_left_alone(real: RealAlertmanager) -> None:
