@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
+from unit.http_listener import QuietHandler, listening
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -66,9 +68,7 @@ class WebServer:
 def serving() -> Iterator[WebServer]:
     server = WebServer()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(QuietHandler):
         def _answer(self) -> None:
             text = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             server.asked.append(Asked(self.command, self.path, json.loads(text) if text else None))
@@ -91,20 +91,11 @@ def serving() -> Iterator[WebServer]:
 
         do_GET = do_POST = do_DELETE = _answer  # noqa: N815  # the base class's names
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listener:
-        listener.daemon_threads = True
-        server.url = f"http://127.0.0.1:{listener.server_port}"
-        thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with listening(Handler) as server.url:
         try:
             yield server
         finally:
             server.let_go.set()
-            listener.shutdown()
-            thread.join()
 
 
 def nobody_there() -> str:

@@ -7,12 +7,12 @@ memory by path. It knows no watches, no writes and no discovery: ferryman asks f
 from __future__ import annotations
 
 import json
-import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
+
+from unit.http_listener import QuietHandler, listening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,10 +100,8 @@ def serving() -> Iterator[ApiServer]:
     """An API server that listens on loopback until the end of the block."""
     server = ApiServer()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
+    class Handler(QuietHandler):
+        def do_GET(self) -> None:  # noqa: N802  # the base class's name
             status, body = server.answer(self.path, self.headers.get("Authorization"))
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
@@ -111,16 +109,5 @@ def serving() -> Iterator[ApiServer]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listener:
-        listener.daemon_threads = True
-        server.url = f"http://127.0.0.1:{listener.server_port}"
-        thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            listener.shutdown()
-            thread.join()
+    with listening(Handler) as server.url:
+        yield server
