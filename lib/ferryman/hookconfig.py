@@ -154,6 +154,11 @@ class HooksConfig(_Table):
     webhook: Annotated[dict[str, WebhookConfig], BeforeValidator(_named)] = {}
     log: Annotated[dict[str, LogConfig], BeforeValidator(_named)] = {}
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody is to be told of anything."""
+        return not (self.alertmanager or self.webhook or self.log)
+
     def in_folder(self, folder: Path) -> Self:
         """With the paths of files made absolute."""
         logs = {

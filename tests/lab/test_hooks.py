@@ -94,9 +94,7 @@ class Site:
     def _notifier(self, way: Way) -> Notifier:
         table = {"url": self.world.real.url, "matchers": MATCHERS}
         config = HooksConfig.model_validate({"timeout": 30, "alertmanager": {"real": table}})
-        made = notifier_of(config, ORDER, ORDER.operator, way)
-        assert made is not None
-        return made
+        return notifier_of(config, ORDER, ORDER.operator, way)
 
     @property
     def run(self) -> str:

@@ -20,7 +20,6 @@ from ferryman.engine.steps import Change
 from ferryman.engine.store import Order
 from ferryman.errors import UsageError
 from ferryman.fleet.ssh import Fleet
-from ferryman.hooks import notifier_of
 from ferryman.inventory import Inventory
 from ferryman.report import JsonLines
 
@@ -121,8 +120,11 @@ def _audience(app: App) -> tuple[Screen, list[Subscriber]]:
 
 def _hooks(ferry: Ferry, order: Order, who: str, way: Way) -> list[Subscriber]:
     """Whom ``[hooks]`` names; last of all who listen, for the operator is not to wait for them."""
-    notifier = notifier_of(ferry.config.hooks, order, who, way)
-    return [] if notifier is None else [notifier]
+    if ferry.config.hooks.is_empty:
+        return []
+    from ferryman.hooks import notifier_of  # noqa: PLC0415  # its HTTP client takes a while
+
+    return [notifier_of(ferry.config.hooks, order, who, way)]
 
 
 def _asking(screen: Screen) -> Callable[[Sequence[Edit]], bool]:

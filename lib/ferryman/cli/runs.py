@@ -105,17 +105,16 @@ def close(app: App, run: str, reason: str) -> None:
 
 def _tell_hooks(app: App, order: Order, who: str, run: str, finished: RunFinished) -> None:
     """They hear of it as of every end: a silence goes with its run."""
-    from ferryman.hooks import notifier_of  # noqa: PLC0415  # few need it
-
-    notifier = notifier_of(app.config.hooks, order, who, "is closed")
-    if notifier is None:
+    if app.config.hooks.is_empty:
         return
+    from ferryman.hooks import notifier_of  # noqa: PLC0415  # its HTTP client takes a while
+
     try:
         inside_the_lab(app.config)
     except LabError as gone:
         tables.say(f"no hook was told of it: {gone}", error=True)
     else:
-        notifier.ended(run, finished)
+        notifier_of(app.config.hooks, order, who, "is closed").ended(run, finished)
 
 
 def _listed(store: Store, entry: RunEntry) -> Mapping[str, object]:

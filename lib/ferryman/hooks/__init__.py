@@ -44,7 +44,6 @@ def configured(config: HooksConfig) -> dict[str, Hook]:
     return {f"hooks.{name} ({hook})": hook for name, hook in tables.items()}
 
 
-def notifier_of(config: HooksConfig, order: Order, who: str, way: Way) -> Notifier | None:
-    """Who tells all hooks of a run that this operator acts on; None when none is configured."""
-    hooks = configured(config)
-    return Notifier(hooks, order, who, way, config.timeout) if hooks else None
+def notifier_of(config: HooksConfig, order: Order, who: str, way: Way) -> Notifier:
+    """Who tells all hooks of a run that this operator acts on."""
+    return Notifier(configured(config), order, who, way, config.timeout)
