@@ -1,7 +1,7 @@
 """What flips and ways back cost the requests that run through them, in a lab of its own.
 
     PYTHONPATH=lib:tests .venv/bin/python -m tests.bench.flips [--pairs 20] [--requests 20000] [SERVICE…]
-        [--shorts 150] [--kept 550] [--hold edit|pair|series] [--no-routes] [--json FILE]
+        [--shorts 1000] [--kept 100] [--hold edit|pair|series] [--no-routes] [--json FILE]
 
 Each edit is made as the steps of a migration make it, with the driver of the service (``static``: ipvsadm,
 ``maps`` and ``web``: keepalived): host routes up, edit, wait until no connection from before is left, host
@@ -245,8 +245,8 @@ def arguments() -> Namespace:
     parser.add_argument("services", nargs="*", metavar="SERVICE", default=["static", "maps"])
     parser.add_argument("--pairs", type=int, default=20)
     parser.add_argument("--requests", type=int, default=20_000)
-    parser.add_argument("--shorts", type=int, default=150)
-    parser.add_argument("--kept", type=int, default=550)
+    parser.add_argument("--shorts", type=int, default=1000)
+    parser.add_argument("--kept", type=int, default=100)
     parser.add_argument("--hold", choices=("edit", "pair", "series"), default="edit")
     parser.add_argument("--no-routes", dest="routes", action="store_false")
     parser.add_argument("--json", type=Path)
