@@ -168,7 +168,7 @@ def set_up(calls: Path, cut: Cut | None) -> None:
     cutter.wrap(Fleet, "read", "read", lambda host, command: (host, command))
     cutter.wrap(Fleet, "write", "write", lambda host, command: (host, command))
     cutter.wrap(Fleet, "read_all", "read-all", lambda commands: (" ".join(commands), ""))
-    for name in ("text", "encapsulated", "flipped"):
+    for name in ("text", "edited"):
         cutter.wrap(Catalog, name, "catalog-read", lambda *given, name=name: ("", name))
     cutter.wrap(Catalog, "write", "catalog-write", lambda _after: ("", ""))
     for probe in ("probe", "probe_briefly", "probe_again"):
