@@ -90,7 +90,7 @@ def test_what_breaks_later_waits_for_its_director_to_tunnel_and_then_breaks(
         assert filtering() == "0"
         lab.console(director, f"ipvsadm -e -t {vip} -r {server} -i -w 1")
         try:
-            assert until(filtering, lambda value: value == "1", within_s=8) == "1"
+            assert until(filtering, lambda value: value == "1", within_s=30) == "1"
         finally:
             for last in ("21", "22"):
                 lab.console(director, f"ipvsadm -e -t {vip} -r {server.replace('21', last)} -g -w 1")

@@ -38,13 +38,15 @@ def machine_network() -> str:
     )
 
 
-def processes_of(place: LabPlace) -> list[str]:
-    """Every process whose command line names the lab's folder."""
-    found = []
+def processes_of(place: LabPlace) -> dict[int, bytes]:
+    """Every process whose command line names the lab's folder, and that line."""
+    found = {}
     for entry in Path("/proc").iterdir():
-        with contextlib.suppress(OSError):
-            if entry.name.isdigit() and str(place.root).encode() in (entry / "cmdline").read_bytes():
-                found.append(entry.name)
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            if entry.name.isdigit() and str(place.root).encode() in (
+                line := (entry / "cmdline").read_bytes()
+            ):
+                found[int(entry.name)] = line
     return found
 
 
@@ -52,15 +54,11 @@ def assert_nothing_is_left(place: LabPlace) -> None:
     assert not place.root.exists()
     assert str(place.root) not in Path("/proc/self/mountinfo").read_text()
     # a key that was being made when its maker was killed takes some milliseconds more to come to its end
-    assert until(lambda: processes_of(place), lambda left: not left, within_s=5) == []
+    assert until(lambda: processes_of(place), lambda left: not left, within_s=5) == {}
 
 
 def guest_processes(place: LabPlace) -> list[int]:
-    return [
-        int(pid)
-        for pid in processes_of(place)
-        if b"linux.uml" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]
-    ]
+    return [pid for pid, line in processes_of(place).items() if b"linux.uml" in line.split(b"\0")[0]]
 
 
 def test_entering_refuses_while_the_lab_is_absent(spare: LabPlace) -> None:
@@ -93,7 +91,7 @@ def test_a_lab_comes_up_once_survives_the_death_of_its_guest_and_leaves_nothing(
     if first.engine == "guest":
         os.kill(min(guest_processes(spare)), signal.SIGKILL)
         until(lambda: processes_of(spare), lambda left: not left, within_s=10, every_s=0.1)
-        assert processes_of(spare) == []
+        assert processes_of(spare) == {}
     else:
         os.kill(found.pid, signal.SIGKILL)
     with pytest.raises(LabError, match="not up"):

@@ -139,7 +139,7 @@ def test_what_breaks_after_the_first_flip_is_rolled_back_and_verified(
 def test_what_breaks_while_the_run_soaks_is_caught_by_the_watch_though_health_checks_are_green(
     lab: RunningLab, as_it_was: dict[str, str]
 ) -> None:
-    configure(lab.folder, {"watch": {"every": 0.5, "soak": 10}})
+    configure(lab.folder, {"watch": {"every": 0.5, "soak": 30}})
     lab.put("breaks-in-soak", "web3")
     back = migrated(lab, "maps", "--on-doubt", "rollback")
     assert back.returncode == 4, back.stderr

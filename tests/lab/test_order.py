@@ -47,6 +47,8 @@ def silenced(lab: RunningLab, host: str) -> Iterator[Callable[[], object]]:
 
 
 def put_back(lab: RunningLab, told: Told) -> None:
+    """By another process, which waits until no connection of the first one needs a host route any more."""
+    configure(lab.folder, {"directors": {"drain_timeout": 30}})
     done = lab.ferryman("rollback", str(told.events[0]["run"]))
     assert done.returncode == 0, done.stdout + done.stderr
 

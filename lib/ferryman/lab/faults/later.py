@@ -72,8 +72,8 @@ FAULTS = (
     ),
     _breaks(
         "breaks-in-soak",
-        "all is well until a second after the primary director tunnels to the host; then rp_filter is 1",
+        "all is well until six seconds after the primary director tunnels to the host; then rp_filter is 1",
         topology.PRIMARY,
-        1,
+        6,
     ),
 )
