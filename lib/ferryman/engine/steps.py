@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from ferryman.engine.differences import what_differs
 
@@ -117,12 +117,37 @@ class Change(_Step, ABC, Generic[B]):
     def verify(self, report: Report) -> None:
         """Read back and compare with what was wanted; raises as ``Look.look`` does."""
 
+    def verify_again(self, before: B, report: Report) -> None:  # noqa: ARG002  # whoever overrides it needs it
+        """Look once more whether what was made still stands: before each later change, and at the end.
+
+        Others may have been there meanwhile. Raises as ``Look.look`` does; ``verify`` by default.
+        """
+        self.verify(report)
+
+    def superseded_by(self, later: Change[Any]) -> bool:  # noqa: ARG002  # as above
+        """Whether that later change of the same plan, once begun, takes this one away on purpose.
+
+        What is superseded is not verified again.
+        """
+        return False
+
     @abstractmethod
-    def undo(self, before: B) -> None:
+    def undo(self, before: B) -> Sequence[Edit] | None:
         """Put the before back; looks first, for ``do`` may never have taken effect. Twice is harmless.
+
+        Everything it needs is in the before: what the inventory says by then may be something else.
+
+        Returns:
+            What it really did, for the record; None: whatever ``edits_back`` says.
 
         Raises as ``do`` does; what someone else wrote meanwhile is left alone, and ``WorldChangedError``
         comes after every part that is ours has been put back.
+        """
+
+    def require_undoable(self, before: B, report: Report) -> None:
+        """Look whether ``undo`` can succeed; writes nothing. Every change is asked before one is undone.
+
+        Raises as ``undo`` would.
         """
 
     def edits_back(self, before: B) -> Sequence[Edit]:  # noqa: ARG002  # whoever overrides it needs the before
@@ -130,6 +155,18 @@ class Change(_Step, ABC, Generic[B]):
         return ()
 
     def undone(self, before: B, report: Report) -> str | None:
-        """What still differs from the before, in words; None when all is as it was."""
+        """What of this change is still in the world, in words; None when its own part is as it was.
+
+        What others changed beside it is theirs: that is told as a warning, and is no failure.
+        """
         now = self.check(report)
         return None if now == before else f"{self.title}: still not as before: {what_differs(before, now)}"
+
+    def effect_seen(self, before: B | None, report: Report) -> str | None:  # noqa: ARG002  # as above
+        """What of its effect is in the world, in words, whole or in part; None when nothing of it is.
+
+        Asked before a rollback is called complete, of a change that the journal does not know to be made.
+        The before is what was there when the run checked it; None where the journal has none.
+        """
+        now = self.check(report)
+        return f"{self.title}: {now.reason}" if isinstance(now, AlreadySo) else None
