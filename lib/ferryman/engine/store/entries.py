@@ -77,6 +77,10 @@ class RunEntry:
     """The checksum of the last record."""
     seal: str = ""
     """The checksum of what was asked for, from which the first record's goes on; schema 1 had none."""
+    alive_at: str = ""
+    """When its process last gave a sign of life; empty where it gave none, or the store keeps none."""
+    alive_records: int = 0
+    """How many records its process had written by then."""
 
     @property
     def is_open(self) -> bool:
@@ -119,6 +123,8 @@ class RunEntry:
             "records": self.records,
             "head": self.head,
             "seal": self.seal,
+            "alive_at": self.alive_at,
+            "alive_records": self.alive_records,
         }
 
     @classmethod
@@ -147,6 +153,9 @@ class RunEntry:
             records=row["records"],
             head=row["head"],
             seal=row["seal"],
+            # A row that an earlier version left in a cluster has neither.
+            alive_at=row.get("alive_at", ""),
+            alive_records=row.get("alive_records", 0),
         )
 
 
@@ -251,6 +260,11 @@ def faults(entry: RunEntry, rows: Sequence[Sequence[Any]]) -> list[str]:
         found.append("record " + ", ".join(f"{one.seq} ({one.kind})" for one in damaged))
     if len(rows) < entry.records or (entry.records and rows[entry.records - 1][-1] != entry.head):
         found.append(f"it had {entry.records} records, and {len(rows)} are there")
+    if len(rows) < entry.alive_records:
+        found.append(
+            f"its process had written {entry.alive_records} records when it last gave a sign of life, at "
+            f"{entry.alive_at}, and {len(rows)} are there"
+        )
     return found
 
 
