@@ -95,7 +95,7 @@ class Database:
         """Look through the whole file for damage; it takes 40 ms for 50 MB."""
         found = [str(row[0]) for row in self.query(f"PRAGMA quick_check({_FAULTS_TOLD})")]
         if found != ["ok"]:
-            raise damaged(self.where, "; ".join(found))
+            raise damaged(self.where, "; ".join(line for one in found for line in one.splitlines()))
 
     def close(self) -> None:
         """Give the connection back; the next use opens another one."""
@@ -148,6 +148,8 @@ class Database:
     def _explained(self) -> Iterator[None]:
         try:
             yield
+        except UnicodeDecodeError as error:  # SQLite quotes what it finds, and that is text no more
+            raise damaged(self.where, str(error.object, "utf-8", "backslashreplace")) from error
         except (sqlite3.Error, OSError) as error:
             if getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE in _DAMAGED:
                 raise damaged(self.where, str(error)) from error
@@ -160,9 +162,9 @@ class Database:
 def _never_close(connection: sqlite3.Connection) -> None:
     """Leave a connection to the end of the process, when the kernel drops it.
 
-    The last connection that is closed puts its log into the file. This one's log has been removed: it is older
-    than what others wrote since, and would undo it. Python closes whatever it lets go of, so it must not let go.
-    (``SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE`` is for this, and Python knows it from 3.12 on.)
+    The last connection that is closed puts its log into the file. This one's log has been removed: it is
+    older than what others wrote since, and would undo it. Python closes whatever it lets go of, so it must
+    not let go. (``SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE`` is for this, and Python knows it from 3.12 on.)
     """
     import ctypes  # noqa: PLC0415  # hardly ever needed
 
@@ -196,6 +198,8 @@ def _busy(connection: sqlite3.Connection) -> sqlite3.OperationalError | None:
 
 def _prepare(connection: sqlite3.Connection, where: str) -> None:
     connection.row_factory = sqlite3.Row
+    # Text that is damaged is shown, and fits no checksum: it must not keep people from the rest.
+    connection.text_factory = lambda text: text.decode("utf-8", "backslashreplace")
     _write_ahead(connection)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")

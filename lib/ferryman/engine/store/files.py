@@ -19,7 +19,7 @@ _LOGS = ("-wal", "-shm")
 """What SQLite keeps beside the database while it is open: the log, and the index of the log."""
 _MAGIC_BYTES = 4
 _LOG_BEGINS_WITH = {bytes.fromhex("377f0682"), bytes.fromhex("377f0683"), bytes(_MAGIC_BYTES)}
-"""Of a log (https://www.sqlite.org/fileformat2.html, 4.1); zeros where power was lost before it was on disk."""
+"""Of a log (https://www.sqlite.org/fileformat2.html#walformat); zeros where power went first."""
 
 _Identity = tuple[int, int]
 """Device and inode."""
@@ -61,9 +61,9 @@ class OpenFiles:
     def _replaced(self, what: str) -> JournalError:
         return JournalError(
             f"{self.where}: the journal is no longer the one that this process opened: {what}, somebody "
-            "removed, moved or replaced it; what was recorded since may be lost, so nothing more is recorded or "
-            "changed from here; keep the file and all beside it, see what `ferryman runs` and `ferryman show "
-            "RUN` still have, and compare that with the hosts before anything else is run"
+            "removed, moved or replaced it; what was recorded since may be lost, so nothing more is recorded "
+            "or changed from here; keep the file and all beside it, see what `ferryman runs` and `ferryman "
+            "show RUN` still have, and compare that with the hosts before anything else is run"
         )
 
 

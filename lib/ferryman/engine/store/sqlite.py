@@ -166,7 +166,7 @@ class SqliteStore(Store):
         return RunEntry.from_row(dict(rows[0])) if rows else None
 
     def _ids(self) -> list[str]:
-        return [row["id"] for row in self.database.query("SELECT id FROM runs ORDER BY id DESC")]
+        return [str(row["id"]) for row in self.database.query("SELECT id FROM runs ORDER BY id DESC")]
 
     def _rows(self, run: str) -> list[list[object]]:
         rows = self.database.query("SELECT * FROM records WHERE run = ? ORDER BY seq", (run,))

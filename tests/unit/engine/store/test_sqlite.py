@@ -325,7 +325,7 @@ def test_the_records_of_whoever_had_the_run_before_count_in_a_sign_of_life(datab
 def test_records_that_a_process_had_written_when_it_was_alive_and_that_are_gone_are_missed(
     journal: SqliteStore, database: Database
 ) -> None:
-    """As a log that went leaves the file: sound in itself, with the records and the count of some time ago."""
+    """As a log that went leaves the file: sound, with the records and their count of some time ago."""
     run = journal.begin(ORDER, PLAN)
     journal.append(run, [note("first")])
     entry = journal.run(run)
