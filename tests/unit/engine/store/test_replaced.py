@@ -172,9 +172,12 @@ def test_a_new_file_is_made_where_there_is_none_and_one_that_is_there_is_never_o
     """Closing it would take the locks of every other connection that this process has."""
     opened: list[str] = []
     real = os.open
-    monkeypatch.setattr(
-        os, "open", lambda path, *rest, **more: opened.append(str(path)) or real(path, *rest, **more)
-    )  # type: ignore[func-returns-value]  # its nothing is what makes it go on
+
+    def watched(path: str, flags: int, mode: int = 0o777) -> int:
+        opened.append(path)
+        return real(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", watched)
 
     database.query("SELECT 1")
     database.another().query("SELECT 1")
