@@ -113,7 +113,6 @@ class SqliteStore(Store):
         """
         if (hold := self._hold) is None:
             return
-        self.database.require_in_place()
         database, written = self.database.another(), self._written
         ours = (hold.run, *self.owner.as_row().values())
         try:

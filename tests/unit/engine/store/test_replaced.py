@@ -93,6 +93,8 @@ def test_a_file_that_went_is_noticed_before_anything_is_recorded_or_changed(
     ):
         with pytest.raises(JournalError, match=loss.message):
             act()
+    assert store.show(run) == [], "not even in what is still open"
+    assert store.run(run).outcome is None
 
 
 @any_loss
@@ -120,6 +122,16 @@ def test_a_sign_of_life_makes_no_new_journal_where_one_is_gone(store: SqliteStor
     with pytest.raises(JournalError, match=r"state\.db is gone"):
         store.database.another().query("SELECT 1")
 
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_goes_just_before_it_is_opened_is_not_made_by_sqlite_for_all_to_read(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ferryman.engine.store.database.make_private", lambda path: None)
+
+    with pytest.raises(JournalError, match="unable to open database file"):
+        database.query("SELECT 1")
     assert list(tmp_path.iterdir()) == []
 
 

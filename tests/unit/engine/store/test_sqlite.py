@@ -322,6 +322,18 @@ def test_the_records_of_whoever_had_the_run_before_count_in_a_sign_of_life(datab
     assert second.run(run).alive_records == 2
 
 
+def test_whoever_has_a_run_after_records_were_lost_does_not_make_it_whole(database: Database) -> None:
+    first = SqliteStore(database, owner=OWNER, alive=lambda _: False)
+    run = first.begin(ORDER, PLAN)
+    database.execute("UPDATE runs SET alive_records = 3")
+    second = SqliteStore(database, owner=replace(OWNER, pid=7), alive=lambda _: False)
+    second.claim(second.run(run), ["web"], "bob")
+
+    second.beat()
+
+    assert "had written 3 records" in "; ".join(second.faults(run))
+
+
 def test_records_that_a_process_had_written_when_it_was_alive_and_that_are_gone_are_missed(
     journal: SqliteStore, database: Database
 ) -> None:
