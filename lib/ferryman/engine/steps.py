@@ -40,6 +40,9 @@ class AlreadySo:
     before: object = None
     """What ``undo`` is called with all the same: for what an earlier way back had to leave, and this run
     answers for from now on. None: there is nothing to undo."""
+    own: bool = False
+    """Whether what is there is known to be this run's own doing, such as a proposal of its own that people
+    merge at any moment. Then nobody meddled, though it was not so when the run was checked."""
 
 
 class _Step:
