@@ -1,13 +1,15 @@
 """The words of the command line: the only module that imports click.
 
-Cookbooks and commands say ``option`` and ``argument`` from here. Groups are lazy: ``ferryman --help`` shows
-every command without importing one of them.
+Cookbooks and commands say ``option`` and ``argument`` from here: an option that takes one value is given
+once, and a number is a finite one. Groups are lazy: ``ferryman --help`` shows every command without importing
+one of them.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click import (
@@ -20,22 +22,24 @@ from click import (
     Group,
     IntRange,
     Parameter,
-    argument,
     command,
     confirm,
     echo,
     get_current_context,
     group,
-    option,
     pass_context,
     pass_obj,
     version_option,
 )
 from click import Path as PathType
-from click.exceptions import Exit, UsageError
+from click.exceptions import BadParameter, Exit, UsageError
+
+Function = TypeVar("Function", bound="Callable[..., Any] | Command")
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from click.core import ParameterSource
 
 __all__ = [
     "Abort",
@@ -64,6 +68,69 @@ __all__ = [
     "pass_obj",
     "version_option",
 ]
+
+
+class Argument(click.Argument):
+    """A word that stands by its place; a number is a finite one."""
+
+    def type_cast_value(self, ctx: Context, value: Any) -> Any:  # noqa: ANN401  # click's own types
+        """The word as a value of its type.
+
+        Raises:
+            BadParameter: It is none.
+        """
+        return _finite(super().type_cast_value(ctx, value), ctx, self)
+
+
+class Option(click.Option):
+    """An option of which no value is dropped in silence: one that takes a single value is given once."""
+
+    def add_to_parser(self, parser: Any, ctx: Context) -> None:  # noqa: ANN401  # click's is private
+        """Have every value that is given, not the last one alone."""
+        if self._takes_one_value:
+            parser.add_option(obj=self, opts=self.opts, dest=self.name, action="append", nargs=self.nargs)
+        else:
+            super().add_to_parser(parser, ctx)
+
+    def consume_value(self, ctx: Context, opts: Mapping[str, Any]) -> tuple[Any, ParameterSource]:
+        """The value, and where it comes from.
+
+        Raises:
+            BadParameter: It was given more than once.
+        """
+        if self._takes_one_value and (given := opts.get(self.name or "")):
+            if len(given) > 1:
+                words = ", then ".join(repr(value) for value in given)
+                raise BadParameter(f"it is given {len(given)} times, {words}; say it once", ctx, self)
+            opts = {**opts, str(self.name): given[0]}
+        return super().consume_value(ctx, opts)
+
+    def type_cast_value(self, ctx: Context, value: Any) -> Any:  # noqa: ANN401  # click's own types
+        """What was given as a value of its type; raises as ``Argument.type_cast_value``."""
+        return _finite(super().type_cast_value(ctx, value), ctx, self)
+
+    @property
+    def _takes_one_value(self) -> bool:
+        return not (self.multiple or self.is_flag or self.count)
+
+
+def argument(*declarations: str, **given: Any) -> Callable[[Function], Function]:  # noqa: ANN401  # as click's
+    """Declare a word of a command that stands by its place, as click does."""
+    return click.argument(*declarations, **{"cls": Argument, **given})
+
+
+def option(*declarations: str, **given: Any) -> Callable[[Function], Function]:  # noqa: ANN401  # as click's
+    """Declare an option of a command, as click does."""
+    return click.option(*declarations, **{"cls": Option, **given})
+
+
+def _finite(value: Any, ctx: Context, parameter: Parameter) -> Any:  # noqa: ANN401  # whatever the type makes
+    """The value; a comparison with nan is false, so that ranges alone would let it pass."""
+    numbers = value if isinstance(value, tuple) else (value,)
+    for number in numbers:
+        if isinstance(number, float) and not math.isfinite(number):
+            raise BadParameter(f"{number} is no finite number", ctx, parameter)
+    return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ferryman import __version__
 from ferryman.cli import durable
+from ferryman.cli.no_hosts import NoHosts, plan_of
 from ferryman.cli.operator import operator
 from ferryman.cli.question import agreed
 from ferryman.cli.storage import inside_the_lab, store_of
@@ -18,7 +19,7 @@ from ferryman.cookbook.provenance import Provenance
 from ferryman.engine.runner import Runner, without_asking
 from ferryman.engine.steps import Change
 from ferryman.engine.store import Order
-from ferryman.errors import UsageError
+from ferryman.errors import ConfigError, UsageError
 from ferryman.fleet.ssh import Fleet
 from ferryman.inventory import Inventory
 from ferryman.report import JsonLines
@@ -50,7 +51,7 @@ def perform(app: App, cookbook: CookbookCommand, arguments: Mapping[str, Any], o
     )
     with store_of(app.config) as store, _ferry(app, rehearsal=options.dry_run) as ferry:
         ferry.provenance = Provenance.of(order)
-        plan = cookbook.plan(ferry, arguments)
+        plan = plan_of(cookbook, ferry, arguments)
         asks = not (options.yes or options.dry_run) and _changes(plan)
         if asks and not _is_interactive():
             raise UsageError("there is nobody to ask before the first change: say --yes, or --dry-run")
@@ -86,7 +87,7 @@ def _taken_up(app: App, run: str, on_doubt: OnDoubt, who: str, way: Way) -> Iter
         with _ferry(app, rehearsal=False) as ferry:
             ferry.taken_up = True
             ferry.provenance = Provenance.of(entry.order, run)
-            plan = cookbook.plan(ferry, entry.order.arguments)
+            plan = plan_of(cookbook, ferry, entry.order.arguments)
             durable.warn()
             subscribers = [*_audience(app)[1], *_hooks(ferry, entry.order, who, way)]
             yield plan, _runner(ferry, store, subscribers, on_doubt, without_asking)
@@ -96,7 +97,12 @@ def _taken_up(app: App, run: str, on_doubt: OnDoubt, who: str, way: Way) -> Iter
 def _ferry(app: App, *, rehearsal: bool) -> Iterator[Ferry]:
     config = inside_the_lab(app.config)
     inventory = Inventory.load(config.inventory)
-    with Fleet(inventory.host_addresses(), config.ssh, rehearsal=rehearsal) as fleet:
+    try:
+        opened = Fleet(inventory.host_addresses(), config.ssh, rehearsal=rehearsal)
+    except ConfigError as why:
+        yield Ferry(config, NoHosts(why), rehearsal=rehearsal, stock=inventory)
+        return
+    with opened as fleet:
         yield Ferry(config, fleet, rehearsal=rehearsal, fence_off=fleet.fence, stock=inventory)
 
 

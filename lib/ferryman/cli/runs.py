@@ -25,7 +25,7 @@ _accept = option(
 
 
 @command("runs")
-@option("--limit", type=IntRange(min=1), default=50, show_default=True, help="How many, newest first.")
+@option("--limit", type=IntRange(1, 1_000_000), default=50, show_default=True, help="How many, newest first.")
 @pass_obj
 def runs(app: App, limit: int) -> None:
     """The runs in the journal, newest first."""
