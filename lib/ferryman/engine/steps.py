@@ -6,11 +6,11 @@ over. It may use the step's fields: ``{director.host} forwards {service.name} th
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
+from ferryman.docstrings import inherited_docstring
 from ferryman.engine.differences import what_differs
 
 if TYPE_CHECKING:
@@ -49,8 +49,9 @@ class _Step:
     @property
     def title(self) -> str:
         """The first line of the class's docstring, with the step's fields filled in."""
-        doc = inspect.getdoc(type(self))
-        assert doc, f"{type(self).__name__} needs a docstring: its first line is the step's title"
+        doc = inherited_docstring(type(self))
+        if not doc:
+            raise ValueError(f"{type(self).__name__}: needs a docstring, its first line is the step's title")
         return doc.splitlines()[0].rstrip(".").format_map(_Fields(self))
 
 
