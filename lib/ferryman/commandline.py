@@ -19,20 +19,19 @@ from click import (
     Command,
     Context,
     FloatRange,
-    Group,
     IntRange,
     Parameter,
-    command,
     confirm,
     echo,
     get_current_context,
-    group,
     pass_context,
     pass_obj,
     version_option,
 )
 from click import Path as PathType
 from click.exceptions import BadParameter, Exit, UsageError
+
+from ferryman.docstrings import docstring
 
 Function = TypeVar("Function", bound="Callable[..., Any] | Command")
 
@@ -124,6 +123,22 @@ def option(*declarations: str, **given: Any) -> Callable[[Function], Function]: 
     return click.option(*declarations, **{"cls": Option, **given})
 
 
+def command(*declarations: Any, **given: Any) -> Callable[[Any], Command]:  # noqa: ANN401  # as click's
+    """Declare a command, as click does; its help is the function's docstring."""
+    return lambda function: click.command(*declarations, **given)(_described(function))
+
+
+def group(*declarations: Any, **given: Any) -> Callable[[Any], Group]:  # noqa: ANN401  # as click's
+    """Declare a command that has commands, as click does; its help is the function's docstring."""
+    return lambda function: click.group(*declarations, **{"cls": Group, **given})(_described(function))
+
+
+def _described(function: Any) -> Any:  # noqa: ANN401  # a function, or what a decorator made of it
+    """The function with its docstring, which click shows and Python may have stripped."""
+    function.__doc__ = docstring(function)
+    return function
+
+
 def _finite(value: Any, ctx: Context, parameter: Parameter) -> Any:  # noqa: ANN401  # whatever the type makes
     """The value; a comparison with nan is false, so that ranges alone would let it pass."""
     numbers = value if isinstance(value, tuple) else (value,)
@@ -139,6 +154,18 @@ class Lazily:
 
     help: str
     load: Callable[[], Command]
+
+
+class Group(click.Group):
+    """A command that has commands, whose help is their functions' docstrings."""
+
+    group_class = type
+
+    def add_command(self, cmd: Command, name: str | None = None) -> None:
+        """Have one more, with the help that Python may have stripped."""
+        if cmd.help is None and cmd.callback is not None:
+            cmd.help = docstring(cmd.callback)
+        super().add_command(cmd, name)
 
 
 class LazyGroup(Group):
