@@ -126,7 +126,7 @@ drain_option = option(
 
 
 def watch_options(function: Function) -> Function:
-    """``--soak``, ``--failures`` and ``--flaps``, for ``Ferry.be_patient``."""
+    """``--soak``, ``--failures``, ``--flaps`` and ``--retries``, for ``Ferry.be_patient``."""
     for one in reversed(
         (
             option(
@@ -146,6 +146,13 @@ def watch_options(function: Function) -> Function:
                 type=IntRange(0, 1000),
                 metavar="TIMES",
                 help="How often looks may fail and then pass before the run is held.  [default: watch.flaps]",
+            ),
+            option(
+                "--retries",
+                type=IntRange(0, 1000),
+                metavar="TIMES",
+                help="In how many rounds a minute a realserver may answer only when it is asked again."
+                "  [default: watch.retries]",
             ),
         )
     ):
