@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from ferryman import __version__
-from ferryman.cli import durable
+from ferryman.cli import durable, output
 from ferryman.cli.no_hosts import NoHosts, plan_of
 from ferryman.cli.operator import operator
 from ferryman.cli.question import agreed
@@ -61,21 +61,22 @@ def perform(app: App, cookbook: CookbookCommand, arguments: Mapping[str, Any], o
         subscribers += _hooks(ferry, order, order.operator, "begins")
         confirm = _asking(screen) if asks else without_asking
         runner = _runner(ferry, store, subscribers, options.on_doubt, confirm)
-        _leave(runner.perform(order, plan))
+        changes = _changes(plan) and not options.dry_run
+        _leave(app, runner.perform(order, plan), changes=changes)
 
 
 def resume(app: App, run: str, *, accept_changed_plan: bool, on_doubt: OnDoubt) -> None:
     """Go on with a run; leaves with the run's exit code."""
     who = operator()
     with _taken_up(app, run, on_doubt, who, "goes on") as (plan, runner):
-        _leave(runner.resume(run, plan, accept_changed_plan=accept_changed_plan, operator=who))
+        _leave(app, runner.resume(run, plan, accept_changed_plan=accept_changed_plan, operator=who))
 
 
 def roll_back(app: App, run: str, *, accept_changed_plan: bool) -> None:
     """Put back what a run changed; leaves with the run's exit code."""
     who = operator()
     with _taken_up(app, run, "hold", who, "goes back") as (plan, runner):
-        _leave(runner.roll_back(run, plan, accept_changed_plan=accept_changed_plan, operator=who))
+        _leave(app, runner.roll_back(run, plan, accept_changed_plan=accept_changed_plan, operator=who))
 
 
 @contextmanager
@@ -144,7 +145,18 @@ def _changes(plan: Plan) -> bool:
     return any(isinstance(step, Change) for step in plan.steps)
 
 
-def _leave(ending: Ending) -> None:
+def _leave(app: App, ending: Ending, *, changes: bool = True) -> None:
+    """Leave with the run's exit code; where its output could not be written, say here how it ended.
+
+    Whose reader has gone and who changes nothing is quiet, as any program is.
+    """
+    lost = output.lost()
+    if lost is not None and (changes or not isinstance(lost, BrokenPipeError)):
+        said = f"ferryman: run {ending.run}: {ending.outcome} (exit code {ending.exit_code})"
+        said += f"; the output is not whole: {lost}"
+        said += "" if app.json else f"\n{ending.reason}"  # in JSON people read it on standard error already
+        with suppress(OSError):
+            print(said, file=sys.stderr)  # noqa: T201  # this is the screen
     raise Exit(ending.exit_code)
 
 

@@ -268,11 +268,63 @@ def test_streams_that_take_nothing_leave_a_run_its_way_back(
     assert "Exception ignored" not in text
 
 
-@pytest.mark.parametrize("which", ["all closed", "both full"])
-def test_streams_that_take_nothing_leave_a_run_its_way_over(stage: Stage, tmp_path: Path, which: str) -> None:
+@pytest.mark.parametrize("form", ["human", "json"])
+@pytest.mark.parametrize("which", ["all closed", "both full", "stdout closed", "stdout full"])
+def test_a_run_that_could_not_tell_is_done_all_the_same_and_says_so_in_its_exit_code(
+    stage: Stage, tmp_path: Path, which: str, form: str
+) -> None:
+    with streams_that_take_nothing(which, stage, tmp_path / "shown") as streams:
+        assert stage.elsewhere("--output", form, "river", "--yes", streams=streams).code() == 1
+    stage.expect(NEW, "done", 0)
+    said = (tmp_path / "shown").read_text()
+    if which.startswith("stdout"):
+        assert f"run {stage.run()['run']}: done (exit code 0)" in said
+        assert "the output is not whole: [Errno " in said
+
+
+@pytest.mark.parametrize("which", ["stderr closed", "stderr full"])
+def test_standard_error_alone_is_not_what_a_run_is_asked_for(
+    stage: Stage, tmp_path: Path, which: str
+) -> None:
     with streams_that_take_nothing(which, stage, tmp_path / "shown") as streams:
         assert stage.elsewhere("river", "--yes", streams=streams).code() == 0
     stage.expect(NEW, "done", 0)
+
+
+@pytest.mark.parametrize("form", ["human", "json"])
+@pytest.mark.parametrize("which", ["stdout closed", "stdout full"])
+@pytest.mark.parametrize(
+    "words", [("runs",), ("show",), ("list",), ("inventory", "lint"), ("river", "--dry-run")]
+)
+def test_what_only_reads_and_could_not_tell_takes_nothing_for_success(
+    stage: Stage, tmp_path: Path, words: tuple[str, ...], which: str, form: str
+) -> None:
+    stage.shore.make_unsound_but_usable()
+    assert stage.elsewhere("river", "--yes").code() == 0
+    stage.shore.make_old()
+    words = (*words, stage.run()["run"]) if words == ("show",) else words
+    with streams_that_take_nothing(which, stage, tmp_path / "shown") as streams:
+        assert stage.elsewhere("--output", form, *words, streams=streams).code() == 1
+    said = (tmp_path / "shown").read_text()
+    assert "the output is not whole: [Errno " in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("form", ["human", "json"])
+@pytest.mark.parametrize("words", [("runs",), ("list",), ("river", "--dry-run")])
+def test_what_only_reads_is_quiet_when_its_reader_has_gone(
+    stage: Stage, tmp_path: Path, words: tuple[str, ...], form: str
+) -> None:
+    assert stage.elsewhere("river", "--yes").code() == 0
+    stage.shore.make_old()
+    reading, writing = os.pipe()
+    os.close(reading)
+    with (tmp_path / "shown").open("wb") as shown:
+        child = stage.elsewhere("--output", form, *words, streams=(stage.nowhere, writing, shown.fileno()))
+        os.close(writing)
+        assert child.code() == 1
+    assert "not whole" not in (tmp_path / "shown").read_text()
+    assert "Traceback" not in (tmp_path / "shown").read_text()
 
 
 @pytest.mark.parametrize("form", ["human", "json"])
