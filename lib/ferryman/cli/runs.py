@@ -32,7 +32,7 @@ def runs(app: App, limit: int) -> None:
     columns = ["run", "cookbook", "arguments", "operator", "started", "outcome", "process", "reason"]
     with store_of(app.config) as store:
         rows = [_listed(store, entry) for entry in store.runs(limit)]
-    tables.show(rows, columns, as_json=app.json, empty="no runs yet")
+    tables.show(rows, columns, as_json=app.json, empty="no runs yet", whole=["started", "outcome"])
 
 
 @command("show")
@@ -51,7 +51,8 @@ def show(app: App, run: str) -> None:
         tables.say(f"{'ending':>10}  {entry.ending}")
         for fault in faults:
             tables.say(f"{'DAMAGED':>10}  {fault}")
-    tables.show(rows, ["seq", "time", "step", "kind", "what"], as_json=app.json, empty="nothing recorded")
+    columns = ["seq", "time", "step", "kind", "what"]
+    tables.show(rows, columns, as_json=app.json, empty="nothing recorded", whole=["time", "kind"])
 
 
 @command("resume")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 FULL = Path("/dev/full")
+PAINT = re.compile(r"\x1b\[[0-9;]*m")
 OLD, NEW = ("old", "old"), ("new", "new")
 EVENTS = 24
 """How many a run tells that is done."""
@@ -349,6 +351,25 @@ def test_a_list_that_cannot_be_written_is_an_error(stage: Stage, tmp_path: Path)
         child = stage.elsewhere("list", streams=(stage.nowhere, full.fileno(), shown.fileno()))
         assert child.code() == 1
     assert "the output is not whole: [Errno 28] No space left on device" in (tmp_path / "shown").read_text()
+
+
+@pytest.mark.parametrize("words", [("runs",), ("show",), ("list",), ("lab", "fault", "list")])
+def test_in_a_narrow_window_no_name_is_broken(stage: Stage, words: tuple[str, ...]) -> None:
+    assert stage.elsewhere("river", "--yes").code() == 0
+    run = stage.run()
+    names = {
+        "runs": [run["run"], run["outcome"], run["started"]],
+        "show": [run["run"], "step-started", "verified"],
+        "list": ["river"],
+        "lab": ["rp-filter-all-loose-over-strict", "breaks-in-soak"],
+    }[words[0]]
+    stage.terminal.narrow(40)
+    child = stage.in_the_terminal(*words, *([run["run"]] if words == ("show",) else []))
+    assert child.code() == 0
+    for name in names:
+        stage.terminal.wait_for(name)
+    widest = max(len(PAINT.sub("", line).rstrip()) for line in stage.terminal.shown.splitlines())
+    assert widest <= 40, stage.terminal.shown
 
 
 def test_nohup_is_taken_at_its_word(stage: Stage) -> None:
