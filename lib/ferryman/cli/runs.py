@@ -46,11 +46,9 @@ def show(app: App, run: str) -> None:
         rows = [_recorded(record) for record in store.show(run)]
         faults = store.faults(run)
     if not app.json:
-        for name, value in head.items():
-            tables.say(f"{name:>10}  {value}")
-        tables.say(f"{'ending':>10}  {entry.ending}")
+        tables.show_one({**head, "ending": entry.ending})
         for fault in faults:
-            tables.say(f"{'DAMAGED':>10}  {fault}")
+            tables.say(f"DAMAGED  {fault}")
     columns = ["seq", "time", "step", "kind", "what"]
     tables.show(rows, columns, as_json=app.json, empty="nothing recorded", whole=["time", "kind"])
 

@@ -79,6 +79,11 @@ def show(
     console.print(table)
 
 
+def show_one(named: Mapping[str, object]) -> None:
+    """Print one thing for people: each name, and what it names."""
+    _console().print(_block((_heading(name), _cell(value)) for name, value in named.items()))
+
+
 def _console() -> Console:
     """As wide as the window, whatever the terminal is called: Rich takes some for 80 columns wide."""
     if not sys.stdout.isatty():
@@ -115,13 +120,18 @@ def _show_blocks(console: Console, rows: Sequence[Mapping[str, object]], columns
     first, *others = columns
     for row in rows:
         console.print(_cell(row.get(first)), style="bold", no_wrap=True, overflow="ignore", crop=False)
-        block = Table.grid(padding=(0, 2, 0, 0))
-        block.add_column(style="dim", no_wrap=True)
-        block.add_column(overflow="fold")
-        for column in others:
-            if (cell := _cell(row.get(column))).plain:
-                block.add_row(f"  {_heading(column)}", cell)
-        console.print(block)
+        console.print(_block((f"  {_heading(column)}", _cell(row.get(column))) for column in others))
+
+
+def _block(named: Iterable[tuple[str, Text]]) -> Table:
+    """Names and what they name, where that is anything, line by line."""
+    block = Table.grid(padding=(0, 1, 0, 0))
+    block.add_column(style="dim", no_wrap=True)
+    block.add_column(overflow="fold")
+    for name, text in named:
+        if text.plain:
+            block.add_row(f"{name} ", text)
+    return block
 
 
 def _heading(column: str) -> str:
