@@ -19,11 +19,11 @@ from ferryman.directors.target import Forwarded, Scheduled
 from ferryman.model import Forwarding, host_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ferryman.directors.ipvs import Table, VirtualServer
     from ferryman.directors.keepalived_files import Reached
-    from ferryman.directors.keepalived_words import Block
+    from ferryman.directors.keepalived_words import Block, Key
     from ferryman.directors.target import Target
     from ferryman.model import Service
 
@@ -80,10 +80,12 @@ class _Compared:
     block: Block
     aspects: _Aspects
 
-    def with_kernel(self, kernel: dict[object, VirtualServer]) -> Iterator[str]:
+    def with_kernel(self, kernel: Mapping[Key, VirtualServer]) -> Iterator[str]:
         block = self.block
-        protocol, *rest = block.key
-        keys = [block.key] if block.names_protocol else [(one, *rest) for one in (protocol, "tcp", "udp")]
+        _, vip, port = block.key
+        keys: list[Key] = [block.key]
+        if not block.names_protocol:
+            keys += [("tcp", vip, port), ("udp", vip, port)]
         server = next((kernel[key] for key in keys if key in kernel), None)
         if server is None:
             yield f"line {block.line}: {block.named}, and the kernel has no such virtual server"

@@ -120,6 +120,6 @@ def made_in(texts: Mapping[str, str], service: Service, target: Target) -> list[
 
 def _lines(path: str, block: Block, words: Mapping[str, Said]) -> Iterator[str]:
     """One for each line of the file: a word that holds for many realservers is told once."""
-    first = {said.line: what for what, said in reversed(words.items())}
+    first = {said.line: what for what, said in reversed(list(words.items()))}
     for what in sorted(first.values(), key=list(words).index):
         yield f"{path}: line {words[what].line}: {block.named}: {what}: it says {words[what].word}"

@@ -430,7 +430,7 @@ class TestTheWatchOfTables:
     def test_one_that_is_about_to_be_put_back_is_not_asked_any_more(
         self, shell: RealShell, change: DirectorConverged
     ) -> None:
-        before = {"table": [], "files": {}}
+        before: dict[str, Any] = {"table": [], "files": {}}
         change.undo(before)
         assert self.look(change) == []
         del shell

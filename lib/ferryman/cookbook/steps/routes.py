@@ -142,8 +142,9 @@ class HostRoutesUp(_HostRoutes, Change[RoutesBefore]):
             raise VerifyError(
                 f"{self.director.host}: its host routes to {addresses} are gone; see who did it"
             )
-        if seen.problems:
-            raise VerifyError("\n".join(f"{self.director.host}: {problem}" for problem in seen.problems))
+        names = {str(one.address) for one in put_up}
+        if problems := [one for one in seen.problems if one.partition(": ")[0] in names]:
+            raise VerifyError("\n".join(f"{self.director.host}: {problem}" for problem in problems))
 
     def superseded_by(self, later: Change[Any]) -> bool:
         """By the step that takes them away again."""
