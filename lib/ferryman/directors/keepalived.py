@@ -43,6 +43,7 @@ from ferryman.directors.keepalived_render import owned, rendered
 from ferryman.directors.keepalived_script import STATUSES, replacing
 from ferryman.directors.keepalived_standing import Texts, Words, made_in
 from ferryman.directors.keepalived_text import TextError, weights_in
+from ferryman.directors.sed import edit_command
 from ferryman.directors.suitable import reasons_against
 from ferryman.errors import NotFollowedError, RefusedError, VerifyError, WorldChangedError
 from ferryman.model import Edit
@@ -126,8 +127,10 @@ class KeepalivedDriver(Driver):
         return self._rewritten(_texts(before), self._texts(before, target))
 
     def edits_back(self, before: Before, target: Target) -> list[Edit]:
-        """The files' diffs the other way, and the reload."""
-        return self._rewritten(self._texts(before, target), _texts(before))
+        """Commands that make the files what they were, and the reload: for people to type."""
+        old, new = self._texts(before, target), _texts(before)
+        commands = [edit_command(path, old[path], new[path]) for path in old if old[path] != new[path]]
+        return [Edit("director", self.host, command=each) for each in (*commands, self.reload)]
 
     def _rewritten(self, old: Texts, new: Texts) -> list[Edit]:
         files = [

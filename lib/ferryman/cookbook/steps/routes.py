@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from ferryman.directors import HostRoutes, Route
 from ferryman.engine.steps import AlreadySo, Change, Report
@@ -34,8 +34,6 @@ class RoutesBefore(TypedDict):
 
 @dataclass(frozen=True)
 class _HostRoutes:
-    all_or_nothing: ClassVar[bool] = False
-    """They accompany the change of a director, and are no change of the service."""
     ferry: Ferry
     service: Service
     director: Director
@@ -235,8 +233,7 @@ class HostRoutesDown(_HostRoutes, Change[list[list[str]]]):
             raise RefusedError("\n".join(f"{self.director.host}: {problem}" for problem in problems))
 
     def effect_seen(self, before: list[list[str]] | None, report: Report) -> str | None:
-        """That routes are missing which a way back will need; nothing where nobody knows of any."""
-        return self.undone(before, report) if before is not None else None
+        """Nothing: that routes are gone is how it was before the run put them up."""
 
     def edits_back(self, before: list[list[str]]) -> Sequence[Edit]:
         """The commands that add them again."""
