@@ -37,9 +37,9 @@ def world(cuts: Cuts | None = None) -> FakeWorld:
     return FakeWorld(cuts, **OLD)
 
 
-def plan(of: FakeWorld) -> Plan:
+def plan(of: FakeWorld, lock: str = "web") -> Plan:
     """Two changes, with a look in between."""
-    return Plan([Becomes(of, "a", "new"), Is(of, "a", "new"), Becomes(of, "b", "new")], ["web"])
+    return Plan([Becomes(of, "a", "new"), Is(of, "a", "new"), Becomes(of, "b", "new")], [lock])
 
 
 def gateway(store: EtcdStore) -> HttpGateway:
