@@ -303,6 +303,7 @@ def _looked_and_back(p: Passage, progress: Progress) -> Ending:
 
 def _back(p: Passage, progress: Progress) -> Ending:
     p.progress = progress
+    p.lease.turn_back()
     return endings.came_back(p, None, go_back(p))
 
 

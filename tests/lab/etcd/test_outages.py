@@ -157,11 +157,9 @@ def test_a_cluster_that_is_back_before_the_end_gets_everything_at_once(
 
     def back() -> None:
         proxied.heal()
-        seen = store.clock.monotonic()
-        assert store._hold is not None
-        assert until(
-            lambda: store._hold.renewed, lambda at: at > seen, within_s=SHORT_LEASE_S / 2, every_s=0.05
-        )  # type: ignore[union-attr]  # it is held
+        seen, hold = store.clock.monotonic(), store._hold
+        assert hold is not None
+        until(lambda: hold.renewed, lambda at: at > seen, within_s=SHORT_LEASE_S / 2, every_s=0.05)
 
     fake = world(Cuts(Cut(WRITES_AGAIN, "before", proxied.cut), Cut(UNDOES_FIRST, "before", back)))
 
@@ -171,3 +169,22 @@ def test_a_cluster_that_is_back_before_the_end_gets_everything_at_once(
     assert "still open" not in ending.reason
     assert list(tmp_path.rglob("*.jsonl*")) == []
     expect_settled(behind, fake.values, "back again")
+
+
+def test_a_rollback_that_loses_its_cluster_goes_on_while_its_lease_lasts(
+    behind: ControlHosts, proxied: Network
+) -> None:
+    fake = world()
+    assert behind.perform(plan(fake), "one").outcome == "done"
+    writes_back = 3
+    loses = FakeWorld(Cuts(Cut(writes_back, "before", proxied.cut)), **fake.values)
+
+    ending = behind.go_on(plan(loses), "rollback", "one")
+    proxied.heal()
+
+    assert (ending.outcome, ending.exit_code, loses.values) == ("rolled-back", 0, OLD)
+    assert "still open there" in ending.reason
+    assert behind.go_on(plan(loses), "rollback", "one").outcome == "rolled-back"
+    kinds = [record.kind for record in behind.onlooker.show(ending.run)]
+    assert kinds.count("undone") == 2
+    expect_settled(behind, loses.values, "lost in the rollback")

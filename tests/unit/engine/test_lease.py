@@ -219,9 +219,9 @@ def outage(monkeypatch: pytest.MonkeyPatch) -> Outage:
 def test_a_run_that_looks_is_stopped_where_it_is_and_goes_back(outage: Outage, wait: str) -> None:
     world = FakeWorld(None, a="old", b="old")
     stays = Waits(getattr(outage, wait))
-    steps = [Becomes(world, "a", "new"), stays, Becomes(world, "b", "new")]
+    plan = Plan([Becomes(world, "a", "new"), stays, Becomes(world, "b", "new")], ["web"])
 
-    ending = Runner(store=outage.store).perform(ORDER, Plan(steps, ["web"]))
+    ending = Runner(store=outage.store).perform(ORDER, plan)
 
     assert (ending.outcome, ending.exit_code) == ("rolled-back", 4)
     assert "could not be renewed" in ending.reason

@@ -75,11 +75,13 @@ class HttpGateway:
     def __init__(self, cluster: EtcdCluster, config: EtcdConfig) -> None:
         self.where = str(cluster)
         self._clients = [_client(host, port, config) for host, port in cluster.members]
+        self._timeout_s = _timeout_s(config)
 
     def post(self, path: str, asked: Mapping[str, Any], within_s: float) -> dict[str, Any]:
         """As ``Gateway.post``."""
+        until = time.monotonic() + within_s
         outcome = patience.until(
-            lambda: self._post_once(path, asked),
+            lambda: self._post_once(path, asked, until - time.monotonic() if within_s else self._timeout_s),
             lambda seen: not isinstance(seen, Exception),
             within_s=within_s,
             every_s=_PAUSE_S,
@@ -93,8 +95,9 @@ class HttpGateway:
         for client in self._clients:
             client.session.close()
 
-    def _post_once(self, path: str, asked: Mapping[str, Any]) -> dict[str, Any] | Exception:
+    def _post_once(self, path: str, asked: Mapping[str, Any], left_s: float) -> dict[str, Any] | Exception:
         client = self._clients[0]
+        client.timeout = min(self._timeout_s, max(left_s, self._timeout_s / 4))  # the last try is no long one
         try:
             return _object(client.post(client.get_url(path), json=dict(asked)))
         except _PASSING as error:
