@@ -1,0 +1,344 @@
+"""A plan at whose every call to the outside somebody else writes first: what the run then says is true.
+
+"Done" and "rolled back" are judged by the world as it is, not by what the run believes. Somebody may write
+after the run has looked for the last time, and no run can know of that: so what they write counts from the
+run's last own change on, for then it has to look at everything once more, or from when a command began.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass, field
+from itertools import product
+from typing import TYPE_CHECKING, TypeVar
+
+from ferryman.errors import UsageError, VerifyError
+from ferryman.events import FindingMade
+from ferryman.model import Verdict
+from ferryman.testing.fakes import Cut, Cuts, Dock, Killed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from ferryman.engine.ending import Ending
+    from ferryman.testing.fakes import OwnPart, Scene, ThirdParty, WayOn
+
+T = TypeVar("T")
+
+_TOLD = 5
+"""How many of the faults that were found are told in full."""
+_AGAIN = 3
+"""How often a run that was held or stranded is taken up again, in peace, before it must have settled."""
+_STRIDE = 5
+"""Of the calls of a process that takes up a killed run, each so-manieth has somebody write before it."""
+_WARNS = {Verdict.WARN, Verdict.FAIL, Verdict.UNKNOWN}
+
+
+def meddle_everywhere(
+    build: Callable[[Cuts], Scene], *, briefly: bool = False, first: int = 0, every: int = 1
+) -> int:
+    """Let somebody else write before any call to the outside, and judge what the run says then.
+
+    They do so once in each trial: during a run, one that a host refuses late, the rollback of one that is
+    done, and once a killed run is taken up again, either way. A run that is held or stranded is taken up
+    again in peace, until it has settled or says for good who is in the way.
+
+    Args:
+        build: Makes a fresh scene, the same each time, whose every outside call goes through the cuts; it
+            has ``third_parties`` and says what is its ``own``.
+        briefly: Only right after each call that changes something, and at the beginning.
+        first: With ``every``: a share of the trials, which are dealt out like cards.
+        every: The number of shares.
+
+    Returns:
+        How many trials there were.
+
+    Raises:
+        AssertionError: Something that a run said was not so, or it overwrote what was not its own.
+    """
+    trials = list(_trials(build, briefly=briefly))[first::every]
+    faults = [fault for trial in trials for fault in _Trying(build, trial).faults()]
+    if faults:
+        raise AssertionError("\n".join([f"{len(faults)} in {len(trials)} trials:", *faults[:_TOLD]]))
+    return len(trials)
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    situation: str
+    commands: Sequence[str]
+    """``perform``, ``resume``, ``rollback``: each in a process of its own."""
+    cut: Cut | None
+    at: int
+    """Somebody writes before this call."""
+    party: int
+    """Who, by their place in the scene."""
+    way: WayOn
+    """How a run that did not settle is taken up again."""
+
+
+class _Meddled(Cuts):
+    """Counts the calls, lets somebody write before one of them, and sees which calls changed the world."""
+
+    whole_scripts = True
+
+    def __init__(self, at: int | None = None, *cuts: Cut) -> None:
+        super().__init__(*cuts)
+        self.at = at
+        self.scene: Scene | None = None
+        self.party: ThirdParty | None = None
+        self.changes: list[int] = []
+        """The numbers of the calls that changed the world."""
+        self.wrote = False
+        self.mattered = False
+        """Whether what they wrote made a difference."""
+        self.put: frozenset[str] = frozenset()
+        """What of the change they put into the world."""
+        self.took: frozenset[str] = frozenset()
+        """What of the change they took out of it."""
+        self.rest: object = None
+
+    @property
+    def own(self) -> OwnPart:
+        assert self.scene
+        assert self.scene.own, "the scene does not say what is its own: see OwnPart"
+        return self.scene.own
+
+    def call(self, effect: Callable[[], T]) -> T:
+        self.let_in()
+        return super().call(lambda: self._watched(effect))
+
+    def let_in(self) -> None:
+        """Somebody writes, if it is their time."""
+        if self.wrote or self.party is None or self.at is None or self.calls < self.at:
+            return
+        self.wrote = True
+        world, there, lacking = self._world(), set(self.own.in_place()), set(self.own.missing())
+        self.party.write()
+        self.mattered = self._world() != world
+        self.put = frozenset(self.own.in_place()) - there
+        self.took = frozenset(self.own.missing()) - lacking
+        self.rest = deepcopy(self.own.rest())
+
+    def _watched(self, effect: Callable[[], T]) -> T:
+        before, number = self._world(), self.calls - 1
+        try:
+            return effect()
+        finally:
+            if self._world() != before:
+                self.changes.append(number)
+
+    def _world(self) -> object:
+        assert self.scene
+        return deepcopy(self.scene.world())
+
+
+def _scene(build: Callable[[Cuts], Scene], cuts: _Meddled) -> Scene:
+    cuts.scene = build(cuts)
+    cuts.rest = deepcopy(cuts.own.rest())
+    return cuts.scene
+
+
+def _trials(build: Callable[[Cuts], Scene], *, briefly: bool) -> Iterator[_Trial]:
+    """Every trial there is: by situation, call and person."""
+    parties = range(len(_scene(build, _Meddled()).third_parties))
+    assert parties, "the scene has nobody else in it: see Scene.third_parties"
+    for situation, commands, cut, way, begin in _situations(build):
+        peace = _peace(build, commands, cut)
+        places = range(begin, peace.calls)
+        if cut and cut.blow is _kill:
+            places = places[:1] if briefly else places[::_STRIDE]
+        elif briefly:
+            edges = {begin, *(number + 1 for number in peace.changes)}
+            yield from (
+                _Trial(situation, commands, cut, at, party, way)
+                for at, party in product(sorted(edges & set(places)), parties)
+            )
+            continue
+        for at, party in product(places, parties):
+            yield _Trial(situation, commands, cut, at, party, way)
+
+
+def _situations(
+    build: Callable[[Cuts], Scene],
+) -> Iterator[tuple[str, Sequence[str], Cut | None, WayOn, int]]:
+    """In which somebody may write: the commands, what goes wrong, the way on, the first call for them."""
+    run = _peace(build, ("perform",), None)
+    yield "a run", ("perform",), None, "rollback", 0
+    yield "a run, resumed where it is held", ("perform",), None, "resume", 0
+    if not run.changes:
+        return
+    last = Cut(run.changes[-1], "before", _say_no)
+    yield f"a run that is refused call {last.at}", ("perform",), last, "rollback", 0
+    yield "the rollback of a run that is done", ("perform", "rollback"), None, "rollback", run.calls
+    ways: tuple[WayOn, ...] = ("resume", "rollback")
+    for number, way in product(run.changes, ways):
+        kill = Cut(number, "after", _kill)
+        yield f"the {way} of a run that was killed at call {number}", ("perform", way), kill, way, number + 1
+
+
+def _peace(build: Callable[[Cuts], Scene], commands: Sequence[str], cut: Cut | None) -> _Meddled:
+    """The same with nobody else there."""
+    cuts = _Meddled(None, *([cut] if cut else []))
+    scene, dock = _scene(build, cuts), Dock()
+    for command in commands:
+        _commanded(dock, scene, command)
+    return cuts
+
+
+def _commanded(dock: Dock, scene: Scene, command: str) -> Ending | None:
+    """One command in a process of its own; None when it was killed."""
+    try:
+        if command == "perform":
+            return dock.perform(scene.plan())
+        way: WayOn = "resume" if command == "resume" else "rollback"
+        try:
+            return dock.go_on(scene.plan(), way)
+        except UsageError as error:
+            if "--accept-changed-plan" not in str(error):
+                raise
+            return dock.go_on(scene.plan(), way, accept_changed_plan=True)
+    except Killed:
+        return None
+
+
+@dataclass
+class _Trying:
+    """One trial, and what was wrong with it."""
+
+    build: Callable[[Cuts], Scene]
+    trial: _Trial
+    dock: Dock = field(default_factory=Dock)
+
+    def __post_init__(self) -> None:
+        self.cuts = _Meddled(self.trial.at, *([self.trial.cut] if self.trial.cut else []))
+        self.scene = _scene(self.build, self.cuts)
+        self.party = self.cuts.party = self.scene.third_parties[self.trial.party]
+        self.began, self.heard = 0, 0
+
+    def faults(self) -> Iterator[str]:
+        """What is wrong, with the way to get there."""
+        where = f"{self.trial.situation}; {self.party.name} before call {self.trial.at}"
+        said: list[str] = []
+        for fault in self._wrong(said):
+            yield f"{where}: {fault}\n    it said: " + "\n    then: ".join(
+                each.replace("\n", "\n        ") for each in said
+            )
+            return
+
+    def _wrong(self, said: list[str]) -> Iterator[str]:
+        ending: Ending | None = None
+        for command in self.trial.commands:
+            ending = yield from self._judged(command, said)
+            if ending is not None and ending.outcome != "done":
+                break
+        again = 0
+        while ending is None or ending.outcome in {"held", "stranded"}:
+            again += 1
+            if again > _AGAIN:
+                yield from self._unsettled(ending)
+                return
+            ending = yield from self._judged(self.trial.way, said)
+
+    def _judged(self, command: str, said: list[str]) -> Iterator[str]:
+        self.cuts.let_in()
+        self.began, self.heard = self.cuts.calls, len(self.dock.heard)
+        try:
+            ending = _commanded(self.dock, self.scene, command)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is a fault to be told
+            said.append(f"{command}: {type(error).__name__}: {error}")
+            yield f"{command} raised {type(error).__name__}"
+            return None
+        if ending is None:
+            said.append(f"{command}: killed")
+            return None
+        said.append(f"{command}: {ending.outcome}: {ending.reason}")
+        yield from self._false(ending)
+        if self.cuts.own.rest() != self.cuts.rest:
+            yield f"{ending.outcome}, and what is not the run's own was changed"
+        return ending
+
+    def _false(self, ending: Ending) -> Iterator[str]:
+        """What of an ending is not so."""
+        lines = {"done": self._not_done, "rolled-back": self._not_back, "interrupted": self._not_back}
+        if ending.outcome in lines:
+            yield from lines[ending.outcome](ending)
+            if self.dock.locked:
+                yield f"{ending.outcome}, and it kept its lock"
+        elif ending.outcome == "refused":
+            yield from self._not_refused(ending)
+        elif ending.outcome in {"held", "stranded"}:
+            yield from self._not_open(ending)
+        else:
+            yield f"it ended {ending.outcome}"
+
+    def _not_done(self, ending: Ending) -> Iterator[str]:
+        del ending
+        allowed = frozenset[str]() if self._must_know else self.cuts.took
+        if missing := sorted(set(self.cuts.own.missing()) - allowed):
+            yield f"done, and the world is otherwise: {'; '.join(missing)}"
+
+    def _not_back(self, ending: Ending) -> Iterator[str]:
+        there = set(self.cuts.own.in_place())
+        if ours := sorted(there - self.cuts.put):
+            yield f"{ending.outcome}, and of the run there is still: {'; '.join(ours)}"
+        if (theirs := sorted(there & self.cuts.put)) and self._must_know and not self._named(ending):
+            yield f"{ending.outcome}, and not a word of what somebody else made so: {'; '.join(theirs)}"
+
+    def _not_refused(self, ending: Ending) -> Iterator[str]:
+        if self._changed:
+            yield f"refused, and call {self._changed[-1]} changed something"
+        if not self._is_done and (ours := sorted(set(self.cuts.own.in_place()) - self.cuts.put)):
+            yield f"refused, and of the run there is still: {'; '.join(ours)}"
+        if not self._named(ending):
+            yield "refused, and not a word of who is in the way"
+        if self.dock.locked:
+            yield "refused, and it kept its lock"
+
+    def _not_open(self, ending: Ending) -> Iterator[str]:
+        if not self.cuts.mattered and self.cuts.wrote:
+            yield f"{ending.outcome}, and nobody is in the way"
+        if not self._named(ending):
+            yield f"{ending.outcome}, and not a word of who is in the way"
+        if self.scene.plan().locks and not self.dock.locked:
+            yield f"{ending.outcome}, and it has no lock"
+
+    def _unsettled(self, ending: Ending | None) -> Iterator[str]:
+        """It goes on saying that it is held, or stranded: then something of it must be left to be mended."""
+        there = set(self.cuts.own.in_place())
+        if ending is None:
+            yield "killed for ever"
+        elif self.trial.way == "rollback" and not there - self.cuts.put:
+            yield f"{ending.outcome} for ever, and nothing of the run is left"
+        elif "by hand" not in ending.reason:
+            yield f"{ending.outcome} for ever, and it does not say what to do by hand"
+
+    @property
+    def _is_done(self) -> bool:
+        """Whether the run is one that is done, and that only its rollback was refused for."""
+        return self.dock.journal.runs()[0].outcome == "done"
+
+    @property
+    def _changed(self) -> Sequence[int]:
+        return [number for number in self.cuts.changes if number >= self.began]
+
+    @property
+    def _must_know(self) -> bool:
+        """Whether the run had to look at everything after they wrote."""
+        latest = max([self.began, *(number + 1 for number in self.cuts.changes)])
+        return self.cuts.at is not None and self.cuts.at <= latest
+
+    def _named(self, ending: Ending) -> bool:
+        made = [
+            one.event.finding for one in self.dock.heard[self.heard :] if isinstance(one.event, FindingMade)
+        ]
+        told = [ending.reason, *(str(one) for one in made if one.verdict in _WARNS)]
+        return any(word in text for word in self.party.words for text in told)
+
+
+def _say_no() -> None:
+    raise VerifyError("the host said no")
+
+
+def _kill() -> None:
+    raise Killed
