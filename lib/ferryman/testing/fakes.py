@@ -143,6 +143,15 @@ class Becomes(Change[str]):
         if self.world.read(self.key) != before:
             self.world.write(self.key, before, expected=self.wanted)
 
+    def undone(self, before: str, report: Report) -> str | None:
+        """Whether it is what we wrote; what others have written over it is theirs, and told."""
+        if (seen := self.world.read(self.key)) == before:
+            return None
+        if seen == self.wanted:
+            return f"{self.key}: is still {seen}, was {before}"
+        report.finding(Finding("value", self.key, Verdict.WARN, seen, before, "see who wrote it"))
+        return None
+
     def edits_back(self, before: str) -> Sequence[Edit]:
         """The one write that takes it back."""
         return [Edit("host", self.key, command=f"set {self.key} {before}")]

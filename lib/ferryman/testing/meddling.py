@@ -8,7 +8,7 @@ run's last own change on, for then it has to look at everything once more, or fr
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import TYPE_CHECKING, TypeVar
 
@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_TOLD = 5
+_TOLD = 3
 """How many of the faults that were found are told in full."""
 _AGAIN = 3
 """How often a run that was held or stranded is taken up again, in peace, before it must have settled."""
 _STRIDE = 5
 """Of the calls of a process that takes up a killed run, each so-manieth has somebody write before it."""
+_RUN = ("perform",)
 _WARNS = {Verdict.WARN, Verdict.FAIL, Verdict.UNKNOWN}
 
 
@@ -57,10 +58,19 @@ def meddle_everywhere(
         AssertionError: Something that a run said was not so, or it overwrote what was not its own.
     """
     trials = list(_trials(build, briefly=briefly))[first::every]
-    faults = [fault for trial in trials for fault in _Trying(build, trial).faults()]
+    makes = frozenset(_peace(build, _RUN, None).made)
+    faults = [fault for trial in trials for fault in _faults(build, trial, makes)]
     if faults:
         raise AssertionError("\n".join([f"{len(faults)} in {len(trials)} trials:", *faults[:_TOLD]]))
     return len(trials)
+
+
+def _faults(build: Callable[[Cuts], Scene], trial: _Trial, makes: frozenset[str]) -> Iterator[str]:
+    """What is wrong in a trial; where a run stayed open, it is made again and resumed instead."""
+    trying = _Trying(build, trial, makes)
+    yield from trying.faults()
+    if trying.again and trial.commands == _RUN:
+        yield from _Trying(build, replace(trial, way="resume"), makes).faults()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +99,8 @@ class _Meddled(Cuts):
         self.party: ThirdParty | None = None
         self.changes: list[int] = []
         """The numbers of the calls that changed the world."""
+        self.made: set[str] = set()
+        """What of the change was in the world after each of them."""
         self.wrote = False
         self.mattered = False
         """Whether what they wrote made a difference."""
@@ -127,6 +139,7 @@ class _Meddled(Cuts):
         finally:
             if self._world() != before:
                 self.changes.append(number)
+                self.made |= set(self.own.in_place())
 
     def _world(self) -> object:
         assert self.scene
@@ -163,13 +176,12 @@ def _situations(
     build: Callable[[Cuts], Scene],
 ) -> Iterator[tuple[str, Sequence[str], Cut | None, WayOn, int]]:
     """In which somebody may write: the commands, what goes wrong, the way on, the first call for them."""
-    run = _peace(build, ("perform",), None)
-    yield "a run", ("perform",), None, "rollback", 0
-    yield "a run, resumed where it is held", ("perform",), None, "resume", 0
+    run = _peace(build, _RUN, None)
+    yield "a run", _RUN, None, "rollback", 0
     if not run.changes:
         return
     last = Cut(run.changes[-1], "before", _say_no)
-    yield f"a run that is refused call {last.at}", ("perform",), last, "rollback", 0
+    yield f"a run that is refused call {last.at}", _RUN, last, "rollback", 0
     yield "the rollback of a run that is done", ("perform", "rollback"), None, "rollback", run.calls
     ways: tuple[WayOn, ...] = ("resume", "rollback")
     for number, way in product(run.changes, ways):
@@ -208,22 +220,22 @@ class _Trying:
 
     build: Callable[[Cuts], Scene]
     trial: _Trial
+    makes: frozenset[str]
+    """Everything that a run of it puts into the world, sooner or later."""
     dock: Dock = field(default_factory=Dock)
 
     def __post_init__(self) -> None:
         self.cuts = _Meddled(self.trial.at, *([self.trial.cut] if self.trial.cut else []))
         self.scene = _scene(self.build, self.cuts)
         self.party = self.cuts.party = self.scene.third_parties[self.trial.party]
-        self.began, self.heard = 0, 0
+        self.began, self.heard, self.again = 0, 0, 0
 
     def faults(self) -> Iterator[str]:
         """What is wrong, with the way to get there."""
-        where = f"{self.trial.situation}; {self.party.name} before call {self.trial.at}"
+        where = f"{self.trial.situation}; {self.party.name} before call {self.trial.at}, then {self.trial.way}"
         said: list[str] = []
         for fault in self._wrong(said):
-            yield f"{where}: {fault}\n    it said: " + "\n    then: ".join(
-                each.replace("\n", "\n        ") for each in said
-            )
+            yield f"{where}: {fault}\n    it said: " + _in_a_row(said)
             return
 
     def _wrong(self, said: list[str]) -> Iterator[str]:
@@ -232,10 +244,9 @@ class _Trying:
             ending = yield from self._judged(command, said)
             if ending is not None and ending.outcome != "done":
                 break
-        again = 0
         while ending is None or ending.outcome in {"held", "stranded"}:
-            again += 1
-            if again > _AGAIN:
+            self.again += 1
+            if self.again > _AGAIN:
                 yield from self._unsettled(ending)
                 return
             ending = yield from self._judged(self.trial.way, said)
@@ -304,11 +315,15 @@ class _Trying:
             yield f"{ending.outcome}, and it has no lock"
 
     def _unsettled(self, ending: Ending | None) -> Iterator[str]:
-        """It goes on saying that it is held, or stranded: then something of it must be left to be mended."""
+        """It goes on saying that it is held, or stranded: then something must be left to be mended.
+
+        What somebody else made just as the run would have is no run's to take for theirs: the journal may
+        have lost the record of it. So a person has to say.
+        """
         there = set(self.cuts.own.in_place())
         if ending is None:
             yield "killed for ever"
-        elif self.trial.way == "rollback" and not there - self.cuts.put:
+        elif self.trial.way == "rollback" and not there - (self.cuts.put - self.makes):
             yield f"{ending.outcome} for ever, and nothing of the run is left"
         elif "by hand" not in ending.reason:
             yield f"{ending.outcome} for ever, and it does not say what to do by hand"
@@ -334,6 +349,12 @@ class _Trying:
         ]
         told = [ending.reason, *(str(one) for one in made if one.verdict in _WARNS)]
         return any(word in text for word in self.party.words for text in told)
+
+
+def _in_a_row(said: Sequence[str]) -> str:
+    """What it said, once for each time that it was something else."""
+    other = [one for number, one in enumerate(said) if said[number - 1 : number] != [one]]
+    return "\n    then: ".join(one.replace("\n", "\n        ") for one in other)
 
 
 def _say_no() -> None:
