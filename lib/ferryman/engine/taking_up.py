@@ -65,11 +65,12 @@ def require_undoable(p: Passage, progress: Progress, store: Store) -> None:
 
 def _later_runs(p: Passage, store: Store) -> list[str]:
     """Runs of the same virtual services that came later: what they changed has to go back first."""
-    mine = set(p.plan.locks)
+    mine, began = set(p.plan.locks), store.run(p.run).started
     later = [
         entry
         for entry in store.runs()
-        if entry.id > p.run
+        if entry.id != p.run
+        and entry.started >= began
         and entry.outcome in ("done", "held", "stranded", None)
         and mine & locks_of(store, entry)
     ]
