@@ -21,6 +21,7 @@ from ferryman.testing.fakes import (
     TurningClock,
     WayOn,
 )
+from ferryman.testing.losing import lose_records_everywhere
 from ferryman.testing.meddling import meddle_everywhere
 
 __all__ = [
@@ -38,5 +39,6 @@ __all__ = [
     "TurningClock",
     "WayOn",
     "cut_everywhere",
+    "lose_records_everywhere",
     "meddle_everywhere",
 ]

@@ -7,32 +7,33 @@ run's last own change on, for then it has to look at everything once more, or fr
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from ferryman.errors import UsageError, VerifyError
-from ferryman.events import FindingMade
-from ferryman.model import Verdict
-from ferryman.testing.fakes import Cut, Cuts, Dock, Killed
+from ferryman.testing.fakes import Cut, Dock
+from ferryman.testing.observing import (
+    AGAIN,
+    Observed,
+    commanded,
+    in_a_row,
+    kill,
+    observed,
+    say_no,
+    warnings,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from ferryman.engine.ending import Ending
-    from ferryman.testing.fakes import OwnPart, Scene, ThirdParty, WayOn
-
-T = TypeVar("T")
+    from ferryman.testing.fakes import Cuts, Scene, WayOn
 
 _TOLD = 3
 """How many of the faults that were found are told in full."""
-_AGAIN = 3
-"""How often a run that was held or stranded is taken up again, in peace, before it must have settled."""
 _STRIDE = 5
 """Of the calls of a process that takes up a killed run, each so-manieth has somebody write before it."""
 _RUN = ("perform",)
-_WARNS = {Verdict.WARN, Verdict.FAIL, Verdict.UNKNOWN}
 
 
 def meddle_everywhere(
@@ -87,79 +88,14 @@ class _Trial:
     """How a run that did not settle is taken up again."""
 
 
-class _Meddled(Cuts):
-    """Counts the calls, lets somebody write before one of them, and sees which calls changed the world."""
-
-    whole_scripts = True
-
-    def __init__(self, at: int | None = None, *cuts: Cut) -> None:
-        super().__init__(*cuts)
-        self.at = at
-        self.scene: Scene | None = None
-        self.party: ThirdParty | None = None
-        self.changes: list[int] = []
-        """The numbers of the calls that changed the world."""
-        self.made: set[str] = set()
-        """What of the change was in the world after each of them."""
-        self.wrote = False
-        self.mattered = False
-        """Whether what they wrote made a difference."""
-        self.put: frozenset[str] = frozenset()
-        """What of the change they put into the world."""
-        self.took: frozenset[str] = frozenset()
-        """What of the change they took out of it."""
-        self.rest: object = None
-
-    @property
-    def own(self) -> OwnPart:
-        assert self.scene
-        assert self.scene.own, "the scene does not say what is its own: see OwnPart"
-        return self.scene.own
-
-    def call(self, effect: Callable[[], T]) -> T:
-        self.let_in()
-        return super().call(lambda: self._watched(effect))
-
-    def let_in(self) -> None:
-        """Somebody writes, if it is their time."""
-        if self.wrote or self.party is None or self.at is None or self.calls < self.at:
-            return
-        self.wrote = True
-        world, there, lacking = self._world(), set(self.own.in_place()), set(self.own.missing())
-        self.party.write()
-        self.mattered = self._world() != world
-        self.put = frozenset(self.own.in_place()) - there
-        self.took = frozenset(self.own.missing()) - lacking
-        self.rest = deepcopy(self.own.rest())
-
-    def _watched(self, effect: Callable[[], T]) -> T:
-        before, number = self._world(), self.calls - 1
-        try:
-            return effect()
-        finally:
-            if self._world() != before:
-                self.changes.append(number)
-                self.made |= set(self.own.in_place())
-
-    def _world(self) -> object:
-        assert self.scene
-        return deepcopy(self.scene.world())
-
-
-def _scene(build: Callable[[Cuts], Scene], cuts: _Meddled) -> Scene:
-    cuts.scene = build(cuts)
-    cuts.rest = deepcopy(cuts.own.rest())
-    return cuts.scene
-
-
 def _trials(build: Callable[[Cuts], Scene], *, briefly: bool) -> Iterator[_Trial]:
     """Every trial there is: by situation, call and person."""
-    parties = range(len(_scene(build, _Meddled()).third_parties))
+    parties = range(len(observed(build, Observed()).third_parties))
     assert parties, "the scene has nobody else in it: see Scene.third_parties"
     for situation, commands, cut, way, begin in _situations(build):
         peace = _peace(build, commands, cut)
         places = range(begin, peace.calls)
-        if cut and cut.blow is _kill:
+        if cut and cut.blow is kill:
             places = places[:1] if briefly else places[::_STRIDE]
         elif briefly:
             edges = {begin, *(number + 1 for number in peace.changes)}
@@ -180,38 +116,28 @@ def _situations(
     yield "a run", _RUN, None, "rollback", 0
     if not run.changes:
         return
-    last = Cut(run.changes[-1], "before", _say_no)
+    last = Cut(run.changes[-1], "before", say_no)
     yield f"a run that is refused call {last.at}", _RUN, last, "rollback", 0
     yield "the rollback of a run that is done", ("perform", "rollback"), None, "rollback", run.calls
     ways: tuple[WayOn, ...] = ("resume", "rollback")
     for number, way in product(run.changes, ways):
-        kill = Cut(number, "after", _kill)
-        yield f"the {way} of a run that was killed at call {number}", ("perform", way), kill, way, number + 1
+        killed = Cut(number, "after", kill)
+        yield (
+            f"the {way} of a run that was killed at call {number}",
+            ("perform", way),
+            killed,
+            way,
+            number + 1,
+        )
 
 
-def _peace(build: Callable[[Cuts], Scene], commands: Sequence[str], cut: Cut | None) -> _Meddled:
+def _peace(build: Callable[[Cuts], Scene], commands: Sequence[str], cut: Cut | None) -> Observed:
     """The same with nobody else there."""
-    cuts = _Meddled(None, *([cut] if cut else []))
-    scene, dock = _scene(build, cuts), Dock()
+    cuts = Observed(None, *([cut] if cut else []))
+    scene, dock = observed(build, cuts), Dock()
     for command in commands:
-        _commanded(dock, scene, command)
+        commanded(dock, scene, command)
     return cuts
-
-
-def _commanded(dock: Dock, scene: Scene, command: str) -> Ending | None:
-    """One command in a process of its own; None when it was killed."""
-    try:
-        if command == "perform":
-            return dock.perform(scene.plan())
-        way: WayOn = "resume" if command == "resume" else "rollback"
-        try:
-            return dock.go_on(scene.plan(), way)
-        except UsageError as error:
-            if "--accept-changed-plan" not in str(error):
-                raise
-            return dock.go_on(scene.plan(), way, accept_changed_plan=True)
-    except Killed:
-        return None
 
 
 @dataclass
@@ -225,17 +151,19 @@ class _Trying:
     dock: Dock = field(default_factory=Dock)
 
     def __post_init__(self) -> None:
-        self.cuts = _Meddled(self.trial.at, *([self.trial.cut] if self.trial.cut else []))
-        self.scene = _scene(self.build, self.cuts)
+        self.cuts = Observed(self.trial.at, *([self.trial.cut] if self.trial.cut else []))
+        self.scene = observed(self.build, self.cuts)
         self.party = self.cuts.party = self.scene.third_parties[self.trial.party]
         self.began, self.heard, self.again = 0, 0, 0
 
     def faults(self) -> Iterator[str]:
         """What is wrong, with the way to get there."""
-        where = f"{self.trial.situation}; {self.party.name} before call {self.trial.at}, then {self.trial.way}"
+        where = (
+            f"{self.trial.situation}; {self.party.name} before call {self.trial.at}, then {self.trial.way}"
+        )
         said: list[str] = []
         for fault in self._wrong(said):
-            yield f"{where}: {fault}\n    it said: " + _in_a_row(said)
+            yield f"{where}: {fault}\n    it said: " + in_a_row(said)
             return
 
     def _wrong(self, said: list[str]) -> Iterator[str]:
@@ -246,16 +174,16 @@ class _Trying:
                 break
         while ending is None or ending.outcome in {"held", "stranded"}:
             self.again += 1
-            if self.again > _AGAIN:
+            if self.again > AGAIN:
                 yield from self._unsettled(ending)
                 return
             ending = yield from self._judged(self.trial.way, said)
 
-    def _judged(self, command: str, said: list[str]) -> Iterator[str]:
+    def _judged(self, command: str, said: list[str]) -> Generator[str, None, Ending | None]:
         self.cuts.let_in()
         self.began, self.heard = self.cuts.calls, len(self.dock.heard)
         try:
-            ending = _commanded(self.dock, self.scene, command)
+            ending = commanded(self.dock, self.scene, command)
         except Exception as error:  # noqa: BLE001  # whatever it is, it is a fault to be told
             said.append(f"{command}: {type(error).__name__}: {error}")
             yield f"{command} raised {type(error).__name__}"
@@ -344,22 +272,5 @@ class _Trying:
         return self.cuts.at is not None and self.cuts.at <= latest
 
     def _named(self, ending: Ending) -> bool:
-        made = [
-            one.event.finding for one in self.dock.heard[self.heard :] if isinstance(one.event, FindingMade)
-        ]
-        told = [ending.reason, *(str(one) for one in made if one.verdict in _WARNS)]
+        told = [ending.reason, *warnings(self.dock.heard[self.heard :])]
         return any(word in text for word in self.party.words for text in told)
-
-
-def _in_a_row(said: Sequence[str]) -> str:
-    """What it said, once for each time that it was something else."""
-    other = [one for number, one in enumerate(said) if said[number - 1 : number] != [one]]
-    return "\n    then: ".join(one.replace("\n", "\n        ") for one in other)
-
-
-def _say_no() -> None:
-    raise VerifyError("the host said no")
-
-
-def _kill() -> None:
-    raise Killed

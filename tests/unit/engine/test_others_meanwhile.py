@@ -1,4 +1,4 @@
-"""Somebody else changes something between any two calls to the outside: "done" and "rolled back" stay true."""
+"""Somebody else writes between any two calls to the outside: "done" and "rolled back" stay true."""
 
 from __future__ import annotations
 
@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ferryman.engine.plan import Plan, Step
-from ferryman.testing import Becomes, Cuts, FakeWorld, Is, OwnPart, Scene, ThirdParty, meddle_everywhere
+from ferryman.testing import (
+    Becomes,
+    Cuts,
+    FakeWorld,
+    Is,
+    OwnPart,
+    Scene,
+    ThirdParty,
+    lose_records_everywhere,
+    meddle_everywhere,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -64,15 +74,27 @@ def scene_of(*kinds: Callable[[FakeWorld, str, str], Change[Any]]) -> Callable[[
     return build
 
 
-@pytest.mark.parametrize(
-    "kinds",
-    [(Becomes, Becomes, Becomes), (GoesFirst, Becomes, Becomes), (Becomes, GoesFirst, Becomes)],
-    ids=lambda kinds: " ".join(kind.__name__ for kind in kinds),
-)
-def test_whatever_others_change_meanwhile_what_a_run_says_is_true(
-    kinds: tuple[type[Becomes], ...],
-) -> None:
+KINDS = [(Becomes, Becomes, Becomes), (GoesFirst, Becomes, Becomes), (Becomes, GoesFirst, Becomes)]
+SHARES = 3
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("number", range(len(KINDS)))
+def test_whatever_others_change_right_after_a_change_what_a_run_says_is_true(number: int) -> None:
+    assert meddle_everywhere(scene_of(*KINDS[number]), briefly=True, first=number, every=SHARES) > 50
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("kinds", KINDS, ids=lambda kinds: " ".join(kind.__name__ for kind in kinds))
+def test_whatever_others_change_meanwhile_what_a_run_says_is_true(kinds: tuple[type[Becomes], ...]) -> None:
     assert meddle_everywhere(scene_of(*kinds)) > 500
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("number", range(len(KINDS)))
+def test_with_its_latest_records_lost_nothing_untrue_is_said_of_a_run(number: int) -> None:
+    assert lose_records_everywhere(scene_of(*KINDS[number]), first=number, every=SHARES) > 30
 
 
 @dataclass(frozen=True)
@@ -102,7 +124,7 @@ class PutsBackOverOthers(Becomes):
 )
 def test_a_step_that_believes_too_much_is_found(broken: type[Becomes], fault: str) -> None:
     with pytest.raises(AssertionError, match=fault):
-        meddle_everywhere(scene_of(Becomes, broken, Becomes))
+        meddle_everywhere(scene_of(Becomes, broken, Becomes), briefly=True)
 
 
 def test_a_scene_with_nobody_else_in_it_is_told_apart() -> None:
