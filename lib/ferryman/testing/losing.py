@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _TOLD = 3
 """How many of the faults that were found are told in full."""
+_WAYS: tuple[WayOn, ...] = ("rollback", "resume")
 _THERE_AND_BACK = ("perform", "rollback")
 
 
@@ -69,23 +70,34 @@ class _Trial:
         return f"{what}, {self.records} records that count are left, then {self.way}"
 
 
-class _Kept(Database):
-    """Keeps a copy of itself as it was before each record that moves a change on."""
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """A journal as it was."""
 
-    def __init__(self) -> None:
+    calls: int
+    """How many calls to the outside had been made by then."""
+    records: int
+    """How many records that move a change on it had."""
+    journal: bytes
+
+
+class _Kept(Database):
+    """Keeps a copy of itself after each commit."""
+
+    def __init__(self, cuts: Observed) -> None:
         super().__init__(Database.in_memory().where)
-        self.copies: dict[int, bytes] = {}
+        self._cuts = cuts
+        self.copies: list[_Copy] = []
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
+        """As a database's; then it is copied."""
         with super().transaction():
             yield
         assert self._connection
         if not self._connection.in_transaction:
-            stages = get_args(Stage)
-            marks = ", ".join("?" * len(stages))
-            found = self.query(f"SELECT count(*) FROM records WHERE kind IN ({marks})", stages)  # noqa: S608  # marks
-            self.copies[found[0][0]] = self._connection.serialize()
+            records = sum(row["kind"] in get_args(Stage) for row in self.query("SELECT kind FROM records"))
+            self.copies.append(_Copy(self._cuts.calls, records, self._connection.serialize()))
 
 
 @dataclass
@@ -106,29 +118,25 @@ class _FromACopy:
 
 def _trials(build: Callable[[Cuts], Scene]) -> Iterator[_Trial]:
     cuts = Observed()
-    scene, dock = observed(build, cuts), Dock()
-    for command in _THERE_AND_BACK:
-        commanded(dock, scene, command)
-        if command == "perform":
-            calls = cuts.calls
-    kills = [None, *cuts.changes]
-    for at in kills:
-        back = at is not None and at >= calls
-        commands = _THERE_AND_BACK if back else _THERE_AND_BACK[:1]
-        for records, journal in _journals(build, commands, at):
-            yield _Trial(at, commands, journal, records, "rollback")
-            if not back:
-                yield _Trial(at, commands, journal, records, "resume")
+    scene, database = observed(build, cuts), _Kept(cuts)
+    dock = Dock(database)
+    commanded(dock, scene, "perform")
+    there, calls = len(database.copies), cuts.calls
+    commanded(dock, scene, "rollback")
+    for records, journal in _earlier(database.copies[:there]):
+        for way in _WAYS:
+            yield _Trial(None, _THERE_AND_BACK[:1], journal, records, way)
+    for at in cuts.changes:
+        commands = _THERE_AND_BACK[: 1 if at < calls else 2]
+        for records, journal in _earlier([copy for copy in database.copies if copy.calls <= at]):
+            for way in _WAYS[: 3 - len(commands)]:
+                yield _Trial(at, commands, journal, records, way)
 
 
-def _journals(
-    build: Callable[[Cuts], Scene], commands: Sequence[str], at: int | None
-) -> Iterator[tuple[int, bytes]]:
-    """The journal as it was before each record that counts, but for the last, which it has not lost."""
-    database = _Kept()
-    _made(build, commands, at, Dock(database))
-    latest = max(database.copies)
-    yield from ((records, copy) for records, copy in database.copies.items() if records < latest)
+def _earlier(copies: Sequence[_Copy]) -> list[tuple[int, bytes]]:
+    """The journal before each record that counts, but for the last, which would have lost nothing."""
+    by_records = {copy.records: copy.journal for copy in copies}
+    return list(by_records.items())[:-1]
 
 
 def _made(

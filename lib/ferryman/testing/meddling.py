@@ -58,9 +58,9 @@ def meddle_everywhere(
     Raises:
         AssertionError: Something that a run said was not so, or it overwrote what was not its own.
     """
-    trials = list(_trials(build, briefly=briefly))[first::every]
-    makes = frozenset(_peace(build, _RUN, None).made)
-    faults = [fault for trial in trials for fault in _faults(build, trial, makes)]
+    run = _peace(build, _RUN, None)
+    trials = list(_trials(build, run, briefly=briefly))[first::every]
+    faults = [fault for trial in trials for fault in _faults(build, trial, frozenset(run.made))]
     if faults:
         raise AssertionError("\n".join([f"{len(faults)} in {len(trials)} trials:", *faults[:_TOLD]]))
     return len(trials)
@@ -88,47 +88,42 @@ class _Trial:
     """How a run that did not settle is taken up again."""
 
 
-def _trials(build: Callable[[Cuts], Scene], *, briefly: bool) -> Iterator[_Trial]:
+def _trials(build: Callable[[Cuts], Scene], run: Observed, *, briefly: bool) -> Iterator[_Trial]:
     """Every trial there is: by situation, call and person."""
-    parties = range(len(observed(build, Observed()).third_parties))
+    assert run.scene
+    parties = range(len(run.scene.third_parties))
     assert parties, "the scene has nobody else in it: see Scene.third_parties"
-    for situation, commands, cut, way, begin in _situations(build):
-        peace = _peace(build, commands, cut)
-        places = range(begin, peace.calls)
-        if cut and cut.blow is kill:
-            places = places[:1] if briefly else places[::_STRIDE]
-        elif briefly:
-            edges = {begin, *(number + 1 for number in peace.changes)}
-            yield from (
-                _Trial(situation, commands, cut, at, party, way)
-                for at, party in product(sorted(edges & set(places)), parties)
-            )
-            continue
-        for at, party in product(places, parties):
-            yield _Trial(situation, commands, cut, at, party, way)
-
-
-def _situations(
-    build: Callable[[Cuts], Scene],
-) -> Iterator[tuple[str, Sequence[str], Cut | None, WayOn, int]]:
-    """In which somebody may write: the commands, what goes wrong, the way on, the first call for them."""
-    run = _peace(build, _RUN, None)
-    yield "a run", _RUN, None, "rollback", 0
+    yield from _of("a run", _RUN, None, _places(0, run, briefly=briefly), parties)
     if not run.changes:
         return
     last = Cut(run.changes[-1], "before", say_no)
-    yield f"a run that is refused call {last.at}", _RUN, last, "rollback", 0
-    yield "the rollback of a run that is done", ("perform", "rollback"), None, "rollback", run.calls
+    places = _places(0, _peace(build, _RUN, last), briefly=briefly)
+    yield from _of(f"a run that is refused call {last.at}", _RUN, last, places, parties)
+    back = ("perform", "rollback")
+    places = _places(run.calls, _peace(build, back, None), briefly=briefly)
+    yield from _of("the rollback of a run that is done", back, None, places, parties)
     ways: tuple[WayOn, ...] = ("resume", "rollback")
     for number, way in product(run.changes, ways):
-        killed = Cut(number, "after", kill)
-        yield (
-            f"the {way} of a run that was killed at call {number}",
-            ("perform", way),
-            killed,
-            way,
-            number + 1,
-        )
+        killed, commands = Cut(number, "after", kill), ("perform", way)
+        end = number + 2 if briefly else _peace(build, commands, killed).calls
+        situation = f"the {way} of a run that was killed at call {number}"
+        yield from _of(situation, commands, killed, range(number + 1, end, _STRIDE), parties)
+
+
+def _places(begin: int, peace: Observed, *, briefly: bool) -> Sequence[int]:
+    """The calls before which somebody writes."""
+    if not briefly:
+        return range(begin, peace.calls)
+    edges = {begin, *(number + 1 for number in peace.changes)}
+    return sorted(place for place in edges if begin <= place < peace.calls)
+
+
+def _of(
+    situation: str, commands: Sequence[str], cut: Cut | None, places: Sequence[int], parties: Sequence[int]
+) -> Iterator[_Trial]:
+    way: WayOn = "resume" if commands[-1] == "resume" else "rollback"
+    for at, party in product(places, parties):
+        yield _Trial(situation, commands, cut, at, party, way)
 
 
 def _peace(build: Callable[[Cuts], Scene], commands: Sequence[str], cut: Cut | None) -> Observed:
@@ -170,6 +165,7 @@ class _Trying:
         ending: Ending | None = None
         for command in self.trial.commands:
             ending = yield from self._judged(command, said)
+            self.cuts.spare()
             if ending is not None and ending.outcome != "done":
                 break
         while ending is None or ending.outcome in {"held", "stranded"}:
@@ -193,6 +189,8 @@ class _Trying:
             return None
         said.append(f"{command}: {ending.outcome}: {ending.reason}")
         yield from self._false(ending)
+        if lost := sorted(self.cuts.put - self.makes - set(self.cuts.own.in_place())):
+            yield f"{ending.outcome}, and what somebody else wrote was overwritten: {'; '.join(lost)}"
         if self.cuts.own.rest() != self.cuts.rest:
             yield f"{ending.outcome}, and what is not the run's own was changed"
         return ending

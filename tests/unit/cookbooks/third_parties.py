@@ -89,8 +89,9 @@ class _Own:
     def in_place(self) -> set[str]:
         said = {f"services.yaml: {self.service} is new"} if self._catalog_is_new else set[str]()
         for host, director in self.site.directors.items():
-            ours = self._ours(director)
-            said |= {f"{host}: {line}" for line, word in ours if word != self.words.old}
+            said |= {
+                f"{host}: {what} {word}" for what, word in self._said(director) if word != self.words.old
+            }
             said |= {f"{host}: {path} is new" for path, is_new in self._files(director) if is_new}
             said |= {f"{host}: a host route to {route['dst']}" for route in director.routes}
         return said
@@ -98,8 +99,9 @@ class _Own:
     def missing(self) -> set[str]:
         said = set[str]() if self._catalog_is_new else {f"services.yaml: {self.service} is old"}
         for host, director in self.site.directors.items():
-            ours = self._ours(director)
-            said |= {f"{host}: {line}" for line, word in ours if word != self.words.new}
+            said |= {
+                f"{host}: {what} {word}" for what, word in self._said(director) if word != self.words.new
+            }
             said |= {f"{host}: {path} is old" for path, is_new in self._files(director) if not is_new}
             said |= {f"{host}: a host route to {route['dst']}" for route in director.routes}
         return said
@@ -133,6 +135,11 @@ class _Own:
     def _ours(self, director: FakeDirector) -> list[tuple[str, str]]:
         words = ((line, self.words.rule(line, self.vips)) for line in director.rules)
         return [(line, word) for line, word in words if word is not None]
+
+    def _said(self, director: FakeDirector) -> Iterator[tuple[str, str]]:
+        """For each entry: which it is, whatever its weight, and the word that counts."""
+        for line, word in self._ours(director):
+            yield f"{' '.join(line.split()[2 : 5 if line.startswith('-a ') else 3])} {word}", word
 
     def _files(self, director: FakeDirector) -> Iterator[tuple[str, bool]]:
         if self.file is None:
