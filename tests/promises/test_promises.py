@@ -394,13 +394,6 @@ BREACHES = [
         "            left = list[Any]()\n",
         f"{UNIT}/engine/test_verification.py",
     ),
-    Breach(
-        "a world that is torn is never called as before, whatever was not written down",
-        "engine/verification.py",
-        "    torn = len({seen[place] is None for place in together}) > 1\n",
-        "    torn = False\n",
-        f"{UNIT}/engine/test_verification.py",
-    ),
 ]
 
 

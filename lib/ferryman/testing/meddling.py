@@ -189,7 +189,8 @@ class _Trying:
             return None
         said.append(f"{command}: {ending.outcome}: {ending.reason}")
         yield from self._false(ending)
-        if lost := sorted(self.cuts.put - self.makes - set(self.cuts.own.in_place())):
+        lost = sorted(self.cuts.put - self.makes - set(self.cuts.own.in_place()))
+        if lost and ending.outcome != "done":  # a run takes what it finds when it begins for its before
             yield f"{ending.outcome}, and what somebody else wrote was overwritten: {'; '.join(lost)}"
         if self.cuts.own.rest() != self.cuts.rest:
             yield f"{ending.outcome}, and what is not the run's own was changed"
