@@ -44,6 +44,7 @@ class Patience(TypedDict, total=False):
     soak: float | None
     failures: int | None
     flaps: int | None
+    retries: int | None
     drain: float | None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 FULL = Path("/dev/full")
+PAINT = re.compile(r"\x1b\[[0-9;]*m")
 OLD, NEW = ("old", "old"), ("new", "new")
 EVENTS = 24
 """How many a run tells that is done."""
@@ -268,11 +270,63 @@ def test_streams_that_take_nothing_leave_a_run_its_way_back(
     assert "Exception ignored" not in text
 
 
-@pytest.mark.parametrize("which", ["all closed", "both full"])
-def test_streams_that_take_nothing_leave_a_run_its_way_over(stage: Stage, tmp_path: Path, which: str) -> None:
+@pytest.mark.parametrize("form", ["human", "json"])
+@pytest.mark.parametrize("which", ["all closed", "both full", "stdout closed", "stdout full"])
+def test_a_run_that_could_not_tell_is_done_all_the_same_and_says_so_in_its_exit_code(
+    stage: Stage, tmp_path: Path, which: str, form: str
+) -> None:
+    with streams_that_take_nothing(which, stage, tmp_path / "shown") as streams:
+        assert stage.elsewhere("--output", form, "river", "--yes", streams=streams).code() == 1
+    stage.expect(NEW, "done", 0)
+    said = (tmp_path / "shown").read_text()
+    if which.startswith("stdout"):
+        assert f"run {stage.run()['run']}: done (exit code 0)" in said
+        assert "the output is not whole: [Errno " in said
+
+
+@pytest.mark.parametrize("which", ["stderr closed", "stderr full"])
+def test_standard_error_alone_is_not_what_a_run_is_asked_for(
+    stage: Stage, tmp_path: Path, which: str
+) -> None:
     with streams_that_take_nothing(which, stage, tmp_path / "shown") as streams:
         assert stage.elsewhere("river", "--yes", streams=streams).code() == 0
     stage.expect(NEW, "done", 0)
+
+
+@pytest.mark.parametrize("form", ["human", "json"])
+@pytest.mark.parametrize("which", ["stdout closed", "stdout full"])
+@pytest.mark.parametrize(
+    "words", [("runs",), ("show",), ("list",), ("inventory", "lint"), ("river", "--dry-run")]
+)
+def test_what_only_reads_and_could_not_tell_takes_nothing_for_success(
+    stage: Stage, tmp_path: Path, words: tuple[str, ...], which: str, form: str
+) -> None:
+    stage.shore.make_unsound_but_usable()
+    assert stage.elsewhere("river", "--yes").code() == 0
+    stage.shore.make_old()
+    words = (*words, stage.run()["run"]) if words == ("show",) else words
+    with streams_that_take_nothing(which, stage, tmp_path / "shown") as streams:
+        assert stage.elsewhere("--output", form, *words, streams=streams).code() == 1
+    said = (tmp_path / "shown").read_text()
+    assert "the output is not whole: [Errno " in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("form", ["human", "json"])
+@pytest.mark.parametrize("words", [("runs",), ("list",), ("river", "--dry-run")])
+def test_what_only_reads_is_quiet_when_its_reader_has_gone(
+    stage: Stage, tmp_path: Path, words: tuple[str, ...], form: str
+) -> None:
+    assert stage.elsewhere("river", "--yes").code() == 0
+    stage.shore.make_old()
+    reading, writing = os.pipe()
+    os.close(reading)
+    with (tmp_path / "shown").open("wb") as shown:
+        child = stage.elsewhere("--output", form, *words, streams=(stage.nowhere, writing, shown.fileno()))
+        os.close(writing)
+        assert child.code() == 1
+    assert "not whole" not in (tmp_path / "shown").read_text()
+    assert "Traceback" not in (tmp_path / "shown").read_text()
 
 
 @pytest.mark.parametrize("form", ["human", "json"])
@@ -297,6 +351,25 @@ def test_a_list_that_cannot_be_written_is_an_error(stage: Stage, tmp_path: Path)
         child = stage.elsewhere("list", streams=(stage.nowhere, full.fileno(), shown.fileno()))
         assert child.code() == 1
     assert "the output is not whole: [Errno 28] No space left on device" in (tmp_path / "shown").read_text()
+
+
+@pytest.mark.parametrize("words", [("runs",), ("show",), ("list",), ("lab", "fault", "list")])
+def test_in_a_narrow_window_no_name_is_broken(stage: Stage, words: tuple[str, ...]) -> None:
+    assert stage.elsewhere("river", "--yes").code() == 0
+    run = stage.run()
+    names = {
+        "runs": [run["run"], run["outcome"], run["started"]],
+        "show": [run["run"], "step-started", "verified"],
+        "list": ["river"],
+        "lab": ["rp-filter-all-loose-over-strict", "breaks-in-soak"],
+    }[words[0]]
+    stage.terminal.narrow(40)
+    child = stage.in_the_terminal(*words, *([run["run"]] if words == ("show",) else []))
+    assert child.code() == 0
+    for name in names:
+        stage.terminal.wait_for(name)
+    widest = max(len(PAINT.sub("", line).rstrip()) for line in stage.terminal.shown.splitlines())
+    assert widest <= 40, stage.terminal.shown
 
 
 def test_nohup_is_taken_at_its_word(stage: Stage) -> None:

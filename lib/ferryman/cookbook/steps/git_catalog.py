@@ -53,14 +53,15 @@ class ReviewedEdit(Change[ReviewBefore]):
             proposal.adopt(self._trailer)
         if proposal.commit is None:
             self._require_tree_up_to_date()
-        if self._says_so:
-            return AlreadySo(f"{catalog.base_name} says so already")
+        base = catalog.base()  # once: without a remote, people may merge between two looks at it
+        if catalog.says(base, self.edit):
+            return AlreadySo(f"{catalog.base_name} says so already", own=proposal.commit is not None)
         if proposal.commit is None:
             catalog.require_identity()
             proposal.require_free()
         seen = f"the change goes on the branch {proposal.branch}; then: {how_to_merge(proposal)}"
         report.finding(Finding(CHECK, catalog.base_name, Verdict.PASS, seen, "a change that people review"))
-        return ReviewBefore(entry=catalog.entry(catalog.base(), self.service.name), branch=proposal.branch)
+        return ReviewBefore(entry=catalog.entry(base, self.service.name), branch=proposal.branch)
 
     def edits(self, before: ReviewBefore) -> Sequence[Edit]:
         """The diff, the commit with its message, and the push."""
@@ -85,6 +86,8 @@ class ReviewedEdit(Change[ReviewBefore]):
                     "nothing was proposed; run again"
                 )
             proposal.propose(self._message(self.edit))
+        elif self._is_merged_by_now(proposal):
+            return
         proposal.offer()
 
     def verify(self, report: Report) -> None:
@@ -220,6 +223,13 @@ class ReviewedEdit(Change[ReviewBefore]):
         elif catalog.config.remote:
             seen = f"as of the last fetch ({catalog.base()[:12]}): a rehearsal asks no remote"
             report.finding(Finding(CHECK, catalog.base_name, Verdict.SKIP, seen, "fetched"))
+
+    def _is_merged_by_now(self, proposal: Proposal) -> bool:
+        """Whether nothing is left to offer: pushed again, a branch that people have deleted would be back."""
+        if proposal.was_pushed or not self._catalog.config.push:
+            return False
+        self._catalog.refresh()
+        return self._says_so
 
     def _require_tree_up_to_date(self) -> None:
         """The inventory was read from the working tree: it must say of the service what the base says."""

@@ -45,7 +45,7 @@ class Soaked(Look):
 
 def watch_over(ferry: Ferry, service: Service) -> Watch:
     """Probes of every realserver, and real requests, for as long as a run of this service lasts."""
-    return _kept(ferry, [ProbesAnswered(ferry, service), TrafficFlows(ferry, service)])
+    return _kept(ferry, [TrafficFlows(ferry, service)], [ProbesAnswered(ferry, service)])
 
 
 def watch_requests(ferry: Ferry, service: Service) -> Watch:
@@ -53,6 +53,8 @@ def watch_requests(ferry: Ferry, service: Service) -> Watch:
     return _kept(ferry, [TrafficFlows(ferry, service)])
 
 
-def _kept(ferry: Ferry, looks: Sequence[Look]) -> Watch:
+def _kept(ferry: Ferry, looks: Sequence[Look], often: Sequence[Look] = ()) -> Watch:
     kept = ferry.config.watch
-    return Watch(looks, kept.every, kept.failures, kept.flaps)
+    return Watch(
+        looks, kept.every, kept.failures, kept.flaps, often, often_s=kept.probe_every, retries=kept.retries
+    )
