@@ -152,7 +152,8 @@ def _made(
 
 def _faults(build: Callable[[Cuts], Scene], trial: _Trial) -> Iterator[str]:
     cuts, scene = _made(build, trial.commands, trial.at, Dock())
-    dock = Dock(_FromACopy(trial.journal).database, _born=len(trial.commands))
+    copied = _FromACopy(trial.journal)
+    dock = Dock(copied.database, _born=len(trial.commands))
     said: list[str] = []
     ending: Ending | None = None
     while ending is None or ending.outcome in {"held", "stranded"}:

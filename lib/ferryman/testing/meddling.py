@@ -220,7 +220,8 @@ class _Trying:
         there = set(self.cuts.own.in_place())
         if ours := sorted(there - self.cuts.put):
             yield f"{ending.outcome}, and of the run there is still: {'; '.join(ours)}"
-        if (theirs := sorted(there & self.cuts.put)) and self._must_know and not self._named(ending):
+        theirs = sorted(there & self.cuts.put)
+        if theirs and self._must_know and not self._is_before and not self._named(ending):
             yield f"{ending.outcome}, and not a word of what somebody else made so: {'; '.join(theirs)}"
 
     def _not_refused(self, ending: Ending) -> Iterator[str]:
@@ -263,6 +264,11 @@ class _Trying:
     @property
     def _changed(self) -> Sequence[int]:
         return [number for number in self.cuts.changes if number >= self.began]
+
+    @property
+    def _is_before(self) -> bool:
+        """Whether they wrote before the run had changed anything: it may have found it there."""
+        return self.cuts.at is not None and self.cuts.at <= min(self.cuts.changes, default=self.cuts.at)
 
     @property
     def _must_know(self) -> bool:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ferryman.engine.steps import Change, Report
 
-KEYS = ("a", "b", "c")
+KEYS = ("key-1", "key-2", "key-3")
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def scene_of(*kinds: Callable[[FakeWorld, str, str], Change[Any]]) -> Callable[[
     """A scene with a change of each kind, and looks between them."""
 
     def build(cuts: Cuts) -> Scene:
-        world = FakeWorld(cuts, a="old", b="old", c="old", ready="yes", elsewhere="theirs")
+        world = FakeWorld(cuts, **dict.fromkeys(KEYS, "old"), ready="yes", elsewhere="theirs")
         steps: list[Step] = [Is(world, "ready", "yes")]
         for kind, key in zip(kinds, KEYS, strict=True):
             steps += [kind(world, key, "new"), Is(world, "ready", "yes")]
@@ -118,7 +118,7 @@ class PutsBackOverOthers(Becomes):
 @pytest.mark.parametrize(
     ("broken", "fault"),
     [
-        (LooksOnce, "done, and the world is otherwise: b: is "),
+        (LooksOnce, "done, and the world is otherwise: key-2: is "),
         (PutsBackOverOthers, "what is not the run's own was changed"),
     ],
 )
