@@ -101,7 +101,7 @@ def _open_what_is_closed() -> None:
 
 def _let_go() -> None:
     """Leave nothing that Python would fail to write at its end, for that would change the exit code."""
-    for stream in (sys.__stdout__, sys.__stderr__):
+    for stream in (sys.stdout, sys.__stdout__, sys.__stderr__):
         try:
             if stream is not None:
                 stream.flush()

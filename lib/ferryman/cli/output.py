@@ -29,6 +29,11 @@ class Output(io.TextIOWrapper):
             raise
 
 
+class _Watched:
+    output: Output | None = None
+    """This process's, once it is watched."""
+
+
 def watch() -> None:
     """From now on it is known whether standard output can be written."""
     plain = sys.stdout
@@ -36,7 +41,7 @@ def watch() -> None:
         return
     plain.flush()
     raw = io.FileIO(plain.fileno(), "w", closefd=False)
-    sys.stdout = sys.__stdout__ = Output(
+    sys.stdout = _Watched.output = Output(
         io.BufferedWriter(raw),
         encoding=plain.encoding,
         errors="backslashreplace",
@@ -46,8 +51,9 @@ def watch() -> None:
 
 def lost() -> OSError | None:
     """Why standard output, as far as it was written to, is not whole; None when it is."""
-    if not isinstance(sys.__stdout__, Output):
+    output = _Watched.output
+    if output is None:
         return None
     with suppress(OSError):
-        sys.__stdout__.flush()
-    return sys.__stdout__.lost
+        output.flush()
+    return output.lost
