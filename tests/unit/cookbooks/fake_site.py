@@ -196,6 +196,7 @@ class FakeSite:
         effect = self.cuts.call if scripts_tear else lambda effect: effect()
         sources = (f"10.10.0.1{host[-1]}", f"fd10::1{host[-1]}")
         files = {KEEPALIVED_FILE: KEEPALIVED_TEXT, WEB_FILE: WEB_TEXT, PYBAL_FILE: PYBAL_TEXT}
+        files |= third_parties.OTHERS_FILE
         rules = RULES.splitlines()
         return FakeDirector(host, rules, dict(LIMITS), files, effect, sources, catalog=self._catalog_text)
 

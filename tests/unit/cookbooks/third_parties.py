@@ -28,6 +28,23 @@ OTHER = {"static": "maps", "maps": "static", "web": "static"}
 """For each service: one that is not its run's business."""
 WEB_FILE = "/etc/keepalived/services/web.conf"
 PYBAL_FILE = "/etc/pybal/pybal.conf"
+OTHER_FILE = "/etc/keepalived/services/other.conf"
+OTHERS_FILE = {
+    OTHER_FILE: """\
+virtual_server 10.99.0.3 8081 {
+    lvs_sched wrr
+    lvs_method DR
+    protocol TCP
+    real_server 10.10.0.21 8081 {
+        weight 1
+    }
+    real_server 10.10.0.22 8081 {
+        weight 2
+    }
+}
+"""
+}
+"""Another service's, which keepalived reloads together with the service's own."""
 POOL = "web2: [static, maps, web]"
 
 
@@ -103,6 +120,7 @@ class _Own:
                 f"{host}: {what} {word}" for what, word in self._said(director) if word != self.words.new
             }
             said |= {f"{host}: {path} is old" for path, is_new in self._files(director) if not is_new}
+            said |= {f"{host}: {rule} was reloaded too" for rule in _taken_up(director)}
             said |= {f"{host}: a host route to {route['dst']}" for route in director.routes}
         return said
 
@@ -116,7 +134,8 @@ class _Own:
         return [catalog, self.site.nodes, *map(self._rest, self.site.directors.values())]
 
     def _rest(self, director: FakeDirector) -> object:
-        ours = {line for line, _ in self._ours(director)}
+        # A rollback has to reload, whatever of other services waits for one by then; that is told.
+        ours = {line for line, _ in self._ours(director)} | set(_waiting(director))
         rules = [self._without(line) if line in ours else line for line in director.rules]
         files = {path: text for path, text in director.files.items() if path != self.file}
         if self.file:
@@ -124,7 +143,7 @@ class _Own:
         return rules, dict(director.limits), files
 
     def _without(self, line: str) -> str:
-        if self.words is TUNNELLED:
+        if line.startswith("-a "):
             return re.sub(r" (-g|-i) ", " ", line).removesuffix(" --tun-type ipip")
         return line.partition(" -s ")[0]
 
@@ -150,6 +169,17 @@ class _Own:
         else:
             for block in text.split("virtual_server ")[1:]:
                 yield f"{self.file}: {block.split()[0]}", re.search(self.words.file, block) is not None
+
+
+def _waiting(director: FakeDirector) -> list[str]:
+    """The entries of the other service, where an edit of its file waits, or waited, for a reload."""
+    edited = director.files[OTHER_FILE] != OTHERS_FILE[OTHER_FILE]
+    return [line for line in director.rules if edited and line.startswith(f"-a -t {VIPS['static'][0]} ")]
+
+
+def _taken_up(director: FakeDirector) -> list[str]:
+    """Those of them that a reload has made as the edit says."""
+    return [line for line in _waiting(director) if " -i " in line]
 
 
 def _neutral(text: str) -> str:
@@ -220,7 +250,9 @@ def _meddlers(site: FakeSite, own: _Own) -> Iterator[ThirdParty]:
     yield ThirdParty("reboots lvs1", (LATER,), lambda: reboot(LATER))
     yield ThirdParty("flushes routes on lvs2", (FIRST,), flush)
     yield ThirdParty("makes the change on lvs2 by hand", (FIRST,), forward)
-    if own.words is TUNNELLED:
+    if (
+        own.words is TUNNELLED and own.file != PYBAL_FILE
+    ):  # PyBal's table is PyBal's: its restart makes it anew
         yield ThirdParty("adds a destination on lvs2, weight 0", (FIRST,), lambda: add("-g", ""))
         tail = " --tun-type ipip"
         yield ThirdParty("adds a tunnelled one on lvs2, weight 0", (FIRST,), lambda: add("-i", tail))
@@ -239,6 +271,10 @@ def _at_the_file(first: FakeDirector, own: _Own) -> Iterator[ThirdParty]:
         there, instead = (new, old) if re.search(own.words.file, text) else (old, new)
         first.files[WEB_FILE] = re.sub(rf"(lvs_method|lvs_sched) {there}\b", rf"\1 {instead}", text)
 
+    def other() -> None:
+        first.files[OTHER_FILE] = first.files[OTHER_FILE].replace("DR", "TUN")
+
+    yield ThirdParty("edits another service's file on lvs2", (FIRST,), other)
     yield ThirdParty("writes a note into lvs2's file", (FIRST,), note)
     yield ThirdParty("edits the word in lvs2's file", (FIRST,), word)
 
