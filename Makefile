@@ -29,7 +29,7 @@ lab: setup  ## three labs side by side: half of the time they wait
 torture: setup  ## 500 kills with -9 in two labs, and every cut on fakes and etcd; more than an hour
 	PYTHONPATH=lib:tests $(BIN)/python -m lab.torture --kills 500 --labs 2
 	FERRYMAN_EVERY_CUT=1 $(BIN)/pytest --timeout 3600 tests/lab/etcd tests/lab/test_races.py
-	$(BIN)/pytest -n 2 -m slow tests/unit/cookbooks
+	$(BIN)/pytest -n 2 -m slow tests/unit
 
 bench: setup  ## figures, not judgements
 	$(BIN)/python -m tests.bench

@@ -16,6 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 UNIT = "tests/unit"
+MEANWHILE = f"{UNIT}/engine/test_others_meanwhile.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,6 +358,69 @@ BREACHES = [
         "    if failed:\n",
         "    if False:\n",
         f"{UNIT}/management",
+    ),
+    Breach(
+        "a run's end is looked at, not remembered",
+        "engine/crossing.py",
+        "    verify_at_the_end(p)\n",
+        "",
+        MEANWHILE,
+    ),
+    Breach(
+        "what stands is looked at again before the next change",
+        "engine/crossing.py",
+        "            verify_standing(p, but=[later for later in seen.pending if later >= place])\n",
+        "",
+        f"{UNIT}/engine/test_verification.py",
+    ),
+    Breach(
+        "what was put back is looked at again at a rollback's end",
+        "engine/way_back.py",
+        "in list(not_restored(p, sorted(p.progress.restored), result.warnings)):",
+        "in list[Left]():",
+        MEANWHILE,
+    ),
+    Breach(
+        "a rollback looks at what the journal says was never changed",
+        "engine/way_back.py",
+        "    for left in unrecorded(p):",
+        "    for left in list[Left]():",
+        MEANWHILE,
+    ),
+    Breach(
+        "a run that is done is rolled back only if every undo can succeed",
+        "engine/taking_up.py",
+        "        looks = [change.require_undoable]\n",
+        "        looks = list[Any]()\n",
+        f"{UNIT}/engine/test_verification.py",
+    ),
+    Breach(
+        "and only as it was left",
+        "engine/taking_up.py",
+        "            looks.insert(0, change.verify_again)\n",
+        "            pass\n",
+        f"{UNIT}/engine/test_taking_up.py",
+    ),
+    Breach(
+        "what others changed since strands no run",
+        "engine/verification.py",
+        "        return effect, None if effect else differs\n",
+        "        return effect or differs, None\n",
+        MEANWHILE,
+    ),
+    Breach(
+        "nobody goes on from records that were lost",
+        "engine/survey.py",
+        "            _require_recorded(p, place, before)\n",
+        "",
+        f"{UNIT}/engine/test_verification.py",
+    ),
+    Breach(
+        "nor says that nothing was changed by their word alone",
+        "engine/runner.py",
+        "            left = unrecorded(p) if p.resumed and p.is_open else []\n",
+        "            left = list[Any]()\n",
+        f"{UNIT}/engine/test_verification.py",
     ),
 ]
 
