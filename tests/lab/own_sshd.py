@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import shutil
 import socket
@@ -10,6 +11,7 @@ import subprocess
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,12 +19,13 @@ import pytest
 from ferryman.config import SshConfig
 from ferryman.fleet import HostAddress
 from ferryman.fleet.ssh import Fleet
+from tools import PATH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
-SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/sbin")
+PRIVILEGE_SEPARATION = Path("/run/sshd")
+"""Root's sshd wants this folder; where sshd has never been started as a service there is none."""
 
 
 @dataclass
@@ -59,8 +62,11 @@ class Server:
         self.known_hosts.write_text(f"# trusted\n[{name}]:{self.port} {kind} {blob}\n")
 
     def start(self) -> None:
-        assert SSHD is not None
-        command = [SSHD, "-D", "-e", "-f", str(self.folder / "sshd_config")]
+        sshd = shutil.which("sshd", path=PATH)
+        assert sshd is not None
+        if os.geteuid() == 0:
+            PRIVILEGE_SEPARATION.mkdir(mode=0o755, exist_ok=True)
+        command = [sshd, "-D", "-e", "-f", str(self.folder / "sshd_config")]
         log = (self.folder / "log").open("ab")
         with log:
             self.process = subprocess.Popen(command, stderr=log)

@@ -13,7 +13,7 @@ import pytest
 
 from ferryman.patience import until
 from lab.crossing import DIRECTORS, forwarding, world
-from lab.etcd.cluster import Cluster, missing
+from lab.etcd.cluster import Cluster, require_etcd
 from lab.running import REPOSITORY, RUN_S
 
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ LEASE_S = 8
 @pytest.fixture
 def shared(lab: RunningLab, tmp_path: Path) -> Iterator[Path]:
     """The lab's configuration with its state in etcd, whose members are on this machine's loopback."""
-    if words := missing():
-        pytest.skip(words)
+    require_etcd()
     with Cluster(tmp_path) as cluster:
         here = lab.folder / "shared.toml"
         text = (lab.folder / "ferryman.toml").read_text()

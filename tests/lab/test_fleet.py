@@ -12,18 +12,17 @@ import pytest
 
 from ferryman.errors import ConfigError, RehearsalError, UnknownOutcomeError, UnreachableError
 from ferryman.fleet import Completed
-from lab.own_sshd import SSHD, Server, free_port, listener, relay, wait_for
+from lab.own_sshd import Server, free_port, listener, relay, wait_for
+from tools import require_tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 
-pytestmark = pytest.mark.skipif(SSHD is None, reason="openssh-server is not installed")
-
-
 @pytest.fixture(name="keys", scope="module")
 def made_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    require_tool("sshd", package="openssh-server")
     folder = tmp_path_factory.mktemp("keys")
     for name in ("id_ed25519", "host_ed25519", "host_rsa"):
         kind = name.split("_")[1]

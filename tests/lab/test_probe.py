@@ -21,6 +21,7 @@ from ferryman.config import OuterSource, ProbeConfig
 from ferryman.model import ProbeResult, ProbeVerdict, VirtualService
 from ferryman.patience import until
 from ferryman.probe import Prober, Target, mss_limit, own_source, require_raw_sockets
+from tools import require_tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -111,6 +112,10 @@ def open_listeners() -> list[socket.socket]:
 
 @pytest.fixture(scope="module")
 def namespaces() -> Iterator[None]:
+    require_tool("ip", package="iproute2")
+    require_tool("nft", package="nftables")
+    require_tool("sysctl", package="procps")
+    require_tool("ping", package="iputils-ping")
     addresses = "".join(f"-n {REALSERVER} addr add {one}/24 dev eth0\n" for one in REALSERVER_ADDRESSES)
     listeners: list[socket.socket] = []
     decapsulator: subprocess.Popen[str] | None = None
