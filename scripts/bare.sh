@@ -93,5 +93,7 @@ cd /
 umount -l /machine
 rmdir /machine
 hash -r
-exec env -i "$@" /bin/bash -c "cd \"\$0\" && $command" "$place"
+# Not exec: this shell stays process 1 and reaps what others leave behind.
+env -i "$@" /bin/bash -c "cd \"\$0\" && $command" "$place" || exit
+exit 0
 ' - "$root" "$project" "$place" "$command" "${bound[@]}" -- "${settings[@]}"
