@@ -117,4 +117,4 @@ def test_services_that_share_directors_are_migrated_side_by_side_and_both_end_ri
     for out, _ in told:
         run = json.loads(out.splitlines()[0])["run"]
         assert on("control1", shared, "rollback", run)[0] == 0
-    assert until(lambda: world(lab), lambda now: now == before, within_s=15) == before
+    assert until(lambda: world(lab), lambda now: now == before, within_s=60) == before

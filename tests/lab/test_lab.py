@@ -169,10 +169,10 @@ def test_keepalived_takes_a_service_to_the_tunnel_on_reload(lab: RunningLab) -> 
 
     lab.console("lvs2", f"sed -i 's/lvs_method DR/lvs_method TUN/' {file}; {reload}")
     try:
-        assert until(maps, lambda seen: seen == {"Tunnel"}, within_s=15) == {"Tunnel"}
+        assert until(maps, lambda seen: seen == {"Tunnel"}, within_s=60) == {"Tunnel"}
     finally:
         lab.console("lvs2", f"sed -i 's/lvs_method TUN/lvs_method DR/' {file}; {reload}")
-    assert until(maps, lambda seen: seen == {"Route"}, within_s=15) == {"Route"}
+    assert until(maps, lambda seen: seen == {"Route"}, within_s=60) == {"Route"}
 
 
 INSIDE = """
