@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -200,7 +201,7 @@ END
 def test_a_machine_whose_own_kernel_is_able_needs_no_guest(lab: RunningLab) -> None:
     """The lab's own kernel is such a machine: a second lab comes up inside the first."""
     for package in (ferryman, tenacity):  # all that the lab's part of the package imports
-        lab.show(Path(package.__file__).parent)
+        lab.show(Path(inspect.getfile(package)).parent)
     urls = [f"{url}/" for url in URLS]
     said = the_lab.console(lab.place, "client", INSIDE.format(urls=urls), timeout_s=110)
     if "cannot" in said.split():

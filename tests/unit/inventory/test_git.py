@@ -30,7 +30,7 @@ def does(folder: Path, script: str) -> Git:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether it runs; one that has ended does not, though nobody reaps it: not every container has an init."""
+    """Whether it runs; one that has ended does not, though a container without an init never reaps it."""
     try:
         _, _, fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
     except (FileNotFoundError, ProcessLookupError):
