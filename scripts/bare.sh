@@ -42,20 +42,18 @@ if [ -n "$(git -C "$project" status --porcelain --untracked-files=no)" ]; then
     echo "what is not committed is not in the clone" >&2
 fi
 
-if [ -n "$kept" ]; then
-    mkdir -p "$kept"
-    root=$(realpath "$kept")
-else
-    root=$(mktemp -d "${TMPDIR:-/var/tmp}/ferryman-bare.XXXXXX")
-    # All mounts are in a namespace that is gone by then; --one-file-system is for the day when one is not.
-    trap 'rm -rf --one-file-system "$root"' EXIT
-    trap 'exit 1' HUP INT TERM
-fi
-
-if [ ! -e "$root/etc/debian_version" ]; then
+# All mounts are in a namespace that is gone at the end; --one-file-system is for the day when one is not.
+kept=${kept:+$(realpath -m "$kept")}
+made=$(mktemp -d "${kept:-${TMPDIR:-/var/tmp}/ferryman-bare}.XXXXXX")
+trap 'rm -rf --one-file-system "$made"' EXIT
+trap 'exit 1' HUP INT TERM
+root=${kept:-$made/debian}
+if [ ! -e "$root" ]; then
     # The machine's own sources, so that a mirror or proxy that it has is used; else mmdebstrap's.
     mapfile -t sources < <(grep -ls "\b$suite\b" /etc/apt/sources.list /etc/apt/sources.list.d/*.{list,sources} || true)
-    mmdebstrap --quiet --variant=minbase --include=ca-certificates,python3,make,git "$suite" "$root" "${sources[@]}"
+    include=ca-certificates,python3,make,git
+    mmdebstrap --quiet --variant=minbase --include=$include "$suite" "$made/new" "${sources[@]}"
+    mv "$made/new" "$root"
 fi
 for file in /etc/resolv.conf /etc/hosts /etc/pip.conf /etc/ssl/certs/ca-certificates.crt; do
     [ ! -e "$file" ] || cp -L "$file" "$root$file"
