@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tools import require_tool
+
 ROOT = Path(__file__).parents[2]
 UNIT = "tests/unit"
 MEANWHILE = f"{UNIT}/engine/test_others_meanwhile.py"
@@ -428,8 +430,8 @@ BREACHES = [
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("breach", BREACHES, ids=lambda breach: breach.promise)
 def test_a_test_turns_red_when_the_promise_is_broken(breach: Breach, tmp_path: Path) -> None:
-    if "etcd" in breach.tests and shutil.which("etcd") is None:
-        pytest.skip("etcd is not installed: make setup")
+    if "etcd" in breach.tests:
+        require_tool("etcd", package="etcd-server")
     shutil.copytree(ROOT / "lib" / "ferryman", tmp_path / "ferryman")
     file = tmp_path / "ferryman" / breach.file
     text = file.read_text()
