@@ -1,4 +1,4 @@
-"""Where ``ferryman.toml`` is, and the one key of it that start-up needs, before the rest is checked."""
+"""Where ``ferryman.toml`` is, and the keys of it that are needed before the rest is checked."""
 
 from __future__ import annotations
 
@@ -46,6 +46,21 @@ def cookbook_folders(file: Path) -> list[Path]:
         said = ["cookbooks"]
     folders = said if isinstance(said, list) else [said]
     return [file.parent / Path(folder).expanduser() for folder in folders if isinstance(folder, str)]
+
+
+def inventory_folder(file: Path) -> Path:
+    """The inventory's folder, for commands that need nothing else of the configuration.
+
+    Raises:
+        ConfigError: The file cannot be read, or does not say where the inventory is.
+    """
+    try:
+        said = tomllib.loads(file.read_text(encoding="utf-8")).get("inventory", "inventory")
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file}: cannot be read: {error}") from error
+    if not isinstance(said, str):
+        raise ConfigError(f"{file}: inventory: {said!r}, expected the path of the inventory's folder")
+    return file.parent / Path(said).expanduser()
 
 
 def _from_environment() -> Path | None:

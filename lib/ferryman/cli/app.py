@@ -59,6 +59,15 @@ class App:
 
         return config.load(configfile.find(self.named_config))
 
+    @property
+    def inventory_folder(self) -> Path:
+        """Where the inventory is, whatever else the configuration says.
+
+        Raises:
+            ConfigError: There is no configuration, or it does not say so.
+        """
+        return configfile.inventory_folder(configfile.find(self.named_config))
+
     def perform(self, cookbook: CookbookCommand, arguments: Mapping[str, Any], options: RunOptions) -> None:
         """Run a cookbook; leaves with the run's exit code."""
         from ferryman.cli.performance import perform  # noqa: PLC0415  # brings in everything

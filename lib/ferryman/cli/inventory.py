@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferryman.commandline import Choice, Exit, group, option, pass_obj
+from ferryman.commandline import Choice, Exit, argument, group, option, pass_obj
 from ferryman.console import tables
-from ferryman.cookbook.command import service_argument, site_option
-from ferryman.cookbook.ferry import SERVICES_FILE
-from ferryman.inventory import Catalog, Inventory, lint
+from ferryman.inventory import SERVICES_FILE, Catalog, lint
 
 if TYPE_CHECKING:
     from ferryman.cli.app import App
@@ -26,7 +24,7 @@ def inventory() -> None:
 @pass_obj
 def lint_(app: App) -> None:
     """Every problem of the inventory: file, line, key, and what was expected there."""
-    problems = lint(app.config.inventory)
+    problems = lint(app.inventory_folder)
     errors = [one for one in problems if one.severity == "error"]
     rows = [{"severity": one.severity, "problem": str(one)} for one in problems]
     tables.show(rows, ["severity", "problem"], as_json=app.json, empty="the inventory is sound")
@@ -35,8 +33,8 @@ def lint_(app: App) -> None:
 
 
 @inventory.command()
-@service_argument
-@site_option
+@argument("service")
+@option("--site", required=True, metavar="SITE", help="The site to do it at.")
 @option("--to", type=Choice(["ipip", "direct"]), required=True, help="What the catalog is to say.")
 @option("--write", is_flag=True, help="Write the file; without it the diff is only printed.")
 @pass_obj
@@ -44,9 +42,9 @@ def flip(app: App, service: str, site: str, to: Encapsulation, write: bool) -> N
     """The catalog edit alone, for a change that people review; prints the diff.
 
     The diff applies with ``patch -p1`` or ``git apply``; directors and realservers are not touched.
+    Nothing is needed but services.yaml, and of that the service's own entry.
     """
-    Inventory.load(app.config.inventory).service(service, site)
-    catalog = Catalog(app.config.inventory / SERVICES_FILE)
+    catalog = Catalog(app.inventory_folder / SERVICES_FILE)
     edit = catalog.flipped(service, site, to)
     if edit.before == edit.after:
         tables.say(f"{service} at {site}: the catalog says {to} already", error=True)

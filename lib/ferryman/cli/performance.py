@@ -19,7 +19,7 @@ from ferryman.cookbook.provenance import Provenance
 from ferryman.engine.runner import Runner, without_asking
 from ferryman.engine.steps import Change
 from ferryman.engine.store import Order
-from ferryman.errors import ConfigError, UsageError
+from ferryman.errors import ConfigError, InventoryError, UsageError
 from ferryman.fleet.ssh import Fleet
 from ferryman.inventory import Inventory
 from ferryman.report import JsonLines
@@ -88,10 +88,28 @@ def _taken_up(app: App, run: str, on_doubt: OnDoubt, who: str, way: Way) -> Iter
         with _ferry(app, rehearsal=False) as ferry:
             ferry.taken_up = True
             ferry.provenance = Provenance.of(entry.order, run)
-            plan = plan_of(cookbook, ferry, entry.order.arguments)
+            with _needed_by(run, way):
+                plan = plan_of(cookbook, ferry, entry.order.arguments)
             durable.warn()
             subscribers = [*_audience(app)[1], *_hooks(ferry, entry.order, who, way)]
             yield plan, _runner(ferry, store, subscribers, on_doubt, without_asking)
+
+
+@contextmanager
+def _needed_by(run: str, way: Way) -> Iterator[None]:
+    """Say what an inventory that was broken meanwhile means for a run that is to go on or back.
+
+    Only entries that the run names are asked for: what is wrong elsewhere is in nobody's way.
+    """
+    try:
+        yield
+    except InventoryError as error:
+        command = f"ferryman {'resume' if way == 'goes on' else 'rollback'} {run}"
+        hint = (
+            f"these are entries that run {run} needs, and they were sound when it began; nothing was changed "
+            f"just now, and all is as the run left it (ferryman show {run}); mend them, then: {command}"
+        )
+        raise InventoryError([*error.problems, hint]) from error
 
 
 @contextmanager

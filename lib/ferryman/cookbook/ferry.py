@@ -11,7 +11,7 @@ from ferryman import patience
 from ferryman.cookbook.draining import Draining
 from ferryman.cookbook.provenance import Provenance
 from ferryman.directors import closing_is_over, driver_for, read_connections, still_open, with_real_sources
-from ferryman.inventory import Catalog, GitCatalog, Inventory
+from ferryman.inventory import SERVICES_FILE, Catalog, GitCatalog, Inventory
 from ferryman.kubernetes import node_states
 from ferryman.management import agent_for
 from ferryman.probe import Prober, brief, require_raw_sockets
@@ -45,7 +45,6 @@ class Made:
 
 TRIES_AGAIN = 2
 """A probe that failed has had all its tries; this is for its counters."""
-SERVICES_FILE = "services.yaml"
 
 
 class Patience(TypedDict, total=False):
@@ -105,10 +104,10 @@ class Ferry:
 
     @cached_property
     def inventory(self) -> Inventory:
-        """Services, nodes, directors, hosts.
+        """Services, nodes, directors, hosts: each entry is judged when it is asked for.
 
         Raises:
-            InventoryError: With everything that is wrong with it.
+            InventoryError: There is no such folder.
         """
         return self.stock or Inventory.load(self.config.inventory)
 
@@ -133,9 +132,10 @@ class Ferry:
         ``only`` names the realservers that are meant, in the pool or not; empty: those of the pool.
 
         Raises:
-            InventoryError: The inventory does not have it so; names the nearest names.
+            InventoryError: The inventory does not have it so (names the nearest names), or has faults in the
+                entries that it needs; with all of those, and none of others.
         """
-        return self.inventory.service(name, site, only=only)
+        return self.inventory.service(name, site, only=only, begun=self.taken_up)
 
     def driver(self, director: Director, service: Service) -> Driver:
         """What reads, changes and puts back this director."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferryman.inventory.catalog import Catalog
+from ferryman.inventory.catalog import SERVICES_FILE, Catalog
 from ferryman.inventory.change import CatalogEdit, Edited, TakenBack
 from ferryman.inventory.flip import Encapsulation, Flipped
 from ferryman.inventory.git_catalog import GitCatalog
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "SERVICES_FILE",
     "Catalog",
     "CatalogEdit",
     "Edited",

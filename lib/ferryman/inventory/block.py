@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from ferryman.inventory.splice import Splice, lead, line_break_at, line_end, rest, without_lines
+from ferryman.inventory.splice import (
+    Splice,
+    before_break,
+    lead,
+    line_break_at,
+    line_end,
+    line_start,
+    rest,
+    without_lines,
+)
 from ferryman.inventory.tree import Mapping, Pair, Scalar, Sequence, everything_in, last_leaf
 
 if TYPE_CHECKING:
@@ -27,13 +36,18 @@ class Unedited(Exception):  # noqa: N818  # no error for callers: the reason why
     """The text is written in a way that has no small edit; says which."""
 
 
-def add_item(text: str, items: Sequence, name: str) -> list[Splice]:
-    """A line for one more item, below the last one."""
-    last = items.items[-1]
-    _need_own_line(text, last)
-    line = line_break_at(text, last.start) + lead(text, last.start) + written(name, quote_of(last))
-    end = line_end(text, last.end)
-    return [Splice(end, end, line)]
+def add_item(text: str, items: Sequence, index: int, name: str) -> list[Splice]:
+    """A line for one more item, below the one that it follows; a first one above the comments of the old."""
+    model = items.items[max(index - 1, 0)]
+    _need_own_line(text, model)
+    line, ends = lead(text, model.start) + written(name, quote_of(model)), line_break_at(text, model.start)
+    if index == 0:
+        start = line_start(text, model.start)
+        while lead(text, above := before_break(text, start)).lstrip().startswith("#"):
+            start = line_start(text, above)
+        return [Splice(start, start, line + ends)]
+    end = line_end(text, model.end)
+    return [Splice(end, end, ends + line)]
 
 
 def remove_item(text: str, items: Sequence, index: int) -> list[Splice]:

@@ -11,6 +11,8 @@ from ferryman.inventory.flip import Encapsulation, flip
 from ferryman.inventory.lock import locked
 from ferryman.inventory.replace import FolderNotSyncedError, replace_file
 
+SERVICES_FILE = "services.yaml"
+"""The catalog's name in the inventory's folder."""
 PATIENCE_S = 10.0
 """How long a write waits for another one to finish."""
 DIFF_LINES_SHOWN = 20

@@ -5,16 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from ferryman.errors import InventoryError
 from ferryman.inventory import block, flow
 from ferryman.inventory.block import Unedited
-from ferryman.inventory.document import CATALOG_KEY, Document, Unreadable, parse_text
+from ferryman.inventory.document import CATALOG_KEY, Document, Unreadable
 from ferryman.inventory.problems import dotted
 from ferryman.inventory.sameness import difference
 from ferryman.inventory.splice import Splice, line_number, spliced, without_lines
 from ferryman.inventory.tree import Alias, Mapping, Node, Pair, Sequence, everything_in, read_tree
+from ferryman.inventory.yaml_errors import parse_whole
+from ferryman.inventory.yaml_nodes import merged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,19 +28,21 @@ _NO_WAY = "the way it is written has no small edit"
 
 def refusal(document: Document, keys: KeyPath, message: str) -> InventoryError:
     """The error that says what keeps a service from being edited, and where."""
-    return InventoryError([str(document.problem(keys, message, hidden=1 if len(keys) > 1 else 0))])
+    return InventoryError([str(document.problem(keys, message))])
 
 
 class Edit(ABC):
     """The way to one key of a service's lvs section in the text, and the smallest edit of it."""
 
     def __init__(self, text: str, document: Document, service: str, key: str) -> None:
-        self.text = text
+        self.text = document.text
+        """What was read; the same as the original, place by place, wherever an edit may be made."""
+        self._original = text
         self.document = document
         self.service = service
         self.key = key
         self.keys: KeyPath = (CATALOG_KEY, service, "lvs")
-        self.tree = read_tree(text)
+        self.tree = read_tree(self.text)
         self.catalog = self._below(self.tree, CATALOG_KEY, (CATALOG_KEY,))
         self.entry = self._below(self.catalog, service, self.keys[:2])
         self.lvs = self._below(self.entry, "lvs", self.keys)
@@ -72,7 +74,7 @@ class Edit(ABC):
                 after = spliced(self.text, way)
                 objection = self._objection(after, wanted)
                 if not objection:
-                    return after
+                    return spliced(self._original, way)
         except Unedited as reason:
             objection = objection or str(reason)
         hand = f"edit {self.key} of {self.service} by hand"
@@ -90,32 +92,41 @@ class Edit(ABC):
 
     def _inherited(self) -> bool:
         """Whether there would still be such a key without this one, through a merge key."""
-        node = self.document.node(self.keys)
-        return isinstance(node, yaml.MappingNode) and sum(key.value == self.key for key, _ in node.value) > 1
+        return any(key.value == self.key for key, _ in merged(self.document.node(self.keys)))
 
     def _objection(self, after: str, wanted: object) -> str:
         """What the edited text says beyond what is wanted; empty when it says that alone."""
         try:
-            data = parse_text(after, self.document.name).data
+            read = Document(self.document.name, after, parse_whole(after, self.document.name))
+            other = difference(self.document.root, read.root, around=self.keys, but=self.key)
+            lvs = read.value(read.node(self.keys))
         except Unreadable as error:
             return f"the result would not be readable ({error})"
-        other = difference(self.document.data, data, around=self.keys, but=self.key)
         if other is not None:
             return f"{dotted(other[1:]) or 'the file'} would change with it{self._sharing()}"
-        if not self.says(data[CATALOG_KEY][self.service]["lvs"], wanted):
-            return _NO_WAY
-        return ""
+        if shared := self._shared_with_unread():
+            return f"{shared} is used where the file cannot be read"
+        return "" if self.says(lvs, wanted) else _NO_WAY
 
     def _sharing(self) -> str:
         """Which anchor on the way to the key is used elsewhere."""
-        on_the_way: list[Node] = [self.entry, self.lvs]
-        on_the_way += [self.pair.value] if self.pair is not None else []
-        anchors = {node.anchor: node for node in on_the_way if node.anchor}
+        anchors = self._anchors()
         for node in everything_in(self.tree):
             if isinstance(node, Alias) and node.name in anchors:
                 here, there = (line_number(self.text, place.start) for place in (anchors[node.name], node))
                 return f" (&{node.name} of line {here} is used on line {there})"
         return ""
+
+    def _shared_with_unread(self) -> str:
+        """An anchor on the way to the key that a part which cannot be read uses; empty when there is none."""
+        used = [name for name in self._anchors() for cut in self.document.cuts if f"*{name}" in cut.text]
+        return f"&{used[0]}" if used else ""
+
+    def _anchors(self) -> dict[str, Node]:
+        """The anchors on the way to the key, by name."""
+        on_the_way: list[Node] = [self.catalog, self.entry, self.lvs]
+        on_the_way += [self.pair.value] if self.pair is not None else []
+        return {node.anchor: node for node in on_the_way if node.anchor}
 
 
 def _block_list(value: Node) -> bool:

@@ -4,6 +4,7 @@ The text is edited in place, whatever style it is written in. Before anything is
 parsed again: it must say what the original said in every other respect, the order of keys included. What has
 no small and safe edit is refused, with what to do by hand.
 
+A new site goes where the entry's ``sites`` have it, if the list keeps their order, else behind all others.
 Taking out a list's last site takes out the key with its lines, so that a flip there and back restores the
 original bytes where there was no key before. The key stays with an empty list where something else would go
 with it: a comment on those lines, or an inherited list that the key hides. An item's own line goes with all
@@ -72,7 +73,10 @@ def flip(before: bytes, service: str, site: str, to: Encapsulation, *, name: str
     now = _listed(document, service, site)
     if (site in now) == (to == "ipip"):
         return before
-    wanted = [*now, site] if to == "ipip" else [one for one in now if one != site]
+    if to == "ipip":
+        wanted = _with(now, site, sites_of(document, service, entry_of(document, service)))
+    else:
+        wanted = [name for name in now if name != site]
     after = ListEdit(text, document, service).edited(now, wanted)
     return encoded(after, like=before, was=text)
 
@@ -81,6 +85,20 @@ def encapsulated(content: bytes, service: str, site: str, *, name: str = "servic
     """Whether the catalog says IPIP; raises InventoryError as ``flip`` does."""
     _, document = read(content, name)
     return site in _listed(document, service, site)
+
+
+def _with(now: list[str], site: str, order: list[str]) -> list[str]:
+    """The list with the site where the order of the service's sites has it, or behind all of another order.
+
+    >>> _with(["codfw", "esams"], "eqiad", ["codfw", "eqiad", "esams"])
+    ['codfw', 'eqiad', 'esams']
+    >>> _with(["esams", "codfw"], "eqiad", ["codfw", "eqiad", "esams"])
+    ['esams', 'codfw', 'eqiad']
+    """
+    known = [name for name in order if name in now]
+    if known != now:
+        return [*now, site]
+    return [name for name in order if name in now or name == site]
 
 
 def _listed(document: Document, service: str, site: str) -> list[str]:

@@ -13,6 +13,7 @@ from ferryman.inventory.splice import (
     lead,
     line_break_at,
     line_end,
+    line_start,
     rest,
     without_lines,
 )
@@ -27,12 +28,16 @@ def elements_of(collection: Sequence | Mapping) -> list[Element]:
     return list(collection.items if isinstance(collection, Sequence) else collection.pairs)
 
 
-def with_element(text: str, collection: Sequence | Mapping, new: str) -> list[Splice]:
-    """Put ``new`` behind the last element."""
+def with_element(
+    text: str, collection: Sequence | Mapping, new: str, index: int | None = None
+) -> list[Splice]:
+    """Put ``new`` before the element at ``index``, or behind the last one."""
     elements = elements_of(collection)
     if not elements:
         comment = text[collection.inside] == "#"
         return [Splice(collection.inside, collection.inside, f"{new} " if comment else new)]
+    if index is not None and index < len(elements):
+        return _before(text, elements, index, new)
     last = elements[-1]
     if not on_own_line(text, elements, len(elements) - 1):
         return [Splice(last.end, last.end, _separator(text, elements) + new)]
@@ -44,6 +49,15 @@ def with_element(text: str, collection: Sequence | Mapping, new: str) -> list[Sp
     if end == last.end:
         return [Splice(end, end, f",{line}")]
     return [Splice(last.end, last.end, ","), Splice(end, end, line)]
+
+
+def _before(text: str, elements: list[Element], index: int, new: str) -> list[Splice]:
+    """Above the element where it has a line of its own, else right before it."""
+    place = elements[index].start
+    if not on_own_line(text, elements, index):
+        return [Splice(place, place, new + _separator(text, elements))]
+    start = line_start(text, place)
+    return [Splice(start, start, f"{lead(text, place)}{new},{line_break_at(text, place)}")]
 
 
 def without_element(text: str, collection: Sequence | Mapping, index: int) -> list[Splice]:

@@ -1,25 +1,32 @@
-"""Reading an inventory's folder, entry by entry, so that one bad entry hides no other."""
+"""An inventory's folder: its files, read at once, and their entries, judged as they are asked for."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
 
-from ferryman.inventory.document import CATALOG_KEY, Document, Unreadable, read
-from ferryman.inventory.problems import KeyPath, Problem, Severity, shown
-from ferryman.inventory.schema import (
-    CatalogService,
-    ClusterEntry,
-    DirectorEntry,
-    HostEntry,
-    M,
-    NodesOfCluster,
-    checked,
+from ferryman.inventory.document import (
+    CATALOG_DEPTH,
+    CATALOG_KEY,
+    Document,
+    Unreadable,
+    bytes_of,
+    parse_mapping,
 )
+from ferryman.inventory.entries import Entries, Source
+from ferryman.inventory.forwarded import shared
+from ferryman.inventory.problems import KeyPath, Problem, Severity, shown
+from ferryman.inventory.schema import CatalogService, ClusterEntry, DirectorEntry, HostEntry, M, checked
+from ferryman.inventory.yaml_nodes import below, pairs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from ferryman.inventory.entries import Judge
+    from ferryman.inventory.forwarded import Endpoint
+
+T = TypeVar("T")
 
 SERVICES, DIRECTORS, HOSTS, CLUSTERS, NODES = (
     "services.yaml",
@@ -28,45 +35,118 @@ SERVICES, DIRECTORS, HOSTS, CLUSTERS, NODES = (
     "clusters.yaml",
     "nodes",
 )
+_DEPTHS = {SERVICES: CATALOG_DEPTH, DIRECTORS: 2, HOSTS: 1, CLUSTERS: 1}
+_NODES_DEPTH = 3
+"""How many keys lead to an entry of each file."""
 
 
-@dataclass(slots=True)
 class Folder:
-    """What an inventory's files say, as far as they could be read, and everything wrong with them."""
+    """What an inventory's files say; of what is wrong with them, what is asked for."""
 
-    path: Path
-    services: dict[str, CatalogService] = field(default_factory=dict)
-    nodes: dict[str, dict[str, NodesOfCluster]] = field(default_factory=dict)
-    """SITE: CLUSTER: HOST: [SERVICE, …]; only the sites that have a file."""
-    directors: dict[str, dict[str, list[DirectorEntry]]] = field(default_factory=dict)
-    hosts: dict[str, HostEntry] = field(default_factory=dict)
-    clusters: dict[str, ClusterEntry] = field(default_factory=dict)
-    documents: dict[str, Document] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
+    def __init__(self, path: Path, content: Mapping[str, bytes | Unreadable]) -> None:
+        self.path = path
+        self._content = content
+        self._documents: dict[str, Document | None] = {}
+        self._unreadable: dict[str, tuple[Problem, ...]] = {}
+        self._nodes: dict[tuple[str, str], Entries[list[str]]] = {}
+        self._directors: dict[str, Entries[list[DirectorEntry]]] = {}
+        self._pools: dict[tuple[str, str], dict[str, list[str]]] = {}
+        self._shared: dict[str, dict[str, list[tuple[Endpoint, str]]]] = {}
 
     @classmethod
     def read(cls, path: Path) -> Folder:
-        """Read every file of the folder; what is wrong with them is in ``problems``."""
-        folder = cls(path)
+        """Read the bytes of every file at once, so that all is of one moment; none is parsed yet.
+
+        Raises:
+            Unreadable: There is no such folder.
+        """
         if not path.is_dir():
-            folder.problems.append(
-                Problem(str(path), 0, "", "is no directory, expected the inventory's folder")
-            )
-            return folder
-        folder._read_services()
-        folder._read_all_nodes()
-        folder._read_directors()
-        folder.hosts = folder._entries(HOSTS, HostEntry)
-        folder.clusters = folder._entries(CLUSTERS, ClusterEntry)
-        return folder
+            raise Unreadable(Problem(str(path), 0, "", "is no directory, expected the inventory's folder"))
+        names = [name for name in _DEPTHS if name == SERVICES or _is_there(path / name)]
+        files = sorted((path / NODES).glob("*.yaml"))
+        names += [f"{NODES}/{file.name}" for file in files if not file.name.startswith(".")]
+        return cls(path, {name: _content(path / name, name) for name in names})
+
+    @cached_property
+    def services(self) -> Entries[CatalogService]:
+        """The service catalog."""
+        source = self._source(SERVICES, CATALOG_KEY, "expected the service catalog below it")
+        return Entries(source, (CATALOG_KEY,), _as(CatalogService), expected="a mapping SERVICE: {…}")
+
+    @cached_property
+    def hosts(self) -> Entries[HostEntry]:
+        """How hosts are reached."""
+        return Entries(self._source(HOSTS), (), _as_or_empty(HostEntry))
+
+    @cached_property
+    def clusters(self) -> Entries[ClusterEntry]:
+        """Kubernetes clusters."""
+        return Entries(self._source(CLUSTERS), (), _as_or_empty(ClusterEntry))
+
+    @cached_property
+    def director_sites(self) -> Entries[object]:
+        """The sites of directors.yaml."""
+        return Entries(self._source(DIRECTORS), (), _whatever)
+
+    def directors(self, site: str) -> Entries[list[DirectorEntry]]:
+        """The classes of directors at a site."""
+        if site not in self._directors:
+            source, expected = self._source(DIRECTORS), "a mapping CLASS: [DIRECTOR, …]"
+            self._directors[site] = Entries(source, (site,), _directors, expected=expected)
+        return self._directors[site]
+
+    @property
+    def node_sites(self) -> list[str]:
+        """The sites that have a file of nodes, as far as it can be read."""
+        files = [name for name in self._content if name.startswith(f"{NODES}/")]
+        return [name.removeprefix(f"{NODES}/").removesuffix(".yaml") for name in files if self.document(name)]
+
+    def node_clusters(self, site: str) -> Entries[object]:
+        """The conftool clusters at a site."""
+        expected = "a mapping CLUSTER: {HOST: [SERVICE, …]}"
+        return Entries(self._source_of_nodes(site), (site,), _whatever, expected=expected)
+
+    def nodes(self, site: str, cluster: str) -> Entries[list[str]]:
+        """The hosts of a conftool cluster at a site, with the services that each is in the pool for."""
+        if (site, cluster) not in self._nodes:
+            source, expected = self._source_of_nodes(site), "a mapping HOST: [SERVICE, …]"
+            found = Entries(source, (site, cluster), _services, expected=expected, nullable=True)
+            self._nodes[site, cluster] = found
+        return self._nodes[site, cluster]
+
+    def pool(self, site: str, cluster: str, service: str) -> Sequence[str]:
+        """The hosts of a conftool cluster that a service of it is in the pool on, in file order."""
+        if (site, cluster) not in self._pools:
+            pools = self._pools[site, cluster] = {}
+            for host, services in self.nodes(site, cluster).readable():
+                for name in dict.fromkeys(services):
+                    pools.setdefault(name, []).append(host)
+        return self._pools[site, cluster].get(service, ())
+
+    def shared(self, site: str) -> Mapping[str, Sequence[tuple[Endpoint, str]]]:
+        """By service, what the directors of a site forward for it and for another one too, faulty or not."""
+        if site not in self._shared:
+            document = self.document(SERVICES)
+            self._shared[site] = shared(document, site) if document is not None else {}
+        return self._shared[site]
+
+    @cached_property
+    def problems(self) -> list[Problem]:
+        """Everything that is wrong with any entry of any file."""
+        found = [*self.services.problems, *self.hosts.problems, *self.clusters.problems]
+        found += self.director_sites.problems
+        for site in self.director_sites:
+            found += self.directors(site).problems
+        for file in self._content:
+            found += self._problems_of_nodes(file) if file.startswith(f"{NODES}/") else ()
+        return sorted(set(found))
 
     def problem(self, file: str, keys: KeyPath, message: str, severity: Severity = "error") -> Problem:
         """A problem at a key path of a file that was read, or of the file itself when it was not."""
-        hidden = 1 if file == SERVICES else 0
-        document = self.documents.get(file)
+        document = self.document(file)
         if document is None:
             return Problem(file, 0, "", message, severity)
-        return document.problem(keys, message, hidden=hidden, severity=severity)
+        return document.problem(keys, message, severity)
 
     def service_problem(
         self, name: str, keys: KeyPath, message: str, severity: Severity = "error"
@@ -74,116 +154,114 @@ class Folder:
         """A problem inside a service's entry of the catalog."""
         return self.problem(SERVICES, (CATALOG_KEY, name, *keys), message, severity)
 
-    def _document(self, name: str, *, needed: bool = False) -> dict[Any, Any]:
-        """A file's data; an empty mapping when it cannot be read, or need not be there and is not."""
-        file = self.path / name
-        if not needed and not file.exists() and not file.is_symlink():
-            return {}
+    def document(self, name: str) -> Document | None:
+        """A file, parsed when it is first asked for; None when it is not there, or cannot be read at all."""
+        if name not in self._documents:
+            self._documents[name] = self._parsed(name)
+        return self._documents[name]
+
+    def _parsed(self, name: str) -> Document | None:
+        content = self._content.get(name)
         try:
-            self.documents[name] = read(file, name)
+            if isinstance(content, Unreadable):
+                raise content
+            return None if content is None else parse_mapping(content, name, _DEPTHS.get(name, _NODES_DEPTH))
         except Unreadable as error:
-            self.problems += error.problems
-            return {}
-        data: dict[Any, Any] = self.documents[name].data
-        return data
+            self._unreadable[name] = error.problems
+            return None
 
-    def _checked(self, file: str, keys: KeyPath, model: type[M], value: object) -> M | None:
+    def _source(self, name: str, key: str = "", expected: str = "") -> Source:
+        """A file, and what keeps all of it from being read, such as that the key above all is missing."""
+        document = self.document(name)
+        if document is None or not key or below(document.root, key) or document.cuts_below((key,)):
+            return Source(document, self._unreadable.get(name, ()))
+        return Source(document, (Problem(name, 1, "", f"has no key {key}, {expected}"),))
+
+    def _source_of_nodes(self, site: str) -> Source:
+        return self._source(f"{NODES}/{site}.yaml", site, "expected the site that the file is named after")
+
+    def _problems_of_nodes(self, file: str) -> Iterator[Problem]:
+        site = file.removeprefix(f"{NODES}/").removesuffix(".yaml")
+        clusters, document = self.node_clusters(site), self.document(file)
+        yield from clusters.problems
+        if document is None:
+            return
+        yield from (cut.problem for cut in document.cuts)
+        for key, _ in pairs(document.root) if below(document.root, site) is not None else ():
+            if key.value != site:
+                message = f"is in {file}, expected the site {site} alone there"
+                yield document.problem((str(key.value),), message)
+        for cluster in clusters:
+            yield from self.nodes(site, cluster).problems
+
+
+def _is_there(file: Path) -> bool:
+    return file.exists() or file.is_symlink()
+
+
+def _content(file: Path, name: str) -> bytes | Unreadable:
+    try:
+        return bytes_of(file, name)
+    except Unreadable as error:
+        return error
+
+
+def _as(model: type[M]) -> Judge[M]:
+    """What judges an entry by a model."""
+
+    def judge(document: Document, keys: KeyPath, value: object) -> tuple[M | None, list[Problem]]:
         entry, faults = checked(model, value)
-        self.problems += [self.problem(file, (*keys, *inside), message) for inside, message in faults]
-        return entry
+        return entry, [document.problem((*keys, *inside), message) for inside, message in faults]
 
-    def _mapping(self, file: str, keys: KeyPath, value: object, expected: str) -> dict[str, Any]:
-        """The value when it is a mapping whose keys are strings; what is not, is a problem and left out."""
-        if not isinstance(value, dict):
-            self.problems.append(self.problem(file, keys, f"is {shown(value)}, expected {expected}"))
-            return {}
-        for key in value:
-            if not isinstance(key, str):
-                message = f"the key is {shown(key)}, expected a name; quote it"
-                self.problems.append(self.problem(file, (*keys, str(key)), message))
-        return {key: inside for key, inside in value.items() if isinstance(key, str)}
-
-    def _entries(self, file: str, model: type[M]) -> dict[str, M]:
-        entries = self._mapping(file, (), self._document(file), "a mapping")
-        read = {name: self._checked(file, (name,), model, value or {}) for name, value in entries.items()}
-        return {name: entry for name, entry in read.items() if entry is not None}
-
-    def _read_services(self) -> None:
-        data = self._document(SERVICES, needed=True)
-        if SERVICES not in self.documents:
-            return
-        if CATALOG_KEY not in data:
-            message = f"has no key {CATALOG_KEY}, expected the service catalog below it"
-            self.problems.append(Problem(SERVICES, 1, "", message))
-            return
-        expected = "a mapping SERVICE: {…}"
-        for name, value in self._mapping(SERVICES, (CATALOG_KEY,), data[CATALOG_KEY], expected).items():
-            entry = self._checked(SERVICES, (CATALOG_KEY, name), CatalogService, value)
-            if entry is not None:
-                self.services[name] = entry
-
-    def _read_all_nodes(self) -> None:
-        for file in sorted((self.path / NODES).glob("*.yaml")):
-            if not file.name.startswith("."):
-                self._read_nodes(file.stem, f"{NODES}/{file.name}")
-
-    def _read_nodes(self, site: str, file: str) -> None:
-        data = self._document(file)
-        if file not in self.documents:
-            return
-        if site not in data:
-            message = f"has no key {site}, expected the site that the file is named after"
-            self.problems.append(Problem(file, 1, "", message))
-            return
-        for other in data.keys() - {site}:
-            message = f"is in {file}, expected the site {site} alone there"
-            self.problems.append(self.problem(file, (str(other),), message))
-        clusters = self._mapping(file, (site,), data[site], "a mapping CLUSTER: {HOST: [SERVICE, …]}")
-        self.nodes[site] = {name: self._nodes_of(file, site, name, value) for name, value in clusters.items()}
-
-    def _nodes_of(self, file: str, site: str, cluster: str, value: object) -> NodesOfCluster:
-        hosts = self._mapping(file, (site, cluster), value or {}, "a mapping HOST: [SERVICE, …]")
-        for host, services in hosts.items():
-            if services is not None and not _names(services):
-                message = f"is {shown(services)}, expected a list of service names"
-                self.problems.append(self.problem(file, (site, cluster, host), message))
-        return {host: services for host, services in hosts.items() if services is None or _names(services)}
-
-    def _read_directors(self) -> None:
-        sites = self._mapping(DIRECTORS, (), self._document(DIRECTORS), "a mapping")
-        for site, value in sites.items():
-            classes = self._mapping(DIRECTORS, (site,), value, "a mapping CLASS: [DIRECTOR, …]")
-            self.directors[site] = {
-                name: list(self._class(site, name, found)) for name, found in classes.items()
-            }
-
-    def _class(self, site: str, name: str, value: object) -> Iterator[DirectorEntry]:
-        keys = (site, name)
-        if not isinstance(value, list) or not value:
-            message = f"is {shown(value)}, expected a list of directors, each {{host, role, driver}}"
-            self.problems.append(self.problem(DIRECTORS, keys, message))
-            return
-        found = [
-            self._checked(DIRECTORS, (*keys, index), DirectorEntry, item) for index, item in enumerate(value)
-        ]
-        self.problems += self._director_clashes(keys, found)
-        yield from (entry for entry in found if entry is not None)
-
-    def _director_clashes(self, keys: KeyPath, found: list[DirectorEntry | None]) -> Iterator[Problem]:
-        """One primary and no more: the order of a crossing, secondaries first, hangs on it."""
-        entries = [(index, entry) for index, entry in enumerate(found) if entry is not None]
-        hosts: dict[str, int] = {}
-        for index, entry in entries:
-            if hosts.setdefault(entry.host, index) != index:
-                message = f"is {entry.host!r} again, expected each director once"
-                yield self.problem(DIRECTORS, (*keys, index, "host"), message)
-        primaries = [(index, entry.host) for index, entry in entries if entry.role == "primary"]
-        for index, host in primaries[1:]:
-            message = f"is a second primary ({host}, after {primaries[0][1]}), expected one only"
-            yield self.problem(DIRECTORS, (*keys, index, "role"), message)
-        if not primaries and len(entries) == len(found):
-            yield self.problem(DIRECTORS, keys, "has no primary, expected one director with role: primary")
+    return judge
 
 
-def _names(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+def _as_or_empty(model: type[M]) -> Judge[M]:
+    """As ``_as``; nothing is an empty mapping."""
+    judge = _as(model)
+    return lambda document, keys, value: judge(document, keys, {} if value is None else value)
+
+
+def _whatever(_document: Document, _keys: KeyPath, value: object) -> tuple[object, list[Problem]]:
+    """For mappings whose entries are judged one by one below."""
+    return value, []
+
+
+def _services(document: Document, keys: KeyPath, value: object) -> tuple[list[str] | None, list[Problem]]:
+    if value is None:
+        return [], []
+    if isinstance(value, list) and all(isinstance(name, str) for name in value):
+        return value, []
+    return None, [document.problem(keys, f"is {shown(value)}, expected a list of service names")]
+
+
+def _directors(
+    document: Document, keys: KeyPath, value: object
+) -> tuple[list[DirectorEntry] | None, list[Problem]]:
+    if not isinstance(value, list) or not value:
+        message = f"is {shown(value)}, expected a list of directors, each {{host, role, driver}}"
+        return None, [document.problem(keys, message)]
+    judge = _as(DirectorEntry)
+    judged = [judge(document, (*keys, index), item) for index, item in enumerate(value)]
+    found = [entry for entry, _ in judged]
+    problems = [problem for _, faults in judged for problem in faults]
+    problems += _director_clashes(document, keys, found)
+    return [entry for entry in found if entry is not None], problems
+
+
+def _director_clashes(
+    document: Document, keys: KeyPath, found: list[DirectorEntry | None]
+) -> Iterator[Problem]:
+    """One primary and no more: the order of a migration, secondaries first, hangs on it."""
+    entries = [(index, entry) for index, entry in enumerate(found) if entry is not None]
+    hosts: dict[str, int] = {}
+    for index, entry in entries:
+        if hosts.setdefault(entry.host, index) != index:
+            message = f"is {entry.host!r} again, expected each director once"
+            yield document.problem((*keys, index, "host"), message)
+    primaries = [(index, entry.host) for index, entry in entries if entry.role == "primary"]
+    for index, host in primaries[1:]:
+        message = f"is a second primary ({host}, after {primaries[0][1]}), expected one only"
+        yield document.problem((*keys, index, "role"), message)
+    if not primaries and len(entries) == len(found):
+        yield document.problem(keys, "has no primary, expected one director with role: primary")

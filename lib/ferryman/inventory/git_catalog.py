@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from ferryman.errors import DoubtError, InventoryError, RefusedError
+from ferryman.errors import DoubtError, RefusedError
 from ferryman.inventory.change import CatalogEdit, Edited
-from ferryman.inventory.document import CATALOG_KEY, Unreadable, parse
 from ferryman.inventory.git import Git
+from ferryman.inventory.section import read, whole_entry
 
 if TYPE_CHECKING:
     from ferryman.config import CatalogConfig
@@ -215,14 +215,8 @@ def entry_of(content: bytes, service: str, name: str) -> str:
     Raises:
         InventoryError: It is no catalog, or has no such service.
     """
-    try:
-        data = parse(content, name).data
-    except Unreadable as error:
-        raise InventoryError([str(problem) for problem in error.problems]) from error
-    catalog = data.get(CATALOG_KEY) if isinstance(data, dict) else None
-    if not isinstance(catalog, dict) or service not in catalog:
-        raise InventoryError([f"{name}: no service is called {service!r}"])
-    return yaml.safe_dump(catalog[service], sort_keys=False, allow_unicode=True)
+    entry = whole_entry(read(content, name)[1], service)
+    return yaml.safe_dump(entry, sort_keys=False, allow_unicode=True)
 
 
 def _replaced(line: bytes, name: bytes, made: str) -> bytes:

@@ -50,16 +50,18 @@ class ListEdit(Edit):
         if not isinstance(value, Sequence):
             yield self._instead(value, wanted)
         elif len(wanted) > len(now):
-            yield self._one_more(value, wanted[-1])
+            index = next(index for index, name in enumerate(wanted) if name not in now)
+            yield self._one_more(value, index, wanted[index])
         else:
             index = next(index for index, name in enumerate(now) if name not in wanted)
             yield self._one_less(self.pair, value, index)
 
-    def _one_more(self, items: Sequence, name: str) -> list[Splice]:
+    def _one_more(self, items: Sequence, index: int, name: str) -> list[Splice]:
         if not items.flow:
-            return block.add_item(self.text, items, name)
-        quote = block.quote_of(items.items[-1]) if items.items else self._style().quote
-        return flow.with_element(self.text, items, block.written(name, quote))
+            return block.add_item(self.text, items, index, name)
+        beside = items.items[max(index - 1, 0)] if items.items else None
+        quote = block.quote_of(beside) if beside is not None else self._style().quote
+        return flow.with_element(self.text, items, block.written(name, quote), index)
 
     def _one_less(self, flag: Pair, items: Sequence, index: int) -> list[Splice]:
         if items.flow:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ferryman.errors import InventoryError
 from ferryman.inventory.participants import Participants
@@ -13,80 +14,99 @@ from ferryman.inventory.resolve import Resolve, system_resolver
 from ferryman.model import Realserver, Service, VirtualService
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from ferryman.fleet.hosts import HostAddress
     from ferryman.inventory.folder import Folder
     from ferryman.inventory.schema import CatalogService, ClusterEntry, DirectorEntry, HostEntry, Lvs
     from ferryman.model import Director
 
+T = TypeVar("T")
+V = TypeVar("V")
 LOOKUPS_AT_A_TIME = 16
 """Names that are looked up at once: one dead name server must not cost its timeout for each host."""
 
 
 class Inventory:
-    """An inventory without errors."""
+    """An inventory, read at one moment; of what is wrong with it, only what is asked for is in the way."""
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
 
     @classmethod
     def load(cls, folder: Path) -> Inventory:
-        """Read and check every file.
+        """Read every file; what they say is judged entry by entry, as it is asked for.
 
         Raises:
-            InventoryError: With every problem of every file, in order.
+            InventoryError: There is no such folder.
         """
-        from ferryman.inventory.folder import Folder  # noqa: PLC0415  # pydantic stays out of start-up
+        from ferryman.inventory.document import Unreadable  # noqa: PLC0415  # YAML and pydantic stay out of start-up
+        from ferryman.inventory.folder import Folder  # noqa: PLC0415
 
-        read = Folder.read(folder)
-        _raise(read.problems)
-        return cls(read)
+        try:
+            return cls(Folder.read(folder))
+        except Unreadable as error:
+            raise InventoryError([str(problem) for problem in error.problems]) from error
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every service, in the catalog's order."""
+        """Every service, in the catalog's order.
+
+        Raises:
+            InventoryError: There is no catalog that could be read.
+        """
+        _raise(self._folder.services.trouble)
         return tuple(self._folder.services)
 
     @property
     def sites(self) -> tuple[str, ...]:
         """Every site that a service is at, by name."""
-        return tuple(sorted({site for entry in self._folder.services.values() for site in entry.sites}))
+        entries = self._folder.services.readable()
+        return tuple(sorted({site for _, entry in entries for site in entry.sites}))
 
     @property
     def clusters(self) -> Mapping[str, ClusterEntry]:
-        """The Kubernetes clusters, by name; a kubeconfig's path is relative to the inventory's folder."""
-        return {name: _with_whole_path(self._folder.path, one) for name, one in self._folder.clusters.items()}
+        """The Kubernetes clusters, by name; a kubeconfig's path is relative to the inventory's folder.
+
+        One with a fault raises InventoryError where it is asked for.
+        """
+        return Translated(self._folder.clusters, lambda _, entry: _with_whole_path(self._folder.path, entry))
 
     def host_addresses(self) -> Mapping[str, HostAddress]:
-        """How the hosts of hosts.yaml are reached; any other host is reached by its name."""
+        """How the hosts of hosts.yaml are reached; any other host is reached by its name.
+
+        One with a fault raises InventoryError where it is asked for.
+        """
         from ferryman.fleet.hosts import HostAddress  # noqa: PLC0415  # for those who connect alone
 
         def reached(name: str, entry: HostEntry) -> HostAddress:
             address = entry.address or entry.address6
             return HostAddress(name, str(address) if address else None, entry.port, entry.user)
 
-        return {name: reached(name, entry) for name, entry in self._folder.hosts.items()}
+        return Translated(self._folder.hosts, reached)
 
     def names_in(self, cluster: str, site: str) -> tuple[str, ...]:
         """The services whose realservers are in a conftool cluster, and that could be taken across.
 
         Raises:
-            InventoryError: There is none.
+            InventoryError: There is none, or one that says that it is in the cluster has a fault.
         """
         from ferryman.inventory import membership  # noqa: PLC0415  # pydantic stays out of start-up
 
-        found = [
-            name
-            for name, entry in self._folder.services.items()
-            if entry.lvs is not None
-            and entry.lvs.conftool.cluster == cluster
-            and not any(membership.obstacles(self._folder, name, site))
-        ]
+        services = self._folder.services
+        members = [name for name in services if services.mentions(name, cluster)]
+        known = {
+            name: entry.lvs.conftool.cluster for name, entry in services.readable() if entry.lvs is not None
+        }
+        found = [name for name in known if known[name] == cluster]
+        doubtful = [*found, *(name for name in members if name not in known)]
+        faults = [problem for name in doubtful for problem in services.faults(name)]
+        _raise([*faults, *services.unread_with(cluster)])
+        found = [name for name in found if not any(membership.obstacles(self._folder, name, site))]
         if not found:
-            known = sorted({one.lvs.conftool.cluster for one in self._folder.services.values() if one.lvs})
-            message = f"no service of cluster {cluster!r} can be reached at {site}, {nearest(cluster, known)}"
-            raise InventoryError([str(self._folder.problem("services.yaml", (), message))])
+            near = nearest(cluster, sorted(set(known.values())))
+            message = f"no service of cluster {cluster!r} can be reached at {site}, {near}"
+            raise InventoryError([str(self._folder.problem("services.yaml", (), message)), *self._unseen()])
         return tuple(found)
 
     def service(
@@ -95,31 +115,30 @@ class Inventory:
         site: str,
         *,
         only: Sequence[str] = (),
+        begun: bool = False,
         resolve: Resolve = system_resolver,
     ) -> Service:
-        """One service at one site, fit to be taken across, with everybody who takes part in it.
+        """One service at one site, fit to be migrated, with everybody who takes part in it.
 
-        ``only`` names the realservers that are meant; also some that are out of the pool.
+        ``only`` names the realservers that are meant; also some that are out of the pool. ``begun`` is for a
+        run that has begun: the service's state, and others on its address, do not keep it from going back.
 
         Addresses in hosts.yaml win over what ``resolve`` says; only missing ones are looked up. A director
         that cannot be looked up has no address: it is reached by its name all the same.
 
         Raises:
             InventoryError: There is no such service (with the nearest names), or something about it or about
-                those who take part in it is in the way; with every such thing.
+                those who take part in it is in the way; with every such thing, and nothing about others.
         """
         from ferryman.inventory import membership  # noqa: PLC0415  # pydantic stays out of start-up
 
-        entry = self._entry(name)
-        _raise(membership.obstacles(self._folder, name, site))
-        lvs = entry.lvs
-        assert lvs is not None, "obstacles speaks up for a service without lvs"
+        entry, lvs, faults = self._balanced(name, site, begun=begun)
+        hosts = list(only) or membership.realservers_of(self._folder, lvs, site)
+        directors = membership.directors_of(self._folder, lvs, site)
+        named = [*hosts, *(director.host for director in directors)]
+        _raise([*faults, *membership.faults_of_hosts(self._folder, named)])
         maker = Participants(self._folder, frozenset(type(vip) for vip in entry.ip[site].values()), resolve)
-        realservers, directors = self._participants(
-            maker,
-            list(only) or membership.realservers_of(self._folder, lvs, site),
-            membership.directors_of(self._folder, lvs, site),
-        )
+        realservers, directors_found = self._participants(maker, hosts, directors)
         return Service(
             name=name,
             site=site,
@@ -128,15 +147,41 @@ class Inventory:
             encapsulated=site in (lvs.ipip_encapsulation or ()),
             virtual_services=tuple(_virtual_services(name, site, entry, lvs)),
             realservers=realservers,
-            directors=directors,
+            directors=directors_found,
             probe_paths=_probe_paths(entry),
         )
 
-    def _entry(self, name: str) -> CatalogService:
-        if name not in self._folder.services:
-            message = f"no service is called {name!r}, {nearest(name, self._folder.services)}"
-            raise InventoryError([str(self._folder.problem("services.yaml", (), message))])
-        return self._folder.services[name]
+    def _balanced(self, name: str, site: str, *, begun: bool) -> tuple[CatalogService, Lvs, list[Problem]]:
+        """A service's entry and its lvs section, and what is in the way of taking it across.
+
+        Raises:
+            InventoryError: There is none that could be judged any further.
+        """
+        from ferryman.inventory import membership  # noqa: PLC0415  # pydantic stays out of start-up
+
+        folder, services = self._folder, self._folder.services
+        faults = services.faults(name)
+        entry = services.read(name)
+        if name not in services and not (services.trouble or services.cut(name)):
+            message = f"no service is called {name!r}, {nearest(name, services)}"
+            raise InventoryError([str(folder.problem("services.yaml", (), message)), *self._unseen()])
+        if entry is None:
+            _raise(faults)
+        assert entry is not None, "what cannot be read has a fault"
+        faults += membership.obstacles(folder, name, site, begun=begun)
+        lvs = entry.lvs
+        if lvs is None:
+            _raise(faults)
+        assert lvs is not None, "obstacles speaks up for a service without lvs"
+        faults += membership.faults_of_nodes(folder, lvs, site)
+        return entry, lvs, [*faults, *membership.faults_of_directors(folder, lvs, site)]
+
+    def _unseen(self) -> list[str]:
+        """What of the catalog cannot be read, where one of it may be what was meant."""
+        return [
+            f"{problem}; it may be the one that was meant"
+            for problem in errors_of(self._folder.services.unseen)
+        ]
 
     def _participants(
         self, maker: Participants, hosts: list[str], entries: list[DirectorEntry]
@@ -146,6 +191,26 @@ class Inventory:
             found = list(realservers)
             _raise(one for one in found if isinstance(one, Problem))
             return tuple(one for one in found if isinstance(one, Realserver)), tuple(directors)
+
+
+class Translated(Mapping[str, V], Generic[T, V]):
+    """Entries as something else, each made when it is asked for."""
+
+    def __init__(self, entries: Mapping[str, T], translate: Callable[[str, T], V]) -> None:
+        self._entries = entries
+        self._translate = translate
+
+    def __getitem__(self, name: str) -> V:
+        return self._translate(name, self._entries[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
 
 
 def _with_whole_path(folder: Path, entry: ClusterEntry) -> ClusterEntry:

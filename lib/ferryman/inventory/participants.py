@@ -52,14 +52,14 @@ class Participants:
         if missing:
             lacking = f"{host} has no {' and no '.join(map(_word, missing))}"
             return self._unreachable(host, found.trouble or lacking, missing)
-        entry = self.folder.hosts.get(host)
+        entry = self.folder.hosts.read(host)
         kind = Kind(entry.kind) if entry else Kind.SERVER
         cluster = entry.cluster if entry else None
-        mss, path_mtu = room_of(entry, self.folder.clusters.get(cluster) if cluster else None)
+        mss, path_mtu = room_of(entry, self.folder.clusters.read(cluster) if cluster else None)
         return Realserver(host, kind, found.four, found.six, cluster, mss, path_mtu)
 
     def _addresses(self, host: str) -> _Addresses:
-        entry = self.folder.hosts.get(host)
+        entry = self.folder.hosts.read(host)
         known = _Addresses(entry.address, entry.address6) if entry else _Addresses()
         if all(known.of(family) is not None for family in self.families):
             return known

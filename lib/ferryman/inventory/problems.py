@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 Severity = Literal["error", "warn"]
 KeyPath = tuple[str | int, ...]
 
+CATALOG_KEY = "service::catalog"
 _LONGEST_SHOWN = 60
 
 
@@ -52,6 +53,15 @@ def dotted(path: KeyPath) -> str:
         return ""
     inside = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path[1:])
     return f"{path[0]}: {inside.lstrip('.')}" if inside else str(path[0])
+
+
+def where(path: KeyPath) -> str:
+    """A key path in a file for people; that a service stands in the service catalog goes without saying.
+
+    >>> where((CATALOG_KEY, "web", "port")), where((CATALOG_KEY,))
+    ('web: port', 'service::catalog')
+    """
+    return dotted(path[1:] if path and path[0] == CATALOG_KEY and len(path) > 1 else path)
 
 
 def shown(value: object) -> str:

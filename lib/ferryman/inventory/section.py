@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 from ferryman.errors import InventoryError
 from ferryman.inventory.document import CATALOG_KEY, Document, Unreadable, decoded, parse_text
 from ferryman.inventory.edit import refusal
-from ferryman.inventory.problems import nearest, shown
+from ferryman.inventory.entries import Entries, Source
+from ferryman.inventory.problems import errors_of, nearest, shown
+from ferryman.inventory.yaml_nodes import below
 
 if TYPE_CHECKING:
     from ferryman.inventory.problems import KeyPath
@@ -20,7 +22,7 @@ def read(content: bytes, name: str) -> tuple[str, Document]:
         InventoryError: It cannot be read; with every problem found.
     """
     try:
-        text = decoded(content, name)
+        text = decoded(content)
         return text, parse_text(text, name)
     except Unreadable as error:
         raise InventoryError([str(problem) for problem in error.problems]) from error
@@ -28,27 +30,39 @@ def read(content: bytes, name: str) -> tuple[str, Document]:
 
 def encoded(text: str, *, like: bytes, was: str) -> bytes:
     """An edited text as bytes, with the byte order mark of the content that it was read from."""
-    return like[: len(like) - len(was.encode())] + text.encode()
+    mark = like[: len(like) - len(was.encode(errors="surrogateescape"))]
+    return mark + text.encode(errors="surrogateescape")
 
 
 def entry_of(document: Document, service: str) -> dict[str, Any]:
-    """A service's entry that has an lvs section.
+    """A service's entry that has an lvs section; what is wrong with other entries is nobody's business here.
 
     Raises:
-        InventoryError: There is none; names the nearest name.
+        InventoryError: There is none, or a part of the catalog that cannot be read may be it; or it cannot be
+            read, or a key stands in it twice.
     """
-    catalog = document.data.get(CATALOG_KEY) if isinstance(document.data, dict) else None
-    if not isinstance(catalog, dict):
-        raise refusal(document, (CATALOG_KEY,), f"is {shown(catalog)}, expected a mapping SERVICE: {{…}}")
-    if service not in catalog:
-        raise refusal(
-            document, (CATALOG_KEY,), f"no service is called {service!r}, {nearest(service, catalog)}"
-        )
-    entry = catalog[service]
+    entry = whole_entry(document, service)
     if not isinstance(entry, dict) or not isinstance(entry.get("lvs"), dict):
         message = "has no lvs section, expected a service behind load balancers"
         raise refusal(document, (CATALOG_KEY, service), message)
     return entry
+
+
+def whole_entry(document: Document, service: str) -> Any:  # noqa: ANN401  # whatever stands there
+    """A service's entry, whatever it is; raises InventoryError as ``entry_of`` does."""
+    services = Entries(
+        Source(document), (CATALOG_KEY,), lambda *entry: (entry[2], []), expected="a mapping SERVICE: {…}"
+    )
+    if below(document.root, CATALOG_KEY) is None and not document.cuts:
+        raise refusal(document, (CATALOG_KEY,), "is empty, expected a mapping SERVICE: {…}")
+    faults = services.faults(service) if service in services else [*services.trouble, *services.cut(service)]
+    if faults:
+        raise InventoryError([str(problem) for problem in errors_of(faults)])
+    if service not in services:
+        message = f"no service is called {service!r}, {nearest(service, services)}"
+        unseen = [f"{problem}; it may be the one that was meant" for problem in services.unseen]
+        raise InventoryError([str(document.problem((CATALOG_KEY,), message)), *unseen])
+    return services.read(service)
 
 
 def names(document: Document, keys: KeyPath, value: object) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from ferryman.inventory.document import Unreadable
 from ferryman.inventory.folder import CLUSTERS, DIRECTORS, HOSTS, NODES, Folder
 from ferryman.inventory.membership import nobody, sharers
 from ferryman.inventory.participants import DEFAULT_PATH_MTU, room_of
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ferryman.inventory.schema import CatalogService
+    from ferryman.inventory.schema import CatalogService, DirectorEntry
 
 FULL_SIZE = 1500
 """Bytes of the largest packet that a client sends to a VIP."""
@@ -25,13 +26,16 @@ OUTER_HEADER, OUTER_HEADER6 = 20, 40
 
 def lint(path: Path) -> list[Problem]:
     """Every problem of the inventory in a folder, errors and warnings, by file and line."""
-    folder = Folder.read(path)
+    try:
+        folder = Folder.read(path)
+    except Unreadable as error:
+        return list(error.problems)
     found = {*folder.problems, *_services(folder), *_hosts(folder), *_clusters(folder)}
     return sorted(found | {*_directors(folder), *_unused_directors(folder), *_files(folder)})
 
 
 def _services(folder: Folder) -> Iterator[Problem]:
-    for name, entry in folder.services.items():
+    for name, entry in folder.services.readable():
         yield from _addresses(folder, name, entry)
         if entry.lvs is not None:
             yield from _flag(folder, name, entry)
@@ -71,17 +75,21 @@ def _at_site(folder: Folder, name: str, entry: CatalogService, site: str) -> Ite
     yield from sharers(folder, name, site)
     # A site that a file says nothing of may be kept elsewhere: only what contradicts is a mistake.
     for problem in nobody(folder, name, lvs, site):
-        silent = site not in folder.nodes if ".conftool." in problem.where else site not in folder.directors
+        silent = ".conftool." in problem.where and site not in folder.node_sites
+        silent |= ".class" in problem.where and site not in folder.director_sites
         if not silent:
             yield problem
 
 
 def _hosts(folder: Folder) -> Iterator[Problem]:
-    used = {host for clusters in folder.nodes.values() for hosts in clusters.values() for host in hosts}
-    used |= {
-        entry.host for classes in folder.directors.values() for found in classes.values() for entry in found
+    used = {
+        host
+        for site in folder.node_sites
+        for cluster in folder.node_clusters(site)
+        for host in folder.nodes(site, cluster)
     }
-    for host, entry in folder.hosts.items():
+    used |= {entry.host for _, _, found in _all_directors(folder) for entry in found}
+    for host, entry in folder.hosts.readable():
         if host not in used:
             close = similar(host, sorted(used))
             hint = f", did you mean {' or '.join(close)}?" if close else ""
@@ -98,13 +106,13 @@ def _hosts(folder: Folder) -> Iterator[Problem]:
         if entry.mss == "pod_mtu" and entry.kind != "kubernetes":
             message = f"is pod_mtu on a host of kind {entry.kind}, which has no pods; expected clamp or jumbo"
             yield folder.problem(HOSTS, (host, "mss"), message)
-        mss, path_mtu = room_of(entry, folder.clusters.get(entry.cluster or ""))
+        mss, path_mtu = room_of(entry, folder.clusters.read(entry.cluster or ""))
         yield from _jumbo(folder, host, mss, path_mtu)
 
 
 def _clusters(folder: Folder) -> Iterator[Problem]:
-    used = {entry.cluster for entry in folder.hosts.values()}
-    for name, entry in folder.clusters.items():
+    used = {entry.cluster for _, entry in folder.hosts.readable()}
+    for name, entry in folder.clusters.readable():
         if name not in used:
             yield folder.problem(CLUSTERS, (name,), f"no host of {HOSTS} belongs to it", severity="warn")
         room = (entry.path_mtu or DEFAULT_PATH_MTU) - OUTER_HEADER
@@ -124,25 +132,31 @@ def _jumbo(folder: Folder, host: str, mss: MssStrategy, path_mtu: int) -> Iterat
 
 def _directors(folder: Folder) -> Iterator[Problem]:
     """A common key that is misspelt would be taken for one of the driver's, and a gate stay open."""
-    for site, classes in folder.directors.items():
-        for name, found in classes.items():
-            for index, entry in enumerate(found):
-                for key in entry.model_extra or ():
-                    meant = get_close_matches(key, list(type(entry).model_fields), n=1, cutoff=0.85)
-                    if meant:
-                        message = f"is taken for a key of the driver; did you mean {meant[0]}?"
-                        yield folder.problem(DIRECTORS, (site, name, index, key), message, severity="warn")
+    for site, name, found in _all_directors(folder):
+        for index, entry in enumerate(found):
+            for key in entry.model_extra or ():
+                meant = get_close_matches(key, list(type(entry).model_fields), n=1, cutoff=0.85)
+                if meant:
+                    message = f"is taken for a key of the driver; did you mean {meant[0]}?"
+                    yield folder.problem(DIRECTORS, (site, name, index, key), message, severity="warn")
+
+
+def _all_directors(folder: Folder) -> Iterator[tuple[str, str, list[DirectorEntry]]]:
+    """Site, class, and its directors."""
+    for site in folder.director_sites:
+        for name, found in folder.directors(site).readable():
+            yield site, name, found
 
 
 def _unused_directors(folder: Folder) -> Iterator[Problem]:
     used = {
         (site, entry.lvs.class_)
-        for entry in folder.services.values()
+        for _, entry in folder.services.readable()
         if entry.lvs is not None
         for site in entry.sites
     }
-    for site, classes in folder.directors.items():
-        for name in classes:
+    for site in folder.director_sites:
+        for name in folder.directors(site):
             if (site, name) not in used:
                 message = f"no service of class {name} is at {site}"
                 yield folder.problem(DIRECTORS, (site, name), message, severity="warn")
@@ -155,11 +169,11 @@ def _files(folder: Folder) -> Iterator[Problem]:
         yield Problem(f"{NODES}/{file.name}", 0, "", message, severity="warn")
     balanced = {
         site
-        for entry in folder.services.values()
+        for _, entry in folder.services.readable()
         if entry.lvs is not None and entry.lvs.enabled
         for site in entry.sites
     }
-    for site in sorted(balanced - folder.nodes.keys()):
+    for site in sorted(balanced - set(folder.node_sites)):
         name = f"{NODES}/{site}.yaml"
         if not any(problem.file == name for problem in folder.problems):
             message = f"is missing, so services at {site} have no realservers"

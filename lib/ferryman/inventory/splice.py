@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ferryman.inventory.document import LINE_BREAK
+from ferryman.inventory.yaml_errors import LINE_BREAK
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +77,14 @@ def without_lines(text: str, spans: list[tuple[int, int]]) -> list[Splice]:
             whole.append((start, end))
     start, end = whole[-1]
     if end == len(text) and not text.endswith(_BREAKS):
-        whole[-1] = (_before_break(text, start), end)
+        whole[-1] = (before_break(text, start), end)
     return [Splice(start, end) for start, end in whole]
 
 
 _BREAKS = ("\r\n", "\n", "\r", "\x85", "\u2028", "\u2029")
 
 
-def _before_break(text: str, place: int) -> int:
+def before_break(text: str, place: int) -> int:
+    """Where the line ends that is above the one which begins at ``place``."""
     ends = next((ends for ends in _BREAKS if text.endswith(ends, 0, place)), "")
     return place - len(ends)

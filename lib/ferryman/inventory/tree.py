@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from ferryman.inventory.yaml_nodes import LOADER
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -84,7 +86,7 @@ Element = Node | Pair
 
 def read_tree(text: str) -> Node:
     """The tree of the text's only document, which has been parsed before."""
-    events = iter(yaml.parse(text, yaml.CSafeLoader))
+    events = iter(yaml.parse(text, LOADER))
     open_nodes: list[Sequence | Mapping] = []
     keys: list[Node | None] = []
     for event in events:

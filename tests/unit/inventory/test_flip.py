@@ -194,9 +194,9 @@ GROWN = {
      sites: [codfw, eqiad]
      lvs:
        ipip_encapsulation:  # sites on IPIP
-         # the first one
-         - eqiad  # T1
 +        - codfw
+         # the second one
+         - eqiad  # T1
          # - esams later
 
        class: x
@@ -214,8 +214,43 @@ GROWN = {
      sites: [codfw, eqiad]
      lvs:
        ipip_encapsulation: &mine
-         - eqiad
 +        - codfw
+         - eqiad
+""",
+    "a block list between two": """
+     sites: [drmrs, codfw, eqiad]
+     lvs:
+       ipip_encapsulation:
+         - 'drmrs'  # T1
++        - 'codfw'
+         # T2
+         - "eqiad"
+""",
+    "a flow list, first": """
+     sites: [codfw, eqiad]
+     lvs:
+-      ipip_encapsulation: [ eqiad ]
++      ipip_encapsulation: [ codfw, eqiad ]
+""",
+    "a flow list, between two": """
+     sites: [drmrs, codfw, eqiad]
+     lvs:
+-      ipip_encapsulation: ['drmrs','eqiad']
++      ipip_encapsulation: ['drmrs','codfw','eqiad']
+""",
+    "a flow list of many lines, first": """
+     sites: [codfw, eqiad]
+     lvs:
+       ipip_encapsulation: [
++        codfw,
+         eqiad # T1
+       ]
+""",
+    "a list that has an order of its own": """
+     sites: [codfw, drmrs, eqiad]
+     lvs:
+-      ipip_encapsulation: [eqiad, drmrs]
++      ipip_encapsulation: [eqiad, drmrs, codfw]
 """,
     "a flow list": """
      sites: [codfw]
@@ -289,7 +324,7 @@ GROWN = {
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n"], ids=["LF", "CRLF"])
 @pytest.mark.parametrize("lines", GROWN.values(), ids=GROWN)
-def test_a_site_is_put_behind_the_last_one_and_the_way_back_restores_every_byte(
+def test_a_site_is_put_where_the_sites_have_it_and_the_way_back_restores_every_byte(
     lines: str, ending: str
 ) -> None:
     before, after = (text.replace("\n", ending) for text in marked(lines))
@@ -546,7 +581,7 @@ def test_an_inherited_list_gets_one_of_its_own_that_has_one_more() -> None:
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
 def test_a_missing_line_break_at_the_end_stays_missing(end: str) -> None:
-    before = f"service::catalog:\n  web:\n    sites: [codfw, eqiad]\n    lvs:\n      class: x{end}"
+    before = f"service::catalog:\n  web:\n    sites: [eqiad, codfw]\n    lvs:\n      class: x{end}"
     break_ = end or "\n"
     one = f"{before.removesuffix(end)}{break_}      ipip_encapsulation: [codfw]{end}"
     assert flipped(before, "ipip") == one

@@ -151,6 +151,11 @@ def flipped(text: str, to: Encapsulation, site: str) -> str:
     return flip(text.encode(), "web", site, to).decode()
 
 
+def with_site(now: list[str], site: str) -> list[str]:
+    """In the order that every service has its sites in, where the list keeps it."""
+    return sorted([*now, site], key=SITES.index) if now == sorted(now, key=SITES.index) else [*now, site]
+
+
 def without_flag(data: Any) -> Any:  # noqa: ANN401  # what YAML says
     data = copy.deepcopy(data)
     flag = data["web"]["lvs"].pop("ipip_encapsulation", None) or []
@@ -167,7 +172,7 @@ def test_a_flip_changes_the_flag_and_nothing_else(drawn: Drawn, site: str) -> No
     text = flipped(drawn.text, to, site)
     after, sites = without_flag(data_of(text))
     assert after == before
-    assert sites == ([*now, site] if to == "ipip" else [one for one in now if one != site])
+    assert sites == (with_site(now, site) if to == "ipip" else [one for one in now if one != site])
     if to == "ipip":
         assert comments_of(text) == comments_of(drawn.text)
     assert ("\r" in text) == ("\r" in drawn.text)
@@ -197,7 +202,9 @@ def test_there_and_back_restores_every_byte_when_a_site_was_added(drawn: Drawn, 
 def test_back_and_there_restores_every_byte_when_the_last_of_many_was_taken(drawn: Drawn) -> None:
     if drawn.flagged is None or len(drawn.flagged) < 3 or not drawn.last_is_bare:
         return
-    site = drawn.flagged[-1]
+    *others, site = drawn.flagged
+    if with_site(others, site) != drawn.flagged:
+        return
     out = flipped(drawn.text, "direct", site)
     back = flipped(out, "ipip", site)
     assert data_of(back) == data_of(drawn.text)

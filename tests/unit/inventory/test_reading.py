@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ferryman.errors import InventoryError
-from ferryman.inventory import Inventory
+from ferryman.inventory import Inventory, lint
+from ferryman.inventory.folder import Folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,9 +14,8 @@ if TYPE_CHECKING:
 
 
 def problems_of(folder: Path) -> list[str]:
-    with pytest.raises(InventoryError) as caught:
-        Inventory.load(folder)
-    return list(caught.value.problems)
+    """What is wrong with any entry of any file, as ``inventory lint`` tells it."""
+    return [str(problem) for problem in Folder.read(folder).problems]
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,6 @@ def problems_of(folder: Path) -> list[str]:
     [
         (b"service::catalog:\n  web:\n    port: [80\n", 4, "that begins on line 3"),
         (b"service::catalog:\n\tweb: 1\n", 2, "there is a tab, YAML indents with spaces"),
-        (b"service::catalog:\n  a: 1\n  b: 2\n  a: 3\n", 4, "a: stands twice, first on line 2"),
         (b"service::catalog: {}\nservice::catalog: {}\n", 2, "stands twice, first on line 1"),
         (b"service::catalog:\n  web: *nowhere\n", 2, "undefined alias"),
         (b"service::catalog:\n  web:\n    <<: 3\n", 3, "expected a mapping or list of mappings for merging"),
@@ -47,6 +46,16 @@ def test_what_is_no_catalog_is_one_error_with_its_line(
     assert says in problem
 
 
+def test_an_entry_that_stands_twice_is_told_with_both_places_beside_what_is_wrong_with_the_last(
+    written: Callable[..., Path],
+) -> None:
+    folder = written({"services.yaml": "service::catalog:\n  a: 1\n  a: 3\n"})
+    assert problems_of(folder) == [
+        "services.yaml:3: a: is 3, expected a mapping",
+        "services.yaml:3: a: stands twice, first on line 2",
+    ]
+
+
 @pytest.mark.parametrize("content", [b"", b"# nothing\n", b"---\n"])
 @pytest.mark.parametrize("name", ["services.yaml", "hosts.yaml", "directors.yaml", "nodes/lab.yaml"])
 def test_an_empty_file_is_an_error_for_it_may_have_been_cut(
@@ -64,7 +73,10 @@ def test_a_missing_catalog_is_an_error_that_says_where_it_was_looked_for(
 
 
 def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
-    assert "is no directory" in problems_of(tmp_path / "nowhere")[0]
+    with pytest.raises(InventoryError, match="nowhere: is no directory, expected the inventory's folder"):
+        Inventory.load(tmp_path / "nowhere")
+    (problem,) = lint(tmp_path / "nowhere")
+    assert "is no directory" in str(problem)
 
 
 def test_a_directory_in_a_files_place_is_an_error(written: Callable[..., Path]) -> None:

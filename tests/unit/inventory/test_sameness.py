@@ -1,13 +1,29 @@
 from __future__ import annotations
 
 from math import nan
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
-from ferryman.inventory.sameness import difference
+from ferryman.inventory import sameness
+
+if TYPE_CHECKING:
+    from ferryman.inventory.problems import KeyPath
 
 AROUND = ("catalog", "web", "lvs")
+
+
+def composed(text: str) -> yaml.Node:
+    found = yaml.compose(text, yaml.SafeLoader)
+    assert found is not None
+    return found
+
+
+def difference(before: object, after: object, *, around: KeyPath, but: str) -> KeyPath | None:
+    """Of two values, as YAML has them."""
+    old, new = (composed(yaml.dump(data, sort_keys=False)) for data in (before, after))
+    return sameness.difference(old, new, around=around, but=but)
 
 
 def catalog(lvs: dict[str, Any], **more: object) -> dict[str, Any]:
@@ -48,3 +64,19 @@ def test_nan_is_itself_and_what_contains_itself_ends() -> None:
     for data in (before, after):
         data["catalog"]["itself"] = data
     assert difference(before, after, around=AROUND, but="flag") is None
+
+
+@pytest.mark.parametrize(
+    ("other", "changed"),
+    [
+        ("{page: false, page: true}", "{page: true, page: true}"),
+        ("!vault x", "!vault y"),
+        ("2024-13-45", "2024-13-46"),
+    ],
+)
+def test_what_nobody_can_make_a_value_of_is_compared_all_the_same(other: str, changed: str) -> None:
+    def read(other: str) -> yaml.Node:
+        return composed(f"catalog: {{web: {{lvs: {{a: 1}}}}, depot: {other}}}")
+
+    assert sameness.difference(read(other), read(other), around=AROUND, but="flag") is None
+    assert sameness.difference(read(other), read(changed), around=AROUND, but="flag") is not None

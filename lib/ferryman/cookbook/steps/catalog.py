@@ -66,7 +66,8 @@ class CatalogEdited(Change[CatalogBefore]):
         edited = self.ferry.catalog.edited(self.edit)
         if edited.after == edited.before:
             return AlreadySo(f"{self.ferry.catalog.path.name} says so already")
-        return CatalogBefore(sha256=sha256(edited.before).hexdigest(), text=edited.before.decode())
+        text = edited.before.decode(errors="surrogateescape")  # somebody else's entry need not be UTF-8
+        return CatalogBefore(sha256=sha256(edited.before).hexdigest(), text=text)
 
     def edits(self, before: CatalogBefore) -> Sequence[Edit]:
         """The diff of the catalog."""
@@ -130,11 +131,16 @@ class CatalogEdited(Change[CatalogBefore]):
         return None
 
     def _edited(self, before: CatalogBefore) -> Edited:
-        text, name = before["text"].encode(), self.ferry.catalog.path.name
+        text, name = _content(before), self.ferry.catalog.path.name
         return Edited.of(text, self.edit.made(text, name=name), name)
 
     def _back(self, now: bytes, before: CatalogBefore) -> bytes:
-        return self.edit.taken_back(now, before["text"].encode(), name=self.ferry.catalog.path.name)
+        return self.edit.taken_back(now, _content(before), name=self.ferry.catalog.path.name)
+
+
+def _content(before: CatalogBefore) -> bytes:
+    """The catalog's bytes as they were read."""
+    return before["text"].encode(errors="surrogateescape")
 
 
 @dataclass(frozen=True)

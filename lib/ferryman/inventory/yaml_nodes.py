@@ -1,0 +1,170 @@
+"""YAML's nodes: composed from a text, looked into, and made into values one at a time.
+
+A node knows the line that it stands on. Nothing is made into a value before it is asked for, so that a tag
+or a date that nobody can read is in the way only of those who need it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from ferryman.inventory.problems import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ferryman.inventory.problems import KeyPath
+
+MERGE_TAG = "tag:yaml.org,2002:merge"
+NULL_TAG = "tag:yaml.org,2002:null"
+STR_TAG = "tag:yaml.org,2002:str"
+
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's, ten times as quick, where PyYAML was built with it; both keep the places of what they read."""
+
+Pair = tuple[yaml.Node, yaml.Node]
+"""A key and its value."""
+
+
+def compose(text: str) -> yaml.Node | None:
+    """The root of the text's only document; None when there is nothing in it.
+
+    Raises:
+        yaml.MarkedYAMLError: It is not YAML, or there is another document.
+        yaml.reader.ReaderError: It has a character that YAML forbids.
+        RecursionError: It is nested too deeply.
+    """
+    loader = LOADER(text)
+    try:
+        root: yaml.Node | None = loader.get_single_node()
+    finally:
+        loader.dispose()
+    return root
+
+
+def pairs(node: yaml.Node) -> list[Pair]:
+    """A mapping's pairs, behind those that its merge keys bring and it has not itself; none of anything else.
+
+    The last pair with a key is the one that counts.
+    """
+    own = node.value if isinstance(node, yaml.MappingNode) else []
+    if not any(key.tag == MERGE_TAG for key, _ in own):
+        return own
+    own = [pair for pair in own if pair[0].tag != MERGE_TAG]
+    named = {key.value for key, _ in own if isinstance(key, yaml.ScalarNode)}
+    return [*(pair for pair in merged(node) if not _named(pair[0], named)), *own]
+
+
+def merged(node: yaml.Node, within: frozenset[int] = frozenset()) -> list[Pair]:
+    """What a mapping's merge keys bring, each key once; what contains itself brings nothing."""
+    within |= {id(node)}
+    found: dict[tuple[str, str], Pair] = {}
+    for source in _sources(node):
+        own = [pair for pair in source.value if pair[0].tag != MERGE_TAG] if id(source) not in within else []
+        below_it = merged(source, within) if own else []
+        # Of a mapping's own keys the last counts, of what it merges the first that has it.
+        brought = {(key.tag, str(key.value)): (key, value) for key, value in (*below_it, *own)}
+        found |= {key: pair for key, pair in brought.items() if key not in found}
+    return list(found.values())
+
+
+def _sources(node: yaml.Node) -> Iterator[yaml.MappingNode]:
+    """The mappings that a mapping merges, the one that counts first."""
+    for key, value in reversed(node.value) if isinstance(node, yaml.MappingNode) else ():
+        if key.tag == MERGE_TAG:
+            several = value.value if isinstance(value, yaml.SequenceNode) else [value]
+            yield from (source for source in several if isinstance(source, yaml.MappingNode))
+
+
+def _named(key: yaml.Node, names: set[str]) -> bool:
+    return isinstance(key, yaml.ScalarNode) and key.value in names
+
+
+def step(node: yaml.Node, key: str | int) -> Pair | None:
+    """What is below a key or an index, and what names its line: the key, or the item itself."""
+    if isinstance(node, yaml.SequenceNode):
+        inside = isinstance(key, int) and key < len(node.value)
+        return (node.value[key], node.value[key]) if inside else None
+    return next((pair for pair in reversed(pairs(node)) if pair[0].value == str(key)), None)
+
+
+def below(node: yaml.Node | None, *keys: str) -> yaml.Node | None:
+    """What stands at the end of a way of keys; None when the way ends before."""
+    for key in keys:
+        found = step(node, key) if node is not None else None
+        node = found[1] if found is not None else None
+    return node
+
+
+def is_null(node: yaml.Node) -> bool:
+    """Whether nothing stands there."""
+    return bool(node.tag == NULL_TAG)
+
+
+def duplicates(root: yaml.Node, path: KeyPath = ()) -> Iterator[tuple[KeyPath, int, int]]:
+    """Every key that stands twice in one mapping: its path, its line, and the line of the first, from 1."""
+    seen: set[int] = set()
+    todo: list[tuple[KeyPath, yaml.Node]] = [(path, root)]
+    while todo:
+        here, node = todo.pop()
+        if isinstance(node, yaml.ScalarNode) or id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            yield from duplicate_keys(node, here)
+            todo += [((*here, str(key.value)), value) for key, value in node.value]
+        else:
+            todo += [((*here, index), item) for index, item in enumerate(node.value)]
+
+
+def duplicate_keys(node: yaml.Node, path: KeyPath) -> Iterator[tuple[KeyPath, int, int]]:
+    """As ``duplicates``, of this one mapping."""
+    first: dict[tuple[str, str], int] = {}
+    for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+        if not isinstance(key, yaml.ScalarNode) or key.tag == MERGE_TAG:
+            continue
+        named, line = (key.tag, key.value), key.start_mark.line + 1
+        if named in first:
+            yield (*path, key.value), line, first[named]
+        else:
+            first[named] = line
+
+
+class _Constructor(yaml.constructor.SafeConstructor):
+    """The safe constructor that leaves the nodes as they are.
+
+    It has a line for values that look like a date or a number and are none.
+    """
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, AttributeError) as error:
+            message = f"{shown(node.value)} cannot be read as the value it looks like ({error}); quote it"
+            raise yaml.constructor.ConstructorError(None, None, message, node.start_mark) from error
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Merge nothing into the node itself."""
+
+    def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict[Any, Any]:
+        for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
+            several = value.value if isinstance(value, yaml.SequenceNode) else [value]
+            if key.tag == MERGE_TAG and not all(isinstance(one, yaml.MappingNode) for one in several):
+                what = "expected a mapping or list of mappings for merging"
+                raise yaml.constructor.ConstructorError(
+                    "while constructing a mapping", node.start_mark, what, value.start_mark
+                )
+        whole = yaml.MappingNode(node.tag, pairs(node), node.start_mark, node.end_mark)
+        return dict(super().construct_mapping(whole, deep=deep))
+
+
+def value_of(node: yaml.Node) -> Any:  # noqa: ANN401  # whatever stands there
+    """A node as a value.
+
+    Raises:
+        yaml.MarkedYAMLError: It has a tag that is not known, or something that cannot be what it looks like.
+        RecursionError: It is nested too deeply.
+    """
+    return _Constructor().construct_document(node)
