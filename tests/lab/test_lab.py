@@ -211,6 +211,20 @@ def test_a_machine_whose_own_kernel_is_able_needs_no_guest(lab: RunningLab) -> N
     assert len(answers) == len(URLS)
 
 
+def test_hosts_see_what_is_shown_to_them_wherever_it_comes_from_and_as_it_is_now(
+    lab: RunningLab, tmp_path: Path
+) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir(mode=0o700)
+    (folder / "catalog").write_text("old\n")
+    (folder / "catalog").chmod(0o600)
+    shown, there = lab.show(folder)
+    assert lab.console("lvs1", f"cat {there}/catalog") == "old\n"
+    (shown / "new").write_text("new\n")
+    (shown / "new").rename(shown / "catalog")
+    assert lab.console("lvs1", f"cat {there}/catalog") == "new\n"
+
+
 # What it keeps apart
 
 
