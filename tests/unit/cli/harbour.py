@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 """How long an order may take."""
 
 

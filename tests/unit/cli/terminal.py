@@ -12,7 +12,7 @@ import threading
 from contextlib import suppress
 from typing import Self
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 """How long a test waits for what must be shown."""
 
 
