@@ -98,13 +98,13 @@ def came_back(p: Passage, cause: Exception | None, result: Return) -> Ending:
         return _stranded(p, cause, result)
     others = [
         *(f"someone else's by now, and left alone: {each}" for each in result.foreign),
-        *(f"not this run's to put back: {each}" for each in dict.fromkeys(result.warnings)),
+        *dict.fromkeys(result.warnings),
     ]
     headline = "nothing of the run is left"
-    if result.restored:
+    if p.progress.restored:
         headline = "rolled back: all is as before, verified"
         if others:
-            headline = "rolled back: all that this run changed is as before, verified; this is not:"
+            headline = "rolled back: all that this run changed is as before, verified; beside that:"
     lines = [*([in_words(cause)] if cause else []), headline, *others]
     reason = "\n".join(lines)
     if isinstance(cause, InterruptedRunError):
@@ -122,7 +122,7 @@ def _stranded(p: Passage, cause: Exception | None, result: Return) -> Ending:
         *([in_words(cause)] if cause else []),
         "the rollback could not be completed; the run stays open and keeps its lock. Not as before, to mend:",
         *(f"  step {left.place + 1}, {p.plan.titles[left.place]}: {left.why}" for left in result.left),
-        *(f"  not this run's to put back: {each}" for each in dict.fromkeys(result.warnings)),
+        *(f"  beside that: {each}" for each in dict.fromkeys(result.warnings)),
         "state per host:",
         *table(p, states),
         *by_hand(p, [left.place for left in result.left]),

@@ -26,7 +26,6 @@ from ferryman.engine.store.database import Database
 from ferryman.engine.survey import Survey, announce, record_checked, stocktaking, survey
 from ferryman.engine.taking_up import recalled, require_undoable
 from ferryman.engine.telling import Telling, in_full
-from ferryman.engine.verification import unrecorded
 from ferryman.engine.watch import Watching
 from ferryman.engine.way_back import Return, go_back
 from ferryman.errors import (
@@ -274,10 +273,8 @@ class Runner:
         p.telling.record("trouble", in_full(error, p.at))
         if not p.progress.standing:
             # A process that did not begin the run knows of its changes by the journal alone.
-            result = Return({})
-            if p.resumed and p.is_open:
-                result.left += unrecorded(p, result.warnings)
-            if result.left:
+            result = go_back(p) if p.resumed and p.is_open else Return({})
+            if result.left or p.progress.restored:
                 return endings.came_back(p, error, result)
             return endings.unchanged(p, error)
         if self._is_to_be_held(error):

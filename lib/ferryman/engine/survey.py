@@ -167,9 +167,14 @@ def _tell_already(p: Passage, place: int, already: AlreadySo) -> None:
 
 
 def _require_recorded(p: Passage, place: int, already: AlreadySo) -> None:
-    """What this run had to change, and by the journal did not, is somebody else's work, or a lost record."""
+    """What this run had to change, and by the journal did not, is somebody else's work, or a lost record.
+
+    Not so what the step itself calls left over, and answers for from now on: an earlier undo had to leave it.
+    """
     checked_before = p.checked_before(place)
     if place in p.progress.standing or checked_before is None or checked_before.already:
+        return
+    if already.before is not None:
         return
     raise DoubtError(
         f"{p.plan.titles[place]}: {already.reason}, though by the journal this run did not change it: "

@@ -213,7 +213,7 @@ def test_a_change_that_someone_else_wrote_over_is_not_gone_on_with(dock: Dock) -
 
     assert ending.outcome == "rolled-back"
     assert world.values == {"a": "old", "b": "stranger"}
-    assert "not this run's to put back: b: value: stranger; wanted old" in ending.reason
+    assert "b: value: stranger; wanted old" in ending.reason
     assert (
         "b becomes new: neither made nor as it was when the run began it: now 'stranger', was 'old'"
         in ending.reason

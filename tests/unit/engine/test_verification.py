@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ferryman.engine.plan import Plan
-from ferryman.engine.steps import Change, Look, Report
+from ferryman.engine.steps import AlreadySo, Change, Look, Report
 from ferryman.errors import CommandFailedError, UnreachableError, VerifyError, WorldChangedError
 from ferryman.events import ChangeMade
 from ferryman.model import Edit, Finding, Verdict
-from ferryman.testing import Becomes, Cut, Cuts, Dock, FakeWorld, Killed, WayOn
+from ferryman.testing import Becomes, Cut, Cuts, Dock, FakeWorld, Is, Killed, WayOn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -288,8 +288,8 @@ def test_what_others_changed_beside_a_change_is_a_warning_and_strands_nobody(
     assert (ending.outcome, ending.exit_code) == ("rolled-back", 4)
     assert ending.reason.splitlines() == [
         "nothing flows",
-        "rolled back: all that this run changed is as before, verified; this is not:",
-        "not this run's to put back: lvs2: changed-by-others: a guest; wanted nobody",
+        "rolled back: all that this run changed is as before, verified; beside that:",
+        "lvs2: changed-by-others: a guest; wanted nobody",
     ]
 
 
@@ -371,3 +371,53 @@ def test_a_resumed_run_whose_hosts_cannot_be_fenced_off_stays_open(dock: Dock) -
 
     assert ending.outcome in {"rolled-back", "stranded"}
     assert world.values == {"a": "old", "b": "old"} if ending.outcome == "rolled-back" else dock.locked
+
+
+@dataclass(frozen=True)
+class Lingers(Becomes):
+    """{key} becomes {wanted}, and its undo has to leave it for a while."""
+
+    def check(self, report: Report) -> str | AlreadySo:
+        """What an earlier undo left is answered for."""
+        found = super().check(report)
+        return AlreadySo(found.reason, before="old") if isinstance(found, AlreadySo) else found
+
+    def undo(self, before: str) -> Sequence[Edit]:
+        """Not yet."""
+        return []
+
+    def undone(self, before: str, report: Report) -> str | None:
+        """That it stays is told, and no failure."""
+        report.finding(Finding("stays", self.key, Verdict.WARN, "it stays for now", "gone"))
+        return None
+
+
+def test_what_an_undo_had_to_leave_is_the_run_s_own_when_it_is_resumed(dock: Dock) -> None:
+    # Two surveys, four calls for each change and a look between, the failing look; then b goes back.
+    world = FakeWorld(Cuts(Cut(15, "before", kill)), a="old", b="old", flows="no")
+    plan = Plan([Lingers(world, "a", "new"), Becomes(world, "b", "new"), Is(world, "flows", "yes")], ["web"])
+    with pytest.raises(Killed):
+        dock.perform(plan)
+    assert world.values == {"a": "new", "b": "old", "flows": "no"}
+    world.values["flows"] = "yes"
+
+    ending = dock.go_on(plan, "resume")
+
+    assert ending.outcome == "done", ending.reason
+    assert world.values == {"a": "new", "b": "new", "flows": "yes"}
+
+
+def test_a_resumed_run_whose_changes_are_all_back_ends_rolled_back_and_never_refused(dock: Dock) -> None:
+    world = FakeWorld(Cuts(Cut(18, "before", kill)), a="old", b="old", flows="no")
+    plan = Plan([Becomes(world, "a", "new"), Becomes(world, "b", "new"), Is(world, "flows", "yes")], ["web"])
+    with pytest.raises(Killed):
+        dock.perform(plan)
+    assert world.values == {"a": "old", "b": "old", "flows": "no"}
+
+    def refuses(run: str, token: int, hosts: Sequence[str]) -> Mapping[str, DoubtError]:
+        raise CommandFailedError("lvs1: cannot keep the number: no space left")
+
+    ending = replace(dock.runner(), fence_off=refuses).resume(dock.journal.runs()[0].id, plan)
+
+    assert (ending.outcome, ending.exit_code) == ("rolled-back", 4)
+    assert "rolled back: all is as before, verified" in ending.reason

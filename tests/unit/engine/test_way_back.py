@@ -183,7 +183,7 @@ def test_a_stranger_who_wrote_over_our_change_is_not_overwritten(dock: Dock, wor
 
     assert world.values == {"a": "old", "b": "stranger", "ready": "yes"}
     assert ending.outcome == "rolled-back"
-    assert "not this run's to put back: b: value: stranger; wanted old" in ending.reason
+    assert "b: value: stranger; wanted old" in ending.reason
 
 
 def test_a_report_whose_words_cannot_be_had_is_still_a_report(dock: Dock, world: FakeWorld) -> None:
