@@ -2,7 +2,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test bare check unit promises lab torture bench lock clean
+.PHONY: setup demo test test-all bare check unit unit-all promises lab lab-all torture bench lock clean
 
 setup:  ## packages of the lab, the virtual environment, the project in it; quick when nothing is to do
 	@scripts/bootstrap.sh
@@ -10,7 +10,9 @@ setup:  ## packages of the lab, the virtual environment, the project in it; quic
 demo: setup  ## boot the lab, rehearse, migrate, be refused, be rolled back, take the lab down
 	@scripts/demo.sh
 
-test: setup check unit promises lab  ## lint, types, unit tests, the promises broken on purpose, lab tests
+test: setup check unit promises lab  ## lint, types, unit tests, the promises broken on purpose, each mechanism in the lab
+
+test-all: setup check unit-all promises lab-all  ## everything: all cuts, the whole fault matrix, etcd, a short torture
 
 bare:  ## both in a bare Debian, made for it and taken away: COMMAND='make check' for another command, KEEP=FOLDER keeps it
 	scripts/bare.sh $(if $(KEEP),-k '$(KEEP)') $(if $(COMMAND),'$(COMMAND)')
@@ -21,12 +23,18 @@ check: setup
 	$(BIN)/mypy lib cookbooks tests
 
 unit: setup  ## no root, no network
+	$(BIN)/pytest -n 2 -m "not extended" tests/unit
+
+unit-all: setup
 	$(BIN)/pytest -n 2 tests/unit
 
 promises: setup  ## each safeguard taken away in a copy: some test must turn red
 	$(BIN)/pytest -n 2 tests/promises
 
 lab: setup  ## three labs side by side: half of the time they wait
+	$(BIN)/pytest -n 3 --dist worksteal -m "not extended" tests/lab
+
+lab-all: setup
 	$(BIN)/pytest -n 3 --dist worksteal tests/lab
 
 torture: setup  ## 500 kills with -9 in two labs, and every cut on fakes and etcd; more than an hour

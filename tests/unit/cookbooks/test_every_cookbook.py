@@ -1,9 +1,9 @@
 """Every cookbook in the tree keeps the house's rules, is cut at each of its calls to the outside, and has
 somebody else write between any two of them.
 
-Always at every call, before and after it, by kill -9 and SIGTERM; at some by every blow and with each way on;
-with somebody else, and with records lost, at a share of the places. With ``-m slow`` at all of them, which
-takes many minutes.
+Always at some calls by every blow and with each way on; with somebody else, and with records lost, at a share
+of the places. In ``make test-all`` at every call, before and after it, by kill -9 and SIGTERM. With
+``-m slow`` by everything at all of them, which takes many minutes.
 """
 
 from __future__ import annotations
@@ -96,6 +96,7 @@ def test_one_without_a_scene_is_told_what_to_write(tmp_path: Path) -> None:
         scenes_of(book, tmp_path / "books", tmp_path / "tests")
 
 
+@pytest.mark.extended
 @pytest.mark.timeout(600)  # seconds of work, and more on a machine that has much else to do
 @pytest.mark.parametrize("part", range(BRIEF_PARTS))
 @pytest.mark.parametrize("scene", SCENES)

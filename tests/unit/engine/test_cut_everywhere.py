@@ -132,6 +132,7 @@ def test_a_migration_is_never_left_in_between() -> None:
     assert cut_everywhere(migration) > 300
 
 
+@pytest.mark.extended
 def test_a_run_cut_once_and_killed_once_more_is_never_left_in_between() -> None:
     assert cut_everywhere(short, twice=True) > 200
 
