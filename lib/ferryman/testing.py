@@ -145,10 +145,12 @@ class Becomes(Change[str]):
         if (seen := self.world.read(self.key)) != self.wanted:
             raise VerifyError(f"{self.key}: is {seen}, wanted {self.wanted}")
 
-    def undo(self, before: str) -> None:
+    def undo(self, before: str) -> Sequence[Edit] | None:
         """Write the before, unless it is there; only over what we wrote."""
-        if self.world.read(self.key) != before:
-            self.world.write(self.key, before, expected=self.wanted)
+        if self.world.read(self.key) == before:
+            return []
+        self.world.write(self.key, before, expected=self.wanted)
+        return self.edits_back(before)
 
     def edits_back(self, before: str) -> Sequence[Edit]:
         """The one write that takes it back."""

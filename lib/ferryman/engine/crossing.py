@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ferryman.engine.clock import stamp
 from ferryman.engine.differences import in_short, what_differs
 from ferryman.engine.progress import intent
 from ferryman.engine.steps import AlreadySo, Change
+from ferryman.engine.verification import verify_at_the_end, verify_standing
 from ferryman.errors import DoubtError, NotFollowedError, VerifyError, WorldChangedError
 from ferryman.events import ChangeMade
 
@@ -32,9 +34,12 @@ def cross(p: Passage, seen: Survey) -> None:
             if place > p.plan.first_change:
                 p.looking(place, "check", step.look)
         elif place in seen.pending:
+            verify_standing(p, but=[later for later in seen.pending if later >= place])
             _make(p, place, step, seen.pending[place])
         else:
             _still_so(p, place, step)
+    p.at = "the end, where every change is verified again"
+    verify_at_the_end(p)
 
 
 def _make(p: Passage, place: int, change: Change[Any], pending: Pending) -> None:
@@ -81,6 +86,7 @@ def _verify(p: Passage, place: int, change: Change[Any], doubt: DoubtError | Non
             raise
         kind = DoubtError if isinstance(error, DoubtError) else VerifyError
         raise kind(f"{doubt}\n{error}") from error
+    p.seen_at[place] = stamp(p.clock.now())
     p.mark("verified", place)
 
 

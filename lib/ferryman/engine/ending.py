@@ -83,8 +83,8 @@ def held(p: Passage, error: Exception) -> Ending:
     states = {place: _held_state(standing.get(place)) for place in _changes(p)}
     lines = [
         f"held at {p.at}: {in_words(error)}",
-        "nothing was put back and the run stays open. What is where:",
-        *table(p, states, standing),
+        "nothing was put back and the run stays open. State per host:",
+        *table(p, states),
         *by_hand(p, order_back(p)),
         f"then: ferryman resume {p.run} looks again, and goes on",
         f"or:   ferryman rollback {p.run} looks again, and goes back",
@@ -96,11 +96,16 @@ def came_back(p: Passage, cause: Exception | None, result: Return) -> Ending:
     """After the way back, for ``cause`` or because it was asked for."""
     if result.left:
         return _stranded(p, cause, result)
-    lines = [in_words(cause)] if cause else []
-    lines.append(
-        "rolled back: all is as before, verified" if result.restored else "nothing of the run is left"
-    )
-    lines += [f"someone else's by now, and left alone: {each}" for each in result.foreign]
+    others = [
+        *(f"someone else's by now, and left alone: {each}" for each in result.foreign),
+        *(f"not this run's to put back: {each}" for each in dict.fromkeys(result.warnings)),
+    ]
+    headline = "nothing of the run is left"
+    if result.restored:
+        headline = "rolled back: all is as before, verified"
+        if others:
+            headline = "rolled back: all that this run changed is as before, verified; this is not:"
+    lines = [*([in_words(cause)] if cause else []), headline, *others]
     reason = "\n".join(lines)
     if isinstance(cause, InterruptedRunError):
         return Ending("interrupted", 130, reason, p.run)
@@ -109,16 +114,17 @@ def came_back(p: Passage, cause: Exception | None, result: Return) -> Ending:
 
 
 def _stranded(p: Passage, cause: Exception | None, result: Return) -> Ending:
-    states = dict.fromkeys(_changes(p), "not made by this run")
+    states = dict.fromkeys(_changes(p), "not changed by this run")
     states |= dict.fromkeys(result.marks, "someone else's by now, left alone")
     states |= dict.fromkeys(result.restored, "as before, verified")
-    states |= {left.place: "not put back" for left in result.left}
+    states |= {left.place: "not as before" for left in result.left}
     lines = [
         *([in_words(cause)] if cause else []),
-        "the way back could not be completed; the run stays open and keeps its lock. What is left:",
+        "the rollback could not be completed; the run stays open and keeps its lock. Not as before, to mend:",
         *(f"  step {left.place + 1}, {p.plan.titles[left.place]}: {left.why}" for left in result.left),
-        "what is where:",
-        *table(p, states, result.marks),
+        *(f"  not this run's to put back: {each}" for each in dict.fromkeys(result.warnings)),
+        "state per host:",
+        *table(p, states),
         *by_hand(p, [left.place for left in result.left]),
         f"then: ferryman rollback {p.run} looks again, and closes the run when all is as before",
         f"or:   ferryman resume {p.run} looks again, and goes forward instead",

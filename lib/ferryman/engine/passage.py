@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ferryman.engine.steps import AlreadySo
@@ -14,9 +14,10 @@ from ferryman.model import Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from ferryman.engine.clock import Clock
     from ferryman.engine.lease import Lease
     from ferryman.engine.plan import Plan
-    from ferryman.engine.progress import Progress, Stage
+    from ferryman.engine.progress import Checked, Progress, Stage
     from ferryman.engine.signals import Signals
     from ferryman.engine.store import Order
     from ferryman.engine.telling import Telling
@@ -37,12 +38,18 @@ class Passage:
     telling: Telling
     signals: Signals
     lease: Lease
+    clock: Clock
     at: str = "before the first step"
     """Step and phase, in words."""
     place: int = 0
     """The step's place in the plan."""
     is_open: bool = True
     """Whether how this command ends is how the run ends; not while a run that is done is only looked at."""
+    resumed: bool = False
+    """Whether another process began the run: then the journal is all that is known of what was changed."""
+    seen_at: dict[int, str] = field(default_factory=dict)
+    """When each change was last seen to be as it was made, by its place."""
+    _told: set[str] = field(default_factory=set)
 
     def looking(self, place: int, phase: Phase, call: Callable[[StepReport], T]) -> T:
         """Call a verb that reads; the operator may cut it short, and what it found is judged.
@@ -54,8 +61,20 @@ class Passage:
         report = StepReport(self.telling, place)
         with self._phase(place, phase), self.signals.abandonable():
             result = report.judged(call)
+        self._told |= {str(warning) for warning in report.warnings}
         self._finished(place, phase, result)
         return result
+
+    def looking_quietly(self, place: int, call: Callable[[StepReport], T]) -> T:
+        """As ``looking``, but for what was looked at before: only what does not pass is told, and once."""
+        report = _QuietReport(self.telling, place, self._told)
+        with self.signals.abandonable():
+            return report.judged(call)
+
+    def checked_before(self, place: int) -> Checked | None:
+        """What was there before the run changed anything, by the journal; None where it has none."""
+        found = self.progress.checked.get(place)
+        return found if found is not None and found.title == self.plan.titles[place] else None
 
     def pass_over(self, place: int) -> None:
         """Tell that a look is not made, because it can say nothing now."""
@@ -102,11 +121,14 @@ class StepReport:
         self._telling = telling
         self._place = place
         self._stopping: list[Finding] = []
+        self.warnings: list[Finding] = []
 
     def finding(self, finding: Finding) -> None:
-        """Tell it, and keep it when it stands in the way."""
+        """Tell it, and keep it when it stands in the way, or warns."""
         if finding.verdict.stops:
             self._stopping.append(finding)
+        elif finding.verdict is Verdict.WARN:
+            self.warnings.append(finding)
         self._telling.tell(FindingMade(self._place, finding))
 
     def probe(self, result: ProbeResult) -> None:
@@ -132,3 +154,25 @@ class StepReport:
         failed = any(finding.verdict is Verdict.FAIL for finding in self._stopping)
         doubtful = not failed and (error is None or isinstance(error, DoubtError))
         return (DoubtError if doubtful else VerifyError)("\n".join(lines))
+
+
+class _QuietReport(StepReport):
+    """Tells what does not pass, once: looks that are made again and again would tell it each time."""
+
+    def __init__(self, telling: Telling, place: int, told: set[str]) -> None:
+        super().__init__(telling, place)
+        self._told = told
+
+    def finding(self, finding: Finding) -> None:
+        """Tell it when it does not pass, and was not told; keep it when it stands in the way."""
+        if not (finding.verdict.stops or finding.verdict is Verdict.WARN):
+            return
+        if finding.verdict is Verdict.WARN and str(finding) in self._told:
+            self.warnings.append(finding)
+            return
+        self._told.add(str(finding))
+        super().finding(finding)
+
+    def probe(self, result: ProbeResult) -> None:
+        """Nothing: what it means is told as a finding."""
+        del result

@@ -12,8 +12,20 @@ if TYPE_CHECKING:
 
     from ferryman.engine.store import Record
 
-Stage = Literal["intent", "made", "foreign", "verified", "undone"]
-"""The kinds of record that move a change on: begun, made, met someone else's work, verified, put back."""
+Stage = Literal["checked", "intent", "made", "foreign", "verified", "undone", "left"]
+"""The kinds of record that move a change on: looked at before the first change, begun, made, met someone
+else's work, verified, put back, not put back (or no longer)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What was there before the run changed anything."""
+
+    title: str
+    before: Any
+    edits: tuple[Edit, ...]
+    already: str = ""
+    """Why nothing was to be done; empty where something was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,25 +47,45 @@ class Progress:
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
         self.standing: dict[int, Mark] = {}
+        self.restored: dict[int, Mark] = {}
+        """Those that stood, and were put back."""
+        self.checked: dict[int, Checked] = {}
+        """What was there of every change before the first one was made; a plan's own before."""
         for record in records:
             if record.step is not None:
                 self.fold(record.kind, record.step, record.payload)
 
     def fold(self, kind: str, place: int, payload: Mapping[str, Any]) -> None:
         """Take in one more record; kinds that move nothing are passed over."""
-        if kind == "intent":
-            edits = tuple(Edit(**edit) for edit in payload["edits"])
-            self.standing[place] = Mark(payload["title"], payload["before"], edits)
+        if kind == "checked":
+            self.checked.setdefault(
+                place,
+                Checked(payload["title"], payload["before"], _edits(payload), payload.get("already", "")),
+            )
+        elif kind == "intent":
+            self.standing[place] = Mark(payload["title"], payload["before"], _edits(payload))
+            self.restored.pop(place, None)
+        elif kind == "left" and place in self.restored:
+            self.standing[place] = self.restored.pop(place)
         elif place not in self.standing:
             return
         elif kind == "undone":
-            del self.standing[place]
+            self.restored[place] = self.standing.pop(place)
         elif kind == "made":
             self.standing[place] = replace(self.standing[place], made=True)
         elif kind == "foreign":
             self.standing[place] = replace(self.standing[place], foreign=True)
         elif kind == "verified":
             self.standing[place] = replace(self.standing[place], verified=True)
+
+
+def _edits(payload: Mapping[str, Any]) -> tuple[Edit, ...]:
+    return tuple(Edit(**edit) for edit in payload["edits"])
+
+
+def checked(title: str, before: object, edits: Sequence[Edit] = (), *, already: str = "") -> dict[str, Any]:
+    """The payload of a ``checked`` record: what was there before the run changed anything."""
+    return {**intent(title, before, edits), "already": already}
 
 
 def intent(title: str, before: object, edits: Sequence[Edit]) -> dict[str, Any]:

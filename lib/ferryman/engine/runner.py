@@ -23,11 +23,12 @@ from ferryman.engine.progress import Progress
 from ferryman.engine.signals import Signals
 from ferryman.engine.store import Close, Order, RunEntry, SqliteStore, Store
 from ferryman.engine.store.database import Database
-from ferryman.engine.survey import Survey, announce, stocktaking, survey
-from ferryman.engine.taking_up import recalled, require_as_left
+from ferryman.engine.survey import Survey, announce, record_checked, stocktaking, survey
+from ferryman.engine.taking_up import recalled, require_undoable
 from ferryman.engine.telling import Telling, in_full
+from ferryman.engine.verification import unrecorded
 from ferryman.engine.watch import Watching
-from ferryman.engine.way_back import go_back
+from ferryman.engine.way_back import Return, go_back
 from ferryman.errors import (
     BusyError,
     DoubtError,
@@ -120,10 +121,10 @@ class Runner:
             raise UsageError(f"{run}: is over ({entry.outcome}), nothing of it is left to roll back")
 
         def back(p: Passage, progress: Progress) -> Ending:
-            require_as_left(p, progress)
+            require_undoable(p, progress, self.store)
             self.store.reopen(run)
-            p.is_open = True
-            return _back(p, progress)
+            p.is_open, p.progress = True, progress
+            return _back(p)
 
         return self._take_up(entry, plan, accept_changed_plan, back, who)
 
@@ -145,12 +146,15 @@ class Runner:
         signals = Signals()
         with signals.installed():
             p = self._passage(self.store, entry.id, entry.order, plan, signals)
-            p.is_open = entry.is_open
+            p.is_open, p.resumed = entry.is_open, True
             try:
                 progress = recalled(self.store, entry, plan, accept_changed_plan=accept_changed_plan)
                 self._when_free(p, lambda: self.store.claim(entry, plan.keys, entry.order.operator))
             except (BusyError, InterruptedRunError) as busy:
                 return self._turned_away(p, busy)
+
+            if p.is_open:  # from here on, whatever stops this process knows what stands in the world
+                p.progress = progress
 
             def moved() -> Ending:
                 p.telling.record("taken-up", {**who, **_place_and_versions(self.store.owner)})
@@ -160,7 +164,7 @@ class Runner:
             return self._under_way(p, self.store, moved)
 
     def _set_out(self, p: Passage, store: Store) -> Ending:
-        p.telling.record("begun", _place_and_versions(store.owner))
+        p.telling.record("begun", {**_place_and_versions(store.owner), "locks": list(p.plan.locks)})
         if not p.order.dry_run:
             self._when_free(p, lambda: store.take(p.run, p.plan.keys, p.order.operator))
             self._fence_off(p, store, Progress())
@@ -206,8 +210,7 @@ class Runner:
         if busy is not None:
             raise busy
 
-    def _go_on(self, p: Passage, progress: Progress) -> Ending:
-        p.progress = progress
+    def _go_on(self, p: Passage, progress: Progress) -> Ending:  # noqa: ARG002  # the shape of a movement
         return self._over(p)
 
     def _over(self, p: Passage) -> Ending:
@@ -218,6 +221,8 @@ class Runner:
         seen.judge()
         if seen.pending and p.order.dry_run:
             return endings.rehearsed(p, seen)
+        if seen.pending:
+            record_checked(p, seen)
         with Watching(p) if seen.pending else nullcontext():
             # What was agreed to before the process died, or was held, needs no second word.
             if seen.pending and not p.progress.standing:
@@ -251,6 +256,10 @@ class Runner:
         p.telling.turn_back()
         p.telling.record("trouble", in_full(error, p.at))
         if not p.progress.standing:
+            # A process that did not begin the run knows of its changes by the journal alone.
+            left = unrecorded(p) if p.resumed and p.is_open else []
+            if left:
+                return endings.came_back(p, error, Return({}, left=left))
             return endings.unchanged(p, error)
         if self._is_to_be_held(error):
             return endings.held(p, error)
@@ -271,17 +280,15 @@ class Runner:
     def _passage(self, store: Store, run: str, order: Order, plan: Plan, signals: Signals) -> Passage:
         telling = Telling(run, store, self.clock, signals, self.subscribers)
         lease = Lease(store, run, renewed=not order.dry_run)
-        return Passage(run, order, plan, Progress(), telling, signals, lease)
+        return Passage(run, order, plan, Progress(), telling, signals, lease, self.clock)
 
 
-def _looked_and_back(p: Passage, progress: Progress) -> Ending:
-    p.progress = progress
+def _looked_and_back(p: Passage, progress: Progress) -> Ending:  # noqa: ARG001  # the shape of a movement
     stocktaking(p)
-    return _back(p, progress)
+    return _back(p)
 
 
-def _back(p: Passage, progress: Progress) -> Ending:
-    p.progress = progress
+def _back(p: Passage) -> Ending:
     return endings.came_back(p, None, go_back(p))
 
 

@@ -82,6 +82,10 @@ class Look(_Step, ABC):
 class Change(_Step, ABC, Generic[B]):
     """A step with four verbs, always in this order: check, do, verify, undo."""
 
+    all_or_nothing: ClassVar[bool] = True
+    """Whether its effect must come together with those of the plan's other changes: some of them alone would
+    be a torn world. False for what only accompanies them, such as routes."""
+
     @property
     def goes_back_first(self) -> bool:
         """Whether it is undone before the changes below it, as a catalog must be that directors follow."""
@@ -169,4 +173,4 @@ class Change(_Step, ABC, Generic[B]):
         The before is what was there when the run checked it; None where the journal has none.
         """
         now = self.check(report)
-        return f"{self.title}: {now.reason}" if isinstance(now, AlreadySo) else None
+        return now.reason if isinstance(now, AlreadySo) else None

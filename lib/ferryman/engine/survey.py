@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ferryman.engine.differences import in_short, what_differs
+from ferryman.engine.progress import checked
 from ferryman.engine.steps import AlreadySo, Change
 from ferryman.errors import (
     DoubtError,
@@ -42,6 +43,8 @@ class Survey:
     """What was seen: the changes to be made, by place, and whatever stands in the way."""
 
     pending: dict[int, Pending] = field(default_factory=dict)
+    already: dict[int, AlreadySo] = field(default_factory=dict)
+    """The changes that need not be made, by place."""
     stops: list[FerrymanError] = field(default_factory=list)
 
     @property
@@ -75,6 +78,19 @@ def survey(p: Passage) -> Survey:
     return seen
 
 
+def record_checked(p: Passage, seen: Survey) -> None:
+    """Write down what was there before the first change: a rollback compares all of it, whatever was made."""
+    for place, title in enumerate(p.plan.titles):
+        if place in p.progress.checked:
+            continue
+        if place in seen.pending:
+            pending = seen.pending[place]
+            p.mark("checked", place, checked(title, pending.before, pending.edits))
+        elif place in seen.already:
+            already = seen.already[place]
+            p.mark("checked", place, checked(title, already.before, already=already.reason))
+
+
 def announce(p: Passage, seen: Survey) -> None:
     """Tell what would be done, for a rehearsal."""
     for place, pending in seen.pending.items():
@@ -88,6 +104,8 @@ def _survey_step(p: Passage, seen: Survey, place: int, step: Step) -> None:
         tell_against_journal(p, place, before)
         if isinstance(before, AlreadySo):
             _tell_already(p, place, before)
+            _require_recorded(p, place, before)
+            seen.already[place] = before
         else:
             _require_plain(p, place, before)
             _require_same_as_marked(p, place, before)
@@ -138,6 +156,18 @@ def _tell_of_journal(p: Passage, place: int, verdict: Verdict, seen: str) -> Non
 def _tell_already(p: Passage, place: int, already: AlreadySo) -> None:
     title = p.plan.titles[place]
     p.telling.tell(FindingMade(place, Finding("already-so", "", Verdict.SKIP, already.reason, title)))
+
+
+def _require_recorded(p: Passage, place: int, already: AlreadySo) -> None:
+    """What this run had to change, and by the journal did not, is somebody else's work, or a lost record."""
+    checked_before = p.checked_before(place)
+    if place in p.progress.standing or checked_before is None or checked_before.already:
+        return
+    raise DoubtError(
+        f"{p.plan.titles[place]}: {already.reason}, though by the journal this run did not change it: "
+        f"somebody else did, or the journal has lost records; find out, then put it back by hand, or all "
+        f"of it with ferryman rollback {p.run}"
+    )
 
 
 def _require_plain(p: Passage, place: int, before: object) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ferryman.engine.progress import Progress
-from ferryman.errors import DoubtError, RefusedError, UsageError, VerifyError
+from ferryman.engine.verification import is_superseded
+from ferryman.errors import DoubtError, RefusedError, UsageError, VerifyError, WorldChangedError
 
 if TYPE_CHECKING:
     from ferryman.engine.passage import Passage
@@ -29,29 +31,62 @@ def recalled(store: Store, entry: RunEntry, plan: Plan, *, accept_changed_plan: 
     return progress
 
 
-def require_as_left(p: Passage, progress: Progress) -> None:
-    """Before a run that is done is rolled back: what it changed must still be as it left it.
+def require_undoable(p: Passage, progress: Progress, store: Store) -> None:
+    """Before a run that is done is rolled back: each undo must be able to succeed, or none is begun.
+
+    What it changed must still be as it left it, and each change says whether it could be undone.
 
     Raises:
-        RefusedError: Something is not; names each thing.
+        RefusedError: Something is not, or cannot; names each thing, and the later runs of the same service.
         DoubtError: Nothing is known to be otherwise, but something could not be looked at.
     """
     differing: list[str] = []
     doubtful: list[str] = []
-    for place in sorted(progress.standing):
-        try:
-            p.looking(place, "verify", p.plan.change(place).verify)
-        except VerifyError as error:
-            differing.append(f"{p.plan.titles[place]}: {error}")
-        except DoubtError as error:
-            doubtful.append(f"{p.plan.titles[place]}: {error}")
+    for place, mark in sorted(progress.standing.items()):
+        change = p.plan.change(place)
+        looks = [change.require_undoable]
+        if not is_superseded(p.plan, place, progress.standing):
+            looks.insert(0, change.verify_again)
+        for look in looks:
+            try:
+                p.looking(place, "verify", partial(look, mark.before))
+            except (VerifyError, RefusedError, WorldChangedError) as error:
+                differing.append(f"{p.plan.titles[place]}: {error}")
+                break
+            except DoubtError as error:
+                doubtful.append(f"{p.plan.titles[place]}: {error}")
+                break
     if doubtful and not differing:
         raise DoubtError("whether all is as the run left it is not known:\n" + "\n".join(doubtful))
     if differing:
-        text = "\n".join([*differing, *doubtful])
-        raise RefusedError(
-            f"{p.run} left this otherwise, somebody changed it since; put it right by hand:\n{text}"
-        )
+        text = "\n".join([*differing, *doubtful, *_later_runs(p, store)])
+        raise RefusedError(f"{p.run} left this otherwise, somebody changed it since:\n{text}")
+
+
+def _later_runs(p: Passage, store: Store) -> list[str]:
+    """Runs of the same virtual services that came later: what they changed has to go back first."""
+    mine, began = set(p.plan.locks), store.run(p.run).started
+    later = [
+        entry
+        for entry in store.runs()
+        if entry.id != p.run
+        and entry.started >= began
+        and entry.outcome in ("done", "held", "stranded", None)
+        and mine & locks_of(store, entry)
+    ]
+    if not later:
+        return ["put it right by hand, or leave it as it is"]
+    return [
+        f"a later run changed the same: {entry.id} ({entry.order.cookbook} {entry.order.given}, "
+        f"{entry.outcome or 'open'}); ferryman rollback {entry.id} goes first"
+        for entry in later
+    ]
+
+
+def locks_of(store: Store, entry: RunEntry) -> set[str]:
+    """The locks of what a run works on alone, as it wrote them down when it began."""
+    begun = next((record for record in store.show(entry.id) if record.kind == "begun"), None)
+    return set(begun.payload.get("locks", ())) if begun is not None else set()
 
 
 def _what_changed(entry: RunEntry, plan: Plan) -> str:

@@ -1,4 +1,8 @@
-"""Coming back: everything that stands is put back and verified, whatever fails on the way."""
+"""Coming back: everything that stands is put back and verified, whatever fails on the way.
+
+At its end everything is looked at once more, what was not changed by this run among it: a rollback is
+complete when the world is as before, not when each undo was.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ferryman.engine.telling import in_full, in_words
+from ferryman.engine.verification import Left, not_restored, unrecorded
 from ferryman.errors import BusyError, InterruptedRunError, JournalError, VerifyError, WorldChangedError
 from ferryman.events import ChangeMade
 
@@ -15,14 +20,7 @@ if TYPE_CHECKING:
     from ferryman.engine.passage import Passage, StepReport
     from ferryman.engine.progress import Mark
     from ferryman.engine.steps import Change
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """A change that could not be put back, and why."""
-
-    place: int
-    why: str
+    from ferryman.model import Edit, Finding
 
 
 @dataclass(slots=True)
@@ -36,6 +34,8 @@ class Return:
     foreign: list[str] = field(default_factory=list)
     """Someone else's by now, and left as they are; never ours."""
     left: list[Left] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    """What others changed beside this run's own part, and what stays on purpose: told, and left alone."""
 
 
 def go_back(p: Passage) -> Return:
@@ -43,6 +43,14 @@ def go_back(p: Passage) -> Return:
     p.signals.turn_back()
     p.telling.turn_back()
     result = Return(dict(p.progress.standing))
+    if _undo_all(p, result):
+        p.at = "the end of the rollback, where everything is looked at again"
+        _look_at_everything(p, result)
+    return result
+
+
+def _undo_all(p: Passage, result: Return) -> bool:
+    """Whether it went to its end: nobody stopped it, and the run stayed this process's."""
     waiting = order_back(p)
     while waiting:
         try:
@@ -50,12 +58,24 @@ def go_back(p: Passage) -> Return:
             _put_back(p, waiting[0], result)
         except (InterruptedRunError, BusyError) as stop:
             result.left += [Left(place, str(stop)) for place in waiting]
-            break
+            return False
         except Exception as error:  # noqa: BLE001  # the rest must still be put back; it is reported
             p.telling.record("left", in_full(error, p.at), waiting[0])
             result.left.append(Left(waiting[0], in_words(error)))
         waiting = waiting[1:]
-    return result
+    return True
+
+
+def _look_at_everything(p: Passage, result: Return) -> None:
+    """What was put back must still be so, and what was not changed must be as before."""
+    for left in list(not_restored(p, sorted(p.progress.restored), result.warnings)):
+        p.mark("left", left.place, {"at": p.at, "message": left.why})
+        if left.place in result.restored:
+            result.restored.remove(left.place)
+        result.left.append(left)
+    for left in unrecorded(p):
+        p.telling.record("left", {"at": p.at, "message": left.why}, left.place)
+        result.left.append(left)
 
 
 def order_back(p: Passage) -> Sequence[int]:
@@ -79,8 +99,9 @@ def _require_hold(p: Passage, place: int) -> None:
 
 def _put_back(p: Passage, place: int, result: Return) -> None:
     change, mark = p.plan.change(place), p.progress.standing[place]
+    undoing = _Undoing(change, mark)
     try:
-        p.looking(place, "undo", lambda report: _undo(change, mark, report))
+        p.looking(place, "undo", undoing)
     except WorldChangedError as error:
         # Neither do nor undo dared to touch it: nothing of it is ours, and it stays as the other left it.
         if not mark.foreign:
@@ -88,34 +109,48 @@ def _put_back(p: Passage, place: int, result: Return) -> None:
         result.foreign.append(str(error))
     else:
         result.restored.append(place)
-        if mark.made:
-            for edit in change.edits_back(mark.before):
-                p.telling.tell(ChangeMade(place, edit, applied=True))
+        result.warnings += map(str, undoing.warnings)
+        for edit in undoing.edits:
+            p.telling.tell(ChangeMade(place, edit, applied=True))
     p.mark("undone", place)
 
 
-def _undo(change: Change[Any], mark: Mark, report: StepReport) -> None:
-    """Undo and look: what the world says counts, whatever undo said."""
-    refusal = _attempt(change, mark)
-    try:
-        differs = change.undone(mark.before, report)
-    except InterruptedRunError:
-        raise
-    except Exception as error:
-        raise (refusal or error) from error
-    if differs is None:
-        return
-    if refusal is not None:
-        raise refusal
-    raise (WorldChangedError if mark.foreign else VerifyError)(differs)
+class _Undoing:
+    """Undoes one change and looks: what the world says counts, whatever undo said."""
 
+    def __init__(self, change: Change[Any], mark: Mark) -> None:
+        self._change = change
+        self._mark = mark
+        self.edits: Sequence[Edit] = ()
+        """What it did."""
+        self.warnings: Sequence[Finding] = ()
 
-def _attempt(change: Change[Any], mark: Mark) -> Exception | None:
-    """Call undo; what it raises is kept until the world has been looked at."""
-    try:
-        change.undo(mark.before)
-    except InterruptedRunError:
-        raise
-    except Exception as error:  # noqa: BLE001  # the caller raises it unless all is as before
-        return error
-    return None
+    def __call__(self, report: StepReport) -> None:
+        before = self._mark.before
+        refusal = self._attempt()
+        try:
+            differs = self._change.undone(before, report)
+        except InterruptedRunError:
+            raise
+        except Exception as error:
+            raise (refusal or error) from error
+        self.warnings = report.warnings
+        if differs is None:
+            return
+        if refusal is not None:
+            raise refusal
+        raise (WorldChangedError if self._mark.foreign else VerifyError)(differs)
+
+    def _attempt(self) -> Exception | None:
+        """Call undo; what it raises is kept until the world has been looked at."""
+        change, mark = self._change, self._mark
+        try:
+            edits = change.undo(mark.before)
+        except InterruptedRunError:
+            raise
+        except Exception as error:  # noqa: BLE001  # raised by the caller unless all is as before
+            return error
+        if edits is None and mark.made:
+            edits = change.edits_back(mark.before)
+        self.edits = edits or ()
+        return None

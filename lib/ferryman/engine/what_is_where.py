@@ -11,17 +11,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from ferryman.engine.passage import Passage
-    from ferryman.engine.progress import Mark
+    from ferryman.engine.progress import Checked, Mark
     from ferryman.model import Edit
 
 _NOWHERE = "-"
 """Stands for the host of a change that touched none."""
 
 
-def table(p: Passage, states: Mapping[int, str], marks: Mapping[int, Mark]) -> Iterator[str]:
+def table(p: Passage, states: Mapping[int, str]) -> Iterator[str]:
     """A line for each host and each change that touches it: what became of it there."""
     places = sorted(states)
-    rows = [(target, place) for place in places for target in _targets(marks.get(place))]
+    rows = [(target, place) for place in places for target in _targets(_known(p, place))]
     hosts = list(dict.fromkeys(target for target, _ in rows if target != _NOWHERE))
     rows.sort(key=lambda row: hosts.index(row[0]) if row[0] in hosts else len(hosts))
     wide = max((len(target) for target, _ in rows), default=0)
@@ -36,7 +36,9 @@ def by_hand(p: Passage, places: Iterable[int]) -> Iterator[str]:
     """For each host, in the order of these places: the very commands, or what was there if none are known."""
     steps: dict[str, list[str]] = {}
     for place in places:
-        mark = p.progress.standing[place]
+        if (mark := _known(p, place)) is None:
+            yield f"by hand, for step {place + 1}, {p.plan.titles[place]}: what was there is not known"
+            continue
         back = _edits_back(p, place, mark)
         for edit in back:
             steps.setdefault(_where(edit), []).append(_effect(edit))
@@ -48,7 +50,13 @@ def by_hand(p: Passage, places: Iterable[int]) -> Iterator[str]:
         yield from (f"  {line}" for effect in effects for line in effect.splitlines())
 
 
-def _targets(mark: Mark | None) -> Sequence[str]:
+def _known(p: Passage, place: int) -> Mark | Checked | None:
+    """What the journal has of a change: as it was begun, or as it was checked."""
+    progress = p.progress
+    return progress.standing.get(place) or progress.restored.get(place) or p.checked_before(place)
+
+
+def _targets(mark: Mark | Checked | None) -> Sequence[str]:
     return list(dict.fromkeys(edit.target for edit in mark.edits)) if mark and mark.edits else [_NOWHERE]
 
 
@@ -60,7 +68,7 @@ def _effect(edit: Edit) -> str:
     return edit.diff if edit.diff is not None else edit.command or ""
 
 
-def _edits_back(p: Passage, place: int, mark: Mark) -> Sequence[Edit]:
+def _edits_back(p: Passage, place: int, mark: Mark | Checked) -> Sequence[Edit]:
     """What puts it back, as far as the step can say: the words of a report never fail the run."""
     try:
         return p.plan.change(place).edits_back(mark.before)

@@ -337,8 +337,9 @@ def test_a_held_run_that_fails_when_it_is_resumed_goes_back(dock: Dock) -> None:
 
 
 def test_a_run_is_resumed_after_half_of_it_went_back(dock: Dock) -> None:
-    # 2 surveys, 2 x 4 calls, flows; then b's undo reads, writes and looks: killed when a's undo begins.
-    world = FakeWorld(Cuts(Cut(14, "before", kill)), a="old", b="old", flows="no")
+    # 2 surveys, 2 x 4 calls and a look at a between them, flows; then b's undo reads, writes and looks:
+    # killed when a's undo begins.
+    world = FakeWorld(Cuts(Cut(15, "before", kill)), a="old", b="old", flows="no")
     plan = Plan([Becomes(world, "a", "new"), Becomes(world, "b", "new"), Flows(world)], ["web"])
     with pytest.raises(Killed):
         dock.perform(plan)
@@ -351,14 +352,16 @@ def test_a_run_is_resumed_after_half_of_it_went_back(dock: Dock) -> None:
 
 
 def test_what_already_went_back_is_no_longer_the_run_s_to_touch(dock: Dock) -> None:
-    world = FakeWorld(Cuts(Cut(14, "before", kill)), a="old", b="old", flows="no")
+    world = FakeWorld(Cuts(Cut(15, "before", kill)), a="old", b="old", flows="no")
     plan = Plan([Becomes(world, "a", "new"), Becomes(world, "b", "new"), Flows(world)], ["web"])
     with pytest.raises(Killed):
         dock.perform(plan)
 
     world.values["b"] = "somebody's own"
 
-    assert dock.go_on(plan, "rollback").outcome == "rolled-back"
+    ending = dock.go_on(plan, "rollback")
+    assert ending.outcome == "rolled-back", ending.reason
+    assert "b becomes new: still not as before: now \"somebody's own\", was 'old'" in ending.reason
     assert world.values == {"a": "old", "b": "somebody's own", "flows": "no"}
 
 

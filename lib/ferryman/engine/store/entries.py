@@ -77,6 +77,10 @@ class RunEntry:
     """The checksum of the last record."""
     seal: str = ""
     """The checksum of what was asked for, from which the first record's goes on; schema 1 had none."""
+    alive_at: str = ""
+    """When its process last gave a sign of life; empty where it gave none, or the store keeps none."""
+    alive_records: int = 0
+    """How many records its process had written by then."""
 
     @property
     def is_open(self) -> bool:
@@ -119,6 +123,8 @@ class RunEntry:
             "records": self.records,
             "head": self.head,
             "seal": self.seal,
+            "alive_at": self.alive_at,
+            "alive_records": self.alive_records,
         }
 
     @classmethod
@@ -144,9 +150,12 @@ class RunEntry:
             exit_code=row["exit_code"],
             ending=row["ending"],
             owner=Owner.from_row(row),
-            records=row["records"],
+            records=_number(row["records"]),
             head=row["head"],
             seal=row["seal"],
+            # A row that an earlier version left in a cluster has neither.
+            alive_at=row.get("alive_at", ""),
+            alive_records=_number(row.get("alive_records", 0)),
         )
 
 
@@ -249,9 +258,26 @@ def faults(entry: RunEntry, rows: Sequence[Sequence[Any]]) -> list[str]:
         found.append("what was asked for, or its plan, is not what was written")
     if damaged:
         found.append("record " + ", ".join(f"{one.seq} ({one.kind})" for one in damaged))
-    if len(rows) < entry.records or (entry.records and rows[entry.records - 1][-1] != entry.head):
+    if not _are_all_there(entry, rows):
         found.append(f"it had {entry.records} records, and {len(rows)} are there")
+    if len(rows) < entry.alive_records:
+        found.append(
+            f"its process had written {entry.alive_records} records when it last gave a sign of life, at "
+            f"{entry.alive_at}, and {len(rows)} are there"
+        )
     return found
+
+
+def _are_all_there(entry: RunEntry, rows: Sequence[Sequence[Any]]) -> bool:
+    """More may be: they came after the run was read."""
+    if entry.records == 0:
+        return True
+    return 0 < entry.records <= len(rows) and bool(rows[entry.records - 1][-1] == entry.head)
+
+
+def _number(value: object) -> int:
+    """A count as it was kept; one that is too damaged to be a number fits none."""
+    return value if isinstance(value, int) else -1
 
 
 def _checksum(previous: str, row: Sequence[object]) -> str:

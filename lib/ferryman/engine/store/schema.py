@@ -48,7 +48,13 @@ CREATE TRIGGER runs_are_never_removed BEFORE DELETE ON runs
 """
 """So that a record which was cut off at the end is missed, and a run's arguments cannot change unseen."""
 
-_STEPS = (_FIRST, _COUNTED)
+_ALIVE = """
+ALTER TABLE runs ADD COLUMN alive_at TEXT NOT NULL DEFAULT '';
+ALTER TABLE runs ADD COLUMN alive_records INTEGER NOT NULL DEFAULT 0;
+"""
+"""So that records which a process knew to be written, and which are not there, are missed."""
+
+_STEPS = (_FIRST, _COUNTED, _ALIVE)
 """What leads from each schema to the next; the first one from an empty file."""
 SCHEMA_VERSION = len(_STEPS)
 

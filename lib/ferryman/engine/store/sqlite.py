@@ -46,6 +46,8 @@ class SqliteStore(Store):
         super().__init__(database.where, clock or SystemClock(), owner or Owner.this_process(), alive)
         self.database = database
         self._hold: _Hold | None = None
+        self._written = 0
+        """How many records of its run this process knows to be on disk."""
 
     @classmethod
     def at(cls, path: Path) -> SqliteStore:
@@ -53,10 +55,12 @@ class SqliteStore(Store):
         return cls(Database.at(path))
 
     def begin(self, order: Order, plan: Plan) -> str:
-        """As ``Store.begin``."""
+        """As ``Store.begin``; not in a file that is damaged."""
+        self.database.require_sound()
         row = RunEntry.new(order, plan, self.owner, self.clock.now()).as_row()
         with self.database.transaction():
             self._insert("INSERT INTO runs", row)
+        self._written = 0
         self._hold = _Hold(row["id"], frozenset())
         return str(row["id"])
 
@@ -67,13 +71,15 @@ class SqliteStore(Store):
         self._hold = _Hold(run, frozenset(keys))
 
     def claim(self, entry: RunEntry, keys: Sequence[str], operator: str) -> None:
-        """As ``Store.claim``."""
+        """As ``Store.claim``; not from a file that is damaged."""
+        self.database.require_sound()
         with self.database.transaction():
             self.require_left(entry)
             self._take(entry.id, keys, operator)
             self._own(entry.id)
             if entry.is_open:
                 self._open(entry.id)
+        self._written = entry.records
         self._hold = _Hold(entry.id, frozenset(keys))
 
     def reopen(self, run: str) -> None:
@@ -85,32 +91,45 @@ class SqliteStore(Store):
     def append(self, run: str, notes: Sequence[Note]) -> None:
         """As ``Store.append``."""
         with self.database.transaction():
-            for row in entries.written(self._require_ours(run), notes):
+            entry = self._require_ours(run)
+            for row in entries.written(entry, notes):
                 self.database.execute("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+        self._written = entry.records + len(notes)
 
     def require_hold(self) -> None:
         """As ``Store.require_hold``."""
         if (hold := self._hold) is None:
             return
+        self.database.require_in_place()
         self._require_ours(hold.run)
         ours = {lock.key for lock in self.locks() if lock.run == hold.run and lock.owner == self.owner}
         if not hold.keys <= ours:
             raise self._lost(hold.run)
 
     def beat(self) -> None:
-        """As ``Store.beat``; on a connection of its own, for SQLite's belong to one thread."""
+        """As ``Store.beat``; on a connection of its own, for SQLite's belong to one thread.
+
+        It says how many records there must be, too.
+        """
         if (hold := self._hold) is None:
             return
-        database = self.database.another()
+        database, written = self.database.another(), self._written
+        ours = (hold.run, *self.owner.as_row().values())
         try:
-            renewed = database.execute(
-                "UPDATE locks SET lease_until = ? WHERE run = ?"
-                " AND host = ? AND pid = ? AND pid_started = ? AND boot_id = ?",
-                (self._lease_end(), hold.run, *self.owner.as_row().values()),
-            )
+            with database.transaction():
+                alive = database.execute(
+                    "UPDATE runs SET alive_at = ?, alive_records = max(alive_records, ?)"
+                    " WHERE id = ? AND host = ? AND pid = ? AND pid_started = ? AND boot_id = ?",
+                    (stamp(self.clock.now()), written, *ours),
+                )
+                renewed = database.execute(
+                    "UPDATE locks SET lease_until = ?"
+                    " WHERE run = ? AND host = ? AND pid = ? AND pid_started = ? AND boot_id = ?",
+                    (self._lease_end(), *ours),
+                )
         finally:
             database.close()
-        if renewed < len(hold.keys):
+        if not alive or renewed < len(hold.keys):
             raise self._lost(hold.run)
 
     def finish(self, run: str, close: Close) -> None:
@@ -131,7 +150,7 @@ class SqliteStore(Store):
     def runs(self, limit: int = 100) -> list[RunEntry]:
         """As ``Store.runs``."""
         rows = self.database.query("SELECT * FROM runs ORDER BY id DESC LIMIT ?", (limit,))
-        return [RunEntry.from_row(row) for row in rows]
+        return [RunEntry.from_row(dict(row)) for row in rows]
 
     def locks(self) -> list[Lock]:
         """As ``Store.locks``."""
@@ -143,10 +162,10 @@ class SqliteStore(Store):
 
     def _found(self, run: str) -> RunEntry | None:
         rows = self.database.query("SELECT * FROM runs WHERE id = ?", (run,))
-        return RunEntry.from_row(rows[0]) if rows else None
+        return RunEntry.from_row(dict(rows[0])) if rows else None
 
     def _ids(self) -> list[str]:
-        return [row["id"] for row in self.database.query("SELECT id FROM runs ORDER BY id DESC")]
+        return [str(row["id"]) for row in self.database.query("SELECT id FROM runs ORDER BY id DESC")]
 
     def _rows(self, run: str) -> list[list[object]]:
         rows = self.database.query("SELECT * FROM records WHERE run = ? ORDER BY seq", (run,))

@@ -242,15 +242,20 @@ def test_the_schema_is_what_sqlite_understood(database: Database) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("schema", "unknown"),
+    [(1, {"records", "head", "seal", "alive_at", "alive_records"}), (2, {"alive_at", "alive_records"})],
+)
 def test_a_file_of_an_earlier_schema_is_brought_up_to_date_with_what_is_in_it(
-    tmp_path: Path,
+    tmp_path: Path, schema: int, unknown: set[str]
 ) -> None:
     path = tmp_path / "state.db"
     entry = RunEntry.new(ORDER, PLAN, OWNER, TurningClock().now())
+    entry = replace(entry, seal="") if "seal" in unknown else entry
     with sqlite3.connect(path) as old:
-        old.executescript(f"{schemas._FIRST}; PRAGMA user_version = 1")
-        _insert(old, "runs", {**entry.as_row()}, without={"records", "head", "seal"})
-        for row in written(replace(entry, seal=""), [note("first"), note("second")]):
+        old.executescript(f"{''.join(schemas._STEPS[:schema])}; PRAGMA user_version = {schema}")
+        _insert(old, "runs", {**entry.as_row()}, without=unknown)
+        for row in written(entry, [note("first"), note("second")]):
             old.execute("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
     old.close()
 
@@ -260,6 +265,7 @@ def test_a_file_of_an_earlier_schema_is_brought_up_to_date_with_what_is_in_it(
     store.append(entry.id, [note("third")])
     assert store.faults(entry.id) == []
     assert store.run(entry.id).records == 3
+    assert (store.run(entry.id).alive_at, store.run(entry.id).alive_records) == ("", 0)
     store.close()
 
 
@@ -286,6 +292,83 @@ def test_a_file_that_was_cut_off_is_told_of_and_never_passes_for_a_shorter_journ
     with pytest.raises(JournalError, match=r"state\.db"):
         store.trusted(store.run(run))
     store.close()
+
+
+def test_a_sign_of_life_says_when_and_how_many_records_there_are(
+    journal: SqliteStore, clock: TurningClock
+) -> None:
+    run = journal.begin(ORDER, PLAN)
+    journal.append(run, [note("first"), note("second")])
+    journal.append(run, [note("third")])
+    assert journal.run(run).alive_at == ""
+    clock.turn(20)
+
+    journal.beat()
+
+    entry = journal.run(run)
+    assert (entry.alive_at, entry.alive_records) == ("2026-11-22T22:20:03.000Z", 3)
+    assert journal.faults(run) == []
+
+
+def test_the_records_of_whoever_had_the_run_before_count_in_a_sign_of_life(database: Database) -> None:
+    first = SqliteStore(database, owner=OWNER, alive=lambda _: False)
+    run = first.begin(ORDER, PLAN)
+    first.append(run, [note("first"), note("second")])
+    second = SqliteStore(database, owner=replace(OWNER, pid=7), alive=lambda _: False)
+    second.claim(second.run(run), ["web"], "bob")
+
+    second.beat()
+
+    assert second.run(run).alive_records == 2
+
+
+def test_whoever_has_a_run_after_records_were_lost_does_not_make_it_whole(database: Database) -> None:
+    first = SqliteStore(database, owner=OWNER, alive=lambda _: False)
+    run = first.begin(ORDER, PLAN)
+    database.execute("UPDATE runs SET alive_records = 3")
+    second = SqliteStore(database, owner=replace(OWNER, pid=7), alive=lambda _: False)
+    second.claim(second.run(run), ["web"], "bob")
+
+    second.beat()
+
+    assert "had written 3 records" in "; ".join(second.faults(run))
+
+
+def test_records_that_a_process_had_written_when_it_was_alive_and_that_are_gone_are_missed(
+    journal: SqliteStore, database: Database
+) -> None:
+    """As a log that went leaves the file: sound, with the records and their count of some time ago."""
+    run = journal.begin(ORDER, PLAN)
+    journal.append(run, [note("first")])
+    entry = journal.run(run)
+    journal.append(run, [note("second"), note("third")])
+    journal.beat()
+    database.execute("DROP TRIGGER records_are_never_removed")
+    database.execute("DELETE FROM records WHERE seq > 1")
+    database.execute("UPDATE runs SET records = 1, head = ?", (entry.head,))
+
+    told = "its process had written 3 records when it last gave a sign of life, at .*, and 1 are there"
+    assert re.search(told, "; ".join(journal.faults(run)))
+    with pytest.raises(JournalError, match=f"damaged: {told}"):
+        journal.trusted(journal.run(run))
+
+
+def test_a_sign_of_life_for_a_run_that_another_process_took_over_is_too_late(database: Database) -> None:
+    first = SqliteStore(database, owner=OWNER, alive=lambda _: False)
+    run = first.begin(ORDER, PLAN)
+    second = SqliteStore(database, owner=replace(OWNER, pid=7), alive=lambda _: False)
+    second.claim(second.run(run), [], "bob")
+
+    with pytest.raises(BusyError, match="is no longer this process's"):
+        first.beat()
+    assert second.run(run).alive_at == ""
+
+
+def test_a_row_of_a_cluster_that_an_earlier_version_wrote_is_read() -> None:
+    entry = RunEntry.new(ORDER, PLAN, OWNER, TurningClock().now())
+    row = {name: value for name, value in entry.as_row().items() if not name.startswith("alive_")}
+
+    assert RunEntry.from_row(row) == entry
 
 
 def test_a_process_whose_run_was_taken_over_cannot_write_into_it(database: Database) -> None:

@@ -1,0 +1,177 @@
+"""Looking again: what a run made, or undid, must still be so, for others may have been there meanwhile.
+
+Every change is verified right after it is made, and once more before each later change, at the run's end and
+at the end of its rollback. Nothing is called done, or as before, because it once was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ferryman.engine.clock import stamp
+from ferryman.engine.steps import Change
+from ferryman.engine.telling import in_words
+from ferryman.errors import DoubtError, InterruptedRunError, NotFollowedError, VerifyError
+from ferryman.events import FindingMade
+from ferryman.model import Finding, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+
+    from ferryman.engine.passage import Passage, StepReport
+    from ferryman.engine.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A change that is not back as it was, and why that is known or not known."""
+
+    place: int
+    why: str
+
+
+def verify_standing(p: Passage, *, but: Collection[int] = ()) -> None:
+    """Look again at every change that stands, before the next one is made; but not at those still to be made.
+
+    Raises:
+        VerifyError: One is not so any more; names it, and since when.
+        DoubtError: It could not be looked at.
+    """
+    _verify_again(p, [place for place in sorted(p.progress.standing) if place not in but])
+
+
+def verify_at_the_end(p: Passage) -> None:
+    """Look again at every change of the plan, also at those that were not needed; raises as above."""
+    _verify_again(p, [place for place, step in enumerate(p.plan.steps) if isinstance(step, Change)])
+
+
+def not_restored(p: Passage, places: Iterable[int], warnings: list[str]) -> Iterator[Left]:
+    """Of the changes that were undone, those whose effect is in the world again.
+
+    What is otherwise than before and is not the run's effect is somebody else's by now: a warning.
+    """
+    for place in places:
+        try:
+            again, others = p.looking_quietly(place, _undone_again(p, place))
+        except InterruptedRunError:
+            yield Left(place, "interrupted before it was looked at again")
+        except Exception as error:  # noqa: BLE001  # whatever keeps it from being looked at, it is not verified
+            yield Left(place, f"it was undone, and cannot be looked at again: {in_words(error)}")
+        else:
+            warnings += [others] if others else []
+            if again:
+                yield Left(place, f"it was undone, and is not as before any more: {again}")
+
+
+def _undone_again(p: Passage, place: int) -> Callable[[StepReport], tuple[str | None, str | None]]:
+    """The run's own effect that is there again, and what somebody else made of it since; None for nothing."""
+    change, mark = p.plan.change(place), p.progress.restored[place]
+
+    def look(report: StepReport) -> tuple[str | None, str | None]:
+        differs = None if mark.foreign else change.undone(mark.before, report)
+        if differs is None and not mark.foreign:
+            return None, None
+        effect = change.effect_seen(mark.before, report)
+        return effect, None if effect else differs
+
+    return look
+
+
+def unrecorded(p: Passage) -> list[Left]:
+    """Of the changes that the journal does not know to be made, those whose effect is in the world.
+
+    Either somebody else made them, or the journal has lost records: what it says is not all there is. Where
+    the journal does not know what was there before, a world is taken as it is if all of the plan's changes
+    are in it, or none.
+    """
+    silent = [
+        place
+        for place, step in enumerate(p.plan.steps)
+        if isinstance(step, Change) and place not in p.progress.standing and place not in p.progress.restored
+    ]
+    seen: dict[int, str | None] = {}
+    left: list[Left] = []
+    for place in silent:
+        checked = p.checked_before(place)
+        if checked is not None and checked.already:
+            continue
+        try:
+            seen[place] = _effect(p, place, None if checked is None else checked.before)
+        except InterruptedRunError as stop:
+            left.append(Left(place, f"{stop} before it was looked at"))
+            break
+        except Exception as error:  # noqa: BLE001  # as above
+            left.append(
+                Left(
+                    place,
+                    f"by the journal it was not changed, and it cannot be looked at: {in_words(error)}",
+                )
+            )
+    return [*_judged(p, seen), *left]
+
+
+def _effect(p: Passage, place: int, before: object) -> str | None:
+    change = p.plan.change(place)
+    return p.looking_quietly(place, lambda report: change.effect_seen(before, report))
+
+
+def _judged(p: Passage, seen: dict[int, str | None]) -> Iterator[Left]:
+    unknown = [place for place in seen if p.checked_before(place) is None]
+    together = [place for place in unknown if p.plan.change(place).all_or_nothing]
+    torn = len({seen[place] is None for place in together}) > 1
+    for place, effect in seen.items():
+        if effect is None:
+            continue
+        if place not in unknown or (torn and place in together):
+            yield Left(place, f"{effect}, though by the journal this run did not change it; {_WHO}")
+        else:
+            host, wanted = "", "known to the journal"
+            p.telling.tell(FindingMade(place, Finding("journal", host, Verdict.WARN, effect, wanted)))
+
+
+_WHO = "somebody else did, or the journal has lost records: find out, and put it right by hand"
+
+
+def _verify_again(p: Passage, places: Sequence[int]) -> None:
+    wrong: list[tuple[int, VerifyError | DoubtError]] = []
+    for place in places:
+        if is_superseded(p.plan, place, p.progress.standing):
+            continue
+        try:
+            p.looking_quietly(place, _verifying(p, place))
+        except (VerifyError, DoubtError) as error:
+            wrong.append((place, error))
+        else:
+            p.seen_at[place] = stamp(p.clock.now())
+    if wrong:
+        raise _kind(error for _, error in wrong)(
+            "\n".join(f"{p.plan.titles[place]}: {_since(p, place)}: {error}" for place, error in wrong)
+        )
+
+
+def _verifying(p: Passage, place: int) -> Callable[[StepReport], None]:
+    change, mark = p.plan.change(place), p.progress.standing.get(place)
+    if mark is None:
+        return change.verify
+    return lambda report: change.verify_again(mark.before, report)
+
+
+def is_superseded(plan: Plan, place: int, standing: Iterable[int]) -> bool:
+    """Whether a later change, of those that stand, took this one away on purpose."""
+    change = plan.change(place)
+    return any(change.superseded_by(plan.change(later)) for later in standing if later > place)
+
+
+def _since(p: Passage, place: int) -> str:
+    """Who changed it cannot be known, but when."""
+    seen_at = p.seen_at.get(place)
+    return f"somebody changed it since {seen_at}" if seen_at else "it is not as this run made it"
+
+
+def _kind(errors: Iterable[Exception]) -> type[VerifyError | DoubtError]:
+    """What is known to be wrong counts more than what could not be looked at."""
+    found = list(errors)
+    if any(isinstance(error, VerifyError) for error in found):
+        return VerifyError
+    return NotFollowedError if all(isinstance(error, NotFollowedError) for error in found) else DoubtError

@@ -1,0 +1,370 @@
+"""Looked at again: before each later change, at the end, and at the end of a rollback."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ferryman.engine.plan import Plan
+from ferryman.engine.steps import Change, Look, Report
+from ferryman.errors import CommandFailedError, UnreachableError, VerifyError, WorldChangedError
+from ferryman.events import ChangeMade
+from ferryman.model import Edit, Finding, Verdict
+from ferryman.testing import Becomes, Cut, Cuts, Dock, FakeWorld, Killed, WayOn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ferryman.errors import DoubtError
+
+
+@dataclass(frozen=True)
+class Meddles(Look):
+    """Somebody else writes meanwhile."""
+
+    act: Callable[[], object] = field(repr=False)
+
+    def look(self, report: Report) -> None:
+        """Let them."""
+        self.act()
+
+
+@dataclass(frozen=True)
+class Fails(Look):
+    """Something is wrong."""
+
+    def look(self, report: Report) -> None:
+        """Say so."""
+        raise VerifyError("nothing flows")
+
+
+def kill() -> None:
+    raise Killed
+
+
+def applied(dock: Dock) -> list[str | None]:
+    events = [occurrence.event for occurrence in dock.heard]
+    return [event.edit.command for event in events if isinstance(event, ChangeMade) and event.applied]
+
+
+def test_a_change_that_somebody_takes_back_meanwhile_stops_the_run_before_the_next_one(
+    dock: Dock, world: FakeWorld
+) -> None:
+    back = Meddles(lambda: world.values.update(a="old"))
+    ending = dock.perform(Plan([Becomes(world, "a", "new"), back, Becomes(world, "b", "new")], ["web"]))
+
+    assert (ending.outcome, ending.exit_code) == ("rolled-back", 4)
+    assert "a becomes new: somebody changed it since 20" in ending.reason
+    assert "a: is old, wanted new" in ending.reason
+    assert "set b new" not in applied(dock)
+    assert world.values == {"a": "old", "b": "old", "ready": "yes"}
+
+
+def test_a_change_that_somebody_takes_back_before_the_end_is_never_called_done(
+    dock: Dock, world: FakeWorld
+) -> None:
+    back = Meddles(lambda: world.values.update(a="old"))
+    ending = dock.perform(Plan([Becomes(world, "a", "new"), Becomes(world, "b", "new"), back], ["web"]))
+
+    assert ending.outcome == "rolled-back"
+    assert "a becomes new: somebody changed it since 20" in ending.reason
+    assert world.values == {"a": "old", "b": "old", "ready": "yes"}
+
+
+def test_what_needed_no_change_is_looked_at_again_at_the_end(dock: Dock, world: FakeWorld) -> None:
+    back = Meddles(lambda: world.values.update(ready="no"))
+    plan = Plan([Becomes(world, "ready", "yes"), Becomes(world, "a", "new"), back], ["web"])
+    ending = dock.perform(plan)
+
+    assert ending.outcome == "rolled-back"
+    assert "ready becomes yes: somebody changed it since 20" in ending.reason
+    assert world.values == {"a": "old", "b": "old", "ready": "no"}
+
+
+def test_a_change_that_a_later_one_takes_away_on_purpose_is_not_looked_at_again(
+    dock: Dock, world: FakeWorld
+) -> None:
+    @dataclass(frozen=True)
+    class Scaffold(Becomes):
+        """{key} becomes {wanted}, for a while."""
+
+        def superseded_by(self, later: Change[Any]) -> bool:
+            return isinstance(later, Becomes) and later.key == self.key
+
+    @dataclass(frozen=True)
+    class Down(Becomes):
+        """{key} becomes {wanted} again."""
+
+        def check(self, report: Report) -> str:
+            return "whatever"
+
+        def do(self, before: str) -> None:
+            self.world.values[self.key] = self.wanted
+
+    plan = Plan([Scaffold(world, "a", "up"), Becomes(world, "b", "new"), Down(world, "a", "down")])
+    assert dock.perform(plan).outcome == "done"
+    assert world.values == {"a": "down", "b": "new", "ready": "yes"}
+
+
+def test_one_that_cannot_be_looked_at_again_holds_the_run(dock: Dock, world: FakeWorld) -> None:
+    @dataclass(frozen=True)
+    class GoesSilent(Becomes):
+        """{key} becomes {wanted}, and says no more."""
+
+        def verify_again(self, before: str, report: Report) -> None:
+            raise UnreachableError("lvs2: silent")
+
+    ending = dock.perform(Plan([GoesSilent(world, "a", "new"), Becomes(world, "b", "new")], ["web"]))
+
+    assert (ending.outcome, ending.exit_code) == ("held", 7)
+    assert "a becomes new: somebody changed it since" not in ending.reason
+    assert "lvs2: silent" in ending.reason
+    assert world.values == {"a": "new", "b": "old", "ready": "yes"}
+
+
+def test_a_change_that_somebody_makes_again_after_its_undo_leaves_the_run_open(
+    dock: Dock, world: FakeWorld
+) -> None:
+    @dataclass(frozen=True)
+    class Meddled(Becomes):
+        """{key} becomes {wanted}, while others look on."""
+
+        def undo(self, before: str) -> None:
+            super().undo(before)
+            world.values["b"] = "new"
+
+    plan = Plan([Meddled(world, "a", "new"), Becomes(world, "b", "new"), Fails()], ["web"])
+    ending = dock.perform(plan)
+
+    assert (ending.outcome, ending.exit_code) == ("stranded", 5)
+    assert "step 2, b becomes new: it was undone, and is not as before any more: b is new" in ending.reason
+    assert "a  as before, verified  step 1" in ending.reason
+    assert dock.locked
+
+
+def test_a_later_rollback_puts_back_what_was_there_again(dock: Dock, world: FakeWorld) -> None:
+    meddled = False
+
+    @dataclass(frozen=True)
+    class Meddled(Becomes):
+        """{key} becomes {wanted}, while others look on."""
+
+        def undo(self, before: str) -> None:
+            nonlocal meddled
+            super().undo(before)
+            if not meddled:
+                world.values["b"], meddled = "new", True
+
+    plan = Plan([Meddled(world, "a", "new"), Becomes(world, "b", "new"), Fails()], ["web"])
+    assert dock.perform(plan).outcome == "stranded"
+
+    ending = dock.go_on(plan, "rollback")
+
+    assert (ending.outcome, ending.exit_code) == ("rolled-back", 0)
+    assert world.values == {"a": "old", "b": "old", "ready": "yes"}
+    assert not dock.locked
+
+
+def test_a_change_that_was_not_made_yet_and_is_there_all_the_same_is_never_called_as_before(
+    dock: Dock, world: FakeWorld
+) -> None:
+    forward = Meddles(lambda: world.values.update(b="new"))
+    plan = Plan([Becomes(world, "a", "new"), forward, Fails(), Becomes(world, "b", "new")], ["web"])
+    ending = dock.perform(plan)
+
+    assert (ending.outcome, ending.exit_code) == ("stranded", 5)
+    assert (
+        "step 4, b becomes new: b is new, though by the journal this run did not change it" in ending.reason
+    )
+    assert "by hand, on b:\n  set b old" in ending.reason
+    assert world.values == {"a": "old", "b": "new", "ready": "yes"}
+
+
+def test_one_that_was_not_made_and_cannot_be_looked_at_is_never_called_as_before(
+    dock: Dock, world: FakeWorld
+) -> None:
+    @dataclass(frozen=True)
+    class GoesSilent(Becomes):
+        """{key} becomes {wanted}, if it is ever heard of again."""
+
+        def effect_seen(self, before: str | None, report: Report) -> str | None:
+            raise UnreachableError("lvs1: silent")
+
+    ending = dock.perform(Plan([Becomes(world, "a", "new"), Fails(), GoesSilent(world, "b", "new")], ["web"]))
+
+    assert ending.outcome == "stranded"
+    assert "by the journal it was not changed, and it cannot be looked at: lvs1: silent" in ending.reason
+    assert world.values == {"a": "old", "b": "old", "ready": "yes"}
+
+
+def two(world: FakeWorld) -> Plan:
+    return Plan([Becomes(world, "a", "new"), Becomes(world, "b", "new")], ["web"])
+
+
+def killed_before_its_first_change(dock: Dock, **values: str) -> FakeWorld:
+    """A world in which there is more than the journal of a dead run knows of."""
+    world = FakeWorld(Cuts(Cut(2, "before", kill)), a="old", b="old")
+    with pytest.raises(Killed):
+        dock.perform(two(world))
+    world.values.update(values)
+    return world
+
+
+@pytest.mark.parametrize("values", [{"a": "new"}, {"b": "new"}, {"a": "new", "b": "new"}])
+def test_a_rollback_that_finds_fewer_changes_in_the_journal_than_in_the_world_says_what_it_sees(
+    dock: Dock, values: dict[str, str]
+) -> None:
+    world = killed_before_its_first_change(dock, **values)
+    ending = dock.go_on(two(world), "rollback")
+
+    assert ending.outcome == "stranded"
+    for key in values:
+        assert f"{key} is new, though by the journal this run did not change it" in ending.reason
+        assert f"by hand, on {key}:\n  set {key} old" in ending.reason
+    assert dock.locked
+
+    world.values.update(a="old", b="old")  # by hand
+    assert dock.go_on(two(world), "rollback").reason == "nothing of the run is left"
+    assert not dock.locked
+
+
+@pytest.mark.parametrize("way", ["resume", "rollback"])
+def test_neither_way_on_takes_it_for_its_own(dock: Dock, way: WayOn) -> None:
+    world = killed_before_its_first_change(dock, b="new")
+    ending = dock.go_on(two(world), way)
+
+    assert ending.outcome == "stranded"
+    assert "though by the journal this run did not change it" in ending.reason
+    assert world.values["b"] == "new"
+    assert dock.locked
+
+
+def test_a_world_that_was_new_before_the_run_was_killed_in_its_checks_is_nothing_of_the_run(
+    dock: Dock,
+) -> None:
+    world = FakeWorld(Cuts(Cut(1, "before", kill)), a="new", b="new")
+    with pytest.raises(Killed):
+        dock.perform(two(world))
+
+    ending = dock.go_on(two(world), "rollback")
+
+    assert (ending.outcome, ending.reason) == ("rolled-back", "nothing of the run is left")
+
+
+def test_a_torn_world_whose_before_nobody_wrote_down_is_never_called_as_before(dock: Dock) -> None:
+    world = FakeWorld(Cuts(Cut(1, "before", kill)), a="new", b="old")
+    with pytest.raises(Killed):
+        dock.perform(two(world))
+
+    ending = dock.go_on(two(world), "rollback")
+
+    assert ending.outcome == "stranded"
+    assert "step 1, a becomes new: a is new, though by the journal" in ending.reason
+    assert "what was there is not known" in ending.reason
+
+
+def test_what_others_changed_beside_a_change_is_a_warning_and_strands_nobody(
+    dock: Dock, world: FakeWorld
+) -> None:
+    @dataclass(frozen=True)
+    class WithGuests(Becomes):
+        """{key} becomes {wanted}, among guests."""
+
+        def undo(self, before: str) -> None:
+            super().undo(before)
+            raise WorldChangedError("lvs2: a destination of somebody else's is there")
+
+        def undone(self, before: str, report: Report) -> str | None:
+            report.finding(Finding("changed-by-others", "lvs2", Verdict.WARN, "a guest", "nobody"))
+            return super().undone(before, report)
+
+    ending = dock.perform(Plan([WithGuests(world, "a", "new"), Fails()], ["web"]))
+
+    assert (ending.outcome, ending.exit_code) == ("rolled-back", 4)
+    assert ending.reason.splitlines() == [
+        "nothing flows",
+        "rolled back: all that this run changed is as before, verified; this is not:",
+        "not this run's to put back: lvs2: changed-by-others: a guest; wanted nobody",
+    ]
+
+
+def test_what_undo_says_that_it_did_is_what_is_told(dock: Dock, world: FakeWorld) -> None:
+    @dataclass(frozen=True)
+    class Exact(Becomes):
+        """{key} becomes {wanted}, exactly."""
+
+        def undo(self, before: str) -> Sequence[Edit]:
+            if self.world.read(self.key) == before:
+                return []
+            super().undo(before)
+            return [Edit("host", self.key, command=f"really set {self.key} {before}")]
+
+    back = Meddles(lambda: world.values.update(a="old"))
+    plan = Plan([Exact(world, "a", "new"), Exact(world, "b", "new"), back, Fails()], ["web"])
+    assert dock.perform(plan).outcome == "rolled-back"
+
+    assert applied(dock) == ["set a new", "set b new", "really set b old"]
+
+
+@dataclass(frozen=True)
+class Choosy(Becomes):
+    """{key} becomes {wanted}, and goes back only where nobody has built on it."""
+
+    def require_undoable(self, before: str, report: Report) -> None:
+        """Nobody may have built on it."""
+        if self.world.values.get("built"):
+            raise WorldChangedError(f"{self.key}: somebody has built on it")
+
+
+def test_a_finished_run_is_rolled_back_only_if_every_undo_can_succeed(dock: Dock, world: FakeWorld) -> None:
+    plan = Plan([Becomes(world, "a", "new"), Choosy(world, "b", "new")], ["web"])
+    run = dock.perform(plan).run
+    world.values["built"] = "yes"
+
+    ending = dock.go_on(plan, "rollback")
+
+    assert (ending.outcome, ending.exit_code) == ("refused", 3)
+    assert (
+        "b becomes new, and goes back only where nobody has built on it: b: somebody has built on it"
+        in ending.reason
+    )
+    assert world.values == {"a": "new", "b": "new", "ready": "yes", "built": "yes"}
+    assert dock.journal.run(run).outcome == "done"
+    assert not dock.locked
+
+    del world.values["built"]
+    assert dock.go_on(plan, "rollback").outcome == "rolled-back"
+
+
+def test_a_rollback_that_is_refused_names_the_later_run_that_stands_in_between(
+    dock: Dock, world: FakeWorld
+) -> None:
+    first = Plan([Choosy(world, "a", "new")], ["web"])
+    run = dock.perform(first).run
+    later = dock.perform(Plan([Becomes(world, "b", "new")], ["web"])).run
+    other = dock.perform(Plan([Becomes(world, "ready", "no")], ["maps"])).run
+    world.values["built"] = "yes"
+
+    ending = dock.runner().roll_back(run, first)
+
+    assert ending.outcome == "refused"
+    assert f"ferryman rollback {later} goes first" in ending.reason
+    assert other not in ending.reason
+
+
+def test_a_resumed_run_whose_hosts_cannot_be_fenced_off_stays_open(dock: Dock) -> None:
+    world = FakeWorld(Cuts(Cut(6, "before", kill)), a="old", b="old")
+    with pytest.raises(Killed):
+        dock.perform(two(world))
+    assert world.values["a"] == "new"
+
+    def refuses(run: str, token: int, hosts: Sequence[str]) -> Mapping[str, DoubtError]:
+        raise CommandFailedError("lvs1: cannot keep the number: no space left")
+
+    runner = replace(dock.runner(), fence_off=refuses)
+    ending = runner.resume(dock.journal.runs()[0].id, two(world))
+
+    assert ending.outcome in {"rolled-back", "stranded"}
+    assert world.values == {"a": "old", "b": "old"} if ending.outcome == "rolled-back" else dock.locked
