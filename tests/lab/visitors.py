@@ -30,8 +30,6 @@ ENDS: Mapping[Visit, frozenset[int]] = {
 }
 """The exit codes that each may end with, whatever it comes upon."""
 HARMLESS = "visitors.toml"
-HAS_ITS_LOCK = 3
-"""With as many records a run has taken its lock: a visitor who comes now is told that it is busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,24 +97,25 @@ class Visitors:
                 self._stand_in_line()
 
     def _newest(self) -> Mapping[str, Any] | None:
-        """The newest run that is no visitor's, as ``runs`` has it."""
-        rows = [one for one in _lines(self._ask("runs", "runs")) if one.get("reason") != REASON]
-        return rows[0] if rows else None
+        """The newest run of the service that is no visitor's, as ``runs`` has it."""
+        of_service = f"service={self.service}"
+        rows = [one for one in _lines(self._ask("runs", "runs")) if of_service in one["arguments"].split()]
+        return next((one for one in rows if one["reason"] != REASON), None)
 
-    def _shown(self) -> tuple[Mapping[str, Any] | None, int]:
-        """The newest run, and how many records it has."""
+    def _shown(self) -> bool:
+        """Look at the newest run; whether it has come to its first change, and has not ended."""
         newest = self._newest()
         if newest is None:
-            return None, 0
-        return newest, len(_lines(self._ask("show", "show", newest["run"])))
+            return False
+        records = _lines(self._ask("show", "show", newest["run"]))
+        is_open = newest["outcome"] in ("open", "held", "stranded")
+        return is_open and any(one["kind"] == "intent" for one in records)
 
     def _stand_in_line(self) -> None:
         """Want to migrate what is being migrated; not when nobody is, for then it would begin."""
-        newest, records = self._shown()
-        if newest is None or newest["outcome"] not in ("open", "held", "stranded") or records < HAS_ITS_LOCK:
-            return
-        more = ("--site", "lab", "--yes", "--reason", REASON)
-        self._ask("migrate", "migrate", self.service, *more, config=HARMLESS)
+        if self._shown():
+            more = ("--site", "lab", "--yes", "--reason", REASON)
+            self._ask("migrate", "migrate", self.service, *more, config=HARMLESS)
 
     def _ask(self, kind: Visit, *arguments: str, config: str = "ferryman.toml") -> CompletedProcess[str]:
         done = self.lab.ferryman("--output", "json", *arguments, config=config)
