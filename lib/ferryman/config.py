@@ -17,11 +17,12 @@ from ferryman.errors import ConfigError
 from ferryman.hookconfig import HooksConfig
 
 _ETCD_PORT = 2379
+_LONGEST_PROBE_S = 3600
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
 
 
 class SshConfig(_Table):
@@ -59,7 +60,7 @@ class ProbeConfig(_Table):
     tries: int = Field(default=3, ge=1, le=20)
     samples: int = Field(default=4, ge=1, le=64)
     """Source ports for each target: behind a node each may reach another pod."""
-    rate: int = Field(default=20_000, ge=1)
+    rate: int = Field(default=20_000, ge=1, le=10_000_000)
     """Packets per second at most."""
     self_test: str | None = None
     """A service that is encapsulated already: its answers prove that this host can probe at all."""
@@ -75,6 +76,15 @@ class ProbeConfig(_Table):
         """Seconds until a target that never answers is given up."""
         return sum(self.wait_s(number) for number in range(self.tries))
 
+    @model_validator(mode="after")
+    def _ends(self) -> Self:
+        if self.patience_s > _LONGEST_PROBE_S:
+            raise ValueError(
+                f"timeout, backoff and tries: a silent target would be waited for {self.patience_s:g} s, "
+                f"expected {_LONGEST_PROBE_S} s at most"
+            )
+        return self
+
 
 class TrafficConfig(_Table):
     """``[traffic]``: the real requests sent through a VIP after each director has changed."""
@@ -87,7 +97,7 @@ class TrafficConfig(_Table):
     """The path of a body large enough to fill packets; None: no download is tried, and the report says so."""
     upload: str | None = None
     """A path that takes a POST and answers once it has read the whole body."""
-    upload_bytes: int = Field(default=2_000_000, ge=1)
+    upload_bytes: int = Field(default=2_000_000, ge=1, le=10_000_000_000)
 
 
 class TrafficTable(TrafficConfig):
@@ -112,13 +122,24 @@ class WatchConfig(_Table):
     """``[watch]``: probes and requests that go on while a run asks, waits or soaks."""
 
     every: float = Field(default=5.0, ge=0.1, le=3600)
-    """Seconds from the end of one round to the next."""
+    """Seconds from the end of one round of requests to the next; probes go five times as often."""
     soak: float = Field(default=60.0, ge=0, le=86_400)
     """Seconds that the watch must find nothing wrong after each director, before the next is touched."""
     failures: int = Field(default=2, ge=1, le=100)
     """A look that fails so many times in a row stops the run."""
     flaps: int = Field(default=3, ge=0, le=1000)
     """Looks that failed and passed when made again; with more, nobody can say how things stand."""
+    retries: int = Field(default=5, ge=0, le=1000)
+    """Rounds in a minute in which a realserver answered only when it was asked again; with more, the same.
+
+    With one packet in ten thousand lost, a realserver with two virtual services has such a round once in ten
+    minutes; one that is silent for a second in five has eleven in each minute.
+    """
+
+    @property
+    def probe_every(self) -> float:
+        """Seconds from the end of one round of probes to the next; by default no second's silence fits in."""
+        return self.every / 5
 
 
 class CatalogConfig(_Table):

@@ -27,7 +27,7 @@ _SYSLOG_PORT = 514
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
 
 
 def _http_url(url: SecretStr) -> SecretStr:

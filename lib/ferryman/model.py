@@ -180,6 +180,10 @@ class Finding:
         return f"{text}; {self.remedy}" if self.remedy else text
 
 
+RETRIED = "retried"
+"""The id of the finding about answers that came only when they were asked for again; the watch counts it."""
+
+
 class ProbeVerdict(Enum):
     """What an encapsulated SYN brought back."""
 
@@ -212,6 +216,10 @@ class ProbeResult:
     """Flows, one source port each: behind a node each may reach another pod."""
     accepted: int = 0
     """Of these, the flows that were accepted."""
+    tries: int = 1
+    """How many times the SYN was sent, of the flow where that was most often."""
+    retried: int = 0
+    """Of the accepted flows, those that were answered only when the SYN was sent again."""
 
 
 ChangeKind = Literal["catalog", "director", "host"]

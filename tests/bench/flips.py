@@ -177,7 +177,7 @@ class Series:
             self.transfers.append(outcome)
             yield outcome
 
-    def _edited(self, name: str, edit: Callable[[], None]) -> None:
+    def _edited(self, name: str, edit: Callable[[], object]) -> None:
         """One edit, in a window of its own."""
         one = Edited(self.party.service.name, name)
         pace = Pace(shorts=self.wanted.shorts, kept=self.wanted.kept)

@@ -261,3 +261,26 @@ def test_each_run_needs_a_branch_of_its_own(tmp_path: Path, branch: str, said: s
 def test_a_misspelt_key_of_the_catalog_names_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r":3: catalog\.brnach: unknown key; did you mean branch\?"):
         load(written(tmp_path, '[catalog]\nbase = "main"\nbrnach = "x"\n'))
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "-1", "1e400"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("ssh.connect_timeout", "ssh.command_timeout", "probe.timeout", "probe.backoff", "traffic.timeout"),
+        *("directors.drain_timeout", "directors.wait", "watch.every", "watch.soak", "catalog.merge_timeout"),
+        *("catalog.poll", "management.timeout", "etcd.timeout", "hooks.timeout", "probe.tries", "probe.rate"),
+    ],
+)
+def test_every_number_is_finite_and_in_its_range(tmp_path: Path, key: str, number: str) -> None:
+    table, _, name = key.partition(".")
+    with pytest.raises(ConfigError) as refused:
+        load(written(tmp_path, f"[{table}]\n{name} = {number}\n"))
+    assert f"ferryman.toml:2: {key}: " in str(refused.value)
+
+
+def test_the_tries_of_a_probe_end_in_an_hour_together(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"ferryman.toml:1: probe: timeout, backoff and tries: a silent target"
+    ):
+        load(written(tmp_path, "[probe]\ntimeout = 3000\nbackoff = 10\ntries = 20\n"))

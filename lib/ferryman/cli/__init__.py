@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 INTERRUPTED = 130
-_CANNOT_BE_WRITTEN = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
+UNTOLD = 1
+"""The exit code of a command whose answer could not be written, where it would have been 0."""
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -26,9 +27,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):  # what a host printed may be no text of ours
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    from ferryman.engine import signals  # noqa: PLC0415  # from here on, for the collector is at rest
+    from ferryman.cli import output  # noqa: PLC0415  # from here on, for the collector is at rest
+    from ferryman.engine import signals  # noqa: PLC0415  # the same
 
-    code = _run(arguments)
+    output.watch()
+    code = _unless_lost(_run(arguments), output.lost())
     _let_go()
     signals.end_in_peace()
     sys.exit(code)
@@ -44,10 +47,7 @@ def _run(arguments: Sequence[str] | None) -> int:  # noqa: PLR0911  # one for ea
 
         gc.enable()
         status = root.main(args=arguments, prog_name="ferryman", standalone_mode=False)
-        if isinstance(status, int):  # it left by Exit, as a run does: its output is not what it is for
-            return status
-        sys.stdout.flush()
-        return 0
+        return status if isinstance(status, int) else 0
     except ClickException as error:
         with suppress(OSError):
             error.show()
@@ -59,21 +59,40 @@ def _run(arguments: Sequence[str] | None) -> int:  # noqa: PLR0911  # one for ea
         _say("interrupted; no run was begun")
         return INTERRUPTED
     except BrokenPipeError:
-        return 1  # whoever read us has gone; there is nobody left to tell
+        return UNTOLD  # whoever read us has gone; there is nobody left to tell
     except Exception as error:  # noqa: BLE001  # the one place where a bug becomes a short message
-        if isinstance(error, OSError) and error.errno in _CANNOT_BE_WRITTEN:
-            _say(f"the output is not whole: {error}")
-            return 1
+        from ferryman.cli import output  # noqa: PLC0415  # only when there is one
+
+        if error is output.lost():
+            return UNTOLD
         from ferryman.cli.bugs import record  # noqa: PLC0415  # only when there is one
 
         _say(record(error))
         return 1
 
 
+def _unless_lost(code: int, lost: OSError | None) -> int:
+    """The exit code, unless it would say that all is well and nobody could read the answer.
+
+    Of a reader that has gone nothing is said, as any program that ends by SIGPIPE says nothing.
+    """
+    if lost is None:
+        return code
+    if lost.errno != errno.EPIPE:
+        _say(f"the output is not whole: {lost}{'' if code else '; but for that the exit code would be 0'}")
+    return code or UNTOLD
+
+
 def _open_what_is_closed() -> None:
-    """Let a closed standard stream be the null device: else the next file opened would be in its place."""
+    """Let a closed standard stream be the null device: else the next file opened would be in its place.
+
+    Standard output is one that cannot be written, for whoever reads it is told nothing.
+    """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004  # standard error
-        pass
+        if descriptor == 1:
+            reading = os.open(os.devnull, os.O_RDONLY)
+            os.dup2(reading, descriptor)
+            os.close(reading)
     os.close(descriptor)
     sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  # for good
     sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
@@ -82,7 +101,7 @@ def _open_what_is_closed() -> None:
 
 def _let_go() -> None:
     """Leave nothing that Python would fail to write at its end, for that would change the exit code."""
-    for stream in (sys.__stdout__, sys.__stderr__):
+    for stream in (sys.stdout, sys.__stdout__, sys.__stderr__):
         try:
             if stream is not None:
                 stream.flush()

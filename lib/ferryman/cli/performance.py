@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from ferryman import __version__
-from ferryman.cli import durable
+from ferryman.cli import durable, output
+from ferryman.cli.no_hosts import NoHosts, plan_of
 from ferryman.cli.operator import operator
 from ferryman.cli.question import agreed
 from ferryman.cli.storage import inside_the_lab, store_of
@@ -18,7 +19,7 @@ from ferryman.cookbook.provenance import Provenance
 from ferryman.engine.runner import Runner, without_asking
 from ferryman.engine.steps import Change
 from ferryman.engine.store import Order
-from ferryman.errors import UsageError
+from ferryman.errors import ConfigError, UsageError
 from ferryman.fleet.ssh import Fleet
 from ferryman.inventory import Inventory
 from ferryman.report import JsonLines
@@ -50,7 +51,7 @@ def perform(app: App, cookbook: CookbookCommand, arguments: Mapping[str, Any], o
     )
     with store_of(app.config) as store, _ferry(app, rehearsal=options.dry_run) as ferry:
         ferry.provenance = Provenance.of(order)
-        plan = cookbook.plan(ferry, arguments)
+        plan = plan_of(cookbook, ferry, arguments)
         asks = not (options.yes or options.dry_run) and _changes(plan)
         if asks and not _is_interactive():
             raise UsageError("there is nobody to ask before the first change: say --yes, or --dry-run")
@@ -60,21 +61,22 @@ def perform(app: App, cookbook: CookbookCommand, arguments: Mapping[str, Any], o
         subscribers += _hooks(ferry, order, order.operator, "begins")
         confirm = _asking(screen) if asks else without_asking
         runner = _runner(ferry, store, subscribers, options.on_doubt, confirm)
-        _leave(runner.perform(order, plan))
+        changes = _changes(plan) and not options.dry_run
+        _leave(app, runner.perform(order, plan), changes=changes)
 
 
 def resume(app: App, run: str, *, accept_changed_plan: bool, on_doubt: OnDoubt) -> None:
     """Go on with a run; leaves with the run's exit code."""
     who = operator()
     with _taken_up(app, run, on_doubt, who, "goes on") as (plan, runner):
-        _leave(runner.resume(run, plan, accept_changed_plan=accept_changed_plan, operator=who))
+        _leave(app, runner.resume(run, plan, accept_changed_plan=accept_changed_plan, operator=who))
 
 
 def roll_back(app: App, run: str, *, accept_changed_plan: bool) -> None:
     """Put back what a run changed; leaves with the run's exit code."""
     who = operator()
     with _taken_up(app, run, "hold", who, "goes back") as (plan, runner):
-        _leave(runner.roll_back(run, plan, accept_changed_plan=accept_changed_plan, operator=who))
+        _leave(app, runner.roll_back(run, plan, accept_changed_plan=accept_changed_plan, operator=who))
 
 
 @contextmanager
@@ -86,7 +88,7 @@ def _taken_up(app: App, run: str, on_doubt: OnDoubt, who: str, way: Way) -> Iter
         with _ferry(app, rehearsal=False) as ferry:
             ferry.taken_up = True
             ferry.provenance = Provenance.of(entry.order, run)
-            plan = cookbook.plan(ferry, entry.order.arguments)
+            plan = plan_of(cookbook, ferry, entry.order.arguments)
             durable.warn()
             subscribers = [*_audience(app)[1], *_hooks(ferry, entry.order, who, way)]
             yield plan, _runner(ferry, store, subscribers, on_doubt, without_asking)
@@ -96,7 +98,12 @@ def _taken_up(app: App, run: str, on_doubt: OnDoubt, who: str, way: Way) -> Iter
 def _ferry(app: App, *, rehearsal: bool) -> Iterator[Ferry]:
     config = inside_the_lab(app.config)
     inventory = Inventory.load(config.inventory)
-    with Fleet(inventory.host_addresses(), config.ssh, rehearsal=rehearsal) as fleet:
+    try:
+        opened = Fleet(inventory.host_addresses(), config.ssh, rehearsal=rehearsal)
+    except ConfigError as why:
+        yield Ferry(config, NoHosts(why), rehearsal=rehearsal, stock=inventory)
+        return
+    with opened as fleet:
         yield Ferry(config, fleet, rehearsal=rehearsal, fence_off=fleet.fence, stock=inventory)
 
 
@@ -138,7 +145,18 @@ def _changes(plan: Plan) -> bool:
     return any(isinstance(step, Change) for step in plan.steps)
 
 
-def _leave(ending: Ending) -> None:
+def _leave(app: App, ending: Ending, *, changes: bool = True) -> None:
+    """Leave with the run's exit code; where its output could not be written, say here how it ended.
+
+    Whose reader has gone and who changes nothing is quiet, as any program is.
+    """
+    lost = output.lost()
+    if lost is not None and (changes or not isinstance(lost, BrokenPipeError)):
+        said = f"ferryman: run {ending.run}: {ending.outcome} (exit code {ending.exit_code})"
+        said += f"; the output is not whole: {lost}"
+        said += "" if app.json else f"\n{ending.reason}"  # in JSON people read it on standard error already
+        with suppress(OSError):
+            print(said, file=sys.stderr)  # noqa: T201  # this is the screen
     raise Exit(ending.exit_code)
 
 

@@ -25,14 +25,14 @@ _accept = option(
 
 
 @command("runs")
-@option("--limit", type=IntRange(min=1), default=50, show_default=True, help="How many, newest first.")
+@option("--limit", type=IntRange(1, 1_000_000), default=50, show_default=True, help="How many, newest first.")
 @pass_obj
 def runs(app: App, limit: int) -> None:
     """The runs in the journal, newest first."""
     columns = ["run", "cookbook", "arguments", "operator", "started", "outcome", "process", "reason"]
     with store_of(app.config) as store:
         rows = [_listed(store, entry) for entry in store.runs(limit)]
-    tables.show(rows, columns, as_json=app.json, empty="no runs yet")
+    tables.show(rows, columns, as_json=app.json, empty="no runs yet", whole=["started", "outcome"])
 
 
 @command("show")
@@ -46,12 +46,11 @@ def show(app: App, run: str) -> None:
         rows = [_recorded(record) for record in store.show(run)]
         faults = store.faults(run)
     if not app.json:
-        for name, value in head.items():
-            tables.say(f"{name:>10}  {value}")
-        tables.say(f"{'ending':>10}  {entry.ending}")
+        tables.show_one({**head, "ending": entry.ending})
         for fault in faults:
-            tables.say(f"{'DAMAGED':>10}  {fault}")
-    tables.show(rows, ["seq", "time", "step", "kind", "what"], as_json=app.json, empty="nothing recorded")
+            tables.say(f"DAMAGED  {fault}")
+    columns = ["seq", "time", "step", "kind", "what"]
+    tables.show(rows, columns, as_json=app.json, empty="nothing recorded", whole=["time", "kind"])
 
 
 @command("resume")

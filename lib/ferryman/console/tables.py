@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 
 WIDE = 200
 """Columns where it is no terminal: a file or a pipe need not be folded."""
+
+NARROW = 14
+"""Columns that a text is given at least, or its longest word if that is shorter; else there is no table."""
+BETWEEN = 3
+"""Columns between two of a table's."""
 
 STYLES = {
     "done": "green",
@@ -38,23 +44,52 @@ STYLES = {
 """Words that carry a colour wherever they stand alone in a cell."""
 
 
-def show(rows: Iterable[Mapping[str, object]], columns: Sequence[str], *, as_json: bool, empty: str) -> None:
-    """Print rows under these columns; a JSON line has every key of its row."""
+def show(
+    rows: Iterable[Mapping[str, object]],
+    columns: Sequence[str],
+    *,
+    as_json: bool,
+    empty: str,
+    whole: Sequence[str] = (),
+) -> None:
+    """Print rows under these columns; a JSON line has every key of its row.
+
+    What is in the first column, and in those called ``whole``, is never broken: where the terminal is too
+    narrow for a table, each row is a block of its own.
+    """
     listed = list(rows)
     if as_json:
         for row in listed:
             print(json.dumps(row, ensure_ascii=False, default=str))  # noqa: T201  # this is the screen
         return
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
+    console = _console()
     if not listed:
         console.print(empty)
         return
+    unbroken = {columns[0], *whole}
+    needed = sum(_needed(listed, column, unbroken=column in unbroken) + BETWEEN for column in columns)
+    if needed > console.width:
+        _show_blocks(console, listed, columns)
+        return
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        table.add_column(column.replace("_", " "), overflow="fold")
+        table.add_column(_heading(column), overflow="fold", no_wrap=column in unbroken)
     for row in listed:
         table.add_row(*(_cell(row.get(column)) for column in columns))
     console.print(table)
+
+
+def show_one(named: Mapping[str, object]) -> None:
+    """Print one thing for people: each name, and what it names."""
+    _console().print(_block((_heading(name), _cell(value)) for name, value in named.items()))
+
+
+def _console() -> Console:
+    """As wide as the window, whatever the terminal is called: Rich takes some for 80 columns wide."""
+    if not sys.stdout.isatty():
+        return Console(highlight=False, width=WIDE)
+    window = shutil.get_terminal_size()
+    return Console(highlight=False, width=window.columns, height=window.lines)
 
 
 def diff(text: str) -> None:
@@ -69,6 +104,38 @@ def diff(text: str) -> None:
 def say(message: str, *, error: bool = False) -> None:
     """Print a sentence."""
     Console(stderr=error, highlight=False, soft_wrap=True).print(Text(message))
+
+
+def _needed(rows: Sequence[Mapping[str, object]], column: str, *, unbroken: bool) -> int:
+    """The least columns of a terminal that a table's column can do with."""
+    cells = [Text(_heading(column)), *(_cell(row.get(column)) for row in rows)]
+    if unbroken:
+        return max(cell.cell_len for cell in cells)
+    words = (Text(word) for cell in cells for word in cell.plain.split())
+    return max(min(NARROW, word.cell_len) for word in words)
+
+
+def _show_blocks(console: Console, rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> None:
+    """One block for each row: what would head it, and below it the rest by name, where there is any."""
+    first, *others = columns
+    for row in rows:
+        console.print(_cell(row.get(first)), style="bold", no_wrap=True, overflow="ignore", crop=False)
+        console.print(_block((f"  {_heading(column)}", _cell(row.get(column))) for column in others))
+
+
+def _block(named: Iterable[tuple[str, Text]]) -> Table:
+    """Names and what they name, where that is anything, line by line."""
+    block = Table.grid(padding=(0, 1, 0, 0))
+    block.add_column(style="dim", no_wrap=True)
+    block.add_column(overflow="fold")
+    for name, text in named:
+        if text.plain:
+            block.add_row(f"{name} ", text)
+    return block
+
+
+def _heading(column: str) -> str:
+    return column.replace("_", " ")
 
 
 def _cell(value: object) -> Text:

@@ -25,6 +25,7 @@ from ferryman.cookbook.steps.realservers import RealserversConverged, Realserver
 from ferryman.cookbook.steps.routes import HostRoutesDown, HostRoutesUp
 from ferryman.cookbook.steps.scheduler import DirectorRescheduled, ReschedulingForetold
 from ferryman.cookbook.steps.strangers import StrangersRefused
+from ferryman.cookbook.steps.tables import DirectorsStayConverged
 from ferryman.cookbook.steps.traffic import TrafficFlows
 from ferryman.cookbook.steps.watch import Soaked, watch_over, watch_requests
 from ferryman.directors import scheduled
@@ -43,6 +44,7 @@ __all__ = [
     "DirectorConverged",
     "DirectorRescheduled",
     "DirectorsAgree",
+    "DirectorsStayConverged",
     "DoubtError",
     "Edit",
     "Ferry",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -18,6 +17,7 @@ from ferryman.commandline import (
     get_current_context,
     option,
 )
+from ferryman.docstrings import docstring
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -76,7 +76,7 @@ def cookbook(build: Callable[..., Plan]) -> CookbookCommand:
         name=build.__name__.replace("_", "-"),
         callback=invoke,
         params=[*declared_parameters(build), *declared_parameters(_with_run_options(lambda: None))],
-        help=_as_help(inspect.getdoc(build) or ""),
+        help=_as_help(docstring(build) or ""),
     )
     made.build = build
     return made
@@ -126,7 +126,7 @@ drain_option = option(
 
 
 def watch_options(function: Function) -> Function:
-    """``--soak``, ``--failures`` and ``--flaps``, for ``Ferry.be_patient``."""
+    """``--soak``, ``--failures``, ``--flaps`` and ``--retries``, for ``Ferry.be_patient``."""
     for one in reversed(
         (
             option(
@@ -146,6 +146,13 @@ def watch_options(function: Function) -> Function:
                 type=IntRange(0, 1000),
                 metavar="TIMES",
                 help="How often looks may fail and then pass before the run is held.  [default: watch.flaps]",
+            ),
+            option(
+                "--retries",
+                type=IntRange(0, 1000),
+                metavar="TIMES",
+                help="In how many rounds a minute a realserver may answer only when it is asked again."
+                "  [default: watch.retries]",
             ),
         )
     ):

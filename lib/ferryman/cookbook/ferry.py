@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, TypedDict
@@ -18,8 +19,10 @@ from ferryman.traffic import TrafficCheck
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
     from typing import Unpack
 
+    from ferryman import directors
     from ferryman.config import Config
     from ferryman.directors import Connection, Driver, Seen, Table
     from ferryman.engine.runner import FenceOff
@@ -29,6 +32,16 @@ if TYPE_CHECKING:
     from ferryman.management import Agent
     from ferryman.model import Address, Director, Finding, ProbeResult, Service
     from ferryman.probe import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A change of a director that stands."""
+
+    target: directors.Target
+    seen_at: datetime
+    """When it was last seen to be so, in UTC."""
+
 
 TRIES_AGAIN = 2
 """A probe that failed has had all its tries; this is for its counters."""
@@ -44,6 +57,7 @@ class Patience(TypedDict, total=False):
     soak: float | None
     failures: int | None
     flaps: int | None
+    retries: int | None
     drain: float | None
 
 
@@ -74,6 +88,16 @@ class Ferry:
     """By director and service: the entries of all other services, right before this one's were edited."""
     edited: set[tuple[str, str]] = field(default_factory=set)
     """By director and service: whose destinations this process has edited, or begun to."""
+    made: dict[tuple[str, str], Made] = field(default_factory=dict)
+    """By director and service: what is changed there now, and verified."""
+    not_followed: set[tuple[str, str]] = field(default_factory=set)
+    """By director and service: whose way back was begun, and whose director has not followed."""
+    host_routes: set[tuple[str, str]] = field(default_factory=set)
+    """By director and service: where the plan puts host routes up, and takes them away again."""
+    realservers_left: dict[str, str] = field(default_factory=dict)
+    """By service: why its realservers could not be brought back in line."""
+    _made_lock: threading.Lock = field(default_factory=threading.Lock)
+    """The watch, in its own thread, tells what it saw."""
     _node_states: dict[str, NodeStates] = field(default_factory=dict)
     """By service."""
     own_connections: set[tuple[Address, int]] = field(default_factory=set)
@@ -135,6 +159,17 @@ class Ferry:
     def has_edited(self, director: Director, service: Service) -> bool:
         """Whether that was said, or may have been, by a process that is gone."""
         return self.taken_up or (director.host, service.name) in self.edited
+
+    def seen_as_made(self, key: tuple[str, str], was: Made, now: Made) -> None:
+        """Remember that a director was seen as made, unless somebody has begun to change it meanwhile."""
+        with self._made_lock:
+            if self.made.get(key) == was:
+                self.made[key] = now
+
+    def forget_made(self, key: tuple[str, str]) -> None:
+        """From now on nobody knows how this director is: it is about to be changed, or put back."""
+        with self._made_lock:
+            self.made.pop(key, None)
 
     def remember_connections(self, director: Director, service: Service) -> None:
         """Everything connected now counts as from before: the destinations have just been edited."""

@@ -5,18 +5,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ferryman.directors.command import CommandDriver
+from ferryman.directors.comparison import Comparison, compare_tables
 from ferryman.directors.connections import HANDSHAKE_S, Connection, closing_is_over, old_left, still_open
 from ferryman.directors.connections import read as read_connections
 from ferryman.directors.driver import Driver
 from ferryman.directors.findings import catalog_findings, not_reached
 from ferryman.directors.foretelling import foretold, look_at_schedules, rescheduled
-from ferryman.directors.ipvs import Destination, Table, VirtualServer, differences, of_others, of_service
+from ferryman.directors.ipvs import (
+    Destination,
+    Table,
+    VirtualServer,
+    differences,
+    from_json,
+    of_others,
+    of_service,
+)
+from ferryman.directors.ipvs_listing import READ_TABLE, read_table
 from ferryman.directors.ipvsadm import IpvsadmDriver
 from ferryman.directors.keepalived import KeepalivedDriver
 from ferryman.directors.liberica import LibericaDriver
 from ferryman.directors.looking import DirectorSeen, Seen, look_at_directors
 from ferryman.directors.options import Options
-from ferryman.directors.others import others_findings
+from ferryman.directors.others import left_changed, others_findings
 from ferryman.directors.pybal import PybalDriver
 from ferryman.directors.readiness import (
     findings_of,
@@ -25,6 +35,7 @@ from ferryman.directors.readiness import (
 )
 from ferryman.directors.routes import HostRoutes, Route, RoutesSeen
 from ferryman.directors.schedulers import scheduled
+from ferryman.directors.suitable import membership
 from ferryman.directors.target import Forwarded, Scheduled, Target
 from ferryman.errors import ConfigError
 
@@ -36,7 +47,9 @@ if TYPE_CHECKING:
 __all__ = [
     "DRIVERS",
     "HANDSHAKE_S",
+    "READ_TABLE",
     "CommandDriver",
+    "Comparison",
     "Connection",
     "Destination",
     "DirectorSeen",
@@ -52,18 +65,23 @@ __all__ = [
     "VirtualServer",
     "catalog_findings",
     "closing_is_over",
+    "compare_tables",
     "differences",
     "driver_for",
     "findings_of",
     "foretold",
+    "from_json",
+    "left_changed",
     "look_at_directors",
     "look_at_schedules",
+    "membership",
     "not_reached",
     "of_others",
     "of_service",
     "old_left",
     "others_findings",
     "read_connections",
+    "read_table",
     "real_outer_sources",
     "rescheduled",
     "scheduled",

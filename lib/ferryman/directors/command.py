@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from ferryman import patience
 from ferryman.directors.command_words import read_commands
-from ferryman.directors.driver import Before, Driver
+from ferryman.directors.comparison import Comparison
+from ferryman.directors.driver import Before, Driver, Standing
 from ferryman.directors.ipvs import Table, differences, from_json
 from ferryman.directors.nominal import nominal
 from ferryman.directors.target import Forwarded
@@ -30,6 +31,7 @@ from ferryman.model import Edit, Finding, Forwarding, Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from ferryman.directors.driver import Sight
     from ferryman.directors.target import Target
     from ferryman.model import Service
 
@@ -76,9 +78,9 @@ class CommandDriver(Driver):
         tunnelled = nominal(self.service, Forwarding.TUNNEL)
         return nominal(self.service, Forwarding.DIRECT) if self._refusals(tunnelled) else tunnelled
 
-    def before(self) -> dict[str, Any]:
+    def before(self, target: Target | None = None) -> dict[str, Any]:
         """What is there now, with what ``read`` prints; raises as every driver's does."""
-        return {**super().before(), **self._read_out()}
+        return {**super().before(target), **self._read_out()}
 
     def findings(self, service: Service, table: Table) -> list[Finding]:
         """The table's; without IPVS, what ``verify`` says."""
@@ -143,19 +145,42 @@ class CommandDriver(Driver):
         self._run("apply", wanted)
         self._reached("applied", wanted, lambda _: wanted)
 
-    def _restore(self, before: Before, target: Target) -> None:
+    def _restore(self, before: Before, target: Target, made: list[Edit]) -> None:
         was = from_json(before["table"])
 
         def as_was(now: Table) -> Table:
-            return target.taken_from(was, now)
+            return target.reverted(was, now)
 
         if self._wrong(was, as_was):
             if reason := self.no_way_back(target):
                 raise VerifyError(f"{self.host}: not reversible: {reason}; by hand: {self._by_hand(before)}")
+            made += self._as_edits("undo", was)
             self._run("undo", was, stdin=str(before.get("read", "")))
             self._reached("undone", was, as_was)
-        if self.has_ipvs and (strange := self._strange(before, target, self.read())):
-            raise self._changed(strange)
+
+    def _compared(self, before: Before, target: Target, sight: Sight) -> Comparison:
+        """The table's, and what ``verify`` says: no to what was before is ours, for only it knows why."""
+        found = super()._compared(before, target, sight) if self.has_ipvs else Comparison()
+        found += Comparison(ours=tuple(self._refusals(from_json(before["table"]))))
+        if not found.ours and "read" in before and self._read_out().get("read") != before["read"]:
+            found += Comparison(others=("read prints something else than before",))
+        return found
+
+    def _require_restorable(self, before: Before, target: Target, sight: Sight) -> None:
+        del sight
+        if reason := self.no_way_back(target):
+            raise VerifyError(f"{self.host}: not reversible: {reason}; by hand: {self._by_hand(before)}")
+
+    def in_effect(self, before: Before | None, target: Target) -> list[str]:
+        """What of this target is in the world; without a before and IPVS, whether ``verify`` says so."""
+        if before is not None or self.has_ipvs:
+            return super().in_effect(before, target)
+        wanted = target.of(nominal(self.service, Forwarding.DIRECT))
+        return [] if self._refusals(wanted) else [f"verify says that it is {target}"]
+
+    def standing(self, before: Before, target: Target) -> Standing:
+        """The table, and whether ``verify`` still says that it is as the target wants it."""
+        return Standing(self.read_all(), self._refusals(self.wanted(before, target)))
 
     def _by_hand(self, before: Before) -> str:
         states = (f"{one} {_values_of((one,))['forwarding']}" for one in from_json(before["table"]))

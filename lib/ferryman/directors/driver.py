@@ -10,8 +10,10 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from ferryman.directors.comparison import Comparison, compare_tables
 from ferryman.directors.findings import catalog_findings
 from ferryman.directors.ipvs import Table, differences, from_json, of_service, to_json
 from ferryman.directors.ipvs_listing import READ_TABLE, read_table
@@ -21,7 +23,7 @@ from ferryman.errors import RefusedError, UnknownOutcomeError, VerifyError, Worl
 from ferryman.management import Itself
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ferryman.directors.target import Target
     from ferryman.fleet.hosts import Completed, Hosts
@@ -33,6 +35,26 @@ Before = Mapping[str, Any]
 
 CHANGED = 65
 """The exit status of a driver's script that found something else than it was told to expect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What one look at a director saw, in one round trip."""
+
+    table: Table
+    """Of every service."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Whether a change that was made still stands, beside what the service's entries say."""
+
+    table: Table
+    """Of every service."""
+    gone: list[str] = field(default_factory=list)
+    """What the director's files do not say any more, a line for each thing."""
+    others: list[str] = field(default_factory=list)
+    """What others have changed in those files beside it."""
 
 
 class Driver(ABC):
@@ -53,6 +75,8 @@ class Driver(ABC):
         self.agent = agent or Itself()
         self.options = Options(director, service)
         self._sleep = sleep
+        self.not_seen: list[str] = []
+        """What the latest ``before`` could not look at, a line for each thing."""
         self._read_options()
 
     @abstractmethod
@@ -104,16 +128,14 @@ class Driver(ABC):
         table, files = self._look()
         return {"table": to_json(table), "files": files}
 
-    def before(self) -> dict[str, Any]:
-        """What is there now, to be changed next; raises as ``now`` does.
+    def before(self, target: Target | None = None) -> dict[str, Any]:  # noqa: ARG002  # as above
+        """What is there now, to be changed next to what the target says; raises as ``now`` does.
 
         Raises:
             RefusedError: This director must not be changed as it is; the message has every reason.
         """
         found = self.now()
-        reasons = reasons_against(from_json(found["table"]), self.service)
-        if reasons:
-            raise RefusedError("\n".join(f"{self.host}: {reason}" for reason in reasons))
+        self._refuse(reasons_against(from_json(found["table"]), self.service))
         return found
 
     def wanted(self, before: Before, target: Target) -> Table:
@@ -142,12 +164,65 @@ class Driver(ABC):
         """
         self._settled(lambda: self._apply(before, target))
 
-    def restore(self, before: Before, target: Target) -> None:
+    def restore(self, before: Before, target: Target) -> list[Edit]:
         """Put back what ``apply`` changed for this target; looks first, and twice is harmless.
 
-        Raises as ``apply`` does. What someone else changed meanwhile is left as it is, and told.
+        What someone else changed beside it is left as it is: ``compare`` tells.
+
+        Returns:
+            What was really done; nothing where nothing was written.
+
+        Raises as ``apply`` does.
         """
-        self._settled(lambda: self._restore(before, target))
+        made: list[Edit] = []
+        self._settled(lambda: self._restore(before, target, made))
+        return list(dict.fromkeys(made))
+
+    def compare(self, before: Before, target: Target) -> Comparison:
+        """What is there now, table and files, against the before of a change; raises as ``now`` does."""
+        sight = self._sight(before)
+        return replace(self._compared(before, target, sight), table=sight.table)
+
+    def require_restorable(self, before: Before, target: Target) -> None:
+        """Look whether ``restore`` can succeed; nothing is written, and nothing is asked of what is back.
+
+        Raises as ``restore`` does.
+        """
+        sight = self._sight(before)
+        if self._compared(before, target, sight).ours:
+            self._require_restorable(before, target, sight)
+
+    def in_effect(self, before: Before | None, target: Target) -> list[str]:
+        """What of this target is in the world, whole or in part; raises as ``now`` does.
+
+        Without a before, that is whatever is as the target says.
+        """
+        sight = self._sight(before)
+        if before is not None:
+            return list(self._compared(before, target, sight).ours)
+        return [*target.made_in(of_service(sight.table, self.service)), *self._made_in_files(target, sight)]
+
+    def standing(self, before: Before, target: Target) -> Standing:
+        """The table, and whether the files still say what ``apply`` wrote; one round trip."""
+        del before, target
+        return Standing(self.read_all())
+
+    def _sight(self, before: Before | None) -> Sight:
+        """Everything that these look at: the table and, where there are any, the files."""
+        del before
+        return Sight(self.read_all())
+
+    def _compared(self, before: Before, target: Target, sight: Sight) -> Comparison:
+        return compare_tables(from_json(before["table"]), of_service(sight.table, self.service), target)
+
+    def _made_in_files(self, target: Target, sight: Sight) -> list[str]:
+        """What the files say of this service as the target does."""
+        del target, sight
+        return []
+
+    def _require_restorable(self, before: Before, target: Target, sight: Sight) -> None:
+        """Raise where ``restore`` would, though something is to be put back."""
+        del before, target, sight
 
     @abstractmethod
     def _look(self) -> tuple[Table, dict[str, Any]]:
@@ -157,7 +232,8 @@ class Driver(ABC):
     def _apply(self, before: Before, target: Target) -> None: ...
 
     @abstractmethod
-    def _restore(self, before: Before, target: Target) -> None: ...
+    def _restore(self, before: Before, target: Target, made: list[Edit]) -> None:
+        """Put it back, and add to ``made`` what is done right before it is."""
 
     def _settled(self, act: Callable[[], None]) -> None:
         """Act; when the answer was lost, once more: acting looks first, so nothing is repeated blindly."""
@@ -169,7 +245,12 @@ class Driver(ABC):
     def _strange(self, before: Before, target: Target, now: Table) -> list[str]:
         """What differs from the before apart from the target's aspect: somebody else's work."""
         as_before = from_json(before["table"])
-        return differences(as_before, target.taken_from(as_before, now))
+        return differences(as_before, target.reverted(as_before, now))
+
+    def _refuse(self, reasons: Sequence[str]) -> None:
+        """Raise a RefusedError that has them all, where there are any."""
+        if reasons:
+            raise RefusedError("\n".join(f"{self.host}: {reason}" for reason in reasons))
 
     def _changed(self, strange: list[str]) -> WorldChangedError:
         return WorldChangedError(

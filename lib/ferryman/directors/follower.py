@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ferryman import patience
-from ferryman.directors.driver import Before, Driver
+from ferryman.directors.comparison import Comparison, compare_tables
+from ferryman.directors.driver import Before, Driver, Sight, Standing
 from ferryman.directors.ipvs import Table, differences, from_json, key_of, of_service
 from ferryman.directors.ipvs_listing import READ_TABLE, read_table
-from ferryman.errors import NotFollowedError, RefusedError, VerifyError
+from ferryman.errors import NotFollowedError, VerifyError
 from ferryman.management import Itself, told
 from ferryman.model import Edit
 
@@ -36,11 +37,9 @@ _FILE, _PROCESS = "== file", "== process"
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class State(Sight):
     """What a director that follows was seen to be, in one round trip."""
 
-    table: Table
-    """The kernel's, of every service."""
     text: str
     """The daemon's configuration file."""
     answers: str
@@ -104,13 +103,12 @@ class Follower(Driver):
     def _unwell(self, state: State) -> list[str]:
         """What the daemon itself says is wrong, a line for each thing; empty when it is well."""
 
-    def before(self) -> dict[str, Any]:
+    def before(self, target: Target | None = None) -> dict[str, Any]:
         """What is there now; see ``Driver.before``. Refuses too where following would harm, or do nothing."""
-        found = super().before()
+        found = super().before(target)
         state = self._state()
-        reasons = [*self._no_agent(), *self._pending(state), *self._unwell(state), *self._not_in_file(state)]
-        if reasons:
-            raise RefusedError("\n".join(f"{self.host}: {reason}" for reason in reasons))
+        pending = [*self._pending(state), *self._own_pending(state, target)]
+        self._refuse([*self._no_agent(), *pending, *self._unwell(state), *self._not_in_file(state)])
         return found
 
     def already(self, before: Before, target: Target) -> bool:
@@ -134,20 +132,55 @@ class Follower(Driver):
         return self.read(), {}
 
     def _apply(self, before: Before, target: Target) -> None:
-        self._follow(before, target, self.wanted(before, target), strange_stops=True)
+        state = self._settled_state(before, target)
+        if strange := self._follow(state, before, target, self.wanted(before, target), []):
+            raise self._changed(strange)
 
-    def _restore(self, before: Before, target: Target) -> None:
-        self._follow(before, target, from_json(before["table"]), strange_stops=False)
+    def _restore(self, before: Before, target: Target, made: list[Edit]) -> None:
+        self._follow(self._state(), before, target, from_json(before["table"]), made)
 
-    def _follow(self, before: Before, target: Target, wanted: Table, *, strange_stops: bool) -> None:
-        """Reach what is wanted, by way of the file."""
-        state = self._settled_state(before, target) if strange_stops else self._state()
-        state = self._with_file(state, wanted, target)
+    def _follow(
+        self, state: State, before: Before, target: Target, wanted: Table, made: list[Edit]
+    ) -> list[str]:
+        """Reach what is wanted, by way of the file; what others have changed beside it."""
+        state = self._with_file(state, wanted, target, made)
         renewed = self._is_behind(state, wanted, target)
         if renewed:
             self._spare_others(state)
+            made.append(Edit("director", self.host, command=self.renewal))
             self._renew()
-        self._await(before, target, wanted, after=self.renewal if renewed else "")
+        return self._await(before, target, wanted, after=self.renewal if renewed else "")
+
+    def standing(self, before: Before, target: Target) -> Standing:
+        """The table, and whether the file still says what the target does; one round trip."""
+        state = self._state()
+        gone = self._says_otherwise(state, self.wanted(before, target), target)
+        return Standing(state.table, [f"{self.config}: {line}" for line in gone])
+
+    def _sight(self, before: Before | None) -> State:
+        del before
+        return self._state()
+
+    def _compared(self, before: Before, target: Target, sight: Sight) -> Comparison:
+        """The table's, and what the file says as the target does: the next restart would make it."""
+        assert isinstance(sight, State)
+        was = from_json(before["table"])
+        configured = self._configured(sight.text, was)
+        words = differences(target.reverted(was, configured), configured)
+        ours = tuple(f"{self.config}: {line}" for line in words)
+        return super()._compared(before, target, sight) + Comparison(ours=ours)
+
+    def in_effect(self, before: Before | None, target: Target) -> list[str]:
+        """What of this target is in the table: the file is the agent's, which writes it when it likes."""
+        mine = self._mine(self._state())
+        if before is None:
+            return target.made_in(mine)
+        return list(compare_tables(from_json(before["table"]), mine, target).ours)
+
+    def _require_restorable(self, before: Before, target: Target, sight: Sight) -> None:
+        del before, target
+        assert isinstance(sight, State)
+        self._refuse([*self._no_agent(), *self._pending(sight), *self._not_in_file(sight)])
 
     def _settled_state(self, before: Before, target: Target) -> State:
         """What is there, when nobody else has changed it; a daemon that was just restarted fills its table.
@@ -164,7 +197,7 @@ class Follower(Driver):
             raise self._changed(lines)
         return state
 
-    def _with_file(self, state: State, wanted: Table, target: Target) -> State:
+    def _with_file(self, state: State, wanted: Table, target: Target, made: list[Edit]) -> State:
         """What is there once the file says what is wanted, by the agent's doing if need be.
 
         Raises:
@@ -175,6 +208,7 @@ class Follower(Driver):
             return state
 
         def run() -> State:
+            made.append(Edit("director", self.host, command=self.agent.command))
             told(self.agent.converge(self.hosts, [self.host]))
             return self._state()
 
@@ -206,13 +240,16 @@ class Follower(Driver):
         now = self._mine(state)
         return bool(differences(target.taken_from(wanted, now), now)) or self._stale(state) is not None
 
-    def _await(self, before: Before, target: Target, wanted: Table, after: str) -> None:
+    def _await(self, before: Before, target: Target, wanted: Table, after: str) -> list[str]:
         """Wait until the kernel has what is wanted and the daemon is well.
+
+        Returns:
+            What somebody else has changed beside it, where the daemon was not touched and nothing else is
+            wrong.
 
         Raises:
             NotFollowedError: It does not come to that in time; the message has each destination that is not
                 so.
-            WorldChangedError: What is ours is as wanted, and somebody else has changed the rest.
         """
 
         def wrong(state: State) -> list[str]:
@@ -222,10 +259,10 @@ class Follower(Driver):
 
         seen = self._until(self._state, lambda state: not wrong(state), self.converge_s)
         if not (lines := wrong(seen)):
-            return
+            return []
         strange = self._strange(before, target, self._mine(seen))
         if not after and strange == lines:
-            raise self._changed(strange)
+            return strange
         when = f"{after} ran, but after {self.converge_s:g} s" if after else f"after {self.converge_s:g} s"
         raise NotFollowedError("\n".join(f"{self.host}: {when}: {line}" for line in lines))
 
@@ -246,6 +283,20 @@ class Follower(Driver):
             f"{self.config} has a change that is not in the kernel yet, and {self.renewal!r} would make it: "
             f"{line}; finish that first, or take it back"
             for line in differences(self._configured(state.text, others), others)
+        ]
+
+    def _own_pending(self, state: State, target: Target | None) -> list[str]:
+        """The same of this service, but for what is to be changed."""
+        if target is None:
+            return []
+        mine = self._mine(state)
+        configured = self._configured(state.text, mine)
+        kept = {one.key for one in configured}
+        now = tuple(one for one in mine if one.key in kept)
+        return [
+            f"{self.config} has a change of {self.service.name} that is not in the kernel yet, and"
+            f" {self.renewal!r} would make it: {line}; finish that first, or take it back"
+            for line in differences(target.taken_from(now, configured), now)
         ]
 
     def _no_agent(self) -> list[str]:

@@ -25,7 +25,7 @@ from ferryman.directors.ipvs_listing import READ_TABLE, read_table
 from ferryman.model import Edit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from ferryman.directors.target import Target
 
@@ -42,17 +42,11 @@ class IpvsadmDriver(Driver):
 
     def edits(self, before: Before, target: Target) -> list[Edit]:
         """One command for each entry that is not as wanted."""
-        return [
-            Edit("director", self.host, command=command)
-            for command in _commands(from_json(before["table"]), self.wanted(before, target))
-        ]
+        return self._as_edits(_commands(from_json(before["table"]), self.wanted(before, target)))
 
     def edits_back(self, before: Before, target: Target) -> list[Edit]:
         """One command for each entry that was changed."""
-        return [
-            Edit("director", self.host, command=command)
-            for command in _commands(self.wanted(before, target), from_json(before["table"]))
-        ]
+        return self._as_edits(_commands(self.wanted(before, target), from_json(before["table"])))
 
     def _look(self) -> tuple[Table, dict[str, Any]]:
         return self.read(), {}
@@ -62,23 +56,24 @@ class IpvsadmDriver(Driver):
         strange = self._strange(before, target, now)
         if strange:
             raise self._changed(strange)
-        self._verify(wanted, self._edited(now, wanted), "edited, but")
+        self._verify(wanted, self._edited(now, wanted, []), "edited, but")
 
-    def _restore(self, before: Before, target: Target) -> None:
-        now, wanted = self.read(), from_json(before["table"])
-        seen = self._edited(now, target.taken_from(wanted, now))
-        strange = self._strange(before, target, seen)
-        if strange:
-            raise self._changed(strange)
-        self._verify(wanted, seen, "put back, but")
+    def _restore(self, before: Before, target: Target, made: list[Edit]) -> None:
+        now = self.read()
+        wanted = target.reverted(from_json(before["table"]), now)
+        self._verify(wanted, self._edited(now, wanted, made), "put back, but")
 
-    def _edited(self, now: Table, wanted: Table) -> Table:
+    def _edited(self, now: Table, wanted: Table, made: list[Edit]) -> Table:
         """Edit what differs, if the table is still the one that was read; the table afterwards."""
         commands = list(_commands(now, wanted))
         if not commands:
             return now
+        made += self._as_edits(commands)
         done = self.hosts.write(self.host, _script(now, commands))
         return of_service(read_table(self._written(done)), self.service)
+
+    def _as_edits(self, commands: Iterable[str]) -> list[Edit]:
+        return [Edit("director", self.host, command=command) for command in commands]
 
 
 def _commands(now: Table, wanted: Table) -> Iterator[str]:

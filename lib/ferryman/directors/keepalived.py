@@ -20,30 +20,50 @@ What is older than 2.2.7 is refused: its reloads lose weights, persistence and w
 from __future__ import annotations
 
 import difflib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ferryman import patience
-from ferryman.directors.driver import Before, Driver
-from ferryman.directors.ipvs import Table, between, differences, from_json, of_service
+from ferryman.directors.comparison import Comparison, compare_tables
+from ferryman.directors.driver import Before, Driver, Sight, Standing
+from ferryman.directors.ipvs import Table, between, differences, from_json, of_service, to_json
 from ferryman.directors.ipvs_listing import READ_TABLE, read_table
 from ferryman.directors.keepalived_daemon import READ_DAEMON, reasons_against_daemon
 from ferryman.directors.keepalived_edit import edited
-from ferryman.directors.keepalived_files import files_read, holders, read_all_of, read_these, standing_in
+from ferryman.directors.keepalived_files import (
+    files_read,
+    holders,
+    reached,
+    read_all_of,
+    read_these,
+    standing_in,
+)
+from ferryman.directors.keepalived_pending import pending_edits
 from ferryman.directors.keepalived_render import owned, rendered
 from ferryman.directors.keepalived_script import STATUSES, replacing
+from ferryman.directors.keepalived_standing import Texts, Words, made_in
 from ferryman.directors.keepalived_text import TextError, weights_in
+from ferryman.directors.sed import edit_command
+from ferryman.directors.suitable import reasons_against
 from ferryman.errors import NotFollowedError, RefusedError, VerifyError, WorldChangedError
 from ferryman.model import Edit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from ferryman.directors.keepalived_files import Files
     from ferryman.directors.target import Target
     from ferryman.model import VirtualService
 
-Texts = dict[str, str]
-"""By path: what stands in a file."""
+
+@dataclass(frozen=True, slots=True)
+class KeepalivedSight(Sight):
+    """What one look at a director with keepalived saw."""
+
+    daemon: list[str]
+    """Why nothing may be changed through its keepalived."""
+    files: dict[str, Any]
+    """Every file that its configuration may include, by path."""
 
 
 class KeepalivedDriver(Driver):
@@ -61,12 +81,24 @@ class KeepalivedDriver(Driver):
         self.reload = self.options.text("reload", "systemctl reload keepalived")
         self.converge_s = self.options.seconds("converge_timeout", 30.0)
 
-    def before(self) -> dict[str, Any]:
-        """What is there now; quiescent realservers are refused too."""
-        found = super().before()
-        if reasons := list(self._quiescent(found)):
-            raise RefusedError("\n".join(f"{self.host}: {reason}" for reason in reasons))
+    def before(self, target: Target | None = None) -> dict[str, Any]:
+        """What is there now; refused too: quiescent realservers, and edits that wait for a reload."""
+        sight = self._sight(None)
+        self._refuse(sight.daemon)
+        found = self._found(sight)
+        self._refuse(reasons_against(from_json(found["table"]), self.service))
+        self._refuse([*self._quiescent(found), *self._pending(sight, target)])
         return found
+
+    def _pending(self, sight: KeepalivedSight, target: Target | None) -> list[str]:
+        """What a reload would take up that is not in the kernel: somebody's work that is not finished."""
+        files, problems = reached(self.config, sight.files)
+        self.not_seen = [f"{problem}: whether an edit waits for a reload there" for problem in problems]
+        return [
+            f"{line}; a reload would make it so: see whose edit that is, then reload keepalived there"
+            f" ({self.reload}), or take the edit back"
+            for line in pending_edits(files, sight.table, self.service, target)
+        ]
 
     def _quiescent(self, before: Before) -> Iterator[str]:
         """Which destinations have a weight of 0 in the kernel, and another in the files."""
@@ -95,8 +127,10 @@ class KeepalivedDriver(Driver):
         return self._rewritten(_texts(before), self._texts(before, target))
 
     def edits_back(self, before: Before, target: Target) -> list[Edit]:
-        """The files' diffs the other way, and the reload."""
-        return self._rewritten(self._texts(before, target), _texts(before))
+        """Commands that make the files what they were, and the reload: for people to type."""
+        old, new = self._texts(before, target), _texts(before)
+        commands = [edit_command(path, old[path], new[path]) for path in old if old[path] != new[path]]
+        return [Edit("director", self.host, command=each) for each in (*commands, self.reload)]
 
     def _rewritten(self, old: Texts, new: Texts) -> list[Edit]:
         files = [
@@ -107,19 +141,35 @@ class KeepalivedDriver(Driver):
         return [*files, Edit("director", self.host, command=self.reload)]
 
     def _look(self) -> tuple[Table, dict[str, Any]]:
-        read_files = read_these([self.service_file]) if self.service_file else read_all_of(self.config)
+        sight = self._sight(None)
+        return of_service(sight.table, self.service), self._ours(sight.files)
+
+    def _found(self, sight: KeepalivedSight) -> dict[str, Any]:
+        mine = of_service(sight.table, self.service)
+        return {"table": to_json(mine), "files": self._ours(sight.files)}
+
+    def _sight(self, before: Before | None) -> KeepalivedSight:
+        """Table, daemon, and every file that it reads; one round trip."""
+        more = before["files"] if before else [self.service_file] if self.service_file else []
+        read_files = read_all_of(self.config, *more)
         script = f"set -e\n{READ_TABLE}\necho ==\n{READ_DAEMON}echo ==\n{read_files}"
         output = self.hosts.read(self.host, script).checked().stdout
         *table, version, running, listing, content = output.split("==\n")
-        if reasons := reasons_against_daemon(version, running, self.config):
-            raise RefusedError("\n".join(f"{self.host}: {reason}" for reason in reasons))
-        return of_service(read_table("==\n".join(table)), self.service), self._ours(listing, content)
+        return KeepalivedSight(
+            read_table("==\n".join(table)),
+            reasons_against_daemon(version, running, self.config),
+            self._files(listing, content),
+        )
 
-    def _ours(self, listing: str, content: str) -> dict[str, Any]:
+    def _ours(self, files: Files) -> dict[str, Any]:
         """Of the files that were read, those in which this service's virtual servers stand."""
-        files = self._files(listing, content)
         if self.service_file:
-            return files
+            if self.service_file not in files:
+                raise VerifyError(
+                    f"{self.host}: {self.service_file}: there is no such file; put it back, or correct"
+                    " service_file in directors.yaml"
+                )
+            return {self.service_file: files[self.service_file]}
         try:
             ours = holders(self.config, files, self.service.virtual_services)
         except TextError as problem:
@@ -158,36 +208,80 @@ class KeepalivedDriver(Driver):
         return every if len(before["files"]) == 1 else standing_in(text, every)
 
     def _apply(self, before: Before, target: Target) -> None:
-        now, texts = self._now(before, target)
-        strange = self._strange(before, target, now)
-        if strange:
-            raise self._changed(strange)
+        now, texts = self._now(before)
+        if strange := self._strange_files(before, target, texts):
+            raise self._files_changed(strange)
+        if lines := self._strange(before, target, now):
+            raise self._changed(lines)
         wanted = self.wanted(before, target)
-        self._reach(now, lambda _: wanted, texts, self._texts(before, target))
+        self._reach(now, lambda _: wanted, texts, self._texts(before, target), [])
 
-    def _restore(self, before: Before, target: Target) -> None:
-        now, texts = self._now(before, target)
+    def _restore(self, before: Before, target: Target, made: list[Edit]) -> None:
+        now, texts = self._now(before)
+        if strange := self._strange_files(before, target, texts):
+            if self.compare(before, target).ours:
+                raise self._files_changed(strange)
+            return
         as_before = from_json(before["table"])
-        seen = self._reach(now, lambda table: target.taken_from(as_before, table), texts, _texts(before))
-        strange = self._strange(before, target, seen)
-        if strange:
-            raise self._changed(strange)
+        seen = self._reach(now, lambda table: target.reverted(as_before, table), texts, _texts(before), made)
+        if lost := compare_tables(as_before, seen, target).ours:
+            raise VerifyError("\n".join(f"{self.host}: put back, but: {line}" for line in lost))
 
-    def _now(self, before: Before, target: Target) -> tuple[Table, Texts]:
-        """Table and texts as they are now, if each text is one that this run knows."""
+    def _now(self, before: Before) -> tuple[Table, Texts]:
+        """Table and texts as they are now."""
         script = f"set -e\n{READ_TABLE}\necho ==\n{read_these(before['files'])}"
         output = self.hosts.read(self.host, script).checked().stdout
         *table, listing, content = output.split("==\n")
         texts = _texts({"files": self._files(listing, content)})
-        ours, theirs = self._texts(before, target), _texts(before)
-        if strange := [path for path in theirs if texts.get(path) not in (ours[path], theirs[path])]:
-            raise WorldChangedError(
-                f"{self.host}: {', '.join(strange)}: someone else changed it since it was read;"
-                " it was left alone; find out who did, then begin again"
-            )
         return of_service(read_table("==\n".join(table)), self.service), texts
 
-    def _reach(self, now: Table, wanted: Callable[[Table], Table], texts: Texts, new: Texts) -> Table:
+    def _strange_files(self, before: Before, target: Target, texts: Texts) -> list[str]:
+        """The files whose text is none that this run knows."""
+        ours, theirs = self._texts(before, target), _texts(before)
+        return [path for path in theirs if texts.get(path) not in (ours[path], theirs[path])]
+
+    def _files_changed(self, paths: list[str]) -> WorldChangedError:
+        return WorldChangedError(
+            f"{self.host}: {', '.join(paths)}: someone else changed it since it was read;"
+            " it was left alone; find out who did, then begin again"
+        )
+
+    def standing(self, before: Before, target: Target) -> Standing:
+        """The table, and whether the files still say what the target made of them."""
+        sight = self._sight(before)
+        words = self._words(before, target, sight)
+        return Standing(sight.table, words.gone, words.others)
+
+    def _compared(self, before: Before, target: Target, sight: Sight) -> Comparison:
+        assert isinstance(sight, KeepalivedSight)
+        words = self._words(before, target, sight)
+        files = Comparison(ours=tuple(words.ours), others=tuple(words.others))
+        return super()._compared(before, target, sight) + files
+
+    def _made_in_files(self, target: Target, sight: Sight) -> list[str]:
+        assert isinstance(sight, KeepalivedSight)
+        return made_in(_texts({"files": sight.files}), self.service, target)
+
+    def _words(self, before: Before, target: Target, sight: KeepalivedSight) -> Words:
+        read, _ = reached(self.config, sight.files)
+        texts = _texts({"files": {**{path: sight.files[path] for path in read}, **self._from(before, sight)}})
+        return Words(target, _texts(before), self._texts(before, target), texts, self.service)
+
+    def _from(self, before: Before, sight: KeepalivedSight) -> dict[str, Any]:
+        """The files of the before, as they are now, as far as they are there."""
+        return {path: sight.files[path] for path in before["files"] if path in sight.files}
+
+    def _require_restorable(self, before: Before, target: Target, sight: Sight) -> None:
+        assert isinstance(sight, KeepalivedSight)
+        self._refuse(sight.daemon)
+        texts = _texts({"files": self._from(before, sight)})
+        if strange := self._strange_files(before, target, texts):
+            raise self._files_changed(strange)
+        self._refuse(self._pending(sight, target))
+
+    def _reach(
+        self, now: Table, wanted: Callable[[Table], Table], texts: Texts, new: Texts, made: list[Edit]
+    ) -> Table:
         """Replace the texts, reload, wait until the kernel's table is as wanted, and return that.
 
         Texts that are there already are only reloaded, and not even that where nothing is wrong. keepalived
@@ -195,6 +289,7 @@ class KeepalivedDriver(Driver):
         """
         if texts == new and not differences(wanted(now), now):
             return now
+        made += self._rewritten(texts, new)
         seen = self._reloaded(wanted, texts, new)
         if differences(wanted(seen), seen):
             seen = self._reloaded(wanted, new, new)

@@ -15,6 +15,7 @@ import base64
 import re
 import shlex
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -75,9 +76,13 @@ def read_these(paths: Iterable[str]) -> str:
     return f"{_NEWLINE}all={shlex.quote(every)}\n{_READ}"
 
 
-def read_all_of(config: str) -> str:
-    """The command that prints a configuration and all that it may include, for ``files_read``."""
-    return f"fresh={shlex.quote(config)}\n{FOLLOW}"
+def read_all_of(config: str, *more: str) -> str:
+    """The command that prints a configuration and all that it may include, for ``files_read``.
+
+    ``more`` are files that are printed with it, where they are there: it may not include them.
+    """
+    also = "".join(f'[ ! -f {quoted} ] || fresh="$fresh\n"{quoted}\n' for quoted in map(shlex.quote, more))
+    return f"fresh={shlex.quote(config)}\n{also}{FOLLOW}"
 
 
 def files_read(listing: str, content: str) -> dict[str, dict[str, str]]:
@@ -102,8 +107,10 @@ def holders(config: str, files: Files, virtuals: Iterable[VirtualService]) -> li
     Raises:
         TextError: A block is nowhere, or more than once, or in what cannot be followed; names file and line.
     """
-    reached = _reached(config, files)
-    return sorted({_holder(virtual, config, reached) for virtual in virtuals})
+    found, problems = reached(config, files)
+    if problems:
+        raise problems[0]
+    return sorted({_holder(virtual, config, found) for virtual in virtuals})
 
 
 def standing_in(text: str, virtuals: Iterable[VirtualService]) -> tuple[VirtualService, ...]:
@@ -112,24 +119,41 @@ def standing_in(text: str, virtuals: Iterable[VirtualService]) -> tuple[VirtualS
     return tuple(one for one in virtuals if blocks_of(statements, one))
 
 
-_Reached = dict[str, tuple[tuple[Statement, ...], str]]
-"""By path: the statements, and the condition on which it is included; an empty one means always."""
+@dataclass(frozen=True, slots=True)
+class ReachedFile:
+    """A file that keepalived reads."""
+
+    statements: tuple[Statement, ...]
+    condition: str
+    """On which it is included; an empty one means always."""
 
 
-def _reached(config: str, files: Files) -> _Reached:
-    """What keepalived reads of these files, from the configuration on."""
-    reached: _Reached = {}
+Reached = dict[str, ReachedFile]
+"""By path."""
+
+
+def reached(config: str, files: Files) -> tuple[Reached, list[TextError]]:
+    """What keepalived reads of these files, from the configuration on, and what could not be followed."""
+    found: Reached = {}
+    problems: list[TextError] = []
     waiting = [(config, "")]
     while waiting:
         path, condition = waiting.pop()
-        if path in reached or path not in files or int(files[path]["mode"], 8) & 0o111:
+        if path in found or path not in files or int(files[path]["mode"], 8) & 0o111:
             continue
-        statements = _parsed(path, files)
-        reached[path] = statements, condition
+        try:
+            statements = _parsed(path, files)
+        except TextError as problem:
+            problems.append(problem)
+            continue
+        found[path] = ReachedFile(statements, condition)
         for one in includes(statements):
             on = f"{path}: line {one.line}: {' '.join(one.texts)}" if one.texts[0].startswith("@") else ""
-            waiting += [(each, condition or on) for each in _included(path, one, files)]
-    return reached
+            try:
+                waiting += [(each, condition or on) for each in _included(path, one, files)]
+            except TextError as problem:
+                problems.append(problem)
+    return found, problems
 
 
 def _parsed(path: str, files: Files) -> tuple[Statement, ...]:
@@ -157,15 +181,15 @@ def _without_braces(mask: str) -> Iterator[str]:
         yield from _without_braces(mask[: found.start()] + part + mask[found.end() :])
 
 
-def _holder(virtual: VirtualService, config: str, reached: _Reached) -> str:
+def _holder(virtual: VirtualService, config: str, read: Reached) -> str:
     found = [
-        (path, block.line, condition)
-        for path, (statements, condition) in reached.items()
-        for block in blocks_of(statements, virtual)
+        (path, block.line, one.condition)
+        for path, one in read.items()
+        for block in blocks_of(one.statements, virtual)
     ]
     named = f"virtual_server {virtual.vip} {virtual.port} ({virtual.protocol})"
     if not found:
-        raise TextError(f"{config}: no {named} in it, nor in what it includes{_perhaps(reached)}")
+        raise TextError(f"{config}: no {named} in it, nor in what it includes{_perhaps(read)}")
     if len(found) > 1:
         places = ", ".join(f"{path}: line {line}" for path, line, _ in found)
         raise TextError(f"{len(found)} {named}, wanted one: {places}")
@@ -175,11 +199,11 @@ def _holder(virtual: VirtualService, config: str, reached: _Reached) -> str:
     return path
 
 
-def _perhaps(reached: _Reached) -> str:
+def _perhaps(read: Reached) -> str:
     """Where it may stand all the same, in a form that is not edited."""
     lines = [
         f"{path}: line {one.line}: {' '.join(one.texts)}"
-        for path, (statements, _) in reached.items()
-        for one in unnamed(statements)
+        for path, file in read.items()
+        for one in unnamed(file.statements)
     ]
     return "; of these, which are not edited, one may be it: " + ", ".join(lines) if lines else ""

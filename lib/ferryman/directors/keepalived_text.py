@@ -141,7 +141,7 @@ def unconditional(one: Statement) -> tuple[str, ...]:
 
 def blocks_of(statements: Iterable[Statement], virtual: VirtualService) -> list[Statement]:
     """All ``virtual_server`` blocks of a virtual service, conditional ones too."""
-    return [one for one in statements if _names(one) == (virtual.protocol, virtual.vip, virtual.port)]
+    return [one for one in statements if names(one) == (virtual.protocol, virtual.vip, virtual.port)]
 
 
 def unnamed(statements: Iterable[Statement]) -> Iterator[Statement]:
@@ -149,7 +149,7 @@ def unnamed(statements: Iterable[Statement]) -> Iterator[Statement]:
     for one in statements:
         first = (*unconditional(one), "")[0]
         expanded = first.startswith(("$", "~")) and "=" not in first
-        if expanded or (first == "virtual_server" and _names(one) is None):
+        if expanded or (first == "virtual_server" and names(one) is None):
             yield one
 
 
@@ -176,7 +176,7 @@ def block_of(statements: Iterable[Statement], virtual: VirtualService) -> Statem
 def _hint(statements: Iterable[Statement], virtual: VirtualService) -> str:
     """That the block is there, only not for this protocol: without a word about it keepalived takes UDP."""
     for one in statements:
-        named = _names(one)
+        named = names(one)
         if named and named[1:] == (virtual.vip, virtual.port) and not list(one.within("protocol")):
             return f"; that of line {one.line} has no protocol, which is UDP to keepalived: write one into it"
     return ""
@@ -207,9 +207,9 @@ def weights_in(text: str) -> dict[tuple[Protocol, Address, int, Address, int], i
     return {
         (*named, *place): _weight(real, block)
         for block in statements
-        if (named := _names(block))
+        if (named := names(block))
         for real in block.within("real_server")
-        if (place := _place(real.texts))
+        if (place := place_of(real.texts, named[2]))
     }
 
 
@@ -222,15 +222,17 @@ def _weight(real: Statement, block: Statement) -> int:
     return 1
 
 
-def _place(texts: tuple[str, ...]) -> tuple[Address, int] | None:
+def place_of(texts: tuple[str, ...], port: int) -> tuple[Address, int] | None:
+    """Address and port of a ``real_server`` or ``sorry_server``, which may leave the block's port out."""
     try:
-        _, address, port = texts
-        return ip_address(address), int(port)
+        _, address, *rest = texts
+        (own,) = rest or (port,)
+        return ip_address(address), int(own)
     except ValueError:
         return None
 
 
-def _names(one: Statement) -> tuple[Protocol, Address, int] | None:
+def names(one: Statement) -> tuple[Protocol, Address, int] | None:
     """(protocol, VIP, port) of a ``virtual_server ADDRESS PORT`` block; None for anything else."""
     match unconditional(one):
         case ("virtual_server", address, port) if one.body is not None and port.isdecimal():

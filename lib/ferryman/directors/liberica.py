@@ -20,6 +20,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from ferryman import patience
+from ferryman.directors.comparison import Comparison
 from ferryman.directors.follower import Follower, State
 from ferryman.directors.ipvs import differences, from_json
 from ferryman.directors.liberica_account import Account, clock, questions
@@ -32,10 +33,10 @@ from ferryman.model import Finding, Forwarding, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ferryman.directors.driver import Before
+    from ferryman.directors.driver import Before, Sight
     from ferryman.directors.ipvs import Table
     from ferryman.directors.target import Target
-    from ferryman.model import Service
+    from ferryman.model import Edit, Service
 
 CONFIGURED_CHECK = "director-configuration"
 _RELOAD_S = 60.0
@@ -81,9 +82,9 @@ class LibericaDriver(Follower):
         """The kernel's table; on a Katran plane, this service's entries as they have been taken up."""
         return super().read_all() if self.has_ipvs else self._state().table
 
-    def before(self) -> dict[str, Any]:
+    def before(self, target: Target | None = None) -> dict[str, Any]:
         """What is there now; on a Katran plane also when its file was last taken up, to tell later."""
-        found = super().before()
+        found = super().before(target)
         return found if self.has_ipvs else {**found, "taken_up": self._account(self._state()).taken_up}
 
     def already(self, before: Before, target: Target) -> bool:
@@ -129,22 +130,45 @@ class LibericaDriver(Follower):
         if not self.has_ipvs and target == Forwarded(Forwarding.DIRECT):
             yield "its forwarding plane is katran, which has no direct routing"
 
-    def _restore(self, before: Before, target: Target) -> None:
-        if not (reason := self.no_way_back(target)):
-            super()._restore(before, target)
+    def _restore(self, before: Before, target: Target, made: list[Edit]) -> None:
+        if not self.no_way_back(target):
+            super()._restore(before, target, made)
             return
         state, was = self._state(), from_json(before["table"])
+        self._require_not_taken_up(before, target, state)
+        self._with_file(state, was, target, made)
+
+    def _require_not_taken_up(self, before: Before, target: Target, state: State) -> None:
+        """Raise where there is no way back any more, or nobody can tell."""
         taken_up = self._account(state).taken_up
         if taken_up is None:
             raise DoubtError(f"{self.host}: {self._silent(state)}; whether it has been reloaded is not known")
         if taken_up != before["taken_up"]:
             raise VerifyError(
-                f"{self.host}: not reversible: {reason}, and it was reloaded at {clock(taken_up)};"
-                f" by hand: let the catalog say IPIP again (ferryman inventory flip {self.service.name}"
-                f" --site {self.service.site} --to ipip) before anything reloads it, or take it out"
-                " of service"
+                f"{self.host}: not reversible: {self.no_way_back(target)}, and it was reloaded at"
+                f" {clock(taken_up)}; by hand: let the catalog say IPIP again (ferryman inventory flip"
+                f" {self.service.name} --site {self.service.site} --to ipip) before anything reloads it, or"
+                " take it out of service"
             )
-        self._with_file(state, was, target)
+
+    def _compared(self, before: Before, target: Target, sight: Sight) -> Comparison:
+        """Over Katran, a reload since then counts too: what it took up does not go back."""
+        found = super()._compared(before, target, sight)
+        if not self.no_way_back(target):
+            return found
+        assert isinstance(sight, State)
+        taken_up = self._account(sight).taken_up
+        if taken_up == before["taken_up"]:
+            return found
+        return found + Comparison(ours=(f"was reloaded at {clock(taken_up)}, and katran does not go back",))
+
+    def _require_restorable(self, before: Before, target: Target, sight: Sight) -> None:
+        assert isinstance(sight, State)
+        if self.no_way_back(target):
+            self._require_not_taken_up(before, target, sight)
+        super()._require_restorable(before, target, sight)
+        if self._account(sight).said:
+            raise DoubtError(f"{self.host}: would not be reloaded: {self._silent(sight)}")
 
     def _state(self) -> State:
         """Table, file, answers; without IPVS the table is what has been taken up of the file.

@@ -10,6 +10,9 @@ from ferryman.errors import ConfigError
 if TYPE_CHECKING:
     from ferryman.model import Director, Service
 
+LONGEST_S = 86_400
+"""No director is waited for longer than a day."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -33,14 +36,15 @@ class Options:
         return value.replace("{service}", self.service.name)
 
     def seconds(self, key: str, default: float) -> float:
-        """A number of seconds, 0 or more.
+        """A number of seconds, a day at most.
 
         Raises:
             ConfigError: It is something else; the message names the entry of directors.yaml.
         """
         value = self.director.options.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-            self.wrong(key, value, "a number of seconds, 0 or more")
+        # Written so that nan, which compares with nothing, is out of it.
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LONGEST_S:
+            self.wrong(key, value, f"a number of seconds, 0 to {LONGEST_S}")
         return float(value)
 
     def switch(self, key: str, *, default: bool) -> bool:

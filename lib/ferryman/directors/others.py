@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     Servers = Mapping[tuple[Protocol, Address, int], VirtualServer]
 
 CHECK = "other-services"
+CHANGED_CHECK = "other-services-changed"
+"""Of the finding at the end of a way back: then not all is as before, whoever did it."""
 _REMEDY = (
     "see what was waiting in its configuration: a reload takes up every file; going back puts this service's"
     " part back alone"
 )
 
 
-def others_findings(
-    host: str, before: Table, after: Table, *, grave: Verdict = Verdict.FAIL
-) -> list[Finding]:
+def others_findings(host: str, before: Table, after: Table) -> list[Finding]:
     """What became of the virtual servers that are not this service's, between two readings.
 
-    Virtual servers that came or went, other schedulers and other forwarding methods are ``grave``: nobody
-    but the change did that. Destinations that came or went and weights are a warning, for health checks do
+    Virtual servers that came or went, other schedulers and other forwarding methods fail: nobody but the
+    change did that. Destinations that came or went and weights are a warning, for health checks do
     the same at any time.
     """
     then, now = {one.key: one for one in before}, {one.key: one for one in after}
@@ -46,11 +46,30 @@ def others_findings(
     return [
         Finding(CHECK, host, verdict, "; ".join(lines), wanted, remedy)
         for verdict, lines, remedy in (
-            (grave, worse, _REMEDY),
+            (Verdict.FAIL, worse, _REMEDY),
             (Verdict.WARN, slight, "health checks do that too; look whether they did"),
         )
         if lines
     ]
+
+
+def left_changed(host: str, before: Table, after: Table) -> list[Finding]:
+    """What of other services is not as it was before this one was first changed, at the end of a way back.
+
+    It may be this run's own doing, by a reload, so it has a check of its own: ``CHANGED_CHECK``. What health
+    checks do is left out.
+    """
+    return [
+        replace(one, check=CHANGED_CHECK, verdict=Verdict.WARN, remedy=_LEFT)
+        for one in others_findings(host, before, after)
+        if one.verdict is Verdict.FAIL
+    ]
+
+
+_LEFT = (
+    "this service's part is back, and that is not: a reload of this run may have taken up what waited in the"
+    " configuration; see whose edit it is, and make that service as it is to be"
+)
 
 
 def _gone(then: Servers, now: Servers) -> Iterator[str]:

@@ -88,14 +88,14 @@ class HostRoutes:
         """The service's own metric: it tells its routes from another service's."""
         return 1 + zlib.crc32(f"{self.service.name}@{self.service.site}".encode()) % 0x7FFFFFFF
 
-    def read(self) -> RoutesSeen:
-        """What is there and what is needed; one round trip.
+    def read(self, also: Iterable[Address] = ()) -> RoutesSeen:
+        """What is there and what is needed, to the service's realservers and these; one round trip.
 
         Raises:
             VerifyError: What ip(8) says is not understood.
             DoubtError: The director could not be asked.
         """
-        addresses = self._addresses()
+        addresses = list(dict.fromkeys([*self._addresses(), *also]))
         done = self.hosts.read(self.host, _read_script(addresses))
         return self._seen(addresses, done.checked().stdout)
 
@@ -158,8 +158,10 @@ class HostRoutes:
         theirs = [one for one in there if str(one.get("protocol")) != str(PROTOCOL)]
         if used.get("type") == "local":
             return _Judged(note="is the director's own address")
-        if any(one.get("metric") == self.metric for one in there if one not in theirs):
-            return _Judged(ours=route) if via else _Judged(ours=route, problem=_unused(address))
+        mine = [one for one in there if one not in theirs and one.get("metric") == self.metric]
+        if mine:
+            own = Route(address, str(mine[0].get("dev", "")))
+            return _Judged(ours=own) if via else _Judged(ours=own, problem=_unused(address))
         if via not in (None, str(address)):
             return _Judged(note=f"is behind {via}")
         if any(one.get("gateway") == str(address) for one in theirs):

@@ -25,6 +25,11 @@ def reasons_against(table: Table, service: Service) -> list[str]:
     ]
 
 
+def membership(table: Table, service: Service) -> list[str]:
+    """What the destinations of a table and the inventory's realservers do not agree on, a line for each."""
+    return [line for one in table for line in set_against(one, service)]
+
+
 def set_against(server: VirtualServer, service: Service) -> Iterator[str]:
     """What the table's destinations and the inventory's realservers do not agree on."""
     wanted = expected(server.vip, server.port, service)

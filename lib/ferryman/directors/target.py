@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ferryman.directors.ipvs import Table
+    from ferryman.directors.ipvs import Destination, Table
     from ferryman.model import Forwarding
 
 
@@ -21,6 +21,17 @@ class Target(ABC):
     @abstractmethod
     def taken_from(self, model: Table, table: Table) -> Table:
         """The table with this aspect as the model has it, where the model has it: the rest is what it was."""
+
+    @abstractmethod
+    def reverted(self, before: Table, now: Table) -> Table:
+        """The table of now with this aspect as it was, wherever it is what this target makes of it.
+
+        What is neither the one nor the other is somebody else's work, and stays.
+        """
+
+    @abstractmethod
+    def made_in(self, table: Table) -> list[str]:
+        """Each entry that has this aspect as the target wants it, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +60,32 @@ class Forwarded(Target):
             for server in table
         )
 
+    def reverted(self, before: Table, now: Table) -> Table:
+        """The table with the method from before for each destination that forwards by this one."""
+        methods = {(server.key, one.key): one for server in before for one in server.destinations}
+        return tuple(
+            replace(
+                server,
+                destinations=tuple(
+                    one.like(methods.get((server.key, one.key), one)) if self._is_made(one) else one
+                    for one in server.destinations
+                ),
+            )
+            for server in now
+        )
+
+    def made_in(self, table: Table) -> list[str]:
+        """Each destination that forwards by this method."""
+        return [
+            f"{server}: {one.key} is {one.forwarding.word}"
+            for server in table
+            for one in server.destinations
+            if self._is_made(one)
+        ]
+
+    def _is_made(self, one: Destination) -> bool:
+        return one.forwarding is self.forwarding and not one.tunnel
+
 
 @dataclass(frozen=True, slots=True)
 class Scheduled(Target):
@@ -73,3 +110,23 @@ class Scheduled(Target):
             else one
             for one in table
         )
+
+    def reverted(self, before: Table, now: Table) -> Table:
+        """The table with scheduler and flags from before, but for schedulers that are neither's."""
+        known = {one.key: one for one in before}
+        ours = tuple(
+            one
+            for one in now
+            if one.key in known and one.scheduler in (self.scheduler, known[one.key].scheduler)
+        )
+        reverted = {one.key: one for one in self.taken_from(before, ours)}
+        return tuple(reverted.get(one.key, one) for one in now)
+
+    def made_in(self, table: Table) -> list[str]:
+        """Each virtual server with this scheduler and these flags."""
+        meant = (self.scheduler, set(self.flags))
+        return [
+            f"{one}: is scheduled by {self}"
+            for one in table
+            if (one.scheduler, set(one.scheduler_flags)) == meant
+        ]

@@ -44,6 +44,9 @@ def cross(p: Passage, seen: Survey) -> None:
 
 def _make(p: Passage, place: int, change: Change[Any], pending: Pending) -> None:
     now = p.looking(place, "check", change.check)
+    if isinstance(now, AlreadySo) and now.own and place in p.progress.standing:
+        _stands(p, place, change, now)
+        return
     if isinstance(now, AlreadySo) or now != pending.before:
         seen = now.reason if isinstance(now, AlreadySo) else what_differs(pending.before, now)
         raise WorldChangedError(_meddled(p, place, seen))
@@ -95,6 +98,11 @@ def _still_so(p: Passage, place: int, change: Change[Any]) -> None:
     now = p.looking(place, "check", change.check)
     if not isinstance(now, AlreadySo):
         raise WorldChangedError(_meddled(p, place, f"it was as wanted, and is {in_short(now)}"))
+    _stands(p, place, change, now)
+
+
+def _stands(p: Passage, place: int, change: Change[Any], now: AlreadySo) -> None:
+    """What is there already is verified like everything else, and answered for where this run made it."""
     if now.before is not None and place not in p.progress.standing:
         p.lease.require()
         p.mark("intent", place, intent(p.plan.titles[place], now.before, ()))

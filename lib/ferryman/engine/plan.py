@@ -14,6 +14,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from ferryman.docstrings import docstring
 from ferryman.engine.steps import Change, Look
 
 if TYPE_CHECKING:
@@ -84,7 +85,8 @@ class Plan:
 def _title(step: Step) -> str:
     name = type(step).__name__
     own = [cls for cls in type(step).__mro__ if cls not in Look.__mro__ + Change.__mro__]
-    said = next(((cls.__name__, cls.__doc__) for cls in own if cls.__doc__ is not None), (name, ""))
+    described = ((cls.__name__, docstring(cls)) for cls in own)
+    said = next(((cls, doc) for cls, doc in described if doc is not None), (name, ""))
     # A dataclass without a docstring is given its signature as one.
     if not said[1].strip() or said[1].startswith(f"{said[0]}("):
         raise ValueError(f"{name}: needs a docstring, its first line is the step's title")

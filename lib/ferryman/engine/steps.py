@@ -6,11 +6,11 @@ over. It may use the step's fields: ``{director.host} forwards {service.name} th
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
+from ferryman.docstrings import inherited_docstring
 from ferryman.engine.differences import what_differs
 
 if TYPE_CHECKING:
@@ -40,14 +40,18 @@ class AlreadySo:
     before: object = None
     """What ``undo`` is called with all the same: for what an earlier way back had to leave, and this run
     answers for from now on. None: there is nothing to undo."""
+    own: bool = False
+    """Whether what is there is known to be this run's own doing, such as a proposal of its own that people
+    merge at any moment. Then nobody meddled, though it was not so when the run was checked."""
 
 
 class _Step:
     @property
     def title(self) -> str:
         """The first line of the class's docstring, with the step's fields filled in."""
-        doc = inspect.getdoc(type(self))
-        assert doc, f"{type(self).__name__} needs a docstring: its first line is the step's title"
+        doc = inherited_docstring(type(self))
+        if not doc:
+            raise ValueError(f"{type(self).__name__}: needs a docstring, its first line is the step's title")
         return doc.splitlines()[0].rstrip(".").format_map(_Fields(self))
 
 
@@ -81,10 +85,6 @@ class Look(_Step, ABC):
 
 class Change(_Step, ABC, Generic[B]):
     """A step with four verbs, always in this order: check, do, verify, undo."""
-
-    all_or_nothing: ClassVar[bool] = True
-    """Whether its effect must come together with those of the plan's other changes: some of them alone would
-    be a torn world. False for what only accompanies them, such as routes."""
 
     @property
     def goes_back_first(self) -> bool:

@@ -79,16 +79,24 @@ def survey(p: Passage) -> Survey:
 
 
 def record_checked(p: Passage, seen: Survey) -> None:
-    """Write down what was there before the first change: a rollback compares all of it, whatever was made."""
+    """Write down what was there before the first change: a rollback compares all of it, whatever was made.
+
+    All of it at once: of a plan's before no part may be missing.
+    """
     for place, title in enumerate(p.plan.titles):
         if place in p.progress.checked:
             continue
         if place in seen.pending:
             pending = seen.pending[place]
-            p.mark("checked", place, checked(title, pending.before, pending.edits))
+            payload = checked(title, pending.before, pending.edits)
         elif place in seen.already:
             already = seen.already[place]
-            p.mark("checked", place, checked(title, already.before, already=already.reason))
+            payload = checked(title, already.before, already=already.reason)
+        else:
+            continue
+        p.telling.note("checked", payload, place)
+        p.progress.fold("checked", place, payload)
+    p.telling.flush()
 
 
 def announce(p: Passage, seen: Survey) -> None:

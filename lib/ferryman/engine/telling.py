@@ -70,6 +70,11 @@ class Telling:
             self._note(Note(stamp(self._clock.now()), kind, payload, step))
             self.flush()
 
+    def note(self, kind: str, payload: Mapping[str, Any], step: int | None = None) -> None:
+        """As ``record``, but on disk with the next ``flush``: all that came until then, or nothing."""
+        with self._signals.deferred(), self._lock:
+            self._note(Note(stamp(self._clock.now()), kind, payload, step))
+
     def flush(self) -> None:
         """Have everything on disk that was told; raises as ``record`` does."""
         with self._signals.deferred(), self._lock:

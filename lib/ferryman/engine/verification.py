@@ -7,14 +7,13 @@ at the end of its rollback. Nothing is called done, or as before, because it onc
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ferryman.engine.clock import stamp
 from ferryman.engine.steps import Change
 from ferryman.engine.telling import in_words
 from ferryman.errors import DoubtError, InterruptedRunError, NotFollowedError, VerifyError
-from ferryman.events import FindingMade
-from ferryman.model import Finding, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -81,53 +80,30 @@ def _undone_again(p: Passage, place: int) -> Callable[[StepReport], tuple[str | 
 def unrecorded(p: Passage) -> list[Left]:
     """Of the changes that the journal does not know to be made, those whose effect is in the world.
 
-    Either somebody else made them, or the journal has lost records: what it says is not all there is. Where
-    the journal does not know what was there before, a world is taken as it is if all of the plan's changes
-    are in it, or none.
+    Either somebody else made them, or the journal has lost records: what it says is not all there is. Only
+    what it knows to have been there before the run is passed over.
     """
-    silent = [
-        place
-        for place, step in enumerate(p.plan.steps)
-        if isinstance(step, Change) and place not in p.progress.standing and place not in p.progress.restored
-    ]
-    seen: dict[int, str | None] = {}
     left: list[Left] = []
-    for place in silent:
+    for place, step in enumerate(p.plan.steps):
+        if not isinstance(step, Change) or place in p.progress.standing or place in p.progress.restored:
+            continue
         checked = p.checked_before(place)
         if checked is not None and checked.already:
             continue
         try:
-            seen[place] = _effect(p, place, None if checked is None else checked.before)
+            effect = p.looking_quietly(place, partial(step.effect_seen, checked.before if checked else None))
         except InterruptedRunError as stop:
             left.append(Left(place, f"{stop} before it was looked at"))
             break
         except Exception as error:  # noqa: BLE001  # as above
-            left.append(
-                Left(
-                    place,
-                    f"by the journal it was not changed, and it cannot be looked at: {in_words(error)}",
-                )
-            )
-    return [*_judged(p, seen), *left]
-
-
-def _effect(p: Passage, place: int, before: object) -> str | None:
-    change = p.plan.change(place)
-    return p.looking_quietly(place, lambda report: change.effect_seen(before, report))
-
-
-def _judged(p: Passage, seen: dict[int, str | None]) -> Iterator[Left]:
-    unknown = [place for place in seen if p.checked_before(place) is None]
-    together = [place for place in unknown if p.plan.change(place).all_or_nothing]
-    torn = len({seen[place] is None for place in together}) > 1
-    for place, effect in seen.items():
-        if effect is None:
-            continue
-        if place not in unknown or (torn and place in together):
-            yield Left(place, f"{effect}, though by the journal this run did not change it; {_WHO}")
+            why = f"by the journal it was not changed, and it cannot be looked at: {in_words(error)}"
+            left.append(Left(place, why))
         else:
-            host, wanted = "", "known to the journal"
-            p.telling.tell(FindingMade(place, Finding("journal", host, Verdict.WARN, effect, wanted)))
+            if effect is not None:
+                left.append(
+                    Left(place, f"{effect}, though by the journal this run did not change it; {_WHO}")
+                )
+    return left
 
 
 _WHO = "somebody else did, or the journal has lost records: find out, and put it right by hand"

@@ -3,18 +3,21 @@
 They are made again and again in a thread of their own, from when everything has been checked until the run is
 done or turns back. One that fails is made again at once; if it fails ``failures`` times in a row, whatever
 the run is looking at is given up, and what the watch saw decides: the run goes back, or is held. A change
-under way is finished first.
+under way is finished first. What passes, but only because it was asked for again, is told, and counts too.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from ferryman.engine.passage import StepReport
+from ferryman.engine.retries import Retries
 from ferryman.errors import DoubtError, FerrymanError
+from ferryman.model import RETRIED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +41,12 @@ class Watch:
     """How many times in a row a look fails before it counts."""
     flaps: int = 3
     """Looks that failed and passed when made again, of all: with more, nobody can say how things stand."""
+    often: Sequence[Look] = ()
+    """As ``looks``, but made more often than these."""
+    often_s: float = 1.0
+    """Seconds from the end of one round of them to the next."""
+    retries: int = 5
+    """Rounds within a minute in which a host answered only when it was asked again; with more, the same."""
 
 
 class Watching:
@@ -54,6 +63,7 @@ class Watching:
         self._over = threading.Event()
         self._mind = threading.Lock()
         self._flaps = 0
+        self._retries = Retries(p.plan.watch.retries if p.plan.watch is not None else 0)
         self._thread = threading.Thread(target=self._keep, name=f"watch of {p.run}", daemon=True)
 
     def __enter__(self) -> Self:
@@ -74,7 +84,8 @@ class Watching:
     def _keep(self) -> None:
         assert self._watch is not None
         try:
-            while not self._over.wait(self._watch.every_s):
+            while True:
+                self._look_often(self._watch)
                 for look in self._watch.looks:
                     self._judge(look)
         except _OverError:
@@ -82,14 +93,26 @@ class Watching:
         except Exception as error:  # noqa: BLE001  # whatever it is, it is raised where the run is
             self._alarm(error)
 
+    def _look_often(self, watch: Watch) -> None:
+        """Let ``every_s`` pass, and make meanwhile what is looked at more often."""
+        until = time.monotonic() + watch.every_s
+        pause_s = watch.often_s if watch.often else watch.every_s
+        while (left := until - time.monotonic()) > 0:
+            if self._over.wait(min(left, pause_s)):
+                raise _OverError
+            for look in watch.often:
+                self._judge(look)
+
     def _judge(self, look: Look) -> None:
         """Raise what stands in the way, if it does so again at once, as often as the watch says."""
         assert self._watch is not None
         seen = None
         for _ in range(self._watch.failures):
-            before, seen = seen, self._seen(look)
+            report = _WatchReport(self._p, self._over)
+            before, seen = seen, self._seen(look, report)
             if seen is None:
-                return self._passed(look, before)
+                self._passed(look, before)
+                return self._count_retries(look, report)
         assert seen is not None
         raise type(seen)(f"the watch: {seen}")
 
@@ -103,9 +126,15 @@ class Watching:
         if self._flaps > self._watch.flaps:
             raise DoubtError(f"the watch: {look.title}: it flaps, {self._flaps} times until now: {before}")
 
-    def _seen(self, look: Look) -> FerrymanError | None:
+    def _count_retries(self, look: Look, report: _WatchReport) -> None:
+        """Hosts that answered only when they were asked again; with too many of those, raise."""
+        error = self._retries.count(id(look), report.retried, time.monotonic())
+        if error is not None:
+            raise type(error)(f"the watch: {look.title}: {error}")
+
+    def _seen(self, look: Look, report: _WatchReport) -> FerrymanError | None:
         try:
-            _WatchReport(self._p, self._over).judged(look.look)
+            report.judged(look.look)
         except FerrymanError as error:
             return error
         return None
@@ -126,11 +155,15 @@ class _WatchReport(StepReport):
     def __init__(self, p: Passage, over: threading.Event) -> None:
         super().__init__(p.telling, p.place)
         self._is_over = over
+        self.retried: set[str] = set()
+        """The hosts that answered only when they were asked again."""
 
     def finding(self, finding: Finding) -> None:
-        """Tell it when it stands in the way, and keep it."""
+        """Tell it when it stands in the way, and keep it; or when it says that somebody was asked again."""
         self._go_on()
-        if finding.verdict.stops:
+        if finding.check == RETRIED:
+            self.retried.add(finding.host)
+        if finding.verdict.stops or finding.check == RETRIED:
             super().finding(finding)
 
     def probe(self, result: ProbeResult) -> None:

@@ -115,9 +115,9 @@ class GitCatalog:
         """The commit that a reference of this clone names."""
         return self.git.found("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
 
-    def contains(self, commit: str) -> bool:
-        """Whether the base, as it is here, has a commit in its history."""
-        return self.git.found("merge-base", "--is-ancestor", commit, self.base_ref) is not None
+    def contains(self, commit: str, *, base: str = "") -> bool:
+        """Whether the base, as it is here or as of that commit, has another commit in its history."""
+        return self.git.found("merge-base", "--is-ancestor", commit, base or self.base_ref) is not None
 
     def content(self, commit: str) -> bytes:
         """The catalog of a commit."""

@@ -111,13 +111,12 @@ class Proposal:
         """
         if self.commit is not None or not self.catalog.config.remote:
             return
-        if (head := self.catalog.heads(self.branch).get(self.branch)) is not None:
-            ref = f"refs/heads/{self.branch}"
-            self._git.ask("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", self._remote, ref)
+        if (head := self._fetched_head()) is not None:
             if trailer in self._git.read("log", "-1", "--format=%B", head).splitlines():
                 self._note("meant", head)
                 self._note("pushed", head)
             return
+        self.catalog.refresh()  # in this order: a branch is deleted once it is merged
         search = ("--format=%H", "--fixed-strings", f"--grep={trailer}")
         if found := self._git.read("log", "-1", *search, self.catalog.base_ref):
             self._note("meant", found)
@@ -219,6 +218,19 @@ class Proposal:
     def _local(self) -> str | None:
         return self.catalog.here(f"refs/heads/{self.branch}")
 
+    def _fetched_head(self) -> str | None:
+        """The commit of its branch at the remote, fetched; None where there is no such branch."""
+        if (head := self.catalog.heads(self.branch).get(self.branch)) is None:
+            return None
+        ref = f"refs/heads/{self.branch}"
+        try:
+            self._git.ask("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", self._remote, ref)
+        except UnreachableError:
+            if self.catalog.heads(self.branch).get(self.branch) is not None:
+                raise
+            return None  # people have deleted it since it was listed
+        return head
+
     def _note(self, mark: Mark, commit: str) -> None:
         self._git.write("update-ref", _mark(mark, self.branch), commit)
 
@@ -234,7 +246,7 @@ class Proposal:
         difference = _difference(meant, now, self.catalog.base_name)
         if now != entry(f"{commit}^", self.service):
             return Standing.OTHERWISE, difference
-        if self.was_merged or self.catalog.contains(commit):
+        if self.was_merged or self.catalog.contains(commit, base=base):
             return Standing.TAKEN_BACK, difference
         return Standing.WAITING, difference
 

@@ -28,8 +28,8 @@ class Tally:
     """One target's flows: how many are out, and what the others said."""
 
     __slots__ = (
-        "_accepted", "_details", "_mss", "_remarks", "_rtt_ms", "_worst",
-        "asked", "outer_source", "target", "waiting",
+        "_accepted", "_details", "_mss", "_remarks", "_retried", "_rtt_ms", "_worst",
+        "asked", "outer_source", "target", "tries", "waiting",
     )  # fmt: skip
 
     def __init__(self, target: Target, outer_source: Address, asked: int) -> None:
@@ -38,6 +38,9 @@ class Tally:
         """Flows that nothing is known of yet."""
         self._worst = ProbeVerdict.ACCEPTED
         self._accepted = 0
+        self._retried = 0
+        self.tries = 1
+        """How many times the SYN was sent, of the flow where that was most often."""
         self._details: list[str] = []
         self._remarks: list[str] = []
         self._mss: int | None = None
@@ -48,12 +51,18 @@ class Tally:
         """Whether any flow has been answered."""
         return self.waiting < self.asked
 
-    def count(self, judgement: Judgement, rtt_ms: float | None) -> None:
-        """Add what one flow was answered; the verdict is never None."""
-        verdict = judgement.verdict
+    def count(self, judgement: Judgement, after_ms: float) -> None:
+        """Add what one flow was answered, so long after its last SYN; the verdict is never None."""
+        verdict, tries = judgement.verdict, judgement.syn.sent
         assert verdict is not None
         self.waiting -= 1
-        self._accepted += verdict is ProbeVerdict.ACCEPTED
+        self.tries = max(self.tries, tries)
+        # Of a SYN that was sent twice nobody knows which one is answered (Karn's rule).
+        rtt_ms = after_ms if tries == 1 else None
+        if verdict is ProbeVerdict.ACCEPTED:
+            self._accepted += 1
+            # An answer that comes sooner than any other did is to the SYN before: late, and not lost.
+            self._retried += tries > 1 and (self._rtt_ms is None or after_ms >= self._rtt_ms)
         if judgement.mss is not None:
             self._mss = max(self._mss or 0, judgement.mss)
         if rtt_ms is not None:
@@ -86,6 +95,8 @@ class Tally:
             self.outer_source,
             self.asked,
             self._accepted,
+            self.tries,
+            self._retried,
         )
 
     def _heed(self, verdict: ProbeVerdict, detail: str) -> None:

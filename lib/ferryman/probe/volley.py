@@ -250,8 +250,7 @@ class Volley:
             syn.half_open = False
         elif verdict is not ProbeVerdict.UNREACHABLE:
             self._closing.append(syn)
-        # Of a SYN that was sent twice nobody knows which one is answered (Karn's rule).
-        tally.count(judgement, max(0, at_ns - syn.sent_ns) / 1e6 if syn.sent == 1 else None)
+        tally.count(judgement, max(0, at_ns - syn.sent_ns) / 1e6)
         if not tally.waiting:
             self._decide(syn.target, tally.result())
 
@@ -263,6 +262,7 @@ class Volley:
         """Decide the targets of which flows are still out."""
         for syn in self._unanswered():
             syn.answered = ProbeVerdict.SILENT
+            self._tallies[syn.target].tries = max(self._tallies[syn.target].tries, syn.sent)
         detail = self._silence()
         for index, tally in self._tallies.items():
             if tally.waiting:

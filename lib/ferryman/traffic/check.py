@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 from ferryman.errors import ConfigError
 from ferryman.traffic.exchange import Request, Result, exchange
-from ferryman.traffic.judge import judge_requests, judge_transfer, not_asked, not_configured, not_tried
+from ferryman.traffic.judge import (
+    judge_requests,
+    judge_retries,
+    judge_transfer,
+    not_asked,
+    not_configured,
+    not_tried,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -52,6 +59,8 @@ class TrafficCheck:
             results = list(pool.map(self._asked, [small] * self.traffic.requests))
         answered = judge_requests(host, virtual, results)
         yield answered
+        if (retried := judge_retries(host, virtual, results)) is not None:
+            yield retried
         paths: dict[Kind, str | None] = {"download": self.traffic.download, "upload": self.traffic.upload}
         for kind, path in paths.items():
             if path is None:

@@ -34,6 +34,8 @@ _PROBLEMS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...]
     (http.client.HTTPException, "no HTTP answer"),
 )
 """RemoteDisconnected is both a reset and no HTTP answer: the first that fits names it."""
+_TCP_INFO = struct.Struct("=8x92xI")
+"""Eight bytes, 23 numbers, and then the one that is wanted."""
 _UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL)
 
 
@@ -72,6 +74,8 @@ class Result:
     """The address and port that it was sent from; None when it could not be sent at all."""
     connected: bool = True
     """Whether a connection came about."""
+    syns_again: int = 0
+    """How many times the kernel sent its SYN again until it did."""
 
 
 def exchange(request: Request) -> Result:
@@ -94,6 +98,7 @@ def exchange(request: Request) -> Result:
         time.monotonic() - began,
         conversation.local,
         conversation.connected,
+        conversation.syns_again,
     )
 
 
@@ -120,6 +125,7 @@ class _Conversation:
         self.total_bytes = request.upload_bytes if request.kind == "upload" else None
         self.local: tuple[Address, int] | None = None
         self.connected = False
+        self.syns_again = 0
         self._request = request
         self._began = began
         self._connection = http.client.HTTPConnection(str(request.vip), request.port)
@@ -161,6 +167,7 @@ class _Conversation:
             sock.settimeout(self._request.timeout_s)
             sock.connect((vip, port))
             self.connected = True
+            self.syns_again = _sent_again(sock)
             return _unverified().wrap_socket(sock) if self._request.tls else sock
         except OSError:
             sock.close()
@@ -225,6 +232,15 @@ def _source_towards(vip: str, port: int, family: int) -> str:
         asking.connect((vip, port))
         source: str = asking.getsockname()[0]
         return source
+
+
+def _sent_again(sock: socket.socket) -> int:
+    """Segments that the kernel sent again: SYNs, right after connect (``tcpi_total_retrans``, linux/tcp.h).
+
+    A kernel that does not say so says nothing worse.
+    """
+    told = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+    return int(_TCP_INFO.unpack(told)[0]) if len(told) == _TCP_INFO.size else 0
 
 
 def _unverified() -> ssl.SSLContext:

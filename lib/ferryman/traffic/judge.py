@@ -6,7 +6,7 @@ import statistics
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from ferryman.model import Finding, Verdict
+from ferryman.model import RETRIED, Finding, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +42,19 @@ def judge_requests(host: str, virtual: VirtualService, results: Sequence[Result]
     remedy = _NOBODY if problems else ""
     verdict = Verdict.FAIL if problems else Verdict.PASS
     return Finding(REQUESTS_CHECK, host, verdict, seen, "every request answered", remedy)
+
+
+def judge_retries(host: str, virtual: VirtualService, results: Sequence[Result]) -> Finding | None:
+    """What it means that connections came about, but not at once; None where all came at once."""
+    again = sum(one.connected and one.syns_again > 0 for one in results)
+    if not again:
+        return None
+    seen = f"{virtual}: {again} of {len(results)} connections came about only when the SYN was sent again"
+    wanted, remedy = (
+        "an answer to the first SYN",
+        "find the realserver that drops packets: probe each of them",
+    )
+    return Finding(RETRIED, host, Verdict.WARN, seen, wanted, remedy)
 
 
 def judge_transfer(

@@ -59,7 +59,8 @@ class Harbour:
         self._line, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._line.settimeout(PATIENCE_S)
         with far:
-            self._process = subprocess.Popen([sys.executable, __file__], stdin=far.fileno())
+            own = {name: said for name, said in os.environ.items() if name not in ("COLUMNS", "LINES")}
+            self._process = subprocess.Popen([sys.executable, __file__], stdin=far.fileno(), env=own)
         return self
 
     def __exit__(self, *_: object) -> None:

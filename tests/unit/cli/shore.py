@@ -55,6 +55,10 @@ class Shore:
         for name in ("a", "b"):
             (self.folder / name).write_text("old")
 
+    def make_unsound_but_usable(self) -> None:
+        """``inventory lint`` has something to warn of."""
+        (self.folder / "inventory" / "hosts.yaml").write_text("unused: {address: 10.0.0.1}\n")
+
     def stop_at(self, *places: str) -> None:
         """From now on runs wait at these places: look-before, do-a, do-b, look-after, undo-b, undo-a."""
         (self.folder / "stops").write_text("\n".join(places))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import select
+import struct
+import termios
 import threading
 from contextlib import suppress
 from typing import Self
@@ -36,6 +39,10 @@ class Terminal:
     def type(self, text: str) -> None:
         """Press these keys."""
         os.write(self._window, text.encode())
+
+    def narrow(self, columns: int) -> None:
+        """Make the window so wide."""
+        fcntl.ioctl(self.inside, termios.TIOCSWINSZ, struct.pack("4H", 50, columns, 0, 0))
 
     def hang_up(self) -> None:
         """Close the window: the kernel sends SIGHUP, and every write of a program fails from then on."""

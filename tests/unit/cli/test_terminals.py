@@ -1,4 +1,4 @@
-"""The real command line in real terminals: signals, windows that close, readers that go away.
+"""The real command line in real terminals: signals, and windows that close.
 
 Whatever happens, at whatever moment: all is old or all is new, and the journal says which.
 """
@@ -13,103 +13,21 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from unit.cli.harbour import Child, Harbour
-from unit.cli.shore import Shore
-from unit.cli.terminal import Terminal
+from unit.cli.stage import NEW, OLD, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from pathlib import Path
 
-FULL = Path("/dev/full")
-OLD, NEW = ("old", "old"), ("new", "new")
+    from unit.cli.harbour import Child
+
 EVENTS = 24
 """How many a run tells that is done."""
 CTRL_C, CTRL_Z, CTRL_D = "\x03", "\x1a", "\x04"
-Streams = tuple[int | None, int | None, int | None]
-
-
-@pytest.fixture(scope="module")
-def harbour() -> Iterator[Harbour]:
-    with Harbour() as harbour:
-        yield harbour
-
-
-@pytest.fixture
-def shore(tmp_path: Path, harbour: Harbour) -> Iterator[Shore]:
-    shore = Shore(tmp_path)
-    yield shore
-    harbour.clear()
-    shore.close()
-
-
-@pytest.fixture
-def terminal() -> Iterator[Terminal]:
-    with Terminal() as terminal:
-        yield terminal
-
-
-@pytest.fixture
-def nowhere() -> Iterator[int]:
-    with Path(os.devnull).open("r+b") as null:
-        yield null.fileno()
-
-
-@dataclass
-class Stage:
-    """Ferryman at work on this shore."""
-
-    harbour: Harbour
-    shore: Shore
-    terminal: Terminal
-    nowhere: int
-
-    def in_the_terminal(self, *words: str) -> Child:
-        inside = self.terminal.inside
-        return self.harbour.start(self.shore.folder, words, (inside,) * 3, terminal=inside)
-
-    def elsewhere(
-        self, *words: str, streams: Streams | None = None, ignoring: tuple[signal.Signals, ...] = ()
-    ) -> Child:
-        return self.harbour.start(self.shore.folder, words, streams or (self.nowhere,) * 3, ignoring=ignoring)
-
-    def told(self, *words: str) -> list[dict[str, Any]]:
-        """What a command says in JSON."""
-        reading, writing = os.pipe()
-        with os.fdopen(reading, encoding="utf-8") as reader:
-            child = self.elsewhere("--output", "json", *words, streams=(self.nowhere, writing, self.nowhere))
-            os.close(writing)
-            lines = [json.loads(line) for line in reader]
-        assert child.code() == 0
-        return lines
-
-    def run(self) -> dict[str, Any]:
-        """The latest run in the journal."""
-        return self.told("runs")[0]
-
-    def expect(self, files: tuple[str, str], outcome: str, code: int) -> None:
-        """The world is so, and the journal says so."""
-        assert self.shore.files == files
-        run = self.run()
-        assert (run["outcome"], run["exit_code"]) == (outcome, code)
-
-    def expect_whole_journal(self) -> None:
-        """The latest run is in it to its end, and every change that it began is verified or put back."""
-        kinds = [record["kind"] for record in self.told("show", self.run()["run"])]
-        assert kinds[0] == "run-started"
-        assert self.run()["outcome"] not in ("open", "held", "stranded")
-        assert kinds.count("intent") == kinds.count("verified") or "undone" in kinds
-
-
-@pytest.fixture
-def stage(harbour: Harbour, shore: Shore, terminal: Terminal, nowhere: int) -> Stage:
-    return Stage(harbour, shore, terminal, nowhere)
 
 
 def press_ctrl_c(stage: Stage, child: Child) -> None:
@@ -221,82 +139,6 @@ def test_no_answer_at_the_question_is_a_no(stage: Stage) -> None:
     stage.terminal.type(CTRL_D)
     assert child.code() == 130
     stage.expect(OLD, "interrupted", 130)
-
-
-STREAMS_THAT_TAKE_NOTHING = [
-    "stdout closed",
-    "stderr closed",
-    "both closed",
-    "all closed",
-    "stdout full",
-    "stderr full",
-    "both full",
-]
-
-
-@contextmanager
-def streams_that_take_nothing(which: str, stage: Stage, shown: Path) -> Iterator[Streams]:
-    """Standard input, output and error; what is said on one that works is in ``shown``."""
-    place, state = which.split()
-    with FULL.open("wb") as full, shown.open("wb") as file:
-        hole = full.fileno() if state == "full" else None
-        yield (
-            None if place == "all" else stage.nowhere,
-            file.fileno() if place == "stderr" else hole,
-            file.fileno() if place == "stdout" else hole,
-        )
-
-
-@pytest.mark.parametrize(
-    ("which", "form"),
-    [
-        *((which, "human") for which in STREAMS_THAT_TAKE_NOTHING),
-        ("both closed", "json"),
-        ("both full", "json"),
-    ],
-)
-def test_streams_that_take_nothing_leave_a_run_its_way_back(
-    stage: Stage, tmp_path: Path, which: str, form: str
-) -> None:
-    stage.shore.have("storm-after")
-    with streams_that_take_nothing(which, stage, tmp_path / "shown") as streams:
-        assert stage.elsewhere("--output", form, "river", "--yes", streams=streams).code() == 4
-    stage.expect(OLD, "rolled-back", 4)
-    stage.expect_whole_journal()
-    text = (tmp_path / "shown").read_text()
-    assert "Traceback" not in text
-    assert "Exception ignored" not in text
-
-
-@pytest.mark.parametrize("which", ["all closed", "both full"])
-def test_streams_that_take_nothing_leave_a_run_its_way_over(stage: Stage, tmp_path: Path, which: str) -> None:
-    with streams_that_take_nothing(which, stage, tmp_path / "shown") as streams:
-        assert stage.elsewhere("river", "--yes", streams=streams).code() == 0
-    stage.expect(NEW, "done", 0)
-
-
-@pytest.mark.parametrize("form", ["human", "json"])
-def test_a_reader_that_goes_after_one_line_changes_nothing(stage: Stage, tmp_path: Path, form: str) -> None:
-    stage.shore.have("storm-after")
-    stage.shore.stop_at("look-before")
-    reading, writing = os.pipe()
-    with (tmp_path / "shown").open("wb") as shown, os.fdopen(reading, "rb") as reader:
-        streams = (stage.nowhere, writing, shown.fileno())
-        child = stage.elsewhere("--output", form, "river", "--yes", streams=streams)
-        os.close(writing)
-        assert stage.shore.reached() == "look-before"
-        assert reader.readline()
-    stage.shore.go_on()
-    assert child.code() == 4
-    stage.expect(OLD, "rolled-back", 4)
-    assert "Traceback" not in (tmp_path / "shown").read_text()
-
-
-def test_a_list_that_cannot_be_written_is_an_error(stage: Stage, tmp_path: Path) -> None:
-    with FULL.open("wb") as full, (tmp_path / "shown").open("wb") as shown:
-        child = stage.elsewhere("list", streams=(stage.nowhere, full.fileno(), shown.fileno()))
-        assert child.code() == 1
-    assert "the output is not whole: [Errno 28] No space left on device" in (tmp_path / "shown").read_text()
 
 
 def test_nohup_is_taken_at_its_word(stage: Stage) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from ferryman.config import Config
 from ferryman.cookbook import CatalogFlipped, Ferry, Plan
-from ferryman.errors import RehearsalError, WorldChangedError
+from ferryman.errors import RefusedError, RehearsalError, VerifyError, WorldChangedError
 from ferryman.fleet.fake import FakeHosts
 from ferryman.model import Director, Kind, Realserver, Role, Service, VirtualService
 from ferryman.testing import Dock
@@ -110,6 +110,48 @@ def test_what_somebody_else_wrote_since_is_not_overwritten(catalog: Path) -> Non
     with pytest.raises(WorldChangedError, match="82"):
         flip.do(was)
     assert catalog.read_text() == theirs
+
+
+def test_what_is_told_as_taken_back_is_what_was_written(catalog: Path) -> None:
+    flip = step(catalog)
+    was = flip.check(Unheard())
+    assert isinstance(was, dict)
+    assert list(flip.undo(was)) == []
+    flip.do(was)
+    (edit,) = flip.undo(was)
+    assert "-      ipip_encapsulation: [lab]\n" in str(edit.diff)
+
+
+def test_its_effect_is_seen_whether_the_journal_knows_of_it_or_not(catalog: Path) -> None:
+    flip = step(catalog)
+    was = flip.check(Unheard())
+    assert isinstance(was, dict)
+    assert flip.effect_seen(was, Unheard()) is flip.effect_seen(None, Unheard()) is None
+    flip.do(was)
+    for before in (was, None):
+        assert f"{catalog}: says web: lvs.ipip_encapsulation" in str(flip.effect_seen(before, Unheard()))
+
+
+def test_a_stale_copy_that_is_moved_over_it_is_told(catalog: Path) -> None:
+    flip = step(catalog)
+    was = flip.check(Unheard())
+    assert isinstance(was, dict)
+    flip.do(was)
+    flip.verify_again(was, Unheard())
+    catalog.write_text(CATALOG)
+    with pytest.raises(VerifyError, match="does not say web"):
+        flip.verify_again(was, Unheard())
+
+
+def test_a_catalog_that_it_cannot_be_taken_out_of_is_known_beforehand(catalog: Path) -> None:
+    flip = step(catalog)
+    was = flip.check(Unheard())
+    assert isinstance(was, dict)
+    flip.do(was)
+    flip.require_undoable(was, Unheard())
+    catalog.write_text("service::catalog: [\n")
+    with pytest.raises(RefusedError, match=r"services\.yaml: .*cannot be taken back: "):
+        flip.require_undoable(was, Unheard())
 
 
 def test_on_the_way_back_the_flag_goes_and_somebody_elses_edit_stays(catalog: Path) -> None:

@@ -91,6 +91,41 @@ def test_every_realserver_gets_its_run_there_and_back() -> None:
     assert step.undone(before, Heard()) is None
 
 
+def test_whoever_has_left_the_pool_goes_back_too_and_is_no_difference() -> None:
+    hosts = FakeHosts()
+    hosts.script("*", "apply-it", "")
+    smaller = replace(WEB, realservers=WEB.realservers[:1])
+    step = RealserversConverged(ferry(COMMAND, hosts), smaller)
+    edits = step.undo(["web1", "web2"])
+    assert [edit.target for edit in edits] == ["web1", "web2"]
+    assert sorted(call.host for call in hosts.calls if call.writes) == ["web1", "web2"]
+    assert step.undone(["web1", "web2"], Heard()) is None
+    assert step.effect_seen(["web1"], Heard()) is None
+
+
+def test_an_agent_that_failed_on_the_way_back_is_not_taken_for_back() -> None:
+    hosts = FakeHosts()
+    hosts.script("*", "apply-it", "")
+    hosts.script("web1", "apply-it", lambda call: Completed("web1", call.command, 1, "", "Error: no clamp\n"))
+    step = RealserversConverged(ferry(COMMAND, hosts), WEB)
+    with pytest.raises(VerifyError):
+        step.undo(["web1", "web2"])
+    assert "web1: apply-it: status 1: Error: no clamp" in str(step.undone(["web1", "web2"], Heard()))
+    hosts.script("*", "apply-it", "")
+    step.undo(["web1", "web2"])
+    assert step.undone(["web1", "web2"], Heard()) is None
+
+
+def test_an_agent_that_could_not_run_is_known_before_anything_is_put_back() -> None:
+    hosts = FakeHosts()
+    hosts.script("*", "puppet", "== disabled\n")
+    hosts.script("web2", "puppet", '== disabled\n{"disabled_message":"ask ops"}')
+    smaller = replace(WEB, realservers=WEB.realservers[:1])
+    step = RealserversConverged(ferry({"agent": "puppet", "realservers": True}, hosts), smaller)
+    with pytest.raises(RefusedError, match=r"^web2: puppet is disabled: ask ops"):
+        step.require_undoable(["web1", "web2"], Heard())
+
+
 def test_one_of_many_that_fails_is_quoted_and_the_others_have_had_their_run() -> None:
     hosts = FakeHosts()
     hosts.script("*", "apply-it", "")

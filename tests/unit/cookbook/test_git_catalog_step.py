@@ -15,6 +15,7 @@ from ferryman.config import Config
 from ferryman.cookbook import CatalogFlipped, CatalogMerged, Ferry, Plan, catalog_flipped
 from ferryman.cookbook.provenance import Provenance
 from ferryman.engine.store import Order
+from ferryman.errors import RefusedError, UnreachableError, VerifyError
 from ferryman.events import ChangeMade, FindingMade, Occurrence, StepFinished
 from ferryman.fleet.fake import FakeHosts
 from ferryman.model import Director, Role, Service
@@ -24,6 +25,7 @@ from unit.inventory.git_world import BASE, BRANCH, FLAG, PATH, REVERT, SERVICES,
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ferryman.cookbook.steps.git_catalog import ReviewBefore
     from ferryman.engine.ending import Ending
     from ferryman.engine.plan import Step
 
@@ -437,3 +439,74 @@ def test_the_ferry_learns_from_what_is_told_which_run_it_is(world: GitWorld) -> 
     ferry = Crossing(world).step().ferry
     ferry.hear(Occurrence("2026-11-23T08:00:00.000Z", "20261123-080000-wxyz", StepFinished(0, "do", "ok")))
     assert ferry.provenance == Provenance("20261123-080000-wxyz", "olga@control", "it is time", "T123")
+
+
+class Unheard:
+    def finding(self, finding: object) -> None: ...
+    def probe(self, result: object) -> None: ...
+
+
+def before_of(crossing: Crossing) -> ReviewBefore:
+    """The before as the journal has it."""
+    (intent,) = [
+        one for one in crossing.dock.journal.show(crossing.dock.journal.runs()[0].id) if one.kind == "intent"
+    ]
+    before: ReviewBefore = intent.payload["before"]
+    return before
+
+
+def test_what_was_merged_and_taken_back_since_does_not_stand(world: GitWorld) -> None:
+    crossing = Crossing(world, does={WAITING: world.merge})
+    assert crossing.perform().outcome == "done"
+    step, before = crossing.step(taken_up=True), before_of(crossing)
+    step.verify_again(before, Unheard())
+    world.edit(FLAG, "")
+    with pytest.raises(VerifyError, match=f"does not say .* any more: what {BRANCH} brought was taken back"):
+        step.verify_again(before, Unheard())
+    world.go_away()
+    with pytest.raises(UnreachableError):
+        step.verify_again(before, Unheard())
+
+
+def test_a_proposal_is_an_effect_while_it_can_be_merged_and_once_it_is(world: GitWorld) -> None:
+    crossing = Crossing(world, keys={"merge_timeout": 0})
+    step = crossing.step()
+    assert step.effect_seen(None, Unheard()) is None
+    assert crossing.perform().outcome == "held"
+    before = before_of(crossing)
+    for known in (before, None):
+        assert f"{BRANCH} is on offer, and can be merged" in str(step.effect_seen(known, Unheard()))
+    world.merge()
+    assert f"by {BRANCH}" in str(step.effect_seen(before, Unheard()))
+
+
+def test_a_branch_is_found_again_by_the_before_whatever_branches_are_called_by_now(world: GitWorld) -> None:
+    crossing = Crossing(world, does={WAITING: world.merge})
+    assert crossing.perform().outcome == "done"
+    crossing.keys["branch"] = "other/{run}"
+    crossing.people.does = {WAITING_BACK: lambda: world.merge(REVERT)}
+    ending = crossing.roll_back()
+    assert ending.outcome == "rolled-back", ending.reason
+    assert world.text == SERVICES
+
+
+def test_a_way_back_that_cannot_be_made_is_known_before_anything_is_put_back(world: GitWorld) -> None:
+    crossing = Crossing(world, does={WAITING: world.merge})
+    assert crossing.perform().outcome == "done"
+    step, before = crossing.step(taken_up=True), before_of(crossing)
+    step.require_undoable(before, Unheard())
+    git(world.clone, "branch", REVERT)
+    with pytest.raises(RefusedError, match=f"{REVERT}: is a branch already"):
+        step.require_undoable(before, Unheard())
+    world.go_away()
+    with pytest.raises(UnreachableError):
+        step.require_undoable(before, Unheard())
+
+
+def test_what_is_told_as_taken_back_is_what_git_was_told(world: GitWorld) -> None:
+    crossing = Crossing(world, keys={"merge_timeout": 0})
+    assert crossing.perform().outcome == "held"
+    step, before = crossing.step(taken_up=True), before_of(crossing)
+    (edit,) = step.undo(before)
+    assert edit.command == f"git push origin --delete {BRANCH}\ngit branch -D {BRANCH}"
+    assert list(step.undo(before)) == []

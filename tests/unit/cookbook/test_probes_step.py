@@ -73,6 +73,8 @@ class Answered(Ferry):
     by_host: Mapping[str, ProbeVerdict] = field(default_factory=dict, kw_only=True)
     again: ProbeVerdict | None = field(default=None, kw_only=True)
     """What those answer that are asked again; None: the same."""
+    retried: int = field(default=0, kw_only=True)
+    """Flows of web2 that were answered only when they were asked again."""
     without_pods: frozenset[str] = field(default=frozenset(), kw_only=True)
     """Nodes that externalTrafficPolicy keeps silent."""
     sent: list[Target] = field(default_factory=list, kw_only=True)
@@ -108,6 +110,7 @@ class Answered(Ferry):
             mss=1460 if verdict is ProbeVerdict.UNSUITABLE else 1440,
             outer_source=target.outer_source,
             accepted=good,
+            retried=self.retried if target.host == "web2" else 0,
         )
 
 
@@ -234,3 +237,12 @@ def test_a_control_host_that_reaches_nobody_is_named_before_the_realservers_are(
 def test_without_a_service_that_is_known_to_be_good_it_is_skipped() -> None:
     assert self_tested(ferry()).verdict is Verdict.SKIP
     assert self_tested(ferry(rehearsal=True, self_test="search")).verdict is Verdict.SKIP
+
+
+def test_an_answer_that_came_only_when_it_was_asked_again_passes_and_is_warned_of() -> None:
+    world = ferry()
+    world.retried = 1
+    warned = [one for one in probed(world).findings if one.verdict is not Verdict.PASS]
+    [finding] = warned
+    assert (finding.check, finding.host, finding.verdict) == ("retried", "web2", Verdict.WARN)
+    assert "2 of 2 flows were answered only when the SYN was sent again" in finding.seen

@@ -17,6 +17,7 @@ import re
 import shlex
 from collections import Counter
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from ferryman.directors.connections import REUSE_MODE
 from ferryman.directors.driver import CHANGED
 from ferryman.directors.ipvs_listing import READ_TABLE
 from ferryman.directors.keepalived_daemon import READ_DAEMON
-from ferryman.directors.keepalived_files import read_these
+from ferryman.directors.keepalived_files import FOLLOW, read_these
 from ferryman.directors.keepalived_script import REPLACE
 from ferryman.directors.routes import _GONE
 from ferryman.fleet.hosts import Completed
@@ -115,9 +116,21 @@ class FakeDirector:
 
     def _read_table_and_file(self, found: re.Match[str], _stdin: str) -> _Ran:
         path, text = found["path"], self.files[found["path"]].encode("utf-8", "surrogateescape")
-        daemon = f"Keepalived v2.2.7 (01/16,2022)\n==\nkeepalived -f {self.config}\n==\n"
         listing = f"640 {len(text)} {path}\n==\n{base64.b64encode(text).decode()}"
-        return 0, f"{self._table()}==\n{daemon if found['daemon'] else ''}{listing}", ""
+        return 0, f"{self._table()}==\n{listing}", ""
+
+    def _read_keepalived(self, found: re.Match[str], _stdin: str) -> _Ran:
+        """Table, daemon, and the configuration with what it includes; the named files come before that."""
+        more = [path for path in re.findall(r"\[ ! -f (\S+) \]", found["more"] or "") if path in self.files]
+        paths = list(dict.fromkeys([found["config"], *more]))
+        for path in paths:  # grows meanwhile
+            for mask in re.findall(r"^include (\S+)", self.files[path], re.MULTILINE):
+                paths += [one for one in sorted(self.files) if fnmatch(one, mask) and one not in paths]
+        texts = {path: self.files[path].encode("utf-8", "surrogateescape") for path in paths}
+        listing = "".join(f"640 {len(text)} {path}\n" for path, text in texts.items())
+        content = base64.b64encode(b"".join(texts.values())).decode()
+        daemon = f"Keepalived v2.2.7 (01/16,2022)\n==\nkeepalived -f {self.config}\n==\n"
+        return 0, f"{self._table()}==\n{daemon}{listing}==\n{content}", ""
 
     def _edit_table(self, found: re.Match[str], _stdin: str) -> _Ran:
         ours = [word for word in shlex.split(found["ours"]) if word != "-e"]
@@ -271,9 +284,11 @@ _ROUTE = re.compile(
     r" proto (?P<protocol>\d+) metric (?P<metric>\d+)"
 )
 _TABLE = re.escape(READ_TABLE)
-_FILE = rf"set -e\n{_TABLE}\necho ==\n(?P<daemon>{re.escape(READ_DAEMON)}echo ==\n)?" + re.escape(
-    read_these(["PATH"])
-).replace("PATH", r"(?P<path>\S+)")
+_FILE = rf"set -e\n{_TABLE}\necho ==\n" + re.escape(read_these(["PATH"])).replace("PATH", r"(?P<path>\S+)")
+_KEEPALIVED = (
+    rf"set -e\n{_TABLE}\necho ==\n{re.escape(READ_DAEMON)}echo ==\nfresh=(?P<config>\S+)\n"
+    rf"(?P<more>(\[ ! -f [^\n]+\n\S+\n)*){re.escape(FOLLOW)}"
+)
 _EDIT = (
     r"set -eu\nexport LC_ALL=C\nnow=\$\(ipvsadm -Sn \| grep -F (?P<ours>[^|]+) \| sort\)\n"
     rf'if \[ "\$now" != (?P<expected>.+) \]; then\n[^\n]+\n    exit {CHANGED}\nfi\n'
@@ -300,6 +315,7 @@ _SCRIPTS: tuple[tuple[re.Pattern[str], Callable[[FakeDirector, re.Match[str], st
         (r"apply-catalog </dev/null", FakeDirector._run_agent),
         (r"\{ restart-pybal\n\} >&2 \|\| exit \d+", FakeDirector._restart_pybal),
         (_FILE, FakeDirector._read_table_and_file),
+        (_KEEPALIVED, FakeDirector._read_keepalived),
         (r"awk .+ /proc/net/ip_vs_conn", FakeDirector._read_connections),
         (f"cat {REUSE_MODE}", FakeDirector._read_reuse_mode),
         (_EDIT, FakeDirector._edit_table),

@@ -123,6 +123,8 @@ RULES = """\
 -a -t [fd99::1]:80 -r [fd10::22]:80 -g -w 1
 """
 LIMITS = {("-t 10.99.0.3:8081", "10.10.0.22:8081"): (100, 80)}
+KEEPALIVED_FILE = "/etc/keepalived/keepalived.conf"
+KEEPALIVED_TEXT = "include /etc/keepalived/services/*.conf\n"
 WEB_FILE = "/etc/keepalived/services/web.conf"
 
 
@@ -189,7 +191,7 @@ class FakeSite:
     def _director(self, host: str, *, scripts_tear: bool) -> FakeDirector:
         effect = self.cuts.call if scripts_tear else lambda effect: effect()
         sources = (f"10.10.0.1{host[-1]}", f"fd10::1{host[-1]}")
-        files = {WEB_FILE: WEB_TEXT, PYBAL_FILE: PYBAL_TEXT}
+        files = {KEEPALIVED_FILE: KEEPALIVED_TEXT, WEB_FILE: WEB_TEXT, PYBAL_FILE: PYBAL_TEXT}
         rules = RULES.splitlines()
         return FakeDirector(host, rules, dict(LIMITS), files, effect, sources, catalog=self._catalog_text)
 

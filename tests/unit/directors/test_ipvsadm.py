@@ -157,9 +157,45 @@ def test_the_way_back_puts_the_methods_back_and_leaves_a_strangers_weight(shell:
     before = driver.before()
     driver.apply(before, TUNNEL)
     shell.rules = shell.rules.replace("-w 3", "-w 0")
-    with pytest.raises(WorldChangedError, match=r"weight 0, wanted 3"):
-        driver.restore(before, TUNNEL)
+    assert [edit.command for edit in driver.restore(before, TUNNEL)] == [
+        "ipvsadm -e -t 10.99.0.1:80 -r 10.10.0.21:80 -g -w 1",
+        "ipvsadm -e -t 10.99.0.1:80 -r 10.10.0.22:80 -g -w 0",
+        "ipvsadm -e -t [fd99::1]:80 -r [fd10::21]:80 -g -w 1",
+        "ipvsadm -e -t [fd99::1]:80 -r [fd10::22]:80 -g -w 1",
+    ]
     assert shell.rules == RULES.replace("-w 3", "-w 0")
+    seen = driver.compare(before, TUNNEL)
+    assert (seen.ours, seen.missing) == ((), ())
+    assert seen.others == ("tcp 10.99.0.1:80: 10.10.0.22:80: weight 0, wanted 3",)
+    assert driver.restore(before, TUNNEL) == [], "nothing is told that did not happen"
+
+
+def test_what_is_neither_as_before_nor_as_made_is_somebody_elses_and_stays(shell: RealShell) -> None:
+    driver = driver_for(LVS1, WEB, shell)
+    before = driver.before()
+    driver.apply(before, TUNNEL)
+    theirs = shell.rules.replace("10.10.0.22:80 -i -w 3 --tun-type ipip", "10.10.0.22:80 -m -w 3")
+    shell.rules = theirs
+    driver.restore(before, TUNNEL)
+    assert shell.rules == RULES.replace("10.10.0.22:80 -g -w 3", "10.10.0.22:80 -m -w 3")
+    seen = driver.compare(before, TUNNEL)
+    assert seen.ours == ()
+    assert "is Masq, wanted Route" in seen.others[0]
+
+
+def test_what_is_left_of_a_change_is_told_entry_by_entry(shell: RealShell) -> None:
+    driver = driver_for(LVS1, WEB, shell)
+    before = driver.before()
+    assert driver.in_effect(before, TUNNEL) == driver.in_effect(None, TUNNEL) == []
+    shell.rules = RULES.replace("10.10.0.22:80 -g -w 3", "10.10.0.22:80 -i -w 3 --tun-type ipip")
+    assert driver.in_effect(before, TUNNEL) == ["tcp 10.99.0.1:80: 10.10.0.22:80 is Tunnel, wanted Route"]
+    assert driver.in_effect(None, TUNNEL) == ["tcp 10.99.0.1:80: 10.10.0.22:80 is Tunnel"]
+    shell.rules = RULES.replace("-a -t 10.99.0.1:80 -r 10.10.0.22:80 -g -w 3\n", "")
+    seen = driver.compare(before, TUNNEL)
+    assert (seen.ours, seen.others) == ((), ())
+    assert seen.missing == ("tcp 10.99.0.1:80: 10.10.0.22:80 is missing",)
+    shell.rules = "-A -t 10.99.0.9:80 -s rr\n"
+    assert driver.compare(before, TUNNEL).ours[0] == "tcp 10.99.0.1:80: not in the table"
 
 
 def test_an_edit_that_the_kernel_refuses_is_named_and_the_way_back_mends_the_half(shell: RealShell) -> None:

@@ -183,9 +183,11 @@ def test_a_file_that_someone_changed_is_not_overwritten_in_either_direction(
     files[1].write_text(theirs)
     with pytest.raises(WorldChangedError, match="someone else changed it"):
         driver.apply(before, TUNNEL)
-    with pytest.raises(WorldChangedError, match="someone else changed it"):
+    assert driver.restore(before, TUNNEL) == [], "nothing of ours is in it"
+    files[1].write_text(theirs.replace("DR", "TUN"))
+    with pytest.raises(WorldChangedError, match=r"web\.conf: someone else changed it"):
         driver.restore(before, TUNNEL)
-    assert files[1].read_text() == theirs
+    assert files[1].read_text() == theirs.replace("DR", "TUN")
     assert shell.writes == []
 
 
@@ -340,7 +342,7 @@ def test_a_file_of_ferrymans_own_is_rendered_whole(
 def test_a_file_without_the_service_is_refused_before_anything(
     files: Files, driver: KeepalivedDriver
 ) -> None:
-    files[1].write_text(DIRECT_TEXT.replace("fd99::1", "fd99::2"))
+    files[1].write_text(DIRECT_TEXT.partition("virtual_server fd99::1")[0])
     with pytest.raises(RefusedError, match=r"web\.conf: no virtual_server fd99::1 80 \(tcp\) in it"):
         driver.edits(driver.before(), TUNNEL)
 

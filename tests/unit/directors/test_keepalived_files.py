@@ -243,6 +243,6 @@ def test_a_virtual_server_that_keepalived_loses_in_a_reload_is_told_and_the_file
     shell.before_write = lambda: setattr(shell, "rules", "-A -t 10.99.0.9:80 -s rr\n")
     with pytest.raises(VerifyError, match=r"tcp \[fd99::1\]:80: not in the table"):
         driver.apply(before, TUNNEL)
-    with pytest.raises(WorldChangedError, match=r"tcp \[fd99::1\]:80: not in the table"):
+    with pytest.raises(VerifyError, match=r"put back, but: tcp \[fd99::1\]:80: not in the table"):
         driver.restore(before, TUNNEL)
     assert "".join(one.read_text() for one in both) == DIRECT_TEXT

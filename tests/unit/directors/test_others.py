@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ferryman.directors import others_findings
+from ferryman.directors import left_changed, others_findings
 from ferryman.directors.ipvs import of_others
 from ferryman.directors.ipvs_listing import parse
 from ferryman.model import Verdict
@@ -52,7 +52,9 @@ def test_what_health_checks_do_is_a_warning() -> None:
     assert others_findings("lvs1", parse(out), parse(RULES))[0].seen.endswith("10.10.0.21:80 is in")
 
 
-def test_on_the_way_back_nothing_of_others_is_a_failure() -> None:
+def test_at_the_end_of_a_way_back_what_a_reload_may_have_done_to_others_is_a_warning_of_its_own() -> None:
     changed = RULES.replace(f"-A -t {STRANGER} -s rr", f"-A -t {STRANGER} -s wrr")
-    (finding,) = others_findings("lvs1", parse(RULES), parse(changed), grave=Verdict.WARN)
-    assert finding.verdict is Verdict.WARN
+    (finding,) = left_changed("lvs1", parse(RULES), parse(changed.replace("-w 7", "-w 0")))
+    assert (finding.check, finding.verdict) == ("other-services-changed", Verdict.WARN)
+    assert f"tcp {STRANGER}: scheduler wrr, wanted rr" in finding.seen
+    assert left_changed("lvs1", parse(RULES), parse(RULES.replace("-w 7", "-w 0"))) == []

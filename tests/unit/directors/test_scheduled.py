@@ -62,9 +62,20 @@ def test_on_the_way_back_the_scheduler_goes_back_and_somebodys_weight_stays(
     before = driver.before()
     driver.apply(before, MH)
     shell.rules = THERE.replace("-w 3", "-w 4")
-    with pytest.raises(WorldChangedError, match="weight 4"):
-        driver.restore(before, MH)
+    driver.restore(before, MH)
     assert shell.rules == RULES.replace("-w 3", "-w 4")
+    seen = driver.compare(before, MH)
+    assert (seen.ours, seen.others) == ((), ("tcp 10.99.0.1:80: 10.10.0.22:80: weight 4, wanted 3",))
+
+
+def test_a_scheduler_that_somebody_else_has_set_since_is_left_to_them(shell: RealShell) -> None:
+    driver = driver_for(LVS1, WEB, shell)
+    before = driver.before()
+    driver.apply(before, MH)
+    shell.rules = RULES.replace("-s wrr", "-s lc", 1)
+    driver.restore(before, MH)
+    assert shell.rules == RULES.replace("10.99.0.1:80 -s wrr", "10.99.0.1:80 -s lc", 1)
+    assert "scheduler lc, wanted wrr" in driver.compare(before, MH).others[0]
 
 
 def test_persistence_is_named_again_for_an_edit_drops_what_it_does_not_name(

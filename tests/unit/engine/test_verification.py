@@ -241,16 +241,19 @@ def test_neither_way_on_takes_it_for_its_own(dock: Dock, way: WayOn) -> None:
     assert dock.locked
 
 
-def test_a_world_that_was_new_before_the_run_was_killed_in_its_checks_is_nothing_of_the_run(
-    dock: Dock,
-) -> None:
+def test_a_world_whose_before_nobody_wrote_down_is_taken_for_new_by_a_resume_alone(dock: Dock) -> None:
     world = FakeWorld(Cuts(Cut(1, "before", kill)), a="new", b="new")
     with pytest.raises(Killed):
         dock.perform(two(world))
 
     ending = dock.go_on(two(world), "rollback")
 
-    assert (ending.outcome, ending.reason) == ("rolled-back", "nothing of the run is left")
+    assert ending.outcome == "stranded", "nothing of it is known to be back"
+    assert "step 1, a becomes new: a is new, though by the journal" in ending.reason
+    assert "step 2, b becomes new: b is new, though by the journal" in ending.reason
+    assert "what was there is not known" in ending.reason
+
+    assert dock.go_on(two(world), "resume").reason == "nothing to do: all is already so, verified"
 
 
 def test_a_torn_world_whose_before_nobody_wrote_down_is_never_called_as_before(dock: Dock) -> None:
@@ -262,7 +265,7 @@ def test_a_torn_world_whose_before_nobody_wrote_down_is_never_called_as_before(d
 
     assert ending.outcome == "stranded"
     assert "step 1, a becomes new: a is new, though by the journal" in ending.reason
-    assert "what was there is not known" in ending.reason
+    assert "step 2" not in ending.reason.partition("state per host")[0]
 
 
 def test_what_others_changed_beside_a_change_is_a_warning_and_strands_nobody(

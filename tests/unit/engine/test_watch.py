@@ -14,7 +14,7 @@ from ferryman.engine.store import Order
 from ferryman.engine.watch import Watch
 from ferryman.errors import DoubtError
 from ferryman.events import FindingMade
-from ferryman.model import Finding, Verdict
+from ferryman.model import RETRIED, Finding, Verdict
 from ferryman.testing import Becomes, Dock, FakeWorld
 
 if TYPE_CHECKING:
@@ -243,3 +243,70 @@ def test_a_rehearsal_and_a_run_without_changes_have_no_watch(dock: Dock, world: 
     world.values["a"] = "new"
     assert dock.perform(plan).outcome == "done"
     assert not bad.seen.acquire(blocking=False)
+
+
+@dataclass(frozen=True)
+class AskedAgain(Look):
+    """The realserver answers in the end."""
+
+    turns: Iterator[bool]
+    met: threading.Event = field(default_factory=threading.Event)
+
+    def look(self, report: Report) -> None:
+        """Tell whether it was asked again this time."""
+        assert self.met.wait(LONG_S)
+        if next(self.turns, False):
+            report.finding(Finding(RETRIED, "rs1", Verdict.WARN, "asked again", "an answer to the first SYN"))
+
+    def then(self, action: Callable[[], None]) -> Callable[[], None]:
+        """The same action, and the watch looks from then on."""
+
+        def met() -> None:
+            self.met.set()
+            action()
+
+        return met
+
+
+@pytest.mark.parametrize("often", [True, False])
+@pytest.mark.parametrize(
+    ("turns", "outcome"),
+    [([True, False, True, False, True], "held"), ([True, True, True], "rolled-back")],
+    ids=["now and then", "always"],
+)
+def test_a_host_that_is_asked_again_too_often_is_a_doubt_and_one_that_always_is_a_failure(
+    dock: Dock, world: FakeWorld, often: bool, turns: list[bool], outcome: str
+) -> None:
+    again = AskedAgain(iter(turns))
+    pace = (
+        Watch([], 3600, often=[again], often_s=0.001, retries=2)
+        if often
+        else Watch([again], 0.001, retries=2)
+    )
+    ending = dock.perform(
+        Plan([Becomes(world, "a", "new"), Waits(again.then(for_long))], ["web"], watch=pace)
+    )
+
+    assert ending.outcome == outcome, ending.reason
+    assert "the watch: The realserver answers in the end: rs1: in 3 rounds" in ending.reason
+    told = [one.event.finding for one in dock.heard if isinstance(one.event, FindingMade)]
+    assert [one.verdict for one in told if one.check == RETRIED] == [Verdict.WARN] * 3
+
+
+def test_a_host_that_is_asked_again_now_and_then_is_told_and_stops_nothing(
+    dock: Dock, world: FakeWorld
+) -> None:
+    again = AskedAgain(iter([True, False, True]))
+    watch = Watch([again], 0.001, retries=2)
+    plan = Plan([Becomes(world, "a", "new"), Waits(again.then(for_a_moment))], ["web"], watch=watch)
+    assert dock.perform(plan).outcome == "done"
+    told = [one.event.finding for one in dock.heard if isinstance(one.event, FindingMade)]
+    assert any(one.check == RETRIED for one in told)
+
+
+def test_a_look_before_the_first_change_that_was_asked_again_refuses_nothing(
+    dock: Dock, world: FakeWorld
+) -> None:
+    again = AskedAgain(iter([True]))
+    again.met.set()
+    assert dock.perform(Plan([again, Becomes(world, "a", "new")], ["web"])).outcome == "done"

@@ -127,9 +127,9 @@ def stage(*cuts: Cut, c: str = "x", **values: str) -> tuple[Stage, Listens]:
     return Stage(world, {"listens": listens}), listens
 
 
-DO_B = 9
+DO_B = 10
 """The call to the outside that writes b: three looks, and then for each change a look, a look and the write,
-and between them the look that verifies."""
+and between them the look that verifies, and one more at a before b is made."""
 VERIFY_B = DO_B + 1
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from ferryman.model import Verdict, VirtualService
 from ferryman.traffic.exchange import Result, problem_of
-from ferryman.traffic.judge import judge_requests, judge_transfer
+from ferryman.traffic.judge import judge_requests, judge_retries, judge_transfer
 
 WEB = VirtualService("web", "weblb", "tcp", ip_address("10.99.0.1"), 80, "wrr")
 ANSWERED = Result("small", status=200, seconds=0.003)
@@ -112,3 +112,16 @@ def test_a_transfer_that_could_not_connect_is_no_black_hole() -> None:
     assert verdict is Verdict.FAIL
     assert "could not connect: timed out" in seen
     assert "MSS" not in remedy
+
+
+def test_connections_that_came_about_only_when_asked_for_again_are_warned_of_and_counted() -> None:
+    assert judge_retries("lvs1", WEB, [ANSWERED] * 3) is None
+    again = Result("small", status=200, syns_again=1)
+    finding = judge_retries("lvs1", WEB, [ANSWERED] * 18 + [again] * 2)
+    assert finding is not None
+    assert (finding.check, finding.host, finding.verdict) == ("retried", "lvs1", Verdict.WARN)
+    assert "2 of 20 connections came about only when the SYN was sent again" in finding.seen
+
+
+def test_what_never_came_about_is_a_failure_and_no_retry() -> None:
+    assert judge_retries("lvs1", WEB, [Result("small", "timed out", connected=False, syns_again=3)]) is None

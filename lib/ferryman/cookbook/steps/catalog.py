@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from ferryman.cookbook.steps.git_catalog import CatalogMerged, ReschedulingMerged
 from ferryman.engine.steps import AlreadySo, Change, Report
-from ferryman.errors import VerifyError
+from ferryman.errors import InventoryError, RefusedError, VerifyError
 from ferryman.inventory import Edited, Flipped, Rescheduled
 from ferryman.model import Edit
 
@@ -85,13 +85,33 @@ class CatalogEdited(Change[CatalogBefore]):
         if self.ferry.catalog.edited(self.edit).diff:
             raise VerifyError(f"{self.ferry.catalog.path}: does not say {self.edit} after it was written")
 
-    def undo(self, before: CatalogBefore) -> None:
+    def undo(self, before: CatalogBefore) -> Sequence[Edit]:
         """Take it back: the very bytes, or its lines alone where others have edited since."""
         catalog = self.ferry.catalog
         now, edited = catalog.text(), self._edited(before)
         back = edited.before if now == edited.after else self._back(now, before)
-        if back != now:
-            catalog.write(back, expected=now)
+        if back == now:
+            return ()
+        catalog.write(back, expected=now)
+        diff = Edited.of(now, back, catalog.path.name).diff
+        return [Edit("catalog", str(catalog.path), diff=diff)]
+
+    def require_undoable(self, before: CatalogBefore, report: Report) -> None:
+        """See that it can be taken out of the text of now."""
+        del report
+        try:
+            self._back(self.ferry.catalog.text(), before)
+        except InventoryError as error:
+            raise RefusedError(
+                f"{self.ferry.catalog.path}: {self.edit}: cannot be taken back: {error}"
+            ) from error
+
+    def effect_seen(self, before: CatalogBefore | None, report: Report) -> str | None:
+        """Whether the catalog says so, and did not before."""
+        says = f"{self.ferry.catalog.path}: says {self.edit}"
+        if before is not None:
+            return says if self.undone(before, report) else None
+        return None if self.ferry.catalog.edited(self.edit).diff else says
 
     def edits_back(self, before: CatalogBefore) -> Sequence[Edit]:
         """The command that takes it back, or the diff."""

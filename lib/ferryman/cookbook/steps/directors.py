@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ferryman import directors
-from ferryman.engine.differences import what_differs
+from ferryman.cookbook.ferry import Made
 from ferryman.engine.steps import AlreadySo, Change, Look, Report
-from ferryman.errors import NotFollowedError, RefusedError
-from ferryman.model import Finding, Forwarding, Verdict
+from ferryman.errors import DoubtError, NotFollowedError, RefusedError, VerifyError
+from ferryman.model import Edit, Finding, Forwarding, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ferryman.cookbook.ferry import Ferry
-    from ferryman.model import Director, Edit, Service
+    from ferryman.model import Director, Service
 
 
 ACCEPT_NO_WAY_BACK = "--accept-no-way-back"
@@ -77,10 +78,13 @@ class DirectorChanged(Change[dict[str, Any]]):
 
     def check(self, report: Report) -> dict[str, Any] | AlreadySo:
         """Read its table and its files, and make sure that they may be changed."""
-        before = self.driver.before()
-        if self.driver.already(before, self.goal):
+        driver = self.driver
+        before = driver.before(self.goal)
+        for line in driver.not_seen:
+            report.finding(_not_seen(self.director.host, line))
+        if driver.already(before, self.goal):
             return AlreadySo(f"it is {self.goal} already")
-        if reason := self.driver.no_way_back(self.goal):
+        if reason := driver.no_way_back(self.goal):
             self._consented(reason, report)
         return before
 
@@ -105,7 +109,8 @@ class DirectorChanged(Change[dict[str, Any]]):
 
     def do(self, before: dict[str, Any]) -> None:
         """Make the entries what the target says."""
-        self._remember_others()
+        self.ferry.forget_made(self._key)
+        self.ferry.others_before[self._key] = self._others_in(self.driver.read_all())
         self.driver.apply(before, self.goal)
 
     def verify(self, report: Report) -> None:
@@ -119,36 +124,134 @@ class DirectorChanged(Change[dict[str, Any]]):
         wrong = [str(one) for one in found if one.verdict is Verdict.FAIL]
         if wrong and self.driver.follows_catalog:
             raise NotFollowedError("\n".join(wrong))
+        self._tell_as_made([*found, *self._others_findings(table)], report)
+
+    def verify_again(self, before: dict[str, Any], report: Report) -> None:
+        """Read table and files once more: what was made of the entries that are there, and nothing else.
+
+        Which destinations there are is for health checks to say, and for those who change it by hand.
+        """
+        seen = self.driver.standing(before, self.goal)
+        mine = directors.of_service(seen.table, self.service)
+        if self.driver.has_ipvs:
+            found = [
+                still_as_made(self.director, self.service, self.goal, mine),
+                *self._beside([*directors.membership(mine, self.service), *seen.others]),
+            ]
+        else:
+            found = self.driver.findings(self.wanted, mine)
+        host, wanted = self.director.host, f"{self.goal}, as this run made it"
+        found += [Finding("director-files", host, Verdict.FAIL, line, wanted, _WHO) for line in seen.gone]
+        self._tell_as_made(found, report)
+
+    def _tell_as_made(self, found: Sequence[Finding], report: Report) -> None:
+        """Tell them, and remember for the watch whether the change stands."""
         for finding in found:
             report.finding(finding)
-        self._compare_others(table, report, Verdict.FAIL)
+        if not any(one.verdict.stops for one in found):
+            self.ferry.made[self._key] = Made(self.goal, datetime.now(UTC))
 
-    def undo(self, before: dict[str, Any]) -> None:
+    def undo(self, before: dict[str, Any]) -> Sequence[Edit]:
         """Put back what was changed, and nothing else."""
-        self._remember_others()
-        self.driver.restore(before, self.goal)
+        return self._put_back(before, self._begin_undo())
+
+    def _begin_undo(self) -> directors.Table:
+        """From now on nothing is as made; what is in the table before it is put back."""
+        self.ferry.forget_made(self._key)
+        table = self.driver.read_all()
+        self.ferry.others_before.setdefault(self._key, self._others_in(table))
+        return table
+
+    def _put_back(self, before: dict[str, Any], table: directors.Table) -> Sequence[Edit]:
+        del table
+        try:
+            made = self.driver.restore(before, self.goal)
+        except NotFollowedError:
+            self.ferry.not_followed.add(self._key)
+            raise
+        self.ferry.not_followed.discard(self._key)
+        return made
+
+    def require_undoable(self, before: dict[str, Any], report: Report) -> None:
+        """Look whether the driver could put it back: table, files, daemon, agent."""
+        del report
+        self.driver.require_restorable(before, self.goal)
 
     def undone(self, before: dict[str, Any], report: Report) -> str | None:
-        """What still differs of this service; whether it may be changed now is no matter any more."""
-        if self._key in self.ferry.others_before:
-            self._compare_others(self.driver.read_all(), report, Verdict.WARN)
-        now = self.driver.now()
-        return None if now == before else f"{self.title}: still not as before: {what_differs(before, now)}"
+        """What was made of the entries and is there still; what others made of them is a warning.
+
+        A destination that a director has lost while it was told to go back is not somebody else's doing.
+        """
+        seen = self.driver.compare(before, self.goal)
+        lost = self._key in self.ferry.not_followed
+        for finding in self._beside([*(() if lost else seen.missing), *seen.others]):
+            report.finding(finding)
+        then = self.ferry.others_before.get(self._key)
+        if then is not None and self.driver.has_ipvs:
+            for finding in directors.left_changed(self.director.host, then, self._others_in(seen.table)):
+                report.finding(finding)
+        return self._in_effect([*seen.ours, *(seen.missing if lost else ())])
+
+    def effect_seen(self, before: dict[str, Any] | None, report: Report) -> str | None:
+        """What of it is in the table or the files, on a director that may be in any state."""
+        del report
+        return self._in_effect(self.driver.in_effect(before, self.goal))
+
+    def _in_effect(self, lines: Sequence[str]) -> str | None:
+        host = self.director.host
+        return "\n".join(f"{host}: still in effect: {line}" for line in lines) or None
+
+    def _beside(self, lines: Sequence[str]) -> list[Finding]:
+        """What others have changed of this service, or health checks."""
+        if not lines:
+            return []
+        host, wanted = self.director.host, "as before this run changed it"
+        return [Finding(CHANGED_BY_OTHERS, host, Verdict.WARN, "; ".join(lines), wanted, _THEIRS)]
 
     @property
     def _key(self) -> tuple[str, str]:
         return self.director.host, self.service.name
 
-    def _remember_others(self) -> None:
-        self.ferry.others_before[self._key] = directors.of_others(self.driver.read_all(), self.service)
+    def _others_in(self, table: directors.Table) -> directors.Table:
+        return directors.of_others(table, self.service)
 
-    def _compare_others(self, table: directors.Table, report: Report, grave: Verdict) -> None:
+    def _others_findings(self, table: directors.Table) -> list[Finding]:
         """Where this process has edited: whoever takes a run up has not seen what was there before."""
         before = self.ferry.others_before.get(self._key)
-        if before is not None and self.driver.has_ipvs:
-            now = directors.of_others(table, self.service)
-            for finding in directors.others_findings(self.director.host, before, now, grave=grave):
-                report.finding(finding)
+        if before is None or not self.driver.has_ipvs:
+            return []
+        return directors.others_findings(self.director.host, before, self._others_in(table))
+
+
+def still_as_made(
+    director: Director, service: Service, target: directors.Target, table: directors.Table, since: str = ""
+) -> Finding:
+    """Whether the service's entries that are there are as the target says; a virtual server has to be."""
+    there = {(one.protocol, one.vip, one.port) for one in table}
+    lines = [
+        *(
+            f"{one}: not in the table"
+            for one in service.virtual_services
+            if (one.protocol, one.vip, one.port) not in there
+        ),
+        *directors.differences(target.of(table), table),
+    ]
+    wanted = f"{target}, as this run made it"
+    if not lines:
+        return Finding(STILL_CHECK, director.host, Verdict.PASS, f"still {target}", wanted)
+    return Finding(STILL_CHECK, director.host, Verdict.FAIL, "; ".join(lines) + since, wanted, _WHO)
+
+
+def _not_seen(host: str, line: str) -> Finding:
+    wanted = "every file that keepalived reads, to be compared with its kernel"
+    return Finding("pending-edits", host, Verdict.WARN, f"not seen: {line}", wanted, _LOOK_THERE)
+
+
+CHANGED_BY_OTHERS = "changed-by-others"
+STILL_CHECK = "director-table"
+_WHO = "see who or what changed it there: a restart, a restored table, somebody's edit"
+_THEIRS = "see who did: it was left as it is, and may be what was meant"
+_LOOK_THERE = "see that nobody's edit waits there for a reload: this run will reload keepalived"
 
 
 @dataclass(frozen=True)
@@ -171,11 +274,38 @@ class DirectorConverged(DirectorChanged):
         super().do(before)
         self.ferry.remember_connections(self.director, self.service)
 
-    def undo(self, before: dict[str, Any]) -> None:
-        """Put the destinations back; what is connected now counts as old again."""
+    def undo(self, before: dict[str, Any]) -> Sequence[Edit]:
+        """Put the destinations back; what is connected now counts as old again.
+
+        The host routes that keep connections whole must be there before that, also when somebody has taken
+        them away since; that they cannot be put up keeps no destination from going back.
+        """
         self.ferry.about_to_edit(self.director, self.service)
-        super().undo(before)
+        table, trouble = self._begin_undo(), None
+        put_up: Sequence[Edit] = ()
+        try:
+            put_up = self._hold_connections(before, directors.of_service(table, self.service))
+        except (VerifyError, DoubtError) as error:
+            trouble = error
+        made = self._put_back(before, table)
         self.ferry.remember_connections(self.director, self.service)
+        if trouble is not None:
+            raise trouble
+        return [*put_up, *made]
+
+    def _hold_connections(self, before: dict[str, Any], mine: directors.Table) -> Sequence[Edit]:
+        """Put the host routes up that are not there, where destinations are about to be edited back."""
+        was = directors.from_json(before["table"])
+        if (
+            self._key not in self.ferry.host_routes
+            or not self.driver.has_ipvs
+            or not directors.compare_tables(was, mine, self.goal).ours
+        ):
+            return ()
+        routes = directors.HostRoutes(self.director, self.service, self.ferry.hosts)
+        needed = routes.read(one.address for server in was for one in server.destinations).needed
+        routes.add(needed)
+        return [Edit("director", self.director.host, command=one) for one in routes.add_commands(needed)]
 
 
 @dataclass(frozen=True)

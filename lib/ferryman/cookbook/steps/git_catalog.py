@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from ferryman.cookbook.steps.review import CHECK, how_to_merge, wait_for_merge
 from ferryman.engine.steps import AlreadySo, Change, Report
-from ferryman.errors import RefusedError, VerifyError, WorldChangedError
+from ferryman.errors import InventoryError, RefusedError, VerifyError, WorldChangedError
 from ferryman.inventory import Flipped, Proposal, Rescheduled, Standing, TakenBack
 from ferryman.model import Edit, Finding, Verdict
 
@@ -53,14 +53,15 @@ class ReviewedEdit(Change[ReviewBefore]):
             proposal.adopt(self._trailer)
         if proposal.commit is None:
             self._require_tree_up_to_date()
-        if self._says_so:
-            return AlreadySo(f"{catalog.base_name} says so already")
+        base = catalog.base()  # once: without a remote, people may merge between two looks at it
+        if catalog.says(base, self.edit):
+            return AlreadySo(f"{catalog.base_name} says so already", own=proposal.commit is not None)
         if proposal.commit is None:
             catalog.require_identity()
             proposal.require_free()
         seen = f"the change goes on the branch {proposal.branch}; then: {how_to_merge(proposal)}"
         report.finding(Finding(CHECK, catalog.base_name, Verdict.PASS, seen, "a change that people review"))
-        return ReviewBefore(entry=catalog.entry(catalog.base(), self.service.name), branch=proposal.branch)
+        return ReviewBefore(entry=catalog.entry(base, self.service.name), branch=proposal.branch)
 
     def edits(self, before: ReviewBefore) -> Sequence[Edit]:
         """The diff, the commit with its message, and the push."""
@@ -85,6 +86,8 @@ class ReviewedEdit(Change[ReviewBefore]):
                     "nothing was proposed; run again"
                 )
             proposal.propose(self._message(self.edit))
+        elif self._is_merged_by_now(proposal):
+            return
         proposal.offer()
 
     def verify(self, report: Report) -> None:
@@ -99,59 +102,107 @@ class ReviewedEdit(Change[ReviewBefore]):
             wait_for_merge(self._proposal, report, again=f"ferryman resume {self.ferry.provenance.run}")
         self._bring_along(report)
 
-    def undo(self, before: ReviewBefore) -> None:
+    def verify_again(self, before: ReviewBefore, report: Report) -> None:
+        """See that the base still says so; nobody is waited for."""
+        del report
+        catalog = self._catalog
+        catalog.refresh()
+        if not self._says_so:
+            raise VerifyError(
+                f"{self._where} ({catalog.base()[:12]}) does not say {self.edit} any more: what"
+                f" {before['branch']} brought was taken back; see who did, and why"
+            )
+
+    def undo(self, before: ReviewBefore) -> Sequence[Edit]:
         """Withdraw what is not merged; propose the way back of what is."""
-        del before
-        catalog, proposal = self._catalog, self._proposal
+        catalog, proposal = self._catalog, self._proposal_on(before["branch"])
         catalog.refresh()
         if proposal.commit is None:
-            return
-        refusal = None if proposal.was_merged else self._withdrawn(proposal)
+            return ()
+        refusal, made = (None, []) if proposal.was_merged else self._withdrawn(proposal)
         catalog.refresh()  # until now it could be merged
         if self._says_so:
-            self._propose_way_back()
-        elif refusal is not None:
+            return [*made, *self._propose_way_back(before["branch"])]
+        if refusal is not None:
             raise refusal
-        elif not proposal.was_merged:
+        if not proposal.was_merged:
             proposal.forget()
+        return made
+
+    def require_undoable(self, before: ReviewBefore, report: Report) -> None:
+        """See that the base can be asked, and that a way back can be made on top of it."""
+        del report
+        catalog, proposal = self._catalog, self._proposal_on(before["branch"])
+        catalog.refresh()
+        if proposal.commit is None or not self._says_so:
+            return
+        back = self._way_back_on(before["branch"])
+        try:
+            catalog.edited(catalog.base(), back.edit)
+        except InventoryError as error:
+            raise RefusedError(f"{self._where}: {self.edit}: cannot be taken back: {error}") from error
+        if back.commit is None:
+            catalog.require_identity()
+            back.require_free()
+
+    def effect_seen(self, before: ReviewBefore | None, report: Report) -> str | None:
+        """Whether this run's proposal is merged, or can be."""
+        del report
+        catalog = self._catalog
+        proposal = self._proposal_on(before["branch"] if before else self._branch)
+        catalog.refresh()
+        proposal.adopt(self._trailer)
+        if proposal.commit is None:
+            return None
+        if self._says_so:
+            return f"{self._where}: says {self.edit}, by {proposal.branch}"
+        if proposal.left_on_offer():
+            return f"{catalog.base_name}: {proposal.branch} is on offer, and can be merged"
+        return None
 
     def edits_back(self, before: ReviewBefore) -> Sequence[Edit]:
         """The commands that take it back through review, or the branch away."""
         catalog, branch = self._catalog, before["branch"]
         remote = catalog.config.remote
-        if self._proposal.was_merged or self._says_so:
-            commands = [
-                f"git fetch {remote}" if remote else "",
-                f"git switch --no-track -c {self._way_back.branch} {catalog.base_name}",
-                *self._taken_back_by_hand(),
-                f"git push {remote} HEAD" if remote else "",
-                f"and have {self._way_back.branch} merged into {catalog.config.base}",
-            ]
-        else:
-            commands = [
-                f"git push {remote} --delete {branch}" if catalog.config.push else "",
-                f"git branch -D {branch}",
-            ]
-        return [Edit("catalog", str(catalog.git.folder), command="\n".join(filter(None, commands)))]
+        if not self._proposal_on(branch).was_merged and not self._says_so:
+            return self._withdrawal(before)
+        back = self._way_back_on(branch).branch
+        commands = [
+            f"git fetch {remote}" if remote else "",
+            f"git switch --no-track -c {back} {catalog.base_name}",
+            *self._taken_back_by_hand(branch),
+            f"git push {remote} HEAD" if remote else "",
+            f"and have {back} merged into {catalog.config.base}",
+        ]
+        return self._as_edits(commands)
+
+    def _withdrawal(self, before: ReviewBefore) -> list[Edit]:
+        branch, config = before["branch"], self._catalog.config
+        push = f"git push {config.remote} --delete {branch}" if config.push else ""
+        return self._as_edits([push, f"git branch -D {branch}"])
+
+    def _as_edits(self, commands: Sequence[str]) -> list[Edit]:
+        folder = str(self._catalog.git.folder)
+        return [Edit("catalog", folder, command="\n".join(filter(None, commands)))]
 
     def undone(self, before: ReviewBefore, report: Report) -> str | None:
         """Wait until the way back is merged, where there is one; what others edited is theirs to keep."""
-        del before
-        catalog, back = self._catalog, self._way_back
+        catalog, back = self._catalog, self._way_back_on(before["branch"])
+        proposal = self._proposal_on(before["branch"])
         catalog.refresh()
         if self._says_so:
             if back.commit is None:
-                return self._not_proposed_back(report)
+                return self._not_proposed_back(proposal, report)
             if catalog.config.push and not back.was_pushed:
                 return f"{self._where}: still says {self.edit}: {back.branch} was not pushed"
             wait_for_merge(back, report, again=f"ferryman rollback {self.ferry.provenance.run}")
-        self._warn_of_left_on_offer(report, self._proposal)
+        self._warn_of_left_on_offer(report, proposal)
         self._bring_along(report)
         return None
 
-    def _taken_back_by_hand(self) -> list[str]:
+    def _taken_back_by_hand(self, branch: str) -> list[str]:
         """On a branch of its own: the edit that takes it back, and the commit."""
-        commit = self._proposal.commit
+        commit = self._proposal_on(branch).commit
         if self.edit.by_hand:
             message = f'git commit -m "{self.edit.subject_back}" {self._catalog.path}'
             return [self.edit.by_hand, message]
@@ -168,13 +219,20 @@ class ReviewedEdit(Change[ReviewBefore]):
 
     @property
     def _proposal(self) -> Proposal:
-        return Proposal(self._catalog, self.edit, self._branch)
+        return self._proposal_on(self._branch)
+
+    def _proposal_on(self, branch: str) -> Proposal:
+        """On that branch: the one of the before, whatever the configuration calls branches by now."""
+        return Proposal(self._catalog, self.edit, branch)
 
     @property
     def _way_back(self) -> Proposal:
-        commit = self._proposal.commit
+        return self._way_back_on(self._branch)
+
+    def _way_back_on(self, branch: str) -> Proposal:
+        commit = self._proposal_on(branch).commit
         before = self._catalog.content(f"{commit}^" if commit else self._catalog.base())
-        return Proposal(self._catalog, TakenBack(self.edit, before), f"{self._branch}-revert")
+        return Proposal(self._catalog, TakenBack(self.edit, before), f"{branch}-revert")
 
     @property
     def _branch(self) -> str:
@@ -221,6 +279,13 @@ class ReviewedEdit(Change[ReviewBefore]):
             seen = f"as of the last fetch ({catalog.base()[:12]}): a rehearsal asks no remote"
             report.finding(Finding(CHECK, catalog.base_name, Verdict.SKIP, seen, "fetched"))
 
+    def _is_merged_by_now(self, proposal: Proposal) -> bool:
+        """Whether nothing is left to offer: pushed again, a branch that people have deleted would be back."""
+        if proposal.was_pushed or not self._catalog.config.push:
+            return False
+        self._catalog.refresh()
+        return self._says_so
+
     def _require_tree_up_to_date(self) -> None:
         """The inventory was read from the working tree: it must say of the service what the base says."""
         catalog, name = self._catalog, self.service.name
@@ -231,25 +296,32 @@ class ReviewedEdit(Change[ReviewBefore]):
                 "shows them; git pull, or put the edits away with git stash"
             )
 
-    def _withdrawn(self, proposal: Proposal) -> WorldChangedError | None:
+    def _withdrawn(self, proposal: Proposal) -> tuple[WorldChangedError | None, list[Edit]]:
         """Withdraw it; what others have put on its branch keeps nothing else from going back."""
+        catalog, branch = self._catalog, proposal.branch
+        push = f"git push {catalog.config.remote} --delete {branch}" if proposal.was_pushed else ""
+        local = f"git branch -D {branch}" if catalog.here(f"refs/heads/{branch}") else ""
         try:
             proposal.withdraw()
         except WorldChangedError as error:
-            return error
-        return None
+            return error, []
+        return None, self._as_edits([push, local]) if push or local else []
 
-    def _propose_way_back(self) -> None:
-        back = self._way_back
+    def _propose_way_back(self, branch: str) -> list[Edit]:
+        back, config, made = self._way_back_on(branch), self._catalog.config, []
         if back.commit is not None and back.look().standing is Standing.GONE:
             back.withdraw()  # turned down once, and asked for again
             back.forget()
         if back.commit is None:
             back.propose(self._message(back.edit))
+            made.append(f"git branch {back.branch} {self._catalog.base_name}, and: {back.edit.subject}")
+        if config.push and not back.was_pushed:
+            made.append(f"git push {config.remote} {back.branch}")
         back.offer()
+        return self._as_edits(made) if made else []
 
-    def _not_proposed_back(self, report: Report) -> str | None:
-        if self._proposal.commit is not None:
+    def _not_proposed_back(self, proposal: Proposal, report: Report) -> str | None:
+        if proposal.commit is not None:
             return f"{self._where}: still says {self.edit}, and its way back was not proposed"
         seen = f"says {self.edit} by someone else's change"
         report.finding(

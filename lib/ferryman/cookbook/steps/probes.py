@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ferryman.diagnosis import cause_of, evidence_of
 from ferryman.engine.steps import Look, Report
-from ferryman.model import Finding, ProbeVerdict, Verdict
+from ferryman.model import RETRIED, Finding, ProbeVerdict, Verdict
 from ferryman.probe import FROM_BEST_TO_WORST, probe_targets
 
 if TYPE_CHECKING:
@@ -45,12 +45,7 @@ class ProbesAnswered(Look):
             return
         asked = list(zip(targets, self.ferry.probe(targets), strict=True))
         for answers in _by_question(asked).values():
-            result = merged([result for _, result in answers])
-            report.probe(result)
-            if result.verdict is ProbeVerdict.ACCEPTED:
-                report.finding(accepted(result, answers[0][0].mss_limit))
-            elif self._may_be_silent(result):
-                report.finding(_silent_by_policy(result))
+            self._tell(answers, report)
         failures = [
             (target, result)
             for target, result in asked
@@ -59,6 +54,17 @@ class ProbesAnswered(Look):
         if failures:
             for finding in self._explained(failures, [result for _, result in asked]):
                 report.finding(finding)
+
+    def _tell(self, answers: Sequence[Asked], report: Report) -> None:
+        """What a realserver answered for one virtual service; where it failed, why is told afterwards."""
+        result = merged([result for _, result in answers])
+        report.probe(result)
+        if result.verdict is ProbeVerdict.ACCEPTED:
+            report.finding(accepted(result, answers[0][0].mss_limit))
+            if result.retried:
+                report.finding(asked_again(result))
+        elif self._may_be_silent(result):
+            report.finding(_silent_by_policy(result))
 
     def _may_be_silent(self, result: ProbeResult) -> bool:
         """Whether its Kubernetes service wants a pod on the very node, and it has none."""
@@ -98,6 +104,8 @@ def merged(results: Sequence[ProbeResult]) -> ProbeResult:
         detail="; ".join(dict.fromkeys(said)),
         asked=sum(one.asked for one in results),
         accepted=sum(one.accepted for one in results),
+        tries=max(one.tries for one in results),
+        retried=sum(one.retried for one in results),
     )
 
 
@@ -107,6 +115,14 @@ def accepted(result: ProbeResult, mss_limit: int) -> Finding:
     flows = f"{result.accepted} of {result.asked} flows"
     seen = ", ".join(filter(None, (f"{result.virtual_service}: accepted", flows, size, result.detail)))
     return Finding("probe", result.host, Verdict.PASS, seen, _wanted(result, mss_limit))
+
+
+def asked_again(result: ProbeResult) -> Finding:
+    """What it means that a realserver answered, but not at once."""
+    flows = f"{result.retried} of {result.asked} flows"
+    seen = f"{result.virtual_service}: {flows} were answered only when the SYN was sent again"
+    remedy = "find what drops packets there or on the way: a client waits a second for each"
+    return Finding(RETRIED, result.host, Verdict.WARN, seen, "an answer to the first SYN", remedy)
 
 
 def explained(evidence: Evidence, cause: Cause | None, mss_limit: int) -> Finding:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ferryman.cookbook.steps.probes import ProbesAnswered
 from ferryman.engine.steps import Change, Look, Report
-from ferryman.errors import RefusedError
+from ferryman.errors import FerrymanError, RefusedError
 from ferryman.fleet.checks import service_readiness
 from ferryman.management import told
 from ferryman.model import Edit
@@ -40,6 +40,8 @@ class RealserversReady(Look):
 class RealserversConverged(Change[list[str]]):
     """Every realserver of {service.name} has what the catalog says."""
 
+    all_or_nothing: ClassVar[bool] = False
+    """What an agent does is what the catalog says: it cannot be otherwise than that by itself."""
     ferry: Ferry
     service: Service
 
@@ -68,9 +70,31 @@ class RealserversConverged(Change[list[str]]):
         for finding in service_readiness(self.service, self.ferry.hosts):
             report.finding(finding)
 
-    def undo(self, before: list[str]) -> None:
-        """Run it again, now that the catalog says what it said before."""
-        self._run(before)
+    def undo(self, before: list[str]) -> Sequence[Edit]:
+        """Run it again on all that had their run, now that the catalog says what it said before."""
+        try:
+            self._run(before)
+        except FerrymanError as error:
+            self.ferry.realservers_left[self.service.name] = str(error)
+            raise
+        self.ferry.realservers_left.pop(self.service.name, None)
+        return self.edits(before)
+
+    def require_undoable(self, before: list[str], report: Report) -> None:
+        """See that the agent can run on each of them."""
+        del report
+        if reasons := self.ferry.agent.obstacles(self.ferry.hosts, before):
+            raise RefusedError("\n".join(map(str, reasons.values())))
+
+    def undone(self, before: list[str], report: Report) -> str | None:
+        """Whether the agent has had its run: what it has made of them can only be asked of the agent."""
+        del before, report
+        return self.ferry.realservers_left.get(self.service.name)
+
+    def effect_seen(self, before: list[str] | None, report: Report) -> str | None:
+        """None: what an agent does is what the catalog says by then, whoever runs it."""
+        del before, report
+        return None
 
     def _run(self, names: list[str]) -> None:
         told(self.ferry.agent.converge(self.ferry.hosts, names, revision=self.ferry.catalog_revision))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from ferryman.directors import HostRoutes, Route
 from ferryman.engine.steps import AlreadySo, Change, Report
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ferryman.cookbook.ferry import Ferry
+    from ferryman.directors import RoutesSeen
     from ferryman.model import Director, Service
 
 
@@ -57,16 +58,23 @@ class _HostRoutes:
         table = self.ferry.driver(self.director, self.service).read()
         return [one.forwarding for server in table for one in server.destinations]
 
-    def _put_up(self) -> None:
-        self._routes.add(self._routes.read().needed)
+    def _seen(self, known: Iterable[Route] = ()) -> RoutesSeen:
+        """What is there, to the service's realservers and wherever these go."""
+        return self._routes.read(one.address for one in known)
 
-    def _take_down(self) -> None:
-        """Remove what is ours, unless connections from before still need it."""
-        if not self.ferry.wait_for_old_connections(self.director, self.service):
-            self._routes.remove(self._routes.read().ours)
+    def _take_down(self, known: Sequence[Route]) -> Sequence[Edit]:
+        """Remove what is ours, unless connections from before still need it; what was really removed."""
+        if self.ferry.wait_for_old_connections(self.director, self.service):
+            return ()
+        return self._removed(known)
 
-    def _tell_if_kept(self, report: Report) -> None:
-        if not (left := self._routes.read().ours):
+    def _removed(self, known: Sequence[Route]) -> Sequence[Edit]:
+        ours = self._seen(known).ours
+        self._routes.remove(ours)
+        return _as_edits(self.director, self._routes.remove_commands(ours))
+
+    def _tell_if_kept(self, report: Report, known: Sequence[Route] = ()) -> None:
+        if not (left := self._seen(known).ours):
             return
         if not self.ferry.old_connections(self.director, self.service):
             addresses = ", ".join(str(one.address) for one in left)
@@ -86,6 +94,9 @@ class _HostRoutes:
 @dataclass(frozen=True)
 class HostRoutesUp(_HostRoutes, Change[RoutesBefore]):
     """{director.host} has a host route to each realserver of {service.name}."""
+
+    def __post_init__(self) -> None:
+        self.ferry.host_routes.add((self.director.host, self.service.name))
 
     def check(self, report: Report) -> RoutesBefore | AlreadySo:
         """Read which are missing; none are needed where nothing is left to flip."""
@@ -118,16 +129,51 @@ class HostRoutesUp(_HostRoutes, Change[RoutesBefore]):
             addresses = ", ".join(str(one.address) for one in missing)
             raise VerifyError(f"{self.director.host}: no host route to {addresses} after adding them")
 
-    def undo(self, before: RoutesBefore) -> None:
-        """Remove what is this service's, once no connection needs it.
+    def verify_again(self, before: RoutesBefore, report: Report) -> None:
+        """See that those which were put up are there and used, also once nothing is left to flip."""
+        del report
+        put_up = _as_routes(before["needed"])
+        seen = self._seen(put_up)
+        there = {one.address for one in seen.ours}
+        if missing := [one for one in put_up if one.address not in there]:
+            addresses = ", ".join(str(one.address) for one in missing)
+            raise VerifyError(
+                f"{self.director.host}: its host routes to {addresses} are gone; see who did it"
+            )
+        names = {str(one.address) for one in put_up}
+        if problems := [one for one in seen.problems if one.partition(": ")[0] in names]:
+            raise VerifyError("\n".join(f"{self.director.host}: {problem}" for problem in problems))
+
+    def superseded_by(self, later: Change[Any]) -> bool:
+        """By the step that takes them away again."""
+        return isinstance(later, HostRoutesDown) and (later.director.host, later.service.name) == (
+            self.director.host,
+            self.service.name,
+        )
+
+    def undo(self, before: RoutesBefore) -> Sequence[Edit]:
+        """Remove what is this service's, once no connection needs it; also to whoever has left the pool.
 
         At once, where nothing was edited and no earlier run had left any. The director's own step, which
         edits, is put back before this one, by whichever process goes back.
         """
         if before["ours"] or self.ferry.has_edited(self.director, self.service):
-            self._take_down()
-        else:
-            self._routes.remove(self._routes.read().ours)
+            return self._take_down(_of_before(before))
+        return self._removed(_of_before(before))
+
+    def require_undoable(self, before: RoutesBefore, report: Report) -> None:
+        """See that its routes can be read."""
+        del report
+        self._seen(_of_before(before))
+
+    def effect_seen(self, before: RoutesBefore | None, report: Report) -> str | None:
+        """The routes of this service that are there, and were not before."""
+        del report
+        known = _of_before(before) if before else []
+        earlier = {address for address, _ in before["ours"]} if before else set()
+        there = [one for one in self._seen(known).ours if str(one.address) not in earlier]
+        addresses = ", ".join(str(one.address) for one in there)
+        return f"{self.director.host}: its host routes to {addresses} are there" if there else None
 
     def edits_back(self, before: RoutesBefore) -> Sequence[Edit]:
         """The commands that remove them."""
@@ -136,9 +182,8 @@ class HostRoutesUp(_HostRoutes, Change[RoutesBefore]):
 
     def undone(self, before: RoutesBefore, report: Report) -> str | None:
         """Whether they are gone; that they stay for connections which need them is told, and no failure."""
-        del before
         try:
-            self._tell_if_kept(report)
+            self._tell_if_kept(report, _of_before(before))
         except VerifyError as error:
             return str(error)
         return None
@@ -163,18 +208,32 @@ class HostRoutesDown(_HostRoutes, Change[list[list[str]]]):
 
     def do(self, before: list[list[str]]) -> None:
         """Remove them, unless connections from before still need them."""
-        del before
-        self._take_down()
+        self._take_down(_as_routes(before))
 
     def verify(self, report: Report) -> None:
         """Whether they are gone; where they stay, that is told with the commands for later."""
         self._tell_if_kept(report)
 
-    def undo(self, before: list[list[str]]) -> None:
+    def verify_again(self, before: list[list[str]], report: Report) -> None:
+        """The same, of all that were there."""
+        self._tell_if_kept(report, _as_routes(before))
+
+    def undo(self, before: list[list[str]]) -> Sequence[Edit]:
         """Put them up again, for the destinations are about to change back; if they have, it is too late."""
-        del before
-        if not self._is_back():
-            self._put_up()
+        if self._is_back():
+            return ()
+        needed = self._seen(_as_routes(before)).needed
+        self._routes.add(needed)
+        return _as_edits(self.director, self._routes.add_commands(needed))
+
+    def require_undoable(self, before: list[list[str]], report: Report) -> None:
+        """See that nothing is in the way of those that are missing."""
+        del report
+        if not self._is_back() and (problems := self._seen(_as_routes(before)).problems):
+            raise RefusedError("\n".join(f"{self.director.host}: {problem}" for problem in problems))
+
+    def effect_seen(self, before: list[list[str]] | None, report: Report) -> str | None:
+        """Nothing: that routes are gone is how it was before the run put them up."""
 
     def edits_back(self, before: list[list[str]]) -> Sequence[Edit]:
         """The commands that add them again."""
@@ -183,11 +242,15 @@ class HostRoutesDown(_HostRoutes, Change[list[list[str]]]):
 
     def undone(self, before: list[list[str]], report: Report) -> str | None:
         """Whether they are up, where a destination is left to change back."""
-        del before, report
+        del report
         if self._is_back():
             return None
-        missing = self._routes.read().needed
+        missing = self._seen(_as_routes(before)).needed
         return f"{self.director.host}: no host route to {missing[0].address}" if missing else None
+
+
+def _of_before(before: RoutesBefore) -> list[Route]:
+    return _as_routes([*before["ours"], *before["needed"]])
 
 
 def _as_lists(routes: Iterable[Route]) -> list[list[str]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ferryman.cookbook.steps.probes import ProbesAnswered
+from ferryman.cookbook.steps.tables import DirectorsStayConverged
 from ferryman.cookbook.steps.traffic import TrafficFlows
 from ferryman.engine.steps import Look, Report
 from ferryman.engine.watch import Watch
@@ -44,15 +45,18 @@ class Soaked(Look):
 
 
 def watch_over(ferry: Ferry, service: Service) -> Watch:
-    """Probes of every realserver, and real requests, for as long as a run of this service lasts."""
-    return _kept(ferry, [ProbesAnswered(ferry, service), TrafficFlows(ferry, service)])
+    """Probes of every realserver, real requests and the directors' tables, for as long as a run lasts."""
+    return _kept(ferry, service, [ProbesAnswered(ferry, service)])
 
 
 def watch_requests(ferry: Ferry, service: Service) -> Watch:
-    """Real requests alone: for a run of a service whose realservers need not be ready for the tunnel."""
-    return _kept(ferry, [TrafficFlows(ferry, service)])
+    """The same without probes: for a service whose realservers need not be ready for the tunnel."""
+    return _kept(ferry, service)
 
 
-def _kept(ferry: Ferry, looks: Sequence[Look]) -> Watch:
+def _kept(ferry: Ferry, service: Service, often: Sequence[Look] = ()) -> Watch:
     kept = ferry.config.watch
-    return Watch(looks, kept.every, kept.failures, kept.flaps)
+    looks = [TrafficFlows(ferry, service), DirectorsStayConverged(ferry, service)]
+    return Watch(
+        looks, kept.every, kept.failures, kept.flaps, often, often_s=kept.probe_every, retries=kept.retries
+    )

@@ -1,0 +1,58 @@
+"""What of a change is in the world, and what others have made of the service's entries beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ferryman.directors.ipvs import differences
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ferryman.directors.ipvs import Table, VirtualServer
+    from ferryman.directors.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What is there now against the before of a change; a line for each thing, without the host."""
+
+    ours: tuple[str, ...] = ()
+    """What the change made and nothing has taken back. A virtual server that is not there counts too: a
+    reload may have lost it."""
+    missing: tuple[str, ...] = ()
+    """Destinations of the before that are not there: health checks take them out, and people do."""
+    others: tuple[str, ...] = ()
+    """What differs otherwise: it was somebody else."""
+    table: Table = ()
+    """What was seen, of every service."""
+
+    def __add__(self, other: Comparison) -> Comparison:
+        """Both, with the table of the first."""
+        return Comparison(
+            self.ours + other.ours, self.missing + other.missing, self.others + other.others, self.table
+        )
+
+
+def compare_tables(before: Table, now: Table, target: Target) -> Comparison:
+    """The service's entries now, against those from before a change of this target."""
+    reverted = target.reverted(before, now)
+    there = {one.key: one for one in reverted}
+    gone = [f"{one}: not in the table" for one in before if one.key not in there]
+    known = [(one, there[one.key]) for one in before if one.key in there]
+    return Comparison(
+        (*gone, *differences(reverted, now)),
+        tuple(line for was, now_is in known for line in _missing(was, now_is)),
+        tuple(differences([_without_missing(was, now_is) for was, now_is in known], reverted)),
+    )
+
+
+def _missing(was: VirtualServer, now: VirtualServer) -> Iterator[str]:
+    there = {one.key for one in now.destinations}
+    yield from (f"{was}: {one.key} is missing" for one in was.destinations if one.key not in there)
+
+
+def _without_missing(was: VirtualServer, now: VirtualServer) -> VirtualServer:
+    there = {one.key for one in now.destinations}
+    return replace(was, destinations=tuple(one for one in was.destinations if one.key in there))
