@@ -14,7 +14,7 @@ from lab.crossing import DIRECTORS, catalog, forwarding, killed_at, met, world
 from lab.quick import configure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from lab.crossing import Told
     from lab.running import RunningLab
@@ -26,14 +26,10 @@ MIGRATE_STATIC, MIGRATE_MAPS = (
     ("migrate", service, "--site", "lab", "--yes") for service in ("static", "maps")
 )
 RESCHEDULE = ("scheduler", "migrate", "maps", "--site", "lab", "--to", "wrr", "--yes")
-RUNS = [
-    (MIGRATE_STATIC, "ends with ipvsadm"),
-    (MIGRATE_MAPS, "with keepalived"),
-    (RESCHEDULE, "another scheduler"),
-]
+RUNS = {"ipvsadm": MIGRATE_STATIC, "keepalived": MIGRATE_MAPS, "scheduler": RESCHEDULE}
 
 
-@pytest.fixture(params=[arguments for arguments, _ in RUNS], ids=["ipvsadm", "keepalived", "scheduler"])
+@pytest.fixture(params=RUNS.values(), ids=RUNS)
 def run(request: pytest.FixtureRequest) -> tuple[str, ...]:
     """A run's command."""
     arguments: tuple[str, ...] = request.param
@@ -41,13 +37,12 @@ def run(request: pytest.FixtureRequest) -> tuple[str, ...]:
 
 
 @contextmanager
-def silent(lab: RunningLab, host: str) -> Iterator[None]:
-    """The host takes no packet for its sshd meanwhile, on connections that are open too."""
+def silenced(lab: RunningLab, host: str) -> Iterator[Callable[[], object]]:
+    """Calling it makes the host take no packet for its sshd any more, on connections that are open too."""
     configure(lab.folder, {"ssh": {"command_timeout": 4, "connect_timeout": 2}})
     rule = "INPUT -p tcp --dport 22 -j DROP"
-    lab.console(host, f"iptables-legacy -A {rule}")
     try:
-        yield
+        yield lambda: lab.console(host, f"iptables-legacy -A {rule}")
     finally:
         lab.console(host, f"iptables-legacy -D {rule}")
 
@@ -62,28 +57,13 @@ def require_closed_by_hand(lab: RunningLab, told: Told, old: dict[str, str], *na
     assert lab.ferryman("resume", told.run).returncode == 2, "it is over"
 
 
-def back(lab: RunningLab, run: str) -> Told:
-    return met(lab, "lvs1, primary", lambda _: None, "rollback", run, phase="undo")
-
-
 def test_a_run_that_is_held_is_put_back_by_hand(
     lab: RunningLab, old_world: dict[str, str], run: tuple[str, ...]
 ) -> None:
-    with silent_from(lab, "lvs1", "with lvs2 changed", run) as held:
-        assert held.returncode == 7, held.reason
+    with silenced(lab, "lvs1") as silence:
+        held = met(lab, "with lvs2 changed", lambda _: silence(), *run, phase="check")
+    assert held.returncode == 7, held.reason
     require_closed_by_hand(lab, held, old_world, "lvs2", str(catalog(lab)))
-
-
-@contextmanager
-def silent_from(lab: RunningLab, host: str, title: str, run: tuple[str, ...]) -> Iterator[Told]:
-    """A host falls silent when a run comes to a step, and stays so until the ``with`` is left."""
-    rule = "INPUT -p tcp --dport 22 -j DROP"
-    configure(lab.folder, {"ssh": {"command_timeout": 4, "connect_timeout": 2}})
-    fall_silent = f"iptables-legacy -A {rule}"
-    try:
-        yield met(lab, title, lambda _: lab.console(host, fall_silent), *run, phase="check")
-    finally:
-        lab.console(host, f"iptables-legacy -D {rule}")
 
 
 @pytest.mark.parametrize("host", DIRECTORS)
@@ -91,9 +71,10 @@ def test_what_a_silent_director_kept_from_a_rollback_is_put_back_by_hand(
     lab: RunningLab, old_world: dict[str, str], run: tuple[str, ...], host: str
 ) -> None:
     killed = met(lab, "nothing wrong for a while with lvs1", lambda one: one.kill(), *run, phase="check").run
-    with silent(lab, host):
+    with silenced(lab, host) as silence:
+        silence()
         stranded = met(lab, "", lambda _: None, "rollback", killed, phase="undo")
-        assert stranded.returncode == 5, stranded.reason
+    assert stranded.returncode == 5, stranded.reason
     require_closed_by_hand(lab, stranded, old_world, host)
 
 

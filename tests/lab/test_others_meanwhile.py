@@ -220,13 +220,15 @@ def require_theirs_alone(lab: RunningLab, told: Told, status: int, old: dict[str
     require_over(lab, told.run)
 
 
-@pytest.mark.parametrize("director", ["lvs2", "lvs1"])
+@pytest.mark.parametrize(
+    ("director", "edit"), [("lvs2", "lvs_sched wrr/lvs_sched rr"), ("lvs1", "lvs_method DR/lvs_method TUN")]
+)
 def test_an_edit_that_waits_in_another_services_file_refuses_the_run(
-    lab: RunningLab, old_world: dict[str, str], director: str
+    lab: RunningLab, old_world: dict[str, str], director: str, edit: str
 ) -> None:
     """keepalived's reload takes up every file, also one that somebody has edited and not reloaded."""
     file = "/etc/keepalived/services/web.conf"
-    lab.console(director, f"cp {file} {file}.bak; sed -i 's/lvs_method DR/lvs_method TUN/' {file}")
+    lab.console(director, f"cp {file} {file}.bak; sed -i 's/{edit}/' {file}")
     reloads = {host: reloaded(lab, host) for host in ("lvs1", "lvs2")}
     waiting = world(lab)
     try:

@@ -63,10 +63,10 @@ def test_two_runs_side_by_side_with_visitors_of_both_end_right(
     with Visitors(lab, "static", Guests()) as one, Visitors(lab, "maps", Guests()) as other:
         runs = [begun(lab, service) for service in ("static", "maps")]
         told = [running.communicate(timeout=200) for running in runs]
-        assert [running.returncode for running in runs] == [0, 0], told
-        for stdout, _ in told:
-            back = lab.ferryman("rollback", json.loads(stdout.splitlines()[0])["run"])
-            assert back.returncode == 0, back.stdout + back.stderr
+    assert [running.returncode for running in runs] == [0, 0], told
+    for stdout, _ in told:
+        back = lab.ferryman("rollback", json.loads(stdout.splitlines()[0])["run"])
+        assert back.returncode == 0, back.stdout + back.stderr
     assert one.wrong + other.wrong == []
     vips = ("10.99.0.3:8081", "10.99.0.2:8080")
     assert [forwarding(lab, host, vip) for host in DIRECTORS for vip in vips] == [{"-g"}] * 4
