@@ -2,7 +2,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test check unit promises lab torture bench lock clean
+.PHONY: setup demo test bare check unit promises lab torture bench lock clean
 
 setup:  ## packages of the lab, the virtual environment, the project in it; quick when nothing is to do
 	@scripts/bootstrap.sh
@@ -11,6 +11,9 @@ demo: setup  ## boot the lab, rehearse, migrate, be refused, be rolled back, tak
 	@scripts/demo.sh
 
 test: setup check unit promises lab  ## lint, types, unit tests, the promises broken on purpose, lab tests
+
+bare:  ## both in a bare Debian, made for it and taken away: COMMAND='make check' for another command, KEEP=FOLDER keeps it
+	scripts/bare.sh $(if $(KEEP),-k '$(KEEP)') $(if $(COMMAND),'$(COMMAND)')
 
 check: setup
 	$(BIN)/ruff check .
@@ -30,7 +33,7 @@ torture: setup  ## 800 kills with -9 in two labs, 300 among visitors; every cut 
 	PYTHONPATH=lib:tests $(BIN)/python -m lab.torture --kills 500 --labs 2
 	PYTHONPATH=lib:tests $(BIN)/python -m lab.torture --kills 300 --labs 2 --visitors
 	FERRYMAN_EVERY_CUT=1 $(BIN)/pytest --timeout 3600 tests/lab/etcd tests/lab/test_races.py
-	$(BIN)/pytest -n 2 -m slow tests/unit/cookbooks
+	$(BIN)/pytest -n 2 -m slow tests/unit
 
 bench: setup  ## figures, not judgements
 	$(BIN)/python -m tests.bench

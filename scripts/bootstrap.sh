@@ -1,11 +1,13 @@
 #!/bin/sh
-# Makes a bare Debian 12 ready: the packages that the lab runs, and .venv with the project and its tools in it.
+# Makes a bare Debian 12 ready: the packages that the lab and the tests run, and .venv with the project and its tools.
 # Run again, it does only what is missing. Packages need root; without root it names them and ends with 2.
 set -eu
 cd "$(dirname "$0")/.."
 
-packages='openssh-client openssh-server nginx-light keepalived ipvsadm iptables iproute2 kmod util-linux ethtool
-    curl git iputils-ping tcpdump user-mode-linux etcd-server etcd-client prometheus-alertmanager'
+# gcc and libc6-dev: the load of the tests of lost requests is a program in C.
+packages='openssh-client openssh-server nginx-light keepalived ipvsadm iptables nftables iproute2 kmod util-linux
+    procps ethtool curl git iputils-ping tcpdump gcc libc6-dev user-mode-linux etcd-server etcd-client
+    prometheus-alertmanager'
 venv=.venv
 stamp=$venv/.ferryman-stamp
 
@@ -38,14 +40,15 @@ install_packages() {
         chmod 755 $policy
     fi
     export DEBIAN_FRONTEND=noninteractive
+    # The lists are missing or old on a bare machine: a first attempt that fails is no news.
     # shellcheck disable=SC2086  # one word for each package
-    apt-get -qq install -y --no-install-recommends $1 >/dev/null || {
+    apt-get -qq install -y --no-install-recommends $1 >/dev/null 2>&1 || {
         apt-get -qq update
         apt-get -qq install -y --no-install-recommends $1 >/dev/null
     }
     # Nor at the next boot: a daemon that came with this stays off until its owner wants it.
     for daemon in nginx:nginx-light keepalived:keepalived ipvsadm:ipvsadm ssh:openssh-server etcd:etcd-server \
-        prometheus-alertmanager:prometheus-alertmanager; do
+        prometheus-alertmanager:prometheus-alertmanager nftables:nftables; do
         case " $1 " in
         *" ${daemon#*:} "*) [ ! -d /run/systemd/system ] || systemctl -q disable "${daemon%%:*}" ;;
         esac
@@ -64,7 +67,8 @@ fi
 
 wanted=$(cat requirements.lock pyproject.toml | sha256sum)
 if [ ! -e "$stamp" ] || [ "$(cat "$stamp")" != "$wanted" ]; then
-    [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
+    # One whose making was cut short has python and no pip.
+    "$venv/bin/python" -c 'import pip' 2>/dev/null || python3 -m venv --clear "$venv"
     echo "installing the project into $venv"
     "$venv/bin/pip" install -q --disable-pip-version-check -r requirements.lock
     # The lock has what builds it, so nothing is fetched for that.

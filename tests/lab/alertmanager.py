@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.request import ProxyHandler, Request, build_opener
 
 from ferryman.patience import until
+from tools import require_tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,13 +53,10 @@ class RealAlertmanager:
         return {one["labels"]["alertname"]: one["status"]["state"] for one in self.ask("GET", "alerts")}
 
 
-def is_missing() -> bool:
-    return shutil.which(PROGRAM) is None
-
-
 @contextmanager
 def running(folder: Path) -> Iterator[RealAlertmanager]:
     """One without peers, on a port of its own; it dies with the tests, whatever ends them."""
+    require_tool(PROGRAM, package="prometheus-alertmanager")
     (folder / "alertmanager.yml").write_text(_CONFIGURATION)
     command = [
         *("setpriv", "--pdeathsig", "KILL", PROGRAM),

@@ -20,6 +20,7 @@ from lab.crossing import world
 from lab.party import LabHosts, Parties, Party
 from lab.quick import FOR_ALL, configure
 from lab.running import REPOSITORY, RunningLab
+from tools import skip_or_fail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,10 +32,10 @@ SETTLED_S = 15.0
 
 @pytest.fixture(scope="session")
 def booted() -> Iterator[RunningLab]:
-    """Boot the session's lab and take it down at the end; skips where the machine cannot."""
+    """Boot the session's lab and take it down at the end; a machine that cannot is told why."""
     with own_folder() as folder:
         running = RunningLab(folder)
-        skip_where_it_cannot_run()
+        require_lab()
         status = the_lab.up(running.place)
         try:
             yield running
@@ -89,7 +90,7 @@ def party(lab: RunningLab, hosts: LabHosts) -> Parties:
 @pytest.fixture
 def spare(request: pytest.FixtureRequest) -> Iterator[LabPlace]:
     """The place of a second lab that is not up, for tests that end it."""
-    skip_where_it_cannot_run()
+    require_lab()
     with own_folder() as folder:
         place = LabPlace.of(folder)
         yield place
@@ -104,13 +105,13 @@ def engine_told(request: pytest.FixtureRequest) -> None:
         terminal.write_line(f"lab engine: {engines.choose('auto')}")
 
 
-def skip_where_it_cannot_run() -> None:
+def require_lab() -> None:
     engine = engines.choose("auto")
     try:
         engines.require_programs(engine)
         engines.require_namespaces(engine)
     except LabError as missing:
-        pytest.skip(str(missing))
+        skip_or_fail(str(missing))
 
 
 @contextmanager

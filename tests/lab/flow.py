@@ -16,9 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import pytest
-
 from ferryman.lab import exec_argv
+from tools import require_tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -145,8 +144,7 @@ def _words(pace: Pace) -> list[int]:
 
 def _built(lab: RunningLab, folder: Path, words: Sequence[str]) -> list[str]:
     """The command that runs it in the control namespace, whose user may be another one than ours."""
-    if shutil.which("gcc") is None:
-        pytest.skip("the load is a C program, and there is no gcc")
+    require_tool("gcc", package="gcc")
     folder.chmod(0o755)
     program, pattern = folder / "load", folder / "pattern"
     subprocess.run(["gcc", "-O2", "-o", str(program), str(SOURCE)], check=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -59,13 +60,12 @@ class PybalSite:
     def furnish(self, **options: object) -> None:
         """Put the doubles in, start them, and let the inventory name them; options are the driver's keys."""
         let_follow(self.lab, {host: self._keys(host) | options for host in DIRECTORS}, timeout_s=120)
-        catalog = self.lab.folder / "inventory" / "services.yaml"
+        catalog = shown_catalog(self.lab)
         lines = [
             *(_written(f"/lab/doubles/{name}", (DOUBLES / name).read_text()) for name in PROGRAMS),
             _written("/lab/doubles/pool", _POOL),
             _written("/usr/local/sbin/puppet", PUPPET),
             "chmod +x /usr/local/sbin/puppet",
-            f"catalog={catalog}; [ ! -d /mnt{self.lab.folder} ] || catalog=/mnt{catalog}",
         ]
         for host in DIRECTORS:
             more = "".join(f"{key} = {value}\n" for key, value in self.settings.get(host, {}).items())
@@ -74,7 +74,7 @@ class PybalSite:
                 f"rm -rf {folder}",
                 _written(f"{folder}/template", f"{_GLOBAL}{more}\n{_SECTION}"),
                 f"mkdir -p /lab/{host}/pybal",
-                f"printf 'catalog %s\\nsite lab\\ntarget {self.config(host)}\\n' $catalog >{folder}/settings",
+                _written(f"{folder}/settings", f"catalog {catalog}\nsite lab\ntarget {self.config(host)}\n"),
                 f"ip netns exec {host} puppet agent --test || :",
                 f"ip netns exec {host} {_PYBAL} restart {self.config(host)}",
             ]
@@ -141,6 +141,15 @@ class PybalSite:
             "follow_timeout": 0,
             "converge_timeout": 20,
         }
+
+
+def shown_catalog(lab: RunningLab) -> str:
+    """Move the inventory to where the lab's hosts can read it, and link to it; the catalog's path there."""
+    inventory = lab.folder / "inventory"
+    shown, there = lab.show(inventory)
+    shutil.rmtree(inventory)
+    inventory.symlink_to(shown)
+    return f"{there}/services.yaml"
 
 
 def let_follow(lab: RunningLab, keys: Mapping[str, Mapping[str, object]], *, timeout_s: float) -> None:

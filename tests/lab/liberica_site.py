@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lab.following import DIRECTORS, DOUBLES, PUPPET, VIP, let_follow
+from lab.following import DIRECTORS, DOUBLES, PUPPET, VIP, let_follow, shown_catalog
 
 if TYPE_CHECKING:
     from lab.running import RunningLab
@@ -43,11 +43,10 @@ class LibericaSite:
             self.put("rt", f"/lab/doubles/{double}.py", (DOUBLES / f"{double}.py").read_text())
         self.put("rt", "/usr/local/sbin/puppet", PUPPET)
         self.lab.console("rt", "chmod +x /usr/local/sbin/puppet")
-        catalog = self.lab.folder / "inventory" / "services.yaml"
-        seen = self.lab.console("rt", f"ls /mnt{catalog} 2>/dev/null || echo {catalog}").strip()
+        catalog = shown_catalog(self.lab)
         for host in DIRECTORS:
             self.template(host)
-            words = f"catalog {seen}\nsite lab\ntarget {self.config(host)}\n"
+            words = f"catalog {catalog}\nsite lab\ntarget {self.config(host)}\n"
             self.put(host, f"/lab/{host}/puppet/settings", words)
             self.puppet(host)
             # Times are whole seconds: what is taken up in the second of its writing counts as not taken up.

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import random
 import select
 import shutil
 import socket
 import subprocess
 import threading
-import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,12 +19,16 @@ import pytest
 from ferryman.config import SshConfig
 from ferryman.fleet import HostAddress
 from ferryman.fleet.ssh import Fleet
+from ferryman.patience import until
+from tools import PATH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
-SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/sbin")
+PATIENT_S = 60.0
+NOT_GIVEN_AWAY = (20000, 32000)
+PRIVILEGE_SEPARATION = Path("/run/sshd")
+"""Root's sshd wants this folder; where sshd has never been started as a service there is none."""
 
 
 @dataclass
@@ -59,16 +65,21 @@ class Server:
         self.known_hosts.write_text(f"# trusted\n[{name}]:{self.port} {kind} {blob}\n")
 
     def start(self) -> None:
-        assert SSHD is not None
-        command = [SSHD, "-D", "-e", "-f", str(self.folder / "sshd_config")]
+        sshd = shutil.which("sshd", path=PATH)
+        assert sshd is not None
+        if os.geteuid() == 0:
+            PRIVILEGE_SEPARATION.mkdir(mode=0o755, exist_ok=True)
+        command = [sshd, "-D", "-e", "-f", str(self.folder / "sshd_config")]
         log = (self.folder / "log").open("ab")
         with log:
             self.process = subprocess.Popen(command, stderr=log)
-        for _ in range(200):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-                return
-            time.sleep(0.02)
-        pytest.fail((self.folder / "log").read_text())
+        if not until(self._greets, bool, within_s=PATIENT_S, every_s=0.02):
+            pytest.fail((self.folder / "log").read_text())
+
+    def _greets(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 5) as asked:
+            return asked.recv(4) == b"SSH-"
+        return False
 
     def stop(self) -> None:
         if self.process is not None:
@@ -97,11 +108,8 @@ class Server:
 
 def wait_for(good: Callable[[], bool]) -> None:
     """Until it is so; the test fails when it does not come about."""
-    for _ in range(200):
-        if good():
-            return
-        time.sleep(0.02)
-    pytest.fail("it did not come about")
+    if not until(good, bool, within_s=PATIENT_S, every_s=0.02):
+        pytest.fail("it did not come about")
 
 
 def whoami() -> str:
@@ -110,10 +118,12 @@ def whoami() -> str:
 
 
 def free_port() -> int:
-    """A port on loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port on loopback that nobody listens on, below those that a kernel gives away to whoever connects."""
+    while True:
+        port = random.randrange(*NOT_GIVEN_AWAY)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @contextlib.contextmanager

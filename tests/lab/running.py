@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -42,6 +43,19 @@ class RunningLab:
     def clear(self) -> None:
         """Take every fault out again."""
         faults.clear(self.place)
+
+    def show(self, folder: Path) -> tuple[Path, str]:
+        """Copy a folder to where the lab's hosts can read it: the copy, and its path there.
+
+        Where the clone is, they may see nothing: they cover the machine's /root and /tmp, and the guest's
+        user may not enter every folder.
+        """
+        shown = self.place.share / "shown" / folder.name
+        shutil.rmtree(shown, ignore_errors=True)
+        shutil.copytree(folder, shown, ignore=shutil.ignore_patterns("__pycache__"))
+        for path in (shown.parent, shown, *shown.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        return shown, f"/lab/share/shown/{folder.name}"
 
     def run_in_control(
         self, argv: Sequence[str], *, stdin: str = "", timeout_s: float = RUN_S

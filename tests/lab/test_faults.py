@@ -57,9 +57,9 @@ def test_a_frozen_director_takes_a_reload_and_does_nothing_until_it_thaws(lab: R
     with fault(lab, "director-frozen", "lvs1"):
         lab.console("lvs1", f"sed -i 's/lvs_method DR/lvs_method TUN/' {file}; {reload}; sleep 2")
         assert maps() == {"Route"}
-    assert until(maps, lambda seen: seen == {"Tunnel"}, within_s=15) == {"Tunnel"}
+    assert until(maps, lambda seen: seen == {"Tunnel"}, within_s=60) == {"Tunnel"}
     lab.console("lvs1", f"sed -i 's/lvs_method TUN/lvs_method DR/' {file}; {reload}")
-    assert until(maps, lambda seen: seen == {"Route"}, within_s=15) == {"Route"}
+    assert until(maps, lambda seen: seen == {"Route"}, within_s=60) == {"Route"}
 
 
 def test_a_wrong_configuration_fails_keepalived_s_own_test(lab: RunningLab) -> None:

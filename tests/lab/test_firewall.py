@@ -11,7 +11,6 @@ import ctypes
 import fcntl
 import json
 import os
-import shutil
 import socket
 import struct
 import subprocess
@@ -33,6 +32,7 @@ from ferryman.fleet.facts.script import command
 from ferryman.fleet.netfilter import Fate
 from ferryman.model import Director, Kind, Realserver, Role, Service, Verdict, VirtualService
 from lab.firewall_rules import IPTABLES, NFT, Case
+from tools import PATH, require_tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,16 +40,11 @@ if TYPE_CHECKING:
     from ferryman.fleet.facts import Facts
     from ferryman.fleet.netfilter import Packet
 
-TOOLS = ("ip", "nft", "iptables-nft", "ip6tables-nft", "iptables-legacy", "ip6tables-legacy")
-PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+IPTABLES_OF_BOTH_KINDS = ("iptables-nft", "ip6tables-nft", "iptables-legacy", "ip6tables-legacy")
 
 pytestmark = [
     pytest.mark.lab,
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces and rules"),
-    pytest.mark.skipif(
-        not all(shutil.which(tool, path=PATH) for tool in TOOLS),
-        reason="needs nft and iptables of both kinds",
-    ),
 ]
 
 NODE = Realserver("node1", Kind.SERVER, IPv4Address("10.40.0.2"), IPv6Address("fd40::2"))
@@ -288,6 +283,9 @@ def inside(name: str) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def made() -> Iterator[Node]:
     """The namespaces; one processor, so that packets are dealt with in the order in which they were sent."""
+    require_tool("ip", package="iproute2")
+    require_tool("nft", package="nftables")
+    require_tool(*IPTABLES_OF_BOTH_KINDS, package="iptables")
     before = os.sched_getaffinity(0)
     with ExitStack() as stack:
         os.sched_setaffinity(0, {min(before)})

@@ -12,18 +12,24 @@ import pytest
 
 from ferryman.errors import ConfigError, RehearsalError, UnknownOutcomeError, UnreachableError
 from ferryman.fleet import Completed
-from lab.own_sshd import SSHD, Server, free_port, listener, relay, wait_for
+from lab.own_sshd import Server, free_port, listener, relay, wait_for
+from tools import require_tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 
-pytestmark = pytest.mark.skipif(SSHD is None, reason="openssh-server is not installed")
+PATIENT_S = 90.0
+"""For what must not end at its own deadline, however slow the machine is."""
+GIVEN_UP_S = 12.0
+"""Ten seconds more than the deadlines of a test; paramiko's own are 15 seconds and more."""
+CONCURRENCY = 16
 
 
 @pytest.fixture(name="keys", scope="module")
 def made_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    require_tool("sshd", package="openssh-server")
     folder = tmp_path_factory.mktemp("keys")
     for name in ("id_ed25519", "host_ed25519", "host_rsa"):
         kind = name.split("_")[1]
@@ -95,11 +101,11 @@ def test_a_key_known_under_the_address_alone_is_good(server: Server) -> None:
 
 
 def test_a_port_that_takes_tcp_and_says_nothing_ends_at_the_connect_deadline(server: Server) -> None:
-    with listener() as server.port:
-        began = time.monotonic()
-        with pytest.raises(UnreachableError, match=r"takes TCP, but no SSH banner came"):
-            server.fleet(connect_timeout=0.5).read("rs1", "true")
-        assert time.monotonic() - began < 2
+    with (
+        listener() as server.port,
+        pytest.raises(UnreachableError, match=r"takes TCP, but no SSH banner came within 0.5 s"),
+    ):
+        server.fleet(connect_timeout=0.5).read("rs1", "true")
 
 
 @pytest.mark.parametrize("size", [1, 20, 60, 600, 1120, 1200, 1280, 1400, 1800, 2200, 2600, 3000, 3400])
@@ -112,7 +118,7 @@ def test_a_server_that_goes_silent_after_any_number_of_bytes_ends_at_a_deadline(
         began = time.monotonic()
         with pytest.raises((UnreachableError, UnknownOutcomeError)):
             fleet.read("rs1", "head -c 4000 /dev/zero", timeout_s=1.0)
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < GIVEN_UP_S
         fleet.close()
 
 
@@ -197,12 +203,19 @@ def test_an_encrypted_key_without_an_agent_is_a_configuration_error(server: Serv
 def test_more_sessions_than_the_host_allows_are_refused_and_break_no_other(server: Server) -> None:
     fleet = server.fleet()
     fleet.read("rs1", "true")
-    held = [threading.Thread(target=fleet.read, args=("rs1", "sleep 1")) for _ in range(4)]
+    folder = server.folder / "held"
+    folder.mkdir()
+    hold = f"touch {folder}/$$; until [ -e {folder}/release ]; do sleep 0.05; done"
+    held = [
+        threading.Thread(target=fleet.read, args=("rs1", hold), kwargs={"timeout_s": PATIENT_S})
+        for _ in range(4)
+    ]
     for one in held:
         one.start()
-    time.sleep(0.5)
+    wait_for(lambda: len(list(folder.iterdir())) == len(held))
     with pytest.raises(UnreachableError, match="rs1: run: the host refused another session"):
         fleet.read("rs1", "true")
+    (folder / "release").touch()
     for one in held:
         one.join()
     assert fleet.read("rs1", "echo still").stdout == "still\n"
@@ -212,17 +225,13 @@ def test_more_sessions_than_the_host_allows_are_refused_and_break_no_other(serve
 
 
 def test_a_slow_command_ends_at_its_deadline(server: Server) -> None:
-    began = time.monotonic()
     with pytest.raises(UnknownOutcomeError, match=r"no end within 0.5 s; it may still be running there"):
-        server.fleet().read("rs1", "sleep 5", timeout_s=0.5)
-    assert time.monotonic() - began < 1.5
+        server.fleet().read("rs1", "sleep 20", timeout_s=0.5)
 
 
 def test_a_command_that_keeps_printing_ends_at_its_deadline(server: Server) -> None:
-    began = time.monotonic()
-    with pytest.raises(UnknownOutcomeError):
+    with pytest.raises(UnknownOutcomeError, match=r"no end within 0.5 s"):
         server.fleet().read("rs1", "while :; do echo y; sleep 0.05; done", timeout_s=0.5)
-    assert time.monotonic() - began < 1.5
 
 
 def test_the_connection_serves_on_after_a_deadline(server: Server) -> None:
@@ -272,7 +281,7 @@ def test_a_command_without_input_sees_its_end(server: Server) -> None:
 
 
 def test_a_daemon_that_holds_the_output_open_does_not_hide_the_status(server: Server) -> None:
-    done = server.fleet().read("rs1", "sleep 3 & echo started", timeout_s=0.7)
+    done = server.fleet().read("rs1", "sleep 30 & echo started", timeout_s=20)
     assert (done.status, done.stdout) == (0, "started\n")
 
 
@@ -307,19 +316,24 @@ def test_a_kept_connection_that_hangs_is_opened_anew(server: Server) -> None:
 
 
 def test_fifty_hosts_are_read_in_parallel_and_one_that_is_down_spoils_none(server: Server) -> None:
+    """Each command waits until as many have begun as may run at a time; one after another would never end."""
     kind, blob = (server.folder / "host_ed25519.pub").read_text().split()[:2]
     server.known_hosts.write_text(f"[rs*]:{server.port} {kind} {blob}\n")
-    fleet = server.fleet(hosts=50, connect_timeout=30.0)
-    commands = {f"rs{number}": f"sleep 0.2; echo {number}" for number in range(1, 51)} | {"gone": "true"}
-    began = time.monotonic()
+    fleet = server.fleet(
+        hosts=50, connect_timeout=PATIENT_S, command_timeout=PATIENT_S, concurrency=CONCURRENCY
+    )
+    folder = server.folder / "begun"
+    folder.mkdir()
+    others = f"until [ $(ls {folder} | wc -l) -ge {CONCURRENCY} ]; do sleep 0.2; done"
+    commands = {
+        f"rs{number}": f"touch {folder}/{number}; {others}; echo {number}" for number in range(1, 51)
+    } | {"gone": "true"}
     answers = fleet.read_all(commands)
-    took = time.monotonic() - began
     assert list(answers) == list(commands)
     assert isinstance(answers.pop("gone"), UnreachableError)
     assert [answer.stdout for answer in answers.values() if isinstance(answer, Completed)] == [
         f"{number}\n" for number in range(1, 51)
     ]
-    assert took < 50 * 0.2
 
 
 def test_a_rehearsal_reads_and_refuses_to_write(server: Server) -> None:
@@ -342,20 +356,18 @@ def test_closing_twice_is_harmless_and_a_closed_fleet_reaches_nobody(server: Ser
 
 def test_closing_ends_a_command_that_still_runs(server: Server) -> None:
     fleet = server.fleet()
-    fleet.read("rs1", "true")
+    begun = server.folder / "begun"
     seen: list[BaseException] = []
 
     def ask() -> None:
         try:
-            fleet.read("rs1", "sleep 8")
+            fleet.read("rs1", f"touch {begun}; sleep 60", timeout_s=PATIENT_S)
         except UnknownOutcomeError as error:
             seen.append(error)
 
     asking = threading.Thread(target=ask)
     asking.start()
-    time.sleep(0.3)
-    began = time.monotonic()
+    wait_for(begun.exists)
     fleet.close()
     asking.join()
-    assert time.monotonic() - began < 3
     assert "the connection was lost" in str(seen[0])

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from ferryman.hooks import Notifier, Way
     from lab.alertmanager import RealAlertmanager
 
-pytestmark = pytest.mark.skipif(alertmanager.is_missing(), reason=f"no {alertmanager.PROGRAM} here")
-
 ORDER = Order(
     cookbook="migrate",
     arguments={"service": "web", "site": "codfw"},

@@ -27,7 +27,7 @@ def as_it_was(lab: RunningLab) -> Iterator[dict[str, str]]:
     before = world(lab)
     yield before
     lab.clear()
-    assert until(lambda: world(lab), lambda now: now == before, within_s=15) == before
+    assert until(lambda: world(lab), lambda now: now == before, within_s=60) == before
 
 
 def migrate(service: str) -> tuple[str, ...]:

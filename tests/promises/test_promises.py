@@ -14,8 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from tools import require_tool
+
 ROOT = Path(__file__).parents[2]
 UNIT = "tests/unit"
+MEANWHILE = f"{UNIT}/engine/test_others_meanwhile.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +135,34 @@ BREACHES = [
         "self.clock.monotonic() >= hold.deadline - self._margin_s:",
         "self.clock.monotonic() >= hold.deadline + 1000:",
         "tests/lab/etcd/test_taken_over.py",
+    ),
+    Breach(
+        "a journal that is silent for a third of the lease stops what the run is doing",
+        "engine/lease.py",
+        "            self._raise(self._silence)\n",
+        "",
+        f"{UNIT}/engine/test_lease.py",
+    ),
+    Breach(
+        "a loss that was noticed stops the next change though the journal is back",
+        "engine/lease.py",
+        "        if self._silence is not None and not self._going_back:\n",
+        "        if self._overdue and not self._going_back:\n",
+        f"{UNIT}/engine/test_lease.py",
+    ),
+    Breach(
+        "records that do not follow the journal are not put into it",
+        "engine/store/spool.py",
+        "        if any(known.get(_number(row)) != row for row in have):\n            return None\n",
+        "",
+        f"{UNIT}/engine/store/test_spool.py",
+    ),
+    Breach(
+        "what was spooled is known before anything is looked at",
+        "engine/runner.py",
+        "        if left := self.store.replay_spool(p.run):\n",
+        "        if left := str():\n",
+        f"{UNIT}/engine/test_telling.py",
     ),
     Breach(
         "a command of an earlier holder does nothing",
@@ -330,14 +361,77 @@ BREACHES = [
         "    if False:\n",
         f"{UNIT}/management",
     ),
+    Breach(
+        "a run's end is looked at, not remembered",
+        "engine/crossing.py",
+        "    verify_at_the_end(p)\n",
+        "",
+        MEANWHILE,
+    ),
+    Breach(
+        "what stands is looked at again before the next change",
+        "engine/crossing.py",
+        "            verify_standing(p, but=[later for later in seen.pending if later >= place])\n",
+        "",
+        f"{UNIT}/engine/test_verification.py",
+    ),
+    Breach(
+        "what was put back is looked at again at a rollback's end",
+        "engine/way_back.py",
+        "in list(not_restored(p, sorted(p.progress.restored), result.warnings)):",
+        "in list[Left]():",
+        MEANWHILE,
+    ),
+    Breach(
+        "a rollback looks at what the journal says was never changed",
+        "engine/way_back.py",
+        "    for left in unrecorded(p):",
+        "    for left in list[Left]():",
+        MEANWHILE,
+    ),
+    Breach(
+        "a run that is done is rolled back only if every undo can succeed",
+        "engine/taking_up.py",
+        "        looks = [change.require_undoable]\n",
+        "        looks = list[Any]()\n",
+        f"{UNIT}/engine/test_verification.py",
+    ),
+    Breach(
+        "and only as it was left",
+        "engine/taking_up.py",
+        "            looks.insert(0, change.verify_again)\n",
+        "            pass\n",
+        f"{UNIT}/engine/test_taking_up.py",
+    ),
+    Breach(
+        "what others changed since strands no run",
+        "engine/verification.py",
+        "        return effect, None if effect else differs\n",
+        "        return effect or differs, None\n",
+        MEANWHILE,
+    ),
+    Breach(
+        "nobody goes on from records that were lost",
+        "engine/survey.py",
+        "            _require_recorded(p, place, before)\n",
+        "",
+        f"{UNIT}/engine/test_verification.py",
+    ),
+    Breach(
+        "nor says that nothing was changed by their word alone",
+        "engine/runner.py",
+        "            left = unrecorded(p) if p.resumed and p.is_open else []\n",
+        "            left = list[Any]()\n",
+        f"{UNIT}/engine/test_verification.py",
+    ),
 ]
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("breach", BREACHES, ids=lambda breach: breach.promise)
 def test_a_test_turns_red_when_the_promise_is_broken(breach: Breach, tmp_path: Path) -> None:
-    if "etcd" in breach.tests and shutil.which("etcd") is None:
-        pytest.skip("etcd is not installed: make setup")
+    if "etcd" in breach.tests:
+        require_tool("etcd", package="etcd-server")
     shutil.copytree(ROOT / "lib" / "ferryman", tmp_path / "ferryman")
     file = tmp_path / "ferryman" / breach.file
     text = file.read_text()

@@ -51,6 +51,12 @@ class Passage:
     """When each change was last seen to be as it was made, by its place."""
     _told: set[str] = field(default_factory=set)
 
+    def turn_back(self) -> None:
+        """From now on the run only goes back: no earlier signal, and no lost journal or lease, stops it."""
+        self.signals.turn_back()
+        self.telling.turn_back()
+        self.lease.turn_back()
+
     def looking(self, place: int, phase: Phase, call: Callable[[StepReport], T]) -> T:
         """Call a verb that reads; the operator may cut it short, and what it found is judged.
 

@@ -153,15 +153,32 @@ class Runner:
             except (BusyError, InterruptedRunError) as busy:
                 return self._turned_away(p, busy)
 
-            if p.is_open:  # from here on, whatever stops this process knows what stands in the world
-                p.progress = progress
-
             def moved() -> Ending:
+                now = self._with_spooled(p, progress, accept_changed_plan=accept_changed_plan)
                 p.telling.record("taken-up", {**who, **_place_and_versions(self.store.owner)})
-                self._fence_off(p, self.store, progress)
-                return movement(p, progress)
+                self._fence_off(p, self.store, now)
+                return movement(p, now)
 
             return self._under_way(p, self.store, moved)
+
+    def _with_spooled(self, p: Passage, progress: Progress, *, accept_changed_plan: bool) -> Progress:
+        """How far the run is, with what an earlier process on this control host could not write.
+
+        What stands counts from here, whatever stops the run: a run that had ended is only looked at first.
+        """
+        if p.is_open:
+            p.progress = progress
+        before = self.store.run(p.run).records
+        if left := self.store.replay_spool(p.run):
+            _log.warning(left)
+            p.telling.record("spool-left", {"why": left})
+        entry = self.store.run(p.run)
+        if entry.records == before:
+            return progress
+        progress = recalled(self.store, entry, p.plan, accept_changed_plan=accept_changed_plan)
+        if p.is_open:
+            p.progress = progress
+        return progress
 
     def _set_out(self, p: Passage, store: Store) -> Ending:
         p.telling.record("begun", {**_place_and_versions(store.owner), "locks": list(p.plan.locks)})
@@ -253,7 +270,7 @@ class Runner:
         return ending
 
     def _stopped(self, p: Passage, error: Exception) -> Ending:
-        p.telling.turn_back()
+        p.turn_back()
         p.telling.record("trouble", in_full(error, p.at))
         if not p.progress.standing:
             # A process that did not begin the run knows of its changes by the journal alone.
@@ -279,7 +296,7 @@ class Runner:
 
     def _passage(self, store: Store, run: str, order: Order, plan: Plan, signals: Signals) -> Passage:
         telling = Telling(run, store, self.clock, signals, self.subscribers)
-        lease = Lease(store, run, renewed=not order.dry_run)
+        lease = Lease(store, run, alarm=signals.alarm, renewed=not order.dry_run)
         return Passage(run, order, plan, Progress(), telling, signals, lease, self.clock)
 
 
@@ -311,15 +328,19 @@ def _entered(p: Passage, store: Store, ending: Ending) -> Ending:
     """The ending as it stands in the journal; one that cannot be written there says so."""
     p.telling.turn_back()
     p.telling.flush()
+    p.telling.replay_spool()
+    close = Close(ending.outcome, ending.exit_code, ending.reason, p.is_open)
     if p.telling.journal_lost is None:
         try:
-            store.finish(p.run, Close(ending.outcome, ending.exit_code, ending.reason, p.is_open))
+            store.finish(p.run, close)
         except (JournalError, BusyError) as error:
             p.telling.lose_journal(error)
-    return _with_the_loss(ending, p.telling.journal_lost)
+    if isinstance(p.telling.journal_lost, JournalError):
+        p.telling.record("ended", {"outcome": close.outcome, "exit_code": close.exit_code})
+    return _with_the_loss(ending, p.telling.journal_lost, p.telling.spooled())
 
 
-def _with_the_loss(ending: Ending, lost: JournalError | BusyError | None) -> Ending:
+def _with_the_loss(ending: Ending, lost: JournalError | BusyError | None, spooled: str) -> Ending:
     if lost is None:
         return ending
     if isinstance(lost, BusyError):
@@ -329,5 +350,6 @@ def _with_the_loss(ending: Ending, lost: JournalError | BusyError | None) -> End
     return replace(
         ending,
         reason=f"{ending.reason}\n{lost}\nso the run is still open there: when it can be written again, "
-        f"ferryman rollback {ending.run} or ferryman resume {ending.run} closes it",
+        f"ferryman rollback {ending.run} or ferryman resume {ending.run} closes it"
+        + (f"\n{spooled}" if spooled else ""),
     )

@@ -13,7 +13,7 @@ from ferryman.errors import BusyError, FerrymanError, JournalError
 from ferryman.events import Occurrence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ferryman.engine.clock import Clock
     from ferryman.engine.signals import Signals
@@ -39,7 +39,7 @@ class Telling:
     ) -> None:
         self.journal_lost: JournalError | BusyError | None = None
         """Why the journal could not be written on the way back, which goes on without it from there: with a
-        gap it would say what is not so, and this way the run stays open in it."""
+        gap it would say what is not so. What is recorded goes to the journal's spool, if it has one."""
         self._run = run
         self._journal = journal
         self._clock = clock
@@ -47,6 +47,8 @@ class Telling:
         self._subscribers = list(subscribers)
         self._pending: list[Note] = []
         self._journal_may_fail = False
+        self._spooled_for: JournalError | None = None
+        """Why records go to the spool: once one is there, those that follow it must go there too."""
         self._lock = threading.RLock()
 
     def tell(self, event: Event, *, recorded: bool = True) -> None:
@@ -61,6 +63,8 @@ class Telling:
 
     def record(self, kind: str, payload: Mapping[str, Any], step: int | None = None) -> None:
         """Write something that only the journal needs, and all that was told before: then it is on disk.
+
+        On disk is in the journal, or on the way back in its spool.
 
         Raises:
             JournalError: It could not be written; on the way back it is let pass.
@@ -80,8 +84,8 @@ class Telling:
         with self._signals.deferred(), self._lock:
             pending, self._pending = self._pending, []
             try:
-                if pending and self._journal is not None and self.journal_lost is None:
-                    self._journal.append(self._run, pending)
+                if pending and self._journal is not None and self._is_kept:
+                    self._keep(self._journal, pending)
             except (JournalError, BusyError) as error:
                 if not self._journal_may_fail:
                     raise
@@ -94,6 +98,46 @@ class Telling:
     def lose_journal(self, error: JournalError | BusyError) -> None:
         """Remember why the journal could not be written."""
         self.journal_lost = self.journal_lost or error
+        if isinstance(error, JournalError) and self._journal is not None and self._spooled_for is None:
+            self._spool(self._journal, error)
+
+    def replay_spool(self) -> None:
+        """Have in the journal what went to its spool, if it can be written now; else it stays there."""
+        if self._spooled_for is None or self._journal is None:
+            return
+        try:
+            left = self._journal.replay_spool(self._run)
+        except (JournalError, BusyError) as error:
+            _log.debug("the spool of %s stays: %s", self._run, error)
+        else:
+            if left:
+                _log.warning(left)
+            else:
+                self._spooled_for = self.journal_lost = None
+
+    def spooled(self) -> str:
+        """Which records are not in the journal but in its spool, and where; empty when there are none."""
+        return self._journal.spooled() if self._journal is not None else ""
+
+    @property
+    def _is_kept(self) -> bool:
+        """Whether what is recorded is kept anywhere."""
+        return self.journal_lost is None or self._spooled_for is not None
+
+    def _keep(self, journal: Store, notes: Sequence[Note]) -> None:
+        """Append these; once that failed, spool them, and raise why."""
+        if self._spooled_for is not None:
+            journal.spool(self._run, notes)
+            raise self._spooled_for
+        try:
+            journal.append(self._run, notes)
+        except JournalError as error:
+            self._spool(journal, error)
+            raise
+
+    def _spool(self, journal: Store, error: JournalError) -> None:
+        if journal.spool(self._run, ()):
+            self._spooled_for = error
 
     def _note(self, note: Note) -> None:
         self._pending.append(note)

@@ -40,8 +40,7 @@ class Return:
 
 def go_back(p: Passage) -> Return:
     """Put everything back that stands; one that cannot be keeps none of the others from it."""
-    p.signals.turn_back()
-    p.telling.turn_back()
+    p.turn_back()
     result = Return(dict(p.progress.standing))
     if _undo_all(p, result):
         p.at = "the end of the rollback, where everything is looked at again"

@@ -103,7 +103,8 @@ class Git:
 
     def attempt(self, *command: str) -> Said:
         """As ``read``, for whoever wants to know how it ended."""
-        assert command[0] in _READING, f"git {command[0]} may write"
+        if command[0] not in _READING:
+            raise ValueError(f"git {command[0]} may write, and was to be asked in a read")
         return self._run(command, b"", LOCAL_S, finish=False)
 
     def found(self, *command: str) -> str | None:

@@ -42,8 +42,10 @@ class GitCatalog:
         inside = Git(real.parent, self.rehearsal, self.config.timeout)
         said = inside.attempt("rev-parse", "--show-toplevel")
         if said.status != 0 or not said.text:
+            # git has a second line where the folder is on a file system of its own, as /tmp often is.
+            printed = " ".join(said.err.splitlines())
             raise RefusedError(
-                f"{self.file}: is in no git clone, and [catalog] base wants one: {said.err}; put the "
+                f"{self.file}: is in no git clone, and [catalog] base wants one: {printed}; put the "
                 "inventory's services.yaml there, or a symbolic link to the file in the clone"
             )
         return Git(Path(said.text), self.rehearsal, self.config.timeout)

@@ -10,7 +10,6 @@ import http.client
 import json
 import os
 import secrets
-import shutil
 import signal
 import socket
 import ssl
@@ -20,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from ferryman.patience import until
+from tools import require_tool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -263,10 +263,10 @@ class Cluster:
         return "\n".join([f"{member.name} is not healthy:", *log.splitlines()[-5:]])
 
 
-def missing() -> str:
-    """Which programs are missing, in words; empty when none is."""
-    absent = [program for program in ("etcd", "setpriv") if shutil.which(program) is None]
-    return f"not installed: {', '.join(absent)} (apt install etcd-server util-linux)" if absent else ""
+def require_etcd() -> None:
+    """Skip the test unless the programs that a cluster wants are installed."""
+    require_tool("etcd", package="etcd-server")
+    require_tool("setpriv", package="util-linux")
 
 
 def _leads(member: Member) -> tuple[int, Member] | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.etcd.certificates import Authority
-from lab.etcd.cluster import Cluster, missing
+from lab.etcd.cluster import Cluster, require_etcd
 from lab.etcd.hosts import ControlHosts
 from lab.etcd.proxy import Network
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def three_members(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Three members, whatever state the last test left them in."""
-    skip_where_it_cannot_run()
+    require_etcd()
     with Cluster(tmp_path_factory.mktemp("etcd")) as cluster:
         yield cluster
 
@@ -34,7 +34,7 @@ def etcd(three_members: Cluster) -> Cluster:
 @pytest.fixture(scope="session")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """One member that wants to see a certificate from everybody."""
-    skip_where_it_cannot_run()
+    require_etcd()
     folder = tmp_path_factory.mktemp("guarded")
     with Cluster(folder, size=1, authority=Authority(folder)) as cluster:
         yield cluster
@@ -52,8 +52,3 @@ def hosts(etcd: Cluster) -> Iterator[ControlHosts]:
     """Control hosts that keep their runs in ``etcd``."""
     with ControlHosts(etcd) as hosts:
         yield hosts
-
-
-def skip_where_it_cannot_run() -> None:
-    if words := missing():
-        pytest.skip(words)

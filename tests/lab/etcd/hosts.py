@@ -19,6 +19,7 @@ from ferryman.testing import Becomes, Cuts, FakeWorld, Is
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from requests import PreparedRequest, Response
 
@@ -36,9 +37,9 @@ def world(cuts: Cuts | None = None) -> FakeWorld:
     return FakeWorld(cuts, **OLD)
 
 
-def plan(of: FakeWorld) -> Plan:
+def plan(of: FakeWorld, lock: str = "web") -> Plan:
     """Two changes, with a look in between."""
-    return Plan([Becomes(of, "a", "new"), Is(of, "a", "new"), Becomes(of, "b", "new")], ["web"])
+    return Plan([Becomes(of, "a", "new"), Is(of, "a", "new"), Becomes(of, "b", "new")], [lock])
 
 
 def gateway(store: EtcdStore) -> HttpGateway:
@@ -84,6 +85,8 @@ class ControlHosts:
     """Where to find the cluster, if not at its members."""
     lease_s: int = 60
     timeout_s: float = 3.0
+    folder: Path | None = None
+    """Where each control host has a folder for what it could not write; without one it is kept in memory."""
     _born: dict[str, int] = field(default_factory=dict)
     _stores: list[EtcdStore] = field(default_factory=list)
 
@@ -105,6 +108,8 @@ class ControlHosts:
             owner=owner,
             alive=lambda other: other.pid == self._born[host],
         )
+        if self.folder is not None:
+            store.spool_folder = self.folder / host
         if cuts is not None:
             adapter = CutAdapter(cuts)
             for client in gateway(store)._clients:

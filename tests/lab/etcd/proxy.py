@@ -41,6 +41,7 @@ class Network:
     """
 
     def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
         self._ways = {f"{cluster.network}.{int(_last(each.address)) + 100}": each for each in cluster.members}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="network", daemon=True)

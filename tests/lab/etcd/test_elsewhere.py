@@ -7,6 +7,12 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
+from ferryman.engine.store import etcd_gateway
+from ferryman.engine.store.etcd_client import EtcdClient, put
+from ferryman.engine.store.etcd_gateway import GatewayElsewhere
+from ferryman.errors import JournalError
 from lab.running import REPOSITORY
 
 if TYPE_CHECKING:
@@ -54,3 +60,21 @@ def test_nothing_of_it_is_left_when_it_is_killed(hosts: ControlHosts) -> None:
         assert process.stdout.readline()
         process.kill()
         assert process.stdout.read() == "", "what it forked has its output too, and has ended"
+
+
+def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_ones(
+    hosts: ControlHosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = GatewayElsewhere(hosts.named(), hosts.config)
+    client = EtcdClient(gateway, lambda: 1.0)
+    client.commit([], [put("first", "1"), put("second", "2")])
+    with monkeypatch.context() as impatient:
+        impatient.setattr(etcd_gateway, "_SLACK_S", -60.0)
+        with pytest.raises(JournalError, match="does not answer"):
+            client.get("first")
+
+    found = client.get("second")
+
+    gateway.close()
+    assert found is not None
+    assert found.value == "2"

@@ -49,7 +49,7 @@ def hurried(etcd: Cluster) -> Iterator[ControlHosts]:
 @pytest.fixture
 def behind(etcd: Cluster, proxied: Network) -> Iterator[ControlHosts]:
     """Control hosts behind a network that can be cut, whose leases are short."""
-    with ControlHosts(etcd, endpoints=proxied.endpoints, lease_s=3, timeout_s=0.2) as hosts:
+    with ControlHosts(etcd, endpoints=proxied.endpoints, lease_s=6, timeout_s=0.2) as hosts:
         yield hosts
 
 

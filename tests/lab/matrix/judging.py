@@ -113,7 +113,7 @@ def sound_again(lab: RunningLab, rows: Sequence[Row]) -> Iterator[None]:
     finally:
         lab.clear()
     # keepalived takes a realserver back when its health check has passed again
-    assert until(changed, lambda lines: not lines, within_s=15) == []
+    assert until(changed, lambda lines: not lines, within_s=60) == []
 
 
 @cache

@@ -142,7 +142,7 @@ class TestHostRoutes:
         down.do(before)
         down.verify_again(before, Heard())
         later = HostRoutesDown(ferry(shell), POOL, LVS1)
-        assert later.effect_seen(before, Heard()) is not None
+        assert later.undone(before, Heard()) is not None
         (edit,) = later.undo(before)
         assert "10.10.0.22" in str(edit.command)
         assert [one for one in WEB2 if one in there(shell)] == list(WEB2)

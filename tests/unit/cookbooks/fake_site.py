@@ -23,6 +23,7 @@ from ferryman.fleet.fake import Call, FakeHosts
 from ferryman.inventory import Catalog, Inventory
 from ferryman.model import ProbeResult, ProbeVerdict
 from ferryman.testing import Cuts, Scene
+from unit.cookbooks import third_parties
 from unit.cookbooks.fake_director import PYBAL_FILE, PYBAL_TEXT, FakeDirector
 
 if TYPE_CHECKING:
@@ -157,8 +158,10 @@ virtual_server fd99::1 80 {
 class FakeSite:
     """Everything there is, as it is now; whoever writes to it directly is a stranger."""
 
-    def __init__(self, cuts: Cuts, *, scripts_tear: bool = True) -> None:
+    def __init__(self, cuts: Cuts, *, scripts_tear: bool | None = None) -> None:
+        scripts_tear = not cuts.whole_scripts if scripts_tear is None else scripts_tear
         self.cuts = cuts
+        self.nodes = REST["nodes/lab.yaml"]
         self.catalog = CATALOG.encode()
         self.directors = {host: self._director(host, scripts_tear=scripts_tear) for host in DIRECTORS}
         self._scripts_tear = scripts_tear
@@ -171,13 +174,14 @@ class FakeSite:
     def scene_with(self, cookbook: str, arguments: dict[str, Any]) -> Scene:
         """A cookbook with arguments of its own."""
         command = load(COOKBOOKS / cookbook)
-        return Scene(lambda: command.plan(self._ferry(), arguments), lambda: self.state)
+        third = third_parties.at(self, cookbook, arguments)
+        return Scene(lambda: command.plan(self._ferry(), arguments), lambda: self.state, *third)
 
     @property
     def state(self) -> dict[str, Any]:
         """What a run may change: the catalog, and each director's table, files and routes."""
         directors = {host: director.state for host, director in self.directors.items()}
-        return {"catalog": self.catalog.decode(), **directors}
+        return {"catalog": self.catalog.decode(), "nodes": self.nodes, **directors}
 
     def answer(self, call: Call) -> Completed | str:
         """What a host says; a script that writes can be torn apart between two of its effects."""
@@ -192,6 +196,7 @@ class FakeSite:
         effect = self.cuts.call if scripts_tear else lambda effect: effect()
         sources = (f"10.10.0.1{host[-1]}", f"fd10::1{host[-1]}")
         files = {KEEPALIVED_FILE: KEEPALIVED_TEXT, WEB_FILE: WEB_TEXT, PYBAL_FILE: PYBAL_TEXT}
+        files |= third_parties.OTHERS_FILE
         rules = RULES.splitlines()
         return FakeDirector(host, rules, dict(LIMITS), files, effect, sources, catalog=self._catalog_text)
 
@@ -203,7 +208,7 @@ class FakeSite:
         self._processes += 1
         hosts = FakeHosts()
         hosts.script("*", "", self.answer)
-        stock = _inventory(self.catalog)
+        stock = _inventory(self.catalog, self.nodes)
         return FakeFerry(CONFIG, hosts, site=self, stock=stock, taken_up=self._processes > 1)
 
 
@@ -217,21 +222,21 @@ CONFIG = Config(
 
 
 @cache
-def _inventory(catalog: bytes) -> Inventory:
-    """The inventory with this catalog, as ferryman reads it from its folder."""
+def _inventory(catalog: bytes, nodes: str) -> Inventory:
+    """The inventory with this catalog and these nodes, as ferryman reads it from its folder."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "nodes").mkdir()
         (folder / "services.yaml").write_bytes(catalog)
-        for file, text in REST.items():
+        for file, text in (REST | {"nodes/lab.yaml": nodes}).items():
             (folder / file).write_text(text)
         return Inventory.load(folder)
 
 
 @cache
-def _service(catalog: bytes, name: str, site: str) -> Service:
+def _service(catalog: bytes, nodes: str, name: str, site: str) -> Service:
     """One service as the inventory has it; asked for once, for that starts threads."""
-    return _inventory(catalog).service(name, site)
+    return _inventory(catalog, nodes).service(name, site)
 
 
 class FakeCatalog(Catalog):
@@ -263,7 +268,7 @@ class FakeFerry(Ferry):
         return FakeCatalog(self.site)
 
     def service(self, name: str, site: str, *, only: Sequence[str] = ()) -> Service:
-        whole = _service(self.site.catalog, name, site)
+        whole = _service(self.site.catalog, self.site.nodes, name, site)
         meant = [one for one in whole.realservers if not only or one.host in only]
         return replace(whole, realservers=tuple(meant))
 

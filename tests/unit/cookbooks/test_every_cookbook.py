@@ -1,7 +1,9 @@
-"""Every cookbook in the tree keeps the house's rules, and is cut at each of its calls to the outside.
+"""Every cookbook in the tree keeps the house's rules, is cut at each of its calls to the outside, and has
+somebody else write between any two of them.
 
-Always at every call, before and after it, by kill -9 and SIGTERM; at some by every blow and with each way on.
-With ``-m slow`` at all of them by every blow, which takes minutes.
+Always at every call, before and after it, by kill -9 and SIGTERM; at some by every blow and with each way on;
+with somebody else, and with records lost, at a share of the places. With ``-m slow`` at all of them, which
+takes many minutes.
 """
 
 from __future__ import annotations
@@ -13,7 +15,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ferryman.cli import shelf
-from ferryman.testing import Cuts, Dock, Scene, cut_everywhere
+from ferryman.testing import (
+    Cuts,
+    Dock,
+    Scene,
+    cut_everywhere,
+    lose_records_everywhere,
+    meddle_everywhere,
+)
 from unit.cookbooks.scenes import Part, cut_the_rollback, scenes_of
 
 if TYPE_CHECKING:
@@ -28,6 +37,9 @@ FIRST = 3
 """The first of them: the others, in a migration, are calls that change something then."""
 BRIEF_PARTS, PARTS = 2, 8
 """Where all calls are cut, they are dealt out to so many tests."""
+
+SHARE = {"meddle": 17, "lose": 61}
+"""Of the trials in which somebody else writes, or records are lost, each so-manieth is in every run."""
 
 
 def scenes() -> dict[str, Callable[[Cuts], Scene]]:
@@ -104,6 +116,34 @@ def test_cut_at_a_few_calls_it_ends_all_old_or_all_new(scene: str) -> None:
 def test_its_rollback_cut_at_a_few_calls_ends_all_old(scene: str) -> None:
     build = SCENES[scene]
     cut_the_rollback(build, every=max(1, calls(build) // FEW))
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("scene", SCENES)
+def test_whatever_others_change_right_after_it_changed_something_what_it_says_is_true(scene: str) -> None:
+    assert meddle_everywhere(SCENES[scene], briefly=True, every=SHARE["meddle"]) > 0
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("scene", SCENES)
+def test_with_its_latest_records_lost_nothing_untrue_is_said_of_it(scene: str) -> None:
+    lose_records_everywhere(SCENES[scene], every=SHARE["lose"])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("scene", SCENES)
+def test_whatever_others_change_between_any_two_calls_what_it_says_is_true(scene: str, part: int) -> None:
+    meddle_everywhere(SCENES[scene], first=part, every=PARTS)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("scene", SCENES)
+def test_whatever_records_are_lost_nothing_untrue_is_said_of_it(scene: str, part: int) -> None:
+    lose_records_everywhere(SCENES[scene], first=part, every=PARTS)
 
 
 @pytest.mark.slow

@@ -211,8 +211,9 @@ def test_a_change_that_someone_else_wrote_over_is_not_gone_on_with(dock: Dock) -
     world.values["b"] = "stranger"
     ending = dock.go_on(two(world), "resume")
 
-    assert ending.outcome == "stranded"
+    assert ending.outcome == "rolled-back"
     assert world.values == {"a": "old", "b": "stranger"}
+    assert "not this run's to put back: b: value: stranger; wanted old" in ending.reason
     assert (
         "b becomes new: neither made nor as it was when the run began it: now 'stranger', was 'old'"
         in ending.reason
@@ -361,7 +362,7 @@ def test_what_already_went_back_is_no_longer_the_run_s_to_touch(dock: Dock) -> N
 
     ending = dock.go_on(plan, "rollback")
     assert ending.outcome == "rolled-back", ending.reason
-    assert "b becomes new: still not as before: now \"somebody's own\", was 'old'" in ending.reason
+    assert "b: value: somebody's own; wanted old" in ending.reason
     assert world.values == {"a": "old", "b": "somebody's own", "flows": "no"}
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from typing import TYPE_CHECKING
+
 import pytest
 
+from ferryman.config import CatalogConfig
 from ferryman.errors import InventoryError, RefusedError, RehearsalError, UnreachableError
 from ferryman.inventory import Flipped
 from ferryman.inventory.git import GitError
-from ferryman.inventory.git_catalog import entry_of
+from ferryman.inventory.git_catalog import GitCatalog, entry_of
 from unit.inventory.git_world import (
     BASE,
     BRANCH,
@@ -19,12 +23,27 @@ from unit.inventory.git_world import (
     git,
 )
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 def test_a_file_in_no_clone_is_refused_with_what_to_do(world: GitWorld) -> None:
     world.file.unlink()
     world.file.write_text(SERVICES)
     with pytest.raises(RefusedError, match=r"is in no git clone.*symbolic link to the file in the clone"):
         world.catalog().refresh()
+
+
+def test_what_git_says_of_a_file_system_of_its_own_stays_in_the_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two_lines = "fatal: not a git repository (or any parent up to mount point /)\nStopping at a boundary."
+    (tmp_path / "git").write_text(f"#!/bin/sh\necho '{two_lines}' >&2\nexit 128\n")
+    (tmp_path / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    catalog = GitCatalog(tmp_path / "services.yaml", CatalogConfig(base=BASE))
+    with pytest.raises(RefusedError, match=r"mount point /\) Stopping at a boundary\.; put the inventory's"):
+        catalog.base()
 
 
 def test_a_base_that_is_not_there_is_refused(world: GitWorld) -> None:

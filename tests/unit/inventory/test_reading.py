@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -308,10 +307,7 @@ def test_deep_nesting_ends(written: Callable[..., Path]) -> None:
     assert Inventory.load(folder).names == ()
 
 
-def test_the_real_catalog_loads_whole_and_fast(wmf: Path) -> None:
-    Inventory.load(wmf)
-    began = time.perf_counter()
+def test_the_real_catalog_loads_whole(wmf: Path) -> None:
     inventory = Inventory.load(wmf)
-    assert time.perf_counter() - began < 2  # some 0.1 s on an idle machine
     assert len(inventory.names) == 136
     assert inventory.sites == ("codfw", "drmrs", "eqiad", "eqsin", "esams", "magru", "ulsfo")

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
-from ferryman.cookbook.steps.review import CHECK, how_to_merge, wait_for_merge
+from ferryman.cookbook.steps.review import CHECK, how_to_merge, require_merged, wait_for_merge
 from ferryman.engine.steps import AlreadySo, Change, Report
 from ferryman.errors import InventoryError, RefusedError, VerifyError, WorldChangedError
 from ferryman.inventory import Flipped, Proposal, Rescheduled, Standing, TakenBack
@@ -103,15 +103,15 @@ class ReviewedEdit(Change[ReviewBefore]):
         self._bring_along(report)
 
     def verify_again(self, before: ReviewBefore, report: Report) -> None:
-        """See that the base still says so; nobody is waited for."""
+        """See that the base still says what was meant; nobody is waited for."""
         del report
-        catalog = self._catalog
-        catalog.refresh()
+        catalog, proposal = self._catalog, self._proposal_on(before["branch"])
+        if proposal.commit is not None:
+            require_merged(proposal, proposal.look())
+        else:
+            catalog.refresh()
         if not self._says_so:
-            raise VerifyError(
-                f"{self._where} ({catalog.base()[:12]}) does not say {self.edit} any more: what"
-                f" {before['branch']} brought was taken back; see who did, and why"
-            )
+            raise VerifyError(f"{self._where} ({catalog.base()[:12]}) does not say {self.edit} any more")
 
     def undo(self, before: ReviewBefore) -> Sequence[Edit]:
         """Withdraw what is not merged; propose the way back of what is."""

@@ -40,7 +40,7 @@ def wait_for_merge(proposal: Proposal, report: Report, *, again: str) -> None:
             f"{f': {wait.trouble}' if wait.trouble else ''}; {how_to_merge(proposal)}; "
             f"{again} goes on waiting"
         )
-    _require_merged(proposal, seen)
+    require_merged(proposal, seen)
     wait.tell(Verdict.PASS, f"merged: {wait.base_name} ({seen.base[:12]}) has it")
 
 
@@ -55,7 +55,12 @@ def how_to_merge(proposal: Proposal) -> str:
     return f"{where} push {config.remote} {branch}; then review it there, and merge it into {config.base}"
 
 
-def _require_merged(proposal: Proposal, seen: Seen) -> None:
+def require_merged(proposal: Proposal, seen: Seen) -> None:
+    """Make sure that what was seen of a proposal is its merge, and of its service nothing else.
+
+    Raises:
+        VerifyError: Something else was merged, or it was taken back, or turned down.
+    """
     base = f"{proposal.catalog.base_name} ({seen.base[:12]})"
     where = f"{proposal.catalog.git.folder}: {proposal.branch}"
     if seen.standing is Standing.OTHERWISE:

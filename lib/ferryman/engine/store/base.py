@@ -58,6 +58,8 @@ class Store(ABC):
 
     beat_s: float
     """Seconds between two heartbeats of a lease."""
+    silence_s: float
+    """Seconds without a heartbeat that got through, after which a run stops: a third of the lease."""
 
     def __init__(self, where: str, clock: Clock, owner: Owner, alive: Callable[[Owner], bool]) -> None:
         self.where = where
@@ -96,6 +98,7 @@ class Store(ABC):
 
         Raises:
             BusyError: The run is no longer this process's; nothing was recorded.
+            JournalError: Some could not be recorded; those are spooled, where the store has a spool.
         """
 
     @abstractmethod
@@ -121,6 +124,30 @@ class Store(ABC):
         Raises:
             BusyError: The run is no longer this process's; nothing was entered.
         """
+
+    def spool(self, run: str, notes: Sequence[Note]) -> bool:  # noqa: ARG002  # for those that have a spool
+        """Keep records that the store cannot be told now, after those that are kept already.
+
+        Returns:
+            False: this store has no place for them.
+        """
+        return False
+
+    def replay_spool(self, run: str) -> str:  # noqa: ARG002  # as above
+        """Append what was spooled for a run of this process's, by this process or by one before it here.
+
+        Returns:
+            Why it was not done, in words: what is spooled does not follow what the store has, and is kept
+            where it is. Empty when it was done, or nothing is spooled.
+
+        Raises:
+            BusyError: The run is no longer this process's; what is spooled stays where it is.
+        """
+        return ""
+
+    def spooled(self) -> str:
+        """Which records are not in the store but spooled, and where, in words; empty when there are none."""
+        return ""
 
     @abstractmethod
     def runs(self, limit: int = 100) -> list[RunEntry]:

@@ -25,6 +25,8 @@ Row = dict[str, Any]
 _SUFFIX_LETTERS = "23456789abcdefghjkmnpqrstvwxyz"
 """Nothing that is misread over the telephone."""
 _OPEN_OUTCOMES = (None, "held", "stranded")
+_FIELDS = 7
+"""What a record's row has before its checksum."""
 _SEALED = ("id", "cookbook", "arguments", "operator", "reason", "task", "version", "plan", "fingerprint")
 
 
@@ -238,6 +240,17 @@ def written(entry: RunEntry, notes: Sequence[Note]) -> list[list[Any]]:
         tip = _checksum(tip, row)
         rows.append([*row, tip])
     return rows
+
+
+def follow(entry: RunEntry, rows: Sequence[Sequence[Any]]) -> bool:
+    """Whether these are the run's next records: its own, numbered on, each checksum over the one before."""
+    tip = entry.tip
+    for seq, row in enumerate(rows, entry.records + 1):
+        *said, checksum = row or [None]
+        if len(said) != _FIELDS or said[:2] != [entry.id, seq] or checksum != _checksum(tip, said):
+            return False
+        tip = checksum
+    return True
 
 
 def read(entry: RunEntry, rows: Sequence[Sequence[Any]]) -> list[Record]:

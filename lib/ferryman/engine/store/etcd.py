@@ -15,24 +15,27 @@ from typing import TYPE_CHECKING, Any
 from ferryman.engine.clock import Clock, SystemClock, stamp
 from ferryman.engine.owner import Owner, is_alive
 from ferryman.engine.store import entries
+from ferryman.engine.store import etcd_rows as rows
 from ferryman.engine.store.base import Close, Life, Store
-from ferryman.engine.store.entries import Lock, Order, RunEntry
+from ferryman.engine.store.entries import Lock, RunEntry
 from ferryman.engine.store.etcd_client import EtcdClient, made_in, put, unchanged, written_in
 from ferryman.engine.store.etcd_gateway import GatewayElsewhere, HttpGateway
 from ferryman.engine.store.etcd_keys import Keys
-from ferryman.errors import JournalError
+from ferryman.engine.store.spool import Spool
+from ferryman.errors import BusyError, JournalError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from ferryman.config import EtcdCluster, EtcdConfig
     from ferryman.engine.plan import Plan
-    from ferryman.engine.store.entries import Note
+    from ferryman.engine.store.entries import Note, Order
     from ferryman.engine.store.etcd_client import Compare, KeyValue, Put
 
 SCHEMA = 1
-BATCH_BYTES = 512 * 1024
-"""etcd takes requests of 1.5 MiB at most, and JSON's base64 adds a third."""
+_REPLAYS = 3
+"""How often a spool is tried to be appended: a late copy of an earlier request may come in between."""
 
 
 @dataclass(slots=True)
@@ -43,6 +46,10 @@ class _Hold:
     lease: int
     deadline: float
     """By the clock that never goes back: when the lease ends at the earliest."""
+    renewed: float
+    """By the same clock: when the last request was sent that is known to have renewed it."""
+    trouble: JournalError | None = None
+    """Why the last heartbeat failed, if it did."""
     fence: int = 0
     """The revision in which ``alive/RUN`` was made."""
     keys: tuple[str, ...] = ()
@@ -64,21 +71,25 @@ class EtcdStore(Store):
         owner: Owner | None = None,
         alive: Callable[[Owner], bool] = is_alive,
     ) -> None:
-        self.beat_s = config.lease / 3
-        self._client = EtcdClient(HttpGateway(cluster, config, patience_s=self.beat_s))
-        self._beating = EtcdClient(HttpGateway(cluster, config, patience_s=self.beat_s))
+        self.beat_s = config.lease / 12
+        self.silence_s = config.lease / 3
+        self._client = EtcdClient(HttpGateway(cluster, config), self._patience_s)
+        self._beating = EtcdClient(HttpGateway(cluster, config), lambda: self.beat_s)
         super().__init__(str(cluster), clock or SystemClock(), owner or Owner.this_process(), alive)
         self._keys = Keys(cluster.prefix)
         self._lease_s = config.lease
         self._margin_s = config.lease / 6
         self._hold: _Hold | None = None
+        self._spool: Spool | None = None
+        self.spool_folder: Path | None = None
+        """Where records wait that the cluster could not be told; None: in memory alone."""
 
     @classmethod
     def staying(cls, cluster: EtcdCluster, config: EtcdConfig) -> EtcdStore:
         """One that asks from the network namespace that this process is in now, wherever it goes."""
         store = cls(cluster, config)
-        store._client = EtcdClient(GatewayElsewhere(cluster, config, patience_s=store.beat_s))
-        store._beating = EtcdClient(GatewayElsewhere(cluster, config, patience_s=store.beat_s))
+        store._client.gateway = GatewayElsewhere(cluster, config)
+        store._beating.gateway = GatewayElsewhere(cluster, config)
         return store
 
     def begin(self, order: Order, plan: Plan) -> str:
@@ -91,7 +102,7 @@ class EtcdStore(Store):
             hold
         )
         hold.row = hold.fence
-        self._hold = hold
+        self._hold, self._spool = hold, None
         return entry.id
 
     def take(self, run: str, keys: Sequence[str], operator: str) -> None:
@@ -114,19 +125,56 @@ class EtcdStore(Store):
         except BaseException:
             self._revoke(hold)
             raise
-        self._hold = hold
+        self._hold, self._spool = hold, None
 
     def reopen(self, run: str) -> None:
         """As ``Store.reopen``."""
         hold = self._held(run)
-        self._rewrite(hold, _opened(hold.entry))
+        self._rewrite(hold, rows.opened(hold.entry))
 
     def append(self, run: str, notes: Sequence[Note]) -> None:
         """As ``Store.append``; more than one request takes is recorded in several, in order."""
         hold = self._held(run)
-        for batch in _batches(entries.written(hold.entry, notes)):
-            after = replace(hold.entry, records=batch[-1][1], head=batch[-1][-1])
-            self._rewrite(hold, after, put(self._keys.records(run, batch[0][1]), json.dumps(batch)))
+        before = hold.entry.records
+        try:
+            self._append(hold, entries.written(hold.entry, notes))
+        except JournalError:
+            self.spool(run, notes[hold.entry.records - before :])
+            raise
+
+    def spool(self, run: str, notes: Sequence[Note]) -> bool:
+        """As ``Store.spool``; in memory, and in a file where there is a folder for it."""
+        if (hold := self._hold) is None or hold.entry.id != run:
+            return False
+        if self._spool is None:
+            self._spool = Spool(self.spool_folder, hold.entry)
+        self._spool.add(notes)
+        return True
+
+    def replay_spool(self, run: str) -> str:
+        """As ``Store.replay_spool``."""
+        hold = self._held(run)
+        try:
+            spool = self._spool or Spool.left(self.spool_folder, hold.entry)
+        except OSError as error:
+            return f"what an earlier process of {run} left on this control host cannot be read: {error}"
+        if spool is None:
+            return ""
+        self._spool = spool
+        if not self._replayed(hold, spool):
+            self._spool = None
+            return (
+                f"{spool.put_by()}: what an earlier process here could not write does not follow what "
+                f"{self.where} has of {run}: another control host went on with it, or the file is damaged; "
+                f"it is kept and not acted on; compare it with ferryman show {run}"
+            )
+        spool.remove()
+        self._spool = None
+        return ""
+
+    def spooled(self) -> str:
+        """As ``Store.spooled``."""
+        return self._spool.words() if self._spool is not None else ""
 
     def require_hold(self) -> None:
         """As ``Store.require_hold``; asks the clock alone, for each write asks the cluster.
@@ -141,8 +189,12 @@ class EtcdStore(Store):
         if (hold := self._hold) is None:
             return
         sent = self.clock.monotonic()
-        left_s = self._beating.keep_alive(hold.lease)
-        hold.deadline = sent + left_s
+        try:
+            left_s = self._beating.keep_alive(hold.lease)
+        except JournalError as error:
+            hold.trouble = error
+            raise
+        hold.deadline, hold.renewed, hold.trouble = sent + left_s, sent, None
         if not left_s:
             raise self._lost(hold.entry.id)
 
@@ -152,7 +204,7 @@ class EtcdStore(Store):
         mine = [lock for lock in self.locks() if lock.run == run]
         parked = [self._lock_put(replace(lock, state=close.parked)) for lock in mine if close.parked]
         freed = [self._keys.lock(lock.key) for lock in mine if not close.parked]
-        entry = _ended(hold.entry, close, stamp(self.clock.now())) if close.is_final else hold.entry
+        entry = rows.ended(hold.entry, close, stamp(self.clock.now())) if close.is_final else hold.entry
         self._rewrite(hold, entry, *parked, deletes=[*freed, self._keys.alive(run)])
         self._hold = None
         self._revoke(hold)
@@ -180,11 +232,11 @@ class EtcdStore(Store):
 
     def _rows(self, run: str) -> list[list[object]]:
         found = self._client.listed(self._keys.records_of(run))
-        return [row for one in found for row in _batch(run, one.value)]
+        return [row for one in found for row in rows.batch(run, one.value)]
 
     def _by_lease(self, run: str, owner: Owner) -> Life:
         found = self._client.get(self._keys.alive(run))
-        if found is not None and Owner.from_row(json.loads(found.value)) == owner:
+        if found is not None and rows.owner(found, self.where) == owner:
             return Life(works=True, proof="")
         return Life(works=False, proof="its lease in etcd has ended")
 
@@ -196,7 +248,7 @@ class EtcdStore(Store):
         if not self._without_predecessor(hold):
             return False
         entry = replace(hold.entry, owner=self.owner)
-        entry = _opened(entry) if entry.is_open else entry
+        entry = rows.opened(entry) if entry.is_open else entry
         compares, puts = self._taking(run, keys, operator)
         still = [unchanged(self._keys.run(run), seen), made_in(self._keys.alive(run), 0)]
         puts += [self._run_put(entry), self._alive_put(hold)]
@@ -212,7 +264,7 @@ class EtcdStore(Store):
         found = self._client.get(key)
         if found is None:
             return True
-        owner = Owner.from_row(json.loads(found.value))
+        owner = rows.owner(found, self.where)
         if self.life(hold.entry.id, owner).works:
             raise self._under_way(hold.entry, owner)
         self._client.commit([made_in(key, found.created)], [], [key])
@@ -229,17 +281,33 @@ class EtcdStore(Store):
 
     def _locks_seen(self) -> dict[str, tuple[KeyValue, Lock]]:
         found = self._client.listed(self._keys.lock(""))
-        pairs = [(one, self._lock(one)) for one in found]
+        pairs = [(one, rows.lock(one, self.where)) for one in found]
         return {lock.key: (one, lock) for one, lock in pairs}
 
-    def _lock(self, found: KeyValue) -> Lock:
-        try:
-            return Lock.from_row(json.loads(found.value))
-        except (ValueError, KeyError, TypeError) as error:
-            raise JournalError(
-                f"{self.where}: {found.key}: cannot be read: {found.value[:200]!r}; see which run it was, "
-                "then remove the key"
-            ) from error
+    def _append(self, hold: _Hold, records: Sequence[list[Any]]) -> None:
+        for batch in rows.batches(records):
+            after = replace(hold.entry, records=batch[-1][1], head=batch[-1][-1])
+            self._rewrite(hold, after, put(self._keys.records(after.id, batch[0][1]), json.dumps(batch)))
+
+    def _replayed(self, hold: _Hold, spool: Spool) -> bool:
+        """Append what the cluster lacks of a spool; False when it does not follow what is there."""
+        run = hold.entry.id
+        for again in reversed(range(_REPLAYS)):
+            found = self._client.get(self._keys.run(run))
+            entry = self._entry(found) if found else hold.entry
+            rest = spool.rest(entry, self._rows(run))
+            if rest is None or found is None:
+                return False
+            # What was written last may be a request of ours whose answer was lost. The fence says the rest.
+            hold.entry, hold.row = replace(entry, owner=self.owner), found.modified
+            try:
+                self._append(hold, rest)
+            except BusyError:
+                if not again:
+                    raise
+            else:
+                break
+        return True
 
     def _rewrite(self, hold: _Hold, entry: RunEntry, *puts: Put, deletes: Sequence[str] = ()) -> None:
         """Write the run's row and more, if the run is still ours; again, it is the same."""
@@ -265,7 +333,20 @@ class EtcdStore(Store):
 
     def _leased(self, entry: RunEntry) -> _Hold:
         asked = self.clock.monotonic()
-        return _Hold(entry, self._client.grant(self._lease_s), asked + self._lease_s)
+        return _Hold(entry, self._client.grant(self._lease_s), asked + self._lease_s, asked)
+
+    def _patience_s(self) -> float:
+        """How long to ask in vain: until nothing has been heard for a third of the lease.
+
+        Raises:
+            JournalError: It has not, and heartbeats fail still: one more request would cost its time.
+        """
+        if (hold := self._hold) is None:
+            return self.silence_s
+        left_s = hold.renewed + self.silence_s - self.clock.monotonic()
+        if left_s <= 0 and hold.trouble is not None:
+            raise JournalError(str(hold.trouble))
+        return max(0.0, left_s)
 
     def _revoke(self, hold: _Hold) -> None:
         with suppress(JournalError):  # it ends by itself
@@ -299,10 +380,7 @@ class EtcdStore(Store):
         return put(self._keys.lock(lock.key), json.dumps(lock.as_row()))
 
     def _entry(self, found: KeyValue) -> RunEntry:
-        try:
-            return RunEntry.from_row(json.loads(found.value))
-        except (ValueError, KeyError, TypeError):
-            return _unreadable(found.key.rpartition("/")[2], found.value, self.owner)
+        return rows.entry(found, self.owner)
 
     def _require_schema(self) -> None:
         mine = json.dumps({"schema": SCHEMA})
@@ -315,40 +393,3 @@ class EtcdStore(Store):
                 f"{self.where}: was written by another ferryman: {found.value}, this one knows {mine}; use "
                 "the newer ferryman, or another prefix in ferryman.toml"
             )
-
-
-def _batches(rows: Sequence[list[Any]]) -> Iterator[list[list[Any]]]:
-    """The rows in portions that one request takes."""
-    portion: list[list[Any]] = []
-    size = 0
-    for row in rows:
-        length = len(json.dumps(row))
-        if portion and size + length > BATCH_BYTES:
-            yield portion
-            portion, size = [], 0
-        portion.append(row)
-        size += length
-    if portion:
-        yield portion
-
-
-def _batch(run: str, text: str) -> list[list[Any]]:
-    """The rows of one portion; one that cannot be read is there, and fits no checksum."""
-    try:
-        return [list(row) for row in json.loads(text)]
-    except (ValueError, TypeError):
-        return [[run, 0, "", "unreadable", None, None, text, ""]]
-
-
-def _opened(entry: RunEntry) -> RunEntry:
-    return replace(entry, ended=None, outcome=None, exit_code=None, ending="")
-
-
-def _ended(entry: RunEntry, close: Close, now: str) -> RunEntry:
-    return replace(entry, ended=now, outcome=close.outcome, exit_code=close.exit_code, ending=close.reason)
-
-
-def _unreadable(run: str, text: str, owner: Owner) -> RunEntry:
-    """What stands in a list for a run that cannot be read; its seal fits nothing."""
-    order = Order(cookbook="(unreadable)", arguments={"unreadable": text}, operator="")
-    return RunEntry(run, order, (), "", "", None, None, None, "", owner, seal="damaged")

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ferryman.errors import JournalError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ferryman.engine.store.etcd_gateway import Gateway
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +34,13 @@ class EtcdClient:
     """The cluster behind a gateway.
 
     Raises:
-        JournalError: From every method, as the gateway does.
+        JournalError: From every method, as the gateway does; or what was answered is no answer of etcd's.
     """
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, patience_s: Callable[[], float]) -> None:
+        """``patience_s`` says, at each request, for how many seconds it may be tried in all, or raises."""
         self.gateway = gateway
+        self._patience_s = patience_s
 
     def get(self, key: str) -> KeyValue | None:
         """One key."""
@@ -52,28 +58,49 @@ class EtcdClient:
         """All of it, if every compare holds: the store's revision then; 0 when one does not."""
         success: list[dict[str, Any]] = [{"request_put": put} for put in puts]
         success += [{"request_delete_range": {"key": _encoded(key)}} for key in deletes]
-        answer = self.gateway.post("/kv/txn", {"compare": list(compares), "success": success})
-        return int(answer["header"]["revision"]) if answer.get("succeeded") else 0
+        asked = {"compare": list(compares), "success": success}
+        return self._asked(
+            "/kv/txn", asked, lambda said: _revision(said["header"]) if said.get("succeeded") else 0
+        )
 
     def grant(self, seconds: int) -> int:
         """A lease of this length; its id."""
-        return int(self.gateway.post("/lease/grant", {"TTL": seconds, "ID": 0})["ID"])
+        return self._asked("/lease/grant", {"TTL": seconds, "ID": 0}, lambda said: int(said["ID"]))
 
     def keep_alive(self, lease: int) -> int:
         """Renew a lease; the seconds that it has from now, 0 when it is over."""
-        answer = self.gateway.post("/lease/keepalive", {"ID": lease})
-        return int(answer.get("result", {}).get("TTL", 0))
+
+        def left(said: dict[str, Any]) -> int:
+            _revision(said["result"]["header"])
+            return int(said["result"].get("TTL", 0))  # left out when it is 0, as etcd does with every number
+
+        return self._asked("/lease/keepalive", {"ID": lease}, left)
 
     def revoke(self, lease: int) -> None:
         """Give a lease back."""
-        self.gateway.post("/lease/revoke", {"ID": lease})
+        self._asked("/lease/revoke", {"ID": lease}, lambda said: _revision(said["header"]))
 
     def close(self) -> None:
         """Close the connections."""
         self.gateway.close()
 
     def _range(self, asked: dict[str, Any]) -> list[KeyValue]:
-        return [_key_value(one) for one in self.gateway.post("/kv/range", asked).get("kvs", [])]
+        def read(said: dict[str, Any]) -> list[KeyValue]:
+            _revision(said["header"])
+            return [_key_value(one) for one in said.get("kvs", [])]
+
+        return self._asked("/kv/range", asked, read)
+
+    def _asked(self, path: str, asked: dict[str, Any], read: Callable[[dict[str, Any]], T]) -> T:
+        """What is read from the answer: whatever stands between us and the cluster may have given it."""
+        said = self.gateway.post(path, asked, self._patience_s())
+        try:
+            return read(said)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise JournalError(
+                f"{self.gateway.where}: {path}: this is no answer of etcd's: {said!r:.200}; see what listens "
+                "there"
+            ) from error
 
 
 Compare = dict[str, Any]
@@ -104,6 +131,11 @@ def put(key: str, value: str, lease: int = 0) -> Put:
     """Write a key; with a lease, until that ends."""
     written = {"key": _encoded(key), "value": _encoded(value)}
     return {**written, "lease": lease} if lease else written
+
+
+def _revision(header: dict[str, str]) -> int:
+    """The store's revision: every answer has it, and nothing that is not etcd has."""
+    return int(header["revision"])
 
 
 def _key_value(found: dict[str, str]) -> KeyValue:

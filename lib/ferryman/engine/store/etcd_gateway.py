@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -29,16 +30,36 @@ if TYPE_CHECKING:
 
     from ferryman.config import EtcdCluster, EtcdConfig
 
-_PASSING = (ConnectionFailedError, ConnectionTimeoutError, InternalServerError, requests.RequestException)
+
+class _NoAnswerError(Exception):
+    """What a member said is not what was asked for."""
+
+
+_PASSING = (
+    ConnectionFailedError,
+    ConnectionTimeoutError,
+    InternalServerError,
+    requests.RequestException,
+    _NoAnswerError,
+)
 """What another member, or the same one a little later, may do better: no leader, a leader that changes."""
 _PAUSE_S = 0.2
+_TRIES = 15
+"""One part in so many of the lease is what a member that accepts and never answers may cost."""
+_SLACK_S = 1.0
+"""How much longer than its patience a process that asks for us may take."""
 
 
 class Gateway(Protocol):
     """Whoever can ask the cluster."""
 
-    def post(self, path: str, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """What the cluster answers.
+    where: str
+    """The cluster in words, for messages."""
+
+    def post(self, path: str, asked: Mapping[str, Any], within_s: float) -> dict[str, Any]:
+        """What the cluster answers: a JSON object, of whatever content.
+
+        No try begins after so many seconds, but one is made in any case.
 
         Raises:
             JournalError: No member answered in all of the time, or the answer was no.
@@ -51,17 +72,18 @@ class Gateway(Protocol):
 class HttpGateway:
     """A cluster, as one thread speaks to it."""
 
-    def __init__(self, cluster: EtcdCluster, config: EtcdConfig, *, patience_s: float) -> None:
-        self._where = cluster
+    def __init__(self, cluster: EtcdCluster, config: EtcdConfig) -> None:
+        self.where = str(cluster)
         self._clients = [_client(host, port, config) for host, port in cluster.members]
-        self._patience_s = patience_s
+        self._timeout_s = _timeout_s(config)
 
-    def post(self, path: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    def post(self, path: str, asked: Mapping[str, Any], within_s: float) -> dict[str, Any]:
         """As ``Gateway.post``."""
+        until = time.monotonic() + within_s
         outcome = patience.until(
-            lambda: self._post_once(path, asked),
+            lambda: self._post_once(path, asked, until - time.monotonic() if within_s else self._timeout_s),
             lambda seen: not isinstance(seen, Exception),
-            within_s=self._patience_s,
+            within_s=within_s,
             every_s=_PAUSE_S,
         )
         if isinstance(outcome, Exception):
@@ -73,21 +95,21 @@ class HttpGateway:
         for client in self._clients:
             client.session.close()
 
-    def _post_once(self, path: str, asked: Mapping[str, Any]) -> dict[str, Any] | Exception:
+    def _post_once(self, path: str, asked: Mapping[str, Any], left_s: float) -> dict[str, Any] | Exception:
         client = self._clients[0]
+        client.timeout = min(self._timeout_s, max(left_s, self._timeout_s / 4))  # the last try is no long one
         try:
-            answer: dict[str, Any] = client.post(client.get_url(path), json=dict(asked))
+            return _object(client.post(client.get_url(path), json=dict(asked)))
         except _PASSING as error:
             self._clients.append(self._clients.pop(0))
             return error
         except Etcd3Exception as error:
             raise self._explained(error) from error
-        return answer
 
     def _explained(self, error: Exception) -> JournalError:
         said = getattr(error, "detail_text", None) or error
         return JournalError(
-            f"{self._where}: the journal cannot be used: {said}; look at the cluster: etcdctl endpoint "
+            f"{self.where}: the journal cannot be used: {said}; look at the cluster: etcdctl endpoint "
             "health; and at [etcd] in ferryman.toml"
         )
 
@@ -95,22 +117,26 @@ class HttpGateway:
 class GatewayElsewhere:
     """A cluster, as a process sees it that was forked before this one went into another network namespace."""
 
-    def __init__(self, cluster: EtcdCluster, config: EtcdConfig, *, patience_s: float) -> None:
+    def __init__(self, cluster: EtcdCluster, config: EtcdConfig) -> None:
         """Fork; call it while there is one thread, and before going anywhere."""
+        self.where = str(cluster)
+        self._timeout_s = _timeout_s(config)
+        self._asked = 0
         self._line, far = multiprocessing.Pipe()
         self._process = multiprocessing.get_context("fork").Process(
             target=_serve,
-            args=(self._line, far, HttpGateway(cluster, config, patience_s=patience_s)),
+            args=(self._line, far, HttpGateway(cluster, config)),
             daemon=True,
         )
         self._process.start()
         far.close()
 
-    def post(self, path: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    def post(self, path: str, asked: Mapping[str, Any], within_s: float) -> dict[str, Any]:
         """As ``Gateway.post``."""
+        self._asked += 1
         try:
-            self._line.send((path, dict(asked)))
-            answer: dict[str, Any] | JournalError = self._line.recv()
+            self._line.send((self._asked, path, dict(asked), within_s))
+            answer = self._answer(within_s + self._timeout_s + _SLACK_S)
         except (OSError, EOFError) as error:
             raise JournalError(
                 f"the process that asks etcd has gone: {error}; nothing was written"
@@ -118,6 +144,16 @@ class GatewayElsewhere:
         if isinstance(answer, JournalError):
             raise answer
         return answer
+
+    def _answer(self, within_s: float) -> dict[str, Any] | JournalError:
+        """What was answered to the latest request; what came too late for an earlier one is passed over."""
+        until = time.monotonic() + within_s
+        while self._line.poll(max(0.0, until - time.monotonic())):
+            number, answer = self._line.recv()
+            if number == self._asked:
+                found: dict[str, Any] | JournalError = answer
+                return found
+        return JournalError(f"{self.where}: the process that asks it for us does not answer")
 
     def close(self) -> None:
         """End the process; by a word, for one that was forked later has a copy of this end of the line."""
@@ -134,13 +170,16 @@ def _serve(near: Connection, line: Connection, gateway: HttpGateway) -> None:
         signal.signal(each, signal.SIG_IGN)  # they are for the run, which still needs its journal
     with suppress(EOFError, OSError):
         while (request := line.recv()) is not None:
-            line.send(_answer(gateway, *request))
+            number, *what = request
+            line.send((number, _answer(gateway, *what)))
     gateway.close()
 
 
-def _answer(gateway: HttpGateway, path: str, asked: dict[str, Any]) -> dict[str, Any] | JournalError:
+def _answer(
+    gateway: HttpGateway, path: str, asked: dict[str, Any], within_s: float
+) -> dict[str, Any] | JournalError:
     try:
-        return gateway.post(path, asked)
+        return gateway.post(path, asked, within_s)
     except JournalError as error:
         return error
 
@@ -156,7 +195,19 @@ def _client(host: str, port: int, config: EtcdConfig) -> Etcd3Client:
         host,
         port,
         protocol="https" if config.ca is not None else "http",
-        timeout=config.timeout,
+        timeout=_timeout_s(config),
         api_path="/v3/",
         session=session,
     )
+
+
+def _timeout_s(config: EtcdConfig) -> float:
+    """Seconds for one request to one member."""
+    return min(config.timeout, config.lease / _TRIES)
+
+
+def _object(said: object) -> dict[str, Any]:
+    """What a member said, if it is an answer: it may report an error though it says 200, as streams do."""
+    if not isinstance(said, dict) or "error" in said:
+        raise _NoAnswerError(f"it answered {said!r:.200}")
+    return said

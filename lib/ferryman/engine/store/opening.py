@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ferryman.engine.store.sqlite import SqliteStore
@@ -10,6 +11,9 @@ from ferryman.engine.store.sqlite import SqliteStore
 if TYPE_CHECKING:
     from ferryman.config import Config
     from ferryman.engine.store.base import Store
+
+SPOOL = Path(".ferryman/spool")
+"""Where records wait that the cluster could not be told, in the folder of ferryman.toml."""
 
 _log = logging.getLogger(__name__)
 
@@ -32,4 +36,6 @@ def open_store(config: Config, *, stay: bool = False) -> Store:
             config.file,
             ", ".join(cluster.beyond_this_machine),
         )
-    return (EtcdStore.staying if stay else EtcdStore)(cluster, config.etcd)
+    store = (EtcdStore.staying if stay else EtcdStore)(cluster, config.etcd)
+    store.spool_folder = config.folder / SPOOL
+    return store

@@ -33,7 +33,8 @@ class _Hold:
 class SqliteStore(Store):
     """Journal and locks in one file; used by one thread alone, but for ``beat``."""
 
-    beat_s = LEASE_S / 3
+    beat_s = LEASE_S / 12
+    silence_s = LEASE_S / 3
 
     def __init__(
         self,

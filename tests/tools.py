@@ -1,0 +1,32 @@
+"""What tests need of the machine; one that lacks it says what to install, and with ``$CI`` set it fails."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import NoReturn
+
+import pytest
+
+PATH = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
+"""Where programs are looked for: an ordinary user's path has no folder of root's programs."""
+
+
+def require_tool(*names: str, package: str) -> None:
+    """Skip the test, or every test of the fixture, unless these programs are installed.
+
+    Args:
+        names: The programs.
+        package: The Debian package that has them, which ``make setup`` installs.
+    """
+    missing = [name for name in names if shutil.which(name, path=PATH) is None]
+    if missing:
+        what = f"{', '.join(missing)} (Debian package {package})"
+        skip_or_fail(f"not installed: {what}; `make setup` installs it")
+
+
+def skip_or_fail(reason: str) -> NoReturn:
+    """Skip for what the machine lacks; where ``$CI`` is set nothing may be missing, and the test fails."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{reason} ($CI is set: this may not be skipped)", pytrace=False)
+    pytest.skip(reason)

@@ -1,0 +1,158 @@
+"""A run that outlives its lease many times, with others who come and go between any two of its calls."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+import pytest
+
+from ferryman.engine.owner import Owner
+from ferryman.engine.plan import Plan, Step
+from ferryman.engine.runner import Runner
+from ferryman.engine.store import Order, SqliteStore
+from ferryman.engine.store.database import Database
+from ferryman.engine.store.sqlite import LEASE_S
+from ferryman.errors import BusyError, DoubtError
+from ferryman.testing import Becomes, Cuts, FakeWorld, Is, TurningClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ferryman.engine.ending import Ending
+    from ferryman.testing import WayOn
+
+T = TypeVar("T")
+AT_WORK = Owner("control1", 100, 1, "one boot")
+BESIDE = Owner("control1", 200, 2, "one boot")
+ELSEWHERE = Owner("control2", 300, 3, "another boot")
+ORDER = Order(cookbook="test", operator="tester")
+CALL_S = 0.9 * LEASE_S
+"""How long each call to the outside takes: a lease that is not renewed is over after the second."""
+
+
+@dataclass
+class Control:
+    """A state file that several processes have open, and a world that they all may change."""
+
+    path: Path
+    clock: TurningClock = field(default_factory=TurningClock)
+    world: FakeWorld = field(default_factory=lambda: FakeWorld(None, a="old", b="old", ready="yes"))
+
+    def store(self, owner: Owner) -> SqliteStore:
+        """As that process opens it; the kernel of the first host says that both of its processes live."""
+        database = Database.at(self.path)
+        return SqliteStore(database, clock=self.clock, owner=owner, alive=lambda _: True)
+
+    def plan(self, world: FakeWorld) -> Plan:
+        steps: list[Step] = [
+            Becomes(world, "a", "new"),
+            Is(world, "ready", "yes"),
+            Becomes(world, "b", "new"),
+        ]
+        return Plan(steps, ["web"])
+
+    def perform(self, store: SqliteStore, world: FakeWorld) -> Ending:
+        return Runner(store=store, clock=self.clock).perform(ORDER, self.plan(world))
+
+    def seen_by(self, cuts: Cuts) -> Fenced:
+        """The same world, through calls that are counted."""
+        world = Fenced(cuts)
+        world.values = self.world.values
+        return world
+
+
+class Fenced(FakeWorld):
+    """A world that can be told to take nothing more from whoever writes to it this way."""
+
+    shut = False
+
+    def write(self, key: str, value: str, *, expected: str) -> None:
+        if self.shut:
+            raise BusyError(f"{key}: another process has the run by now")
+        super().write(key, value, expected=expected)
+
+
+class Slow(Cuts):
+    """Each call takes long, and somebody comes after it."""
+
+    def __init__(self, control: Control, come: Callable[[int], None]) -> None:
+        super().__init__()
+        self._control, self._come = control, come
+
+    def call(self, effect: Callable[[], T]) -> T:
+        number = self.calls
+        result = super().call(effect)
+        self._control.clock.turn(CALL_S)
+        self._come(number)
+        return result
+
+
+@pytest.fixture
+def control(tmp_path: Path) -> Control:
+    return Control(tmp_path / "state.db")
+
+
+def test_visitors_between_any_two_calls_find_it_under_way_and_take_nothing_from_it(control: Control) -> None:
+    store, said = control.store(AT_WORK), set[tuple[str, bool]]()
+
+    def visit(number: int) -> None:
+        """As the lease's own thread does it; then others list, show, and ask for the same service."""
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(store.beat).result()
+        for owner in (BESIDE, ELSEWHERE):
+            visitor = control.store(owner)
+            mine = next(entry.id for entry in visitor.runs() if entry.owner == AT_WORK)
+            visitor.show(mine)
+            assert [lock.run for lock in visitor.locks()] == [mine]
+            turned_away = control.perform(visitor, control.world)
+            said.add((turned_away.outcome, "is under way" in turned_away.reason))
+            visitor.close()
+
+    cuts = Slow(control, visit)
+    ending = control.perform(store, control.seen_by(cuts))
+    assert (ending.outcome, said) == ("done", {("busy", True)})
+    assert cuts.calls * CALL_S > 5 * LEASE_S
+    assert control.world.values == {"a": "new", "b": "new", "ready": "yes"}
+    assert store.faults(ending.run) == []
+    assert store.locks() == []
+
+
+def calls(control: Control) -> int:
+    cuts = Slow(control, lambda _: None)
+    control.perform(control.store(AT_WORK), control.seen_by(cuts))
+    return cuts.calls
+
+
+def taken_over(control: Control, way: WayOn, at: int) -> tuple[Ending, Ending]:
+    """How it ended for a process that was taken over after this call, and for the one that did so."""
+    endings: list[Ending] = []
+
+    def take_over(number: int) -> None:
+        if number != at:
+            return
+
+        def shut(run: str, token: int, hosts: object) -> dict[str, DoubtError]:
+            world.shut = True
+            return {}
+
+        store = control.store(ELSEWHERE)
+        runner, run = Runner(store=store, clock=control.clock, fence_off=shut), store.runs()[0].id
+        go = runner.resume if way == "resume" else runner.roll_back
+        endings.append(go(run, control.plan(control.world)))
+
+    world = control.seen_by(Slow(control, take_over))
+    return control.perform(control.store(AT_WORK), world), endings[0]
+
+
+@pytest.mark.parametrize(("way", "value"), [("resume", "new"), ("rollback", "old")])
+def test_one_that_gave_no_sign_of_life_for_a_lease_stops_wherever_it_is_taken_over(
+    tmp_path: Path, way: WayOn, value: str
+) -> None:
+    for at in range(1, calls(Control(tmp_path / "counted.db"))):
+        control = Control(tmp_path / f"{at}.db")
+        ending, other = taken_over(control, way, at)
+        assert (ending.outcome, other.exit_code) == ("busy", 0), f"after call {at}: {ending.reason}"
+        assert control.world.values == {"a": value, "b": value, "ready": "yes"}, f"after call {at}"
