@@ -29,7 +29,7 @@ RESCHEDULE = ("scheduler", "migrate", "maps", "--site", "lab", "--to", "wrr", "-
 RUNS = {"ipvsadm": MIGRATE_STATIC, "keepalived": MIGRATE_MAPS, "scheduler": RESCHEDULE}
 
 
-@pytest.fixture(params=RUNS.values(), ids=RUNS)
+@pytest.fixture(params=RUNS.values(), ids=list(RUNS))
 def run(request: pytest.FixtureRequest) -> tuple[str, ...]:
     """A run's command."""
     arguments: tuple[str, ...] = request.param
