@@ -274,9 +274,11 @@ class Runner:
         p.telling.record("trouble", in_full(error, p.at))
         if not p.progress.standing:
             # A process that did not begin the run knows of its changes by the journal alone.
-            left = unrecorded(p) if p.resumed and p.is_open else []
-            if left:
-                return endings.came_back(p, error, Return({}, left=left))
+            result = Return({})
+            if p.resumed and p.is_open:
+                result.left += unrecorded(p, result.warnings)
+            if result.left:
+                return endings.came_back(p, error, result)
             return endings.unchanged(p, error)
         if self._is_to_be_held(error):
             return endings.held(p, error)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ferryman.engine.clock import stamp
+from ferryman.engine.progress import Checked, Mark
 from ferryman.engine.steps import Change
 from ferryman.engine.telling import in_words
 from ferryman.errors import DoubtError, InterruptedRunError, NotFollowedError, VerifyError
@@ -45,65 +46,67 @@ def verify_at_the_end(p: Passage) -> None:
     _verify_again(p, [place for place, step in enumerate(p.plan.steps) if isinstance(step, Change)])
 
 
-def not_restored(p: Passage, places: Iterable[int], warnings: list[str]) -> Iterator[Left]:
+def not_restored(p: Passage, warnings: list[str]) -> Iterator[Left]:
     """Of the changes that were undone, those whose effect is in the world again.
 
     What is otherwise than before and is not the run's effect is somebody else's by now: a warning.
     """
-    for place in places:
+    for place, mark in sorted(p.progress.restored.items()):
         try:
-            again, others = p.looking_quietly(place, _undone_again(p, place))
+            again = p.looking_quietly(place, _Compare(p.plan.change(place), mark, warnings))
         except InterruptedRunError:
             yield Left(place, "interrupted before it was looked at again")
         except Exception as error:  # noqa: BLE001  # whatever keeps it from being looked at, it is not verified
             yield Left(place, f"it was undone, and cannot be looked at again: {in_words(error)}")
         else:
-            warnings += [others] if others else []
             if again:
                 yield Left(place, f"it was undone, and is not as before any more: {again}")
 
 
-def _undone_again(p: Passage, place: int) -> Callable[[StepReport], tuple[str | None, str | None]]:
-    """The run's own effect that is there again, and what somebody else made of it since; None for nothing."""
-    change, mark = p.plan.change(place), p.progress.restored[place]
-
-    def look(report: StepReport) -> tuple[str | None, str | None]:
-        differs = None if mark.foreign else change.undone(mark.before, report)
-        if differs is None and not mark.foreign:
-            return None, None
-        effect = change.effect_seen(mark.before, report)
-        return effect, None if effect else differs
-
-    return look
-
-
-def unrecorded(p: Passage) -> list[Left]:
+def unrecorded(p: Passage, warnings: list[str]) -> Iterator[Left]:
     """Of the changes that the journal does not know to be made, those whose effect is in the world.
 
     Either somebody else made them, or the journal has lost records: what it says is not all there is. Only
     what it knows to have been there before the run is passed over.
     """
-    left: list[Left] = []
     for place, step in enumerate(p.plan.steps):
         if not isinstance(step, Change) or place in p.progress.standing or place in p.progress.restored:
             continue
         checked = p.checked_before(place)
         if checked is not None and checked.already:
             continue
+        look = partial(step.effect_seen, None) if checked is None else _Compare(step, checked, warnings)
         try:
-            effect = p.looking_quietly(place, partial(step.effect_seen, checked.before if checked else None))
+            effect = p.looking_quietly(place, look)
         except InterruptedRunError as stop:
-            left.append(Left(place, f"{stop} before it was looked at"))
-            break
+            yield Left(place, f"{stop} before it was looked at")
         except Exception as error:  # noqa: BLE001  # as above
-            why = f"by the journal it was not changed, and it cannot be looked at: {in_words(error)}"
-            left.append(Left(place, why))
+            yield Left(
+                place, f"by the journal it was not changed, and it cannot be looked at: {in_words(error)}"
+            )
         else:
             if effect is not None:
-                left.append(
-                    Left(place, f"{effect}, though by the journal this run did not change it; {_WHO}")
-                )
-    return left
+                yield Left(place, f"{effect}, though by the journal this run did not change it; {_WHO}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Compare:
+    """What of a change's effect is in the world; what else is otherwise than before is a warning."""
+
+    change: Change[Any]
+    known: Mark | Checked
+    warnings: list[str]
+
+    def __call__(self, report: StepReport) -> str | None:
+        before = self.known.before
+        is_foreign = isinstance(self.known, Mark) and self.known.foreign
+        differs = None if is_foreign else self.change.undone(before, report)
+        effect = None
+        if differs is not None or is_foreign or isinstance(self.known, Checked):
+            effect = self.change.effect_seen(before, report)
+        others = [differs] if differs is not None and effect is None else []
+        self.warnings.extend([*others, *map(str, report.warnings)])
+        return effect
 
 
 _WHO = "somebody else did, or the journal has lost records: find out, and put it right by hand"

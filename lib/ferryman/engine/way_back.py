@@ -67,12 +67,12 @@ def _undo_all(p: Passage, result: Return) -> bool:
 
 def _look_at_everything(p: Passage, result: Return) -> None:
     """What was put back must still be so, and what was not changed must be as before."""
-    for left in list(not_restored(p, sorted(p.progress.restored), result.warnings)):
+    for left in list(not_restored(p, result.warnings)):
         p.mark("left", left.place, {"at": p.at, "message": left.why})
         if left.place in result.restored:
             result.restored.remove(left.place)
         result.left.append(left)
-    for left in unrecorded(p):
+    for left in unrecorded(p, result.warnings):
         p.telling.record("left", {"at": p.at, "message": left.why}, left.place)
         result.left.append(left)
 

@@ -12,6 +12,7 @@ from ferryman.model import Verdict
 from ferryman.testing import Cut, Cuts, Dock
 from unit.cookbooks.fake_site import FakeSite
 from unit.cookbooks.strangers import HOST, STRANGERS, Stranger
+from unit.cookbooks.third_parties import OTHER_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,6 +155,23 @@ def test_a_catalog_edited_after_a_run_is_done_loses_the_flag_alone(service: str)
     CATALOG.write(site)
     assert dock.go_on(scene.plan(), "rollback").outcome == "rolled-back"
     assert site.state == bank(service, CATALOG, new=False)
+
+
+def test_another_services_edit_that_waits_for_a_reload_is_never_taken_up_by_a_run_that_ends_done() -> None:
+    def edit(site: FakeSite) -> None:
+        files = site.directors[HOST].files
+        files[OTHER_FILE] = files[OTHER_FILE].replace("DR", "TUN")
+
+    def theirs(state: dict[str, Any]) -> list[str]:
+        return [line for line in state[HOST]["rules"] if "10.99.0.3:8081" in line]
+
+    before, ends = theirs(whole(Cuts()).state), set[str]()
+    stranger = Stranger("edits another service's file", edit, lambda _: True)
+    for at in range(0, calls("web"), 7):
+        ending, state = migrated("web", stranger, at, refused_at=None)
+        assert ending.outcome != "done" or theirs(state) == before, at
+        ends.add(ending.outcome)
+    assert ends >= {"done", "refused"}
 
 
 @pytest.mark.parametrize("stranger", STRANGERS, ids=str)

@@ -45,6 +45,7 @@ virtual_server 10.99.0.3 8081 {
 """
 }
 """Another service's, which keepalived reloads together with the service's own."""
+CATALOG = ("services.yaml", "catalog")
 POOL = "web2: [static, maps, web]"
 
 
@@ -120,7 +121,6 @@ class _Own:
                 f"{host}: {what} {word}" for what, word in self._said(director) if word != self.words.new
             }
             said |= {f"{host}: {path} is old" for path, is_new in self._files(director) if not is_new}
-            said |= {f"{host}: {rule} was reloaded too" for rule in _taken_up(director)}
             said |= {f"{host}: a host route to {route['dst']}" for route in director.routes}
         return said
 
@@ -177,11 +177,6 @@ def _waiting(director: FakeDirector) -> list[str]:
     return [line for line in director.rules if edited and line.startswith(f"-a -t {VIPS['static'][0]} ")]
 
 
-def _taken_up(director: FakeDirector) -> list[str]:
-    """Those of them that a reload has made as the edit says."""
-    return [line for line in _waiting(director) if " -i " in line]
-
-
 def _neutral(text: str) -> str:
     return re.sub(r"lvs_method \S+|lvs_sched \S+|tunneling = \S+|\n *mh-port", "", text)
 
@@ -211,7 +206,7 @@ def _anybody(site: FakeSite, service: str) -> Iterator[ThirdParty]:
         site.nodes = site.nodes.replace(f", {POOL}", "")
 
     first, vip = site.directors[FIRST], VIPS[service][0]
-    yield ThirdParty("writes a note into the catalog", ("services.yaml",), note)
+    yield ThirdParty("writes a note into the catalog", CATALOG, note)
     yield ThirdParty("changes a weight on lvs2", (FIRST,), weight)
     yield ThirdParty("takes a destination out on lvs2", (FIRST,), take_out)
     yield ThirdParty("moves another service's entry on lvs2", (FIRST,), others)
@@ -245,7 +240,7 @@ def _meddlers(site: FakeSite, own: _Own) -> Iterator[ThirdParty]:
             first.rules.insert(place + 1, line)
 
     first = site.directors[FIRST]
-    yield ThirdParty("puts a stale copy of the catalog back", ("services.yaml",), stale)
+    yield ThirdParty("puts a stale copy of the catalog back", CATALOG, stale)
     yield ThirdParty("reboots lvs2", (FIRST,), lambda: reboot(FIRST))
     yield ThirdParty("reboots lvs1", (LATER,), lambda: reboot(LATER))
     yield ThirdParty("flushes routes on lvs2", (FIRST,), flush)
