@@ -37,8 +37,9 @@ lab: setup  ## three labs side by side: half of the time they wait
 lab-all: setup
 	$(BIN)/pytest -n 3 --dist worksteal tests/lab
 
-torture: setup  ## 500 kills with -9 in two labs, and every cut on fakes and etcd; more than an hour
+torture: setup  ## 800 kills with -9 in two labs, 300 among visitors; every cut on fakes and etcd; hours
 	PYTHONPATH=lib:tests $(BIN)/python -m lab.torture --kills 500 --labs 2
+	PYTHONPATH=lib:tests $(BIN)/python -m lab.torture --kills 300 --labs 2 --visitors
 	FERRYMAN_EVERY_CUT=1 $(BIN)/pytest --timeout 3600 tests/lab/etcd tests/lab/test_races.py
 	$(BIN)/pytest -n 2 -m slow tests/unit
 

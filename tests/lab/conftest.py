@@ -15,6 +15,8 @@ from ferryman.errors import LabError
 from ferryman.inventory.catalog import Catalog
 from ferryman.lab import LabPlace, engines, topology
 from ferryman.model import Forwarding
+from ferryman.patience import until
+from lab.crossing import world
 from lab.party import LabHosts, Parties, Party
 from lab.quick import FOR_ALL, configure
 from lab.running import REPOSITORY, RunningLab
@@ -23,6 +25,9 @@ from tools import skip_or_fail
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+SETTLED_S = 15.0
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +50,23 @@ def lab(booted: RunningLab, request: pytest.FixtureRequest) -> Iterator[RunningL
     furnish(booted.folder)
     yield booted
     booted.clear()
+
+
+@pytest.fixture
+def old_world(lab: RunningLab) -> Iterator[dict[str, str]]:
+    """What the lab was like before the test, which puts it back; this says so if it did not.
+
+    A lab that is torn is booted anew, so that the tests after it are judged for what they do.
+    """
+    before = world(lab)
+    yield before
+    lab.clear()
+    # keepalived takes a realserver back when its health check has passed again
+    now = until(lambda: world(lab), lambda seen: seen == before, within_s=SETTLED_S)
+    if now != before:
+        the_lab.down(lab.place)
+        the_lab.up(lab.place)
+    assert now == before
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shlex
 import signal
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ferryman.lab import exec_argv
+from lab.running import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -99,9 +101,24 @@ class Told:
     returncode: int
 
     @property
+    def run(self) -> str:
+        """The run's id."""
+        return str(self.events[0]["run"])
+
+    @property
     def reason(self) -> str:
         """Why it ended so."""
         return str(self.events[-1]["reason"])
+
+    def edited(self) -> set[str]:
+        """The directors on which a table, a file or a route was changed."""
+        made = [one for one in self.events if one["event"] == "change" and one["applied"]]
+        return {one["target"].partition(":")[0] for one in made if one["kind"] == "director"}
+
+    def warnings(self) -> list[str]:
+        """What was told beside."""
+        found = [one for one in self.events if one["event"] == "finding" and one["verdict"] == "warn"]
+        return [f"{one['check']} {one['host']}: {one['seen']}" for one in found]
 
 
 def met(
@@ -114,9 +131,12 @@ def met(
     """Run ferryman, and act when it enters this phase of the step with this in its title."""
     config = str(lab.folder / "ferryman.toml")
     command = [sys.executable, "-m", "ferryman", "--config", config, "--output", "json", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "lib")}
     told: list[dict[str, Any]] = []
     waiting = True
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as running:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+    ) as running:
         assert running.stdout
         for line in running.stdout:
             told.append(event := json.loads(line))
@@ -125,6 +145,24 @@ def met(
                 act(running)
     assert not waiting, f"the run ended before it came to {title!r}"
     return Told(told, running.returncode)
+
+
+def meanwhile(
+    lab: RunningLab, title: str, act: Callable[[], object], *arguments: str, phase: str = "check"
+) -> Told:
+    """Run ferryman, and let somebody act when it enters this phase of the step with this in its title.
+
+    It stands still while they do: they are never too late, however slow the machine is.
+    """
+
+    def strike(running: subprocess.Popen[str]) -> None:
+        running.send_signal(signal.SIGSTOP)
+        try:
+            act()
+        finally:
+            running.send_signal(signal.SIGCONT)
+
+    return met(lab, title, strike, *arguments, phase=phase)
 
 
 def _begins(event: dict[str, Any], title: str, phase: str) -> bool:

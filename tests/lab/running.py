@@ -64,11 +64,10 @@ class RunningLab:
         return _run(lab.exec_argv(self.place, "control", argv), stdin, timeout_s)
 
     def ferryman(
-        self, *arguments: str, stdin: str = "", timeout_s: float = RUN_S
+        self, *arguments: str, stdin: str = "", timeout_s: float = RUN_S, config: str = "ferryman.toml"
     ) -> subprocess.CompletedProcess[str]:
-        """Run the command itself, with this lab's configuration."""
-        config = str(self.folder / "ferryman.toml")
-        command = [sys.executable, "-m", "ferryman", "--config", config, *arguments]
+        """Run the command itself, with this lab's configuration or another one beside it."""
+        command = [sys.executable, "-m", "ferryman", "--config", str(self.folder / config), *arguments]
         return _run(command, stdin, timeout_s)
 
 

@@ -3,6 +3,7 @@
 From the repository:
 
     PYTHONPATH=lib:tests .venv/bin/python -m lab.torture --kills 500 --labs 2 --seed 1
+    PYTHONPATH=lib:tests .venv/bin/python -m lab.torture --visitors --kills 300
     PYTHONPATH=lib:tests .venv/bin/python -m lab.torture --report .ferryman/torture/seed-1-*.jsonl
     PYTHONPATH=lib:tests .venv/bin/python -m lab.torture --only '{"name": …}'
 
@@ -32,6 +33,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--labs", type=int, default=1, help="side by side; each keeps one processor busy")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--services", default="static,maps", help="static: ipvsadm; maps, web: keepalived")
+    parser.add_argument(
+        "--visitors",
+        action="store_true",
+        help="other commands come and go all the while, and some runs take more than a minute",
+    )
     parser.add_argument("--results", type=Path, default=REPOSITORY / ".ferryman" / "torture")
     parser.add_argument(
         "--only", type=json.loads, metavar="TRIAL", help="replay one, as the report prints it"
@@ -46,7 +52,7 @@ def _shares(given: argparse.Namespace) -> list[Share]:
     only = Trial.of(given.only) if given.only else None
     labs = 1 if only else given.labs
     services = (only.service,) if only else tuple(given.services.split(","))
-    name = "only" if only else f"seed-{given.seed}"
+    name = "only" if only else f"{'visitors-' if given.visitors else ''}seed-{given.seed}"
     return [
         Share(
             index=index,
@@ -56,6 +62,7 @@ def _shares(given: argparse.Namespace) -> list[Share]:
             services=services,
             results=given.results / f"{name}-{index}.jsonl",
             only=only,
+            visitors=given.visitors and only is None,
         )
         for index in range(labs)
     ]

@@ -23,6 +23,7 @@ from lab.quick import configure
 from lab.running import REPOSITORY, RunningLab
 from lab.torture.cutter import Call, Cut
 from lab.torture.trials import Chart, Course, Instant
+from lab.visitors import REASON
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
 World = dict[str, str]
 SETTLES_S = 15.0
 """keepalived takes a realserver back when its health check has passed again."""
-COMMAND_S = 120.0
+COMMAND_S = 240.0
+SOAKS = 2
+"""A soak with each director."""
 LEFT_FILES = "ls -A /etc/keepalived /etc/keepalived/services /tmp"
 
 
@@ -108,15 +111,19 @@ class Bench:
             courses = [Course(one.calls, one.seconds) for one in (there, back)]
             self.charts[service] = Chart(service, *courses)
 
-    def migrate(self, service: str, cut: Cut | Instant | None = None) -> Ended:
+    def migrate(
+        self, service: str, cut: Cut | Instant | None = None, *, soak_s: float = 0.0, beat_s: float = 0.0
+    ) -> Ended:
         """A new run, and what happens to it."""
-        return self._run(
-            ("migrate", service, "--site", "lab", "--yes"), cut, self._course_s(service, "migrate")
-        )
+        soak = ("--soak", f"{soak_s:g}") if soak_s else ()
+        course_s = self._course_s(service, "migrate") + SOAKS * soak_s
+        return self._run(("migrate", service, "--site", "lab", "--yes", *soak), cut, course_s, beat_s)
 
-    def take_up(self, way: str, entry: Entry, cut: Cut | Instant | None = None) -> Ended:
+    def take_up(
+        self, way: str, entry: Entry, cut: Cut | Instant | None = None, *, beat_s: float = 0.0
+    ) -> Ended:
         """Resume a run or roll it back, and what happens to that."""
-        return self._run((way, entry.run), cut, self._course_s(entry.service, way))
+        return self._run((way, entry.run), cut, self._course_s(entry.service, way), beat_s)
 
     def _course_s(self, service: str, way: str) -> float:
         chart = self.charts.get(service)
@@ -124,10 +131,12 @@ class Bench:
             return 0.0
         return (chart.back if way == "rollback" else chart.there).seconds
 
-    def _run(self, arguments: tuple[str, ...], cut: Cut | Instant | None, course_s: float) -> Ended:
+    def _run(
+        self, arguments: tuple[str, ...], cut: Cut | Instant | None, course_s: float, beat_s: float
+    ) -> Ended:
         """Run one command of ferryman in a process of its own; an ``Instant`` is a share of ``course_s``."""
         given = json.dumps(asdict(cut) if isinstance(cut, Cut) else None)
-        command = [sys.executable, "-m", "lab.torture.cutter", str(self._calls), given]
+        command = [sys.executable, "-m", "lab.torture.cutter", str(self._calls), given, f"{beat_s:g}"]
         began = time.monotonic()
         with subprocess.Popen(
             [*command, "--config", self._config, "--output", "json", *arguments],
@@ -135,7 +144,7 @@ class Bench:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=_environment(),
+            env=environment(),
         ) as process:
             stdout, stderr, hit = _communicate(process, cut, course_s)
         calls = tuple(Call(**one) for one in _whole_lines(self._calls.read_text()))
@@ -145,9 +154,9 @@ class Bench:
         return Ended(arguments, process.returncode, seconds, calls, events, stderr, struck)
 
     def newest(self) -> Entry:
-        """The latest run in the journal; one without a name when there is none."""
+        """The latest run in the journal that is no visitor's; one without a name when there is none."""
         with self._store() as store:
-            runs = store.runs(1)
+            runs = [one for one in store.runs(1000) if one.order.reason != REASON]
         if not runs:
             return Entry("", "", None)
         return Entry(runs[0].id, runs[0].order.arguments["service"], runs[0].outcome)
@@ -157,10 +166,10 @@ class Bench:
         with self._store() as store:
             return store.faults(run)
 
-    def locks(self) -> list[str]:
-        """The locks that are taken, and by which run."""
+    def locks(self, run: str = "") -> list[str]:
+        """The locks that are taken, and by which run; those of one run alone if it is named."""
         with self._store() as store:
-            return [f"{lock.key} of {lock.run}" for lock in store.locks()]
+            return [f"{lock.key} of {lock.run}" for lock in store.locks() if run in ("", lock.run)]
 
     def left_files(self) -> str:
         """The files in the directors' folders that a driver writes in."""
@@ -234,7 +243,8 @@ def _communicate(
         raise AssertionError(f"{process.args!r}: no end after {COMMAND_S:g} s: {stdout}\n{stderr}") from None
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """What the cutter runs in."""
     return {**os.environ, "PYTHONPATH": f"{REPOSITORY / 'lib'}:{REPOSITORY / 'tests'}"}
 
 

@@ -1,9 +1,10 @@
 """Runs the real command line and cuts it at one of its calls to the outside.
 
-    python -m lab.torture.cutter CALLS CUT ARGUMENT…
+    python -m lab.torture.cutter CALLS CUT BEAT_S ARGUMENT…
 
 Every call to the outside is numbered and written to the file CALLS, one JSON line each, before it is made:
 what fleet, catalog, probe and traffic are asked, and each commit of journal and locks. CUT is a ``Cut``.
+BEAT_S is the seconds between two renewals of the run's lease; 0: as many as the product takes.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ferryman.cli import main
 from ferryman.cookbook.ferry import Ferry
+from ferryman.engine.store import SqliteStore
 from ferryman.engine.store.database import Database
 from ferryman.engine.telling import Telling
 from ferryman.fleet.ssh import Fleet
@@ -179,7 +181,8 @@ def set_up(calls: Path, cut: Cut | None) -> None:
 
 
 if __name__ == "__main__":
-    _, calls_file, cut_json, *arguments = sys.argv
+    _, calls_file, cut_json, beat_s, *arguments = sys.argv
     told = json.loads(cut_json)
+    SqliteStore.beat_s = float(beat_s) or SqliteStore.beat_s
     set_up(Path(calls_file), Cut(**told) if told else None)
     main(arguments)

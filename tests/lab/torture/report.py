@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def summed(files: Iterable[Path]) -> dict[str, Any]:
-    """Trials, cuts by kind, ends and notes of these files of results; every wrong one with its trial."""
+    """Trials, cuts by kind, ends, visits, notes of these files of results; every wrong one with its trial."""
     rows = [json.loads(line) for file in files for line in file.read_text().splitlines()]
     commands = [command for row in rows for command in row["commands"]]
     return {
@@ -22,6 +22,8 @@ def summed(files: Iterable[Path]) -> dict[str, Any]:
         "ends": dict(Counter(row["end"] for row in rows)),
         "held on the way": sum(command["status"] == 7 for command in commands),
         "stranded on the way": sum(command["status"] == 5 for command in commands),
+        "long runs": sum(row["trial"].get("soak_s", 0) > 0 for row in rows),
+        "visits": dict(sum((Counter(row.get("visits", {})) for row in rows), Counter[str]())),
         "notes": dict(Counter(_without_names(note) for row in rows for note in row["notes"])),
         "lab hours": round(sum(row["seconds"] for row in rows) / 3600, 2),
         "wrong": [row for row in rows if row["end"] == "wrong"],

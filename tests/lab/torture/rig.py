@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, Literal
 
 from lab.torture.bench import a_bench
-from lab.torture.trials import Trial, boundaries, instants
+from lab.torture.trials import Trial, boundaries, instants, visited
+from lab.visitors import Visitors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -41,6 +43,8 @@ class Outcome:
     notes: list[str] = field(default_factory=list)
     """What is allowed, and worth counting."""
     commands: list[Ended] = field(default_factory=list)
+    visits: dict[str, int] = field(default_factory=dict)
+    """How many visits there were, by kind and exit code."""
     seconds: float = 0.0
 
     @property
@@ -57,6 +61,7 @@ class Outcome:
             "seconds": round(self.seconds, 1),
             "notes": self.notes,
             "wrong": self.wrong,
+            "visits": self.visits,
             "commands": [_told(one, self.end == "wrong") for one in self.commands],
             "trial": self.trial.as_dict(),
         }
@@ -67,7 +72,7 @@ def make(bench: Bench, trial: Trial) -> Outcome:
     began, outcome = time.monotonic(), Outcome(trial)
     try:
         _bring(bench, trial)
-        _judge(bench, outcome, _play(bench, outcome))
+        _judge(bench, outcome, _play_visited(bench, outcome))
     except AssertionError as error:
         outcome.wrong.append(str(error))
     if outcome.wrong:
@@ -89,6 +94,19 @@ def _bring(bench: Bench, trial: Trial) -> None:
         assert there.status == 0, f"an uncut migration: {there.stderr}"
 
 
+def _play_visited(bench: Bench, outcome: Outcome) -> Entry:
+    """Play it with its visitors, all of whom have gone when it is over."""
+    trial = outcome.trial
+    visitors = Visitors(bench.lab, trial.service, trial.guests) if trial.guests else None
+    try:
+        with visitors or nullcontext():
+            return _play(bench, outcome)
+    finally:
+        if visitors:
+            outcome.visits = dict(visitors.visits)
+            outcome.wrong += visitors.wrong
+
+
 def _play(bench: Bench, outcome: Outcome) -> Entry:
     """Cut command after command, then go on in peace until the run is over; its last entry in the journal."""
     trial, before = outcome.trial, bench.newest()
@@ -103,7 +121,7 @@ def _play(bench: Bench, outcome: Outcome) -> Entry:
             outcome.notes.append("nothing begun")
             return before
         if not entry.is_open:
-            if not bench.locks():
+            if not bench.locks(entry.run):
                 return entry
             assert ended.died, f"run {entry.run} ended {entry.outcome} by itself and kept its locks"
             outcome.notes.append(f"killed: run {entry.outcome} in the journal, lock kept")
@@ -115,8 +133,8 @@ def _play(bench: Bench, outcome: Outcome) -> Entry:
 
 def _command(bench: Bench, trial: Trial, way: str, entry: Entry, cut: Cut | Instant | None) -> Ended:
     if not way:
-        return bench.migrate(trial.service, cut)
-    return bench.take_up(way, entry, cut)
+        return bench.migrate(trial.service, cut, soak_s=trial.soak_s, beat_s=trial.beat_s)
+    return bench.take_up(way, entry, cut, beat_s=trial.beat_s)
 
 
 def _note(outcome: Outcome, entry: Entry, way: str, ended: Ended) -> None:
@@ -170,6 +188,7 @@ class Share:
     services: tuple[str, ...]
     results: Path
     only: Trial | None = None
+    visitors: bool = False
 
 
 def work(share: Share, say: Callable[[str], None]) -> None:
@@ -182,7 +201,7 @@ def work(share: Share, say: Callable[[str], None]) -> None:
         with a_bench(reuse_mode=REUSE_MODES[share.index % 2]) as bench:
             bench.measure(share.services)
             for trial in [share.only] if share.only else _endless(bench, share, made):
-                outcome = make(bench, trial)
+                outcome = make(bench, visited(trial, share.seed) if share.visitors else trial)
                 _keep(share.results, outcome)
                 made.add(trial.name)
                 struck += outcome.struck

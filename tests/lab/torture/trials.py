@@ -8,6 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from lab.torture.cutter import Call, Cut
+from lab.visitors import Guests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,6 +20,11 @@ MORE = 3 / 4
 """How likely it is that the command which takes a killed run up is killed as well."""
 LONGEST_DURING_S = 0.15
 """Director scripts take about that long."""
+QUICK_BEAT_S = 0.3
+"""So that a run of some seconds renews its lease as often as one of some minutes."""
+LONG_SOAK_S = 35.0
+"""For each of two directors: the run takes more than a minute, and renews its lease at its own pace."""
+LONG_ONE_IN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,12 @@ class Trial:
     """One for each command, the first included; commands after the last of them are left in peace."""
     ways: tuple[Way, ...]
     """What is called after each command that left the run open; the last one is called again."""
+    guests: Guests | None = None
+    """Who comes and goes meanwhile."""
+    soak_s: float = 0.0
+    """How long the run soaks with each director."""
+    beat_s: float = 0.0
+    """Seconds between two renewals of its lease; 0: the product's own."""
 
     def as_dict(self) -> dict[str, Any]:
         """For the record, and for ``--only``."""
@@ -50,7 +62,17 @@ class Trial:
     def of(cls, told: Mapping[str, Any]) -> Trial:
         """From ``as_dict``."""
         cuts = tuple(Instant(**one) if "share" in one else _cut(one) for one in told["cuts"])
-        return cls(told["name"], told["service"], told["start"], cuts, tuple(told["ways"]))
+        guests = told.get("guests")
+        return cls(
+            told["name"],
+            told["service"],
+            told["start"],
+            cuts,
+            tuple(told["ways"]),
+            Guests(**{**guests, "kinds": tuple(guests["kinds"])}) if guests else None,
+            told.get("soak_s", 0.0),
+            told.get("beat_s", 0.0),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +114,16 @@ def instants(chart: Chart, start: Bank, seed: int, stride: tuple[int, int] = (0,
         name = f"{chart.service}-{start}-random-{number}"
         cut = _random_cut(chart.course(start), number, Random(f"{seed} {name} cut"))
         yield _with_more(chart, start, name, cut, seed)
+
+
+def visited(trial: Trial, seed: int) -> Trial:
+    """The same trial with visitors all the while; some run for more than a minute, and are killed late."""
+    random = Random(f"{seed} {trial.name} visitors")
+    guests = Guests(at_once=random.choice((1, 2)))
+    if trial.start == "new" or random.randrange(LONG_ONE_IN):
+        return replace(trial, guests=guests, beat_s=QUICK_BEAT_S)
+    cut = Instant(random.uniform(0.3, 1))
+    return replace(trial, cuts=(cut, *trial.cuts[1:]), guests=guests, soak_s=LONG_SOAK_S)
 
 
 def _random_cut(course: Course, number: int, random: Random) -> Cut | Instant:
