@@ -6,6 +6,7 @@ import fcntl
 import shutil
 from contextlib import contextmanager
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import pytest
@@ -16,6 +17,7 @@ from ferryman.inventory.catalog import Catalog
 from ferryman.lab import LabPlace, engines, topology
 from ferryman.model import Forwarding
 from ferryman.patience import until
+from lab.chosen import is_chosen
 from lab.crossing import world
 from lab.party import LabHosts, Parties, Party
 from lab.quick import FOR_ALL, configure
@@ -24,10 +26,20 @@ from tools import skip_or_fail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 SETTLED_S = 15.0
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is not chosen as extended, before ``-m`` looks at the marks."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here) and not is_chosen(
+            item.path.relative_to(here).as_posix(), item.name
+        ):
+            item.add_marker(pytest.mark.extended)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,103 @@
+"""Which tests of the lab are in ``make test``: each mechanism once; all the others are in ``make test-all``.
+
+The lab boots, services cross with each driver and come back, one fault of each family is refused by name, a
+killed run is resumed and put back, locks and hooks and load are there, and others are at work meanwhile.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+ALL: Collection[str] = ()
+"""Every test of the file."""
+
+CHOSEN: Mapping[str, Collection[str]] = {
+    "etcd/test_cluster.py": ALL,
+    "etcd/test_elsewhere.py": ALL,
+    "etcd/test_faults.py": ALL,
+    "etcd/test_killed.py": ALL,
+    "etcd/test_lost_answers.py": ALL,
+    "etcd/test_outages.py": (
+        "test_a_run_without_its_cluster_stops_and_all_is_back_while_its_lease_lasts[Kind.FROZEN-When.LOOK]",
+        "test_a_cluster_that_is_back_before_the_end_gets_everything_at_once",
+        "test_a_rollback_that_loses_its_cluster_goes_on_while_its_lease_lasts",
+    ),
+    "etcd/test_processes.py": ("test_a_process_that_wakes_up_after_its_lease_changes_nothing_more",),
+    "etcd/test_races.py": ALL,
+    "etcd/test_taken_over.py": ALL,
+    "etcd/test_tls.py": ALL,
+    "etcd/test_visitors.py": ALL,
+    "etcd/test_writes.py": ALL,
+    "test_bad_input.py": ALL,
+    "test_by_hand.py": ("test_a_run_that_is_held_is_put_back_by_hand",),
+    "test_command_driver.py": (
+        "test_flip_and_way_back_under_load_lose_nothing",
+        "test_commands_that_lie_are_found_out",
+    ),
+    "test_control_hosts.py": ("test_a_run_begun_on_one_control_host_is_taken_back_from_another",),
+    "test_directors.py": (
+        "test_a_service_is_flipped_and_put_back_on_each_director_and_nothing_else_is[web]",
+        "test_a_black_hole_is_seen_by_the_upload_and_by_nothing_else",
+        "test_host_routes_of_both_families_come_and_go",
+        "test_a_connection_is_seen_from_its_beginning_to_its_end[static]",
+    ),
+    "test_faults.py": ALL,
+    "test_firewall.py": ALL,
+    "test_fleet.py": ALL,
+    "test_git_catalog.py": ("test_the_run_waits_for_a_person_to_merge_and_goes_back_through_the_same_gate",),
+    "test_hooks.py": ALL,
+    "test_keepalived_traps.py": (
+        "test_a_service_in_two_files_is_flipped_and_put_back_in_both",
+        "test_a_syntax_error_in_one_of_two_files_changes_neither",
+        "test_what_its_own_test_of_a_configuration_takes_and_refuses",
+    ),
+    "test_lab.py": ALL,
+    "test_lab_up_and_down.py": (
+        "test_a_boot_that_is_killed_midway_leaves_nothing_that_down_does_not_clear",
+        "test_entering_refuses_while_the_lab_is_absent",
+    ),
+    "test_liberica.py": ("test_it_crosses_and_comes_back_with_the_catalog_first",),
+    "test_migrate.py": (
+        "test_a_dual_stack_service_crosses_and_comes_back",
+        "test_a_fault_refuses_the_run_names_its_host_and_changes_nothing[rp-filter-strict",
+        "test_a_run_that_was_killed_keeps_its_lock_and_can_be_resumed",
+        "test_each_driver_and_each_kind_of_realserver_crosses",
+        "test_what_breaks_after_the_first_flip_is_rolled_back_and_verified",
+    ),
+    "test_no_lost_request.py": (
+        "test_under_a_strong_load_a_flip_and_its_way_back_lose_nothing[maps]",
+        "test_without_host_routes_a_flip_loses_connections_from_before_it[static]",
+    ),
+    "test_order.py": ("test_a_director_that_dies_holds_the_run_and_no_other_is_touched[lvs1",),
+    "test_others_meanwhile.py": (
+        "test_a_director_that_is_rebooted_in_its_soak_is_seen_before_the_next_one_is_touched",
+        "test_an_edit_that_waits_in_another_services_file_refuses_the_run",
+        "test_routes_go_as_the_journal_has_them_though_a_realserver_has_left_the_pool",
+    ),
+    "test_probe.py": ALL,
+    "test_probe_command.py": ALL,
+    "test_probe_in_the_lab.py": ALL,
+    "test_pybal.py": ("test_a_service_crosses_and_comes_back_with_the_catalog_first",),
+    "test_races.py": ALL,
+    "test_scheduler.py": ("test_a_service_is_moved_and_comes_back_to_the_byte[static]",),
+    "test_visitors.py": ("test_a_run_that_is_killed_while_others_come_and_go_goes_back_whole",),
+    "matrix/test_matrix.py": (
+        "test_a_lab_without_faults_raises_no_alarm[web",
+        "test_a_director_whose_own_gate_is_shut_stands_in_the_way",
+    ),
+    "torture/test_torture.py": (
+        "test_a_run_killed_around_the_primary_goes_on_and_comes_back_though_that_is_killed",
+    ),
+}
+"""By file: what the names of its chosen tests begin with."""
+
+
+def is_chosen(file: str, name: str) -> bool:
+    """Whether a test is in ``make test``; a file that is not named has none."""
+    if file not in CHOSEN:
+        return False
+    beginnings = tuple(CHOSEN[file])
+    return not beginnings or name.startswith(beginnings)
