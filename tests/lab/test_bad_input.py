@@ -55,7 +55,7 @@ def test_a_scalar_where_a_list_belongs_is_named_with_its_line(lab: RunningLab) -
     at = lines.index("      ipip_encapsulation:\n")
     lines[at : at + 2] = ["      ipip_encapsulation: true\n"]
     catalog(lab).write_text("".join(lines))
-    done = lab.ferryman("migrate", "web", "--site", "lab", "--yes")
+    done = lab.ferryman("migrate", "search", "--site", "lab", "--yes")
     assert done.returncode == 2
     assert f"services.yaml:{at + 1}" in done.stderr
     assert "ipip_encapsulation" in done.stderr

@@ -199,7 +199,7 @@ def test_a_half_converged_director_names_the_destination_and_goes_on_when_it_can
     one.restore(before, TUNNEL)
 
 
-def test_over_katran_consent_is_asked_for_and_a_rollback_is_stranded_with_what_to_do(
+def test_over_katran_consent_is_asked_for_and_a_rollback_is_refused_with_what_to_do(
     katran: LibericaSite,
 ) -> None:
     rehearsed = ferryman(katran, "migrate", SERVICE, "--site", "lab", "--dry-run")
@@ -211,7 +211,7 @@ def test_over_katran_consent_is_asked_for_and_a_rollback_is_stranded_with_what_t
     assert crossed.returncode == DONE, crossed.stdout[-3000:]
     assert {one["check"] for one in findings(crossed, "warn")} >= {"no-way-back"}
     back = ferryman(katran, "rollback", events(crossed)[0]["run"])
-    assert back.returncode == STRANDED, back.stdout[-3000:]
+    assert back.returncode == REFUSED, back.stdout[-3000:]
     assert "let the catalog say IPIP again (ferryman inventory flip maps --site lab --to ipip)" in reason(
         back
     )

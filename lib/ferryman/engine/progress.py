@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Stage = Literal["checked", "intent", "made", "foreign", "verified", "undone", "left"]
 """The kinds of record that move a change on: looked at before the first change, begun, made, met someone
-else's work, verified, put back, not put back (or no longer)."""
+else's work, verified, put back, not as before (or no longer)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,7 @@ def test_what_cannot_be_put_back_while_the_lease_lasts_is_left_and_told(bench: B
 
     assert (row.ending.outcome, row.ending.exit_code) == ("stranded", 5)
     assert row.world == {"a": "new", "b": "old"}
-    assert "a  not put back" in row.ending.reason
+    assert "a  not as before" in row.ending.reason
     assert "b  as before, verified" in row.ending.reason
     assert f"only in {row.files[0]}" in row.ending.reason
     assert row.closed == "rolled-back"

@@ -170,6 +170,7 @@ def test_a_rollback_puts_its_own_part_back_and_leaves_what_somebody_did_to_a_dir
     meddle = ("/bin/sh", "-c", f"{edit} && kill -TERM $PPID")
     ended = bench.migrate("static", at_flip("lvs2", "after", "meddle", meddle))
     assert ended.status == 130, ended.stderr
+    assert "beside that:" in ended.stderr
     assert "lvs2: changed-by-others: tcp 10.99.0.3:8081: 10.10.0.22:8081: weight 7" in ended.stderr
     assert forwarding(bench.lab, "lvs2", "10.99.0.3:8081") == {"-g"}
     assert weights(bench, "lvs2") == ["1", "7", "1"]

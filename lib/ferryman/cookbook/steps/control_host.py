@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ferryman.engine.steps import Look, Report
+from ferryman.errors import InventoryError
 from ferryman.model import Finding, ProbeVerdict, Verdict
 from ferryman.probe import probe_targets
 
@@ -34,7 +35,14 @@ class ControlHostCanProbe(Look):
         elif self.ferry.rehearsal:
             report.finding(_finding(Verdict.SKIP, "not sent in a rehearsal"))
         else:
-            report.finding(self._probed(self.ferry.service(name, self.service.site)))
+            report.finding(self._probed_by_name(name))
+
+    def _probed_by_name(self, name: str) -> Finding:
+        try:
+            known_good = self.ferry.service(name, self.service.site)
+        except InventoryError as error:  # its entry is no part of what this run is about
+            return _finding(Verdict.WARN, f"{name} cannot be used for it: {error}", _NAME_ONE)
+        return self._probed(known_good)
 
     def _probed(self, known_good: Service) -> Finding:
         if not known_good.encapsulated:
