@@ -19,6 +19,7 @@ import signal
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import active_children
 from pathlib import Path
 
 from lab.running import REPOSITORY
@@ -78,15 +79,34 @@ def main() -> int:
         if given.only:
             files[0].unlink(missing_ok=True)
         with ProcessPoolExecutor(len(shares), initializer=_heed_signals) as pool:
-            list(pool.map(partial(work, say=_say), shares))
+            each = pool.map(partial(work, say=_say), shares)
+            _pass_on_signals()
+            list(each)
     total = summed(files)
     print(json.dumps(total) if given.json else as_text(total))  # noqa: T201  # what was asked for
     return 1 if total["wrong"] else 0
 
 
 def _heed_signals() -> None:
-    """Told to end, a worker takes its lab down first."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    """Told to end, a worker takes its lab down first, however often it is told."""
+
+    def end(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        sys.exit(143)
+
+    signal.signal(signal.SIGTERM, end)
+
+
+def _pass_on_signals() -> None:
+    """Told to end, the workers are told too: one whose parent is gone waits for work for ever."""
+
+    def end(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for worker in active_children():
+            worker.terminate()
+        sys.exit(143)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 def _say(line: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from ferryman.inventory.catalog import Catalog
 from ferryman.lab import exec_argv
-from lab.crossing import DIRECTORS, catalog
+from lab.crossing import DIRECTORS, catalog, forwarding
 from lab.torture.bench import Bench, hasten
 from lab.torture.cutter import Cut
 from lab.torture.rig import make
@@ -165,13 +165,14 @@ def test_a_director_that_somebody_edits_before_its_flip_is_left_to_them(bench: B
     subprocess.run(weighted(bench, "lvs1", 1, "-g"), check=True)
 
 
-def test_a_way_back_leaves_what_somebody_did_to_a_director_and_tells_it(bench: Bench) -> None:
+def test_a_rollback_puts_its_own_part_back_and_leaves_what_somebody_did_to_a_director(bench: Bench) -> None:
     edit = shlex.join(weighted(bench, "lvs2", 7, "-i"))
     meddle = ("/bin/sh", "-c", f"{edit} && kill -TERM $PPID")
     ended = bench.migrate("static", at_flip("lvs2", "after", "meddle", meddle))
     assert ended.status == 130, ended.stderr
     assert "beside that:" in ended.stderr
-    assert "lvs2: changed-by-others: " in ended.stderr
+    assert "lvs2: changed-by-others: tcp 10.99.0.3:8081: 10.10.0.22:8081: weight 7" in ended.stderr
+    assert forwarding(bench.lab, "lvs2", "10.99.0.3:8081") == {"-g"}
     assert weights(bench, "lvs2") == ["1", "7", "1"]
     assert not bench.newest().is_open
     assert bench.locks() == []
