@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, TypedDict
 
 from ferryman.cookbook.steps.git_catalog import CatalogMerged, ReschedulingMerged
+from ferryman.directors.sed import edit_command
 from ferryman.engine.steps import AlreadySo, Change, Report
 from ferryman.errors import InventoryError, RefusedError, VerifyError
 from ferryman.inventory import Edited, Flipped, Rescheduled
@@ -115,12 +116,13 @@ class CatalogEdited(Change[CatalogBefore]):
         return None if self.ferry.catalog.edited(self.edit).diff else says
 
     def edits_back(self, before: CatalogBefore) -> Sequence[Edit]:
-        """The command that takes it back, or the diff."""
-        edited, path = self._edited(before), self.ferry.catalog.path
+        """The command that takes it back: of ferryman itself, or one that edits the lines of the file."""
+        path = self.ferry.catalog.path
         if self.edit.by_hand:
             return [Edit("catalog", str(path), command=self.edit.by_hand)]
-        back = Edited.of(edited.after, edited.before, path.name)
-        return [Edit("catalog", str(path), diff=back.diff)]
+        now = self.ferry.catalog.text()
+        texts = [text.decode(errors="replace") for text in (now, self._back(now, before))]
+        return [Edit("catalog", str(path), command=edit_command(str(path), *texts))]
 
     def undone(self, before: CatalogBefore, report: Report) -> str | None:
         """Whether it is taken back; edits that others made elsewhere in the file are theirs to keep."""
