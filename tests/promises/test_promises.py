@@ -421,8 +421,8 @@ BREACHES = [
     Breach(
         "nor says that nothing was changed by their word alone",
         "engine/runner.py",
-        "            if p.resumed and p.is_open:\n",
-        "            if False:\n",
+        "go_back(p) if p.resumed and p.is_open else Return({})",
+        "Return({})",
         f"{UNIT}/engine/test_verification.py",
     ),
 ]
