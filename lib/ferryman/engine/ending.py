@@ -125,7 +125,7 @@ def _stranded(p: Passage, cause: Exception | None, result: Return) -> Ending:
         *(f"  beside that: {each}" for each in dict.fromkeys(result.warnings)),
         "state per host:",
         *table(p, states),
-        *by_hand(p, [left.place for left in result.left]),
+        *by_hand(p, [left.place for left in result.left if not left.unseen]),
         f"then: ferryman rollback {p.run} looks again, and closes the run when all is as before",
         f"or:   ferryman resume {p.run} looks again, and goes forward instead",
     ]

@@ -6,6 +6,7 @@ at the end of its rollback. Nothing is called done, or as before, because it onc
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from ferryman.engine.clock import stamp
 from ferryman.engine.progress import Checked, Mark
 from ferryman.engine.steps import Change
 from ferryman.engine.telling import in_words
-from ferryman.errors import DoubtError, InterruptedRunError, NotFollowedError, VerifyError
+from ferryman.errors import DoubtError, FerrymanError, InterruptedRunError, NotFollowedError, VerifyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -29,6 +30,8 @@ class Left:
 
     place: int
     why: str
+    unseen: bool = False
+    """Whether it was not changed by the journal, and could not be looked at: there is nothing to put back."""
 
 
 def verify_standing(p: Passage, *, but: Collection[int] = ()) -> None:
@@ -98,15 +101,25 @@ class _Compare:
     warnings: list[str]
 
     def __call__(self, report: StepReport) -> str | None:
-        before = self.known.before
-        is_foreign = isinstance(self.known, Mark) and self.known.foreign
-        differs = None if is_foreign else self.change.undone(before, report)
-        effect = None
-        if differs is not None or is_foreign or isinstance(self.known, Checked):
-            effect = self.change.effect_seen(before, report)
-        others = [differs] if differs is not None and effect is None else []
-        self.warnings.extend([*others, *map(str, report.warnings)])
+        before, known = self.known.before, self.known
+        if isinstance(known, Checked) or known.foreign:
+            return self._never_ours(before, report)
+        differs = self.change.undone(before, report)
+        effect = None if differs is None else self.change.effect_seen(before, report)
+        self._warn(differs if effect is None else None, report)
         return effect
+
+    def _never_ours(self, before: object, report: StepReport) -> str | None:
+        """Of what was not made by the run: what else differs is worth a word, and no more."""
+        effect, differs = self.change.effect_seen(before, report), None
+        if effect is None and isinstance(self.known, Checked):
+            with suppress(FerrymanError):
+                differs = self.change.undone(before, report)
+        self._warn(differs, report)
+        return effect
+
+    def _warn(self, differs: str | None, report: StepReport) -> None:
+        self.warnings.extend([*([differs] if differs else []), *map(str, report.warnings)])
 
 
 _WHO = "somebody else did, or the journal has lost records: find out, and put it right by hand"
