@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
+import pytest
+
+from ferryman.engine.signals import HEEDED
+
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Iterator
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -17,3 +22,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     slow = [item for item in items if item.get_closest_marker("slow")]
     config.hook.pytest_deselected(items=slow)
     items[:] = [item for item in items if item not in slow]
+
+
+@pytest.fixture(autouse=True)
+def signals_as_before() -> Iterator[None]:
+    """A command run in this process leaves signals ignored, and what is started later inherits that."""
+    before = {each: signal.getsignal(each) for each in HEEDED}
+    yield
+    for each, handler in before.items():
+        if signal.getsignal(each) is not handler:
+            signal.signal(each, handler)

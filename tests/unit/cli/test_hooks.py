@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,7 +12,6 @@ from ferryman.cli import main
 from ferryman.cli.operator import operator
 from ferryman.engine.owner import Owner
 from ferryman.engine.plan import Plan
-from ferryman.engine.signals import HEEDED
 from ferryman.engine.store import Order, SqliteStore
 from ferryman.engine.store.database import Database
 from ferryman.testing import FakeWorld, Is
@@ -34,15 +32,6 @@ url = "{url}/services/T0SECRET"
 [hooks.log.sal]
 file = "sal.log"
 """
-
-
-@pytest.fixture(autouse=True)
-def signals_as_before() -> Iterator[None]:
-    """A command that has ended ignores signals; the process of the tests must not."""
-    before = {each: signal.getsignal(each) for each in HEEDED}
-    yield
-    for each, handler in before.items():
-        signal.signal(each, handler)
 
 
 @dataclass

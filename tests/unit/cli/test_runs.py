@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import socket
 from typing import TYPE_CHECKING
 
@@ -12,13 +11,11 @@ import pytest
 from ferryman.cli import main
 from ferryman.engine.owner import Owner
 from ferryman.engine.plan import Plan
-from ferryman.engine.signals import HEEDED
 from ferryman.engine.store import Note, Order, SqliteStore
 from ferryman.engine.store.database import Database
 from ferryman.testing import Becomes, FakeWorld
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 DEAD = Owner(socket.gethostname(), 4242, 1, "an earlier boot")
@@ -40,15 +37,6 @@ def left(config: Path) -> str:
     with_it.append(run, [Note("2026-11-22T22:19:43.000Z", "intent", {"title": "a becomes b"}, step=0)])
     with_it.close()
     return run
-
-
-@pytest.fixture(autouse=True)
-def signals_as_before() -> Iterator[None]:
-    """A command that has ended ignores signals; the process of the tests must not."""
-    before = {each: signal.getsignal(each) for each in HEEDED}
-    yield
-    for each, handler in before.items():
-        signal.signal(each, handler)
 
 
 def store(config: Path) -> SqliteStore:
