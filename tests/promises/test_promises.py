@@ -406,9 +406,8 @@ BREACHES = [
     Breach(
         "what others changed since strands no run",
         "engine/verification.py",
-        "        others = [differs] if differs is not None and effect is None else []\n",
-        "        others = list[str]()\n"
-        "        effect = effect or differs or ' '.join(map(str, report.warnings)) or None\n",
+        "        self._warn(differs if effect is None else None, report)\n        return effect\n",
+        "        return effect or differs or ' '.join(map(str, report.warnings)) or None\n",
         MEANWHILE,
     ),
     Breach(

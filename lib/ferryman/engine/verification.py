@@ -82,11 +82,10 @@ def unrecorded(p: Passage, warnings: list[str]) -> Iterator[Left]:
         try:
             effect = p.looking_quietly(place, look)
         except InterruptedRunError as stop:
-            yield Left(place, f"{stop} before it was looked at")
+            yield Left(place, f"{stop} before it was looked at", unseen=True)
         except Exception as error:  # noqa: BLE001  # as above
-            yield Left(
-                place, f"by the journal it was not changed, and it cannot be looked at: {in_words(error)}"
-            )
+            why = f"by the journal it was not changed, and it cannot be looked at: {in_words(error)}"
+            yield Left(place, why, unseen=True)
         else:
             if effect is not None:
                 yield Left(place, f"{effect}, though by the journal this run did not change it; {_WHO}")

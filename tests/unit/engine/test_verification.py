@@ -196,6 +196,7 @@ def test_one_that_was_not_made_and_cannot_be_looked_at_is_never_called_as_before
 
     assert ending.outcome == "stranded"
     assert "by the journal it was not changed, and it cannot be looked at: lvs1: silent" in ending.reason
+    assert "by hand" not in ending.reason, "nothing of it was changed"
     assert world.values == {"a": "old", "b": "old", "ready": "yes"}
 
 
