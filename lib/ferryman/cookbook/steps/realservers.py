@@ -40,8 +40,6 @@ class RealserversReady(Look):
 class RealserversConverged(Change[list[str]]):
     """Every realserver of {service.name} has what the catalog says."""
 
-    all_or_nothing: ClassVar[bool] = False
-    """What an agent does is what the catalog says: it cannot be otherwise than that by itself."""
     ferry: Ferry
     service: Service
 
