@@ -11,7 +11,7 @@ import yaml
 from ferryman.errors import InventoryError
 from ferryman.inventory.document import Document, Unreadable
 from ferryman.inventory.problems import KeyPath, Problem, errors_of, shown
-from ferryman.inventory.yaml_nodes import STR_TAG, below, duplicate_keys, duplicates, is_null, pairs
+from ferryman.inventory.yaml_nodes import STR_TAG, below, duplicate_keys, duplicates, is_null, key_name, pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,15 +156,15 @@ class Entries(Mapping[str, T]):
         if node is None or (is_null(node) and (nullable or document.cuts_below(self._keys))):
             return
         if not isinstance(node, yaml.MappingNode):
-            message = f"is {shown(document.value(node))}, expected {expected}"
+            message = f"is {_shown(document, node)}, expected {expected}"
             self.trouble.append(document.problem(self._keys, message))
             return
         for key, value in pairs(node):
             if key.tag == STR_TAG:
                 self._nodes[key.value] = value
             else:
-                message = f"the key is {_shown_key(document, key)}, expected a name; quote it"
-                self.misnamed.append(document.problem((*self._keys, str(key.value)), message))
+                message = f"the key is {_shown(document, key)}, expected a name; quote it"
+                self.misnamed.append(document.problem((*self._keys, key_name(key)), message))
         for path, line, first in duplicate_keys(node, self._keys):
             self._twice.setdefault(str(path[-1]), []).extend(document.twice([(path, line, first)]))
 
@@ -179,11 +179,11 @@ def _ambiguous(document: Document, keys: KeyPath) -> list[Problem]:
     return document.twice(found)
 
 
-def _shown_key(document: Document, key: yaml.Node) -> str:
+def _shown(document: Document, node: yaml.Node) -> str:
     try:
-        return shown(document.value(key))
+        return shown(document.value(node))
     except Unreadable:
-        return shown(key.value)
+        return shown(key_name(node))
 
 
 def _scalars(root: yaml.Node) -> Iterator[yaml.ScalarNode]:

@@ -17,7 +17,7 @@ from ferryman.inventory.entries import Entries, Source
 from ferryman.inventory.forwarded import shared
 from ferryman.inventory.problems import KeyPath, Problem, Severity, shown
 from ferryman.inventory.schema import CatalogService, ClusterEntry, DirectorEntry, HostEntry, M, checked
-from ferryman.inventory.yaml_nodes import below, pairs
+from ferryman.inventory.yaml_nodes import below, key_name, pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -190,7 +190,7 @@ class Folder:
         for key, _ in pairs(document.root) if below(document.root, site) is not None else ():
             if key.value != site:
                 message = f"is in {file}, expected the site {site} alone there"
-                yield document.problem((str(key.value),), message)
+                yield document.problem((key_name(key),), message)
         for cluster in clusters:
             yield from self.nodes(site, cluster).problems
 

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from ferryman.inventory.document import CATALOG_KEY, Document, Unreadable
-from ferryman.inventory.yaml_nodes import below, pairs
+from ferryman.inventory.yaml_nodes import below, key_name, pairs
 
 if TYPE_CHECKING:
     import yaml
@@ -21,7 +21,7 @@ def shared(document: Document, site: str) -> dict[str, list[tuple[Endpoint, str]
     """By service, the endpoints at a site that another service has too, and which one, in order."""
     found: dict[Endpoint, list[str]] = {}
     catalog = below(document.root, CATALOG_KEY)
-    entries = {key.value: entry for key, entry in (pairs(catalog) if catalog is not None else ())}
+    entries = {key_name(key): entry for key, entry in (pairs(catalog) if catalog is not None else ())}
     for name, entry in entries.items():
         for endpoint in dict.fromkeys(_endpoints(document, entry, site)):
             found.setdefault(endpoint, []).append(name)

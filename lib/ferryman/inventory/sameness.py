@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from ferryman.inventory.yaml_nodes import pairs
+from ferryman.inventory.yaml_nodes import key_name, pairs
 
 if TYPE_CHECKING:
     from ferryman.inventory.problems import KeyPath
@@ -63,5 +63,5 @@ def _values(
             return None
         if not isinstance(key, yaml.ScalarNode):
             inside.append((path, key, new_key))
-        inside.append(((*path, str(key.value)), value, new_value))
+        inside.append(((*path, key_name(key)), value, new_value))
     return inside

@@ -24,6 +24,9 @@ STR_TAG = "tag:yaml.org,2002:str"
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's, ten times as quick, where PyYAML was built with it; both keep the places of what they read."""
 
+LARGEST_BITS = 1024
+"""Of a whole number, written in whatever base: Python shows none of more than 4300 decimal digits."""
+
 Pair = tuple[yaml.Node, yaml.Node]
 """A key and its value."""
 
@@ -87,7 +90,8 @@ def step(node: yaml.Node, key: str | int) -> Pair | None:
     if isinstance(node, yaml.SequenceNode):
         inside = isinstance(key, int) and key < len(node.value)
         return (node.value[key], node.value[key]) if inside else None
-    return next((pair for pair in reversed(pairs(node)) if pair[0].value == str(key)), None)
+    named = str(key)
+    return next((pair for pair in reversed(pairs(node)) if key_name(pair[0]) == named), None)
 
 
 def below(node: yaml.Node | None, *keys: str) -> yaml.Node | None:
@@ -96,6 +100,13 @@ def below(node: yaml.Node | None, *keys: str) -> yaml.Node | None:
         found = step(node, key) if node is not None else None
         node = found[1] if found is not None else None
     return node
+
+
+def key_name(key: yaml.Node) -> str:
+    """What a key is called in a path: its text, and brackets for a key that is a list or a mapping."""
+    if isinstance(key, yaml.ScalarNode):
+        return str(key.value)
+    return "[…]" if isinstance(key, yaml.SequenceNode) else "{…}"
 
 
 def is_null(node: yaml.Node) -> bool:
@@ -114,7 +125,7 @@ def duplicates(root: yaml.Node, path: KeyPath = ()) -> Iterator[tuple[KeyPath, i
         seen.add(id(node))
         if isinstance(node, yaml.MappingNode):
             yield from duplicate_keys(node, here)
-            todo += [((*here, str(key.value)), value) for key, value in node.value]
+            todo += [((*here, key_name(key)), value) for key, value in node.value]
         else:
             todo += [((*here, index), item) for index, item in enumerate(node.value)]
 
@@ -140,8 +151,8 @@ class _Constructor(yaml.constructor.SafeConstructor):
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
         try:
-            return super().construct_object(node, deep)
-        except (ValueError, AttributeError) as error:
+            return _small(super().construct_object(node, deep))
+        except (ValueError, AttributeError, LookupError, ArithmeticError) as error:
             message = f"{shown(node.value)} cannot be read as the value it looks like ({error}); quote it"
             raise yaml.constructor.ConstructorError(None, None, message, node.start_mark) from error
 
@@ -158,6 +169,12 @@ class _Constructor(yaml.constructor.SafeConstructor):
                 )
         whole = yaml.MappingNode(node.tag, pairs(node), node.start_mark, node.end_mark)
         return dict(super().construct_mapping(whole, deep=deep))
+
+
+def _small(value: object) -> object:
+    if isinstance(value, int) and value.bit_length() > LARGEST_BITS:
+        raise ValueError("it is too large")
+    return value
 
 
 def value_of(node: yaml.Node) -> Any:  # noqa: ANN401  # whatever stands there
