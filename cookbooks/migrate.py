@@ -10,18 +10,18 @@ from ferryman.cookbook import (
     HostRoutesDown,
     HostRoutesUp,
     OldConnectionsDrained,
-    Patience,
+    Overrides,
     Plan,
     ProbesAnswered,
     RealserversReady,
     Soaked,
-    StrangersRefused,
+    SpoofedSourcesDropped,
     TrafficFlows,
-    accept_no_way_back_option,
-    catalog_flipped,
+    accept_irreversible_option,
+    catalog_step,
     cookbook,
     drain_option,
-    realservers_converged,
+    realserver_steps,
     service_argument,
     site_option,
     watch_options,
@@ -36,9 +36,9 @@ OWNER = "traffic"
 @site_option
 @watch_options
 @drain_option
-@accept_no_way_back_option
+@accept_irreversible_option
 def migrate(
-    ferry: Ferry, service: str, site: str, *, accept_no_way_back: bool = False, **patience: Unpack[Patience]
+    ferry: Ferry, service: str, site: str, *, accept_irreversible: bool = False, **patience: Unpack[Overrides]
 ) -> Plan:
     """Move one service to IPIP encapsulation.
 
@@ -47,10 +47,10 @@ def migrate(
     Takes: watch.soak for each director, up to directors.drain_timeout for old connections at the end,
            and under a minute for all the rest; probes and requests go on all the while.
     Undo:  destinations, catalog and routes go back, each is read back; by itself when a look fails.
-           A director without a way back says so, and is not touched without --accept-no-way-back.
+           A director without a way back says so, and is not touched without --accept-irreversible.
     """
-    ferry.be_patient(**patience)
-    ferry.no_way_back_accepted = accept_no_way_back
+    ferry.override(**patience)
+    ferry.irreversible_accepted = accept_irreversible
     moving = ferry.service(service, site)
     ferry.need_raw_sockets()
     return Plan(
@@ -59,11 +59,11 @@ def migrate(
             DirectorsAgree(ferry, moving),
             ControlHostCanProbe(ferry, moving),
             ProbesAnswered(ferry, moving),
-            StrangersRefused(ferry, moving),
+            SpoofedSourcesDropped(ferry, moving),
             TrafficFlows(ferry, moving),
             *(HostRoutesUp(ferry, moving, director) for director in moving.directors),
-            catalog_flipped(ferry, moving),
-            *realservers_converged(ferry, moving),
+            catalog_step(ferry, moving),
+            *realserver_steps(ferry, moving),
             *(
                 step
                 for director in moving.directors  # secondaries first

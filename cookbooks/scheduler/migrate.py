@@ -5,16 +5,16 @@ from typing import Unpack
 from ferryman.cookbook import (
     DirectorRescheduled,
     Ferry,
-    Patience,
+    Overrides,
     Plan,
-    ReschedulingForetold,
+    SchedulerImpact,
     Soaked,
     TrafficFlows,
-    accept_no_way_back_option,
-    catalog_rescheduled,
+    accept_irreversible_option,
     cookbook,
     option,
     scheduled,
+    scheduler_catalog_step,
     service_argument,
     site_option,
     watch_options,
@@ -30,7 +30,7 @@ OWNER = "traffic"
 @option("--to", required=True, metavar="SCHEDULER", help="Such as mh (Maglev hashing), wrr or sh.")
 @option("--flag", "flags", multiple=True, metavar="FLAG", help="Such as mh-port or mh-fallback; repeat it.")
 @watch_options
-@accept_no_way_back_option
+@accept_irreversible_option
 def migrate(  # noqa: PLR0913  # its options
     ferry: Ferry,
     service: str,
@@ -38,8 +38,8 @@ def migrate(  # noqa: PLR0913  # its options
     *,
     to: str,
     flags: tuple[str, ...],
-    accept_no_way_back: bool = False,
-    **patience: Unpack[Patience],
+    accept_irreversible: bool = False,
+    **patience: Unpack[Overrides],
 ) -> Plan:
     """Move one service to another scheduler, such as Maglev hashing.
 
@@ -49,14 +49,14 @@ def migrate(  # noqa: PLR0913  # its options
     Takes: watch.soak for each director, and some seconds.
     Undo:  scheduler, flags and catalog go back, each is read back; by itself when requests fail.
     """
-    ferry.be_patient(**patience)
-    ferry.no_way_back_accepted = accept_no_way_back
+    ferry.override(**patience)
+    ferry.irreversible_accepted = accept_irreversible
     moving, target = ferry.service(service, site), scheduled(to, flags)
     return Plan(
         [
-            ReschedulingForetold(ferry, moving, target),
+            SchedulerImpact(ferry, moving, target),
             TrafficFlows(ferry, moving),
-            catalog_rescheduled(ferry, moving, target),
+            scheduler_catalog_step(ferry, moving, target),
             *(
                 step
                 for director in moving.directors  # secondaries first

@@ -50,7 +50,7 @@ __all__ = [
     "FloatRange",
     "Group",
     "IntRange",
-    "Lazily",
+    "LazyCommand",
     "LazyGroup",
     "Parameter",
     "PathType",
@@ -149,7 +149,7 @@ def _finite(value: Any, ctx: Context, parameter: Parameter) -> Any:  # noqa: ANN
 
 
 @dataclass(frozen=True, slots=True)
-class Lazily:
+class LazyCommand:
     """A command that is imported when it is called, and shown by its one line until then."""
 
     help: str
@@ -176,7 +176,7 @@ class LazyGroup(Group):
         *,
         name: str,
         help: str,  # noqa: A002  # click's word
-        children: Callable[[Context], Mapping[str, Lazily]],
+        children: Callable[[Context], Mapping[str, LazyCommand]],
         callback: Callable[..., Any] | None = None,
         params: list[Parameter] | None = None,
     ) -> None:

@@ -64,7 +64,7 @@ class ProbeConfig(_Table):
     """Packets per second at most."""
     self_test: str | None = None
     """A service that is encapsulated already: its answers prove that this host can probe at all."""
-    strangers: Literal["warn", "fail"] = "warn"
+    open_decapsulator: Literal["warn", "fail"] = "warn"
     """What it means when a realserver takes a stranger's packets."""
 
     def wait_s(self, number: int) -> float:

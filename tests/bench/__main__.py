@@ -17,8 +17,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ferryman.catalog.flip import flip
 from ferryman.inventory import Inventory
-from ferryman.inventory.flip import flip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

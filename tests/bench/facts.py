@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Self
 
 import paramiko
 
-from ferryman.fleet.facts import script
+from ferryman.realservers.facts import script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

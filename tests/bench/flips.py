@@ -26,12 +26,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ferryman import lab as the_lab
-from ferryman import patience
-from ferryman.directors import Forwarded, read_connections, still_open
+from ferryman import retry
+from ferryman.directors import SetForwarding, read_connections, still_open
 from ferryman.model import Forwarding
 from lab.conftest import own_folder
+from lab.director_client import DirectorClient, LabHosts
 from lab.flow import Held, Outcome, Pace, Request, flowing
-from lab.party import LabHosts, Party
 from lab.running import RunningLab
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from ferryman.directors import Connection
 
-TUNNEL = Forwarded(Forwarding.TUNNEL)
+TUNNEL = SetForwarding(Forwarding.TUNNEL)
 QUIET_S, HELD_S = 3.0, 3.0
 """Load before an edit, and transfers after it."""
 LOOK_EVERY_S = 2.0
@@ -142,7 +142,7 @@ class Series:
     """Flips and ways back of one service, one after the other."""
 
     lab: RunningLab
-    party: Party
+    party: DirectorClient
     wanted: Namespace
     edits: list[Edited] = field(default_factory=list)
     transfers: list[Outcome] = field(default_factory=list)
@@ -191,7 +191,7 @@ class Series:
                 old, one.remembered = still_open(now, now), time.monotonic()
                 time.sleep(HELD_S)
             self._drain(one, old)
-            patience.until(one.outcome.so_far, self._is_enough, within_s=WINDOW_S)
+            retry.poll_until(one.outcome.so_far, self._is_enough, within_s=WINDOW_S)
         self.edits.append(one)
         print(f"| {' | '.join(one.row())} |", flush=True)
 
@@ -211,7 +211,7 @@ class Series:
             one.looks.append(Look(began, time.monotonic(), len(old)))
             return len(old)
 
-        if patience.until(look, lambda left: left <= held, within_s=DRAIN_S, every_s=LOOK_EVERY_S) == 0:
+        if retry.poll_until(look, lambda left: left <= held, within_s=DRAIN_S, every_s=LOOK_EVERY_S) == 0:
             self.party.routes.remove(self.party.routes.read().ours)
 
     def _connections(self) -> frozenset[Connection]:
@@ -265,7 +265,7 @@ def main() -> None:
         print(f"| {' | '.join(HEADING)} |\n|{'---|' * len(HEADING)}", flush=True)
         found = []
         for name in wanted.services:
-            series = Series(lab, Party.of(lab, hosts, name, "lvs1"), wanted)
+            series = Series(lab, DirectorClient.of(lab, hosts, name, "lvs1"), wanted)
             try:
                 series.run()
             finally:

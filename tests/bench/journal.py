@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from ferryman.config import EtcdCluster, EtcdConfig
-from ferryman.engine.owner import Owner
 from ferryman.engine.plan import Plan
+from ferryman.engine.process import ProcessId
 from ferryman.engine.runner import Runner
-from ferryman.engine.store import Order, RunEntry, SqliteStore, Store
-from ferryman.engine.store.database import Database
-from ferryman.engine.store.etcd import EtcdStore
+from ferryman.state import Run, RunRequest, SqliteStore, Store
+from ferryman.state.database import Database
+from ferryman.state.etcd import EtcdStore
 from ferryman.testing import Becomes, FakeWorld, TurningClock
 
 if TYPE_CHECKING:
@@ -48,20 +48,20 @@ def per_step(make: Callable[[], Store]) -> list[float]:
     for _ in range(TRIES):
         store, plan = make(), world_and_plan()
         began = time.perf_counter()
-        ending = Runner(store=store).perform(Order(cookbook="bench", operator="bench"), plan)
+        ending = Runner(store=store).perform(RunRequest(cookbook="bench", operator="bench"), plan)
         taken.append((time.perf_counter() - began) * 1000 / CHANGES)
         assert ending.outcome == "done", ending.reason
         store.close()
     return taken
 
 
-def entries() -> Iterator[RunEntry]:
+def entries() -> Iterator[Run]:
     """Many runs that have ended, as they are kept."""
-    clock, plan, owner = TurningClock(), world_and_plan(), Owner.this_process()
-    order = Order(cookbook="bench", operator="bench")
+    clock, plan, owner = TurningClock(), world_and_plan(), ProcessId.this_process()
+    order = RunRequest(cookbook="bench", operator="bench")
     for _ in range(MANY):
         clock.turn(1)
-        run = RunEntry.new(order, plan, owner, clock.now())
+        run = Run.new(order, plan, owner, clock.now())
         yield replace(run, ended=run.started, outcome="done", exit_code=0, ending="done")
 
 

@@ -49,8 +49,8 @@ def trust(client: Any, host: str, known: Any) -> None:  # noqa: ANN401
 def ferryman(hosts: Sequence[str], folder: Path, command: str) -> Look:
     """The fleet with its defaults."""
     from ferryman.config import SshConfig  # noqa: PLC0415  # not in a peer's environment
-    from ferryman.fleet import Completed, HostAddress  # noqa: PLC0415
-    from ferryman.fleet.ssh import Fleet  # noqa: PLC0415
+    from ferryman.hosts import Completed, HostAddress  # noqa: PLC0415
+    from ferryman.hosts.ssh import Fleet  # noqa: PLC0415
 
     identity, known = folder / "id_ed25519", folder / "known_hosts"
     ssh = SshConfig(user=USER, identity=identity, known_hosts=known, connect_timeout=60)

@@ -117,7 +117,7 @@ def row(what: str, figures: dict[str, Any] | None) -> str:
 
 def importing() -> float:
     began = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "import ferryman.probe.volley"], check=True)
+    subprocess.run([sys.executable, "-c", "import ferryman.probe.session"], check=True)
     return time.perf_counter() - began
 
 

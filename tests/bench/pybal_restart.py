@@ -20,11 +20,11 @@ from collections import Counter
 from pathlib import Path
 
 from ferryman.directors.pybal import PybalDriver
-from ferryman.fleet.fake import FakeHosts
+from ferryman.hosts.fake import FakeHosts
 from ferryman.inventory import Inventory
 from lab.conftest import furnish
-from lab.crossing import loaded
 from lab.following import PybalSite
+from lab.migration import loaded
 from lab.running import RunningLab
 
 ROUNDS = 2

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.request import ProxyHandler, Request, build_opener
 
-from ferryman.patience import until
+from ferryman.retry import poll_until
 from tools import require_tool
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def running(folder: Path) -> Iterator[RealAlertmanager]:
     with log.open("wb") as stream:
         process = subprocess.Popen(command, stdout=stream, stderr=stream)
     try:
-        listens = until(lambda: _LISTENS.search(log.read_text()), bool, within_s=WITHIN_S, every_s=0.05)
+        listens = poll_until(lambda: _LISTENS.search(log.read_text()), bool, within_s=WITHIN_S, every_s=0.05)
         assert listens, log.read_text()
         yield RealAlertmanager(f"http://{listens[1]}")
     finally:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 from ferryman import lab as the_lab
+from ferryman.catalog.file import Catalog
 from ferryman.errors import LabError
-from ferryman.inventory.catalog import Catalog
-from ferryman.lab import LabPlace, engines, topology
+from ferryman.lab import LabPaths, engines, topology
 from ferryman.model import Forwarding
-from ferryman.patience import until
+from ferryman.retry import poll_until
 from lab.chosen import is_chosen
-from lab.crossing import world
-from lab.party import LabHosts, Parties, Party
+from lab.director_client import DirectorClient, DirectorClients, LabHosts
+from lab.migration import world
 from lab.quick import FOR_ALL, configure
 from lab.running import REPOSITORY, RunningLab
 from tools import skip_or_fail
@@ -33,7 +33,7 @@ SETTLED_S = 15.0
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is not chosen as extended, before ``-m`` looks at the marks."""
+    """AppliedChange what is not chosen as extended, before ``-m`` looks at the marks."""
     here = Path(__file__).parent
     for item in items:
         if item.path.is_relative_to(here) and not is_chosen(
@@ -74,7 +74,7 @@ def old_world(lab: RunningLab) -> Iterator[dict[str, str]]:
     yield before
     lab.clear()
     # keepalived takes a realserver back when its health check has passed again
-    now = until(lambda: world(lab), lambda seen: seen == before, within_s=SETTLED_S)
+    now = poll_until(lambda: world(lab), lambda seen: seen == before, within_s=SETTLED_S)
     if now != before:
         the_lab.down(lab.place)
         the_lab.up(lab.place)
@@ -90,21 +90,21 @@ def hosts(lab: RunningLab) -> Iterator[LabHosts]:
 
 
 @pytest.fixture
-def party(lab: RunningLab, hosts: LabHosts) -> Parties:
+def party(lab: RunningLab, hosts: LabHosts) -> DirectorClients:
     """A service's party on a director, the primary unless another is named."""
 
-    def made(name: str, host: str = "lvs1") -> Party:
-        return Party.of(lab, hosts, name, host)
+    def made(name: str, host: str = "lvs1") -> DirectorClient:
+        return DirectorClient.of(lab, hosts, name, host)
 
     return made
 
 
 @pytest.fixture
-def spare(request: pytest.FixtureRequest) -> Iterator[LabPlace]:
+def spare(request: pytest.FixtureRequest) -> Iterator[LabPaths]:
     """The place of a second lab that is not up, for tests that end it."""
     require_lab()
     with own_folder() as folder:
-        place = LabPlace.of(folder)
+        place = LabPaths.of(folder)
         yield place
         the_lab.down(place)
 
@@ -141,7 +141,7 @@ def own_folder() -> Iterator[Path]:
             except BlockingIOError:
                 continue
             folder = parent / str(number)
-            the_lab.down(LabPlace.of(folder))
+            the_lab.down(LabPaths.of(folder))
             furnish(folder)
             yield folder
             return

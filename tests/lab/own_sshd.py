@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ferryman.config import SshConfig
-from ferryman.fleet import HostAddress
-from ferryman.fleet.ssh import Fleet
-from ferryman.patience import until
+from ferryman.hosts import HostAddress
+from ferryman.hosts.ssh import Fleet
+from ferryman.retry import poll_until
 from tools import PATH
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Server:
         log = (self.folder / "log").open("ab")
         with log:
             self.process = subprocess.Popen(command, stderr=log)
-        if not until(self._greets, bool, within_s=PATIENT_S, every_s=0.02):
+        if not poll_until(self._greets, bool, within_s=PATIENT_S, every_s=0.02):
             pytest.fail((self.folder / "log").read_text())
 
     def _greets(self) -> bool:
@@ -108,7 +108,7 @@ class Server:
 
 def wait_for(good: Callable[[], bool]) -> None:
     """Until it is so; the test fails when it does not come about."""
-    if not until(good, bool, within_s=PATIENT_S, every_s=0.02):
+    if not poll_until(good, bool, within_s=PATIENT_S, every_s=0.02):
         pytest.fail("it did not come about")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ferryman import lab
-from ferryman.lab import LabPlace, faults
+from ferryman.lab import LabPaths, faults
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,9 +28,9 @@ class RunningLab:
     """Has ferryman.toml and an inventory that a test may change."""
 
     @property
-    def place(self) -> LabPlace:
+    def place(self) -> LabPaths:
         """Where it lives."""
-        return LabPlace.of(self.folder)
+        return LabPaths.of(self.folder)
 
     def console(self, host: str, script: str, *, timeout_s: float = 60.0) -> str:
         """What a script printed on a host, out of band."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.crossing import catalog, world
+from lab.migration import catalog, world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

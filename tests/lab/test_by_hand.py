@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ferryman.patience import until
+from ferryman.retry import poll_until
 from lab.by_hand import typed
 from lab.conftest import SETTLED_S
-from lab.crossing import DIRECTORS, catalog, forwarding, killed_at, met, world
+from lab.migration import DIRECTORS, catalog, forwarding, killed_at, met, world
 from lab.quick import configure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lab.crossing import Told
+    from lab.migration import Told
     from lab.running import RunningLab
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]  # whole migrations, on a guest of one CPU
@@ -50,7 +50,7 @@ def silenced(lab: RunningLab, host: str) -> Iterator[Callable[[], object]]:
 def require_closed_by_hand(lab: RunningLab, told: Told, old: dict[str, str], *named: str) -> None:
     """What is told is typed; then all is as before, and a rollback closes the run."""
     assert set(named) <= typed(lab, told.reason), told.reason
-    assert until(lambda: world(lab), lambda now: now == old, within_s=SETTLED_S) == old
+    assert poll_until(lambda: world(lab), lambda now: now == old, within_s=SETTLED_S) == old
     closed = lab.ferryman("rollback", told.run)
     assert closed.returncode == 0, closed.stdout + closed.stderr
     assert world(lab) == old

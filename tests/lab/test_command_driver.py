@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ferryman.directors import CommandDriver, Forwarded, HostRoutes, driver_for
+from ferryman.directors import CommandDriver, HostRoutes, SetForwarding, driver_for
 from ferryman.errors import CommandFailedError, DoubtError, NotFollowedError, VerifyError
 from ferryman.inventory import Inventory
 from ferryman.model import Forwarding
-from lab.crossing import changes, forwarding, loaded
+from lab.migration import changes, forwarding, loaded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ferryman.model import Director, Service
-    from lab.party import LabHosts
+    from lab.director_client import LabHosts
     from lab.running import RunningLab
 
     Made = Callable[..., CommandDriver]
 
 pytestmark = pytest.mark.lab
 
-TUNNEL, DIRECT = Forwarded(Forwarding.TUNNEL), Forwarded(Forwarding.DIRECT)
+TUNNEL, DIRECT = SetForwarding(Forwarding.TUNNEL), SetForwarding(Forwarding.DIRECT)
 SERVICE, VIP, PORT = "static", "10.99.0.3", 8081
 REFUSED = 3
 PAUSE_S = 2.0

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ferryman.patience import until
-from lab.crossing import DIRECTORS, forwarding, world
+from ferryman.retry import poll_until
 from lab.etcd.cluster import Cluster, require_etcd
+from lab.migration import DIRECTORS, forwarding, world
 from lab.running import REPOSITORY, RUN_S
 
 if TYPE_CHECKING:
@@ -97,11 +97,11 @@ def test_a_run_begun_on_one_control_host_is_taken_back_from_another(lab: Running
         return on("control2", shared, "rollback", run)[0]
 
     # Its process is known to be dead only once its lease has ended: there is no kernel to ask from here.
-    assert until(taken_back, lambda status: status != 6, within_s=4 * LEASE_S) == 0
+    assert poll_until(taken_back, lambda status: status != 6, within_s=4 * LEASE_S) == 0
     assert world(lab) == before
     _, records, _ = on("control1", shared, "show", run)
-    taken_up = next(one["payload"] for one in records if one["kind"] == "taken-up")
-    assert (taken_up["way"], taken_up["host"]) == ("back", "control2")
+    resumed = next(one["payload"] for one in records if one["kind"] == "taken-up")
+    assert (resumed["way"], resumed["host"]) == ("back", "control2")
 
 
 def test_services_that_share_directors_are_migrated_side_by_side_and_both_end_right(
@@ -117,4 +117,4 @@ def test_services_that_share_directors_are_migrated_side_by_side_and_both_end_ri
     for out, _ in told:
         run = json.loads(out.splitlines()[0])["run"]
         assert on("control1", shared, "rollback", run)[0] == 0
-    assert until(lambda: world(lab), lambda now: now == before, within_s=60) == before
+    assert poll_until(lambda: world(lab), lambda now: now == before, within_s=60) == before

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ferryman import patience
+from ferryman import retry
 from ferryman.directors import (
-    Forwarded,
+    SetForwarding,
     catalog_findings,
     differences,
     old_left,
@@ -22,18 +22,18 @@ from ferryman.directors import (
 from ferryman.errors import DoubtError, VerifyError
 from ferryman.lab import exec_argv
 from ferryman.model import Forwarding, Verdict
-from lab.crossing import loaded
+from lab.migration import loaded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ferryman.model import Service
-    from lab.party import LabHosts, Parties
+    from lab.director_client import DirectorClients, LabHosts
     from lab.running import RunningLab
 
 pytestmark = pytest.mark.lab
 
-TUNNEL, DIRECT = Forwarded(Forwarding.TUNNEL), Forwarded(Forwarding.DIRECT)
+TUNNEL, DIRECT = SetForwarding(Forwarding.TUNNEL), SetForwarding(Forwarding.DIRECT)
 DIRECTORS = ("lvs1", "lvs2")
 VIPS = {"static": ("10.99.0.3", 8081), "web": ("fd99::1", 80)}
 """A VIP of each family, and of each driver."""
@@ -80,12 +80,12 @@ def as_it_was(lab: RunningLab, hosts: LabHosts) -> Iterator[None]:
     before = look()
     yield
     lab.clear()
-    assert patience.until(look, lambda now: now == before, within_s=HEALTHY_S) == before
+    assert retry.poll_until(look, lambda now: now == before, within_s=HEALTHY_S) == before
 
 
 @pytest.mark.parametrize("name", ["static", "web", "maps"])
 def test_a_service_is_flipped_and_put_back_on_each_director_and_nothing_else_is(
-    name: str, party: Parties, hosts: LabHosts
+    name: str, party: DirectorClients, hosts: LabHosts
 ) -> None:
     for host in DIRECTORS:
         one = party(name, host)
@@ -109,7 +109,7 @@ def _is_about(line: str, service: Service) -> bool:
 
 
 def test_a_configuration_that_keepalived_refuses_leaves_everything_as_it_was(
-    lab: RunningLab, party: Parties, hosts: LabHosts
+    lab: RunningLab, party: DirectorClients, hosts: LabHosts
 ) -> None:
     one = party("web")
     before = one.driver.before()
@@ -123,7 +123,7 @@ def test_a_configuration_that_keepalived_refuses_leaves_everything_as_it_was(
 
 
 def test_a_frozen_keepalived_is_told_and_the_way_back_survives_its_thaw(
-    lab: RunningLab, party: Parties
+    lab: RunningLab, party: DirectorClients
 ) -> None:
     one = party("web").impatient()
     before = one.driver.before()
@@ -136,7 +136,9 @@ def test_a_frozen_keepalived_is_told_and_the_way_back_survives_its_thaw(
     assert one.driver.before() == before
 
 
-def test_a_keepalived_that_is_not_there_cannot_be_reloaded_and_the_file_goes_back(party: Parties) -> None:
+def test_a_keepalived_that_is_not_there_cannot_be_reloaded_and_the_file_goes_back(
+    party: DirectorClients,
+) -> None:
     one = party("web").impatient()
     before = one.driver.before()
     gone = replace(
@@ -149,7 +151,7 @@ def test_a_keepalived_that_is_not_there_cannot_be_reloaded_and_the_file_goes_bac
 
 @pytest.mark.parametrize("name", VIPS)
 def test_under_load_nothing_is_lost_there_and_back_with_host_routes(
-    lab: RunningLab, name: str, party: Parties
+    lab: RunningLab, name: str, party: DirectorClients
 ) -> None:
     one = party(name)
     before = one.driver.before()
@@ -171,7 +173,7 @@ def test_under_load_nothing_is_lost_there_and_back_with_host_routes(
     assert outcome[0].done["download"] == outcome[0].done["upload"] == 6
 
 
-def test_host_routes_of_both_families_come_and_go(party: Parties, hosts: LabHosts) -> None:
+def test_host_routes_of_both_families_come_and_go(party: DirectorClients, hosts: LabHosts) -> None:
     one = party("web", "lvs2")
     needed = one.routes.read().needed
     for _ in range(2):
@@ -185,7 +187,9 @@ def test_host_routes_of_both_families_come_and_go(party: Parties, hosts: LabHost
     assert one.routes.read().needed == needed
 
 
-def test_services_that_share_realservers_keep_their_own_routes(party: Parties, hosts: LabHosts) -> None:
+def test_services_that_share_realservers_keep_their_own_routes(
+    party: DirectorClients, hosts: LabHosts
+) -> None:
     maps, static = party("maps"), party("static")
     for one in (maps, static):
         one.routes.add(one.routes.read().needed)
@@ -195,7 +199,7 @@ def test_services_that_share_realservers_keep_their_own_routes(party: Parties, h
     static.routes.remove(static.routes.read().ours)
 
 
-def test_a_strangers_host_route_is_kept(party: Parties, hosts: LabHosts) -> None:
+def test_a_strangers_host_route_is_kept(party: DirectorClients, hosts: LabHosts) -> None:
     one = party("static")
     hosts.read("lvs1", "ip -4 route add 10.10.0.22/32 dev eth0 proto static")
     try:
@@ -208,7 +212,7 @@ def test_a_strangers_host_route_is_kept(party: Parties, hosts: LabHosts) -> None
 
 @pytest.mark.parametrize("name", VIPS)
 def test_a_connection_is_seen_from_its_beginning_to_its_end(
-    lab: RunningLab, name: str, party: Parties, hosts: LabHosts
+    lab: RunningLab, name: str, party: DirectorClients, hosts: LabHosts
 ) -> None:
     one = party(name)
     vip, port = VIPS[name]
@@ -237,7 +241,7 @@ def asked(lab: RunningLab, name: str, host: str, **settings: Any) -> list[list[s
 
 @pytest.mark.parametrize("host", DIRECTORS)
 def test_real_requests_pass_through_each_director(
-    lab: RunningLab, host: str, party: Parties, hosts: LabHosts
+    lab: RunningLab, host: str, party: DirectorClients, hosts: LabHosts
 ) -> None:
     one = party("web", host)
     before = {each.host: read_connections(hosts, each, one.service) for each in one.service.directors}

@@ -10,7 +10,7 @@ import pytest
 
 from ferryman import lab as the_lab
 from ferryman.lab import faults
-from ferryman.patience import until
+from ferryman.retry import poll_until
 from lab.looking import curl, tables
 
 if TYPE_CHECKING:
@@ -57,9 +57,9 @@ def test_a_frozen_director_takes_a_reload_and_does_nothing_until_it_thaws(lab: R
     with fault(lab, "director-frozen", "lvs1"):
         lab.console("lvs1", f"sed -i 's/lvs_method DR/lvs_method TUN/' {file}; {reload}; sleep 2")
         assert maps() == {"Route"}
-    assert until(maps, lambda seen: seen == {"Tunnel"}, within_s=60) == {"Tunnel"}
+    assert poll_until(maps, lambda seen: seen == {"Tunnel"}, within_s=60) == {"Tunnel"}
     lab.console("lvs1", f"sed -i 's/lvs_method TUN/lvs_method DR/' {file}; {reload}")
-    assert until(maps, lambda seen: seen == {"Route"}, within_s=60) == {"Route"}
+    assert poll_until(maps, lambda seen: seen == {"Route"}, within_s=60) == {"Route"}
 
 
 def test_a_wrong_configuration_fails_keepalived_s_own_test(lab: RunningLab) -> None:
@@ -90,7 +90,7 @@ def test_what_breaks_later_waits_for_its_director_to_tunnel_and_then_breaks(
         assert filtering() == "0"
         lab.console(director, f"ipvsadm -e -t {vip} -r {server} -i -w 1")
         try:
-            assert until(filtering, lambda value: value == "1", within_s=30) == "1"
+            assert poll_until(filtering, lambda value: value == "1", within_s=30) == "1"
         finally:
             for last in ("21", "22"):
                 lab.console(director, f"ipvsadm -e -t {vip} -r {server.replace('21', last)} -g -w 1")
@@ -116,6 +116,6 @@ def test_with_the_last_fault_gone_the_health_checks_have_their_realservers_back(
         }
 
     with fault(lab, "listener-closed", "web1"):
-        assert until(lambda: in_tables("21"), lambda seen: not seen, within_s=20) == set()
+        assert poll_until(lambda: in_tables("21"), lambda seen: not seen, within_s=20) == set()
         assert in_tables("22") == {"lvs1", "lvs2"}
     assert in_tables("21") == {"lvs1", "lvs2"}

@@ -23,22 +23,22 @@ import pytest
 from scapy.layers.inet import IP, TCP
 from scapy.layers.inet6 import IPv6
 
-from ferryman.fleet.checks.decapsulation import IP6IP6, IPIP
-from ferryman.fleet.checks.firewall import firewall, outer_packet
-from ferryman.fleet.checks.open_decapsulator import open_decapsulator
-from ferryman.fleet.checks.vip import packet_for
-from ferryman.fleet.facts.reading import parse
-from ferryman.fleet.facts.script import command
-from ferryman.fleet.netfilter import Fate
+from ferryman.firewall import Fate
 from ferryman.model import Director, Kind, Realserver, Role, Service, Verdict, VirtualService
+from ferryman.realservers.checks.decapsulation import IP6IP6, IPIP
+from ferryman.realservers.checks.firewall import firewall, outer_packet
+from ferryman.realservers.checks.open_decapsulator import open_decapsulator
+from ferryman.realservers.checks.vip import packet_for
+from ferryman.realservers.facts.parse import parse
+from ferryman.realservers.facts.script import command
 from lab.firewall_rules import IPTABLES, NFT, Case
 from tools import PATH, require_tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ferryman.fleet.facts import Facts
-    from ferryman.fleet.netfilter import Packet
+    from ferryman.firewall import Packet
+    from ferryman.realservers.facts import Facts
 
 IPTABLES_OF_BOTH_KINDS = ("iptables-nft", "ip6tables-nft", "iptables-legacy", "ip6tables-legacy")
 

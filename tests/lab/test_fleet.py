@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ferryman.errors import ConfigError, RehearsalError, UnknownOutcomeError, UnreachableError
-from ferryman.fleet import Completed
+from ferryman.hosts import Completed
 from lab.own_sshd import Server, free_port, listener, relay, wait_for
 from tools import require_tool
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lab.crossing import DIRECTORS, catalog, forwarding, world
+from lab.migration import DIRECTORS, catalog, forwarding, world
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

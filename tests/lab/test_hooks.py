@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ferryman.engine.closing import closed_by_hand
+from ferryman.engine.force_close import force_close
 from ferryman.engine.plan import Plan
-from ferryman.engine.store import Order
 from ferryman.errors import UnknownOutcomeError, VerifyError
 from ferryman.events import RunFinished
 from ferryman.hookconfig import AlertmanagerConfig, HooksConfig
-from ferryman.hooks import Alertmanager, Occasion, notifier_of
-from ferryman.patience import until
-from ferryman.testing import Becomes, Cut, Cuts, Dock, FakeWorld, Killed
+from ferryman.hooks import Alertmanager, RunNotice, notifier_of
+from ferryman.retry import poll_until
+from ferryman.state import RunRequest
+from ferryman.testing import Becomes, Cut, Cuts, FakeWorld, Harness, Killed
 from lab import alertmanager
 from lab.alertmanager import WITHIN_S
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ferryman.engine.runner import Runner
-    from ferryman.hooks import Notifier, Way
+    from ferryman.hooks import Notifier, RunAction
     from lab.alertmanager import RealAlertmanager
 
-ORDER = Order(
+ORDER = RunRequest(
     cookbook="migrate",
     arguments={"service": "web", "site": "codfw"},
     operator="alice@cumin1",
@@ -66,7 +66,7 @@ class Site:
     """A service with one value to change, which a real Alertmanager watches."""
 
     world: Watched
-    dock: Dock = field(default_factory=Dock)
+    dock: Harness = field(default_factory=Harness)
 
     @property
     def plan(self) -> Plan:
@@ -82,14 +82,14 @@ class Site:
         return self._runner("goes back").roll_back(self.run, self.plan).outcome
 
     def close(self) -> None:
-        finished = closed_by_hand(self.dock.journal, self.run, "bob", "scrapped")
+        finished = force_close(self.dock.journal, self.run, "bob", "scrapped")
         self._notifier("is closed").ended(self.run, finished)
 
-    def _runner(self, way: Way) -> Runner:
+    def _runner(self, way: RunAction) -> Runner:
         """In a new process, with hooks of its own."""
         return replace(self.dock.runner(), subscribers=[self._notifier(way)])
 
-    def _notifier(self, way: Way) -> Notifier:
+    def _notifier(self, way: RunAction) -> Notifier:
         table = {"url": self.world.real.url, "matchers": MATCHERS}
         config = HooksConfig.model_validate({"timeout": 30, "alertmanager": {"real": table}})
         return notifier_of(config, ORDER, ORDER.operator, way)
@@ -176,10 +176,10 @@ def test_the_silence_of_another_run_is_left_alone(real: RealAlertmanager) -> Non
 def test_a_silence_is_renewed_while_its_process_lives(real: RealAlertmanager) -> None:
     table = AlertmanagerConfig.model_validate({"url": real.url, "matchers": ["service={service}"]})
     short = Alertmanager(table.model_copy(update={"duration": 4}), 20)
-    begun = Occasion(run="20261122-221943-abcd", order=ORDER, operator="alice@cumin1", way="begins")
+    begun = RunNotice(run="20261122-221943-abcd", order=ORDER, operator="alice@cumin1", way="begins")
     short.begun(begun)
     (first,) = real.silences()
-    ends = until(
+    ends = poll_until(
         lambda: [one["endsAt"] for one in real.silences()],
         lambda now: now > [first["endsAt"]],
         within_s=WITHIN_S,

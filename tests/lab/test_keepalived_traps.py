@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ferryman import patience
-from ferryman.directors import Forwarded, differences
+from ferryman import retry
+from ferryman.directors import SetForwarding, differences
 from ferryman.errors import DoubtError, RefusedError, VerifyError
 from ferryman.inventory import Inventory
 from ferryman.lab.daemons import keepalived_command
 from ferryman.model import Forwarding
-from lab.party import LabHosts, Party
+from lab.director_client import DirectorClient, LabHosts
 from lab.test_directors import kernel
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.lab
 
-TUNNEL = Forwarded(Forwarding.TUNNEL)
+TUNNEL = SetForwarding(Forwarding.TUNNEL)
 SERVICES = "/etc/keepalived/services"
 WEB = f"{SERVICES}/web.conf"
 TRAP = f"{SERVICES}/zz-trap.conf"
@@ -52,7 +52,7 @@ def as_it_was(lab: RunningLab, hosts: LabHosts) -> Iterator[None]:
     def now() -> str:
         return kernel(hosts, "lvs1")
 
-    assert patience.until(now, lambda text: text == before, within_s=SETTLED_S) == before
+    assert retry.poll_until(now, lambda text: text == before, within_s=SETTLED_S) == before
 
 
 @dataclass
@@ -81,7 +81,7 @@ class Trap:
 
     def wait(self, wanted: str, *, there: bool = True) -> str:
         """The lines, once something is among them, or is not."""
-        seen = patience.until(self.lines, lambda text: (wanted in text) is there, within_s=SETTLED_S)
+        seen = retry.poll_until(self.lines, lambda text: (wanted in text) is there, within_s=SETTLED_S)
         assert (wanted in seen) is there, seen
         return seen
 
@@ -204,15 +204,15 @@ def test_a_restart_empties_the_table_which_a_reload_does_not(
 
 
 @pytest.fixture
-def web(lab: RunningLab, hosts: LabHosts) -> Party:
+def web(lab: RunningLab, hosts: LabHosts) -> DirectorClient:
     """The service web on lvs1, waited for no longer than three seconds, its file not named."""
     service = Inventory.load(lab.folder / "inventory").service("web", "lab")
     (director,) = (one for one in service.directors if one.host == "lvs1")
     options = {key: value for key, value in director.options.items() if key != "service_file"}
-    return Party(service, replace(director, options={**options, "converge_timeout": 20}), hosts)
+    return DirectorClient(service, replace(director, options={**options, "converge_timeout": 20}), hosts)
 
 
-def with_options(web: Party, **options: object) -> Party:
+def with_options(web: DirectorClient, **options: object) -> DirectorClient:
     return replace(web, director=replace(web.director, options={**web.director.options, **options}))
 
 
@@ -224,7 +224,7 @@ def text_of(hosts: LabHosts, path: str) -> str:
     return hosts.read("lvs1", f"cat {path}").checked().stdout
 
 
-def test_the_file_of_a_service_is_found_through_the_include(web: Party) -> None:
+def test_the_file_of_a_service_is_found_through_the_include(web: DirectorClient) -> None:
     before = web.driver.before()
     assert list(before["files"]) == [WEB]
     web.driver.apply(before, TUNNEL)
@@ -233,7 +233,7 @@ def test_the_file_of_a_service_is_found_through_the_include(web: Party) -> None:
     assert web.driver.before() == before
 
 
-def test_a_service_in_two_files_is_flipped_and_put_back_in_both(hosts: LabHosts, web: Party) -> None:
+def test_a_service_in_two_files_is_flipped_and_put_back_in_both(hosts: LabHosts, web: DirectorClient) -> None:
     one, six = text_of(hosts, WEB).split("virtual_server fd99")
     put(hosts, "/etc/keepalived/more/six.conf", f"virtual_server fd99{six}")
     put(hosts, WEB, f"{one}\ninclude ../{{more,less}}/s?x.conf  # keepalived goes on from this folder\n")
@@ -247,7 +247,7 @@ def test_a_service_in_two_files_is_flipped_and_put_back_in_both(hosts: LabHosts,
     assert "\n." not in hosts.read("lvs1", f"ls -A {SERVICES} /etc/keepalived/more").checked().stdout
 
 
-def test_a_syntax_error_in_one_of_two_files_changes_neither(hosts: LabHosts, web: Party) -> None:
+def test_a_syntax_error_in_one_of_two_files_changes_neither(hosts: LabHosts, web: DirectorClient) -> None:
     one, six = text_of(hosts, WEB).split("virtual_server fd99")
     put(hosts, "/etc/keepalived/more/six.conf", f"virtual_server fd99{six}")
     put(hosts, WEB, f"{one}\ninclude ../more/*.conf\n")
@@ -259,7 +259,9 @@ def test_a_syntax_error_in_one_of_two_files_changes_neither(hosts: LabHosts, web
     assert web.driver.before() == before
 
 
-def test_a_keyword_that_keepalived_does_not_know_changes_nothing(hosts: LabHosts, web: Party) -> None:
+def test_a_keyword_that_keepalived_does_not_know_changes_nothing(
+    hosts: LabHosts, web: DirectorClient
+) -> None:
     put(hosts, WEB, text_of(hosts, WEB).replace("    lvs_method DR", "    tun_type ipip\n    lvs_method DR"))
     before = web.driver.before()
     with pytest.raises(VerifyError, match=r"(?s)nothing was changed.*Unknown keyword 'tun_type'"):
@@ -275,7 +277,7 @@ def test_a_keyword_that_keepalived_does_not_know_changes_nothing(hosts: LabHosts
     ],
 )
 def test_another_tunnel_or_masquerading_is_refused_as_the_kernel_has_it(
-    hosts: LabHosts, web: Party, old: str, new: str, said: str
+    hosts: LabHosts, web: DirectorClient, old: str, new: str, said: str
 ) -> None:
     put(hosts, WEB, text_of(hosts, WEB).replace(old, new))
     hosts.read("lvs1", RELOAD).checked()
@@ -287,10 +289,10 @@ def test_another_tunnel_or_masquerading_is_refused_as_the_kernel_has_it(
             return str(error)
         return ""
 
-    assert said in patience.until(refusal, lambda text: said in text, within_s=SETTLED_S)
+    assert said in retry.poll_until(refusal, lambda text: said in text, within_s=SETTLED_S)
 
 
-def test_a_reload_that_reaches_nobody_is_a_doubt_with_each_destination_named(web: Party) -> None:
+def test_a_reload_that_reaches_nobody_is_a_doubt_with_each_destination_named(web: DirectorClient) -> None:
     before = web.driver.before()
     for lie in ("true", "kill -HUP $(cat /run/keepalived-lvs2.pid)"):
         lied = with_options(web, reload=lie, converge_timeout=2)
@@ -301,7 +303,7 @@ def test_a_reload_that_reaches_nobody_is_a_doubt_with_each_destination_named(web
         assert web.driver.before() == before
 
 
-def test_a_keepalived_that_runs_with_another_file_is_refused(hosts: LabHosts, web: Party) -> None:
+def test_a_keepalived_that_runs_with_another_file_is_refused(hosts: LabHosts, web: DirectorClient) -> None:
     hosts.read("lvs1", "cp /etc/keepalived/keepalived.conf /etc/keepalived/other.conf").checked()
     with pytest.raises(
         RefusedError,
@@ -311,7 +313,7 @@ def test_a_keepalived_that_runs_with_another_file_is_refused(hosts: LabHosts, we
 
 
 def test_a_quiescent_realserver_is_refused_before_anything(
-    lab: RunningLab, hosts: LabHosts, web: Party
+    lab: RunningLab, hosts: LabHosts, web: DirectorClient
 ) -> None:
     inhibited = text_of(hosts, WEB).replace("weight 1\n", "weight 1\n inhibit_on_failure\n")
     put(
@@ -323,15 +325,17 @@ def test_a_quiescent_realserver_is_refused_before_anything(
     )
     hosts.read("lvs1", RELOAD).checked()
     with failing(lab), pytest.raises(RefusedError, match=r"has weight 0, and 1 in .*web\.conf: its health"):
-        patience.until(web.driver.before, lambda _: False, within_s=SETTLED_S)
+        retry.poll_until(web.driver.before, lambda _: False, within_s=SETTLED_S)
     # A reload that takes the check away from one that has failed would leave it at 0 for good.
-    healthy = patience.until(
+    healthy = retry.poll_until(
         lambda: kernel(hosts, "lvs1"), lambda text: " -w 0" not in text, within_s=SETTLED_S
     )
     assert " -w 0" not in healthy
 
 
-def test_a_destination_deleted_by_hand_is_refused_before_anything(hosts: LabHosts, web: Party) -> None:
+def test_a_destination_deleted_by_hand_is_refused_before_anything(
+    hosts: LabHosts, web: DirectorClient
+) -> None:
     named = "-t 10.99.0.1:80 -r 10.10.0.21:80"
     hosts.read("lvs1", f"ipvsadm -d {named}").checked()
     with pytest.raises(RefusedError, match=r"web1 \(10\.10\.0\.21:80\) is not among its destinations"):
@@ -341,7 +345,7 @@ def test_a_destination_deleted_by_hand_is_refused_before_anything(hosts: LabHost
 
 
 def test_a_virtual_server_that_goes_with_the_reload_is_told_and_the_file_goes_back(
-    hosts: LabHosts, web: Party
+    hosts: LabHosts, web: DirectorClient
 ) -> None:
     before = web.driver.before()
     kept = hosts.read("lvs1", "ipvsadm -Sn | grep -F -- '-t 10.99.0.1:80 '").checked().stdout

@@ -18,9 +18,9 @@ import ferryman
 from ferryman import lab as the_lab
 from ferryman.inventory import Inventory
 from ferryman.lab import topology
-from ferryman.lab.furnish import DOWNLOAD_BYTES
+from ferryman.lab.provision import DOWNLOAD_BYTES
 from ferryman.model import Forwarding, host_port
-from ferryman.patience import until
+from ferryman.retry import poll_until
 from lab.looking import curl, tables
 from lab.running import REPOSITORY
 from tools import skip_or_fail
@@ -49,9 +49,9 @@ print(json.dumps([[r.host, str(r.virtual_service.vip), r.verdict.value, r.mss] f
 ENTER = """
 import sys
 from pathlib import Path
-from ferryman.lab import LabPlace, enter
-enter(LabPlace.of(Path(sys.argv[1])))
-enter(LabPlace.of(Path(sys.argv[1])))
+from ferryman.lab import LabPaths, enter
+enter(LabPaths.of(Path(sys.argv[1])))
+enter(LabPaths.of(Path(sys.argv[1])))
 import os
 os.execvp(sys.argv[2], sys.argv[2:])
 """
@@ -170,10 +170,10 @@ def test_keepalived_takes_a_service_to_the_tunnel_on_reload(lab: RunningLab) -> 
 
     lab.console("lvs2", f"sed -i 's/lvs_method DR/lvs_method TUN/' {file}; {reload}")
     try:
-        assert until(maps, lambda seen: seen == {"Tunnel"}, within_s=60) == {"Tunnel"}
+        assert poll_until(maps, lambda seen: seen == {"Tunnel"}, within_s=60) == {"Tunnel"}
     finally:
         lab.console("lvs2", f"sed -i 's/lvs_method TUN/lvs_method DR/' {file}; {reload}")
-    assert until(maps, lambda seen: seen == {"Route"}, within_s=60) == {"Route"}
+    assert poll_until(maps, lambda seen: seen == {"Route"}, within_s=60) == {"Route"}
 
 
 INSIDE = """
@@ -184,8 +184,8 @@ export PYTHONPATH=/lab/share/shown PYTHONDONTWRITEBYTECODE=1
 exec /usr/bin/python3 - <<'END' 2>&1
 import json, subprocess
 from pathlib import Path
-from ferryman.lab import LabPlace, down, engines, exec_argv, up
-place = LabPlace.of(Path("/tmp/inner"))
+from ferryman.lab import LabPaths, down, engines, exec_argv, up
+place = LabPaths.of(Path("/tmp/inner"))
 try:
     status = up(place, "auto", within_s=80)
     fetched = exec_argv(place, "control", ["curl", "-gsS", "--max-time", "20", *{urls}])

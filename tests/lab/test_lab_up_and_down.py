@@ -15,14 +15,14 @@ import pytest
 
 from ferryman import lab as the_lab
 from ferryman.errors import LabError
-from ferryman.lab import faults, holder, topology
-from ferryman.patience import until
+from ferryman.lab import faults, namespace, topology
+from ferryman.retry import poll_until
 from lab.running import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ferryman.lab import LabPlace
+    from ferryman.lab import LabPaths
 
 pytestmark = pytest.mark.lab
 
@@ -38,7 +38,7 @@ def machine_network() -> str:
     )
 
 
-def processes_of(place: LabPlace) -> dict[int, bytes]:
+def processes_of(place: LabPaths) -> dict[int, bytes]:
     """Every process whose command line names the lab's folder, and that line."""
     found = {}
     for entry in Path("/proc").iterdir():
@@ -50,18 +50,18 @@ def processes_of(place: LabPlace) -> dict[int, bytes]:
     return found
 
 
-def assert_nothing_is_left(place: LabPlace) -> None:
+def assert_nothing_is_left(place: LabPaths) -> None:
     assert not place.root.exists()
     assert str(place.root) not in Path("/proc/self/mountinfo").read_text()
     # a key that was being made when its maker was killed takes some milliseconds more to come to its end
-    assert until(lambda: processes_of(place), lambda left: not left, within_s=60) == {}
+    assert poll_until(lambda: processes_of(place), lambda left: not left, within_s=60) == {}
 
 
-def guest_processes(place: LabPlace) -> list[int]:
+def guest_processes(place: LabPaths) -> list[int]:
     return [pid for pid, line in processes_of(place).items() if b"linux.uml" in line.split(b"\0")[0]]
 
 
-def test_entering_refuses_while_the_lab_is_absent(spare: LabPlace) -> None:
+def test_entering_refuses_while_the_lab_is_absent(spare: LabPaths) -> None:
     ways: list[Callable[[], object]] = [
         lambda: the_lab.enter(spare),
         lambda: the_lab.exec_argv(spare, "control", ["true"]),
@@ -76,7 +76,7 @@ def test_entering_refuses_while_the_lab_is_absent(spare: LabPlace) -> None:
 
 
 @pytest.mark.timeout(SLOW_S)
-def test_a_lab_comes_up_once_survives_the_death_of_its_guest_and_leaves_nothing(spare: LabPlace) -> None:
+def test_a_lab_comes_up_once_survives_the_death_of_its_guest_and_leaves_nothing(spare: LabPaths) -> None:
     before = machine_network()
     first = the_lab.up(spare)
     assert first.booted_s is not None
@@ -85,11 +85,11 @@ def test_a_lab_comes_up_once_survives_the_death_of_its_guest_and_leaves_nothing(
     second = the_lab.up(spare)
     assert (second.pid, second.booted_s) == (first.pid, None)
 
-    found = holder.find(spare)
+    found = namespace.find(spare)
     assert found is not None
     if first.engine == "guest":
         os.kill(min(guest_processes(spare)), signal.SIGKILL)
-        until(lambda: processes_of(spare), lambda left: not left, within_s=60, every_s=0.1)
+        poll_until(lambda: processes_of(spare), lambda left: not left, within_s=60, every_s=0.1)
         assert processes_of(spare) == {}
     else:
         os.kill(found.pid, signal.SIGKILL)
@@ -106,16 +106,16 @@ def test_a_lab_comes_up_once_survives_the_death_of_its_guest_and_leaves_nothing(
 @pytest.mark.timeout(SLOW_S)
 @pytest.mark.parametrize("after_s", [0.05, 0.4, 1.5, 4.0])
 def test_a_boot_that_is_killed_midway_leaves_nothing_that_down_does_not_clear(
-    spare: LabPlace, after_s: float
+    spare: LabPaths, after_s: float
 ) -> None:
     script = (
-        "import sys; from pathlib import Path; from ferryman.lab import *; up(LabPlace(Path(sys.argv[1])))"
+        "import sys; from pathlib import Path; from ferryman.lab import *; up(LabPaths(Path(sys.argv[1])))"
     )
     with subprocess.Popen(
         [sys.executable, "-c", script, str(spare.root)],
         env={**os.environ, "PYTHONPATH": str(REPOSITORY / "lib")},
     ) as booting:
-        until(lambda: spare.root.exists() or booting.poll() is not None, bool, within_s=20, every_s=0.01)
+        poll_until(lambda: spare.root.exists() or booting.poll() is not None, bool, within_s=20, every_s=0.01)
         time.sleep(after_s)
         booting.kill()
     with pytest.raises(LabError, match="not up"):
@@ -125,7 +125,7 @@ def test_a_boot_that_is_killed_midway_leaves_nothing_that_down_does_not_clear(
 
 
 @pytest.mark.timeout(SLOW_S)
-def test_a_boot_that_takes_too_long_is_given_up_with_the_end_of_its_log(spare: LabPlace) -> None:
+def test_a_boot_that_takes_too_long_is_given_up_with_the_end_of_its_log(spare: LabPaths) -> None:
     with pytest.raises(LabError, match="did not come up in time; the end of its log"):
         the_lab.up(spare, within_s=1.0)
     assert_nothing_is_left(spare)
@@ -133,7 +133,7 @@ def test_a_boot_that_takes_too_long_is_given_up_with_the_end_of_its_log(spare: L
 
 @pytest.mark.timeout(SLOW_S)
 def test_a_guest_that_panics_is_told_from_one_that_is_slow(
-    spare: LabPlace, monkeypatch: pytest.MonkeyPatch
+    spare: LabPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ferryman.lab.render.FSTAB", "lab /nowhere tmpfs defaults 0 0\n")
     with pytest.raises(LabError, match=r"died while booting(.|\n)*/nowhere: mount point does not exist"):

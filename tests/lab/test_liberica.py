@@ -11,27 +11,27 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ferryman.config import ManagementConfig
-from ferryman.directors import Driver, Forwarded, HostRoutes, driver_for
+from ferryman.directors import Driver, HostRoutes, SetForwarding, driver_for
 from ferryman.errors import DoubtError
 from ferryman.inventory import Catalog, Inventory
 from ferryman.management import agent_for
 from ferryman.model import Forwarding
-from lab.crossing import catalog, changes, events, findings, loaded
 from lab.following import DIRECTORS, SERVICE
 from lab.liberica_site import LibericaSite
+from lab.migration import catalog, changes, events, findings, loaded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from subprocess import CompletedProcess
     from typing import Literal
 
-    from lab.party import LabHosts
+    from lab.director_client import LabHosts
     from lab.running import RunningLab
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1000)]
 
 DONE, REFUSED, ROLLED_BACK, STRANDED, HELD = 0, 3, 4, 5, 7
-TUNNEL = Forwarded(Forwarding.TUNNEL)
+TUNNEL = SetForwarding(Forwarding.TUNNEL)
 OLD, NEW = "-g -g -g", "-i -i -i"
 HALF = "-g -i -i"
 SKEW_S = 600
@@ -207,9 +207,9 @@ def test_over_katran_consent_is_asked_for_and_a_rollback_is_refused_with_what_to
     assert "lvs1: not reversible: its forwarding plane is katran" in reason(rehearsed)
     titles = [title for title in events(rehearsed)[0]["plan"] if "not reversible" in title]
     assert len(titles) == len(DIRECTORS)
-    crossed = migrated(katran, "--accept-no-way-back")
+    crossed = migrated(katran, "--accept-irreversible")
     assert crossed.returncode == DONE, crossed.stdout[-3000:]
-    assert {one["check"] for one in findings(crossed, "warn")} >= {"no-way-back"}
+    assert {one["check"] for one in findings(crossed, "warn")} >= {"irreversible"}
     back = ferryman(katran, "rollback", events(crossed)[0]["run"])
     assert back.returncode == REFUSED, back.stdout[-3000:]
     assert "let the catalog say IPIP again (ferryman inventory flip maps --site lab --to ipip)" in reason(

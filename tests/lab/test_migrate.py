@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ferryman.patience import until
-from lab.crossing import (
+from ferryman.retry import poll_until
+from lab.migration import (
     DIRECTORS,
     captured,
     catalog,
@@ -52,7 +52,7 @@ def as_it_was(lab: RunningLab) -> Iterator[dict[str, str]]:
     yield before
     lab.clear()
     # keepalived takes a realserver back when its health check has passed again
-    assert until(lambda: world(lab), lambda now: now == before, within_s=15) == before
+    assert poll_until(lambda: world(lab), lambda now: now == before, within_s=15) == before
 
 
 def test_a_dual_stack_service_crosses_and_comes_back(lab: RunningLab, as_it_was: dict[str, str]) -> None:

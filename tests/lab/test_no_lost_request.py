@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from ferryman import patience
-from ferryman.directors import Forwarded
+from ferryman import retry
+from ferryman.directors import SetForwarding
 from ferryman.lab import exec_argv
 from ferryman.model import Forwarding
 from lab.flow import Outcome, Pace, flowing
@@ -25,12 +25,12 @@ from lab.flow import Outcome, Pace, flowing
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lab.party import Parties, Party
+    from lab.director_client import DirectorClient, DirectorClients
     from lab.running import RunningLab
 
 pytestmark = pytest.mark.lab
 
-TUNNEL = Forwarded(Forwarding.TUNNEL)
+TUNNEL = SetForwarding(Forwarding.TUNNEL)
 DRIVERS = {"static": ("10.99.0.3", 8081), "maps": ("10.99.0.2", 8080)}
 """A service of each driver that edits destinations in place."""
 FAMILIES = {"static": ("10.99.0.3", 8081), "web": ("fd99::1", 80)}
@@ -94,7 +94,7 @@ def asking(lab: RunningLab, vip: str, port: int) -> Iterator[Client]:
 
 
 @contextmanager
-def protected(one: Party, *, routes: bool) -> Iterator[None]:
+def protected(one: DirectorClient, *, routes: bool) -> Iterator[None]:
     """Host routes meanwhile, if so wanted."""
     if routes:
         one.routes.add(one.routes.read().needed)
@@ -105,7 +105,7 @@ def protected(one: Party, *, routes: bool) -> Iterator[None]:
 
 
 @contextmanager
-def put_back(one: Party) -> Iterator[None]:
+def put_back(one: DirectorClient) -> Iterator[None]:
     """The service is direct-routed again afterwards, whatever happened."""
     before = one.driver.before()
     try:
@@ -146,7 +146,7 @@ def asked_for(lab: RunningLab, vip: str) -> Iterator[list[str]]:
 
 @pytest.mark.parametrize("name", DRIVERS)
 def test_under_a_strong_load_a_flip_and_its_way_back_lose_nothing(
-    lab: RunningLab, name: str, party: Parties
+    lab: RunningLab, name: str, party: DirectorClients
 ) -> None:
     one = party(name)
     before = one.driver.before()
@@ -165,7 +165,7 @@ def test_under_a_strong_load_a_flip_and_its_way_back_lose_nothing(
 def answer(outcome: Outcome, requests: int) -> None:
     """Let so many more requests come to an end."""
     enough = outcome.so_far() + requests
-    assert patience.until(outcome.so_far, lambda ended: ended >= enough, within_s=PATIENCE_S) >= enough
+    assert retry.poll_until(outcome.so_far, lambda ended: ended >= enough, within_s=PATIENCE_S) >= enough
 
 
 @dataclass
@@ -177,7 +177,7 @@ class Seen:
     asked_for: list[str]
 
 
-def after_a_flip(lab: RunningLab, one: Party, *, routes: bool) -> Seen:
+def after_a_flip(lab: RunningLab, one: DirectorClient, *, routes: bool) -> Seen:
     """The first packets are tunnelled; then the held, direct-routed connections go on."""
     vip, port = FAMILIES[one.service.name]
     with put_back(one), protected(one, routes=routes), asking(lab, vip, port) as client:
@@ -189,7 +189,7 @@ def after_a_flip(lab: RunningLab, one: Party, *, routes: bool) -> Seen:
     return Seen(held, new, lines)
 
 
-def after_a_way_back(lab: RunningLab, one: Party, *, routes: bool) -> Seen:
+def after_a_way_back(lab: RunningLab, one: DirectorClient, *, routes: bool) -> Seen:
     """The first packets are those of held, tunnelled connections; then come new ones, direct-routed."""
     vip, port = FAMILIES[one.service.name]
     before = one.driver.before()
@@ -206,7 +206,7 @@ def after_a_way_back(lab: RunningLab, one: Party, *, routes: bool) -> Seen:
 @pytest.mark.usefixtures("quiet_segment")
 @pytest.mark.parametrize("name", FAMILIES)
 def test_without_host_routes_a_flip_loses_connections_from_before_it(
-    lab: RunningLab, name: str, party: Parties
+    lab: RunningLab, name: str, party: DirectorClients
 ) -> None:
     seen = after_a_flip(lab, party(name), routes=False)
     assert seen.new == ["answered"] * 3
@@ -217,7 +217,7 @@ def test_without_host_routes_a_flip_loses_connections_from_before_it(
 @pytest.mark.usefixtures("quiet_segment")
 @pytest.mark.parametrize("name", FAMILIES)
 def test_without_host_routes_a_way_back_loses_new_connections(
-    lab: RunningLab, name: str, party: Parties
+    lab: RunningLab, name: str, party: DirectorClients
 ) -> None:
     seen = after_a_way_back(lab, party(name), routes=False)
     assert seen.held == ["answered"] * 3
@@ -229,7 +229,7 @@ def test_without_host_routes_a_way_back_loses_new_connections(
 @pytest.mark.parametrize("way", [after_a_flip, after_a_way_back])
 @pytest.mark.parametrize("name", FAMILIES)
 def test_with_host_routes_all_are_answered_and_the_director_asks_nobody_for_the_vip(
-    lab: RunningLab, name: str, party: Parties, way: Callable[..., Seen]
+    lab: RunningLab, name: str, party: DirectorClients, way: Callable[..., Seen]
 ) -> None:
     seen = way(lab, party(name), routes=True)
     assert seen == Seen(["answered"] * 3, ["answered"] * 3, [])

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ferryman.patience import until
-from lab.crossing import Told, forwarding, met, world
+from ferryman.retry import poll_until
+from lab.migration import Told, forwarding, met, world
 from lab.quick import configure
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def as_it_was(lab: RunningLab) -> Iterator[dict[str, str]]:
     before = world(lab)
     yield before
     lab.clear()
-    assert until(lambda: world(lab), lambda now: now == before, within_s=60) == before
+    assert poll_until(lambda: world(lab), lambda now: now == before, within_s=60) == before
 
 
 def migrate(service: str) -> tuple[str, ...]:

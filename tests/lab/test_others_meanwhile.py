@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ferryman.directors.routes import PROTOCOL
-from ferryman.patience import until
+from ferryman.retry import poll_until
 from lab.conftest import SETTLED_S
-from lab.crossing import Told, catalog, forwarding, killed_at, meanwhile, met, world
+from lab.migration import Told, catalog, forwarding, killed_at, meanwhile, met, world
 
 if TYPE_CHECKING:
     from subprocess import CompletedProcess
@@ -48,7 +48,7 @@ def require_back(lab: RunningLab, told: Told, old: dict[str, str], *, names: str
 
 
 def require_world(lab: RunningLab, wanted: dict[str, str]) -> None:
-    assert until(lambda: world(lab), lambda now: now == wanted, within_s=SETTLED_S) == wanted
+    assert poll_until(lambda: world(lab), lambda now: now == wanted, within_s=SETTLED_S) == wanted
 
 
 def require_over(lab: RunningLab, run: str) -> None:

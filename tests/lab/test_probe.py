@@ -18,8 +18,8 @@ import pytest
 
 from ferryman.config import OuterSource, ProbeConfig
 from ferryman.model import ProbeResult, ProbeVerdict, VirtualService
-from ferryman.patience import until
 from ferryman.probe import Prober, Target, mss_limit, own_source, require_raw_sockets
+from ferryman.retry import poll_until
 from tools import require_tool
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def namespaces() -> Iterator[None]:
         decapsulator = start_decapsulator()
         set_rp_filter(all_links=0, tunnel=0)
         # A new link takes a second before IPv6 finds its neighbours.
-        assert until(ipv6_is_up, bool, within_s=60, every_s=0.1)
+        assert poll_until(ipv6_is_up, bool, within_s=60, every_s=0.1)
         yield
     finally:
         if decapsulator is not None:
@@ -194,7 +194,7 @@ def open_files() -> int:
 def half_open() -> str:
     """What is half open, once what is on its way has arrived; the kernel itself gives up after a minute."""
     look = ("ss", "-Htan", "state", "syn-recv")
-    return until(lambda: on_realserver(*look), lambda seen: seen == "", within_s=15, every_s=0.05)
+    return poll_until(lambda: on_realserver(*look), lambda seen: seen == "", within_s=15, every_s=0.05)
 
 
 def reverse_path_drops() -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.crossing import events, findings
+from lab.migration import events, findings
 
 if TYPE_CHECKING:
     from subprocess import CompletedProcess

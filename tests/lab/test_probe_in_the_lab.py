@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from ferryman.lab import LabPlace, console, exec_argv, topology
+from ferryman.lab import LabPaths, console, exec_argv, topology
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,14 +53,14 @@ EVERYBODY: list[Question] = [
 
 
 @pytest.fixture
-def place(lab: Any) -> LabPlace:  # noqa: ANN401  # the lab as the shared fixture hands it out
-    found = lab if isinstance(lab, LabPlace) else lab.place
-    assert isinstance(found, LabPlace)
+def place(lab: Any) -> LabPaths:  # noqa: ANN401  # the lab as the shared fixture hands it out
+    found = lab if isinstance(lab, LabPaths) else lab.place
+    assert isinstance(found, LabPaths)
     return found
 
 
 def probed(
-    place: LabPlace, *questions: Question, outer_source: Literal["configured", "own"] = "configured"
+    place: LabPaths, *questions: Question, outer_source: Literal["configured", "own"] = "configured"
 ) -> list[tuple[str, str, int | None, str]]:
     """Probe from the control host, in a process of its own: entering the lab cannot be undone."""
     command = exec_argv(place, "control", [sys.executable, "-c", PROBE, outer_source])
@@ -77,7 +77,7 @@ def probed(
 
 
 @contextmanager
-def with_fault(place: LabPlace, host: str, put: str, clear: str) -> Iterator[None]:
+def with_fault(place: LabPaths, host: str, put: str, clear: str) -> Iterator[None]:
     console(place, host, put)
     try:
         yield
@@ -85,7 +85,7 @@ def with_fault(place: LabPlace, host: str, put: str, clear: str) -> Iterator[Non
         console(place, host, clear)
 
 
-def half_open(place: LabPlace, host: str) -> list[str]:
+def half_open(place: LabPaths, host: str) -> list[str]:
     """Connections half open towards the control host; the directors' health checks are none of ours."""
     lines = console(place, host, "ss -Htan state syn-recv").splitlines()
     return [line for line in lines if "10.30.0." in line or "fd30:" in line]
@@ -95,7 +95,7 @@ def set_rp_filter(value: int) -> str:
     return f"echo {value} >/proc/sys/net/ipv4/conf/ipip0/rp_filter"
 
 
-def test_strict_rp_filter_on_the_tunnel_is_silent_for_ipv4_alone(place: LabPlace) -> None:
+def test_strict_rp_filter_on_the_tunnel_is_silent_for_ipv4_alone(place: LabPaths) -> None:
     with with_fault(place, "web1", set_rp_filter(1), set_rp_filter(0)):
         four, six = probed(place, WEB1, WEB1_6)
     assert four[1] == "silent"
@@ -104,7 +104,7 @@ def test_strict_rp_filter_on_the_tunnel_is_silent_for_ipv4_alone(place: LabPlace
 
 
 def test_a_tunnel_device_that_is_down_is_silent_and_to_our_own_source_that_none_takes_it(
-    place: LabPlace,
+    place: LabPaths,
 ) -> None:
     down, up = (
         "; ".join(f"ip link set {device} {state}" for device in ("ipip0", "ipip60"))
@@ -118,18 +118,18 @@ def test_a_tunnel_device_that_is_down_is_silent_and_to_our_own_source_that_none_
     assert all("no tunnel device takes it" in detail for *_, detail in own)
 
 
-def test_a_director_that_is_asked_by_mistake_has_no_tunnel_device(place: LabPlace) -> None:
+def test_a_director_that_is_asked_by_mistake_has_no_tunnel_device(place: LabPaths) -> None:
     [(_, verdict, _, detail)] = probed(place, DIRECTOR, outer_source="own")
     assert verdict == "unreachable"
     assert "no tunnel device takes it" in detail
 
 
-def test_an_address_that_nobody_has_is_silent(place: LabPlace) -> None:
+def test_an_address_that_nobody_has_is_silent(place: LabPaths) -> None:
     [(_, verdict, _, _)] = probed(place, NOWHERE)
     assert verdict == "silent"
 
 
-def test_a_server_without_its_clamp_is_unsuitable_in_both_families(place: LabPlace) -> None:
+def test_a_server_without_its_clamp_is_unsuitable_in_both_families(place: LabPaths) -> None:
     without = "iptables-legacy -t mangle -F OUTPUT; ip6tables-legacy -t mangle -F OUTPUT"
     again = "iptables-legacy-restore /lab/web1/iptables; ip6tables-legacy-restore /lab/web1/ip6tables"
     with with_fault(place, "web1", without, again):
@@ -137,14 +137,14 @@ def test_a_server_without_its_clamp_is_unsuitable_in_both_families(place: LabPla
     assert [(verdict, mss) for _, verdict, mss, _ in results] == [("unsuitable", 1460), ("unsuitable", 1440)]
 
 
-def test_a_firewall_that_drops_the_directors_source_lets_our_own_through(place: LabPlace) -> None:
+def test_a_firewall_that_drops_the_directors_source_lets_our_own_through(place: LabPaths) -> None:
     rule = "INPUT -p 4 -s 172.16.0.0/12 -j DROP"
     with with_fault(place, "web1", f"iptables-legacy -I {rule}", f"iptables-legacy -D {rule}"):
         [katrans], [own] = probed(place, WEB1), probed(place, WEB1, outer_source="own")
     assert (katrans[1], own[1]) == ("silent", "accepted")
 
 
-def test_a_firewall_that_rejects_what_comes_out_of_the_tunnel_is_unreachable(place: LabPlace) -> None:
+def test_a_firewall_that_rejects_what_comes_out_of_the_tunnel_is_unreachable(place: LabPaths) -> None:
     rule = "INPUT -i ipip0 -p tcp -j REJECT"
     with with_fault(place, "web1", f"iptables-legacy -I {rule}", f"iptables-legacy -D {rule}"):
         [(_, verdict, _, detail)] = probed(place, WEB1)
@@ -152,18 +152,18 @@ def test_a_firewall_that_rejects_what_comes_out_of_the_tunnel_is_unreachable(pla
     assert "a firewall rejects it" in detail
 
 
-def test_a_port_that_nobody_listens_on_is_refused(place: LabPlace) -> None:
+def test_a_port_that_nobody_listens_on_is_refused(place: LabPaths) -> None:
     [(_, verdict, _, _)] = probed(place, ("web1", "10.10.0.21", "10.99.0.1", 99))
     assert verdict == "refused"
 
 
-def test_every_realserver_of_a_sound_lab_is_accepted_with_an_mss_that_fits(place: LabPlace) -> None:
+def test_every_realserver_of_a_sound_lab_is_accepted_with_an_mss_that_fits(place: LabPaths) -> None:
     results = probed(place, *EVERYBODY)
     assert {verdict for _, verdict, _, _ in results} == {"accepted"}
     assert {(host, mss) for host, _, mss, _ in results} == {("web", 1440), ("web", 1400), ("node", 1420)}
 
 
-def test_nothing_stays_half_open_at_servers_or_behind_nodes(place: LabPlace) -> None:
+def test_nothing_stays_half_open_at_servers_or_behind_nodes(place: LabPaths) -> None:
     probed(place, WEB1, WEB1_6, NODE1)
     ends = ["web1", *(pod.name for pod in topology.PODS if pod.node == "node1")]
     assert {end: half_open(place, end) for end in ends} == {end: [] for end in ends}

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ferryman.config import ManagementConfig
-from ferryman.directors import Driver, Forwarded, driver_for
+from ferryman.directors import Driver, SetForwarding, driver_for
 from ferryman.errors import DoubtError, RefusedError, VerifyError
 from ferryman.inventory import Catalog, Inventory
 from ferryman.management import PuppetAgent
 from ferryman.model import Forwarding
-from lab.crossing import catalog, changes, events
+from lab.director_client import LabHosts
 from lab.following import DIRECTORS, SERVICE, PybalSite
-from lab.party import LabHosts
+from lab.migration import catalog, changes, events
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]  # whole migrations, on a guest of one CPU
 
-TUNNEL = Forwarded(Forwarding.TUNNEL)
+TUNNEL = SetForwarding(Forwarding.TUNNEL)
 RUN_S = 400.0
 IMPATIENT_S = 25
 """Long enough for the double to start, which takes seconds in a guest whose machine is busy."""
@@ -46,7 +46,7 @@ def site(lab: RunningLab) -> Iterator[PybalSite]:
 
 
 @dataclass
-class Party:
+class DirectorClient:
     """The secondary director, its driver, and the catalog that both follow."""
 
     site: PybalSite
@@ -78,9 +78,9 @@ class Party:
 
 
 @pytest.fixture
-def party(site: PybalSite) -> Iterator[Party]:
+def party(site: PybalSite) -> Iterator[DirectorClient]:
     hosts = LabHosts(site.lab)
-    yield Party(site, hosts)
+    yield DirectorClient(site, hosts)
     hosts.close()
 
 
@@ -89,7 +89,7 @@ def methods(site: PybalSite, host: str) -> list[str]:
     return [line.split()[5] for line in site.table(host).splitlines() if line.startswith("-a")]
 
 
-def test_an_agent_that_fails_is_quoted_and_nothing_is_restarted(party: Party) -> None:
+def test_an_agent_that_fails_is_quoted_and_nothing_is_restarted(party: DirectorClient) -> None:
     before = party.driver.before()
     party.flip("ipip")
     party.site.put("lvs2", "fails", "1 Error: Could not retrieve catalog: Error 500 on SERVER\n")
@@ -99,7 +99,9 @@ def test_an_agent_that_fails_is_quoted_and_nothing_is_restarted(party: Party) ->
     party.back(before)
 
 
-def test_a_configuration_that_still_says_otherwise_is_told_and_nothing_is_restarted(party: Party) -> None:
+def test_a_configuration_that_still_says_otherwise_is_told_and_nothing_is_restarted(
+    party: DirectorClient,
+) -> None:
     """The director's own gate is shut: puppet runs well, and writes what it wrote before."""
     before = party.driver.before()
     party.flip("ipip")
@@ -110,7 +112,7 @@ def test_a_configuration_that_still_says_otherwise_is_told_and_nothing_is_restar
     party.back(before)
 
 
-def test_a_half_converged_director_names_the_destination_that_is_not(party: Party) -> None:
+def test_a_half_converged_director_names_the_destination_that_is_not(party: DirectorClient) -> None:
     before = party.driver.before()
     party.flip("ipip")
     party.site.template("lvs2", "[global]\n", "[global]\ndouble-stuck = 10.10.0.22\n")
@@ -123,7 +125,7 @@ def test_a_half_converged_director_names_the_destination_that_is_not(party: Part
 
 
 def test_a_pybal_that_is_stopped_refuses_with_what_is_wrong_and_is_started_on_the_way_back(
-    party: Party,
+    party: DirectorClient,
 ) -> None:
     before = party.driver.before()
     party.site.pybal("lvs2", "stop")
@@ -133,7 +135,7 @@ def test_a_pybal_that_is_stopped_refuses_with_what_is_wrong_and_is_started_on_th
     assert party.driver.before() == before
 
 
-def test_a_lying_restart_is_doubt_about_each_destination(party: Party) -> None:
+def test_a_lying_restart_is_doubt_about_each_destination(party: DirectorClient) -> None:
     before = party.driver.before()
     party.flip("ipip")
     with pytest.raises(DoubtError) as error:
@@ -144,7 +146,7 @@ def test_a_lying_restart_is_doubt_about_each_destination(party: Party) -> None:
     party.back(before)
 
 
-def test_stop_drain_and_start_is_one_script_that_ends_with_a_running_pybal(party: Party) -> None:
+def test_stop_drain_and_start_is_one_script_that_ends_with_a_running_pybal(party: DirectorClient) -> None:
     before = party.driver.before()
     party.flip("ipip")
     party.with_keys(drain=4).apply(before, TUNNEL)

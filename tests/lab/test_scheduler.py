@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ferryman.directors import Scheduled, differences, read_connections
-from lab.crossing import DIRECTORS, catalog, changes, events, findings, loaded, world
+from ferryman.directors import SetScheduler, differences, read_connections
+from lab.migration import DIRECTORS, catalog, changes, events, findings, loaded, world
 from lab.test_directors import PAUSE_S, VIPS, as_it_was, kernel
 
 if TYPE_CHECKING:
     from subprocess import CompletedProcess
 
-    from lab.party import LabHosts, Parties
+    from lab.director_client import DirectorClients, LabHosts
     from lab.running import RunningLab
 
 __all__ = ["as_it_was"]
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]  # whole runs, on a guest of one CPU
 
-MH, MH_BY_ADDRESS = Scheduled("mh", ("mh-fallback", "mh-port")), Scheduled("mh")
+MH, MH_BY_ADDRESS = SetScheduler("mh", ("mh-fallback", "mh-port")), SetScheduler("mh")
 CLIENTS = 60
 
 WHO = """
@@ -67,7 +67,7 @@ def rescheduled(lab: RunningLab, service: str, *more: str) -> CompletedProcess[s
 
 @pytest.mark.parametrize("name", VIPS)
 def test_under_load_nothing_is_lost_there_and_back_and_each_connection_stays_with_its_realserver(
-    lab: RunningLab, name: str, party: Parties, hosts: LabHosts
+    lab: RunningLab, name: str, party: DirectorClients, hosts: LabHosts
 ) -> None:
     one = party(name)
     before = one.driver.before()
@@ -90,7 +90,7 @@ def test_under_load_nothing_is_lost_there_and_back_and_each_connection_stays_wit
 
 @pytest.mark.parametrize("name", VIPS)
 def test_who_comes_back_moves_once_and_then_never_again(
-    lab: RunningLab, name: str, party: Parties, hosts: LabHosts
+    lab: RunningLab, name: str, party: DirectorClients, hosts: LabHosts
 ) -> None:
     one = party(name)
     before = one.driver.before()
@@ -111,7 +111,7 @@ def test_who_comes_back_moves_once_and_then_never_again(
 
 @pytest.mark.parametrize("name", VIPS)
 def test_scheduler_and_flags_change_and_nothing_else_on_the_director(
-    name: str, party: Parties, hosts: LabHosts
+    name: str, party: DirectorClients, hosts: LabHosts
 ) -> None:
     one = party(name)
     before = json.loads(json.dumps(one.driver.before()))
@@ -124,7 +124,7 @@ def test_scheduler_and_flags_change_and_nothing_else_on_the_director(
     assert one.driver.before() == before
 
 
-def test_persistence_survives_the_edit_of_the_kernel(party: Parties, hosts: LabHosts) -> None:
+def test_persistence_survives_the_edit_of_the_kernel(party: DirectorClients, hosts: LabHosts) -> None:
     one = party("static")
     hosts.read("lvs1", "ipvsadm -E -t 10.99.0.3:8081 -s wrr -p 300").checked()
     try:

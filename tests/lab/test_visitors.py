@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ferryman.patience import until
+from ferryman.retry import poll_until
 from lab.conftest import SETTLED_S
-from lab.crossing import DIRECTORS, forwarding, world
-from lab.torture.bench import environment
+from lab.migration import DIRECTORS, forwarding, world
 from lab.torture.cutter import Cut
-from lab.torture.rig import make
 from lab.torture.test_torture import bench
+from lab.torture.torture_host import make
+from lab.torture.torture_runner import environment
 from lab.torture.trials import QUICK_BEAT_S, Trial
 from lab.visitors import ALL, Guests, Visitors
 
 if TYPE_CHECKING:
     from lab.running import RunningLab
-    from lab.torture.bench import Bench
-    from lab.torture.rig import Outcome
+    from lab.torture.torture_host import Outcome
+    from lab.torture.torture_runner import Bench
 
 __all__ = ["bench"]
 
@@ -70,7 +70,7 @@ def test_two_runs_side_by_side_with_visitors_of_both_end_right(
     assert one.wrong + other.wrong == []
     vips = ("10.99.0.3:8081", "10.99.0.2:8080")
     assert [forwarding(lab, host, vip) for host in DIRECTORS for vip in vips] == [{"-g"}] * 4
-    assert until(lambda: world(lab), lambda now: now == old_world, within_s=SETTLED_S) == old_world
+    assert poll_until(lambda: world(lab), lambda now: now == old_world, within_s=SETTLED_S) == old_world
 
 
 def begun(lab: RunningLab, service: str) -> Popen[str]:

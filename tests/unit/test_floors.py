@@ -11,12 +11,15 @@ PACKAGE = Path(__file__).parents[2] / "lib" / "ferryman"
 
 FLOORS = {
     0: {
-        *("model", "errors", "events", "config", "configfile", "docstrings", "hookconfig", "patience"),
+        *("model", "errors", "events", "config", "configfile", "docstrings", "hookconfig", "retry"),
         "__init__",
     },
     1: {
         "inventory",
-        "fleet",
+        "catalog",
+        "hosts",
+        "realservers",
+        "firewall",
         "probe",
         "directors",
         "traffic",
@@ -25,23 +28,22 @@ FLOORS = {
         "management",
         "lab",
     },
-    2: {"engine", "testing"},
-    3: {"cookbook", "commandline", "console", "hooks", "report"},
+    2: {"engine", "state", "testing"},
+    3: {"cookbook", "commandline", "console", "hooks"},
     4: {"cli", "__main__"},
 }
 HOMES = {
     "click": {"commandline.py"},
     "httpx2": {"hooks/web.py"},
     "lightkube": {"kubernetes/api.py"},
-    "paramiko": {"fleet/ssh.py"},
+    "paramiko": {"hosts/ssh.py"},
     "rich": {"console"},
     "scapy": {"probe/packets.py"},
-    "tenacity": {"patience.py"},
+    "tenacity": {"retry.py"},
 }
 ONLY_FROM = {
     "console": {"cli", "console"},
     "hooks": {"cli", "hooks"},
-    "report": {"cli"},
     "lab": {"cli", "lab"},
 }
 """Parts that nothing but these may import, though the floors would allow it."""

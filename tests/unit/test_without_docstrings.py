@@ -13,11 +13,11 @@ ROOT = Path(__file__).parents[2]
 
 PLANS = """
 from unit.cookbooks.test_every_cookbook import SCENES, VOLUMES
-from ferryman.testing import Cuts, Dock
+from ferryman.testing import Cuts, Harness
 for name, scene in SCENES.items():
     made = scene(Cuts())
     print(name, *made.plan().titles, sep="\\n  ")
-    print(made.plan().fingerprint, Dock().perform(made.plan()).outcome)
+    print(made.plan().fingerprint, Harness().perform(made.plan()).outcome)
 for volume in VOLUMES:
     print(volume.name, volume.owner, volume.summary, volume.load().help)
 """

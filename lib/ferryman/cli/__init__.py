@@ -65,7 +65,7 @@ def _run(arguments: Sequence[str] | None) -> int:  # noqa: PLR0911  # one for ea
 
         if error is output.lost():
             return UNTOLD
-        from ferryman.cli.bugs import record  # noqa: PLC0415  # only when there is one
+        from ferryman.cli.crash_report import record  # noqa: PLC0415  # only when there is one
 
         _say(record(error))
         return 1

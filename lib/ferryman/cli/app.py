@@ -7,14 +7,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ferryman import configfile
-from ferryman.cli import shelf
+from ferryman.cli import discovery
 from ferryman.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from ferryman.cli.shelf import Section
+    from ferryman.cli.discovery import CookbookGroup
     from ferryman.config import Config
     from ferryman.cookbook.command import CookbookCommand, RunOptions
 
@@ -41,12 +41,12 @@ class App:
         )
 
     @cached_property
-    def shelf(self) -> Section:
+    def cookbooks(self) -> CookbookGroup:
         """The cookbooks there are; none where there is no configuration, for ``--help`` must work."""
         try:
-            return shelf.read(configfile.cookbook_folders(configfile.find(self.named_config)))
+            return discovery.read(configfile.cookbook_folders(configfile.find(self.named_config)))
         except ConfigError:
-            return shelf.read([])
+            return discovery.read([])
 
     @cached_property
     def config(self) -> Config:
@@ -70,6 +70,6 @@ class App:
 
     def perform(self, cookbook: CookbookCommand, arguments: Mapping[str, Any], options: RunOptions) -> None:
         """Run a cookbook; leaves with the run's exit code."""
-        from ferryman.cli.performance import perform  # noqa: PLC0415  # brings in everything
+        from ferryman.cli.run import perform  # noqa: PLC0415  # brings in everything
 
         perform(self, cookbook, arguments, options)

@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ferryman.cli.app import App
-    from ferryman.cli.shelf import Volume
+    from ferryman.cli.discovery import CookbookFile
 
 
 @command("list")
 @pass_obj
 def list_(app: App) -> None:
     """Cookbooks, their owners, one line each; one that cannot be imported says why."""
-    rows = [_described(volume) for volume in app.shelf.all()]
+    rows = [_described(volume) for volume in app.cookbooks.all()]
     tables.show(rows, ["cookbook", "owner", "what_it_does"], as_json=app.json, empty="no cookbooks")
 
 
-def _described(volume: Volume) -> Mapping[str, object]:
+def _described(volume: CookbookFile) -> Mapping[str, object]:
     try:
         volume.load()
     except UsageError as error:

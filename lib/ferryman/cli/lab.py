@@ -119,5 +119,5 @@ def clear(app: App, name: str | None, host: str | None) -> None:
         tables.say(f"cleared: {gone}")
 
 
-def _place(app: App) -> the_lab.LabPlace:
-    return the_lab.LabPlace.of(app.config.folder)
+def _place(app: App) -> the_lab.LabPaths:
+    return the_lab.LabPaths.of(app.config.folder)

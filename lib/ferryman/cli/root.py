@@ -11,7 +11,7 @@ from ferryman.cli.app import App
 from ferryman.commandline import (
     Choice,
     Context,
-    Lazily,
+    LazyCommand,
     LazyGroup,
     PathType,
     declared_parameters,
@@ -23,10 +23,10 @@ from ferryman.commandline import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ferryman.cli.shelf import Section
+    from ferryman.cli.discovery import CookbookGroup
     from ferryman.commandline import Command
 
-OWN = {
+BUILTIN = {
     "close": ("ferryman.cli.runs", "Give up a run that was put right by hand; frees its locks."),
     "inventory": ("ferryman.cli.inventory", "Is the inventory sound? And the catalog edit alone."),
     "lab": ("ferryman.cli.lab", "Hosts made on this machine, with real IPIP and IPVS."),
@@ -40,17 +40,17 @@ OWN = {
 """By name: the module that has a command of that name (``list`` is ``list_``), and its one line of help."""
 
 
-def _children(context: Context) -> Mapping[str, Lazily]:
+def _children(context: Context) -> Mapping[str, LazyCommand]:
     app = context.ensure_object(App)
     if not app.configured:  # asked for by --help, before the callback ran
         app = App.of(context.params)
-    return {**_of_section(app.shelf), **{name: _own(name) for name in OWN}}
+    return {**_of_section(app.cookbooks), **{name: _own(name) for name in BUILTIN}}
 
 
-def _own(name: str) -> Lazily:
-    module, summary = OWN[name]
+def _own(name: str) -> LazyCommand:
+    module, summary = BUILTIN[name]
     attribute = "list_" if name == "list" else name
-    return Lazily(summary, lambda: _command(module, attribute))
+    return LazyCommand(summary, lambda: _command(module, attribute))
 
 
 def _command(module: str, attribute: str) -> Command:
@@ -58,16 +58,18 @@ def _command(module: str, attribute: str) -> Command:
     return command
 
 
-def _of_section(section: Section) -> dict[str, Lazily]:
+def _of_section(section: CookbookGroup) -> dict[str, LazyCommand]:
     cookbooks = {
-        name.rpartition(" ")[2]: Lazily(volume.summary, volume.load)
+        name.rpartition(" ")[2]: LazyCommand(volume.summary, volume.load)
         for name, volume in section.volumes.items()
     }
-    groups = {name: Lazily(below.summary, _group(name, below)) for name, below in section.sections.items()}
+    groups = {
+        name: LazyCommand(below.summary, _group(name, below)) for name, below in section.sections.items()
+    }
     return {**cookbooks, **groups}
 
 
-def _group(name: str, section: Section) -> Callable[[], Command]:
+def _group(name: str, section: CookbookGroup) -> Callable[[], Command]:
     return lambda: LazyGroup(name=name, help=section.summary, children=lambda _: _of_section(section))
 
 

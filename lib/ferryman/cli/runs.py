@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from ferryman.cli.operator import operator
-from ferryman.cli.storage import inside_the_lab, store_of
+from ferryman.cli.state import enter_lab, store_of
 from ferryman.commandline import Choice, IntRange, argument, command, option, pass_obj
 from ferryman.console import tables
 from ferryman.errors import LabError
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from ferryman.cli.app import App
     from ferryman.engine.runner import OnDoubt
-    from ferryman.engine.store import Order, Record, RunEntry, Store
     from ferryman.events import RunFinished
+    from ferryman.state import Record, Run, RunRequest, Store
 
 _accept = option(
     "--accept-changed-plan", is_flag=True, help="Though the cookbook or the inventory changed since."
@@ -66,9 +66,9 @@ def show(app: App, run: str) -> None:
 @pass_obj
 def resume(app: App, run: str, accept_changed_plan: bool, on_doubt: OnDoubt) -> None:
     """Go on with a run that did not end; the world is looked at first, and trusted over the journal."""
-    from ferryman.cli import performance  # noqa: PLC0415  # brings in everything
+    from ferryman.cli import run as run_cookbook  # noqa: PLC0415  # brings in everything
 
-    performance.resume(app, run, accept_changed_plan=accept_changed_plan, on_doubt=on_doubt)
+    run_cookbook.resume(app, run, accept_changed_plan=accept_changed_plan, on_doubt=on_doubt)
 
 
 @command("rollback")
@@ -77,9 +77,9 @@ def resume(app: App, run: str, accept_changed_plan: bool, on_doubt: OnDoubt) -> 
 @pass_obj
 def rollback(app: App, run: str, accept_changed_plan: bool) -> None:
     """Put back what a run changed: one that did not end, or one that is done and still stands."""
-    from ferryman.cli import performance  # noqa: PLC0415  # brings in everything
+    from ferryman.cli import run as run_cookbook  # noqa: PLC0415  # brings in everything
 
-    performance.roll_back(app, run, accept_changed_plan=accept_changed_plan)
+    run_cookbook.roll_back(app, run, accept_changed_plan=accept_changed_plan)
 
 
 @command("close")
@@ -92,31 +92,31 @@ def close(app: App, run: str, reason: str) -> None:
     For a run that neither resume nor rollback can end: its journal is damaged, its cookbook is gone, or
     somebody else's work stands where it changed something.
     """
-    from ferryman.engine.closing import closed_by_hand  # noqa: PLC0415  # few need it
+    from ferryman.engine.force_close import force_close  # noqa: PLC0415  # few need it
 
     who = operator()
     with store_of(app.config) as store:
         order = store.run(run).order
-        finished = closed_by_hand(store, run, who, reason)
+        finished = force_close(store, run, who, reason)
     tables.say(f"{run}: closed; nothing was looked at, and its locks are free")
     _tell_hooks(app, order, who, run, finished)
 
 
-def _tell_hooks(app: App, order: Order, who: str, run: str, finished: RunFinished) -> None:
+def _tell_hooks(app: App, order: RunRequest, who: str, run: str, finished: RunFinished) -> None:
     """They hear of it as of every end: a silence goes with its run."""
     if app.config.hooks.is_empty:
         return
     from ferryman.hooks import notifier_of  # noqa: PLC0415  # its HTTP client takes a while
 
     try:
-        inside_the_lab(app.config)
+        enter_lab(app.config)
     except LabError as gone:
         tables.say(f"no hook was told of it: {gone}", error=True)
     else:
         notifier_of(app.config.hooks, order, who, "is closed").ended(run, finished)
 
 
-def _listed(store: Store, entry: RunEntry) -> Mapping[str, object]:
+def _listed(store: Store, entry: Run) -> Mapping[str, object]:
     order = entry.order
     return {
         "run": entry.id,
@@ -132,7 +132,7 @@ def _listed(store: Store, entry: RunEntry) -> Mapping[str, object]:
     }
 
 
-def _process(store: Store, entry: RunEntry) -> str:
+def _process(store: Store, entry: Run) -> str:
     """Of a run that did not end: whether anybody still works on it, and how that is known."""
     if entry.outcome is not None:
         return ""

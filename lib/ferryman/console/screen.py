@@ -17,7 +17,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from ferryman.console import words
+from ferryman.console import formatting
 from ferryman.events import (
     ChangeMade,
     FindingMade,
@@ -73,16 +73,16 @@ class Screen:
             case RunStarted() as started:
                 self._start(started, occurrence.run)
             case StepStarted(step, _, phase):
-                self._rows[step].state = words.UNDER_WAY[phase]
+                self._rows[step].state = formatting.UNDER_WAY[phase]
             case FindingMade(step, finding):
                 self._find(step, finding)
             case ProbeAnswered(_, result) if self._verbose:
-                self._console.print(words.probe(result))
+                self._console.print(formatting.probe(result))
             case ChangeMade(_, edit, applied):
                 self._edits.append((edit, applied))
-                self._console.print(words.edit(edit, applied=applied))
+                self._console.print(formatting.edit(edit, applied=applied))
             case StepFinished(step, phase, outcome):
-                self._finish_step(step, words.STATES[phase, outcome])
+                self._finish_step(step, formatting.STATES[phase, outcome])
             case RunFinished() as finished:
                 self._finish(finished, occurrence.run)
         if self._live:
@@ -92,7 +92,7 @@ class Screen:
         counts = self._rows[step].counts
         counts[finding.verdict] = counts.get(finding.verdict, 0) + 1
         if self._verbose or finding.verdict not in (Verdict.PASS, Verdict.SKIP):
-            self._console.print(words.finding(finding, as_on=self._warned_of(finding)))
+            self._console.print(formatting.finding(finding, as_on=self._warned_of(finding)))
 
     def _warned_of(self, finding: Finding) -> str | None:
         """The host that had the very same warning before; what stops a run is shown whole for each."""
@@ -118,12 +118,12 @@ class Screen:
         with self.paused():
             self._console.print(Text(f"\nThis run will make {len(edits)} changes:", style="bold"))
             for edit in edits:
-                self._console.print(words.edit(edit, applied=False))
+                self._console.print(formatting.edit(edit, applied=False))
             return prompt("Go on?")
 
     def _start(self, started: RunStarted, run: str) -> None:
         self._rows = [_Row(title) for title in started.plan]
-        self._console.print(words.heading(started, run))
+        self._console.print(formatting.heading(started, run))
         if self._console.is_terminal:
             self._go_live()
         else:
@@ -139,14 +139,16 @@ class Screen:
         row.state = state
         if not self._live and state != row.said:
             row.said = state
-            self._console.print(words.progress(step, row.title, state, row.counts))
+            self._console.print(formatting.progress(step, row.title, state, row.counts))
 
     def _finish(self, finished: RunFinished, run: str) -> None:
         if self._live:
             self._live.update(self._plan(), refresh=True)
             self._live.stop()
             self._live = None
-        self._console.print(words.ending(finished, run, [edit for edit, applied in self._edits if applied]))
+        self._console.print(
+            formatting.ending(finished, run, [edit for edit, applied in self._edits if applied])
+        )
         if self._picture:
             svg = self._console.export_svg(title="ferryman")
             self._picture.write_text(_FROM_OUTSIDE.sub("", svg), encoding="utf-8")
@@ -154,14 +156,14 @@ class Screen:
     def _plan(self) -> RenderableType:
         table = Table.grid(padding=(0, 1))
         for number, row in enumerate(self._rows, start=1):
-            mark, style = words.MARKS[row.state]
+            mark, style = formatting.MARKS[row.state]
             shown: RenderableType = Spinner("dots", style=style) if mark is None else Text(mark, style=style)
             table.add_row(
                 shown,
                 Text(f"{number:2}", style="dim"),
                 Text(row.title, style="" if row.state != "waiting" else "dim"),
                 Text(row.state if row.state != "waiting" else "", style=style),
-                words.tally(row.counts),
+                formatting.tally(row.counts),
             )
         return Group(Text(), table)
 

@@ -2,40 +2,39 @@
 
 from ferryman.commandline import argument, option
 from ferryman.cookbook.command import (
-    accept_no_way_back_option,
+    accept_irreversible_option,
     cookbook,
     drain_option,
     service_argument,
     site_option,
     watch_options,
 )
-from ferryman.cookbook.ferry import Ferry, Patience
+from ferryman.cookbook.ferry import Ferry, Overrides
 from ferryman.cookbook.loading import load
 from ferryman.cookbook.steps.catalog import (
     CatalogFlipped,
     CatalogRescheduled,
-    catalog_flipped,
-    catalog_rescheduled,
+    catalog_step,
+    scheduler_catalog_step,
 )
 from ferryman.cookbook.steps.control_host import ControlHostCanProbe
+from ferryman.cookbook.steps.decapsulation import SpoofedSourcesDropped
 from ferryman.cookbook.steps.directors import DirectorConverged, DirectorsAgree, OldConnectionsDrained
 from ferryman.cookbook.steps.git_catalog import CatalogMerged
 from ferryman.cookbook.steps.probes import ProbesAnswered
-from ferryman.cookbook.steps.realservers import RealserversConverged, RealserversReady, realservers_converged
+from ferryman.cookbook.steps.realservers import RealserversConverged, RealserversReady, realserver_steps
 from ferryman.cookbook.steps.routes import HostRoutesDown, HostRoutesUp
-from ferryman.cookbook.steps.scheduler import DirectorRescheduled, ReschedulingForetold
-from ferryman.cookbook.steps.strangers import StrangersRefused
+from ferryman.cookbook.steps.scheduler import DirectorRescheduled, SchedulerImpact
 from ferryman.cookbook.steps.tables import DirectorsStayConverged
 from ferryman.cookbook.steps.traffic import TrafficFlows
 from ferryman.cookbook.steps.watch import Soaked, watch_over, watch_requests
 from ferryman.directors import scheduled
 from ferryman.engine.plan import Plan
-from ferryman.engine.steps import AlreadySo, Change, Look, Report
+from ferryman.engine.steps import Change, Look, NoChange, Report
 from ferryman.errors import DoubtError, RefusedError, UsageError, VerifyError, WorldChangedError
 from ferryman.model import Edit, Finding, Verdict
 
 __all__ = [
-    "AlreadySo",
     "CatalogFlipped",
     "CatalogMerged",
     "CatalogRescheduled",
@@ -52,32 +51,33 @@ __all__ = [
     "HostRoutesDown",
     "HostRoutesUp",
     "Look",
+    "NoChange",
     "OldConnectionsDrained",
-    "Patience",
+    "Overrides",
     "Plan",
     "ProbesAnswered",
     "RealserversConverged",
     "RealserversReady",
     "RefusedError",
     "Report",
-    "ReschedulingForetold",
+    "SchedulerImpact",
     "Soaked",
-    "StrangersRefused",
+    "SpoofedSourcesDropped",
     "TrafficFlows",
     "UsageError",
     "Verdict",
     "VerifyError",
     "WorldChangedError",
-    "accept_no_way_back_option",
+    "accept_irreversible_option",
     "argument",
-    "catalog_flipped",
-    "catalog_rescheduled",
+    "catalog_step",
     "cookbook",
     "drain_option",
     "load",
     "option",
-    "realservers_converged",
+    "realserver_steps",
     "scheduled",
+    "scheduler_catalog_step",
     "service_argument",
     "site_option",
     "watch_options",

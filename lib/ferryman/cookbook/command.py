@@ -110,10 +110,10 @@ def _with_run_options(function: Callable[[], None]) -> Callable[[], None]:
 service_argument = argument("service")
 """``SERVICE``, a name of the service catalog."""
 
-accept_no_way_back_option = option(
-    "--accept-no-way-back", is_flag=True, help="Change also directors that cannot be put back."
+accept_irreversible_option = option(
+    "--accept-irreversible", is_flag=True, help="Change also directors that cannot be put back."
 )
-"""``--accept-no-way-back``, for steps that ask for it."""
+"""``--accept-irreversible``, for steps that ask for it."""
 
 
 drain_option = option(
@@ -122,11 +122,11 @@ drain_option = option(
     metavar="SECONDS",
     help="How long to wait for connections from before.  [default: directors.drain_timeout]",
 )
-"""``--drain SECONDS``, for ``Ferry.be_patient``."""
+"""``--drain SECONDS``, for ``Ferry.override``."""
 
 
 def watch_options(function: Function) -> Function:
-    """``--soak``, ``--failures``, ``--flaps`` and ``--retries``, for ``Ferry.be_patient``."""
+    """``--soak``, ``--failures``, ``--flaps`` and ``--retries``, for ``Ferry.override``."""
     for one in reversed(
         (
             option(

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, TypedDict
 
-from ferryman import patience
-from ferryman.cookbook.draining import Draining
+from ferryman import retry
+from ferryman.cookbook.connection_drain import ConnectionDrain
 from ferryman.cookbook.provenance import Provenance
 from ferryman.directors import closing_is_over, driver_for, read_connections, still_open, with_real_sources
 from ferryman.inventory import SERVICES_FILE, Catalog, GitCatalog, Inventory
 from ferryman.kubernetes import node_states
 from ferryman.management import agent_for
-from ferryman.probe import Prober, brief, require_raw_sockets
+from ferryman.probe import Prober, require_raw_sockets, single_try
 from ferryman.traffic import TrafficCheck
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ferryman.directors import Connection, Driver, Seen, Table
     from ferryman.engine.runner import FenceOff
     from ferryman.events import Occurrence
-    from ferryman.fleet.hosts import Hosts
+    from ferryman.hosts.hosts import Hosts
     from ferryman.kubernetes import NodeStates
     from ferryman.management import Agent
     from ferryman.model import Address, Director, Finding, ProbeResult, Service
@@ -47,7 +47,7 @@ TRIES_AGAIN = 2
 """A probe that failed has had all its tries; this is for its counters."""
 
 
-class Patience(TypedDict, total=False):
+class Overrides(TypedDict, total=False):
     """What of the configuration a run was given other values for; None: as it says.
 
     Those of ``watch_options`` and ``drain_option``.
@@ -67,9 +67,9 @@ class Ferry:
     config: Config
     hosts: Hosts
     rehearsal: bool = False
-    taken_up: bool = False
+    resumed: bool = False
     """Whether another process began this run, and may have edited what this one knows nothing of."""
-    no_way_back_accepted: bool = False
+    irreversible_accepted: bool = False
     """Whether the operator has said yes to changes that nothing undoes."""
     fence_off: FenceOff | None = None
     """What keeps late commands of earlier processes of the run from its hosts."""
@@ -81,7 +81,7 @@ class Ferry:
     """The inventory, where it has been read already."""
     directors_seen: dict[str, Seen] = field(default_factory=dict)
     """By service: what its directors were seen to be."""
-    drainings: dict[tuple[str, str], Draining] = field(default_factory=dict)
+    connection_drains: dict[tuple[str, str], ConnectionDrain] = field(default_factory=dict)
     """By director and service: the connections that existed when its destinations were edited."""
     others_before: dict[tuple[str, str], Table] = field(default_factory=dict)
     """By director and service: the entries of all other services, right before this one's were edited."""
@@ -94,7 +94,7 @@ class Ferry:
     host_routes: set[tuple[str, str]] = field(default_factory=set)
     """By director and service: where the plan puts host routes up, and takes them away again."""
     realservers_left: dict[str, str] = field(default_factory=dict)
-    """By service: why its realservers could not be brought back in line."""
+    """By service: why its realservers could not be fetched back in line."""
     _made_lock: threading.Lock = field(default_factory=threading.Lock)
     """The watch, in its own thread, tells what it saw."""
     _node_states: dict[str, NodeStates] = field(default_factory=dict)
@@ -135,7 +135,7 @@ class Ferry:
             InventoryError: The inventory does not have it so (names the nearest names), or has faults in the
                 entries that it needs; with all of those, and none of others.
         """
-        return self.inventory.service(name, site, only=only, begun=self.taken_up)
+        return self.inventory.service(name, site, only=only, begun=self.resumed)
 
     def driver(self, director: Director, service: Service) -> Driver:
         """What reads, changes and puts back this director."""
@@ -152,13 +152,13 @@ class Ferry:
             self.driver(one, service).follows_catalog for one in service.directors
         )
 
-    def about_to_edit(self, director: Director, service: Service) -> None:
+    def mark_edited(self, director: Director, service: Service) -> None:
         """From now on some connections of this service may go one way there, and some the other."""
         self.edited.add((director.host, service.name))
 
     def has_edited(self, director: Director, service: Service) -> bool:
         """Whether that was said, or may have been, by a process that is gone."""
-        return self.taken_up or (director.host, service.name) in self.edited
+        return self.resumed or (director.host, service.name) in self.edited
 
     def seen_as_made(self, key: tuple[str, str], was: Made, now: Made) -> None:
         """Remember that a director was seen as made, unless somebody has begun to change it meanwhile."""
@@ -174,7 +174,9 @@ class Ferry:
     def remember_connections(self, director: Director, service: Service) -> None:
         """Everything connected now counts as from before: the destinations have just been edited."""
         now, closing = self._connections(director, service), not self._closing_is_over(director, service)
-        self.drainings[director.host, service.name] = Draining(still_open(now, now, closing=closing))
+        self.connection_drains[director.host, service.name] = ConnectionDrain(
+            still_open(now, now, closing=closing)
+        )
 
     def old_connections(self, director: Director, service: Service) -> int:
         """How many connections from before may still be used; all there are, where nobody remembers.
@@ -183,7 +185,7 @@ class Ferry:
         schedules whoever comes back on it anew.
         """
         now = self._connections(director, service)
-        draining = self.drainings.setdefault((director.host, service.name), Draining(now))
+        draining = self.connection_drains.setdefault((director.host, service.name), ConnectionDrain(now))
         closing = not self._closing_is_over(director, service)
         return draining.look(now, closing=closing, without=self.own_connections)
 
@@ -198,7 +200,7 @@ class Ferry:
 
     def wait_for_old_connections(self, director: Director, service: Service) -> int:
         """How many are left once none is, or ``directors.drain_timeout`` has passed."""
-        return patience.until(
+        return retry.poll_until(
             lambda: self.old_connections(director, service),
             lambda left: left == 0,
             within_s=self.config.directors.drain_timeout,
@@ -211,11 +213,11 @@ class Ferry:
             self._node_states[service.name] = node_states(service, self.inventory.clusters)
         return self._node_states[service.name]
 
-    def as_directors_send(self, service: Service) -> Service:
+    def with_observed_sources(self, service: Service) -> Service:
         """The service with the outer sources that its directors were seen to use, beside those known."""
         return with_real_sources(service, self.directors_seen.get(service.name, {}))
 
-    def be_patient(self, **said: Unpack[Patience]) -> None:
+    def override(self, **said: Unpack[Overrides]) -> None:
         """Take these times, in seconds, and counts in place of what the configuration says."""
         watch = {name: value for name, value in said.items() if name != "drain" and value is not None}
         directors = {} if said.get("drain") is None else {"drain_timeout": said["drain"]}
@@ -240,7 +242,7 @@ class Ferry:
 
     def probe_briefly(self, targets: Sequence[Target]) -> list[ProbeResult]:
         """One flow and one try for each: what answers is fine, silence says little."""
-        return Prober(brief(self.config.probe)).probe(targets)
+        return Prober(single_try(self.config.probe)).probe(targets)
 
     def probe_again(self, targets: Sequence[Target]) -> list[ProbeResult]:
         """Ask what did not answer once more, with fewer tries, to find out why."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ferryman.engine.store import Order
+    from ferryman.state import RunRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,6 @@ class Provenance:
     task: str = ""
 
     @classmethod
-    def of(cls, order: Order, run: str = "unnamed") -> Provenance:
+    def of(cls, order: RunRequest, run: str = "unnamed") -> Provenance:
         """What was said on the command line."""
         return cls(run, order.operator, order.reason, order.task)

@@ -6,18 +6,18 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ferryman.errors import DoubtError
-from ferryman.fleet.checks import realserver_checks
-from ferryman.fleet.facts import Facts, counters
-from ferryman.fleet.facts.looking import read_facts
-from ferryman.fleet.facts.reading import parse_counters
-from ferryman.fleet.facts.script import COUNTERS
 from ferryman.model import ProbeVerdict, Verdict
 from ferryman.probe import from_here
+from ferryman.realservers.checks import realserver_checks
+from ferryman.realservers.facts import Facts, counters
+from ferryman.realservers.facts.collect import read_facts
+from ferryman.realservers.facts.parse import parse_counters
+from ferryman.realservers.facts.script import COUNTERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from ferryman.fleet.hosts import Hosts
+    from ferryman.hosts.hosts import Hosts
     from ferryman.model import Finding, ProbeResult, Service
     from ferryman.probe import Target
 

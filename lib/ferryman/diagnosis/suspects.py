@@ -9,18 +9,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ferryman.fleet.facts import LISTEN_DROPS, REVERSE_PATH_DROPS, received_on
 from ferryman.model import ProbeVerdict, Verdict
+from ferryman.realservers.facts import LISTEN_DROPS, REVERSE_PATH_DROPS, received_on
 
 if TYPE_CHECKING:
     from ferryman.diagnosis.evidence import Evidence
 
-Proof = Callable[["Evidence"], str | None]
+Predicate = Callable[["Evidence"], str | None]
 """What proves the suspect guilty, in words; None when nothing does."""
 
 AGAINST = (Verdict.FAIL, Verdict.WARN)
 NOBODY_TAKES_IT = ("protocol unreachable", "port unreachable", "unrecognised next header")
-"""Words for what a host says of an outer packet that no tunnel device takes (``probe/answers.py``)."""
+"""Words for what a host says of an outer packet that no tunnel device takes (``probe/classify.py``)."""
 REJECTED = ("prohibited", "a firewall rejects it")
 RESETS = "reset"
 """In a rule that rejects with a RST, which looks as if nobody listened."""
@@ -28,14 +28,14 @@ FRAME_ERRORS = ".rx_frame_errors"
 
 
 @dataclass(frozen=True, slots=True)
-class Suspect:
+class CauseRule:
     """One thing that may be wrong."""
 
     cause: str
     """The id of the check that has the rule; ``ecn``, ``path``, ``way-back`` and ``unsteady`` have none."""
     proven_by: str
     """In words, for the documentation."""
-    proof: Proof
+    proof: Predicate
     remedy: str
     """What to do, where no check has a better remedy."""
 
@@ -148,7 +148,7 @@ def _nobody_listens(evidence: Evidence) -> str | None:
     return None
 
 
-def _does_not_fit(check: str) -> Proof:
+def _does_not_fit(check: str) -> Predicate:
     def proof(evidence: Evidence) -> str | None:
         if ProbeVerdict.UNSUITABLE not in (evidence.failed.verdict, evidence.again.verdict):
             return None
@@ -176,7 +176,7 @@ def _arrives(evidence: Evidence) -> str | None:
     return f"its tunnel device took {packets} packets while it was asked, and no answer came back"
 
 
-def _check(check: str) -> Proof:
+def _check(check: str) -> Predicate:
     """The check itself fails, and the probe brought no answer from behind it."""
 
     def proof(evidence: Evidence) -> str | None:
@@ -213,90 +213,90 @@ def _says(detail: str, words: tuple[str, ...]) -> bool:
 
 
 SUSPECTS = (
-    Suspect(
+    CauseRule(
         "unsteady", "it answers when it is asked again", _unsteady, "ask again; see whether it drops packets"
     ),
-    Suspect(
+    CauseRule(
         "control-host",
         "the packet could not be sent",
         _not_sent,
         "see to this host's routes and firewall",
     ),
-    Suspect(
+    CauseRule(
         "control-host",
         "no realserver answers that outer source, this one answers the control host's own, and its firewall "
         "lets both in",
         _does_not_get_out,
         "probe from a host in the directors' network, or let this one send with the directors' source",
     ),
-    Suspect(
+    CauseRule(
         "reachable",
         "it answers neither SSH nor any probe",
         _is_gone,
         "see whether the host is up, and its link and its routes",
     ),
-    Suspect(
+    CauseRule(
         "firewall",
         "the check `firewall`; ICMP «prohibited»; or one outer source is answered and another is not",
         _filtered,
         "let IP protocol 4 (41 for IPv6) in from every director",
     ),
-    Suspect(
+    CauseRule(
         "tunnel-device",
         "the check `tunnel-device`; or ICMP «protocol» or «port unreachable» for the outer packet",
         _no_tunnel,
         "make the tunnel device: ip link add name ipip0 type ipip external && ip link set ipip0 up",
     ),
-    Suspect(
+    CauseRule(
         "tunnel-address",
         "the check `tunnel-address`, while rp_filter is 2",
         _no_address,
         "ip addr add 127.0.0.42/32 dev ipip0",
     ),
-    Suspect(
+    CauseRule(
         "rp-filter",
         "the check `rp-filter`; or TcpExtIPReversePathFilter grows while it is asked",
         _reverse_path,
         "give it a route back to every client, or sysctl -w net.ipv4.conf.ipip0.rp_filter=0 with all at 0",
     ),
-    Suspect("vip", "the check `vip`", _check("vip"), "ip addr add VIP/32 dev lo"),
-    Suspect(
+    CauseRule("vip", "the check `vip`", _check("vip"), "ip addr add VIP/32 dev lo"),
+    CauseRule(
         "listener",
         "a RST; or TcpExtListenDrops grows while it is asked",
         _nobody_listens,
         "start the service on this realserver",
     ),
-    Suspect(
+    CauseRule(
         "clamper",
         "a SYN/ACK with too large an MSS, and the check `clamper`",
         _does_not_fit("clamper"),
         "systemctl restart tcp-mss-clamper",
     ),
-    Suspect(
+    CauseRule(
         "pod-mtu",
         "a SYN/ACK with too large an MSS, and the check `pod-mtu`",
         _does_not_fit("pod-mtu"),
         "restart the pods once the CNI's MTU is right",
     ),
-    Suspect(
+    CauseRule(
         "mss",
         "a SYN/ACK with too large an MSS",
         _too_large,
         "clamp the MSS on this realserver, or lower its pods' MTU",
     ),
-    Suspect(
+    CauseRule(
         "ecn",
         "a tunnel device's rx_frame_errors grow while it is asked",
         _congested,
         "find out who marks packets CE, or sets the outer TOS, on the way from the directors",
     ),
-    Suspect(
+    CauseRule(
         "path",
         "an ICMP error; or nothing comes out of the tunnel device while it is asked",
         _never_arrives,
         "follow the packets: tcpdump -ni any 'ip proto 4 or ip6 proto 41' there and on the way",
     ),
-    Suspect(
+    CauseRule(
         "way-back",
         "packets come out of the tunnel device, and no answer comes back",
         _arrives,

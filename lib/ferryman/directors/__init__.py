@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ferryman.directors.checks import (
+    findings_of,
+    real_outer_sources,
+    with_real_sources,
+)
 from ferryman.directors.command import CommandDriver
 from ferryman.directors.comparison import Comparison, compare_tables
 from ferryman.directors.connections import HANDSHAKE_S, Connection, closing_is_over, old_left, still_open
 from ferryman.directors.connections import read as read_connections
 from ferryman.directors.driver import Driver
 from ferryman.directors.findings import catalog_findings, not_reached
-from ferryman.directors.foretelling import foretold, look_at_schedules, rescheduled
 from ferryman.directors.ipvs import (
     Destination,
     Table,
@@ -24,23 +28,19 @@ from ferryman.directors.ipvs_listing import READ_TABLE, read_table
 from ferryman.directors.ipvsadm import IpvsadmDriver
 from ferryman.directors.keepalived import KeepalivedDriver
 from ferryman.directors.liberica import LibericaDriver
-from ferryman.directors.looking import DirectorSeen, Seen, look_at_directors
+from ferryman.directors.observe import DirectorState, Seen, look_at_directors
 from ferryman.directors.options import Options
-from ferryman.directors.others import left_changed, others_findings
+from ferryman.directors.other_services import left_changed, others_findings
+from ferryman.directors.preconditions import membership
 from ferryman.directors.pybal import PybalDriver
-from ferryman.directors.readiness import (
-    findings_of,
-    real_outer_sources,
-    with_real_sources,
-)
 from ferryman.directors.routes import HostRoutes, Route, RoutesSeen
+from ferryman.directors.scheduler_impact import foretold, look_at_schedules, rescheduled
 from ferryman.directors.schedulers import scheduled
-from ferryman.directors.suitable import membership
-from ferryman.directors.target import Forwarded, Scheduled, Target
+from ferryman.directors.target import SetForwarding, SetScheduler, Target
 from ferryman.errors import ConfigError
 
 if TYPE_CHECKING:
-    from ferryman.fleet.hosts import Hosts
+    from ferryman.hosts.hosts import Hosts
     from ferryman.management import Agent
     from ferryman.model import Director, Service
 
@@ -52,14 +52,14 @@ __all__ = [
     "Comparison",
     "Connection",
     "Destination",
-    "DirectorSeen",
+    "DirectorState",
     "Driver",
-    "Forwarded",
     "HostRoutes",
     "Route",
     "RoutesSeen",
-    "Scheduled",
     "Seen",
+    "SetForwarding",
+    "SetScheduler",
     "Table",
     "Target",
     "VirtualServer",

@@ -18,13 +18,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ferryman import patience
-from ferryman.directors.command_words import read_commands
+from ferryman import retry
+from ferryman.directors.command_template import read_commands
 from ferryman.directors.comparison import Comparison
 from ferryman.directors.driver import Before, Driver, Standing
+from ferryman.directors.expected_table import nominal
 from ferryman.directors.ipvs import Table, differences, from_json
-from ferryman.directors.nominal import nominal
-from ferryman.directors.target import Forwarded
+from ferryman.directors.target import SetForwarding
 from ferryman.errors import DoubtError, NotFollowedError, RefusedError, VerifyError, WorldChangedError
 from ferryman.model import Edit, Finding, Forwarding, Verdict
 
@@ -64,7 +64,7 @@ class CommandDriver(Driver):
         """What directors.yaml says."""
         return self._follows
 
-    def no_way_back(self, target: Target) -> str | None:
+    def irreversible_reason(self, target: Target) -> str | None:
         """``undo: false``."""
         del target
         return (
@@ -109,7 +109,7 @@ class CommandDriver(Driver):
 
         A command without either is one for forwarding: to run it for a scheduler would flip the service.
         """
-        forwarding = isinstance(target, Forwarded)
+        forwarding = isinstance(target, SetForwarding)
         meant, other = ("forwarding", "scheduler") if forwarding else ("scheduler", "forwarding")
         for key in ("apply", "undo"):
             names = self._commands[key].names if key in self._commands else {meant}
@@ -122,9 +122,9 @@ class CommandDriver(Driver):
         """The very commands."""
         return self._as_edits("apply", self.wanted(before, target))
 
-    def edits_back(self, before: Before, target: Target) -> list[Edit]:
+    def undo_edits(self, before: Before, target: Target) -> list[Edit]:
         """The very commands; where there are none, what is to be done instead."""
-        if reason := self.no_way_back(target):
+        if reason := self.irreversible_reason(target):
             return [Edit("director", self.host, command=f"# by hand, for {reason}: {self._by_hand(before)}")]
         return self._as_edits("undo", from_json(before["table"]))
 
@@ -133,7 +133,7 @@ class CommandDriver(Driver):
 
     def _apply(self, before: Before, target: Target) -> None:
         now, wanted = self.read(), self.wanted(before, target)
-        if self.has_ipvs and (strange := self._strange(before, target, now)):
+        if self.has_ipvs and (strange := self._foreign_changes(before, target, now)):
             raise self._changed(strange)
         if not self._wrong(wanted, lambda _: wanted):
             return
@@ -152,7 +152,7 @@ class CommandDriver(Driver):
             return target.reverted(was, now)
 
         if self._wrong(was, as_was):
-            if reason := self.no_way_back(target):
+            if reason := self.irreversible_reason(target):
                 raise VerifyError(f"{self.host}: not reversible: {reason}; by hand: {self._by_hand(before)}")
             made += self._as_edits("undo", was)
             self._run("undo", was, stdin=str(before.get("read", "")))
@@ -168,7 +168,7 @@ class CommandDriver(Driver):
 
     def _require_restorable(self, before: Before, target: Target, sight: Sight) -> None:
         del sight
-        if reason := self.no_way_back(target):
+        if reason := self.irreversible_reason(target):
             raise VerifyError(f"{self.host}: not reversible: {reason}; by hand: {self._by_hand(before)}")
 
     def in_effect(self, before: Before | None, target: Target) -> list[str]:
@@ -193,7 +193,7 @@ class CommandDriver(Driver):
             NotFollowedError: Something still is.
             DoubtError: ``verify`` could not say.
         """
-        wrong = patience.until(
+        wrong = retry.poll_until(
             lambda: self._wrong(to, table_is),
             lambda lines: not lines,
             within_s=self.converge_s,

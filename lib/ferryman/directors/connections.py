@@ -27,7 +27,7 @@ from ferryman.model import Address, host_port
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from ferryman.fleet.hosts import Hosts
+    from ferryman.hosts.hosts import Hosts
     from ferryman.model import Director, Service, VirtualService
 
 REUSE_MODE = "/proc/sys/net/ipv4/vs/conn_reuse_mode"

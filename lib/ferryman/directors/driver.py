@@ -18,15 +18,15 @@ from ferryman.directors.findings import catalog_findings
 from ferryman.directors.ipvs import Table, differences, from_json, of_service, to_json
 from ferryman.directors.ipvs_listing import READ_TABLE, read_table
 from ferryman.directors.options import Options
-from ferryman.directors.suitable import reasons_against
+from ferryman.directors.preconditions import blockers
 from ferryman.errors import RefusedError, UnknownOutcomeError, VerifyError, WorldChangedError
-from ferryman.management import Itself
+from ferryman.management import NoAgent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ferryman.directors.target import Target
-    from ferryman.fleet.hosts import Completed, Hosts
+    from ferryman.hosts.hosts import Completed, Hosts
     from ferryman.management import Agent
     from ferryman.model import Director, Edit, Finding, Service
 
@@ -72,7 +72,7 @@ class Driver(ABC):
         self.director = director
         self.service = service
         self.hosts = hosts
-        self.agent = agent or Itself()
+        self.agent = agent or NoAgent()
         self.options = Options(director, service)
         self._sleep = sleep
         self.not_seen: list[str] = []
@@ -102,7 +102,7 @@ class Driver(ABC):
         """Whether it becomes what the catalog says: its way back needs the catalog put back first."""
         return False
 
-    def no_way_back(self, target: Target) -> str | None:  # noqa: ARG002  # whoever overrides it needs the target
+    def irreversible_reason(self, target: Target) -> str | None:  # noqa: ARG002  # whoever overrides it needs the target
         """Why this change could not be put back here; None when it can."""
         return None
 
@@ -135,7 +135,7 @@ class Driver(ABC):
             RefusedError: This director must not be changed as it is; the message has every reason.
         """
         found = self.now()
-        self._refuse(reasons_against(from_json(found["table"]), self.service))
+        self._refuse(blockers(from_json(found["table"]), self.service))
         return found
 
     def wanted(self, before: Before, target: Target) -> Table:
@@ -151,7 +151,7 @@ class Driver(ABC):
         """Exactly what ``apply`` does, for people to read first; touches nothing."""
 
     @abstractmethod
-    def edits_back(self, before: Before, target: Target) -> list[Edit]:
+    def undo_edits(self, before: Before, target: Target) -> list[Edit]:
         """What ``restore`` does after such an ``apply``: for people who have to do it by hand."""
 
     def apply(self, before: Before, target: Target) -> None:
@@ -242,7 +242,7 @@ class Driver(ABC):
         except UnknownOutcomeError:
             act()
 
-    def _strange(self, before: Before, target: Target, now: Table) -> list[str]:
+    def _foreign_changes(self, before: Before, target: Target, now: Table) -> list[str]:
         """What differs from the before apart from the target's aspect: somebody else's work."""
         as_before = from_json(before["table"])
         return differences(as_before, target.reverted(as_before, now))

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from ferryman.directors.ipvs import Table, VirtualServer, differences, key_of
-from ferryman.directors.suitable import set_against
+from ferryman.directors.preconditions import membership_diff
 from ferryman.errors import DoubtError, FerrymanError
 from ferryman.model import Finding, Forwarding, Verdict
 
@@ -70,7 +70,7 @@ def _problems(service: Service, virtual: VirtualService, seen: VirtualServer) ->
     )
     alike = VirtualServer(*seen.key, seen.scheduler, _known_order(seen.scheduler_flags), (), seen.options)
     yield from differences([wanted], [alike])
-    yield from set_against(seen, service)
+    yield from membership_diff(seen, service)
     forwarding = Forwarding.TUNNEL if service.encapsulated else Forwarding.DIRECT
     wrong: dict[str, list[str]] = {}
     for one in seen.destinations:

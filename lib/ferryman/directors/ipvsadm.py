@@ -44,7 +44,7 @@ class IpvsadmDriver(Driver):
         """One command for each entry that is not as wanted."""
         return self._as_edits(_commands(from_json(before["table"]), self.wanted(before, target)))
 
-    def edits_back(self, before: Before, target: Target) -> list[Edit]:
+    def undo_edits(self, before: Before, target: Target) -> list[Edit]:
         """One command for each entry that was changed."""
         return self._as_edits(_commands(self.wanted(before, target), from_json(before["table"])))
 
@@ -53,7 +53,7 @@ class IpvsadmDriver(Driver):
 
     def _apply(self, before: Before, target: Target) -> None:
         now, wanted = self.read(), self.wanted(before, target)
-        strange = self._strange(before, target, now)
+        strange = self._foreign_changes(before, target, now)
         if strange:
             raise self._changed(strange)
         self._verify(wanted, self._edited(now, wanted, []), "edited, but")

@@ -23,7 +23,7 @@ import difflib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ferryman import patience
+from ferryman import retry
 from ferryman.directors.comparison import Comparison, compare_tables
 from ferryman.directors.driver import Before, Driver, Sight, Standing
 from ferryman.directors.ipvs import Table, between, differences, from_json, of_service, to_json
@@ -43,8 +43,8 @@ from ferryman.directors.keepalived_render import owned, rendered
 from ferryman.directors.keepalived_script import STATUSES, replacing
 from ferryman.directors.keepalived_standing import Texts, Words, made_in
 from ferryman.directors.keepalived_text import TextError, weights_in
+from ferryman.directors.preconditions import blockers
 from ferryman.directors.sed import edit_command
-from ferryman.directors.suitable import reasons_against
 from ferryman.errors import NotFollowedError, RefusedError, VerifyError, WorldChangedError
 from ferryman.model import Edit
 
@@ -86,7 +86,7 @@ class KeepalivedDriver(Driver):
         sight = self._sight(None)
         self._refuse(sight.daemon)
         found = self._found(sight)
-        self._refuse(reasons_against(from_json(found["table"]), self.service))
+        self._refuse(blockers(from_json(found["table"]), self.service))
         self._refuse([*self._quiescent(found), *self._pending(sight, target)])
         return found
 
@@ -126,7 +126,7 @@ class KeepalivedDriver(Driver):
         """The files' diffs, and the reload."""
         return self._rewritten(_texts(before), self._texts(before, target))
 
-    def edits_back(self, before: Before, target: Target) -> list[Edit]:
+    def undo_edits(self, before: Before, target: Target) -> list[Edit]:
         """Commands that make the files what they were, and the reload: for people to type."""
         old, new = self._texts(before, target), _texts(before)
         commands = [edit_command(path, old[path], new[path]) for path in old if old[path] != new[path]]
@@ -211,7 +211,7 @@ class KeepalivedDriver(Driver):
         now, texts = self._now(before)
         if strange := self._strange_files(before, target, texts):
             raise self._files_changed(strange)
-        if lines := self._strange(before, target, now):
+        if lines := self._foreign_changes(before, target, now):
             raise self._changed(lines)
         wanted = self.wanted(before, target)
         self._reach(now, lambda _: wanted, texts, self._texts(before, target), [])
@@ -305,7 +305,7 @@ class KeepalivedDriver(Driver):
             said = "\n".join(done.stderr.strip().splitlines()[-10:])
             raise VerifyError(f"{self.host}: {', '.join(new)}: {STATUSES[done.status]}: {said}")
         self._written(done)
-        return patience.until(
+        return retry.poll_until(
             self.read,
             lambda table: not differences(wanted(table), table),
             within_s=self.converge_s,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ferryman.directors.keepalived_scheduler import with_scheduler
 from ferryman.directors.keepalived_text import TextError, with_method
-from ferryman.directors.target import Forwarded, Scheduled
+from ferryman.directors.target import SetForwarding, SetScheduler
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,8 +22,8 @@ def edited(text: str, virtuals: Iterable[VirtualService], target: Target) -> str
         TextError: A block is missing, or cannot be edited safely.
     """
     match target:
-        case Forwarded(forwarding):
+        case SetForwarding(forwarding):
             return with_method(text, virtuals, forwarding)
-        case Scheduled():
+        case SetScheduler():
             return with_scheduler(text, virtuals, target)
     raise TextError(f"{target} is nothing that is edited in a file")

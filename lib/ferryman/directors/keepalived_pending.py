@@ -15,7 +15,7 @@ from ferryman.directors.ipvs import key_of
 from ferryman.directors.keepalived_text import METHODS
 from ferryman.directors.keepalived_words import blocks_in
 from ferryman.directors.schedulers import in_order
-from ferryman.directors.target import Forwarded, Scheduled
+from ferryman.directors.target import SetForwarding, SetScheduler
 from ferryman.model import Forwarding, host_port
 
 if TYPE_CHECKING:
@@ -58,9 +58,9 @@ def _comparable(*, own: bool, target: Target | None) -> _Aspects:
     if not own:
         return every
     match target:
-        case Forwarded():
+        case SetForwarding():
             return replace(every, methods=False)
-        case Scheduled():
+        case SetScheduler():
             return replace(every, scheduling=False)
     return replace(every, methods=False, scheduling=False)
 

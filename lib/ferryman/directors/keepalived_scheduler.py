@@ -16,7 +16,7 @@ from ferryman.directors.schedulers import FLAG_WORDS, in_order
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ferryman.directors.target import Scheduled
+    from ferryman.directors.target import SetScheduler
     from ferryman.model import VirtualService
 
 _WORDS = ("lvs_sched", "lb_algo")
@@ -24,7 +24,7 @@ _Splice = tuple[int, int, str]
 """The place of what is replaced, and what comes there."""
 
 
-def with_scheduler(text: str, virtuals: Iterable[VirtualService], target: Scheduled) -> str:
+def with_scheduler(text: str, virtuals: Iterable[VirtualService], target: SetScheduler) -> str:
     """The text with these virtual services' blocks scheduled so; twice is the same as once.
 
     Raises:
@@ -37,7 +37,7 @@ def with_scheduler(text: str, virtuals: Iterable[VirtualService], target: Schedu
     return text
 
 
-def _splices(text: str, block: Statement, target: Scheduled) -> Iterator[_Splice]:
+def _splices(text: str, block: Statement, target: SetScheduler) -> Iterator[_Splice]:
     check_plain(block)
     scheduler = _scheduler_of(block)
     word = scheduler.words[1]

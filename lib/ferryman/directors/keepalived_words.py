@@ -18,7 +18,7 @@ from ferryman.directors.keepalived_text import (
     place_of,
 )
 from ferryman.directors.schedulers import FLAG_WORDS, in_order
-from ferryman.directors.target import Forwarded, Scheduled
+from ferryman.directors.target import SetForwarding, SetScheduler
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -78,7 +78,7 @@ def blocks_in(statements: Iterable[Statement]) -> Iterator[Block]:
 def words_of(block: Block, target: Target) -> dict[str, Said]:
     """The words of a block that say what a target changes, by what they are about."""
     match target:
-        case Forwarded():
+        case SetForwarding():
             general = {"lvs_method": block.method} if block.method else {}
             each = {
                 f"real_server {address} {port}": said
@@ -86,7 +86,7 @@ def words_of(block: Block, target: Target) -> dict[str, Said]:
                 if said is not None
             }
             return {**general, **each}
-        case Scheduled() if block.scheduler is not None:
+        case SetScheduler() if block.scheduler is not None:
             words = " ".join((block.scheduler.word, *block.flags))
             return {"lvs_sched": Said(words, block.scheduler.line)}
     return {}
@@ -95,9 +95,9 @@ def words_of(block: Block, target: Target) -> dict[str, Said]:
 def word_for(target: Target) -> str:
     """What such a word is once the target is reached."""
     match target:
-        case Forwarded(forwarding):
+        case SetForwarding(forwarding):
             return METHODS[forwarding]
-        case Scheduled(scheduler, flags):
+        case SetScheduler(scheduler, flags):
             return " ".join((scheduler, *in_order(scheduler, flags)))
     return ""
 

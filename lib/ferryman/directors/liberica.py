@@ -19,14 +19,14 @@ import base64
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from ferryman import patience
+from ferryman import retry
 from ferryman.directors.comparison import Comparison
-from ferryman.directors.follower import Follower, State
+from ferryman.directors.expected_table import nominal
 from ferryman.directors.ipvs import differences, from_json
-from ferryman.directors.liberica_account import Account, clock, questions
 from ferryman.directors.liberica_conf import SCHEDULER, LibericaConf
-from ferryman.directors.nominal import nominal
-from ferryman.directors.target import Forwarded, Scheduled
+from ferryman.directors.liberica_status import Status, clock, questions
+from ferryman.directors.managed import Follower, State
+from ferryman.directors.target import SetForwarding, SetScheduler
 from ferryman.errors import DoubtError, NotFollowedError, RefusedError, VerifyError
 from ferryman.model import Finding, Forwarding, Verdict
 
@@ -67,9 +67,9 @@ class LibericaDriver(Follower):
         """On an IPVS plane."""
         return self.plane == "ipvs"
 
-    def no_way_back(self, target: Target) -> str | None:
+    def irreversible_reason(self, target: Target) -> str | None:
         """Katran has no direct routing to go back to."""
-        if self.has_ipvs or not isinstance(target, Forwarded):
+        if self.has_ipvs or not isinstance(target, SetForwarding):
             return None
         return "its forwarding plane is katran, which has no direct routing to go back to"
 
@@ -85,7 +85,7 @@ class LibericaDriver(Follower):
     def before(self, target: Target | None = None) -> dict[str, Any]:
         """What is there now; on a Katran plane also when its file was last taken up, to tell later."""
         found = super().before(target)
-        return found if self.has_ipvs else {**found, "taken_up": self._account(self._state()).taken_up}
+        return found if self.has_ipvs else {**found, "resumed": self._account(self._state()).resumed}
 
     def already(self, before: Before, target: Target) -> bool:
         """Whether table, file and process say so; refuses what Liberica cannot be brought to."""
@@ -117,7 +117,7 @@ class LibericaDriver(Follower):
     def _other_schedulers(self, before: Before, target: Target) -> Iterator[str]:
         """Schedulers that it does not have: the catalog's, unless those are what is being changed."""
         meant = {one.scheduler for one in self.wanted(before, target)}
-        if not isinstance(target, Scheduled):
+        if not isinstance(target, SetScheduler):
             meant |= {one.scheduler for one in self.service.virtual_services}
         for scheduler in sorted(meant - {SCHEDULER}):
             yield (
@@ -127,11 +127,11 @@ class LibericaDriver(Follower):
             )
 
     def _not_katrans(self, target: Target) -> Iterator[str]:
-        if not self.has_ipvs and target == Forwarded(Forwarding.DIRECT):
+        if not self.has_ipvs and target == SetForwarding(Forwarding.DIRECT):
             yield "its forwarding plane is katran, which has no direct routing"
 
     def _restore(self, before: Before, target: Target, made: list[Edit]) -> None:
-        if not self.no_way_back(target):
+        if not self.irreversible_reason(target):
             super()._restore(before, target, made)
             return
         state, was = self._state(), from_json(before["table"])
@@ -140,13 +140,13 @@ class LibericaDriver(Follower):
 
     def _require_not_taken_up(self, before: Before, target: Target, state: State) -> None:
         """Raise where there is no way back any more, or nobody can tell."""
-        taken_up = self._account(state).taken_up
-        if taken_up is None:
+        resumed = self._account(state).resumed
+        if resumed is None:
             raise DoubtError(f"{self.host}: {self._silent(state)}; whether it has been reloaded is not known")
-        if taken_up != before["taken_up"]:
+        if resumed != before["resumed"]:
             raise VerifyError(
-                f"{self.host}: not reversible: {self.no_way_back(target)}, and it was reloaded at"
-                f" {clock(taken_up)}; by hand: let the catalog say IPIP again (ferryman inventory flip"
+                f"{self.host}: not reversible: {self.irreversible_reason(target)}, and it was reloaded at"
+                f" {clock(resumed)}; by hand: let the catalog say IPIP again (ferryman inventory flip"
                 f" {self.service.name} --site {self.service.site} --to ipip) before anything reloads it, or"
                 " take it out of service"
             )
@@ -154,17 +154,17 @@ class LibericaDriver(Follower):
     def _compared(self, before: Before, target: Target, sight: Sight) -> Comparison:
         """Over Katran, a reload since then counts too: what it took up does not go back."""
         found = super()._compared(before, target, sight)
-        if not self.no_way_back(target):
+        if not self.irreversible_reason(target):
             return found
         assert isinstance(sight, State)
-        taken_up = self._account(sight).taken_up
-        if taken_up == before["taken_up"]:
+        resumed = self._account(sight).resumed
+        if resumed == before["resumed"]:
             return found
-        return found + Comparison(ours=(f"was reloaded at {clock(taken_up)}, and katran does not go back",))
+        return found + Comparison(ours=(f"was reloaded at {clock(resumed)}, and katran does not go back",))
 
     def _require_restorable(self, before: Before, target: Target, sight: Sight) -> None:
         assert isinstance(sight, State)
-        if self.no_way_back(target):
+        if self.irreversible_reason(target):
             self._require_not_taken_up(before, target, sight)
         super()._require_restorable(before, target, sight)
         if self._account(sight).said:
@@ -183,9 +183,9 @@ class LibericaDriver(Follower):
         found, _, answers = self.hosts.read(self.host, script).checked().stdout.partition("\n")
         text = base64.b64decode(found).decode("utf-8", "surrogateescape")
         tunnelled = nominal(self.service, Forwarding.TUNNEL)
-        if not Account.of(answers).is_fresh or differences(tunnelled, self._conf(text).configured(tunnelled)):
+        if not Status.of(answers).is_fresh or differences(tunnelled, self._conf(text).configured(tunnelled)):
             known = self._conf(text).configured(nominal(self.service, Forwarding.DIRECT))
-            return State(Forwarded(Forwarding.DIRECT).of(known), text, answers)
+            return State(SetForwarding(Forwarding.DIRECT).of(known), text, answers)
         return State(tunnelled, text, answers)
 
     @property
@@ -198,8 +198,8 @@ class LibericaDriver(Follower):
     def _conf(self, text: str) -> LibericaConf:
         return LibericaConf.read(text, f"{self.host}: {self.config}")
 
-    def _account(self, state: State) -> Account:
-        return Account.of(state.answers)
+    def _account(self, state: State) -> Status:
+        return Status.of(state.answers)
 
     def _renew(self) -> None:
         """Reload, and wait for the control plane to say that it did.
@@ -214,10 +214,10 @@ class LibericaDriver(Follower):
             raise DoubtError(f"{self.host}: not reloaded: {self._silent(state)}")
         self.hosts.write(self.host, self._after_the_second(earlier), timeout_s=_RELOAD_S).checked()
 
-        def is_told(now: Account) -> bool:
-            return now.taken_up != earlier.taken_up or now.refused != earlier.refused
+        def is_told(now: Status) -> bool:
+            return now.resumed != earlier.resumed or now.refused != earlier.refused
 
-        now = patience.until(
+        now = retry.poll_until(
             lambda: self._account(self._state()),
             is_told,
             within_s=self.converge_s,
@@ -232,23 +232,23 @@ class LibericaDriver(Follower):
         if not is_told(now):
             raise NotFollowedError(
                 f"{self.host}: {self.reload!r} ran, but after {self.converge_s:g} s liberica-cp still says"
-                f" that it took its file up at {clock(earlier.taken_up)} ({self.metrics}); does it run?"
+                f" that it took its file up at {clock(earlier.resumed)} ({self.metrics}); does it run?"
             )
 
-    def _after_the_second(self, earlier: Account) -> str:
+    def _after_the_second(self, earlier: Status) -> str:
         """The reload, in a later second than everything before: the times in its metrics may be whole."""
         passed = f'[ "$(date +%s)" -gt {earlier.latest_s} ] && break'
         return f"for tick in {_TICKS}; do {passed}; sleep 1; done\n{self.reload}"
 
     def _stale(self, state: State) -> str | None:
         account = self._account(state)
-        if account.taken_up is None:
+        if account.resumed is None:
             return self._silent(state)
         if account.is_fresh:
             return None
         return (
             f"{self.config} is of {clock(account.written)}, and liberica-cp last took it up at"
-            f" {clock(account.taken_up)}"
+            f" {clock(account.resumed)}"
         )
 
     def _silent(self, state: State) -> str:

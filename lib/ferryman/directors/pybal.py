@@ -21,7 +21,7 @@ import shlex
 import time
 from typing import TYPE_CHECKING
 
-from ferryman.directors.follower import Follower, State
+from ferryman.directors.managed import Follower, State
 from ferryman.directors.pybal_conf import PybalConf
 from ferryman.errors import VerifyError
 

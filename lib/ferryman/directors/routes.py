@@ -31,7 +31,7 @@ from ferryman.errors import UnknownOutcomeError, VerifyError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from ferryman.fleet.hosts import Hosts
+    from ferryman.hosts.hosts import Hosts
     from ferryman.model import Address, Director, Service
 
 PROTOCOL = 102

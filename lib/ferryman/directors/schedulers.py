@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferryman.directors.target import Scheduled
+from ferryman.directors.target import SetScheduler
 from ferryman.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ FLAG_WORDS = (*(flag for flags in FLAGS.values() for flag in flags), _FALLBACK, 
 """Every word that a director's configuration may have for a flag."""
 
 
-def scheduled(scheduler: str, flags: Iterable[str] = ()) -> Scheduled:
+def scheduled(scheduler: str, flags: Iterable[str] = ()) -> SetScheduler:
     """The target that an operator asks for.
 
     Raises:
@@ -34,7 +34,7 @@ def scheduled(scheduler: str, flags: Iterable[str] = ()) -> Scheduled:
     for flag in sorted(asked - set(known)):
         takes = f"one of {', '.join(known)}" if known else f"none: {scheduler} takes no flags"
         raise UsageError(f"{flag!r} is no flag of {scheduler}, expected {takes}")
-    return Scheduled(scheduler, tuple(flag for flag in known if flag in asked))
+    return SetScheduler(scheduler, tuple(flag for flag in known if flag in asked))
 
 
 def in_order(scheduler: str, flags: Iterable[str]) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ class Target(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class Forwarded(Target):
+class SetForwarding(Target):
     """Every destination forwards by this method."""
 
     forwarding: Forwarding
@@ -88,7 +88,7 @@ class Forwarded(Target):
 
 
 @dataclass(frozen=True, slots=True)
-class Scheduled(Target):
+class SetScheduler(Target):
     """Every virtual server chooses by this scheduler, with these flags."""
 
     scheduler: str

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from ferryman.engine.store import Store
+    from ferryman.state import Store
 
 _LOOKS = 20
 """How often the clock is looked at in the time after which a silence stops the run."""
@@ -94,7 +94,7 @@ class Lease:
         if self._silence is not None and not self._going_back:
             raise self._silence
 
-    def turn_back(self) -> None:
+    def begin_rollback(self) -> None:
         """From now on a silent store stops nothing while the lease lasts: things must be put back."""
         self._going_back = True
 

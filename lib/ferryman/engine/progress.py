@@ -10,9 +10,9 @@ from ferryman.model import Edit
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from ferryman.engine.store import Record
+    from ferryman.state import Record
 
-Stage = Literal["checked", "intent", "made", "foreign", "verified", "undone", "left"]
+ChangeState = Literal["checked", "intent", "made", "foreign", "verified", "undone", "left"]
 """The kinds of record that move a change on: looked at before the first change, begun, made, met someone
 else's work, verified, put back, not as before (or no longer)."""
 
@@ -29,7 +29,7 @@ class Checked:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class AppliedChange:
     """A change that may be in the world: its intent is on disk, and it has not been put back."""
 
     title: str
@@ -46,8 +46,8 @@ class Progress:
     """Which changes stand, by their place in the plan."""
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
-        self.standing: dict[int, Mark] = {}
-        self.restored: dict[int, Mark] = {}
+        self.applied: dict[int, AppliedChange] = {}
+        self.restored: dict[int, AppliedChange] = {}
         """Those that stood, and were put back."""
         self.checked: dict[int, Checked] = {}
         """What was there of every change before the first one was made; a plan's own before."""
@@ -63,20 +63,20 @@ class Progress:
                 Checked(payload["title"], payload["before"], _edits(payload), payload.get("already", "")),
             )
         elif kind == "intent":
-            self.standing[place] = Mark(payload["title"], payload["before"], _edits(payload))
+            self.applied[place] = AppliedChange(payload["title"], payload["before"], _edits(payload))
             self.restored.pop(place, None)
         elif kind == "left" and place in self.restored:
-            self.standing[place] = self.restored.pop(place)
-        elif place not in self.standing:
+            self.applied[place] = self.restored.pop(place)
+        elif place not in self.applied:
             return
         elif kind == "undone":
-            self.restored[place] = self.standing.pop(place)
+            self.restored[place] = self.applied.pop(place)
         elif kind == "made":
-            self.standing[place] = replace(self.standing[place], made=True)
+            self.applied[place] = replace(self.applied[place], made=True)
         elif kind == "foreign":
-            self.standing[place] = replace(self.standing[place], foreign=True)
+            self.applied[place] = replace(self.applied[place], foreign=True)
         elif kind == "verified":
-            self.standing[place] = replace(self.standing[place], verified=True)
+            self.applied[place] = replace(self.applied[place], verified=True)
 
 
 def _edits(payload: Mapping[str, Any]) -> tuple[Edit, ...]:

@@ -13,21 +13,19 @@ from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from ferryman import __version__, patience
-from ferryman.engine import ending as endings
+from ferryman import __version__, retry
+from ferryman.engine import endings
 from ferryman.engine.clock import Clock, SystemClock
-from ferryman.engine.crossing import cross
+from ferryman.engine.event_log import EventLog, in_full
+from ferryman.engine.execute import cross
 from ferryman.engine.lease import Lease
-from ferryman.engine.passage import Passage
+from ferryman.engine.preflight import Preflight, announce, reconcile, record_checked, survey
 from ferryman.engine.progress import Progress
+from ferryman.engine.resume import load_progress, require_undoable
+from ferryman.engine.rollback import RollbackResult, roll_back
+from ferryman.engine.run_context import RunContext
 from ferryman.engine.signals import Signals
-from ferryman.engine.store import Close, Order, RunEntry, SqliteStore, Store
-from ferryman.engine.store.database import Database
-from ferryman.engine.survey import Survey, announce, record_checked, stocktaking, survey
-from ferryman.engine.taking_up import recalled, require_undoable
-from ferryman.engine.telling import Telling, in_full
-from ferryman.engine.watch import Watching
-from ferryman.engine.way_back import Return, go_back
+from ferryman.engine.watch import WatchThread
 from ferryman.errors import (
     BusyError,
     DoubtError,
@@ -37,11 +35,13 @@ from ferryman.errors import (
 )
 from ferryman.events import RunFinished, RunStarted, Subscriber
 from ferryman.model import Edit
+from ferryman.state import Close, Run, RunRequest, SqliteStore, Store
+from ferryman.state.database import Database
 
 if TYPE_CHECKING:
-    from ferryman.engine.ending import Ending
-    from ferryman.engine.owner import Owner
+    from ferryman.engine.endings import Ending
     from ferryman.engine.plan import Plan
+    from ferryman.engine.process import ProcessId
 
 Confirm = Callable[[Sequence[Edit]], bool]
 """Asked once, before the first change, with everything that would be done; False changes nothing."""
@@ -78,7 +78,7 @@ class Runner:
     wait_s: float = 0.0
     """How long to wait for runs at work on something that this one writes too."""
 
-    def perform(self, order: Order, plan: Plan) -> Ending:
+    def perform(self, order: RunRequest, plan: Plan) -> Ending:
         """A new run of a plan."""
         if not order.dry_run:
             return self._perform(order, plan, self.store)
@@ -119,7 +119,7 @@ class Runner:
         if entry.outcome != "done":
             raise UsageError(f"{run}: is over ({entry.outcome}), nothing of it is left to roll back")
 
-        def back(p: Passage, progress: Progress) -> Ending:
+        def back(p: RunContext, progress: Progress) -> Ending:
             require_undoable(p, progress, self.store)
             self.store.reopen(run)
             p.is_open, p.progress = True, progress
@@ -127,7 +127,7 @@ class Runner:
 
         return self._take_up(entry, plan, accept_changed_plan, back, who)
 
-    def _perform(self, order: Order, plan: Plan, store: Store) -> Ending:
+    def _perform(self, order: RunRequest, plan: Plan, store: Store) -> Ending:
         signals = Signals()
         with signals.installed():
             run = store.begin(order, plan)
@@ -136,10 +136,10 @@ class Runner:
 
     def _take_up(
         self,
-        entry: RunEntry,
+        entry: Run,
         plan: Plan,
         accept_changed_plan: bool,
-        movement: Callable[[Passage, Progress], Ending],
+        movement: Callable[[RunContext, Progress], Ending],
         who: Mapping[str, str],
     ) -> Ending:
         signals = Signals()
@@ -147,20 +147,20 @@ class Runner:
             p = self._passage(self.store, entry.id, entry.order, plan, signals)
             p.is_open, p.resumed = entry.is_open, True
             try:
-                progress = recalled(self.store, entry, plan, accept_changed_plan=accept_changed_plan)
+                progress = load_progress(self.store, entry, plan, accept_changed_plan=accept_changed_plan)
                 self._when_free(p, lambda: self.store.claim(entry, plan.keys, entry.order.operator))
             except (BusyError, InterruptedRunError) as busy:
                 return self._turned_away(p, busy)
 
             def moved() -> Ending:
                 now = self._with_spooled(p, progress, accept_changed_plan=accept_changed_plan)
-                p.telling.record("taken-up", {**who, **_place_and_versions(self.store.owner)})
+                p.log.journal("taken-up", {**who, **_place_and_versions(self.store.owner)})
                 self._fence_off(p, self.store, now)
                 return movement(p, now)
 
             return self._under_way(p, self.store, moved)
 
-    def _with_spooled(self, p: Passage, progress: Progress, *, accept_changed_plan: bool) -> Progress:
+    def _with_spooled(self, p: RunContext, progress: Progress, *, accept_changed_plan: bool) -> Progress:
         """How far the run is, with what an earlier process on this control host could not write.
 
         What stands counts from here, whatever stops the run: a run that had ended is only looked at first.
@@ -170,35 +170,35 @@ class Runner:
         before = self.store.run(p.run).records
         if left := self.store.replay_spool(p.run):
             _log.warning(left)
-            p.telling.record("spool-left", {"why": left})
+            p.log.journal("spool-left", {"why": left})
         entry = self.store.run(p.run)
         if entry.records == before:
             return progress
-        progress = recalled(self.store, entry, p.plan, accept_changed_plan=accept_changed_plan)
+        progress = load_progress(self.store, entry, p.plan, accept_changed_plan=accept_changed_plan)
         if p.is_open:
             p.progress = progress
         return progress
 
-    def _set_out(self, p: Passage, store: Store) -> Ending:
-        p.telling.record("begun", {**_place_and_versions(store.owner), "locks": list(p.plan.locks)})
+    def _set_out(self, p: RunContext, store: Store) -> Ending:
+        p.log.journal("begun", {**_place_and_versions(store.owner), "locks": list(p.plan.locks)})
         if not p.order.dry_run:
             self._when_free(p, lambda: store.take(p.run, p.plan.keys, p.order.operator))
             self._fence_off(p, store, Progress())
         return self._over(p)
 
-    def _fence_off(self, p: Passage, store: Store, progress: Progress) -> None:
+    def _fence_off(self, p: RunContext, store: Store, progress: Progress) -> None:
         """From now on no command of an earlier holder of the run takes effect where it may have sent one."""
         if self.fence_off is None:
             return
         targets = [
-            edit for mark in progress.standing.values() for edit in mark.edits if edit.kind != "catalog"
+            edit for mark in progress.applied.values() for edit in mark.edits if edit.kind != "catalog"
         ]
         hosts = list(dict.fromkeys(edit.target for edit in targets))
         silent = self.fence_off(p.run, store.run(p.run).records, hosts)
         for host, error in silent.items():
-            p.telling.record("not-fenced", {"host": host, "error": str(error)})
+            p.log.journal("not-fenced", {"host": host, "error": str(error)})
 
-    def _when_free(self, p: Passage, take: Callable[[], None]) -> None:
+    def _when_free(self, p: RunContext, take: Callable[[], None]) -> None:
         """Take locks; wait while all that is in the way is another run at work on what both write.
 
         Raises:
@@ -219,17 +219,17 @@ class Runner:
                 return busy
             return None
 
-        with p.signals.abandonable():
-            busy = patience.until(
+        with p.signals.interruptible():
+            busy = retry.poll_until(
                 attempt, lambda one: one is None, within_s=self.wait_s, every_s=_LOOK_EVERY_S
             )
         if busy is not None:
             raise busy
 
-    def _go_on(self, p: Passage, progress: Progress) -> Ending:  # noqa: ARG002  # the shape of a movement
+    def _go_on(self, p: RunContext, progress: Progress) -> Ending:  # noqa: ARG002  # the shape of a movement
         return self._over(p)
 
-    def _over(self, p: Passage) -> Ending:
+    def _over(self, p: RunContext) -> Ending:
         """Look at everything, ask, and go."""
         seen = survey(p)
         if p.order.dry_run:
@@ -239,24 +239,24 @@ class Runner:
             return endings.rehearsed(p, seen)
         if seen.pending:
             record_checked(p, seen)
-        with Watching(p) if seen.pending else nullcontext():
+        with WatchThread(p) if seen.pending else nullcontext():
             # What was agreed to before the process died, or was held, needs no second word.
-            if seen.pending and not p.progress.standing:
+            if seen.pending and not p.progress.applied:
                 self._ask(p, seen)
             cross(p, seen)
         return endings.done(p, seen)
 
-    def _ask(self, p: Passage, seen: Survey) -> None:
-        p.telling.flush()
-        with p.signals.abandonable():
+    def _ask(self, p: RunContext, seen: Preflight) -> None:
+        p.log.flush()
+        with p.signals.interruptible():
             agreed = self.confirm(seen.edits)
         if not agreed:
             raise InterruptedRunError("it was not confirmed")
 
-    def _under_way(self, p: Passage, store: Store, movement: Callable[[], Ending]) -> Ending:
+    def _under_way(self, p: RunContext, store: Store, movement: Callable[[], Ending]) -> Ending:
         """Make the movement; whatever stops it, end the run in a state that has a name."""
         began = self.clock.monotonic()
-        p.telling.tell(_run_started(p))
+        p.log.emit(_run_started(p))
         with p.lease:
             try:
                 ending = movement()
@@ -265,50 +265,50 @@ class Runner:
             ending = _entered(p, store, ending)
         seconds = self.clock.monotonic() - began
         # Recorded it is as the run's own ending.
-        p.telling.tell(RunFinished(ending.outcome, ending.exit_code, seconds, ending.reason), recorded=False)
+        p.log.emit(RunFinished(ending.outcome, ending.exit_code, seconds, ending.reason), recorded=False)
         return ending
 
-    def _stopped(self, p: Passage, error: Exception) -> Ending:
-        p.turn_back()
-        p.telling.record("trouble", in_full(error, p.at))
-        if not p.progress.standing:
+    def _stopped(self, p: RunContext, error: Exception) -> Ending:
+        p.begin_rollback()
+        p.log.journal("trouble", in_full(error, p.at))
+        if not p.progress.applied:
             # A process that did not begin the run knows of its changes by the journal alone.
-            result = go_back(p) if p.resumed and p.is_open else Return({})
+            result = roll_back(p) if p.resumed and p.is_open else RollbackResult({})
             if result.left or p.progress.restored:
-                return endings.came_back(p, error, result)
+                return endings.rolled_back(p, error, result)
             return endings.unchanged(p, error)
         if self._is_to_be_held(error):
             return endings.held(p, error)
-        return endings.came_back(p, error, go_back(p))
+        return endings.rolled_back(p, error, roll_back(p))
 
     def _is_to_be_held(self, error: Exception) -> bool:
         # Without its lock a run must not write, not even to go back: another may be at work there.
         return isinstance(error, BusyError) or (isinstance(error, DoubtError) and self.on_doubt == "hold")
 
-    def _turned_away(self, p: Passage, busy: BusyError | InterruptedRunError) -> Ending:
+    def _turned_away(self, p: RunContext, busy: BusyError | InterruptedRunError) -> Ending:
         """Somebody else's run: told to whoever listens, and kept out of that run's journal."""
-        telling = Telling(p.run, None, self.clock, p.signals, self.subscribers)
-        telling.tell(_run_started(p))
+        telling = EventLog(p.run, None, self.clock, p.signals, self.subscribers)
+        telling.emit(_run_started(p))
         ending = endings.unchanged(p, busy)
-        telling.tell(RunFinished(ending.outcome, ending.exit_code, 0.0, ending.reason))
+        telling.emit(RunFinished(ending.outcome, ending.exit_code, 0.0, ending.reason))
         return ending
 
-    def _passage(self, store: Store, run: str, order: Order, plan: Plan, signals: Signals) -> Passage:
-        telling = Telling(run, store, self.clock, signals, self.subscribers)
+    def _passage(self, store: Store, run: str, order: RunRequest, plan: Plan, signals: Signals) -> RunContext:
+        telling = EventLog(run, store, self.clock, signals, self.subscribers)
         lease = Lease(store, run, alarm=signals.alarm, renewed=not order.dry_run)
-        return Passage(run, order, plan, Progress(), telling, signals, lease, self.clock)
+        return RunContext(run, order, plan, Progress(), telling, signals, lease, self.clock)
 
 
-def _looked_and_back(p: Passage, progress: Progress) -> Ending:  # noqa: ARG001  # the shape of a movement
-    stocktaking(p)
+def _looked_and_back(p: RunContext, progress: Progress) -> Ending:  # noqa: ARG001  # the shape of a movement
+    reconcile(p)
     return _back(p)
 
 
-def _back(p: Passage) -> Ending:
-    return endings.came_back(p, None, go_back(p))
+def _back(p: RunContext) -> Ending:
+    return endings.rolled_back(p, None, roll_back(p))
 
 
-def _place_and_versions(owner: Owner) -> dict[str, Any]:
+def _place_and_versions(owner: ProcessId) -> dict[str, Any]:
     """What a run's records say of the process that makes it."""
     versions = {
         "ferryman": __version__,
@@ -318,25 +318,25 @@ def _place_and_versions(owner: Owner) -> dict[str, Any]:
     return {**owner.as_row(), "versions": versions}
 
 
-def _run_started(p: Passage) -> RunStarted:
+def _run_started(p: RunContext) -> RunStarted:
     order = p.order
     return RunStarted(order.cookbook, order.arguments, order.dry_run, order.operator, p.plan.titles)
 
 
-def _entered(p: Passage, store: Store, ending: Ending) -> Ending:
+def _entered(p: RunContext, store: Store, ending: Ending) -> Ending:
     """The ending as it stands in the journal; one that cannot be written there says so."""
-    p.telling.turn_back()
-    p.telling.flush()
-    p.telling.replay_spool()
+    p.log.begin_rollback()
+    p.log.flush()
+    p.log.replay_spool()
     close = Close(ending.outcome, ending.exit_code, ending.reason, p.is_open)
-    if p.telling.journal_lost is None:
+    if p.log.journal_lost is None:
         try:
             store.finish(p.run, close)
         except (JournalError, BusyError) as error:
-            p.telling.lose_journal(error)
-    if isinstance(p.telling.journal_lost, JournalError):
-        p.telling.record("ended", {"outcome": close.outcome, "exit_code": close.exit_code})
-    return _with_the_loss(ending, p.telling.journal_lost, p.telling.spooled())
+            p.log.lose_journal(error)
+    if isinstance(p.log.journal_lost, JournalError):
+        p.log.journal("ended", {"outcome": close.outcome, "exit_code": close.exit_code})
+    return _with_the_loss(ending, p.log.journal_lost, p.log.spooled())
 
 
 def _with_the_loss(ending: Ending, lost: JournalError | BusyError | None, spooled: str) -> Ending:

@@ -77,7 +77,7 @@ class Signals:
             self._words.put(None)
             speaker.join()
 
-    def abandonable(self) -> AbstractContextManager[None]:
+    def interruptible(self) -> AbstractContextManager[None]:
         """What is inside may be given up at any point; a signal raises out of it at once.
 
         Raises:
@@ -85,10 +85,10 @@ class Signals:
         """
         return _Scope(self, may_raise=True)
 
-    def finished_first(self) -> AbstractContextManager[None]:
+    def uninterruptible(self) -> AbstractContextManager[None]:
         """What is inside is an action: it is finished, and a signal raises when it is over.
 
-        Raises as ``abandonable`` does.
+        Raises as ``interruptible`` does.
         """
         return _Scope(self, may_raise=False)
 
@@ -104,9 +104,9 @@ class Signals:
         finally:
             self._may_raise = before
         if before:
-            self.heed()
+            self.raise_pending()
 
-    def heed(self) -> None:
+    def raise_pending(self) -> None:
         """Act on a signal, or an alarm, that came while it could only be noted.
 
         Raises:
@@ -124,7 +124,7 @@ class Signals:
         if self._main is not None:
             signal.pthread_kill(self._main, ALARM)
 
-    def turn_back(self) -> None:
+    def begin_rollback(self) -> None:
         """From now on the run goes back: what came until now has been heeded."""
         self._going_back = True
         self._may_raise = False
@@ -155,7 +155,7 @@ class Signals:
         if self._may_raise and self._wish is not None:
             # What raises leaves the scope, even where it does so before the scope's own exit can be reached.
             self._may_raise = False
-            self.heed()
+            self.raise_pending()
 
     def _ring_alarm(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  # as above
         if self._may_raise and self._alarm is not None and not self._going_back:
@@ -184,7 +184,7 @@ class _Scope:
         self._before = False
 
     def __enter__(self) -> None:
-        self._signals.heed()
+        self._signals.raise_pending()
         self._before = self._signals._may_raise  # noqa: SLF001  # one thing in two classes
         self._signals._may_raise = self._may_raise  # noqa: SLF001
 
@@ -193,10 +193,10 @@ class _Scope:
     ) -> None:
         self._signals._may_raise = self._before  # noqa: SLF001
         if error is None:
-            self._signals.heed()
+            self._signals.raise_pending()
         elif isinstance(error, Exception) and not isinstance(error, InterruptedRunError):
             try:
-                self._signals.heed()
+                self._signals.raise_pending()
             except Exception as stop:
                 if stop is not error:
                     raise stop from error

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from ferryman.docstrings import inherited_docstring
-from ferryman.engine.differences import what_differs
+from ferryman.engine.diff import diff
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,7 @@ class Report(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class AlreadySo:
+class NoChange:
     """What a change's ``check`` returns when there is nothing to do."""
 
     reason: str
@@ -69,7 +69,7 @@ class _Fields(dict[str, object]):
 class Look(_Step, ABC):
     """A step that only reads; one after a change that fails sends everything above it back."""
 
-    stays_true: ClassVar[bool] = False
+    valid_after_change: ClassVar[bool] = False
     """Whether it holds on both banks, so that a look before the first change is looked at again when a run
     is taken up with changes in the world; one that only describes the near bank is passed over then."""
 
@@ -87,12 +87,12 @@ class Change(_Step, ABC, Generic[B]):
     """A step with four verbs, always in this order: check, do, verify, undo."""
 
     @property
-    def goes_back_first(self) -> bool:
+    def undo_first(self) -> bool:
         """Whether it is undone before the changes below it, as a catalog must be that directors follow."""
         return False
 
     @abstractmethod
-    def check(self, report: Report) -> B | AlreadySo:
+    def check(self, report: Report) -> B | NoChange:
         """Read what is there now, and return it as the before; or say that it is already as wanted.
 
         It is called before anything is changed, once more right before ``do`` (what it returns must still be
@@ -142,7 +142,7 @@ class Change(_Step, ABC, Generic[B]):
         Everything it needs is in the before: what the inventory says by then may be something else.
 
         Returns:
-            What it really did, for the record; None: whatever ``edits_back`` says.
+            What it really did, for the record; None: whatever ``undo_edits`` says.
 
         Raises as ``do`` does; what someone else wrote meanwhile is left alone, and ``WorldChangedError``
         comes after every part that is ours has been put back.
@@ -154,7 +154,7 @@ class Change(_Step, ABC, Generic[B]):
         Raises as ``undo`` would.
         """
 
-    def edits_back(self, before: B) -> Sequence[Edit]:  # noqa: ARG002  # whoever overrides it needs the before
+    def undo_edits(self, before: B) -> Sequence[Edit]:  # noqa: ARG002  # whoever overrides it needs the before
         """The outside effects that ``undo`` has; what people are told to do by hand when it could not."""
         return ()
 
@@ -164,7 +164,7 @@ class Change(_Step, ABC, Generic[B]):
         What others changed beside it is theirs: that is told as a warning, and is no failure.
         """
         now = self.check(report)
-        return None if now == before else f"{self.title}: still not as before: {what_differs(before, now)}"
+        return None if now == before else f"{self.title}: still not as before: {diff(before, now)}"
 
     def effect_seen(self, before: B | None, report: Report) -> str | None:  # noqa: ARG002  # as above
         """What of its effect is in the world, in words, whole or in part; None when nothing of it is.
@@ -173,4 +173,4 @@ class Change(_Step, ABC, Generic[B]):
         The before is what was there when the run checked it; None where the journal has none.
         """
         now = self.check(report)
-        return now.reason if isinstance(now, AlreadySo) else None
+        return now.reason if isinstance(now, NoChange) else None

@@ -12,20 +12,20 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ferryman.engine.clock import stamp
-from ferryman.engine.progress import Checked, Mark
+from ferryman.engine.event_log import in_words
+from ferryman.engine.progress import AppliedChange, Checked
 from ferryman.engine.steps import Change
-from ferryman.engine.telling import in_words
 from ferryman.errors import DoubtError, FerrymanError, InterruptedRunError, NotFollowedError, VerifyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-    from ferryman.engine.passage import Passage, StepReport
     from ferryman.engine.plan import Plan
+    from ferryman.engine.run_context import RunContext, StepReport
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class NotRestored:
     """A change that is not back as it was, and why that is known or not known."""
 
     place: int
@@ -34,61 +34,63 @@ class Left:
     """Whether it was not changed by the journal, and could not be looked at: there is nothing to put back."""
 
 
-def verify_standing(p: Passage, *, but: Collection[int] = ()) -> None:
+def verify_standing(p: RunContext, *, but: Collection[int] = ()) -> None:
     """Look again at every change that stands, before the next one is made; but not at those still to be made.
 
     Raises:
         VerifyError: One is not so any more; names it, and since when.
         DoubtError: It could not be looked at.
     """
-    _verify_again(p, [place for place in sorted(p.progress.standing) if place not in but])
+    _verify_again(p, [place for place in sorted(p.progress.applied) if place not in but])
 
 
-def verify_at_the_end(p: Passage) -> None:
+def verify_at_the_end(p: RunContext) -> None:
     """Look again at every change of the plan, also at those that were not needed; raises as above."""
     _verify_again(p, [place for place, step in enumerate(p.plan.steps) if isinstance(step, Change)])
 
 
-def not_restored(p: Passage, warnings: list[str]) -> Iterator[Left]:
+def not_restored(p: RunContext, warnings: list[str]) -> Iterator[NotRestored]:
     """Of the changes that were undone, those whose effect is in the world again.
 
     What is otherwise than before and is not the run's effect is somebody else's by now: a warning.
     """
     for place, mark in sorted(p.progress.restored.items()):
         try:
-            again = p.looking_quietly(place, _Compare(p.plan.change(place), mark, warnings))
+            again = p.read_quietly(place, _Compare(p.plan.change(place), mark, warnings))
         except InterruptedRunError:
-            yield Left(place, "interrupted before it was looked at again")
+            yield NotRestored(place, "interrupted before it was looked at again")
         except Exception as error:  # noqa: BLE001  # whatever keeps it from being looked at, it is not verified
-            yield Left(place, f"it was undone, and cannot be looked at again: {in_words(error)}")
+            yield NotRestored(place, f"it was undone, and cannot be looked at again: {in_words(error)}")
         else:
             if again:
-                yield Left(place, f"it was undone, and is not as before any more: {again}")
+                yield NotRestored(place, f"it was undone, and is not as before any more: {again}")
 
 
-def unrecorded(p: Passage, warnings: list[str]) -> Iterator[Left]:
+def unrecorded(p: RunContext, warnings: list[str]) -> Iterator[NotRestored]:
     """Of the changes that the journal does not know to be made, those whose effect is in the world.
 
     Either somebody else made them, or the journal has lost records: what it says is not all there is. Only
     what it knows to have been there before the run is passed over.
     """
     for place, step in enumerate(p.plan.steps):
-        if not isinstance(step, Change) or place in p.progress.standing or place in p.progress.restored:
+        if not isinstance(step, Change) or place in p.progress.applied or place in p.progress.restored:
             continue
         checked = p.checked_before(place)
         if checked is not None and checked.already:
             continue
         look = partial(step.effect_seen, None) if checked is None else _Compare(step, checked, warnings)
         try:
-            effect = p.looking_quietly(place, look)
+            effect = p.read_quietly(place, look)
         except InterruptedRunError as stop:
-            yield Left(place, f"{stop} before it was looked at", unseen=True)
+            yield NotRestored(place, f"{stop} before it was looked at", unseen=True)
         except Exception as error:  # noqa: BLE001  # as above
             why = f"by the journal it was not changed, and it cannot be looked at: {in_words(error)}"
-            yield Left(place, why, unseen=True)
+            yield NotRestored(place, why, unseen=True)
         else:
             if effect is not None:
-                yield Left(place, f"{effect}, though by the journal this run did not change it; {_WHO}")
+                yield NotRestored(
+                    place, f"{effect}, though by the journal this run did not change it; {_WHO}"
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class _Compare:
     """What of a change's effect is in the world; what else is otherwise than before is a warning."""
 
     change: Change[Any]
-    known: Mark | Checked
+    known: AppliedChange | Checked
     warnings: list[str]
 
     def __call__(self, report: StepReport) -> str | None:
@@ -124,13 +126,13 @@ class _Compare:
 _WHO = "somebody else did, or the journal has lost records: find out, and put it right by hand"
 
 
-def _verify_again(p: Passage, places: Sequence[int]) -> None:
+def _verify_again(p: RunContext, places: Sequence[int]) -> None:
     wrong: list[tuple[int, VerifyError | DoubtError]] = []
     for place in places:
-        if is_superseded(p.plan, place, p.progress.standing):
+        if is_superseded(p.plan, place, p.progress.applied):
             continue
         try:
-            p.looking_quietly(place, _verifying(p, place))
+            p.read_quietly(place, _verifying(p, place))
         except (VerifyError, DoubtError) as error:
             wrong.append((place, error))
         else:
@@ -141,8 +143,8 @@ def _verify_again(p: Passage, places: Sequence[int]) -> None:
         )
 
 
-def _verifying(p: Passage, place: int) -> Callable[[StepReport], None]:
-    change, mark = p.plan.change(place), p.progress.standing.get(place)
+def _verifying(p: RunContext, place: int) -> Callable[[StepReport], None]:
+    change, mark = p.plan.change(place), p.progress.applied.get(place)
     if mark is None:
         return change.verify
     return lambda report: change.verify_again(mark.before, report)
@@ -154,7 +156,7 @@ def is_superseded(plan: Plan, place: int, standing: Iterable[int]) -> bool:
     return any(change.superseded_by(plan.change(later)) for later in standing if later > place)
 
 
-def _since(p: Passage, place: int) -> str:
+def _since(p: RunContext, place: int) -> str:
     """Who changed it cannot be known, but when."""
     seen_at = p.seen_at.get(place)
     return f"somebody changed it since {seen_at}" if seen_at else "it is not as this run made it"

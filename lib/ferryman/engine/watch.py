@@ -14,8 +14,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from ferryman.engine.passage import StepReport
 from ferryman.engine.retries import Retries
+from ferryman.engine.run_context import StepReport
 from ferryman.errors import DoubtError, FerrymanError
 from ferryman.model import RETRIED
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-    from ferryman.engine.passage import Passage
+    from ferryman.engine.run_context import RunContext
     from ferryman.engine.steps import Look
     from ferryman.model import Finding, ProbeResult
 
@@ -49,7 +49,7 @@ class Watch:
     """Rounds within a minute in which a host answered only when it was asked again; with more, the same."""
 
 
-class Watching:
+class WatchThread:
     """A plan's watch, kept while the ``with`` lasts.
 
     Raises:
@@ -57,7 +57,7 @@ class Watching:
         DoubtError: As above, but it could not be determined, or it flaps.
     """
 
-    def __init__(self, p: Passage) -> None:
+    def __init__(self, p: RunContext) -> None:
         self._p = p
         self._watch = p.plan.watch
         self._over = threading.Event()
@@ -79,7 +79,7 @@ class Watching:
         if error is None:
             if self._watch is not None:
                 self._thread.join()
-            self._p.signals.heed()
+            self._p.signals.raise_pending()
 
     def _keep(self) -> None:
         assert self._watch is not None
@@ -152,8 +152,8 @@ class _OverError(Exception):
 class _WatchReport(StepReport):
     """Tells what does not pass, at the step where the run is; what passes would be told for ever."""
 
-    def __init__(self, p: Passage, over: threading.Event) -> None:
-        super().__init__(p.telling, p.place)
+    def __init__(self, p: RunContext, over: threading.Event) -> None:
+        super().__init__(p.log, p.place)
         self._is_over = over
         self.retried: set[str] = set()
         """The hosts that answered only when they were asked again."""

@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ferryman.hooks.alertmanager import Alertmanager
-from ferryman.hooks.hook import Hook, HookError, Occasion, Way
+from ferryman.hooks.hook import Hook, HookError, RunAction, RunNotice
 from ferryman.hooks.log import Log
 from ferryman.hooks.notifier import Notifier
 from ferryman.hooks.webhook import Webhook
 
 if TYPE_CHECKING:
-    from ferryman.engine.store import Order
     from ferryman.hookconfig import HooksConfig
+    from ferryman.state import RunRequest
 
 __all__ = [
     "Alertmanager",
@@ -23,8 +23,8 @@ __all__ = [
     "HookError",
     "Log",
     "Notifier",
-    "Occasion",
-    "Way",
+    "RunAction",
+    "RunNotice",
     "Webhook",
     "configured",
     "notifier_of",
@@ -44,6 +44,6 @@ def configured(config: HooksConfig) -> dict[str, Hook]:
     return {f"hooks.{name} ({hook})": hook for name, hook in tables.items()}
 
 
-def notifier_of(config: HooksConfig, order: Order, who: str, way: Way) -> Notifier:
+def notifier_of(config: HooksConfig, order: RunRequest, who: str, way: RunAction) -> Notifier:
     """Who tells all hooks of a run that this operator acts on."""
     return Notifier(configured(config), order, who, way, config.timeout)

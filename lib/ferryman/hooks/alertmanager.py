@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ferryman.hookconfig import AlertmanagerConfig, Matcher
-    from ferryman.hooks.hook import Occasion
+    from ferryman.hooks.hook import RunNotice
 
 _AHEAD = timedelta(hours=1)
 """How far this host's clock may be ahead of Alertmanager's: a start in the past is its now."""
@@ -59,7 +59,7 @@ class Alertmanager:
     def __str__(self) -> str:
         return str(self._server)
 
-    def begun(self, occasion: Occasion) -> str:
+    def begun(self, occasion: RunNotice) -> str:
         """Make the silence, or renew the one that an earlier process made; and keep it."""
         matchers = [_filled(each, occasion.order.arguments) for each in self._config.matchers]
         Thread(target=self._keep, args=(occasion, matchers), name="ferryman-silence", daemon=True).start()
@@ -69,7 +69,7 @@ class Alertmanager:
             raise HookError(f"{error}; without a silence, alerts may fire") from error
         return ""
 
-    def ended(self, occasion: Occasion) -> str:
+    def ended(self, occasion: RunNotice) -> str:
         """End every silence of the run; while it is to be taken up again, say how long they stay."""
         self._is_over.set()
         with self._one_at_a_time:
@@ -85,7 +85,7 @@ class Alertmanager:
                 ) from error
         return ""
 
-    def _keep(self, occasion: Occasion, matchers: list[dict[str, Any]]) -> None:
+    def _keep(self, occasion: RunNotice, matchers: list[dict[str, Any]]) -> None:
         """Renew it until the run has ended; what fails is tried again at the next time."""
         while not self._is_over.wait(self._config.duration / 2):
             try:
@@ -93,7 +93,7 @@ class Alertmanager:
             except HookError as error:
                 _log.warning("%s: the silence was not renewed: %s", self, error)
 
-    def _make(self, occasion: Occasion, matchers: list[dict[str, Any]]) -> None:
+    def _make(self, occasion: RunNotice, matchers: list[dict[str, Any]]) -> None:
         with self._one_at_a_time:
             if self._is_over.is_set():
                 return
@@ -126,7 +126,7 @@ def _mark(run: str) -> str:
     return f"ferryman {run}:"
 
 
-def _what_stays(occasion: Occasion, own: list[_Silence]) -> str:
+def _what_stays(occasion: RunNotice, own: list[_Silence]) -> str:
     assert occasion.finished is not None
     ends = f"the run is {occasion.finished.outcome}; it is renewed or ended when the run is taken up"
     return "\n".join(f"silence {one.id} stays until {one.endsAt}, for {ends}" for one in own)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from ferryman.errors import FerrymanError
 
 if TYPE_CHECKING:
-    from ferryman.engine.store import Order
     from ferryman.events import RunFinished
+    from ferryman.state import RunRequest
 
-Way = Literal["begins", "goes on", "goes back", "is closed"]
+RunAction = Literal["begins", "goes on", "goes back", "is closed"]
 """What a command does with a run: a new one, one that is resumed, taken back, or was put right by hand."""
 
 
@@ -20,14 +20,14 @@ class HookError(FerrymanError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Occasion:
+class RunNotice:
     """A run that is about to change something, or has ended."""
 
     run: str
-    order: Order
+    order: RunRequest
     operator: str
     """Who acts now; who began the run is in the order."""
-    way: Way
+    way: RunAction
     finished: RunFinished | None = None
     """None until the run has ended."""
 
@@ -57,14 +57,14 @@ class Hook(Protocol):
     Both methods return what the operator should know, or nothing.
     """
 
-    def begun(self, occasion: Occasion) -> str:
+    def begun(self, occasion: RunNotice) -> str:
         """Before the first change of a run, or the first thing that is put back.
 
         Raises:
             HookError: It could not be done.
         """
 
-    def ended(self, occasion: Occasion) -> str:
+    def ended(self, occasion: RunNotice) -> str:
         """After the run; also in another process than ``begun``, and without it.
 
         Raises:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ferryman.hookconfig import LogConfig, SyslogAddress
-    from ferryman.hooks.hook import Occasion
+    from ferryman.hooks.hook import RunNotice
 
 
 class Log:
@@ -27,20 +27,20 @@ class Log:
     def __str__(self) -> str:
         return str(self._config.file or self._config.syslog)
 
-    def begun(self, occasion: Occasion) -> str:
+    def begun(self, occasion: RunNotice) -> str:
         """Who does what, and why."""
         return self._write(
             occasion, "START", f"{occasion.way}: {occasion.why}" if occasion.why else occasion.way
         )
 
-    def ended(self, occasion: Occasion) -> str:
+    def ended(self, occasion: RunNotice) -> str:
         """How it ended."""
         finished = occasion.finished
         assert finished is not None
         first = next(iter(finished.reason.splitlines()), "")
         return self._write(occasion, f"END ({finished.outcome}, exit code {finished.exit_code})", first)
 
-    def _write(self, occasion: Occasion, mark: str, more: str) -> str:
+    def _write(self, occasion: RunNotice, mark: str, more: str) -> str:
         said = f"{occasion.operator} {mark} - {occasion.what} (run {occasion.run}) - {more}"
         line = "".join(one if one.isprintable() else " " for one in said)
         if self._config.file is not None:

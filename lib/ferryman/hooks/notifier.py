@@ -14,14 +14,14 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from ferryman.events import RunFinished, StepStarted
-from ferryman.hooks.hook import HookError, Occasion
+from ferryman.hooks.hook import HookError, RunNotice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from ferryman.engine.store import Order
     from ferryman.events import Occurrence
-    from ferryman.hooks.hook import Hook, Way
+    from ferryman.hooks.hook import Hook, RunAction
+    from ferryman.state import RunRequest
 
 _log = logging.getLogger(__name__)
 
@@ -35,10 +35,10 @@ class Notifier:
 
     hooks: Mapping[str, Hook]
     """By the name that warnings call each."""
-    order: Order
+    order: RunRequest
     operator: str
     """Who acts now."""
-    way: Way = "begins"
+    way: RunAction = "begins"
     limit_s: float = 5.0
     _has_begun: bool = False
     _at_work: dict[str, Future[str]] = field(default_factory=dict)
@@ -63,10 +63,10 @@ class Notifier:
         was_heard_of = self.way != "begins" and finished.outcome != "busy"
         return not self.order.dry_run and (self._has_begun or was_heard_of)
 
-    def _occasion(self, run: str) -> Occasion:
-        return Occasion(run=run, order=self.order, operator=self.operator, way=self.way)
+    def _occasion(self, run: str) -> RunNotice:
+        return RunNotice(run=run, order=self.order, operator=self.operator, way=self.way)
 
-    def _call(self, occasion: Occasion) -> None:
+    def _call(self, occasion: RunNotice) -> None:
         before, self._at_work = self._at_work, {}
         for name, hook in self.hooks.items():
             call = hook.begun if occasion.finished is None else hook.ended
@@ -76,7 +76,7 @@ class Notifier:
         for name, result in self._at_work.items():
             self._report(name, result, occasion)
 
-    def _report(self, name: str, result: Future[str], occasion: Occasion) -> None:
+    def _report(self, name: str, result: Future[str], occasion: RunNotice) -> None:
         goes_on = "the run goes on" if occasion.finished is None else "the run has ended as it says"
         if not result.done():
             _log.warning("%s: not done within %g s, and not waited for; %s", name, self.limit_s, goes_on)

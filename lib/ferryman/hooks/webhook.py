@@ -8,7 +8,7 @@ from ferryman.hooks.web import Server
 
 if TYPE_CHECKING:
     from ferryman.hookconfig import WebhookConfig
-    from ferryman.hooks.hook import Occasion
+    from ferryman.hooks.hook import RunNotice
 
 _LINES = 5
 """Lines of a reason in a message: the whole is in the journal."""
@@ -24,11 +24,11 @@ class Webhook:
     def __str__(self) -> str:
         return str(self._server)
 
-    def begun(self, occasion: Occasion) -> str:
+    def begun(self, occasion: RunNotice) -> str:
         """Say who does what, and why."""
         return self._say(occasion, occasion.way, occasion.why)
 
-    def ended(self, occasion: Occasion) -> str:
+    def ended(self, occasion: RunNotice) -> str:
         """Say how it ended."""
         finished = occasion.finished
         assert finished is not None
@@ -36,7 +36,7 @@ class Webhook:
             occasion, f"ended {finished.outcome} (exit code {finished.exit_code})", finished.reason
         )
 
-    def _say(self, occasion: Occasion, how: str, more: str) -> str:
+    def _say(self, occasion: RunNotice, how: str, more: str) -> str:
         head = f"ferryman {occasion.what}: {how} (run {occasion.run}, {occasion.operator})"
         self._server.ask("POST", body={"text": escaped("\n".join([head, *_first_lines(more)]))})
         return ""

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferryman.inventory.catalog import SERVICES_FILE, Catalog
-from ferryman.inventory.change import CatalogEdit, Edited, TakenBack
-from ferryman.inventory.flip import Encapsulation, Flipped
-from ferryman.inventory.git_catalog import GitCatalog
+from ferryman.catalog.file import SERVICES_FILE, Catalog
+from ferryman.catalog.flip import Encapsulation, Flipped
+from ferryman.catalog.reschedule import Rescheduled
+from ferryman.catalog.review.branch import GitCatalog
+from ferryman.catalog.review.proposal import Proposal, ReviewStatus, Seen
+from ferryman.catalog.yaml_edit.change import CatalogEdit, Edited, TakenBack
+from ferryman.inventory.dns import Resolve
 from ferryman.inventory.load import Inventory
 from ferryman.inventory.problems import Problem, Severity
-from ferryman.inventory.proposal import Proposal, Seen, Standing
-from ferryman.inventory.reschedule import Rescheduled
-from ferryman.inventory.resolve import Resolve
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,9 +33,9 @@ __all__ = [
     "Proposal",
     "Rescheduled",
     "Resolve",
+    "ReviewStatus",
     "Seen",
     "Severity",
-    "Standing",
     "TakenBack",
     "lint",
 ]
@@ -43,6 +43,6 @@ __all__ = [
 
 def lint(folder: Path) -> list[Problem]:
     """Every problem of the inventory in a folder, errors and warnings, by file and line."""
-    from ferryman.inventory.soundness import lint as look  # noqa: PLC0415  # pydantic stays out of start-up
+    from ferryman.inventory.linter import lint as look  # noqa: PLC0415  # pydantic stays out of start-up
 
     return look(folder)

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ferryman.errors import InventoryError
-from ferryman.inventory.participants import Participants
+from ferryman.inventory.dns import Resolve, system_resolver
+from ferryman.inventory.hosts import Participants
 from ferryman.inventory.problems import Problem, errors_of, nearest
-from ferryman.inventory.resolve import Resolve, system_resolver
 from ferryman.model import Realserver, Service, VirtualService
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from ferryman.fleet.hosts import HostAddress
+    from ferryman.hosts.hosts import HostAddress
     from ferryman.inventory.folder import Folder
     from ferryman.inventory.schema import CatalogService, ClusterEntry, DirectorEntry, HostEntry, Lvs
     from ferryman.model import Director
@@ -77,7 +77,7 @@ class Inventory:
 
         One with a fault raises InventoryError where it is asked for.
         """
-        from ferryman.fleet.hosts import HostAddress  # noqa: PLC0415  # for those who connect alone
+        from ferryman.hosts.hosts import HostAddress  # noqa: PLC0415  # for those who connect alone
 
         def reached(name: str, entry: HostEntry) -> HostAddress:
             address = entry.address or entry.address6

@@ -68,8 +68,8 @@ def merged(node: yaml.Node, within: frozenset[int] = frozenset()) -> list[Pair]:
         own = [pair for pair in source.value if pair[0].tag != MERGE_TAG] if id(source) not in within else []
         below_it = merged(source, within) if own else []
         # Of a mapping's own keys the last counts, of what it merges the first that has it.
-        brought = {(key.tag, str(key.value)): (key, value) for key, value in (*below_it, *own)}
-        found |= {key: pair for key, pair in brought.items() if key not in found}
+        fetched = {(key.tag, str(key.value)): (key, value) for key, value in (*below_it, *own)}
+        found |= {key: pair for key, pair in fetched.items() if key not in found}
     return list(found.values())
 
 

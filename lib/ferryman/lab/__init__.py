@@ -1,6 +1,6 @@
 """The lab: directors, realservers and a router made on this one machine, with a real kernel's IPIP and IPVS.
 
-    place = LabPlace.of(folder_of_ferryman_toml)
+    place = LabPaths.of(folder_of_ferryman_toml)
     up(place)
     access = enter(place)       # this process now runs on the lab's control host
     down(place)
@@ -11,13 +11,13 @@
 from ferryman.lab.control import LabAccess, console, enter, exec_argv
 from ferryman.lab.engines import Engine, EngineChoice
 from ferryman.lab.machine import LabStatus, down, status, up
-from ferryman.lab.place import LabPlace
+from ferryman.lab.paths import LabPaths
 
 __all__ = [
     "Engine",
     "EngineChoice",
     "LabAccess",
-    "LabPlace",
+    "LabPaths",
     "LabStatus",
     "console",
     "down",

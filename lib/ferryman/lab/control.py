@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from ferryman.lab.place import LabPlace
+    from ferryman.lab.paths import LabPaths
 
 CONSOLE_S = 30.0
 _NAMESPACES = frozenset((*topology.BY_NAME, *(pod.name for pod in topology.PODS)))
@@ -30,7 +30,7 @@ class LabAccess:
     ssh_config: Path
 
 
-def enter(place: LabPlace) -> LabAccess:
+def enter(place: LabPaths) -> LabAccess:
     """Take this process into the control namespace of the lab that is up; twice is harmless.
 
     From then on it cannot reach any network but the lab's. It must be called before any thread is started.
@@ -43,7 +43,7 @@ def enter(place: LabPlace) -> LabAccess:
     return LabAccess(place.identity, place.known_hosts, place.ssh_config)
 
 
-def exec_argv(place: LabPlace, host: str, command: Sequence[str]) -> list[str]:
+def exec_argv(place: LabPaths, host: str, command: Sequence[str]) -> list[str]:
     """The command that runs a command, or a shell, on one of the lab's hosts or in the control namespace.
 
     Raises:
@@ -59,7 +59,7 @@ def exec_argv(place: LabPlace, host: str, command: Sequence[str]) -> list[str]:
     return [*prefix, "ssh", "-F", str(place.ssh_config), host, *there]
 
 
-def console(place: LabPlace, host: str, script: str, *, timeout_s: float = CONSOLE_S) -> str:
+def console(place: LabPaths, host: str, script: str, *, timeout_s: float = CONSOLE_S) -> str:
     """Run a shell script on a host or pod out of band, past its own sshd; what it printed.
 
     It goes to the router's sshd, and from there into the host's namespace.

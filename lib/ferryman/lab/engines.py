@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from ferryman.errors import LabError
 
 if TYPE_CHECKING:
-    from ferryman.lab.place import LabPlace
+    from ferryman.lab.paths import LabPaths
 
 Engine = Literal["guest", "netns"]
 EngineChoice = Literal["auto", "guest", "netns"]
@@ -126,7 +126,7 @@ def require_namespaces(engine: Engine) -> None:
         )
 
 
-def start(engine: Engine, place: LabPlace, lock: int) -> None:
+def start(engine: Engine, place: LabPaths, lock: int) -> None:
     """Start the lab's first process, in a session of its own; returns at once.
 
     Args:
@@ -151,7 +151,7 @@ def start(engine: Engine, place: LabPlace, lock: int) -> None:
         )
 
 
-def _one_processor(place: LabPlace) -> list[str]:
+def _one_processor(place: LabPaths) -> list[str]:
     """Keeps the guest on one processor: its kernel and its processes take turns and never run side by side.
 
     Boot takes two thirds of the time so, for waking a process on another processor costs more than the

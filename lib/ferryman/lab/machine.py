@@ -18,16 +18,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ferryman.errors import LabError
-from ferryman.lab import engines, holder, topology
-from ferryman.lab.furnish import furnish
-from ferryman.patience import until
+from ferryman.lab import engines, namespace, topology
+from ferryman.lab.provision import furnish
+from ferryman.retry import poll_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ferryman.lab.engines import Engine, EngineChoice
-    from ferryman.lab.holder import Holder
-    from ferryman.lab.place import LabPlace
+    from ferryman.lab.namespace import NamespaceOwner
+    from ferryman.lab.paths import LabPaths
 
 BOOT_S = 60.0
 """Boot takes some seven seconds on an idle machine; a guest that hangs or panics is given up after this."""
@@ -51,7 +51,7 @@ class LabStatus:
     """How long this call took to boot it; None when it was up already."""
 
 
-def up(place: LabPlace, engine: EngineChoice = "auto", *, within_s: float = BOOT_S) -> LabStatus:
+def up(place: LabPaths, engine: EngineChoice = "auto", *, within_s: float = BOOT_S) -> LabStatus:
     """Boot the lab, unless it is up and answers; what is left of a dead one is cleared first.
 
     Raises:
@@ -80,7 +80,7 @@ def up(place: LabPlace, engine: EngineChoice = "auto", *, within_s: float = BOOT
     return LabStatus(True, chosen, status.pid, status.hosts, status.faults, now - begun)
 
 
-def down(place: LabPlace) -> bool:
+def down(place: LabPaths) -> bool:
     """Take the lab down and leave nothing of it; whether there was anything."""
     if not place.root.parent.is_dir():
         return False
@@ -91,25 +91,25 @@ def down(place: LabPlace) -> bool:
     return was
 
 
-def status(place: LabPlace) -> LabStatus:
+def status(place: LabPaths) -> LabStatus:
     """How the lab is now; it waits two seconds at most for hosts that do not answer."""
     return _status(place)
 
 
-def require(place: LabPlace) -> Holder:
+def require(place: LabPaths) -> NamespaceOwner:
     """The holder of a lab that is up.
 
     Raises:
         LabError: There is none.
     """
-    found = holder.find(place)
+    found = namespace.find(place)
     if found is None or not place.ready.exists():
         raise LabError("the lab is not up: ferryman lab up")
     return found
 
 
-def _status(place: LabPlace) -> LabStatus:
-    found = holder.find(place)
+def _status(place: LabPaths) -> LabStatus:
+    found = namespace.find(place)
     if found is None or not place.ready.exists():
         return LabStatus(up=False)
     state = json.loads(place.ready.read_text())
@@ -118,7 +118,7 @@ def _status(place: LabPlace) -> LabStatus:
     return LabStatus(True, state["engine"], found.pid, _answering(found, _ANSWER_S), named)
 
 
-def _answering(found: Holder, within_s: float) -> dict[str, bool]:
+def _answering(found: NamespaceOwner, within_s: float) -> dict[str, bool]:
     """Which hosts' sshd greet, asked by a small program in the control namespace."""
     addresses = {str(host.address): host.name for host in topology.HOSTS}
     program = [sys.executable, "-I", "-S", str(Path(__file__).with_name("answers.py"))]
@@ -135,18 +135,20 @@ def _answering(found: Holder, within_s: float) -> dict[str, bool]:
     return {name: address in answered for address, name in addresses.items()}
 
 
-def _wait_until_ready(place: LabPlace, end: float) -> None:
+def _wait_until_ready(place: LabPaths, end: float) -> None:
     def left() -> float:
         return max(0.0, end - time.monotonic())
 
-    started = until(lambda: holder.find(place), lambda found: found is not None, within_s=10, every_s=0.01)
+    started = poll_until(
+        lambda: namespace.find(place), lambda found: found is not None, within_s=10, every_s=0.01
+    )
     if started is None:
         raise LabError(_failed(place, "did not start"))
     ready = place.share / "ready"
-    until(ready.exists, lambda there: there or not started.alive, within_s=left(), every_s=0.05)
+    poll_until(ready.exists, lambda there: there or not started.alive, within_s=left(), every_s=0.05)
     if not ready.exists():
         raise LabError(_failed(place, "did not come up in time" if started.alive else "died while booting"))
-    answers = until(
+    answers = poll_until(
         lambda: _answering(started, min(_ANSWER_S, left())),
         lambda hosts: all(hosts.values()),
         within_s=left(),
@@ -155,7 +157,7 @@ def _wait_until_ready(place: LabPlace, end: float) -> None:
         raise LabError(_failed(place, f"came up, but {', '.join(silent)} did not answer"))
 
 
-def _failed(place: LabPlace, what: str) -> str:
+def _failed(place: LabPaths, what: str) -> str:
     """The sentence, and the end of what the lab's kernel and its scripts said."""
     said = [_tail(path) for path in (place.console_log, place.share / "log")]
     return "\n".join([f"the lab {what}; the end of its log:", *(text for text in said if text)])
@@ -174,14 +176,14 @@ def _tail(path: Path) -> str:
     return "\n".join(said[-_TAIL_LINES:])
 
 
-def _clear(place: LabPlace) -> None:
+def _clear(place: LabPaths) -> None:
     """End whatever runs and take the folder away; harmless when there is nothing."""
     if place.kept_connection.is_socket():
         _hang_up(place)
-    if (found := holder.find(place)) is not None:
+    if (found := namespace.find(place)) is not None:
         found.end()
     # A program of a boot that was killed (a key in the making) may still add a file for some milliseconds.
-    until(lambda: _gone(place.root), bool, within_s=_LAST_WRITE_S, every_s=0.05)
+    poll_until(lambda: _gone(place.root), bool, within_s=_LAST_WRITE_S, every_s=0.05)
     if place.root.is_dir():
         shutil.rmtree(place.root)
 
@@ -191,7 +193,7 @@ def _gone(folder: Path) -> bool:
     return not folder.exists()
 
 
-def _hang_up(place: LabPlace) -> None:
+def _hang_up(place: LabPaths) -> None:
     """End the process that keeps the connection to the router; it ends by itself soon after its last use."""
     command = ["ssh", "-F", str(place.ssh_config), "-O", "exit", topology.ROUTER.name]
     with suppress(subprocess.TimeoutExpired):

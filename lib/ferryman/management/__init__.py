@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferryman.management.agent import Agent, AgentRun, Itself
+from ferryman.management.agent import Agent, AgentRun, NoAgent
 from ferryman.management.command import AnsiblePull, CommandAgent
-from ferryman.management.on_hosts import AgentOnHosts, told
 from ferryman.management.puppet import PuppetAgent
+from ferryman.management.remote_agent import AgentOnHosts, raise_failures
 
 if TYPE_CHECKING:
     from ferryman.config import ManagementConfig
@@ -18,10 +18,10 @@ __all__ = [
     "AgentRun",
     "AnsiblePull",
     "CommandAgent",
-    "Itself",
+    "NoAgent",
     "PuppetAgent",
     "agent_for",
-    "told",
+    "raise_failures",
 ]
 
 _ON_HOSTS: dict[str, type[AgentOnHosts]] = {
@@ -34,4 +34,4 @@ _ON_HOSTS: dict[str, type[AgentOnHosts]] = {
 def agent_for(config: ManagementConfig) -> Agent:
     """The agent that ``[management]`` names."""
     kind = _ON_HOSTS.get(config.agent)
-    return kind(config) if kind else Itself()
+    return kind(config) if kind else NoAgent()

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ferryman.errors import DoubtError, VerifyError
-    from ferryman.fleet.hosts import Hosts
+    from ferryman.hosts.hosts import Hosts
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Agent(ABC):
         """
 
 
-class Itself(Agent):
+class NoAgent(Agent):
     """No agent: ferryman's own drivers write what has to be written."""
 
     @property

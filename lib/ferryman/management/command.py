@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from ferryman.errors import VerifyError
 from ferryman.management.agent import AgentRun
-from ferryman.management.on_hosts import AgentOnHosts, NotYet, Outcome, contained, own_words
+from ferryman.management.remote_agent import AgentOnHosts, Outcome, Retry, contained, own_words
 
 if TYPE_CHECKING:
-    from ferryman.fleet.hosts import Hosts
+    from ferryman.hosts.hosts import Hosts
 
 
 class CommandAgent(AgentOnHosts):
@@ -22,7 +22,7 @@ class CommandAgent(AgentOnHosts):
             raise VerifyError(f"{name}: {self.command}: status {done.status}: {own_words(done)}")
         said = self._revision(hosts, name)
         if contained(revision, said) is False:
-            return NotYet(
+            return Retry(
                 VerifyError(
                     f"{name}: {self.command}: applied {_newest(said)}, which does not have the change, "
                     f"{revision}; is it merged, and where this host gets its revisions from?"

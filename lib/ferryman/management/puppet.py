@@ -19,12 +19,12 @@ import yaml
 
 from ferryman.errors import DoubtError, VerifyError
 from ferryman.management.agent import AgentRun
-from ferryman.management.on_hosts import AgentOnHosts, NotYet, Outcome, own_words
+from ferryman.management.remote_agent import AgentOnHosts, Outcome, Retry, own_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ferryman.fleet.hosts import Completed, Hosts
+    from ferryman.hosts.hosts import Completed, Hosts
 
 _FINE = (0, 2)
 _RESOURCES_FAILED = (4, 6)
@@ -68,7 +68,7 @@ cat -- "$(place lastrunsummary)"
         if ran.status == 1 and ran.disabled is not None:
             raise _is_disabled(name, ran.disabled)
         if ran.status == 1 and _UNDER_WAY.search(ran.done.stdout):
-            return NotYet(
+            return Retry(
                 DoubtError(
                     f"{name}: puppet: a run that began before has not ended in {self._config.timeout:g} s, "
                     "management.timeout; see what it does there: ps -ef | grep puppet"

@@ -11,8 +11,8 @@ import os
 from array import array
 from typing import TYPE_CHECKING, NamedTuple
 
-from ferryman.probe.answers import Flow
-from ferryman.probe.packets import Opening, opening
+from ferryman.probe.classify import Flow
+from ferryman.probe.packets import PacketPair, opening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -35,12 +35,12 @@ def outer_source(target: Target, probe: ProbeConfig) -> Address:
 class Lane(NamedTuple):
     """What the flows from one own address to one VIP and port through one outer source share."""
 
-    opening: Opening
+    opening: PacketPair
     flows: list[Flow]
     """One for each reserved port."""
 
 
-class Lanes:
+class FlowAllocator:
     """The lanes of a probe, made when first asked for.
 
     ``pools`` are the ports reserved for each own address.

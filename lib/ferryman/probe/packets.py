@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from scapy.layers.inet import IP, TCP
 from scapy.layers.inet6 import IPv6
 
-from ferryman.probe.answers import Answer, Flow, IcmpError, TcpAnswer
+from ferryman.probe.classify import Answer, Flow, IcmpError, TcpAnswer
 from ferryman.probe.templates import Template
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Opened(NamedTuple):
     payload: bytes
 
 
-class Opening(NamedTuple):
+class PacketPair(NamedTuple):
     """The two packets that a flow takes: what opens it, and what closes it again."""
 
     syn: Template
@@ -65,12 +65,12 @@ class Opening(NamedTuple):
     """
 
 
-def opening(source: Address, vip: Address, port: int, outer_source: Address) -> Opening:
+def opening(source: Address, vip: Address, port: int, outer_source: Address) -> PacketPair:
     """Templates for the flows from one address to one VIP and port, through one outer source."""
     here, there = _header(source, vip), _header(outer_source, NOBODY[outer_source.version])
     syn = TCP(sport=0, dport=port, flags="S", window=WINDOW, options=[("MSS", OUR_MSS[vip.version])])
     rst = TCP(sport=0, dport=port, flags="R", window=0)
-    return Opening(*(Template(bytes(there / here / segment)) for segment in (syn, rst)))
+    return PacketPair(*(Template(bytes(there / here / segment)) for segment in (syn, rst)))
 
 
 def dissect(packet: bytes) -> Answer | None:

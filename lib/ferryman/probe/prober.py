@@ -6,7 +6,7 @@ import contextlib
 import gc
 from typing import TYPE_CHECKING
 
-from ferryman.probe.wire import RawWire
+from ferryman.probe.transport import RawWire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ferryman.config import ProbeConfig
     from ferryman.model import ProbeResult
     from ferryman.probe.targets import Target
-    from ferryman.probe.wire import Wire
+    from ferryman.probe.transport import Wire
 
 
 class Prober:
@@ -41,11 +41,11 @@ class Prober:
         if not targets:
             return []
         # Scapy takes most of a second to load: whoever never probes never waits for it.
-        from ferryman.probe.volley import Volley  # noqa: PLC0415  # see above
+        from ferryman.probe.session import ProbeSession  # noqa: PLC0415  # see above
 
         wire = self._wire(_versions(targets))
         with contextlib.closing(wire), _without_collections():
-            return Volley(wire, self._probe, targets, told).run()
+            return ProbeSession(wire, self._probe, targets, told).run()
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ferryman.errors import InventoryError
 from ferryman.model import VirtualService
-from ferryman.probe.wire import own_source
+from ferryman.probe.transport import own_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +60,7 @@ STRANGERS_PORT = 22
 
 
 @dataclass(frozen=True, slots=True)
-class StrangerTarget:
+class SpoofTarget:
     """A packet that a realserver should not take: silence is the good answer."""
 
     question: Question
@@ -93,8 +93,8 @@ def probe_targets(service: Service) -> list[Target]:
     ]
 
 
-def stranger_targets(service: Service) -> list[StrangerTarget]:
-    """What realservers must leave unanswered; ``brief`` says how they are asked.
+def spoof_targets(service: Service) -> list[SpoofTarget]:
+    """What realservers must leave unanswered; ``single_try`` says how they are asked.
 
     ``open-decapsulator``: this control host's own outer source, which is none of a director. Left out where
     it is one all the same, and where there is no route.
@@ -103,21 +103,21 @@ def stranger_targets(service: Service) -> list[StrangerTarget]:
     return [*_open_decapsulators(service), *_forwarders(service)]
 
 
-def brief(probe: ProbeConfig) -> ProbeConfig:
+def single_try(probe: ProbeConfig) -> ProbeConfig:
     """One flow and one try: an answer is what matters, and silence what is expected."""
     return probe.model_copy(update={"samples": 1, "tries": 1})
 
 
-def _open_decapsulators(service: Service) -> Iterator[StrangerTarget]:
+def _open_decapsulators(service: Service) -> Iterator[SpoofTarget]:
     for virtual in _asked(service):
         for realserver in service.realservers:
             address = realserver.address_for(virtual.vip)
             own = _own_source(address) if address is not None else None
             if address is not None and own is not None and own not in _outer_sources(service, address):
-                yield StrangerTarget("open-decapsulator", _target(realserver, virtual, address, own))
+                yield SpoofTarget("open-decapsulator", _target(realserver, virtual, address, own))
 
 
-def _forwarders(service: Service) -> Iterator[StrangerTarget]:
+def _forwarders(service: Service) -> Iterator[SpoofTarget]:
     vips = {virtual.vip.version: virtual.vip for virtual in _asked(service)}
     for vip in vips.values():
         for realserver in service.realservers:
@@ -125,7 +125,7 @@ def _forwarders(service: Service) -> Iterator[StrangerTarget]:
             if address is not None and other is not None:
                 nowhere = VirtualService(service.name, "stranger", "tcp", other, STRANGERS_PORT, scheduler="")
                 source, *_ = _outer_sources(service, address)
-                yield StrangerTarget("forwards-strangers", _target(realserver, nowhere, address, source))
+                yield SpoofTarget("forwards-strangers", _target(realserver, nowhere, address, source))
 
 
 def _another_host(service: Service, realserver: Realserver, vip: Address) -> Address | None:

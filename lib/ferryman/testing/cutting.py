@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from ferryman.engine import signals
 from ferryman.errors import UnknownOutcomeError, VerifyError
-from ferryman.testing.fakes import Cut, Cuts, Dock, Killed
+from ferryman.testing.fakes import Cut, Cuts, Harness, Killed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from ferryman.engine.ending import Ending
+    from ferryman.engine.endings import Ending
     from ferryman.engine.runner import OnDoubt
     from ferryman.testing.fakes import Moment, Scene, WayOn
 
@@ -89,7 +89,7 @@ def _quietly() -> Iterator[None]:
 def _uncut(build: Callable[[Cuts], Scene]) -> _Banks:
     cuts = Cuts()
     scene = build(cuts)
-    old, ending = _frozen(scene), Dock().perform(scene.plan())
+    old, ending = _frozen(scene), Harness().perform(scene.plan())
     _expect(ending.outcome == "done", f"without any cut, it ended {ending.outcome}: {ending.reason}")
     return _Banks(old, _frozen(scene), cuts.calls)
 
@@ -121,7 +121,7 @@ _WAYS = 4
 def _try(build: Callable[[Cuts], Scene], banks: _Banks, trial: _Trial) -> int:
     """Run one trial until it has settled; how many calls that took."""
     cuts = Cuts(*trial.cuts)
-    scene, dock = build(cuts), Dock()
+    scene, dock = build(cuts), Harness()
     ending = _attempt(lambda: dock.perform(scene.plan(), on_doubt=trial.on_doubt))
     ways = 0
     while ending is None or ending.outcome in {"held", "stranded"}:

@@ -6,18 +6,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from ferryman.engine.owner import Owner
+from ferryman.engine.process import ProcessId
 from ferryman.engine.runner import OnDoubt, Runner
-from ferryman.engine.steps import AlreadySo, Change, Look, Report
-from ferryman.engine.store import Order, SqliteStore
-from ferryman.engine.store.database import Database
+from ferryman.engine.steps import Change, Look, NoChange, Report
 from ferryman.errors import VerifyError, WorldChangedError
 from ferryman.model import Edit, Finding, Verdict
+from ferryman.state import RunRequest, SqliteStore
+from ferryman.state.database import Database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from ferryman.engine.ending import Ending
+    from ferryman.engine.endings import Ending
     from ferryman.engine.plan import Plan
     from ferryman.events import Occurrence
 
@@ -116,11 +116,11 @@ class Becomes(Change[str]):
     key: str
     wanted: str
 
-    def check(self, report: Report) -> str | AlreadySo:
+    def check(self, report: Report) -> str | NoChange:
         """Read it."""
         del report
         seen = self.world.read(self.key)
-        return AlreadySo(f"{self.key} is {seen}") if seen == self.wanted else seen
+        return NoChange(f"{self.key} is {seen}") if seen == self.wanted else seen
 
     def edits(self, before: str) -> Sequence[Edit]:
         """The one write."""
@@ -143,7 +143,7 @@ class Becomes(Change[str]):
         if self.world.read(self.key) == before:
             return []
         self.world.write(self.key, before, expected=self.wanted)
-        return self.edits_back(before)
+        return self.undo_edits(before)
 
     def undone(self, before: str, report: Report) -> str | None:
         """Whether it is what we wrote; what others have written over it is theirs, and told."""
@@ -154,7 +154,7 @@ class Becomes(Change[str]):
         report.finding(Finding("value", self.key, Verdict.WARN, seen, before, "see who wrote it"))
         return None
 
-    def edits_back(self, before: str) -> Sequence[Edit]:
+    def undo_edits(self, before: str) -> Sequence[Edit]:
         """The one write that takes it back."""
         return [Edit("host", self.key, command=f"set {self.key} {before}")]
 
@@ -180,7 +180,7 @@ class TurningClock:
 
 
 @dataclass
-class Dock:
+class Harness:
     """Runs plans as the command line does; its journal, in memory, outlives every ``Killed`` process."""
 
     database: Database = field(default_factory=Database.in_memory)
@@ -191,13 +191,13 @@ class Dock:
     def runner(self, on_doubt: OnDoubt = "hold") -> Runner:
         """A runner in a new process; those before it are dead."""
         self._born += 1
-        owner = Owner("dock", self._born, self._born, "one boot")
+        owner = ProcessId("dock", self._born, self._born, "one boot")
         store = SqliteStore(self.database, owner=owner, alive=lambda other: other.pid == self._born)
         return Runner(store=store, subscribers=[self.heard.append], on_doubt=on_doubt)
 
     def perform(self, plan: Plan, *, on_doubt: OnDoubt = "hold", dry_run: bool = False) -> Ending:
         """A new run, in a new process."""
-        order = Order(cookbook="test", operator="tester", dry_run=dry_run)
+        order = RunRequest(cookbook="test", operator="tester", dry_run=dry_run)
         return self.runner(on_doubt).perform(order, plan)
 
     def go_on(
@@ -211,7 +211,7 @@ class Dock:
     @property
     def journal(self) -> SqliteStore:
         """The journal of all runs, to be read."""
-        return SqliteStore(self.database, owner=Owner("dock", 0, 0, "one boot"))
+        return SqliteStore(self.database, owner=ProcessId("dock", 0, 0, "one boot"))
 
     @property
     def locked(self) -> dict[str, str]:

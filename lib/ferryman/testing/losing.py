@@ -10,15 +10,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, get_args
 
-from ferryman.engine.progress import Stage
-from ferryman.engine.store.database import Database
-from ferryman.testing.fakes import Cut, Dock
+from ferryman.engine.progress import ChangeState
+from ferryman.state.database import Database
+from ferryman.testing.fakes import Cut, Harness
 from ferryman.testing.observing import AGAIN, Observed, commanded, in_a_row, kill, observed, warnings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from ferryman.engine.ending import Ending
+    from ferryman.engine.endings import Ending
     from ferryman.testing.fakes import Cuts, Scene, WayOn
 
 _TOLD = 3
@@ -96,7 +96,9 @@ class _Kept(Database):
             yield
         assert self._connection
         if not self._connection.in_transaction:
-            records = sum(row["kind"] in get_args(Stage) for row in self.query("SELECT kind FROM records"))
+            records = sum(
+                row["kind"] in get_args(ChangeState) for row in self.query("SELECT kind FROM records")
+            )
             self.copies.append(_Copy(self._cuts.calls, records, self._connection.serialize()))
 
 
@@ -119,7 +121,7 @@ class _FromACopy:
 def _trials(build: Callable[[Cuts], Scene]) -> Iterator[_Trial]:
     cuts = Observed()
     scene, database = observed(build, cuts), _Kept(cuts)
-    dock = Dock(database)
+    dock = Harness(database)
     commanded(dock, scene, "perform")
     there, calls = len(database.copies), cuts.calls
     commanded(dock, scene, "rollback")
@@ -140,7 +142,7 @@ def _earlier(copies: Sequence[_Copy]) -> list[tuple[int, bytes]]:
 
 
 def _made(
-    build: Callable[[Cuts], Scene], commands: Sequence[str], at: int | None, dock: Dock
+    build: Callable[[Cuts], Scene], commands: Sequence[str], at: int | None, dock: Harness
 ) -> tuple[Observed, Scene]:
     """The world as these commands leave it."""
     cuts = Observed(None, *([] if at is None else [Cut(at, "after", kill)]))
@@ -151,9 +153,9 @@ def _made(
 
 
 def _faults(build: Callable[[Cuts], Scene], trial: _Trial) -> Iterator[str]:
-    cuts, scene = _made(build, trial.commands, trial.at, Dock())
+    cuts, scene = _made(build, trial.commands, trial.at, Harness())
     copied = _FromACopy(trial.journal)
-    dock = Dock(copied.database, _born=len(trial.commands))
+    dock = Harness(copied.database, _born=len(trial.commands))
     said: list[str] = []
     ending: Ending | None = None
     while ending is None or ending.outcome in {"held", "stranded"}:

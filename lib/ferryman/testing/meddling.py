@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import TYPE_CHECKING
 
-from ferryman.testing.fakes import Cut, Dock
+from ferryman.testing.fakes import Cut, Harness
 from ferryman.testing.observing import (
     AGAIN,
     Observed,
@@ -26,7 +26,7 @@ from ferryman.testing.observing import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
-    from ferryman.engine.ending import Ending
+    from ferryman.engine.endings import Ending
     from ferryman.testing.fakes import Cuts, Scene, WayOn
 
 _TOLD = 3
@@ -129,7 +129,7 @@ def _of(
 def _peace(build: Callable[[Cuts], Scene], commands: Sequence[str], cut: Cut | None) -> Observed:
     """The same with nobody else there."""
     cuts = Observed(None, *([cut] if cut else []))
-    scene, dock = observed(build, cuts), Dock()
+    scene, dock = observed(build, cuts), Harness()
     for command in commands:
         commanded(dock, scene, command)
     return cuts
@@ -143,7 +143,7 @@ class _Trying:
     trial: _Trial
     makes: frozenset[str]
     """Everything that a run of it puts into the world, sooner or later."""
-    dock: Dock = field(default_factory=Dock)
+    dock: Harness = field(default_factory=Harness)
 
     def __post_init__(self) -> None:
         self.cuts = Observed(self.trial.at, *([self.trial.cut] if self.trial.cut else []))

@@ -13,9 +13,9 @@ from ferryman.testing.fakes import Cuts, Killed
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ferryman.engine.ending import Ending
+    from ferryman.engine.endings import Ending
     from ferryman.events import Occurrence
-    from ferryman.testing.fakes import Cut, Dock, OwnPart, Scene, ThirdParty, WayOn
+    from ferryman.testing.fakes import Cut, Harness, OwnPart, Scene, ThirdParty, WayOn
 
 T = TypeVar("T")
 
@@ -96,7 +96,7 @@ def observed(build: Callable[[Cuts], Scene], cuts: Observed) -> Scene:
     return cuts.scene
 
 
-def commanded(dock: Dock, scene: Scene, command: str) -> Ending | None:
+def commanded(dock: Harness, scene: Scene, command: str) -> Ending | None:
     """One command in a process of its own; None when it was killed."""
     try:
         if command == "perform":

@@ -8,8 +8,7 @@ from ipaddress import IPv4Address, ip_address
 from typing import TYPE_CHECKING
 
 from ferryman.errors import ConfigError
-from ferryman.traffic.exchange import Request, Result, exchange
-from ferryman.traffic.judge import (
+from ferryman.traffic.findings import (
     judge_requests,
     judge_retries,
     judge_transfer,
@@ -17,13 +16,14 @@ from ferryman.traffic.judge import (
     not_configured,
     not_tried,
 )
+from ferryman.traffic.http_request import Request, Result, exchange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from ferryman.config import TrafficConfig
     from ferryman.model import Address, Director, Finding, Service, VirtualService
-    from ferryman.traffic.exchange import Kind
+    from ferryman.traffic.http_request import Kind
 
 AT_A_TIME = 8
 """Small requests under way together: enough to reach every realserver soon, too few to be a load."""

@@ -18,7 +18,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from ferryman.patience import until
+from ferryman.retry import poll_until
 from tools import require_tool
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ class Cluster:
         Raises:
             AssertionError: Nobody was elected in time.
         """
-        leader = until(self._leader, bool, within_s=_HEALTHY_WITHIN_S, every_s=_LOOK_EVERY_S)
+        leader = poll_until(self._leader, bool, within_s=_HEALTHY_WITHIN_S, every_s=_LOOK_EVERY_S)
         assert leader is not None, "nobody leads"
         return leader
 
@@ -226,7 +226,9 @@ class Cluster:
 
     def wait_until_healthy(self) -> None:
         """Wait until every member that runs and is not frozen can write; raises as ``heal`` does."""
-        sick = until(self._sick, lambda sick: not sick, within_s=_HEALTHY_WITHIN_S, every_s=_LOOK_EVERY_S)
+        sick = poll_until(
+            self._sick, lambda sick: not sick, within_s=_HEALTHY_WITHIN_S, every_s=_LOOK_EVERY_S
+        )
         assert not sick, "\n".join(self._last_words(member) for member in sick)
 
     def clear(self) -> None:

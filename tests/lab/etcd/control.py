@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from ferryman.config import EtcdCluster, EtcdConfig
 from ferryman.engine.runner import Runner
-from ferryman.engine.store.etcd import EtcdStore
+from ferryman.state.etcd import EtcdStore
 from ferryman.testing import Cut, Cuts, FakeWorld
 from lab.etcd.hosts import ORDER, plan
 
 if TYPE_CHECKING:
-    from ferryman.engine.ending import Ending
+    from ferryman.engine.endings import Ending
 
 
 class KeptValues(dict[str, str]):

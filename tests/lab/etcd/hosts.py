@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Self
 from requests.adapters import HTTPAdapter
 
 from ferryman.config import EtcdCluster, EtcdConfig
-from ferryman.engine.owner import Owner
 from ferryman.engine.plan import Plan
+from ferryman.engine.process import ProcessId
 from ferryman.engine.runner import Runner
-from ferryman.engine.store import Order
-from ferryman.engine.store.etcd import EtcdStore
-from ferryman.engine.store.etcd_gateway import HttpGateway
+from ferryman.state import RunRequest
+from ferryman.state.etcd import EtcdStore
+from ferryman.state.etcd_gateway import HttpGateway
 from ferryman.testing import Becomes, Cuts, FakeWorld, Is
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from requests import PreparedRequest, Response
 
     from ferryman.engine.clock import Clock
-    from ferryman.engine.ending import Ending
+    from ferryman.engine.endings import Ending
     from ferryman.testing import WayOn
     from lab.etcd.cluster import Cluster
 
-ORDER = Order(cookbook="test", operator="tester")
+ORDER = RunRequest(cookbook="test", operator="tester")
 OLD, NEW = {"a": "old", "b": "old"}, {"a": "new", "b": "new"}
 PREFIX = "/ferryman"
 
@@ -100,7 +100,7 @@ class ControlHosts:
     def store(self, host: str, cuts: Cuts | None = None, clock: Clock | None = None) -> EtcdStore:
         """What a new process on this host keeps its runs in."""
         self._born[host] = self._born.get(host, 0) + 1
-        owner = Owner(host, self._born[host], self._born[host], f"the boot of {host}")
+        owner = ProcessId(host, self._born[host], self._born[host], f"the boot of {host}")
         store = EtcdStore(
             self.named(),
             self.config,

@@ -15,7 +15,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ferryman import patience
+from ferryman import retry
 from ferryman.engine.plan import Plan
 from ferryman.engine.runner import Runner
 from ferryman.engine.steps import Look
@@ -29,7 +29,7 @@ from lab.etcd.proxy import Network
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from ferryman.engine.ending import Ending
+    from ferryman.engine.endings import Ending
     from ferryman.engine.steps import Report
     from ferryman.events import Occurrence
     from ferryman.model import Edit
@@ -88,7 +88,7 @@ class Outage:
             self._begin()
             leases = SURVIVED if self.kind.is_survived else TOO_LONG
             if moment is When.SOAK:
-                patience.until(lambda: False, bool, within_s=leases * self.lease_s, every_s=0.1)
+                retry.poll_until(lambda: False, bool, within_s=leases * self.lease_s, every_s=0.1)
             elif moment not in {When.DO, When.ROLLBACK}:
                 time.sleep(leases * self.lease_s)
 

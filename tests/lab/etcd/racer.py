@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ferryman.config import EtcdCluster, EtcdConfig
-from ferryman.engine.owner import Owner
 from ferryman.engine.plan import Plan
+from ferryman.engine.process import ProcessId
 from ferryman.engine.runner import Runner
 from ferryman.engine.steps import Change
-from ferryman.engine.store import Order, SqliteStore, Store
-from ferryman.engine.store.database import Database
-from ferryman.engine.store.etcd import EtcdStore
+from ferryman.state import RunRequest, SqliteStore, Store
+from ferryman.state.database import Database
+from ferryman.state.etcd import EtcdStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +49,7 @@ class Inside(Change[str]):
 
 
 def store_of(state: str, host: str) -> Store:
-    here = Owner.this_process()
+    here = ProcessId.this_process()
     owner = replace(here, host=host)
     if (cluster := EtcdCluster.named(state)) is not None:
         owner = replace(owner, boot_id=f"the boot of {host}")
@@ -65,7 +65,11 @@ def say(word: str) -> None:
 def main(state: str, host: str) -> None:
     runner = Runner(store=store_of(state, host))
     for _ in sys.stdin:
-        say(runner.perform(Order(cookbook="race", operator=host), Plan([Inside()], ["web/codfw"])).outcome)
+        say(
+            runner.perform(
+                RunRequest(cookbook="race", operator=host), Plan([Inside()], ["web/codfw"])
+            ).outcome
+        )
 
 
 if __name__ == "__main__":

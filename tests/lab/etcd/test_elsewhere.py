@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ferryman.engine.store import etcd_gateway
-from ferryman.engine.store.etcd_client import EtcdClient, put
-from ferryman.engine.store.etcd_gateway import GatewayElsewhere
 from ferryman.errors import JournalError
+from ferryman.state import etcd_gateway
+from ferryman.state.etcd_client import EtcdClient, put
+from ferryman.state.etcd_gateway import ForkedGateway
 from lab.running import REPOSITORY
 
 if TYPE_CHECKING:
@@ -21,15 +21,16 @@ if TYPE_CHECKING:
 GOES = """
 import ctypes, sys, time
 from ferryman.config import EtcdCluster, EtcdConfig
-from ferryman.engine.store import Order
-from ferryman.engine.store.etcd import EtcdStore
+from ferryman.state import RunRequest
+from ferryman.state.etcd import EtcdStore
 from ferryman.engine.plan import Plan
 from ferryman.testing import FakeWorld, Is
 
 store = EtcdStore.staying(EtcdCluster.named(sys.argv[1]), EtcdConfig())
 CLONE_NEWNET = 0x40000000
 assert ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET) == 0
-print(store.begin(Order(cookbook="test", operator="tester"), Plan([Is(FakeWorld(), "a", "b")])), flush=True)
+request = RunRequest(cookbook="test", operator="tester")
+print(store.begin(request, Plan([Is(FakeWorld(), "a", "b")])), flush=True)
 sys.stdin.read()
 store.close()
 """
@@ -65,7 +66,7 @@ def test_nothing_of_it_is_left_when_it_is_killed(hosts: ControlHosts) -> None:
 def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_ones(
     hosts: ControlHosts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gateway = GatewayElsewhere(hosts.named(), hosts.config)
+    gateway = ForkedGateway(hosts.named(), hosts.config)
     client = EtcdClient(gateway, lambda: 1.0)
     client.commit([], [put("first", "1"), put("second", "2")])
     with monkeypatch.context() as impatient:

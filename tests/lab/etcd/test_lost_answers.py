@@ -8,8 +8,8 @@ import pytest
 import requests
 
 from ferryman.engine.runner import Runner
-from ferryman.engine.store import etcd_gateway
 from ferryman.errors import UnknownOutcomeError
+from ferryman.state import etcd_gateway
 from ferryman.testing import Cut, Cuts, Killed
 from lab.etcd.hosts import ORDER, CutAdapter, plan, world
 from lab.etcd.torture import attempt, expect_settled, some
@@ -17,7 +17,7 @@ from lab.etcd.torture import attempt, expect_settled, some
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ferryman.engine.ending import Ending
+    from ferryman.engine.endings import Ending
     from ferryman.testing import Moment, WayOn
     from lab.etcd.hosts import ControlHosts
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ferryman.engine.runner import Runner
-from ferryman.patience import until
+from ferryman.retry import poll_until
 from ferryman.testing import Cut, Cuts, FakeWorld
 from lab.etcd.hosts import NEW, OLD, ORDER, ControlHosts, plan, world
 from lab.etcd.outages import (
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ferryman.engine.ending import Ending
+    from ferryman.engine.endings import Ending
     from lab.etcd.cluster import Cluster
     from lab.etcd.proxy import Network
 
@@ -159,7 +159,7 @@ def test_a_cluster_that_is_back_before_the_end_gets_everything_at_once(
         proxied.heal()
         seen, hold = store.clock.monotonic(), store._hold
         assert hold is not None
-        until(lambda: hold.renewed, lambda at: at > seen, within_s=SHORT_LEASE_S / 2, every_s=0.05)
+        poll_until(lambda: hold.renewed, lambda at: at > seen, within_s=SHORT_LEASE_S / 2, every_s=0.05)
 
     fake = world(Cuts(Cut(WRITES_AGAIN, "before", proxied.cut), Cut(UNDOES_FIRST, "before", back)))
 

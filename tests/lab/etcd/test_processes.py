@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ferryman.engine.runner import Runner
-from ferryman.engine.store.etcd import EtcdStore
-from ferryman.patience import until
+from ferryman.retry import poll_until
+from ferryman.state.etcd import EtcdStore
 from lab.etcd.children import Child
 from lab.etcd.cluster import MIN_LEASE_S
 from lab.etcd.control import kept_world
@@ -19,7 +19,7 @@ from lab.etcd.torture import expect_settled
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ferryman.engine.ending import Ending
+    from ferryman.engine.endings import Ending
     from ferryman.testing import WayOn
     from lab.etcd.hosts import ControlHosts
 
@@ -46,7 +46,7 @@ def begin(hosts: ControlHosts, path: Path, lease_s: int, at: int) -> Child:
 
 def when_it_may(hosts: ControlHosts, path: Path, way: WayOn) -> Ending:
     """Another host tries to take the run up, until the lease has ended by itself."""
-    return until(
+    return poll_until(
         lambda: hosts.go_on(plan(kept_world(path)), way, "two"),
         lambda ending: ending.outcome != "busy",
         within_s=30,
@@ -111,7 +111,7 @@ def test_a_process_that_wakes_up_after_its_lease_changes_nothing_more(
 def test_a_process_that_waits_for_long_keeps_its_run(hosts: ControlHosts, path: Path) -> None:
     """Its heart beats: twice the lease goes by, and nobody else gets in."""
     with begin(hosts, path, SHORT_LEASE_S, LOOKS_BETWEEN) as child:
-        ending = until(
+        ending = poll_until(
             lambda: hosts.go_on(plan(kept_world(path)), "rollback", "two"),
             lambda ending: ending.outcome != "busy",
             within_s=SHORT_LEASE_S * 2,

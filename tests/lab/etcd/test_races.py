@@ -14,7 +14,7 @@ from lab.etcd.races import race
 from lab.etcd.torture import EVERY
 
 if TYPE_CHECKING:
-    from ferryman.engine.store.etcd import EtcdStore
+    from ferryman.state.etcd import EtcdStore
     from lab.etcd.hosts import ControlHosts
 
 ROUNDS = 1000 if EVERY else 30

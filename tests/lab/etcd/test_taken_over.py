@@ -19,7 +19,7 @@ from lab.etcd.torture import expect_settled, some
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ferryman.engine.ending import Ending
+    from ferryman.engine.endings import Ending
     from ferryman.engine.steps import Report
     from ferryman.testing import Moment, WayOn
     from lab.etcd.hosts import ControlHosts

@@ -8,8 +8,8 @@ import pytest
 
 from ferryman.config import EtcdCluster, EtcdConfig
 from ferryman.engine.runner import Runner
-from ferryman.engine.store.etcd import EtcdStore
 from ferryman.errors import JournalError
+from ferryman.state.etcd import EtcdStore
 from lab.etcd.certificates import Authority
 from lab.etcd.hosts import NEW, OLD, ORDER, plan, world
 

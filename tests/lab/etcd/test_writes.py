@@ -16,7 +16,7 @@ from lab.etcd.torture import attempt
 if TYPE_CHECKING:
     import pytest
 
-    from ferryman.engine.ending import Ending
+    from ferryman.engine.endings import Ending
     from lab.etcd.hosts import ControlHosts
 
 WRITES = 3

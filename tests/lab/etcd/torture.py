@@ -11,7 +11,7 @@ from lab.etcd.hosts import NEW, OLD
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ferryman.engine.ending import Ending
+    from ferryman.engine.endings import Ending
     from lab.etcd.hosts import ControlHosts
 
 T = TypeVar("T")

@@ -14,7 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ferryman.lab import topology
-from ferryman.patience import until
+from ferryman.retry import poll_until
 from lab.quick import configure
 from lab.running import REPOSITORY
 
@@ -113,7 +113,7 @@ def sound_again(lab: RunningLab, rows: Sequence[Row]) -> Iterator[None]:
     finally:
         lab.clear()
     # keepalived takes a realserver back when its health check has passed again
-    assert until(changed, lambda lines: not lines, within_s=60) == []
+    assert poll_until(changed, lambda lines: not lines, within_s=60) == []
 
 
 @cache

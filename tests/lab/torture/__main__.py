@@ -24,7 +24,7 @@ from pathlib import Path
 
 from lab.running import REPOSITORY
 from lab.torture.report import as_text, summed
-from lab.torture.rig import Share, work
+from lab.torture.torture_host import Share, work
 from lab.torture.trials import Trial
 
 

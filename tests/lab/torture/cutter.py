@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ferryman.cli import main
 from ferryman.cookbook.ferry import Ferry
-from ferryman.engine.store import SqliteStore
-from ferryman.engine.store.database import Database
-from ferryman.engine.telling import Telling
-from ferryman.fleet.ssh import Fleet
+from ferryman.engine.event_log import EventLog
+from ferryman.hosts.ssh import Fleet
 from ferryman.inventory import Catalog
+from ferryman.state import SqliteStore
+from ferryman.state.database import Database
 from ferryman.traffic import TrafficCheck
 
 if TYPE_CHECKING:
@@ -151,17 +151,17 @@ class Cutter:
 
     def wrap_records(self) -> None:
         """Know what a commit is made for: ``intent 4`` is the intent of the step with index 4."""
-        inner = Telling.record
+        inner = EventLog.journal
 
         @wraps(inner)
-        def record(this: Telling, kind: str, payload: Any, step: int | None = None) -> None:  # noqa: ANN401
+        def record(this: EventLog, kind: str, payload: Any, step: int | None = None) -> None:  # noqa: ANN401
             self.label = f"{kind} {'' if step is None else step}".strip()
             try:
                 inner(this, kind, payload, step)
             finally:
                 self.label = ""
 
-        setattr(Telling, "record", record)  # noqa: B010  # as above
+        setattr(EventLog, "journal", record)  # noqa: B010  # as above
 
 
 def set_up(calls: Path, cut: Cut | None) -> None:

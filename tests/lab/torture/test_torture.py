@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ferryman.inventory.catalog import Catalog
+from ferryman.catalog.file import Catalog
 from ferryman.lab import exec_argv
-from lab.crossing import DIRECTORS, catalog, forwarding
-from lab.torture.bench import Bench, hasten
+from lab.migration import DIRECTORS, catalog, forwarding
 from lab.torture.cutter import Cut
-from lab.torture.rig import make
+from lab.torture.torture_host import make
+from lab.torture.torture_runner import Bench, hasten
 from lab.torture.trials import Trial
 
 if TYPE_CHECKING:

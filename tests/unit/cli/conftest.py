@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from unit.cli.harbour import Harbour
-from unit.cli.shore import Shore
+from unit.cli.processes import Harbour
 from unit.cli.stage import Stage
 from unit.cli.terminal import Terminal
+from unit.cli.workspace import Shore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

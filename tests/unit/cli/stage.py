@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import signal
 
-    from unit.cli.harbour import Child, Harbour
-    from unit.cli.shore import Shore
+    from unit.cli.processes import Child, Harbour
     from unit.cli.terminal import Terminal
+    from unit.cli.workspace import Shore
 
 OLD, NEW = ("old", "old"), ("new", "new")
 Streams = tuple[int | None, int | None, int | None]

@@ -10,7 +10,7 @@ import pytest
 
 from ferryman.cli import main
 from ferryman.engine.plan import Plan
-from ferryman.engine.store import Note, Order, SqliteStore
+from ferryman.state import NewRecord, RunRequest, SqliteStore
 from ferryman.testing import FakeWorld, Is
 
 if TYPE_CHECKING:
@@ -30,11 +30,13 @@ def state(tmp_path: Path) -> Path:
 def run(state: Path) -> str:
     with closing(SqliteStore.at(state)) as store:
         run = store.begin(
-            Order(cookbook="test", operator="alice"), Plan([Is(FakeWorld(), "a", "b")], ["web"])
+            RunRequest(cookbook="test", operator="alice"), Plan([Is(FakeWorld(), "a", "b")], ["web"])
         )
         store.take(run, ["web"], "alice")
         for number in range(8):
-            store.append(run, [Note("2026-11-22T22:19:43.000Z", "remark", {"n": number, "text": "x" * 500})])
+            store.append(
+                run, [NewRecord("2026-11-22T22:19:43.000Z", "remark", {"n": number, "text": "x" * 500})]
+            )
     return run
 
 

@@ -10,12 +10,12 @@ import pytest
 
 from ferryman.cli import main
 from ferryman.cli.operator import operator
-from ferryman.engine.owner import Owner
 from ferryman.engine.plan import Plan
-from ferryman.engine.store import Order, SqliteStore
-from ferryman.engine.store.database import Database
+from ferryman.engine.process import ProcessId
+from ferryman.state import RunRequest, SqliteStore
+from ferryman.state.database import Database
 from ferryman.testing import FakeWorld, Is
-from unit.cli.shore import Shore
+from unit.cli.workspace import Shore
 from unit.hooks.web_server import HANGS, fails, serving
 
 if TYPE_CHECKING:
@@ -129,8 +129,8 @@ def test_a_run_that_cannot_be_closed_is_not_told_of(here: Here) -> None:
 
 def left_open(state: Path) -> str:
     """A run whose process is gone."""
-    with closing(SqliteStore(Database.at(state), owner=Owner("elsewhere", 4242, 1, "a boot"))) as store:
-        return store.begin(Order(cookbook="river", operator="alice"), Plan([Is(FakeWorld(), "a", "b")]))
+    with closing(SqliteStore(Database.at(state), owner=ProcessId("elsewhere", 4242, 1, "a boot"))) as store:
+        return store.begin(RunRequest(cookbook="river", operator="alice"), Plan([Is(FakeWorld(), "a", "b")]))
 
 
 def test_a_server_that_hangs_is_not_waited_for(here: Here, caplog: pytest.LogCaptureFixture) -> None:

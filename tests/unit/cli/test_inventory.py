@@ -11,7 +11,7 @@ import pytest
 
 from ferryman.cli import main
 from ferryman.engine.signals import HEEDED
-from unit.cli.shore import Shore
+from unit.cli.workspace import Shore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

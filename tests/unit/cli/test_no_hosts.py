@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from unit.cli.shore import Shore
+from unit.cli.workspace import Shore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

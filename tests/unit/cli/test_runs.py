@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ferryman.cli import main
-from ferryman.engine.owner import Owner
 from ferryman.engine.plan import Plan
-from ferryman.engine.store import Note, Order, SqliteStore
-from ferryman.engine.store.database import Database
+from ferryman.engine.process import ProcessId
+from ferryman.state import NewRecord, RunRequest, SqliteStore
+from ferryman.state.database import Database
 from ferryman.testing import Becomes, FakeWorld
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-DEAD = Owner(socket.gethostname(), 4242, 1, "an earlier boot")
+DEAD = ProcessId(socket.gethostname(), 4242, 1, "an earlier boot")
 
 
 @pytest.fixture
@@ -32,9 +32,11 @@ def config(tmp_path: Path) -> Path:
 def left(config: Path) -> str:
     """A run that its process left open, with a lock."""
     with_it = store(config)
-    run = with_it.begin(Order(cookbook="migrate", operator="alice"), Plan([Becomes(FakeWorld(), "a", "b")]))
+    run = with_it.begin(
+        RunRequest(cookbook="migrate", operator="alice"), Plan([Becomes(FakeWorld(), "a", "b")])
+    )
     with_it.take(run, ["web"], "alice")
-    with_it.append(run, [Note("2026-11-22T22:19:43.000Z", "intent", {"title": "a becomes b"}, step=0)])
+    with_it.append(run, [NewRecord("2026-11-22T22:19:43.000Z", "intent", {"title": "a becomes b"}, step=0)])
     with_it.close()
     return run
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ferryman.cli import shelf
+from ferryman.cli import discovery
 from ferryman.cli.template import write
 from ferryman.errors import UsageError
 
@@ -28,7 +28,7 @@ def outcome_of(test: Path) -> int:
 
 def test_the_new_cookbook_is_a_command_with_its_own_arguments(folders: tuple[Path, Path]) -> None:
     write("kernel/set-one", *folders)
-    command = shelf.read([folders[0]]).find("kernel set-one").load()
+    command = discovery.read([folders[0]]).find("kernel set-one").load()
     assert [parameter.name for parameter in command.params][:3] == ["host", "key", "value"]
 
 

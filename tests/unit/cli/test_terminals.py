@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from unit.cli.harbour import Child
+    from unit.cli.processes import Child
 
 EVENTS = 24
 """How many a run tells that is done."""

@@ -8,6 +8,7 @@ import sys
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
+from ferryman.console.json_lines import JsonLines
 from ferryman.console.screen import Screen
 from ferryman.events import (
     ChangeMade,
@@ -21,7 +22,6 @@ from ferryman.events import (
     StepStarted,
 )
 from ferryman.model import Edit, Finding, ProbeResult, ProbeVerdict, Verdict, VirtualService
-from ferryman.report import JsonLines
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,9 +10,9 @@ import pytest
 from ferryman.config import Config
 from ferryman.cookbook import CatalogFlipped, Ferry, Plan
 from ferryman.errors import RefusedError, RehearsalError, VerifyError, WorldChangedError
-from ferryman.fleet.fake import FakeHosts
+from ferryman.hosts.fake import FakeHosts
 from ferryman.model import Director, Kind, Realserver, Role, Service, VirtualService
-from ferryman.testing import Dock
+from ferryman.testing import Harness
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,12 +79,12 @@ def test_it_is_flipped_by_its_own_lines_and_put_back_to_the_byte(catalog: Path) 
 
 def test_a_flag_that_is_there_is_already_so(catalog: Path) -> None:
     catalog.write_text(FLIPPED)
-    ending = Dock().perform(Plan([step(catalog)]))
+    ending = Harness().perform(Plan([step(catalog)]))
     assert (ending.outcome, catalog.read_text()) == ("done", FLIPPED)
 
 
 def test_a_rehearsal_shows_the_diff_and_writes_nothing(catalog: Path) -> None:
-    dock = Dock()
+    dock = Harness()
     assert dock.perform(Plan([step(catalog, rehearsal=True)]), dry_run=True).outcome == "done"
     (shown,) = [one.as_dict() for one in dock.heard if one.event.event == "change"]
     assert "+      ipip_encapsulation: [lab]\n" in shown["diff"]

@@ -15,7 +15,7 @@ from ferryman.config import Config
 from ferryman.cookbook import DirectorConverged, Ferry, HostRoutesUp, Look, Plan, Report
 from ferryman.errors import VerifyError
 from ferryman.model import Verdict
-from ferryman.testing import Dock
+from ferryman.testing import Harness
 from unit.directors.test_command import PLAIN, TOOL
 from unit.directors.world import LVS1, RULES, WEB, RealShell, director
 
@@ -55,7 +55,7 @@ def shell(tmp_path: Path) -> RealShell:
 def step(shell: RealShell, *, accepted: bool = False, **keys: Any) -> DirectorConverged:  # noqa: ANN401  # as in the file
     ferry = QuietFerry(Config(file=Path("ferryman.toml")), shell, rehearsal=shell.rehearsal)
     one = replace(FINAL, options={**FINAL.options, **keys})
-    ferry.no_way_back_accepted = accepted
+    ferry.irreversible_accepted = accepted
     return DirectorConverged(ferry, WEB, one)
 
 
@@ -66,10 +66,10 @@ def told(heard: list[Occurrence], event: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_without_consent_it_is_refused_and_what_to_say_is_said(shell: RealShell, *, dry_run: bool) -> None:
     shell.rehearsal = dry_run
-    ending = Dock().perform(Plan([step(shell)]), dry_run=dry_run)
+    ending = Harness().perform(Plan([step(shell)]), dry_run=dry_run)
     assert ending.outcome == "refused"
     assert "lvs1: not reversible: directors.yaml: lab: low-traffic: lvs1: undo: is false" in ending.reason
-    assert "--accept-no-way-back" in ending.reason
+    assert "--accept-irreversible" in ending.reason
     assert shell.rules == RULES
 
 
@@ -78,17 +78,17 @@ def test_with_consent_title_and_a_warning_still_say_that_it_is_for_good(
     shell: RealShell, *, dry_run: bool
 ) -> None:
     shell.rehearsal = dry_run
-    one, dock = step(shell, accepted=True), Dock()
+    one, dock = step(shell, accepted=True), Harness()
     assert one.title == "lvs1, primary, not reversible, forwards web through the tunnel"
     assert dock.perform(Plan([one]), dry_run=dry_run).outcome == "done"
-    warned = [each for each in told(dock.heard, "finding") if each["check"] == "no-way-back"]
+    warned = [each for each in told(dock.heard, "finding") if each["check"] == "irreversible"]
     assert {each["verdict"] for each in warned} == {Verdict.WARN.value}
     assert warned[0]["seen"].startswith("not reversible: ")
     assert (shell.rules == RULES) is dry_run
 
 
 def test_a_run_that_has_to_go_back_is_stranded_and_says_what_to_do_by_hand(shell: RealShell) -> None:
-    ending = Dock().perform(Plan([step(shell, accepted=True), Storm()]))
+    ending = Harness().perform(Plan([step(shell, accepted=True), Storm()]))
     assert ending.outcome == "stranded"
     assert "make web as it was there: tcp 10.99.0.1:80 direct, tcp [fd99::1]:80 direct" in ending.reason
     assert shell.rules != RULES
@@ -97,12 +97,12 @@ def test_a_run_that_has_to_go_back_is_stranded_and_says_what_to_do_by_hand(shell
 def test_a_director_with_a_way_back_is_as_every_other(shell: RealShell) -> None:
     one = step(shell, undo=PLAIN["undo"])
     assert one.title == "lvs1, primary, forwards web through the tunnel"
-    assert Dock().perform(Plan([one, Storm()])).outcome == "rolled-back"
+    assert Harness().perform(Plan([one, Storm()])).outcome == "rolled-back"
     assert shell.rules == RULES
 
 
 def test_without_ipvs_no_host_routes_are_needed(shell: RealShell) -> None:
     one = step(shell, ipvs=False)
-    dock = Dock()
+    dock = Harness()
     assert dock.perform(Plan([HostRoutesUp(one.ferry, WEB, one.director)])).outcome == "done"
     assert told(dock.heard, "change") == []

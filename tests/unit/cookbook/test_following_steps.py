@@ -15,11 +15,11 @@ from ferryman.cookbook import (
     Ferry,
     ProbesAnswered,
     RealserversConverged,
-    realservers_converged,
+    realserver_steps,
 )
 from ferryman.errors import DoubtError, RefusedError, UnreachableError, VerifyError
-from ferryman.fleet.fake import Call, FakeHosts
-from ferryman.fleet.hosts import Completed
+from ferryman.hosts.fake import Call, FakeHosts
+from ferryman.hosts.hosts import Completed
 from ferryman.model import Director, Finding, ProbeResult, Role, Verdict
 from unit.directors.world import RULES, WEB
 
@@ -66,12 +66,12 @@ COMMAND = {"agent": "command", "run": ("apply-it",), "realservers": True}
 def test_the_catalog_goes_back_first_where_anybody_follows_it(
     service: Service, keys: dict[str, object], first: bool
 ) -> None:
-    assert CatalogFlipped(ferry(keys), service).goes_back_first is first
+    assert CatalogFlipped(ferry(keys), service).undo_first is first
 
 
 def test_realservers_are_converged_only_where_the_configuration_says_so() -> None:
-    assert realservers_converged(ferry({"agent": "puppet"}), WEB) == ()
-    step, probes = realservers_converged(ferry(COMMAND), WEB)
+    assert realserver_steps(ferry({"agent": "puppet"}), WEB) == ()
+    step, probes = realserver_steps(ferry(COMMAND), WEB)
     assert isinstance(probes, ProbesAnswered)
     assert step.title == "Every realserver of web has what the catalog says"
 

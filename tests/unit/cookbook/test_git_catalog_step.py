@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ferryman.config import Config
-from ferryman.cookbook import CatalogFlipped, CatalogMerged, Ferry, Plan, catalog_flipped
+from ferryman.cookbook import CatalogFlipped, CatalogMerged, Ferry, Plan, catalog_step
 from ferryman.cookbook.provenance import Provenance
-from ferryman.engine.store import Order
 from ferryman.errors import RefusedError, UnreachableError, VerifyError
 from ferryman.events import ChangeMade, FindingMade, Occurrence, StepFinished
-from ferryman.fleet.fake import FakeHosts
+from ferryman.hosts.fake import FakeHosts
 from ferryman.model import Director, Role, Service
-from ferryman.testing import Becomes, Dock, FakeWorld, Is
+from ferryman.state import RunRequest
+from ferryman.testing import Becomes, FakeWorld, Harness, Is
 from unit.inventory.git_world import BASE, BRANCH, FLAG, PATH, REVERT, SERVICES, GitWorld, git
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ferryman.cookbook.steps.git_catalog import ReviewBefore
-    from ferryman.engine.ending import Ending
+    from ferryman.engine.endings import Ending
     from ferryman.engine.plan import Step
 
 
@@ -79,7 +79,7 @@ class Crossing:
     does: dict[str, Callable[[], None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.dock = Dock(heard=People(self.does))
+        self.dock = Harness(heard=People(self.does))
 
     @property
     def people(self) -> People:
@@ -87,27 +87,27 @@ class Crossing:
         assert isinstance(heard, People)
         return heard
 
-    def step(self, *, rehearsal: bool = False, taken_up: bool = False) -> CatalogMerged:
+    def step(self, *, rehearsal: bool = False, resumed: bool = False) -> CatalogMerged:
         """The step, as a new process has it."""
         catalog = self.world.config(**self.keys)
         config = Config(file=self.world.folder / "f", inventory=self.world.file.parent, catalog=catalog)
-        ferry = Ferry(config, FakeHosts(), rehearsal=rehearsal, taken_up=taken_up)
+        ferry = Ferry(config, FakeHosts(), rehearsal=rehearsal, resumed=resumed)
         ferry.provenance = Provenance(RUN, "olga@control", "it is time", "T123")
-        step = catalog_flipped(ferry, SERVICE)
+        step = catalog_step(ferry, SERVICE)
         assert isinstance(step, CatalogMerged)
         return step
 
-    def plan(self, *, rehearsal: bool = False, taken_up: bool = False) -> Plan:
-        return Plan([self.step(rehearsal=rehearsal, taken_up=taken_up), *self.more], locks=["web"])
+    def plan(self, *, rehearsal: bool = False, resumed: bool = False) -> Plan:
+        return Plan([self.step(rehearsal=rehearsal, resumed=resumed), *self.more], locks=["web"])
 
     def perform(self) -> Ending:
         return self.dock.perform(self.plan())
 
     def resume(self) -> Ending:
-        return self.dock.go_on(self.plan(taken_up=True), "resume")
+        return self.dock.go_on(self.plan(resumed=True), "resume")
 
     def roll_back(self) -> Ending:
-        return self.dock.go_on(self.plan(taken_up=True), "rollback")
+        return self.dock.go_on(self.plan(resumed=True), "rollback")
 
 
 WAITING = f"waiting for {BRANCH}"
@@ -200,7 +200,7 @@ def test_a_merge_of_another_service_between_the_survey_and_the_commit_stops_noth
         return True
 
     runner = replace(crossing.dock.runner(), confirm=confirm)
-    ending = runner.perform(Order(cookbook="test", operator="tester"), crossing.plan())
+    ending = runner.perform(RunRequest(cookbook="test", operator="tester"), crossing.plan())
     assert ending.outcome == "done", ending.reason
     assert world.text == FLIPPED.replace("port: 8080", "port: 8090")
 
@@ -218,7 +218,7 @@ def test_merged_differently_everything_goes_back_through_the_same_gate(world: Gi
     assert "is not what was meant" in ending.reason
     assert "+  scheduler: mh" in ending.reason
     assert world.text == SERVICES.replace("scheduler: wrr", "scheduler: mh", 1)
-    assert f"Ferryman-Way-Back: {RUN}" in git(world.bare, "log", "-1", "--format=%B", REVERT)
+    assert f"Ferryman-NextHop-Back: {RUN}" in git(world.bare, "log", "-1", "--format=%B", REVERT)
 
 
 def test_rejected_it_is_rolled_back_and_leaves_no_branch(world: GitWorld) -> None:
@@ -432,7 +432,7 @@ def test_the_run_s_name_and_reason_are_no_part_of_what_the_plan_is(world: GitWor
 
 def test_without_a_base_it_is_the_file_in_place(world: GitWorld) -> None:
     config = Config(file=world.folder / "f", inventory=world.file.parent)
-    assert isinstance(catalog_flipped(Ferry(config, FakeHosts()), SERVICE), CatalogFlipped)
+    assert isinstance(catalog_step(Ferry(config, FakeHosts()), SERVICE), CatalogFlipped)
 
 
 def test_the_ferry_learns_from_what_is_told_which_run_it_is(world: GitWorld) -> None:
@@ -458,7 +458,7 @@ def before_of(crossing: Crossing) -> ReviewBefore:
 def test_what_was_merged_and_taken_back_since_does_not_stand(world: GitWorld) -> None:
     crossing = Crossing(world, does={WAITING: world.merge})
     assert crossing.perform().outcome == "done"
-    step, before = crossing.step(taken_up=True), before_of(crossing)
+    step, before = crossing.step(resumed=True), before_of(crossing)
     step.verify_again(before, Unheard())
     world.edit(FLAG, "")
     with pytest.raises(VerifyError, match=f"{BRANCH}: was merged and taken back"):
@@ -493,7 +493,7 @@ def test_a_branch_is_found_again_by_the_before_whatever_branches_are_called_by_n
 def test_a_way_back_that_cannot_be_made_is_known_before_anything_is_put_back(world: GitWorld) -> None:
     crossing = Crossing(world, does={WAITING: world.merge})
     assert crossing.perform().outcome == "done"
-    step, before = crossing.step(taken_up=True), before_of(crossing)
+    step, before = crossing.step(resumed=True), before_of(crossing)
     step.require_undoable(before, Unheard())
     git(world.clone, "branch", REVERT)
     with pytest.raises(RefusedError, match=f"{REVERT}: is a branch already"):
@@ -506,7 +506,7 @@ def test_a_way_back_that_cannot_be_made_is_known_before_anything_is_put_back(wor
 def test_what_is_told_as_taken_back_is_what_git_was_told(world: GitWorld) -> None:
     crossing = Crossing(world, keys={"merge_timeout": 0})
     assert crossing.perform().outcome == "held"
-    step, before = crossing.step(taken_up=True), before_of(crossing)
+    step, before = crossing.step(resumed=True), before_of(crossing)
     (edit,) = step.undo(before)
     assert edit.command == f"git push origin --delete {BRANCH}\ngit branch -D {BRANCH}"
     assert list(step.undo(before)) == []

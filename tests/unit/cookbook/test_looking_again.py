@@ -27,7 +27,7 @@ from unit.directors.world import LVS1, RULES, WEB, RealShell, director
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ferryman.fleet.hosts import Completed
+    from ferryman.hosts.hosts import Completed
     from ferryman.model import Service
 
 POOL = replace(WEB, realservers=WEB.realservers[:1])

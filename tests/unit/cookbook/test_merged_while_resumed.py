@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ferryman.catalog.review.git import Git
 from ferryman.config import Config
-from ferryman.cookbook import Ferry, Plan, catalog_flipped
+from ferryman.cookbook import Ferry, Plan, catalog_step
 from ferryman.cookbook.provenance import Provenance
-from ferryman.fleet.fake import FakeHosts
+from ferryman.hosts.fake import FakeHosts
 from ferryman.inventory import GitCatalog
-from ferryman.inventory.git import Git
 from unit.cookbook.test_git_catalog_step import FLIPPED, RUN, SERVICE, WAITING, Crossing
 from unit.inventory.git_world import PATH, REVERT, GitWorld, git, made
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ferryman.engine.ending import Ending
-    from ferryman.inventory.git import Said
+    from ferryman.catalog.review.git import Said
+    from ferryman.engine.endings import Ending
 
 
 SEEING = {"fetch", "ls-remote", "push"}
@@ -89,9 +89,9 @@ def resumed(crossing: Crossing, moment: Moment) -> Ending:
     """The run taken up again, with that in it; it waits long enough for a merge that comes late."""
     world = crossing.world
     config = Config(file=world.folder / "f", inventory=world.file.parent, catalog=world.config())
-    ferry = WatchedFerry(config, FakeHosts(), taken_up=True, provenance=Provenance(RUN))
+    ferry = WatchedFerry(config, FakeHosts(), resumed=True, provenance=Provenance(RUN))
     ferry.moment = moment
-    return crossing.dock.go_on(Plan([catalog_flipped(ferry, SERVICE)], locks=["web"]), "resume")
+    return crossing.dock.go_on(Plan([catalog_step(ferry, SERVICE)], locks=["web"]), "resume")
 
 
 def held(world: GitWorld) -> Crossing:

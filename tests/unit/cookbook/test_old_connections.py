@@ -8,7 +8,7 @@ import pytest
 
 from ferryman.config import Config
 from ferryman.cookbook import Ferry
-from ferryman.fleet.fake import FakeHosts
+from ferryman.hosts.fake import FakeHosts
 from unit.directors.world import LVS1, WEB
 
 LINE = "TCP 0A1E0002 D431 0A630001 0050 0A0A0015 0050 {} 60\n"

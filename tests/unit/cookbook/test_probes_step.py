@@ -12,7 +12,7 @@ import pytest
 from ferryman.config import Config, ProbeConfig
 from ferryman.cookbook import ControlHostCanProbe, Ferry, ProbesAnswered
 from ferryman.cookbook.steps.probes import merged
-from ferryman.fleet.fake import FakeHosts
+from ferryman.hosts.fake import FakeHosts
 from ferryman.kubernetes import NodeStates
 from ferryman.model import (
     Director,

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ferryman.config import Config
-from ferryman.cookbook import CatalogRescheduled, Ferry, Plan, Verdict, catalog_rescheduled, scheduled
+from ferryman.cookbook import CatalogRescheduled, Ferry, Plan, Verdict, scheduled, scheduler_catalog_step
 from ferryman.cookbook.steps.git_catalog import ReschedulingMerged
-from ferryman.cookbook.steps.scheduler import ReschedulingForetold
+from ferryman.cookbook.steps.scheduler import SchedulerImpact
 from ferryman.events import FindingMade
-from ferryman.fleet.fake import FakeHosts
-from ferryman.testing import Dock
+from ferryman.hosts.fake import FakeHosts
+from ferryman.testing import Harness
 from unit.cookbook.test_git_catalog_step import SERVICE, WAITING, WAITING_BACK, Crossing
 from unit.inventory.git_world import BRANCH, REVERT, SERVICES, GitWorld, git
 
@@ -33,22 +33,22 @@ def file(tmp_path: Path) -> Path:
 
 def in_place(file: Path) -> CatalogRescheduled:
     config = Config(file=file.parent / "ferryman.toml", inventory=file.parent)
-    step = catalog_rescheduled(Ferry(config, FakeHosts()), SERVICE, MH)
+    step = scheduler_catalog_step(Ferry(config, FakeHosts()), SERVICE, MH)
     assert isinstance(step, CatalogRescheduled)
     return step
 
 
 def test_it_is_written_seen_to_be_so_already_and_put_back_to_the_byte(file: Path) -> None:
-    dock = Dock()
+    dock = Harness()
     assert dock.perform(Plan([in_place(file)])).outcome == "done"
     assert file.read_text() == RESCHEDULED
-    assert Dock().perform(Plan([in_place(file)])).reason.startswith("nothing to do")
+    assert Harness().perform(Plan([in_place(file)])).reason.startswith("nothing to do")
     assert dock.go_on(Plan([in_place(file)]), "rollback").outcome == "rolled-back"
     assert file.read_text() == SERVICES
 
 
 def test_what_somebody_else_wrote_into_the_file_meanwhile_stays_there_on_the_way_back(file: Path) -> None:
-    step, dock = in_place(file), Dock()
+    step, dock = in_place(file), Harness()
     assert dock.perform(Plan([step])).outcome == "done"
     file.write_text(RESCHEDULED.replace("port: 8080", "port: 8081"))
     step.undo({"sha256": "", "text": SERVICES})
@@ -56,9 +56,9 @@ def test_what_somebody_else_wrote_into_the_file_meanwhile_stays_there_on_the_way
 
 
 def test_the_other_sites_that_it_counts_for_are_told_of(file: Path) -> None:
-    dock = Dock()
+    dock = Harness()
     step = in_place(file)
-    dock.perform(Plan([ReschedulingForetold(step.ferry, replace(SERVICE, directors=()), MH)]), dry_run=True)
+    dock.perform(Plan([SchedulerImpact(step.ferry, replace(SERVICE, directors=()), MH)]), dry_run=True)
     found = [one.event.finding for one in dock.heard if isinstance(one.event, FindingMade)]
     assert [(one.check, one.verdict, one.remedy) for one in found] == [
         ("scheduler-sites", Verdict.WARN, "run the same there next: far")
@@ -69,9 +69,9 @@ def test_the_other_sites_that_it_counts_for_are_told_of(file: Path) -> None:
 class Rescheduling(Crossing):
     """A plan with another scheduler under review."""
 
-    def step(self, *, rehearsal: bool = False, taken_up: bool = False) -> ReschedulingMerged:  # type: ignore[override]
-        ferry = super().step(rehearsal=rehearsal, taken_up=taken_up).ferry
-        step = catalog_rescheduled(ferry, SERVICE, MH)
+    def step(self, *, rehearsal: bool = False, resumed: bool = False) -> ReschedulingMerged:  # type: ignore[override]
+        ferry = super().step(rehearsal=rehearsal, resumed=resumed).ferry
+        step = scheduler_catalog_step(ferry, SERVICE, MH)
         assert isinstance(step, ReschedulingMerged)
         return step
 

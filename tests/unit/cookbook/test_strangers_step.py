@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 from ferryman.config import Config, ProbeConfig
-from ferryman.cookbook import Ferry, StrangersRefused
-from ferryman.fleet.fake import FakeHosts
+from ferryman.cookbook import Ferry, SpoofedSourcesDropped
+from ferryman.hosts.fake import FakeHosts
 from ferryman.model import ProbeResult, ProbeVerdict, Verdict
 from unit.cookbook.test_probes_step import WEB, Heard
 
@@ -41,11 +41,11 @@ def judged(
     rehearsal: bool = False,
     detail: str = "",
 ) -> list[Finding]:
-    config = Config(file=Path("ferryman.toml"), probe=ProbeConfig(strangers=strangers))
+    config = Config(file=Path("ferryman.toml"), probe=ProbeConfig(open_decapsulator=strangers))
     heard = Heard()
     service = replace(WEB, realservers=WEB.realservers[:2])
     world = Answering(config, FakeHosts(), rehearsal=rehearsal, verdict=verdict, detail=detail)
-    StrangersRefused(world, service).look(heard)
+    SpoofedSourcesDropped(world, service).look(heard)
     return [one for one in heard.findings if one.check == "forwards-strangers"]
 
 

@@ -30,12 +30,12 @@ from ferryman.directors.keepalived_daemon import READ_DAEMON
 from ferryman.directors.keepalived_files import FOLLOW, read_these
 from ferryman.directors.keepalived_script import REPLACE
 from ferryman.directors.routes import _GONE
-from ferryman.fleet.hosts import Completed
+from ferryman.hosts.hosts import Completed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ferryman.fleet.fake import Call
+    from ferryman.hosts.fake import Call
 
 
 @dataclass

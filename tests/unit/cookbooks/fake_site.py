@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ferryman.config import Config, DirectorsConfig, ManagementConfig, WatchConfig
 from ferryman.cookbook import Ferry, Finding, Verdict, load
-from ferryman.fleet.fake import Call, FakeHosts
+from ferryman.hosts.fake import Call, FakeHosts
 from ferryman.inventory import Catalog, Inventory
 from ferryman.model import ProbeResult, ProbeVerdict
 from ferryman.testing import Cuts, Scene
@@ -29,13 +29,13 @@ from unit.cookbooks.fake_director import PYBAL_FILE, PYBAL_TEXT, FakeDirector
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ferryman.fleet.hosts import Completed
+    from ferryman.hosts.hosts import Completed
     from ferryman.model import Director, Service
     from ferryman.probe import Target
 
 TESTS = Path(__file__).parents[2]
 COOKBOOKS = TESTS.parent / "cookbooks"
-HEALTHY = (TESTS / "unit/fleet/cases/lab-web-healthy.txt").read_text()
+HEALTHY = (TESTS / "unit/realservers/cases/lab-web-healthy.txt").read_text()
 """What a realserver that is ready says of itself; it serves both services."""
 DIRECTORS = ("lvs1", "lvs2")
 
@@ -209,7 +209,7 @@ class FakeSite:
         hosts = FakeHosts()
         hosts.script("*", "", self.answer)
         stock = _inventory(self.catalog, self.nodes)
-        return FakeFerry(CONFIG, hosts, site=self, stock=stock, taken_up=self._processes > 1)
+        return FakeFerry(CONFIG, hosts, site=self, stock=stock, resumed=self._processes > 1)
 
 
 CONFIG = Config(

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, TypeVar, get_args
 
 from ferryman.cli.template import test_file_of as file_of
 from ferryman.errors import UnknownOutcomeError, VerifyError
-from ferryman.testing import Cut, Cuts, Dock, Killed, Moment, Scene
+from ferryman.testing import Cut, Cuts, Harness, Killed, Moment, Scene
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ferryman.engine.ending import Ending
+    from ferryman.engine.endings import Ending
 
 T = TypeVar("T")
 
@@ -79,7 +79,7 @@ def cut_the_rollback(build: Callable[[Cuts], Scene], *, every: int) -> int:
         AssertionError: One did not end all old.
     """
     cuts = Cuts()
-    scene, dock = build(cuts), Dock()
+    scene, dock = build(cuts), Harness()
     old = deepcopy(scene.world())
     dock.perform(scene.plan())
     first = cuts.calls
@@ -99,7 +99,7 @@ _WAYS = 3
 
 def _roll_back_until_it_is(build: Callable[[Cuts], Scene], cut: Cut, old: object) -> None:
     where = f"{cut.blow.__name__} {cut.moment} call {cut.at}"
-    scene, dock = build(Cuts(cut)), Dock()
+    scene, dock = build(Cuts(cut)), Harness()
     assert dock.perform(scene.plan()).outcome == "done"
     endings: list[str] = []
     while "rolled-back" not in endings:
@@ -110,7 +110,7 @@ def _roll_back_until_it_is(build: Callable[[Cuts], Scene], cut: Cut, old: object
     assert not dock.locked, f"{where}: ended {endings}, and kept its lock"
 
 
-def _attempt(dock: Dock, scene: Scene) -> Ending | None:
+def _attempt(dock: Harness, scene: Scene) -> Ending | None:
     try:
         return dock.go_on(scene.plan(), "rollback")
     except Killed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferryman.testing import Cuts, Dock
+from ferryman.testing import Cuts, Harness
 from unit.cookbooks.fake_site import FakeSite
 
 if TYPE_CHECKING:
@@ -24,6 +24,6 @@ def scene_ipvsadm(cuts: Cuts) -> Scene:
 def test_a_site_where_all_is_well_stands_in_nobodys_way() -> None:
     site = FakeSite(Cuts())
     before = site.state
-    ending = Dock().perform(site.scene("check.py", "web").plan())
+    ending = Harness().perform(site.scene("check.py", "web").plan())
     assert (ending.outcome, ending.reason) == ("done", "nothing stands in the way")
     assert site.state == before

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ferryman.cli import shelf
+from ferryman.cli import discovery
 from ferryman.testing import (
     Cuts,
-    Dock,
+    Harness,
     Scene,
     cut_everywhere,
     lose_records_everywhere,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 TESTS = Path(__file__).parent
 FOLDER = TESTS.parents[2] / "cookbooks"
-VOLUMES = list(shelf.read([FOLDER]).all())
+VOLUMES = list(discovery.read([FOLDER]).all())
 FEW = 2
 """Calls that are cut by every blow in every run of the tests, as far apart as can be."""
 FIRST = 3
@@ -60,7 +60,7 @@ def test_there_are_some() -> None:
 
 
 @pytest.mark.parametrize("volume", VOLUMES, ids=lambda volume: volume.name)
-def test_it_imports_has_an_owner_and_a_line_for_help(volume: shelf.Volume) -> None:
+def test_it_imports_has_an_owner_and_a_line_for_help(volume: discovery.CookbookFile) -> None:
     command = volume.load()
     assert volume.owner
     assert volume.summary.endswith((".", "?", "!"))
@@ -68,13 +68,15 @@ def test_it_imports_has_an_owner_and_a_line_for_help(volume: shelf.Volume) -> No
 
 
 @pytest.mark.parametrize("volume", VOLUMES, ids=lambda volume: volume.name)
-def test_its_help_says_why_what_can_break_how_long_and_how_it_goes_back(volume: shelf.Volume) -> None:
+def test_its_help_says_why_what_can_break_how_long_and_how_it_goes_back(
+    volume: discovery.CookbookFile,
+) -> None:
     text = volume.load().help or ""
     assert [label for label in ("Why:", "Risk:", "Takes:", "Undo:") if label not in text] == []
 
 
 @pytest.mark.parametrize("volume", VOLUMES, ids=lambda volume: volume.name)
-def test_it_imports_no_adapter(volume: shelf.Volume) -> None:
+def test_it_imports_no_adapter(volume: discovery.CookbookFile) -> None:
     """A runbook says what, through the names of ``ferryman.cookbook``; how it is done lives below."""
     lines = volume.file.read_text().splitlines()
     imported = {line.split()[1] for line in lines if line.startswith(("import ", "from "))}
@@ -82,7 +84,7 @@ def test_it_imports_no_adapter(volume: shelf.Volume) -> None:
 
 
 @pytest.mark.parametrize("volume", VOLUMES, ids=lambda volume: volume.name)
-def test_it_has_a_scene_to_be_cut_in(volume: shelf.Volume) -> None:
+def test_it_has_a_scene_to_be_cut_in(volume: discovery.CookbookFile) -> None:
     assert scenes_of(volume.file, FOLDER, TESTS)
 
 
@@ -165,5 +167,5 @@ def test_its_rollback_cut_at_any_call_ends_all_old(scene: str) -> None:
 def calls(build: Callable[[Cuts], Scene]) -> int:
     """How many calls to the outside a scene makes when nobody cuts it."""
     cuts = Cuts()
-    Dock().perform(build(cuts).plan())
+    Harness().perform(build(cuts).plan())
     return cuts.calls

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ferryman.directors import Forwarded, HostRoutes, driver_for
+from ferryman.directors import HostRoutes, SetForwarding, driver_for
 from ferryman.errors import WorldChangedError
-from ferryman.fleet.fake import FakeHosts
+from ferryman.hosts.fake import FakeHosts
 from ferryman.model import Director, Forwarding, Role
 from unit.cookbooks.fake_director import FakeDirector
 from unit.cookbooks.fake_site import WEB_TEXT
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ferryman.fleet.fake import Call
-    from ferryman.fleet.hosts import Completed, Hosts
+    from ferryman.hosts.fake import Call
+    from ferryman.hosts.hosts import Completed, Hosts
 
 THEIRS = ("-w 3", "-w 4")
-TUNNEL = Forwarded(Forwarding.TUNNEL)
+TUNNEL = SetForwarding(Forwarding.TUNNEL)
 
 
 class Both:

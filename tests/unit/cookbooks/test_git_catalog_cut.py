@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ferryman.catalog.review.git import Git
 from ferryman.config import Config
-from ferryman.cookbook import Ferry, Plan, catalog_flipped
+from ferryman.cookbook import Ferry, Plan, catalog_step
 from ferryman.cookbook.provenance import Provenance
-from ferryman.fleet.fake import FakeHosts
+from ferryman.hosts.fake import FakeHosts
 from ferryman.inventory import GitCatalog
-from ferryman.inventory.git import Git
 from ferryman.testing import Cuts, Scene, cut_everywhere
 from unit.cookbook.test_git_catalog_step import RUN, SERVICE
 from unit.inventory.git_world import BASE, GitWorld, as_nobody_else, git, made
@@ -25,7 +25,7 @@ from unit.inventory.git_world import BASE, GitWorld, as_nobody_else, git, made
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ferryman.inventory.git import Said
+    from ferryman.catalog.review.git import Said
 
 PATIENCE = 3
 """How often a branch is seen on offer before people merge it."""
@@ -53,9 +53,9 @@ class Site:
         config = Config(
             file=self.world.folder / "f", inventory=self.world.file.parent, catalog=self.world.config()
         )
-        ferry = CutFerry(config, FakeHosts(), taken_up=self.processes > 1, provenance=Provenance(RUN))
+        ferry = CutFerry(config, FakeHosts(), resumed=self.processes > 1, provenance=Provenance(RUN))
         ferry.site = self
-        return Plan([catalog_flipped(ferry, SERVICE)], locks=["web"])
+        return Plan([catalog_step(ferry, SERVICE)], locks=["web"])
 
     @property
     def state(self) -> object:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ferryman.errors import InventoryError, UsageError
-from ferryman.testing import Cuts, Dock
+from ferryman.testing import Cuts, Harness
 from unit.cookbooks.fake_site import FakeSite
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def scene(cuts: Cuts) -> Scene:
 
 def asked(**arguments: object) -> list[tuple[str, str]]:
     """Who was asked for what: realserver and VIP."""
-    dock = Dock()
+    dock = Harness()
     assert dock.perform(FakeSite(Cuts()).scene_with("probe.py", NOBODY | arguments).plan()).outcome == "done"
     events = [one.event.as_dict() for one in dock.heard if one.event.event == "probe"]
     return [(event["host"], event["vip"]) for event in events]

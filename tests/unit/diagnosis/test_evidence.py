@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ferryman.diagnosis import cause_of, evidence_of
-from ferryman.fleet.facts import DECAPSULATED, REVERSE_PATH_DROPS
-from ferryman.fleet.fake import FakeHosts
+from ferryman.hosts.fake import FakeHosts
 from ferryman.model import (
     Director,
     Kind,
@@ -23,12 +22,13 @@ from ferryman.model import (
     VirtualService,
 )
 from ferryman.probe import probe_targets
+from ferryman.realservers.facts import DECAPSULATED, REVERSE_PATH_DROPS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ferryman.diagnosis import Evidence
-    from ferryman.fleet.fake import Reply
+    from ferryman.hosts.fake import Reply
     from ferryman.probe import Target
 
 HEALTHY = (Path(__file__).parents[1] / "fleet" / "cases" / "lab-web-healthy.txt").read_text()
@@ -57,8 +57,8 @@ def counted(drops: int, unwrapped: int) -> str:
 
 def of_healthy(name: str) -> int:
     """A counter of the recorded host, which is read after the probes."""
-    from ferryman.fleet.facts import counters  # noqa: PLC0415  # beside its only use
-    from ferryman.fleet.facts.reading import parse  # noqa: PLC0415  # as above
+    from ferryman.realservers.facts import counters  # noqa: PLC0415  # beside its only use
+    from ferryman.realservers.facts.parse import parse  # noqa: PLC0415  # as above
 
     return counters(parse("web1", HEALTHY)).get(name, 0)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from ferryman.diagnosis import SUSPECTS, Evidence, cause_of
-from ferryman.fleet.facts import DECAPSULATED, LISTEN_DROPS, REVERSE_PATH_DROPS
 from ferryman.model import Finding, ProbeResult, ProbeVerdict, Verdict, VirtualService
+from ferryman.realservers.facts import DECAPSULATED, LISTEN_DROPS, REVERSE_PATH_DROPS
 
 DOCS = Path(__file__).parents[3] / "docs" / "diagnosis.md"
 VIRTUAL = VirtualService("web", "default", "tcp", IPv4Address("10.99.0.1"), 80, "wrr")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ferryman.directors import CommandDriver, Forwarded, Scheduled, Target
-from ferryman.directors.command_words import read_commands
+from ferryman.directors import CommandDriver, SetForwarding, SetScheduler, Target
+from ferryman.directors.command_template import read_commands
 from ferryman.directors.options import Options
 from ferryman.errors import (
     CommandFailedError,
@@ -26,7 +26,7 @@ from unit.directors.world import director as director_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-TUNNEL, DIRECT = Forwarded(Forwarding.TUNNEL), Forwarded(Forwarding.DIRECT)
+TUNNEL, DIRECT = SetForwarding(Forwarding.TUNNEL), SetForwarding(Forwarding.DIRECT)
 FLIPPED = RULES.replace("-g -w 1", "-i -w 1 --tun-type ipip").replace("-g -w 3", "-i -w 3 --tun-type ipip")
 
 TOOL = """#!/bin/sh
@@ -126,7 +126,7 @@ def test_a_command_with_a_vip_runs_for_each_virtual_service_and_another_once(she
     assert [edit.command for edit in one.edits(before, TUNNEL)] == [
         "go web 10.10.0.21,10.10.0.22,fd10::21,fd10::22 80/tcp lab@lvs1"
     ]
-    assert [edit.command for edit in one.edits_back(before, TUNNEL)] == [
+    assert [edit.command for edit in one.undo_edits(before, TUNNEL)] == [
         "flip set 10.99.0.1 direct",
         "flip set fd99::1 direct",
     ]
@@ -253,10 +253,11 @@ def test_what_read_prints_must_still_be_so_and_undo_is_given_it(shell: RealShell
 
 
 def test_without_undo_there_is_no_way_back_and_that_is_said_with_what_to_do(shell: RealShell) -> None:
-    assert driver(shell).no_way_back(TUNNEL) is None
+    assert driver(shell).irreversible_reason(TUNNEL) is None
     one = driver(shell, undo=False)
     assert (
-        one.no_way_back(TUNNEL) == "directors.yaml: lab: low-traffic: lvs1: undo: is false: nothing undoes it"
+        one.irreversible_reason(TUNNEL)
+        == "directors.yaml: lab: low-traffic: lvs1: undo: is false: nothing undoes it"
     )
     before = one.before()
     one.restore(before, TUNNEL)
@@ -266,7 +267,7 @@ def test_without_undo_there_is_no_way_back_and_that_is_said_with_what_to_do(shel
     ):
         one.restore(before, TUNNEL)
     assert shell.rules == FLIPPED
-    assert "make web as it was there" in str(one.edits_back(before, TUNNEL)[0].command)
+    assert "make web as it was there" in str(one.undo_edits(before, TUNNEL)[0].command)
 
 
 def test_without_ipvs_verify_is_the_only_witness(shell: RealShell) -> None:
@@ -286,8 +287,8 @@ def test_without_ipvs_verify_is_the_only_witness(shell: RealShell) -> None:
 @pytest.mark.parametrize(
     ("keys", "target", "said"),
     [
-        ({"apply": ["flip", "to-ipip"]}, Scheduled("mh"), r"apply: does not name \{scheduler\}"),
-        ({"apply": ["s", "{scheduler}"]}, Scheduled("mh"), r"undo: does not name \{scheduler\}"),
+        ({"apply": ["flip", "to-ipip"]}, SetScheduler("mh"), r"apply: does not name \{scheduler\}"),
+        ({"apply": ["s", "{scheduler}"]}, SetScheduler("mh"), r"undo: does not name \{scheduler\}"),
         ({"apply": ["choose", "{scheduler}"]}, TUNNEL, r"apply: does not name \{forwarding\}"),
         ({"verify": ["is", "{scheduler}"], "ipvs": False}, TUNNEL, r"verify: .*nothing else tells"),
     ],

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from ferryman.directors import Forwarded, driver_for
+from ferryman.directors import SetForwarding, driver_for
 from ferryman.directors.ipvs import from_json
 from ferryman.errors import (
     CommandFailedError,
@@ -18,7 +18,7 @@ from ferryman.errors import (
 from ferryman.model import Forwarding
 from unit.directors.world import LVS1, RULES, WEB, RealShell, realserver
 
-TUNNEL, DIRECT = Forwarded(Forwarding.TUNNEL), Forwarded(Forwarding.DIRECT)
+TUNNEL, DIRECT = SetForwarding(Forwarding.TUNNEL), SetForwarding(Forwarding.DIRECT)
 FLIPPED = (
     RULES.replace("-r 10.10.0.21:80 -g -w 1", "-r 10.10.0.21:80 -i -w 1 --tun-type ipip")
     .replace("-r 10.10.0.22:80 -g -w 3", "-r 10.10.0.22:80 -i -w 3 --tun-type ipip")

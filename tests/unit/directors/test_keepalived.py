@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ferryman.directors import Forwarded, driver_for
+from ferryman.directors import SetForwarding, driver_for
 from ferryman.directors.keepalived import KeepalivedDriver
 from ferryman.directors.keepalived_render import MARKER
 from ferryman.errors import (
@@ -21,7 +21,7 @@ from ferryman.model import Director, Forwarding, Role
 from unit.directors.test_ipvsadm import FLIPPED
 from unit.directors.world import RULES, WEB, RealShell
 
-TUNNEL, DIRECT = Forwarded(Forwarding.TUNNEL), Forwarded(Forwarding.DIRECT)
+TUNNEL, DIRECT = SetForwarding(Forwarding.TUNNEL), SetForwarding(Forwarding.DIRECT)
 
 DIRECT_TEXT = """\
 virtual_server 10.99.0.1 80 {

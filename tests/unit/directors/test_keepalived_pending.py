@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ferryman.directors import Scheduled
+from ferryman.directors import SetScheduler
 from ferryman.directors.keepalived import KeepalivedDriver
 from ferryman.errors import RefusedError
 from unit.directors.test_keepalived import DIRECT_TEXT, TUNNEL, driver, files, keepalived
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from unit.directors.test_keepalived import Files
 
 __all__ = ["driver", "files"]
-MH = Scheduled("mh", ("mh-port",))
+MH = SetScheduler("mh", ("mh-port",))
 OTHER = """\
 virtual_server 10.99.0.9 80 {
     lvs_sched rr

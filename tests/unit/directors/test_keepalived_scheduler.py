@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ferryman.directors import Scheduled, scheduled
+from ferryman.directors import SetScheduler, scheduled
 from ferryman.directors.keepalived_edit import edited
 from ferryman.directors.keepalived_text import TextError
 from ferryman.errors import UsageError
@@ -32,8 +32,8 @@ virtual_server fd99::1 80 {
 \treal_server fd10::21 80 { weight 1 }
 }
 """
-MH = Scheduled("mh", ("mh-fallback", "mh-port"))
-WRR = Scheduled("wrr")
+MH = SetScheduler("mh", ("mh-fallback", "mh-port"))
+WRR = SetScheduler("wrr")
 
 
 def rescheduled(text: str, target: Target = MH) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ferryman.directors import Scheduled
+from ferryman.directors import SetScheduler
 from ferryman.errors import RefusedError, WorldChangedError
 from unit.directors.test_keepalived import DIRECT_TEXT, TUNNEL, TUNNEL_TEXT, driver, files
 from unit.directors.world import RULES, RealShell
@@ -80,7 +80,7 @@ def test_a_later_change_of_the_same_file_is_known_before_anything_is_put_back(
     shell: RealShell, files: Files, driver: KeepalivedDriver
 ) -> None:
     before = made(driver)
-    later = Scheduled("mh", ("mh-port",))
+    later = SetScheduler("mh", ("mh-port",))
     driver.apply(driver.before(later), later)
     writes = len(shell.writes)
     with pytest.raises(WorldChangedError, match=r"lvs1: .*web\.conf: someone else changed it"):

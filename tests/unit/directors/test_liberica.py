@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ferryman.directors import Forwarded, Scheduled, driver_for
+from ferryman.directors import SetForwarding, SetScheduler, driver_for
 from ferryman.directors.liberica import LibericaDriver
-from ferryman.directors.liberica_account import Account
+from ferryman.directors.liberica_status import Status
 from ferryman.errors import ConfigError, DoubtError, NotFollowedError, RefusedError, VerifyError
 from ferryman.management import Agent, AgentRun
 from ferryman.model import Forwarding, Verdict
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from ferryman.fleet.hosts import Hosts
+    from ferryman.hosts.hosts import Hosts
 
-TUNNEL, DIRECT = Forwarded(Forwarding.TUNNEL), Forwarded(Forwarding.DIRECT)
+TUNNEL, DIRECT = SetForwarding(Forwarding.TUNNEL), SetForwarding(Forwarding.DIRECT)
 MH = replace(WEB, virtual_services=tuple(replace(one, scheduler="mh") for one in WEB.virtual_services))
 BEFORE = RULES.replace("-s wrr", "-s mh")
 FLIPPED = BEFORE.replace("-g -w 1", "-i -w 1 --tun-type ipip").replace("-g -w 3", "-i -w 3 --tun-type ipip")
@@ -294,9 +294,9 @@ def test_a_process_that_began_after_the_file_was_written_has_read_it(
 
 
 def test_in_the_same_second_nobody_knows_so_it_counts_as_not_taken_up() -> None:
-    def account(second: str) -> Account:
+    def account(second: str) -> Status:
         reload = f'liberica_cp_configuration_reload_timestamp_seconds{{result="ok"}} {second}'
-        return Account.of(f"-- cp\n{reload}\n-- bgp\n-- written\n1764201234\n")
+        return Status.of(f"-- cp\n{reload}\n-- bgp\n-- written\n1764201234\n")
 
     assert not account("1.764201234e+09").is_fresh
     assert account("1.764201235e+09").is_fresh
@@ -320,9 +320,9 @@ def test_a_scheduler_that_liberica_does_not_have_is_said_with_the_command_that_h
     before = one.before()
     with pytest.raises(RefusedError, match=r"ferryman scheduler migrate web --site lab --to mh"):
         one.already(before, TUNNEL)
-    assert one.already(before, Scheduled("mh"))
+    assert one.already(before, SetScheduler("mh"))
     with pytest.raises(RefusedError, match="web is to have rr"):
-        one.already(before, Scheduled("rr"))
+        one.already(before, SetScheduler("rr"))
 
 
 def test_a_plane_that_there_is_not_is_a_configuration_error(shell: RealShell, puppet: Puppet) -> None:
@@ -371,8 +371,8 @@ class TestOverKatran:
         return driver(shell, puppet, plane="katran", converge_timeout=5)
 
     def test_the_plan_says_that_there_is_no_way_back(self, one: LibericaDriver) -> None:
-        assert "katran" in str(one.no_way_back(TUNNEL))
-        assert one.no_way_back(Scheduled("mh")) is None
+        assert "katran" in str(one.irreversible_reason(TUNNEL))
+        assert one.irreversible_reason(SetScheduler("mh")) is None
         with pytest.raises(RefusedError, match="katran, which has no direct routing"):
             one.already(one.before(), DIRECT)
 

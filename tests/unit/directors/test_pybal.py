@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from ferryman.directors import Forwarded, driver_for
+from ferryman.directors import SetForwarding, driver_for
 from ferryman.directors.pybal import PybalDriver
 from ferryman.directors.pybal_conf import PybalConf
 from ferryman.errors import ConfigError, RefusedError, VerifyError
@@ -16,7 +16,7 @@ from unit.directors.following import METRICS, UP, Following
 from unit.directors.test_ipvsadm import FLIPPED
 from unit.directors.world import RULES, WEB
 
-TUNNEL = Forwarded(Forwarding.TUNNEL)
+TUNNEL = SetForwarding(Forwarding.TUNNEL)
 
 SECTION = "[web_80]\nprotocol = tcp\nip = 10.99.0.1\nport = 80\nscheduler = mh\n"
 

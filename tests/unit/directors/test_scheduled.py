@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ferryman.directors import Driver, Scheduled, differences, driver_for
+from ferryman.directors import Driver, SetScheduler, differences, driver_for
 from ferryman.directors.ipvsadm import IpvsadmDriver
 from ferryman.directors.keepalived import KeepalivedDriver
 from ferryman.directors.keepalived_render import MARKER
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["files"]
 
-MH = Scheduled("mh", ("mh-fallback", "mh-port"))
+MH = SetScheduler("mh", ("mh-fallback", "mh-port"))
 THERE = RULES.replace("10.99.0.1:80 -s wrr", "10.99.0.1:80 -s mh -b mh-fallback,mh-port").replace(
     "[fd99::1]:80 -s wrr", "[fd99::1]:80 -s mh -b mh-fallback,mh-port"
 )
@@ -88,7 +88,7 @@ def test_persistence_is_named_again_for_an_edit_drops_what_it_does_not_name(
         "ipvsadm -E -t 10.99.0.1:80 -s mh -p 300 -M 255.255.255.0 -b mh-fallback,mh-port",
         "ipvsadm -E -t [fd99::1]:80 -s mh -b mh-fallback,mh-port",
     ]
-    assert driver.edits_back(before, MH)[0].command == (
+    assert driver.undo_edits(before, MH)[0].command == (
         "ipvsadm -E -t 10.99.0.1:80 -s wrr -p 300 -M 255.255.255.0"
     )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ferryman.errors import RehearsalError, UnknownOutcomeError
-from ferryman.fleet.hosts import Completed
+from ferryman.hosts.hosts import Completed
 from ferryman.model import Director, Kind, Realserver, Role, Service, VirtualService
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ferryman.testing import Dock, FakeWorld
+from ferryman.testing import FakeWorld, Harness
 
 
 @pytest.fixture
@@ -13,5 +13,5 @@ def world() -> FakeWorld:
 
 
 @pytest.fixture
-def dock() -> Dock:
-    return Dock()
+def dock() -> Harness:
+    return Harness()

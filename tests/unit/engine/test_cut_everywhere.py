@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ferryman.engine.plan import Plan, Step
-from ferryman.engine.steps import AlreadySo, Change, Report
-from ferryman.engine.store.database import Database
+from ferryman.engine.steps import Change, NoChange, Report
 from ferryman.errors import VerifyError, WorldChangedError
-from ferryman.testing import Becomes, Cuts, Dock, FakeWorld, Is, Killed, Scene, cut_everywhere
+from ferryman.state.database import Database
+from ferryman.testing import Becomes, Cuts, FakeWorld, Harness, Is, Killed, Scene, cut_everywhere
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +25,7 @@ class Flipped(Becomes):
     """The catalog says {wanted}."""
 
     @property
-    def goes_back_first(self) -> bool:
+    def undo_first(self) -> bool:
         return True
 
 
@@ -40,9 +40,9 @@ class Converged(Change[list[str]]):
     def _keys(self) -> list[str]:
         return [f"{self.director}_{family}" for family in ("v4", "v6")]
 
-    def check(self, report: Report) -> list[str] | AlreadySo:
+    def check(self, report: Report) -> list[str] | NoChange:
         now = [self.world.read(key) for key in self._keys]
-        return AlreadySo("both do") if now == ["ipip", "ipip"] else now
+        return NoChange("both do") if now == ["ipip", "ipip"] else now
 
     def edits(self, before: list[str]) -> Sequence[Edit]:
         return ()
@@ -180,7 +180,7 @@ class CutDatabase(Database):
 
 def commits() -> int:
     database = CutDatabase(-1, "never")
-    Dock(database=database).perform(short(Cuts()).plan())
+    Harness(database=database).perform(short(Cuts()).plan())
     return database.commits
 
 
@@ -192,7 +192,7 @@ def test_a_run_killed_at_any_commit_of_its_journal_is_never_left_in_between(
     moment: str, way: str, outcome: str, a: str
 ) -> None:
     for number in range(commits()):
-        dock, scene = Dock(database=CutDatabase(number, moment)), short(Cuts())
+        dock, scene = Harness(database=CutDatabase(number, moment)), short(Cuts())
         with pytest.raises(Killed):
             dock.perform(scene.plan())
 

@@ -14,11 +14,11 @@ from ferryman.engine.plan import Plan
 from ferryman.engine.runner import Runner
 from ferryman.engine.signals import Signals
 from ferryman.engine.steps import Look, Report
-from ferryman.engine.store import Order, SqliteStore
-from ferryman.engine.store.database import Database
 from ferryman.errors import BusyError, JournalError
 from ferryman.events import StepStarted
-from ferryman.patience import until
+from ferryman.retry import poll_until
+from ferryman.state import RunRequest, SqliteStore
+from ferryman.state.database import Database
 from ferryman.testing import Becomes, Cut, Cuts, FakeWorld, TurningClock
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 LONG_S = 10.0
 """Longer than any test may take: whoever waits for it to end was not woken."""
-ORDER = Order(cookbook="test", operator="tester")
+ORDER = RunRequest(cookbook="test", operator="tester")
 
 
 class Moody(SqliteStore):
@@ -104,7 +104,7 @@ def test_a_loss_that_was_told_counts_though_the_store_is_back(held: Held) -> Non
 
 def test_what_goes_back_is_not_stopped_by_a_silence(held: Held) -> None:
     held.pass_silently(held.store.silence_s * 1.3)
-    held.lease.turn_back()
+    held.lease.begin_rollback()
 
     held.lease.require()
 
@@ -193,7 +193,7 @@ class Outage:
     def polling(self) -> None:
         """Try again and again."""
         self.begin(JournalError("the file is gone"))
-        until(lambda: False, bool, within_s=LONG_S, every_s=0.01)
+        poll_until(lambda: False, bool, within_s=LONG_S, every_s=0.01)
         pytest.fail("nobody woke it")
 
     def until_it_is_noticed(self) -> None:

@@ -8,27 +8,27 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
-from ferryman.engine.owner import Owner
 from ferryman.engine.plan import Plan, Step
+from ferryman.engine.process import ProcessId
 from ferryman.engine.runner import Runner
-from ferryman.engine.store import Order, SqliteStore
-from ferryman.engine.store.database import Database
-from ferryman.engine.store.sqlite import LEASE_S
 from ferryman.errors import BusyError, DoubtError
+from ferryman.state import RunRequest, SqliteStore
+from ferryman.state.database import Database
+from ferryman.state.sqlite import LEASE_S
 from ferryman.testing import Becomes, Cuts, FakeWorld, Is, TurningClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ferryman.engine.ending import Ending
+    from ferryman.engine.endings import Ending
     from ferryman.testing import WayOn
 
 T = TypeVar("T")
-AT_WORK = Owner("control1", 100, 1, "one boot")
-BESIDE = Owner("control1", 200, 2, "one boot")
-ELSEWHERE = Owner("control2", 300, 3, "another boot")
-ORDER = Order(cookbook="test", operator="tester")
+AT_WORK = ProcessId("control1", 100, 1, "one boot")
+BESIDE = ProcessId("control1", 200, 2, "one boot")
+ELSEWHERE = ProcessId("control2", 300, 3, "another boot")
+ORDER = RunRequest(cookbook="test", operator="tester")
 CALL_S = 0.9 * LEASE_S
 """How long each call to the outside takes: a lease that is not renewed is over after the second."""
 
@@ -41,7 +41,7 @@ class Control:
     clock: TurningClock = field(default_factory=TurningClock)
     world: FakeWorld = field(default_factory=lambda: FakeWorld(None, a="old", b="old", ready="yes"))
 
-    def store(self, owner: Owner) -> SqliteStore:
+    def store(self, owner: ProcessId) -> SqliteStore:
         """As that process opens it; the kernel of the first host says that both of its processes live."""
         database = Database.at(self.path)
         return SqliteStore(database, clock=self.clock, owner=owner, alive=lambda _: True)

@@ -33,7 +33,7 @@ class GoesFirst(Becomes):
     """{key} becomes {wanted}, and goes back before the others."""
 
     @property
-    def goes_back_first(self) -> bool:
+    def undo_first(self) -> bool:
         return True
 
 

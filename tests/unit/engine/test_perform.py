@@ -10,9 +10,7 @@ import pytest
 
 from ferryman.engine.plan import Plan
 from ferryman.engine.runner import Runner
-from ferryman.engine.steps import AlreadySo, Change, Look, Report
-from ferryman.engine.store import Order, SqliteStore
-from ferryman.engine.store.database import Database
+from ferryman.engine.steps import Change, Look, NoChange, Report
 from ferryman.errors import (
     InventoryError,
     NotFollowedError,
@@ -24,7 +22,9 @@ from ferryman.errors import (
 )
 from ferryman.events import ChangeMade, FindingMade, RunFinished, StepFinished, StepStarted
 from ferryman.model import Edit, Finding, Verdict
-from ferryman.testing import Becomes, Cut, Cuts, Dock, FakeWorld, Is
+from ferryman.state import RunRequest, SqliteStore
+from ferryman.state.database import Database
+from ferryman.testing import Becomes, Cut, Cuts, FakeWorld, Harness, Is
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from ferryman.events import Occurrence
 
-ORDER = Order(cookbook="test", operator="tester")
+ORDER = RunRequest(cookbook="test", operator="tester")
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class StrangeBefore(Becomes):
     """{key} has a before that JSON changes."""
 
     def check(self, report: Report) -> Any:  # noqa: ANN401  # the mistake under test
-        """Return a tuple, which comes back as a list."""
+        """RollbackResult a tuple, which comes back as a list."""
         return (self.world.read(self.key), 1)
 
 
@@ -108,11 +108,11 @@ def found(verdict: Verdict, host: str = "web1") -> Finding:
     return Finding("rp-filter", host, verdict, "is 1", "0", "set it")
 
 
-def events(dock: Dock, kind: type) -> list[Any]:
+def events(dock: Harness, kind: type) -> list[Any]:
     return [occurrence.event for occurrence in dock.heard if isinstance(occurrence.event, kind)]
 
 
-def test_a_failing_look_refuses_the_run_and_changes_nothing(dock: Dock, world: FakeWorld) -> None:
+def test_a_failing_look_refuses_the_run_and_changes_nothing(dock: Harness, world: FakeWorld) -> None:
     ending = dock.perform(Plan([Is(world, "ready", "no"), Becomes(world, "a", "new")], ["web"]))
 
     assert (ending.outcome, ending.exit_code) == ("refused", 3)
@@ -121,7 +121,7 @@ def test_a_failing_look_refuses_the_run_and_changes_nothing(dock: Dock, world: F
     assert dock.locked == {}
 
 
-def test_everything_that_stands_in_the_way_is_shown_at_once(dock: Dock, world: FakeWorld) -> None:
+def test_everything_that_stands_in_the_way_is_shown_at_once(dock: Harness, world: FakeWorld) -> None:
     plan = Plan(
         [
             Finds((found(Verdict.FAIL, "web1"), found(Verdict.FAIL, "web2"))),
@@ -145,7 +145,7 @@ def test_everything_that_stands_in_the_way_is_shown_at_once(dock: Dock, world: F
         assert each in reason
 
 
-def test_what_was_found_before_a_look_gave_up_is_not_lost(dock: Dock, world: FakeWorld) -> None:
+def test_what_was_found_before_a_look_gave_up_is_not_lost(dock: Harness, world: FakeWorld) -> None:
     look = Finds((found(Verdict.FAIL),), UnreachableError("web2: silent"))
     reason = dock.perform(Plan([look, Becomes(world, "a", "new")])).reason
 
@@ -153,7 +153,7 @@ def test_what_was_found_before_a_look_gave_up_is_not_lost(dock: Dock, world: Fak
     assert "web2: silent" in reason
 
 
-def test_what_could_not_be_looked_at_refuses_like_a_failure(dock: Dock, world: FakeWorld) -> None:
+def test_what_could_not_be_looked_at_refuses_like_a_failure(dock: Harness, world: FakeWorld) -> None:
     plan = Plan([Finds((found(Verdict.UNKNOWN),)), Becomes(world, "a", "new")])
 
     assert dock.perform(plan).outcome == "refused"
@@ -161,18 +161,18 @@ def test_what_could_not_be_looked_at_refuses_like_a_failure(dock: Dock, world: F
 
 
 @pytest.mark.parametrize("verdict", [Verdict.PASS, Verdict.WARN, Verdict.SKIP])
-def test_other_findings_stop_nothing(dock: Dock, world: FakeWorld, verdict: Verdict) -> None:
+def test_other_findings_stop_nothing(dock: Harness, world: FakeWorld, verdict: Verdict) -> None:
     plan = Plan([Finds((found(verdict),)), Becomes(world, "a", "new")])
 
     assert dock.perform(plan).outcome == "done"
 
 
-def test_a_check_that_refuses_stops_what_comes_before_it_too(dock: Dock, world: FakeWorld) -> None:
+def test_a_check_that_refuses_stops_what_comes_before_it_too(dock: Harness, world: FakeWorld) -> None:
     @dataclass(frozen=True)
     class Refuses(Becomes):
         """{key} must stay."""
 
-        def check(self, report: Report) -> str | AlreadySo:
+        def check(self, report: Report) -> str | NoChange:
             raise RefusedError("b: must stay")
 
     ending = dock.perform(Plan([Becomes(world, "a", "new"), Refuses(world, "b", "new")]))
@@ -181,14 +181,14 @@ def test_a_check_that_refuses_stops_what_comes_before_it_too(dock: Dock, world: 
     assert world.values["a"] == "old"
 
 
-def test_a_look_after_a_change_waits_for_it(dock: Dock, world: FakeWorld) -> None:
+def test_a_look_after_a_change_waits_for_it(dock: Harness, world: FakeWorld) -> None:
     ending = dock.perform(Plan([Becomes(world, "a", "new"), Is(world, "a", "new")]))
 
     assert (ending.outcome, ending.exit_code) == ("done", 0)
 
 
 def test_a_bug_before_any_change_is_an_error_with_its_traceback_in_the_journal(
-    dock: Dock, world: FakeWorld
+    dock: Harness, world: FakeWorld
 ) -> None:
     ending = dock.perform(Plan([Raises(ZeroDivisionError("oops")), Becomes(world, "a", "new")]))
 
@@ -204,14 +204,14 @@ def test_a_bug_before_any_change_is_an_error_with_its_traceback_in_the_journal(
     [(InventoryError(["x", "y"]), 2), (RehearsalError("wrote"), 1), (SystemExit(0), 1)],
 )
 def test_what_is_not_about_the_world_is_an_error_and_no_refusal(
-    dock: Dock, world: FakeWorld, error: BaseException, exit_code: int
+    dock: Harness, world: FakeWorld, error: BaseException, exit_code: int
 ) -> None:
     ending = dock.perform(Plan([Raises(error), Becomes(world, "a", "new")]))
 
     assert (ending.outcome, ending.exit_code) == ("error", exit_code)
 
 
-def test_a_before_that_json_would_change_is_found_before_any_change(dock: Dock, world: FakeWorld) -> None:
+def test_a_before_that_json_would_change_is_found_before_any_change(dock: Harness, world: FakeWorld) -> None:
     ending = dock.perform(Plan([Becomes(world, "a", "new"), StrangeBefore(world, "b", "new")]))
 
     assert ending.outcome == "error"
@@ -219,7 +219,7 @@ def test_a_before_that_json_would_change_is_found_before_any_change(dock: Dock, 
     assert world.values["a"] == "old"
 
 
-def test_a_rehearsal_shows_every_edit_and_changes_nothing(dock: Dock, world: FakeWorld) -> None:
+def test_a_rehearsal_shows_every_edit_and_changes_nothing(dock: Harness, world: FakeWorld) -> None:
     plan = Plan([Becomes(world, "a", "new"), Becomes(world, "b", "new"), Is(world, "a", "new")], ["web"])
     ending = dock.perform(plan, dry_run=True)
 
@@ -231,7 +231,7 @@ def test_a_rehearsal_shows_every_edit_and_changes_nothing(dock: Dock, world: Fak
     assert world.values["a"] == "old"
 
 
-def test_a_refused_rehearsal_still_shows_what_could_be_surveyed(dock: Dock, world: FakeWorld) -> None:
+def test_a_refused_rehearsal_still_shows_what_could_be_surveyed(dock: Harness, world: FakeWorld) -> None:
     plan = Plan([Is(world, "ready", "no"), Becomes(world, "a", "new")])
     ending = dock.perform(plan, dry_run=True)
 
@@ -241,13 +241,13 @@ def test_a_refused_rehearsal_still_shows_what_could_be_surveyed(dock: Dock, worl
 
 def test_a_rehearsal_needs_no_state_and_no_lock(tmp_path: Path, world: FakeWorld) -> None:
     runner = Runner(store=SqliteStore(Database.at(tmp_path / "state" / "state.db")))
-    order = Order(cookbook="test", operator="tester", dry_run=True)
+    order = RunRequest(cookbook="test", operator="tester", dry_run=True)
 
     assert runner.perform(order, Plan([Becomes(world, "a", "new")], ["web"])).outcome == "done"
     assert list(tmp_path.iterdir()) == []
 
 
-def test_where_all_is_so_already_the_later_looks_are_made_too(dock: Dock, world: FakeWorld) -> None:
+def test_where_all_is_so_already_the_later_looks_are_made_too(dock: Harness, world: FakeWorld) -> None:
     world.values["a"] = "new"
     ending = dock.perform(Plan([Becomes(world, "a", "new"), Is(world, "a", "new")]))
 
@@ -256,14 +256,14 @@ def test_where_all_is_so_already_the_later_looks_are_made_too(dock: Dock, world:
     assert events(dock, ChangeMade) == []
 
 
-def test_where_all_is_so_already_but_wrong_the_run_is_refused(dock: Dock, world: FakeWorld) -> None:
+def test_where_all_is_so_already_but_wrong_the_run_is_refused(dock: Harness, world: FakeWorld) -> None:
     world.values["a"] = "new"
     ending = dock.perform(Plan([Becomes(world, "a", "new"), Is(world, "ready", "no")]))
 
     assert (ending.outcome, ending.exit_code) == ("refused", 3)
 
 
-def test_what_was_so_already_and_is_no_longer_sends_ours_back(dock: Dock, world: FakeWorld) -> None:
+def test_what_was_so_already_and_is_no_longer_sends_ours_back(dock: Harness, world: FakeWorld) -> None:
     world.values["b"] = "new"
     ending = dock.perform(Plan([Becomes(world, "a", "new"), Meddles(world, "b"), Becomes(world, "b", "new")]))
 
@@ -272,7 +272,7 @@ def test_what_was_so_already_and_is_no_longer_sends_ours_back(dock: Dock, world:
     assert world.values["b"] == "stranger"
 
 
-def test_why_nothing_is_to_be_done_is_told(dock: Dock, world: FakeWorld) -> None:
+def test_why_nothing_is_to_be_done_is_told(dock: Harness, world: FakeWorld) -> None:
     world.values["a"] = "new"
     dock.perform(Plan([Becomes(world, "a", "new"), Becomes(world, "b", "new")]))
 
@@ -322,7 +322,7 @@ def test_what_changed_while_the_operator_was_asked_is_not_overwritten(world: Fak
 
 
 def test_what_changed_after_an_earlier_change_sends_ours_back_and_leaves_theirs(
-    dock: Dock, world: FakeWorld
+    dock: Harness, world: FakeWorld
 ) -> None:
     plan = Plan([Becomes(world, "a", "new"), Meddles(world, "b"), Becomes(world, "b", "new")], ["web"])
     ending = dock.perform(plan)
@@ -332,7 +332,7 @@ def test_what_changed_after_an_earlier_change_sends_ours_back_and_leaves_theirs(
 
 
 def test_what_someone_else_made_so_meanwhile_is_left_alone_and_never_called_as_before(
-    dock: Dock, world: FakeWorld
+    dock: Harness, world: FakeWorld
 ) -> None:
     @dataclass(frozen=True)
     class MakesIt(Look):
@@ -348,7 +348,7 @@ def test_what_someone_else_made_so_meanwhile_is_left_alone_and_never_called_as_b
     assert world.values == {"a": "old", "b": "new", "ready": "yes"}
 
 
-def test_a_stranger_just_before_the_write_is_left_alone_and_is_nothing_of_ours(dock: Dock) -> None:
+def test_a_stranger_just_before_the_write_is_left_alone_and_is_nothing_of_ours(dock: Harness) -> None:
     world = FakeWorld(None, a="old", b="old")
 
     def meddle() -> None:
@@ -364,7 +364,7 @@ def test_a_stranger_just_before_the_write_is_left_alone_and_is_nothing_of_ours(d
     assert dock.locked == {}
 
 
-def test_a_failed_verify_puts_everything_back(dock: Dock, world: FakeWorld) -> None:
+def test_a_failed_verify_puts_everything_back(dock: Harness, world: FakeWorld) -> None:
     ending = dock.perform(Plan([Becomes(world, "a", "new"), FailsVerify(world, "b", "new")], ["web"]))
 
     assert (ending.outcome, ending.exit_code) == ("rolled-back", 4)
@@ -373,14 +373,14 @@ def test_a_failed_verify_puts_everything_back(dock: Dock, world: FakeWorld) -> N
     assert dock.locked == {}
 
 
-def test_a_failed_look_after_a_change_puts_it_back(dock: Dock, world: FakeWorld) -> None:
+def test_a_failed_look_after_a_change_puts_it_back(dock: Harness, world: FakeWorld) -> None:
     ending = dock.perform(Plan([Becomes(world, "a", "new"), Is(world, "ready", "no")]))
 
     assert ending.outcome == "rolled-back"
     assert world.values["a"] == "old"
 
 
-def test_a_finding_that_fails_in_verify_puts_it_back(dock: Dock, world: FakeWorld) -> None:
+def test_a_finding_that_fails_in_verify_puts_it_back(dock: Harness, world: FakeWorld) -> None:
     ending = dock.perform(Plan([FindsInVerify(world, "a", "new")]))
 
     assert ending.outcome == "rolled-back"
@@ -388,7 +388,7 @@ def test_a_finding_that_fails_in_verify_puts_it_back(dock: Dock, world: FakeWorl
     assert world.values["a"] == "old"
 
 
-def test_a_bug_after_a_change_puts_it_back_and_says_that_it_was_one(dock: Dock, world: FakeWorld) -> None:
+def test_a_bug_after_a_change_puts_it_back_and_says_that_it_was_one(dock: Harness, world: FakeWorld) -> None:
     ending = dock.perform(Plan([Becomes(world, "a", "new"), Raises(ZeroDivisionError("oops"))]))
 
     assert (ending.outcome, ending.exit_code) == ("rolled-back", 4)
@@ -397,7 +397,7 @@ def test_a_bug_after_a_change_puts_it_back_and_says_that_it_was_one(dock: Dock, 
 
 
 def test_a_step_that_leaves_the_program_after_a_change_is_put_back_like_a_bug(
-    dock: Dock, world: FakeWorld
+    dock: Harness, world: FakeWorld
 ) -> None:
     ending = dock.perform(Plan([Becomes(world, "a", "new"), Raises(SystemExit(3))]))
 
@@ -416,7 +416,7 @@ def test_a_step_that_leaves_the_program_after_a_change_is_put_back_like_a_bug(
     ],
 )
 def test_a_doubt_after_a_change_holds_the_run_and_says_what_is_where(
-    dock: Dock, world: FakeWorld, doubtful: Callable[[FakeWorld], Look | Change[Any]]
+    dock: Harness, world: FakeWorld, doubtful: Callable[[FakeWorld], Look | Change[Any]]
 ) -> None:
     plan = Plan([Becomes(world, "a", "new"), doubtful(world), Becomes(world, "ready", "no")], ["web"])
     ending = dock.perform(plan)
@@ -434,7 +434,7 @@ def test_a_doubt_after_a_change_holds_the_run_and_says_what_is_where(
         assert each in ending.reason
 
 
-def test_a_doubt_goes_back_when_the_operator_chose_so(dock: Dock, world: FakeWorld) -> None:
+def test_a_doubt_goes_back_when_the_operator_chose_so(dock: Harness, world: FakeWorld) -> None:
     plan = Plan([Becomes(world, "a", "new"), Raises(UnreachableError("lvs1: silent"))], ["web"])
     ending = dock.perform(plan, on_doubt="rollback")
 
@@ -442,7 +442,7 @@ def test_a_doubt_goes_back_when_the_operator_chose_so(dock: Dock, world: FakeWor
     assert world.values["a"] == "old"
 
 
-def test_a_failure_beside_a_doubt_goes_back(dock: Dock, world: FakeWorld) -> None:
+def test_a_failure_beside_a_doubt_goes_back(dock: Harness, world: FakeWorld) -> None:
     look = Finds((found(Verdict.UNKNOWN), found(Verdict.FAIL)))
 
     assert dock.perform(Plan([Becomes(world, "a", "new"), look])).outcome == "rolled-back"
@@ -450,7 +450,7 @@ def test_a_failure_beside_a_doubt_goes_back(dock: Dock, world: FakeWorld) -> Non
 
 @pytest.mark.parametrize(("moment", "outcome"), [("after", "done"), ("before", "rolled-back")])
 def test_a_lost_answer_is_settled_by_reading_back_not_by_repeating(
-    dock: Dock, moment: str, outcome: str
+    dock: Harness, moment: str, outcome: str
 ) -> None:
     def lose() -> None:
         raise UnknownOutcomeError("a: the answer was lost")
@@ -465,7 +465,7 @@ def test_a_lost_answer_is_settled_by_reading_back_not_by_repeating(
     assert applied == (["set a new"] if outcome == "done" else [])
 
 
-def test_the_intent_is_in_the_journal_before_the_change_is_made(dock: Dock, world: FakeWorld) -> None:
+def test_the_intent_is_in_the_journal_before_the_change_is_made(dock: Harness, world: FakeWorld) -> None:
     seen: list[tuple[str, Any]] = []
 
     @dataclass(frozen=True)
@@ -484,7 +484,7 @@ def test_the_intent_is_in_the_journal_before_the_change_is_made(dock: Dock, worl
     assert seen == [("intent", "old")]
 
 
-def test_events_come_in_the_order_of_the_story(dock: Dock, world: FakeWorld) -> None:
+def test_events_come_in_the_order_of_the_story(dock: Harness, world: FakeWorld) -> None:
     dock.perform(Plan([Is(world, "ready", "yes"), Becomes(world, "a", "new"), Is(world, "a", "new")]))
 
     phases = [(event.step, event.phase) for event in events(dock, StepStarted)]
@@ -506,7 +506,7 @@ OF_THE_JOURNAL = {"begun", "checked", "intent", "made", "verified"}
 """Kinds of record that are no event."""
 
 
-def test_the_journal_has_what_subscribers_heard(dock: Dock, world: FakeWorld) -> None:
+def test_the_journal_has_what_subscribers_heard(dock: Harness, world: FakeWorld) -> None:
     ending = dock.perform(Plan([Is(world, "ready", "yes"), Becomes(world, "a", "new")]))
 
     heard = [occurrence.event.event for occurrence in dock.heard]
@@ -533,7 +533,7 @@ def test_a_listener_that_fails_is_dropped_and_the_run_goes_on(world: FakeWorld, 
     assert calls[-1] == "run-finished"
 
 
-def test_a_busy_service_is_not_touched_and_not_even_looked_at(dock: Dock, world: FakeWorld) -> None:
+def test_a_busy_service_is_not_touched_and_not_even_looked_at(dock: Harness, world: FakeWorld) -> None:
     held = dock.perform(Plan([Becomes(world, "a", "new"), Raises(UnreachableError("lvs1: silent"))], ["web"]))
     world.values["reads"] = "none"
     ending = dock.perform(Plan([Is(world, "no such key", "x"), Becomes(world, "b", "new")], ["web"]))
@@ -545,7 +545,7 @@ def test_a_busy_service_is_not_touched_and_not_even_looked_at(dock: Dock, world:
     assert dock.journal.run(ending.run).outcome == "busy"
 
 
-def test_the_same_service_again_after_a_run_is_no_problem(dock: Dock, world: FakeWorld) -> None:
+def test_the_same_service_again_after_a_run_is_no_problem(dock: Harness, world: FakeWorld) -> None:
     plan = Plan([Becomes(world, "a", "new")], ["web"])
     dock.perform(plan)
 
@@ -564,7 +564,7 @@ def test_a_lost_lock_before_the_first_change_is_busy(world: FakeWorld) -> None:
 
 
 def test_a_lost_lock_after_a_change_stops_where_it_is_and_writes_no_more(
-    dock: Dock, world: FakeWorld
+    dock: Harness, world: FakeWorld
 ) -> None:
     @dataclass(frozen=True)
     class LosesLock(Look):
@@ -580,7 +580,7 @@ def test_a_lost_lock_after_a_change_stops_where_it_is_and_writes_no_more(
     assert world.values == {"a": "new", "b": "old", "ready": "yes"}
 
 
-def test_a_lock_that_is_lost_while_somebody_is_told_stops_the_change(dock: Dock, world: FakeWorld) -> None:
+def test_a_lock_that_is_lost_while_somebody_is_told_stops_the_change(dock: Harness, world: FakeWorld) -> None:
     def slow(occurrence: Occurrence) -> None:
         if isinstance(occurrence.event, StepStarted) and occurrence.event.phase == "do":
             dock.database.execute("DELETE FROM locks")
@@ -593,7 +593,7 @@ def test_a_lock_that_is_lost_while_somebody_is_told_stops_the_change(dock: Dock,
 
 
 def test_a_journal_that_cannot_be_written_stops_the_run_before_its_next_change_and_goes_back(
-    dock: Dock, world: FakeWorld
+    dock: Harness, world: FakeWorld
 ) -> None:
     @dataclass(frozen=True)
     class FillsDisk(Look):
@@ -613,7 +613,7 @@ def test_a_journal_that_cannot_be_written_stops_the_run_before_its_next_change_a
 
 
 def test_a_journal_that_stays_unwritable_still_lets_everything_be_put_back(
-    dock: Dock, world: FakeWorld
+    dock: Harness, world: FakeWorld
 ) -> None:
     @dataclass(frozen=True)
     class GoesReadOnly(Look):
@@ -651,7 +651,7 @@ def test_a_journal_that_cannot_be_written_before_any_change_changes_nothing(worl
 
 @pytest.mark.parametrize(("on_doubt", "outcome"), [("hold", "held"), ("rollback", "rolled-back")])
 def test_what_does_not_follow_is_held_and_not_judged_by_its_verify(
-    dock: Dock, world: FakeWorld, on_doubt: str, outcome: str
+    dock: Harness, world: FakeWorld, on_doubt: str, outcome: str
 ) -> None:
     class Stays(Becomes):
         """{key} becomes {wanted}, and does not."""

@@ -13,8 +13,8 @@ import pytest
 
 from ferryman.engine.plan import Plan
 from ferryman.engine.runner import Runner
-from ferryman.engine.store import Order, SqliteStore
-from ferryman.engine.store.database import Database
+from ferryman.state import RunRequest, SqliteStore
+from ferryman.state.database import Database
 from ferryman.testing import Becomes, Cut, Cuts, FakeWorld
 
 LIBRARY = Path(__file__).parents[3] / "lib"
@@ -38,7 +38,7 @@ def plan(world: FakeWorld) -> Plan:
 
 def perform(folder: Path, cuts: Cuts) -> int:
     runner = Runner(store=SqliteStore(Database.at(folder / "state.db")))
-    order = Order(cookbook="test", operator="tester")
+    order = RunRequest(cookbook="test", operator="tester")
     return runner.perform(order, plan(KeptWorld(folder / "world", cuts))).exit_code
 
 
@@ -83,7 +83,7 @@ def test_a_killed_process_is_survived(folder: Path, at: int, way: str, value: st
     database = Database.at(folder / "state.db")
     run = SqliteStore(database).runs()[0].id
     runner = Runner(store=SqliteStore(database))
-    order = Order(cookbook="test", operator="somebody else")
+    order = RunRequest(cookbook="test", operator="somebody else")
     assert runner.perform(order, plan(KeptWorld(folder / "world"))).exit_code == 6
 
     ending = getattr(runner, way)(run, plan(KeptWorld(folder / "world")))

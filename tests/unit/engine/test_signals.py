@@ -21,9 +21,9 @@ from ferryman.engine.plan import Plan
 from ferryman.engine.runner import Runner
 from ferryman.engine.signals import HEEDED
 from ferryman.engine.steps import Look, Report
-from ferryman.engine.store import Order, SqliteStore
 from ferryman.errors import UnreachableError, VerifyError
-from ferryman.testing import Becomes, Dock, FakeWorld, Is
+from ferryman.state import RunRequest, SqliteStore
+from ferryman.testing import Becomes, FakeWorld, Harness, Is
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +91,7 @@ class Fails(Look):
 
 @pytest.mark.parametrize("number", HEEDED)
 def test_before_any_change_it_ends_at_once_with_nothing_changed(
-    dock: Dock, world: FakeWorld, number: signal.Signals
+    dock: Harness, world: FakeWorld, number: signal.Signals
 ) -> None:
     def ring_and_go_on() -> None:
         signal.raise_signal(number)
@@ -105,7 +105,7 @@ def test_before_any_change_it_ends_at_once_with_nothing_changed(
     assert dock.locked == {}
 
 
-def test_after_a_change_it_goes_back_and_says_so(dock: Dock, world: FakeWorld) -> None:
+def test_after_a_change_it_goes_back_and_says_so(dock: Harness, world: FakeWorld) -> None:
     ending = dock.perform(Plan([Becomes(world, "a", "new"), Does(ring())], ["web"]))
 
     assert (ending.outcome, ending.exit_code) == ("interrupted", 130)
@@ -113,7 +113,7 @@ def test_after_a_change_it_goes_back_and_says_so(dock: Dock, world: FakeWorld) -
     assert world.values["a"] == "old"
 
 
-def test_a_change_under_way_is_finished_first(dock: Dock, world: FakeWorld) -> None:
+def test_a_change_under_way_is_finished_first(dock: Harness, world: FakeWorld) -> None:
     ending = dock.perform(Plan([DoesWhileChanging(world, "a", "new", ring())], ["web"]))
 
     assert (ending.outcome, ending.exit_code) == ("interrupted", 130)
@@ -121,7 +121,7 @@ def test_a_change_under_way_is_finished_first(dock: Dock, world: FakeWorld) -> N
     assert [record.kind for record in dock.journal.show(ending.run)].count("made") == 1
 
 
-def test_pressing_again_during_a_change_is_still_one_wish(dock: Dock, world: FakeWorld) -> None:
+def test_pressing_again_during_a_change_is_still_one_wish(dock: Harness, world: FakeWorld) -> None:
     ending = dock.perform(
         Plan([DoesWhileChanging(world, "a", "new", ring(signal.SIGINT, signal.SIGINT, signal.SIGTERM))])
     )
@@ -130,14 +130,16 @@ def test_pressing_again_during_a_change_is_still_one_wish(dock: Dock, world: Fak
     assert world.values["a"] == "old"
 
 
-def test_no_change_begins_after_it(dock: Dock, world: FakeWorld) -> None:
+def test_no_change_begins_after_it(dock: Harness, world: FakeWorld) -> None:
     world.values["b"] = "untouched"
     dock.perform(Plan([DoesWhileChanging(world, "a", "new", ring()), Becomes(world, "b", "new")]))
 
     assert world.values["b"] == "untouched"
 
 
-def test_an_adapter_that_takes_it_for_something_else_does_not_hide_it(dock: Dock, world: FakeWorld) -> None:
+def test_an_adapter_that_takes_it_for_something_else_does_not_hide_it(
+    dock: Harness, world: FakeWorld
+) -> None:
     def swallow() -> None:
         try:
             signal.raise_signal(signal.SIGINT)
@@ -147,7 +149,7 @@ def test_an_adapter_that_takes_it_for_something_else_does_not_hide_it(dock: Dock
     assert dock.perform(Plan([Becomes(world, "a", "new"), Does(swallow)])).outcome == "interrupted"
 
 
-def test_an_adapter_that_swallows_it_whole_does_not_hide_it(dock: Dock, world: FakeWorld) -> None:
+def test_an_adapter_that_swallows_it_whole_does_not_hide_it(dock: Harness, world: FakeWorld) -> None:
     def swallow() -> None:
         with suppress(Exception):
             signal.raise_signal(signal.SIGINT)
@@ -155,7 +157,7 @@ def test_an_adapter_that_swallows_it_whole_does_not_hide_it(dock: Dock, world: F
     assert dock.perform(Plan([Does(swallow), Becomes(world, "a", "new")])).outcome == "interrupted"
 
 
-def test_a_listener_is_not_interrupted(world: FakeWorld, dock: Dock) -> None:
+def test_a_listener_is_not_interrupted(world: FakeWorld, dock: Harness) -> None:
     heard: list[str] = []
 
     def listener(occurrence: Occurrence) -> None:
@@ -165,7 +167,7 @@ def test_a_listener_is_not_interrupted(world: FakeWorld, dock: Dock) -> None:
 
     runner = Runner(store=SqliteStore(dock.database), subscribers=[listener])
     ending = runner.perform(
-        Order(cookbook="test", operator="tester"),
+        RunRequest(cookbook="test", operator="tester"),
         Plan([Is(world, "ready", "yes"), Becomes(world, "a", "new")]),
     )
 
@@ -174,19 +176,21 @@ def test_a_listener_is_not_interrupted(world: FakeWorld, dock: Dock) -> None:
     assert heard[-1] == "run-finished"
 
 
-def test_at_the_question_it_is_a_no(world: FakeWorld, dock: Dock) -> None:
+def test_at_the_question_it_is_a_no(world: FakeWorld, dock: Harness) -> None:
     def ask(edits: Sequence[Edit]) -> bool:
         signal.raise_signal(signal.SIGINT)
         return bool(edits)
 
     runner = Runner(store=SqliteStore(dock.database), confirm=ask)
-    ending = runner.perform(Order(cookbook="test", operator="tester"), Plan([Becomes(world, "a", "new")]))
+    ending = runner.perform(
+        RunRequest(cookbook="test", operator="tester"), Plan([Becomes(world, "a", "new")])
+    )
 
     assert (ending.outcome, ending.exit_code) == ("interrupted", 130)
     assert world.values["a"] == "old"
 
 
-def test_the_second_one_stops_the_way_back_where_it_stands(dock: Dock, world: FakeWorld) -> None:
+def test_the_second_one_stops_the_way_back_where_it_stands(dock: Harness, world: FakeWorld) -> None:
     plan = Plan(
         [Becomes(world, "a", "new"), DoesWhileUndoing(world, "b", "new", ring()), Does(ring())], ["web"]
     )
@@ -203,7 +207,7 @@ def test_the_second_one_stops_the_way_back_where_it_stands(dock: Dock, world: Fa
         assert each in ending.reason
 
 
-def test_a_stopped_way_back_can_be_taken_up_again(dock: Dock, world: FakeWorld) -> None:
+def test_a_stopped_way_back_can_be_taken_up_again(dock: Harness, world: FakeWorld) -> None:
     rings = iter([ring(), ring()])
 
     def ring_twice() -> None:
@@ -219,7 +223,7 @@ def test_a_stopped_way_back_can_be_taken_up_again(dock: Dock, world: FakeWorld) 
 
 
 def test_the_first_one_on_the_way_back_is_only_noted(
-    dock: Dock, world: FakeWorld, caplog: pytest.LogCaptureFixture
+    dock: Harness, world: FakeWorld, caplog: pytest.LogCaptureFixture
 ) -> None:
     ending = dock.perform(Plan([DoesWhileUndoing(world, "a", "new", ring()), Fails()], ["web"]))
 
@@ -227,7 +231,7 @@ def test_the_first_one_on_the_way_back_is_only_noted(
     assert "SIGINT: going back; again stops it where it stands" in caplog.messages
 
 
-def test_two_on_a_way_back_that_had_another_reason_stop_it(dock: Dock, world: FakeWorld) -> None:
+def test_two_on_a_way_back_that_had_another_reason_stop_it(dock: Harness, world: FakeWorld) -> None:
     act = ring(signal.SIGINT, signal.SIGTERM)
     ending = dock.perform(Plan([DoesWhileUndoing(world, "a", "new", act), Fails()], ["web"]))
 
@@ -235,7 +239,7 @@ def test_two_on_a_way_back_that_had_another_reason_stop_it(dock: Dock, world: Fa
     assert "interrupted by SIGTERM" in ending.reason
 
 
-def test_a_dropped_terminal_that_says_so_again_and_again_is_one_wish(dock: Dock, world: FakeWorld) -> None:
+def test_a_dropped_terminal_that_says_so_again_and_again_is_one_wish(dock: Harness, world: FakeWorld) -> None:
     hangups = ring(signal.SIGHUP, signal.SIGHUP)
     plan = Plan([DoesWhileUndoing(world, "a", "new", hangups), Does(ring(signal.SIGHUP))], ["web"])
     ending = dock.perform(plan)
@@ -244,7 +248,7 @@ def test_a_dropped_terminal_that_says_so_again_and_again_is_one_wish(dock: Dock,
     assert world.values["a"] == "old"
 
 
-def test_a_rollback_that_was_asked_for_stops_at_the_second_one_too(dock: Dock, world: FakeWorld) -> None:
+def test_a_rollback_that_was_asked_for_stops_at_the_second_one_too(dock: Harness, world: FakeWorld) -> None:
     act = ring(signal.SIGINT, signal.SIGINT)
     plan = Plan([DoesWhileUndoing(world, "a", "new", act)], ["web"])
     dock.perform(plan)
@@ -253,7 +257,7 @@ def test_a_rollback_that_was_asked_for_stops_at_the_second_one_too(dock: Dock, w
     assert world.values["a"] == "new"
 
 
-def test_the_handlers_of_before_are_there_again_afterwards(dock: Dock, world: FakeWorld) -> None:
+def test_the_handlers_of_before_are_there_again_afterwards(dock: Harness, world: FakeWorld) -> None:
     during: list[object] = []
     before = [signal.getsignal(number) for number in HEEDED]
     look = Does(lambda: during.extend(signal.getsignal(number) for number in HEEDED))
@@ -263,7 +267,7 @@ def test_the_handlers_of_before_are_there_again_afterwards(dock: Dock, world: Fa
     assert not set(during) & set(before)
 
 
-def test_what_the_process_was_started_to_ignore_stays_ignored(dock: Dock, world: FakeWorld) -> None:
+def test_what_the_process_was_started_to_ignore_stays_ignored(dock: Harness, world: FakeWorld) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         ending = dock.perform(Plan([Does(ring(signal.SIGHUP)), Becomes(world, "a", "new")]))
@@ -274,7 +278,7 @@ def test_what_the_process_was_started_to_ignore_stays_ignored(dock: Dock, world:
     assert ending.outcome == "done"
 
 
-def test_a_word_waits_for_no_lock_that_the_interrupted_holds(dock: Dock, world: FakeWorld) -> None:
+def test_a_word_waits_for_no_lock_that_the_interrupted_holds(dock: Harness, world: FakeWorld) -> None:
     screen, shown = threading.Lock(), threading.Event()
 
     class Screen(logging.Handler):
@@ -298,7 +302,7 @@ def test_a_word_waits_for_no_lock_that_the_interrupted_holds(dock: Dock, world: 
 
 
 def test_outside_a_run_each_of_them_ends_the_command_and_after_one_none_does(
-    dock: Dock, world: FakeWorld
+    dock: Harness, world: FakeWorld
 ) -> None:
     before = {number: signal.getsignal(number) for number in HEEDED}
     try:
@@ -340,7 +344,7 @@ class Moment:
 
 def interrupted_at(moment: Moment) -> str:
     """Run a plan, and name its ending; the world, the journal and the locks must all agree with it."""
-    dock, world = Dock(), FakeWorld(None, a="old", b="old", ready="yes")
+    dock, world = Harness(), FakeWorld(None, a="old", b="old", ready="yes")
     plan = Plan([Is(world, "ready", "yes"), Becomes(world, "a", "new"), Becomes(world, "b", "new")], ["web"])
     before = signal.signal(
         signal.SIGTERM, lambda *_: None
@@ -368,7 +372,7 @@ def test_at_whatever_instruction_it_comes_all_is_old_or_all_is_new() -> None:
     assert outcomes.count("interrupted") > len(outcomes) / 2
 
 
-def test_outside_the_main_thread_a_run_works_without_them(dock: Dock, world: FakeWorld) -> None:
+def test_outside_the_main_thread_a_run_works_without_them(dock: Harness, world: FakeWorld) -> None:
     outcomes: list[str] = []
     dock.database.query("SELECT 1")
     dock.database.close()

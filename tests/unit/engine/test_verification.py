@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ferryman.engine.plan import Plan
-from ferryman.engine.steps import AlreadySo, Change, Look, Report
+from ferryman.engine.steps import Change, Look, NoChange, Report
 from ferryman.errors import CommandFailedError, UnreachableError, VerifyError, WorldChangedError
 from ferryman.events import ChangeMade
 from ferryman.model import Edit, Finding, Verdict
-from ferryman.testing import Becomes, Cut, Cuts, Dock, FakeWorld, Is, Killed, WayOn
+from ferryman.testing import Becomes, Cut, Cuts, FakeWorld, Harness, Is, Killed, WayOn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -44,13 +44,13 @@ def kill() -> None:
     raise Killed
 
 
-def applied(dock: Dock) -> list[str | None]:
+def applied(dock: Harness) -> list[str | None]:
     events = [occurrence.event for occurrence in dock.heard]
     return [event.edit.command for event in events if isinstance(event, ChangeMade) and event.applied]
 
 
 def test_a_change_that_somebody_takes_back_meanwhile_stops_the_run_before_the_next_one(
-    dock: Dock, world: FakeWorld
+    dock: Harness, world: FakeWorld
 ) -> None:
     back = Meddles(lambda: world.values.update(a="old"))
     ending = dock.perform(Plan([Becomes(world, "a", "new"), back, Becomes(world, "b", "new")], ["web"]))
@@ -63,7 +63,7 @@ def test_a_change_that_somebody_takes_back_meanwhile_stops_the_run_before_the_ne
 
 
 def test_a_change_that_somebody_takes_back_before_the_end_is_never_called_done(
-    dock: Dock, world: FakeWorld
+    dock: Harness, world: FakeWorld
 ) -> None:
     back = Meddles(lambda: world.values.update(a="old"))
     ending = dock.perform(Plan([Becomes(world, "a", "new"), Becomes(world, "b", "new"), back], ["web"]))
@@ -73,7 +73,7 @@ def test_a_change_that_somebody_takes_back_before_the_end_is_never_called_done(
     assert world.values == {"a": "old", "b": "old", "ready": "yes"}
 
 
-def test_what_needed_no_change_is_looked_at_again_at_the_end(dock: Dock, world: FakeWorld) -> None:
+def test_what_needed_no_change_is_looked_at_again_at_the_end(dock: Harness, world: FakeWorld) -> None:
     back = Meddles(lambda: world.values.update(ready="no"))
     plan = Plan([Becomes(world, "ready", "yes"), Becomes(world, "a", "new"), back], ["web"])
     ending = dock.perform(plan)
@@ -84,7 +84,7 @@ def test_what_needed_no_change_is_looked_at_again_at_the_end(dock: Dock, world: 
 
 
 def test_a_change_that_a_later_one_takes_away_on_purpose_is_not_looked_at_again(
-    dock: Dock, world: FakeWorld
+    dock: Harness, world: FakeWorld
 ) -> None:
     @dataclass(frozen=True)
     class Scaffold(Becomes):
@@ -108,7 +108,7 @@ def test_a_change_that_a_later_one_takes_away_on_purpose_is_not_looked_at_again(
     assert world.values == {"a": "down", "b": "new", "ready": "yes"}
 
 
-def test_one_that_cannot_be_looked_at_again_holds_the_run(dock: Dock, world: FakeWorld) -> None:
+def test_one_that_cannot_be_looked_at_again_holds_the_run(dock: Harness, world: FakeWorld) -> None:
     @dataclass(frozen=True)
     class GoesSilent(Becomes):
         """{key} becomes {wanted}, and says no more."""
@@ -125,7 +125,7 @@ def test_one_that_cannot_be_looked_at_again_holds_the_run(dock: Dock, world: Fak
 
 
 def test_a_change_that_somebody_makes_again_after_its_undo_leaves_the_run_open(
-    dock: Dock, world: FakeWorld
+    dock: Harness, world: FakeWorld
 ) -> None:
     @dataclass(frozen=True)
     class Meddled(Becomes):
@@ -144,7 +144,7 @@ def test_a_change_that_somebody_makes_again_after_its_undo_leaves_the_run_open(
     assert dock.locked
 
 
-def test_a_later_rollback_puts_back_what_was_there_again(dock: Dock, world: FakeWorld) -> None:
+def test_a_later_rollback_puts_back_what_was_there_again(dock: Harness, world: FakeWorld) -> None:
     meddled = False
 
     @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def test_a_later_rollback_puts_back_what_was_there_again(dock: Dock, world: Fake
 
 
 def test_a_change_that_was_not_made_yet_and_is_there_all_the_same_is_never_called_as_before(
-    dock: Dock, world: FakeWorld
+    dock: Harness, world: FakeWorld
 ) -> None:
     forward = Meddles(lambda: world.values.update(b="new"))
     plan = Plan([Becomes(world, "a", "new"), forward, Fails(), Becomes(world, "b", "new")], ["web"])
@@ -183,7 +183,7 @@ def test_a_change_that_was_not_made_yet_and_is_there_all_the_same_is_never_calle
 
 
 def test_one_that_was_not_made_and_cannot_be_looked_at_is_never_called_as_before(
-    dock: Dock, world: FakeWorld
+    dock: Harness, world: FakeWorld
 ) -> None:
     @dataclass(frozen=True)
     class GoesSilent(Becomes):
@@ -204,7 +204,7 @@ def two(world: FakeWorld) -> Plan:
     return Plan([Becomes(world, "a", "new"), Becomes(world, "b", "new")], ["web"])
 
 
-def killed_before_its_first_change(dock: Dock, **values: str) -> FakeWorld:
+def killed_before_its_first_change(dock: Harness, **values: str) -> FakeWorld:
     """A world in which there is more than the journal of a dead run knows of."""
     world = FakeWorld(Cuts(Cut(2, "before", kill)), a="old", b="old")
     with pytest.raises(Killed):
@@ -215,7 +215,7 @@ def killed_before_its_first_change(dock: Dock, **values: str) -> FakeWorld:
 
 @pytest.mark.parametrize("values", [{"a": "new"}, {"b": "new"}, {"a": "new", "b": "new"}])
 def test_a_rollback_that_finds_fewer_changes_in_the_journal_than_in_the_world_says_what_it_sees(
-    dock: Dock, values: dict[str, str]
+    dock: Harness, values: dict[str, str]
 ) -> None:
     world = killed_before_its_first_change(dock, **values)
     ending = dock.go_on(two(world), "rollback")
@@ -232,7 +232,7 @@ def test_a_rollback_that_finds_fewer_changes_in_the_journal_than_in_the_world_sa
 
 
 @pytest.mark.parametrize("way", ["resume", "rollback"])
-def test_neither_way_on_takes_it_for_its_own(dock: Dock, way: WayOn) -> None:
+def test_neither_way_on_takes_it_for_its_own(dock: Harness, way: WayOn) -> None:
     world = killed_before_its_first_change(dock, b="new")
     ending = dock.go_on(two(world), way)
 
@@ -242,7 +242,7 @@ def test_neither_way_on_takes_it_for_its_own(dock: Dock, way: WayOn) -> None:
     assert dock.locked
 
 
-def test_a_world_whose_before_nobody_wrote_down_is_taken_for_new_by_a_resume_alone(dock: Dock) -> None:
+def test_a_world_whose_before_nobody_wrote_down_is_taken_for_new_by_a_resume_alone(dock: Harness) -> None:
     world = FakeWorld(Cuts(Cut(1, "before", kill)), a="new", b="new")
     with pytest.raises(Killed):
         dock.perform(two(world))
@@ -257,7 +257,7 @@ def test_a_world_whose_before_nobody_wrote_down_is_taken_for_new_by_a_resume_alo
     assert dock.go_on(two(world), "resume").reason == "nothing to do: all is already so, verified"
 
 
-def test_a_torn_world_whose_before_nobody_wrote_down_is_never_called_as_before(dock: Dock) -> None:
+def test_a_torn_world_whose_before_nobody_wrote_down_is_never_called_as_before(dock: Harness) -> None:
     world = FakeWorld(Cuts(Cut(1, "before", kill)), a="new", b="old")
     with pytest.raises(Killed):
         dock.perform(two(world))
@@ -270,7 +270,7 @@ def test_a_torn_world_whose_before_nobody_wrote_down_is_never_called_as_before(d
 
 
 def test_what_others_changed_beside_a_change_is_a_warning_and_strands_nobody(
-    dock: Dock, world: FakeWorld
+    dock: Harness, world: FakeWorld
 ) -> None:
     @dataclass(frozen=True)
     class WithGuests(Becomes):
@@ -294,7 +294,7 @@ def test_what_others_changed_beside_a_change_is_a_warning_and_strands_nobody(
     ]
 
 
-def test_what_undo_says_that_it_did_is_what_is_told(dock: Dock, world: FakeWorld) -> None:
+def test_what_undo_says_that_it_did_is_what_is_told(dock: Harness, world: FakeWorld) -> None:
     @dataclass(frozen=True)
     class Exact(Becomes):
         """{key} becomes {wanted}, exactly."""
@@ -322,7 +322,9 @@ class Choosy(Becomes):
             raise WorldChangedError(f"{self.key}: somebody has built on it")
 
 
-def test_a_finished_run_is_rolled_back_only_if_every_undo_can_succeed(dock: Dock, world: FakeWorld) -> None:
+def test_a_finished_run_is_rolled_back_only_if_every_undo_can_succeed(
+    dock: Harness, world: FakeWorld
+) -> None:
     plan = Plan([Becomes(world, "a", "new"), Choosy(world, "b", "new")], ["web"])
     run = dock.perform(plan).run
     world.values["built"] = "yes"
@@ -343,7 +345,7 @@ def test_a_finished_run_is_rolled_back_only_if_every_undo_can_succeed(dock: Dock
 
 
 def test_a_rollback_that_is_refused_names_the_later_run_that_stands_in_between(
-    dock: Dock, world: FakeWorld
+    dock: Harness, world: FakeWorld
 ) -> None:
     first = Plan([Choosy(world, "a", "new")], ["web"])
     run = dock.perform(first).run
@@ -358,7 +360,7 @@ def test_a_rollback_that_is_refused_names_the_later_run_that_stands_in_between(
     assert other not in ending.reason
 
 
-def test_a_resumed_run_whose_hosts_cannot_be_fenced_off_stays_open(dock: Dock) -> None:
+def test_a_resumed_run_whose_hosts_cannot_be_fenced_off_stays_open(dock: Harness) -> None:
     world = FakeWorld(Cuts(Cut(6, "before", kill)), a="old", b="old")
     with pytest.raises(Killed):
         dock.perform(two(world))
@@ -378,10 +380,10 @@ def test_a_resumed_run_whose_hosts_cannot_be_fenced_off_stays_open(dock: Dock) -
 class Lingers(Becomes):
     """{key} becomes {wanted}, and its undo has to leave it for a while."""
 
-    def check(self, report: Report) -> str | AlreadySo:
+    def check(self, report: Report) -> str | NoChange:
         """What an earlier undo left is answered for."""
         found = super().check(report)
-        return AlreadySo(found.reason, before="old") if isinstance(found, AlreadySo) else found
+        return NoChange(found.reason, before="old") if isinstance(found, NoChange) else found
 
     def undo(self, before: str) -> Sequence[Edit]:
         """Not yet."""
@@ -393,7 +395,7 @@ class Lingers(Becomes):
         return None
 
 
-def test_what_an_undo_had_to_leave_is_the_run_s_own_when_it_is_resumed(dock: Dock) -> None:
+def test_what_an_undo_had_to_leave_is_the_run_s_own_when_it_is_resumed(dock: Harness) -> None:
     # Two surveys, four calls for each change and a look between, the failing look; then b goes back.
     world = FakeWorld(Cuts(Cut(15, "before", kill)), a="old", b="old", flows="no")
     plan = Plan([Lingers(world, "a", "new"), Becomes(world, "b", "new"), Is(world, "flows", "yes")], ["web"])
@@ -408,7 +410,7 @@ def test_what_an_undo_had_to_leave_is_the_run_s_own_when_it_is_resumed(dock: Doc
     assert world.values == {"a": "new", "b": "new", "flows": "yes"}
 
 
-def test_a_resumed_run_whose_changes_are_all_back_ends_rolled_back_and_never_refused(dock: Dock) -> None:
+def test_a_resumed_run_whose_changes_are_all_back_ends_rolled_back_and_never_refused(dock: Harness) -> None:
     world = FakeWorld(Cuts(Cut(18, "before", kill)), a="old", b="old", flows="no")
     plan = Plan([Becomes(world, "a", "new"), Becomes(world, "b", "new"), Is(world, "flows", "yes")], ["web"])
     with pytest.raises(Killed):

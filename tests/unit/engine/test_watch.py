@@ -10,12 +10,12 @@ import pytest
 
 from ferryman.engine.plan import Plan
 from ferryman.engine.steps import Look, Report
-from ferryman.engine.store import Order
 from ferryman.engine.watch import Watch
 from ferryman.errors import DoubtError
 from ferryman.events import FindingMade
 from ferryman.model import RETRIED, Finding, Verdict
-from ferryman.testing import Becomes, Dock, FakeWorld
+from ferryman.state import RunRequest
+from ferryman.testing import Becomes, FakeWorld, Harness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -95,7 +95,7 @@ def looked(watch: Watched, times: int) -> Callable[[], None]:
     return wait
 
 
-def test_what_turns_bad_while_the_run_waits_sends_it_back(dock: Dock, world: FakeWorld) -> None:
+def test_what_turns_bad_while_the_run_waits_sends_it_back(dock: Harness, world: FakeWorld) -> None:
     bad = watched(Verdict.PASS, Verdict.FAIL, Verdict.FAIL)
 
     ending = dock.perform(
@@ -112,7 +112,7 @@ def test_what_turns_bad_while_the_run_waits_sends_it_back(dock: Dock, world: Fak
     ]
 
 
-def test_what_turns_bad_while_the_operator_is_asked_changes_nothing(dock: Dock, world: FakeWorld) -> None:
+def test_what_turns_bad_while_the_operator_is_asked_changes_nothing(dock: Harness, world: FakeWorld) -> None:
     bad = watched(Verdict.FAIL, Verdict.FAIL)
 
     def ask(edits: Sequence[Edit]) -> bool:
@@ -121,13 +121,13 @@ def test_what_turns_bad_while_the_operator_is_asked_changes_nothing(dock: Dock, 
         return True
 
     plan = Plan([Becomes(world, "a", "new")], ["web"], watch=watching(bad))
-    ending = replace(dock.runner(), confirm=ask).perform(Order(cookbook="test", operator="tester"), plan)
+    ending = replace(dock.runner(), confirm=ask).perform(RunRequest(cookbook="test", operator="tester"), plan)
 
     assert (ending.outcome, ending.exit_code) == ("refused", 3)
     assert world.values["a"] == "old"
 
 
-def test_a_look_that_fails_once_and_then_passes_stops_nothing(dock: Dock, world: FakeWorld) -> None:
+def test_a_look_that_fails_once_and_then_passes_stops_nothing(dock: Harness, world: FakeWorld) -> None:
     once = watched(Verdict.FAIL, Verdict.PASS)
 
     ending = dock.perform(
@@ -137,7 +137,7 @@ def test_a_look_that_fails_once_and_then_passes_stops_nothing(dock: Dock, world:
     assert ending.outcome == "done"
 
 
-def test_what_flaps_holds_the_run(dock: Dock, world: FakeWorld) -> None:
+def test_what_flaps_holds_the_run(dock: Harness, world: FakeWorld) -> None:
     flapping = watched(*[Verdict.FAIL, Verdict.PASS] * 4)
 
     ending = dock.perform(
@@ -149,7 +149,7 @@ def test_what_flaps_holds_the_run(dock: Dock, world: FakeWorld) -> None:
     assert world.values["a"] == "new"
 
 
-def test_how_often_a_look_may_fail_and_flap_is_the_watchs_to_say(dock: Dock, world: FakeWorld) -> None:
+def test_how_often_a_look_may_fail_and_flap_is_the_watchs_to_say(dock: Harness, world: FakeWorld) -> None:
     patient = watched(*[Verdict.FAIL, Verdict.FAIL, Verdict.PASS] * 5)
     watch = Watch([patient], every_s=0.001, failures=3, flaps=5)
     waiting = Waits(patient.meets(looked(patient, 16)))
@@ -166,7 +166,7 @@ def test_how_often_a_look_may_fail_and_flap_is_the_watchs_to_say(dock: Dock, wor
 
 @pytest.mark.parametrize(("on_doubt", "outcome"), [("hold", "held"), ("rollback", "rolled-back")])
 def test_what_cannot_be_determined_is_the_operators_choice(
-    dock: Dock, world: FakeWorld, on_doubt: str, outcome: str
+    dock: Harness, world: FakeWorld, on_doubt: str, outcome: str
 ) -> None:
     silent = watched(DoubtError("no answer"), DoubtError("no answer"))
     plan = Plan([Becomes(world, "a", "new"), Waits(silent.meets(for_long))], ["web"], watch=watching(silent))
@@ -190,7 +190,7 @@ class BecomesSlowly(Becomes):
         super().do(before)
 
 
-def test_a_change_under_way_is_finished_before_the_watch_is_heeded(dock: Dock, world: FakeWorld) -> None:
+def test_a_change_under_way_is_finished_before_the_watch_is_heeded(dock: Harness, world: FakeWorld) -> None:
     bad = watched(Verdict.FAIL, Verdict.FAIL)
     slow = BecomesSlowly(world, "a", "new", bad.meets(looked(bad, 2)))
 
@@ -213,7 +213,7 @@ class GoesBackSlowly(Becomes):
         super().undo(before)
 
 
-def test_on_the_way_back_nobody_watches(dock: Dock, world: FakeWorld) -> None:
+def test_on_the_way_back_nobody_watches(dock: Harness, world: FakeWorld) -> None:
     bad = watched(*[Verdict.FAIL] * 1000)
     back = GoesBackSlowly(world, "a", "new", for_a_moment)
 
@@ -223,7 +223,7 @@ def test_on_the_way_back_nobody_watches(dock: Dock, world: FakeWorld) -> None:
     assert world.values["a"] == "old"
 
 
-def test_a_bug_in_the_watch_goes_back_like_any_other(dock: Dock, world: FakeWorld) -> None:
+def test_a_bug_in_the_watch_goes_back_like_any_other(dock: Harness, world: FakeWorld) -> None:
     broken = watched(ZeroDivisionError("in the watch"))
 
     ending = dock.perform(
@@ -235,7 +235,7 @@ def test_a_bug_in_the_watch_goes_back_like_any_other(dock: Dock, world: FakeWorl
     assert world.values["a"] == "old"
 
 
-def test_a_rehearsal_and_a_run_without_changes_have_no_watch(dock: Dock, world: FakeWorld) -> None:
+def test_a_rehearsal_and_a_run_without_changes_have_no_watch(dock: Harness, world: FakeWorld) -> None:
     bad = watched(*[Verdict.FAIL] * 1000)
     plan = Plan([Becomes(world, "a", "new")], ["web"], watch=watching(bad))
 
@@ -275,7 +275,7 @@ class AskedAgain(Look):
     ids=["now and then", "always"],
 )
 def test_a_host_that_is_asked_again_too_often_is_a_doubt_and_one_that_always_is_a_failure(
-    dock: Dock, world: FakeWorld, often: bool, turns: list[bool], outcome: str
+    dock: Harness, world: FakeWorld, often: bool, turns: list[bool], outcome: str
 ) -> None:
     again = AskedAgain(iter(turns))
     pace = (
@@ -294,7 +294,7 @@ def test_a_host_that_is_asked_again_too_often_is_a_doubt_and_one_that_always_is_
 
 
 def test_a_host_that_is_asked_again_now_and_then_is_told_and_stops_nothing(
-    dock: Dock, world: FakeWorld
+    dock: Harness, world: FakeWorld
 ) -> None:
     again = AskedAgain(iter([True, False, True]))
     watch = Watch([again], 0.001, retries=2)
@@ -305,7 +305,7 @@ def test_a_host_that_is_asked_again_now_and_then_is_told_and_stops_nothing(
 
 
 def test_a_look_before_the_first_change_that_was_asked_again_refuses_nothing(
-    dock: Dock, world: FakeWorld
+    dock: Harness, world: FakeWorld
 ) -> None:
     again = AskedAgain(iter([True]))
     again.met.set()

@@ -5,22 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ferryman.engine.store import Order
 from ferryman.events import RunFinished
-from ferryman.hooks import Occasion
+from ferryman.hooks import RunNotice
+from ferryman.state import RunRequest
 
 if TYPE_CHECKING:
     from ferryman.events import RunOutcome
 
-ORDER = Order(
+ORDER = RunRequest(
     cookbook="migrate",
     arguments={"service": "web", "site": "codfw", "batch": None, "force": False},
     operator="alice@cumin1",
     reason="IPIP for web",
     task="T123",
 )
-BEGUN = Occasion(run="20261122-221943-abcd", order=ORDER, operator="bob@cumin2", way="begins")
+BEGUN = RunNotice(run="20261122-221943-abcd", order=ORDER, operator="bob@cumin2", way="begins")
 
 
-def ended(outcome: RunOutcome = "done", exit_code: int = 0, reason: str = "all verified") -> Occasion:
+def ended(outcome: RunOutcome = "done", exit_code: int = 0, reason: str = "all verified") -> RunNotice:
     return replace(BEGUN, finished=RunFinished(outcome, exit_code, 12.0, reason))

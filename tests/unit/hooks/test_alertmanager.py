@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from ferryman.hookconfig import AlertmanagerConfig
-from ferryman.hooks import Alertmanager, HookError, Occasion
+from ferryman.hooks import Alertmanager, HookError, RunNotice
 from unit.hooks.occasions import BEGUN, ORDER, ended
 from unit.hooks.web_server import Answer, WebServer, fails
 
@@ -45,7 +45,7 @@ def alertmanager(server: WebServer, *matchers: str) -> Alertmanager:
     return Alertmanager(AlertmanagerConfig.model_validate(table), 5)
 
 
-def given(**arguments: object) -> Occasion:
+def given(**arguments: object) -> RunNotice:
     return replace(BEGUN, order=replace(ORDER, arguments=arguments))
 
 

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ferryman.engine.owner import Owner
 from ferryman.engine.plan import Plan
+from ferryman.engine.process import ProcessId
 from ferryman.engine.runner import Runner
-from ferryman.engine.store import Order, SqliteStore
 from ferryman.errors import UnknownOutcomeError, VerifyError
-from ferryman.hooks import Hook, HookError, Notifier, Occasion, Way
-from ferryman.testing import Becomes, Cut, Cuts, Dock, FakeWorld, Is, Killed
+from ferryman.hooks import Hook, HookError, Notifier, RunAction, RunNotice
+from ferryman.state import RunRequest, SqliteStore
+from ferryman.testing import Becomes, Cut, Cuts, FakeWorld, Harness, Is, Killed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ferryman.engine.ending import Ending
+    from ferryman.engine.endings import Ending
     from ferryman.engine.runner import OnDoubt
 
-ORDER = Order(cookbook="test", operator="tester")
+ORDER = RunRequest(cookbook="test", operator="tester")
 TWO_WRITES = ["a", "b"]
 
 
@@ -33,10 +33,10 @@ class Listens:
     world: FakeWorld
     heard: list[tuple[str, dict[str, str]]] = field(default_factory=list)
 
-    def begun(self, occasion: Occasion) -> str:
+    def begun(self, occasion: RunNotice) -> str:
         return self._hear(occasion.way)
 
-    def ended(self, occasion: Occasion) -> str:
+    def ended(self, occasion: RunNotice) -> str:
         assert occasion.finished is not None
         return self._hear(occasion.finished.outcome)
 
@@ -55,10 +55,10 @@ class Fails:
 
     error: BaseException
 
-    def begun(self, occasion: Occasion) -> str:
+    def begun(self, occasion: RunNotice) -> str:
         raise self.error
 
-    def ended(self, occasion: Occasion) -> str:
+    def ended(self, occasion: RunNotice) -> str:
         raise self.error
 
 
@@ -69,12 +69,12 @@ class Hangs:
     let_go: threading.Event
     heard: list[str] = field(default_factory=list)
 
-    def begun(self, occasion: Occasion) -> str:
+    def begun(self, occasion: RunNotice) -> str:
         self.let_go.wait()
         self.heard.append("begun")
         return ""
 
-    def ended(self, occasion: Occasion) -> str:
+    def ended(self, occasion: RunNotice) -> str:
         self.heard.append("ended")
         return ""
 
@@ -85,7 +85,7 @@ class Stage:
 
     world: FakeWorld
     hooks: dict[str, Hook]
-    dock: Dock = field(default_factory=Dock)
+    dock: Harness = field(default_factory=Harness)
     limit_s: float = 20.0
 
     @property
@@ -94,7 +94,7 @@ class Stage:
             [Is(self.world, "c", "x"), *(Becomes(self.world, key, "new") for key in TWO_WRITES)], ["x"]
         )
 
-    def perform(self, order: Order = ORDER, on_doubt: OnDoubt = "hold") -> Ending:
+    def perform(self, order: RunRequest = ORDER, on_doubt: OnDoubt = "hold") -> Ending:
         runner = self.dock.runner(on_doubt)
         return replace(runner, subscribers=[self.notifier(order, "begins")]).perform(order, self.plan)
 
@@ -106,7 +106,7 @@ class Stage:
         runner = replace(self.dock.runner(), subscribers=[self.notifier(ORDER, "goes back")])
         return runner.roll_back(self.run, self.plan)
 
-    def notifier(self, order: Order, way: Way) -> Notifier:
+    def notifier(self, order: RunRequest, way: RunAction) -> Notifier:
         return Notifier(self.hooks, order, "tester", way, self.limit_s)
 
     @property
@@ -227,7 +227,7 @@ def of_a_hook() -> threading.Thread | None:
 def test_what_a_hook_has_to_say_is_said(caplog: pytest.LogCaptureFixture) -> None:
     @dataclass
     class Speaks(Listens):
-        def ended(self, occasion: Occasion) -> str:
+        def ended(self, occasion: RunNotice) -> str:
             return "the silence stays"
 
     here, _ = stage()
@@ -237,7 +237,7 @@ def test_what_a_hook_has_to_say_is_said(caplog: pytest.LogCaptureFixture) -> Non
 
 
 @pytest.mark.parametrize(("way", "outcome"), [("goes on", "done"), ("goes back", "rolled-back")])
-def test_a_run_whose_process_died_is_told_of_when_it_is_taken_up(way: Way, outcome: str) -> None:
+def test_a_run_whose_process_died_is_told_of_when_it_is_taken_up(way: RunAction, outcome: str) -> None:
     here, listens = stage(Cut(DO_B, "before", raising(Killed())))
     with pytest.raises(Killed):
         here.perform()
@@ -268,7 +268,7 @@ def test_a_run_that_another_process_works_on_is_not_spoken_of() -> None:
     assert here.perform().outcome == "held"
     other = here.dock.runner().store
     other.claim(other.run(here.run), here.plan.keys, "somebody")
-    us = SqliteStore(here.dock.database, owner=Owner("dock", 999, 999, "one boot"), alive=lambda _: True)
+    us = SqliteStore(here.dock.database, owner=ProcessId("dock", 999, 999, "one boot"), alive=lambda _: True)
     runner = Runner(store=us, subscribers=[here.notifier(ORDER, "goes on")])
     assert runner.resume(here.run, here.plan).outcome == "busy"
     assert listens.words == ["begins", "held"]

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
 from ferryman.config import Config
-from ferryman.cookbook import AlreadySo, CatalogFlipped, Ferry, Report, load
+from ferryman.cookbook import CatalogFlipped, Ferry, NoChange, Report, load
 from ferryman.errors import InventoryError
-from ferryman.fleet.fake import FakeHosts
+from ferryman.hosts.fake import FakeHosts
 from ferryman.inventory import Catalog, Inventory, lint, salvage, tree, yaml_nodes
 from ferryman.inventory.document import parse
 from unit.inventory.conftest import CLUSTERS, DIRECTORS, HOSTS, NODES, SERVICES
@@ -204,7 +204,7 @@ def test_a_migration_of_a_sound_service_is_planned_and_its_catalog_step_checks_a
     plan = load(COOKBOOKS / "migrate.py").plan(ferry, {"service": "web", "site": "lab"})
     (step,) = (step for step in plan.steps if isinstance(step, CatalogFlipped))
     seen = step.check(NOBODY_LISTENS)
-    assert not isinstance(seen, AlreadySo)
+    assert not isinstance(seen, NoChange)
     step.do(json.loads(json.dumps(seen)))
     assert (folder / "services.yaml").read_bytes() != before
     step.undo(seen)

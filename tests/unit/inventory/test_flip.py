@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from ferryman.catalog.flip import Encapsulation, encapsulated, flip
+from ferryman.catalog.yaml_edit.change import unified_diff
 from ferryman.errors import InventoryError
-from ferryman.inventory.change import unified_diff
-from ferryman.inventory.flip import Encapsulation, encapsulated, flip
 
 HEAD = """\
 service::catalog:

@@ -11,7 +11,7 @@ import yaml
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from ferryman.inventory.flip import Encapsulation, flip
+from ferryman.catalog.flip import Encapsulation, flip
 
 SITES = ("codfw", "eqiad", "esams", "no", "01")
 ODD = settings(max_examples=100, derandomize=True, deadline=None, database=None)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from ferryman.inventory.change import unified_diff
-from ferryman.inventory.flip import Encapsulation, flip
+from ferryman.catalog.flip import Encapsulation, flip
+from ferryman.catalog.yaml_edit.change import unified_diff
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

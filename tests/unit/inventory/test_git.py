@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from ferryman.catalog.review import git as module
+from ferryman.catalog.review.git import Git
 from ferryman.errors import DoubtError, RefusedError, UnknownOutcomeError
-from ferryman.inventory import git as module
-from ferryman.inventory.git import Git
-from ferryman.patience import until
+from ferryman.retry import poll_until
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def is_alive(pid: int) -> bool:
 
 def gone(file: Path) -> bool:
     pid = int(file.read_text())
-    return until(lambda: is_alive(pid), lambda alive: not alive, within_s=60, every_s=0.01) is False
+    return poll_until(lambda: is_alive(pid), lambda alive: not alive, within_s=60, every_s=0.01) is False
 
 
 def test_no_git_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +72,7 @@ def interrupted_once_there(file: Path) -> threading.Thread:
     """Ctrl-C, as soon as the file is there."""
 
     def ring() -> None:
-        assert until(file.exists, bool, within_s=30, every_s=0.01)
+        assert poll_until(file.exists, bool, within_s=30, every_s=0.01)
         os.kill(os.getpid(), signal.SIGINT)
 
     ringing = threading.Thread(target=ring)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ferryman.catalog.review.git import GitError
 from ferryman.errors import (
     DoubtError,
     InventoryError,
@@ -16,8 +17,7 @@ from ferryman.errors import (
     VerifyError,
     WorldChangedError,
 )
-from ferryman.inventory import Proposal, Standing, TakenBack
-from ferryman.inventory.git import GitError
+from ferryman.inventory import Proposal, ReviewStatus, TakenBack
 from unit.inventory.git_world import BASE, BRANCH, FLAG, MESSAGE, PATH, REVERT, GitWorld, git
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def place(request: pytest.FixtureRequest) -> GitWorld:
     return world
 
 
-def seen(proposal: Proposal) -> Standing:
+def seen(proposal: Proposal) -> ReviewStatus:
     return proposal.look().standing
 
 
@@ -49,33 +49,33 @@ def seen(proposal: Proposal) -> Standing:
 )
 def test_it_is_merged_however_people_merge(place: GitWorld, merged: Callable[[GitWorld], None]) -> None:
     proposal = place.offered()
-    assert seen(proposal) is Standing.WAITING
+    assert seen(proposal) is ReviewStatus.WAITING
     merged(place)
-    assert seen(proposal) is Standing.MERGED
+    assert seen(proposal) is ReviewStatus.MERGED
 
 
 @pytest.mark.parametrize("merged", ["squash", "rebase", "merge"])
 def test_it_is_merged_although_others_edited_other_services_meanwhile(place: GitWorld, merged: str) -> None:
     proposal = place.offered()
     place.edit("port: 8080", "port: 8090")
-    assert seen(proposal) is Standing.WAITING
+    assert seen(proposal) is ReviewStatus.WAITING
     getattr(place, merged)()
     place.edit("port: 8090", "port: 8091")
-    assert seen(proposal) is Standing.MERGED
+    assert seen(proposal) is ReviewStatus.MERGED
 
 
 def test_it_is_merged_though_its_branch_is_deleted_at_once(place: GitWorld) -> None:
     proposal = place.offered()
     place.squash()
     place.reject()
-    assert seen(proposal) is Standing.MERGED
+    assert seen(proposal) is ReviewStatus.MERGED
 
 
 def test_merged_with_another_scheduler_is_not_what_was_meant(place: GitWorld) -> None:
     proposal = place.offered()
     place.merge_differently("scheduler: wrr", "scheduler: mh")
     look = proposal.look()
-    assert look.standing is Standing.OTHERWISE
+    assert look.standing is ReviewStatus.OTHERWISE
     assert "-  scheduler: wrr" in look.difference
     assert "+  scheduler: mh" in look.difference
 
@@ -83,39 +83,39 @@ def test_merged_with_another_scheduler_is_not_what_was_meant(place: GitWorld) ->
 def test_merged_for_another_site_is_not_what_was_meant(place: GitWorld) -> None:
     proposal = place.offered()
     place.merge_differently(FLAG, FLAG.replace("lab", "far"))
-    assert seen(proposal) is Standing.OTHERWISE
+    assert seen(proposal) is ReviewStatus.OTHERWISE
 
 
 def test_merged_in_another_layout_is_what_was_meant(place: GitWorld) -> None:
     proposal = place.offered()
     place.merge_differently(FLAG, "      ipip_encapsulation:  # soon everywhere\n        - 'lab'\n")
-    assert seen(proposal) is Standing.MERGED
+    assert seen(proposal) is ReviewStatus.MERGED
 
 
 def test_an_edit_of_the_same_service_by_someone_else_is_seen_before_any_merge(place: GitWorld) -> None:
     proposal = place.offered()
     place.edit("scheduler: wrr", "scheduler: mh")
-    assert seen(proposal) is Standing.OTHERWISE
+    assert seen(proposal) is ReviewStatus.OTHERWISE
 
 
 def test_a_merge_that_keeps_nothing_of_it_is_told_from_waiting(place: GitWorld) -> None:
     proposal = place.offered()
     place.merge_differently(FLAG, "")
-    assert seen(proposal) is Standing.TAKEN_BACK
+    assert seen(proposal) is ReviewStatus.TAKEN_BACK
 
 
 def test_what_was_merged_and_reverted_is_told_from_waiting_even_by_the_next_process(place: GitWorld) -> None:
-    assert seen(place.offered()) is Standing.WAITING
+    assert seen(place.offered()) is ReviewStatus.WAITING
     place.squash()
-    assert seen(place.proposal()) is Standing.MERGED
+    assert seen(place.proposal()) is ReviewStatus.MERGED
     place.take_back()
-    assert seen(place.proposal()) is Standing.TAKEN_BACK
+    assert seen(place.proposal()) is ReviewStatus.TAKEN_BACK
 
 
 def test_a_branch_that_was_deleted_is_gone_for_the_next_process_too(place: GitWorld) -> None:
     place.offered()
     place.reject()
-    assert seen(place.proposal()) is Standing.GONE
+    assert seen(place.proposal()) is ReviewStatus.GONE
 
 
 def test_a_service_that_was_removed_meanwhile_is_an_inventory_error(place: GitWorld) -> None:
@@ -138,7 +138,7 @@ def test_a_remote_that_went_away_is_a_doubt_and_one_that_came_back_is_none(world
     with pytest.raises(UnreachableError, match="ls-remote"):
         proposal.look()
     world.come_back()
-    assert seen(proposal) is Standing.WAITING
+    assert seen(proposal) is ReviewStatus.WAITING
 
 
 def test_a_push_that_a_hook_of_the_remote_refuses_says_so(world: GitWorld) -> None:
@@ -194,11 +194,11 @@ def test_a_rejected_branch_is_not_pushed_again(world: GitWorld) -> None:
 def test_without_push_the_branch_stays_here_and_is_merged_when_people_push_it(world: GitWorld) -> None:
     proposal = world.offered(push=False)
     assert world.branches == {BASE}
-    assert seen(proposal) is Standing.WAITING
+    assert seen(proposal) is ReviewStatus.WAITING
     git(world.clone, "push", "--quiet", "origin", BRANCH)
-    assert seen(proposal) is Standing.WAITING
+    assert seen(proposal) is ReviewStatus.WAITING
     world.merge()
-    assert seen(proposal) is Standing.MERGED
+    assert seen(proposal) is ReviewStatus.MERGED
 
 
 def test_somebody_elses_branch_of_that_name_is_refused_here(place: GitWorld) -> None:
@@ -241,7 +241,7 @@ def test_a_branch_that_others_put_more_on_is_left_alone(world: GitWorld) -> None
     git(world.reviewer, "checkout", "--quiet", BRANCH)
     git(world.reviewer, "commit", "--quiet", "--allow-empty", "-m", "one thing more")
     git(world.reviewer, "push", "--quiet")
-    assert seen(proposal) is Standing.WAITING
+    assert seen(proposal) is ReviewStatus.WAITING
     with pytest.raises(WorldChangedError, match="others have put more on it"):
         proposal.withdraw()
     assert BRANCH in world.branches
@@ -267,16 +267,16 @@ def test_a_branch_that_the_operator_looks_at_is_not_pulled_from_under_them(alone
 def test_the_way_back_is_merged_whatever_else_others_made_of_the_service(place: GitWorld) -> None:
     proposal = place.offered()
     place.merge_differently("scheduler: wrr", "scheduler: mh")
-    assert seen(proposal) is Standing.OTHERWISE
+    assert seen(proposal) is ReviewStatus.OTHERWISE
     way_back = TakenBack(proposal.edit, proposal.catalog.content(f"{proposal.commit}^"))
     back = replace(place.proposal(), edit=way_back, branch=REVERT)
     back.propose("back\n")
     back.offer()
-    assert seen(back) is Standing.WAITING
+    assert seen(back) is ReviewStatus.WAITING
     place.edit("state: production", "state: lvs_setup")
-    assert seen(back) is Standing.WAITING
+    assert seen(back) is ReviewStatus.WAITING
     place.merge(REVERT)
-    assert seen(back) is Standing.MERGED
+    assert seen(back) is ReviewStatus.MERGED
     assert "ipip_encapsulation" not in place.text
     assert "scheduler: mh" in place.text
     assert "state: lvs_setup" in place.text

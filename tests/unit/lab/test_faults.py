@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ferryman.errors import LabError
-from ferryman.lab import LabPlace, faults, topology
+from ferryman.lab import LabPaths, faults, topology
 from ferryman.lab.faults import PutFault
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class Console:
         self.asked: list[tuple[str, str]] = []
         self.broken: str | None = None
 
-    def __call__(self, place: LabPlace, host: str, script: str) -> str:
+    def __call__(self, place: LabPaths, host: str, script: str) -> str:
         self.asked.append((host, script))
         if host == self.broken:
             raise LabError(f"{host}: console: no end after 30 s; is the lab up?")
@@ -31,26 +31,26 @@ class Console:
 @pytest.fixture
 def console(monkeypatch: pytest.MonkeyPatch) -> Console:
     made = Console()
-    monkeypatch.setattr("ferryman.lab.faults.putting.console", made)
-    monkeypatch.setattr("ferryman.lab.faults.putting.require", lambda place: None)
+    monkeypatch.setattr("ferryman.lab.faults.inject.console", made)
+    monkeypatch.setattr("ferryman.lab.faults.inject.require", lambda place: None)
     return made
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> LabPlace:
-    made = LabPlace(tmp_path / "labs" / "0123456789ab")
+def place(tmp_path: Path) -> LabPaths:
+    made = LabPaths(tmp_path / "labs" / "0123456789ab")
     made.own.mkdir(parents=True)
     return made
 
 
-def test_an_unknown_fault_is_refused_with_those_that_there_are(place: LabPlace, console: Console) -> None:
+def test_an_unknown_fault_is_refused_with_those_that_there_are(place: LabPaths, console: Console) -> None:
     for way in (lambda: faults.put(place, "gremlin"), lambda: faults.clear(place, "gremlin")):
         with pytest.raises(LabError, match="gremlin: is no fault of the lab; it has rp-filter-strict, "):
             way()
     assert console.asked == []
 
 
-def test_a_fault_is_refused_on_a_host_that_it_does_not_fit(place: LabPlace, console: Console) -> None:
+def test_a_fault_is_refused_on_a_host_that_it_does_not_fit(place: LabPaths, console: Console) -> None:
     with pytest.raises(LabError, match="pod-mtu-1500: does not fit web1; it fits node1, node2"):
         faults.put(place, "pod-mtu-1500", "web1")
     assert console.asked == []
@@ -63,7 +63,7 @@ def test_the_routers_sshd_cannot_be_taken_down_for_it_is_the_console() -> None:
 
 
 def test_a_fault_that_went_in_half_way_is_known_and_can_be_taken_out(
-    place: LabPlace, console: Console
+    place: LabPaths, console: Console
 ) -> None:
     console.broken = "web1"
     with pytest.raises(LabError, match="console"):
@@ -74,7 +74,7 @@ def test_a_fault_that_went_in_half_way_is_known_and_can_be_taken_out(
     assert faults.active(place) == ()
 
 
-def test_a_fault_that_cannot_be_taken_out_is_still_in(place: LabPlace, console: Console) -> None:
+def test_a_fault_that_cannot_be_taken_out_is_still_in(place: LabPaths, console: Console) -> None:
     faults.put(place, "ipip0-down", "web1")
     faults.put(place, "ipip0-down", "web2")
     console.broken = "web1"
@@ -83,14 +83,14 @@ def test_a_fault_that_cannot_be_taken_out_is_still_in(place: LabPlace, console: 
     assert faults.active(place) == (PutFault("ipip0-down", "web1"),)
 
 
-def test_a_fault_is_put_once_into_the_first_host_that_it_fits(place: LabPlace, console: Console) -> None:
+def test_a_fault_is_put_once_into_the_first_host_that_it_fits(place: LabPaths, console: Console) -> None:
     assert faults.put(place, "pod-mtu-1500") == PutFault("pod-mtu-1500", "node1")
     assert faults.put(place, "pod-mtu-1500", "node1") == PutFault("pod-mtu-1500", "node1")
     assert len(console.asked) == 1
     assert str(faults.active(place)[0]) == "pod-mtu-1500 on node1"
 
 
-def test_faults_are_taken_out_in_reverse_by_name_or_host_or_all(place: LabPlace, console: Console) -> None:
+def test_faults_are_taken_out_in_reverse_by_name_or_host_or_all(place: LabPaths, console: Console) -> None:
     for name, host in (("ipip0-down", "web1"), ("ipip0-absent", "web1"), ("ipip0-down", "web2")):
         faults.put(place, name, host)
     assert faults.clear(place, "ipip0-down", "web2") == (PutFault("ipip0-down", "web2"),)

@@ -8,7 +8,7 @@ import pytest
 
 from ferryman.config import ManagementConfig
 from ferryman.errors import DoubtError, VerifyError
-from ferryman.fleet.fake import FakeHosts
+from ferryman.hosts.fake import FakeHosts
 from ferryman.management import AgentRun, PuppetAgent
 from unit.directors import world
 from unit.directors.following import Following

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from ferryman.model import Address
-    from ferryman.probe.wire import Arrival
+    from ferryman.probe.transport import Arrival
 
 CONTROL = IPv4Address("10.30.0.2")
 WEB = VirtualService("web", "default", "tcp", IPv4Address("10.99.0.1"), 80, "wrr")

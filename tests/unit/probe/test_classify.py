@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ferryman.model import ProbeVerdict
-from ferryman.probe.answers import Awaited, Flow, Judgement, Syn, classify
+from ferryman.probe.classify import Awaited, Flow, Judgement, Syn, classify
+from ferryman.probe.fast_path import judged_plainly
 from ferryman.probe.packets import dissect
-from ferryman.probe.plain import judged_plainly
 
 US, VIP, REALSERVER = IPv4Address("10.30.0.2"), IPv4Address("10.99.0.1"), IPv4Address("10.10.0.21")
 US6, VIP6, REALSERVER6 = IPv6Address("fd30::2"), IPv6Address("fd99::1"), IPv6Address("fd10::21")

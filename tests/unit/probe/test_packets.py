@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from scapy.packet import Packet
 
     from ferryman.model import Address
-    from ferryman.probe.packets import Opening
+    from ferryman.probe.packets import PacketPair
 
 US, VIP, SOURCE = IPv4Address("10.30.0.2"), IPv4Address("10.99.0.1"), IPv4Address("172.16.1.1")
 US6, VIP6, SOURCE6 = IPv6Address("fd30::2"), IPv6Address("fd99::1"), IPv6Address("100::1")
@@ -52,7 +52,7 @@ def rebuilt(packet: Packet) -> bytes:
 
 @given(st.data(), st.sampled_from(EVERY_KIND), st.integers(0, 2**16 - 1), st.integers(0, 2**32 - 1))
 def test_whatever_is_filled_in_every_checksum_is_the_one_that_scapy_works_out(
-    data: st.DataObject, kind: tuple[Opening, int], port: int, number: int
+    data: st.DataObject, kind: tuple[PacketPair, int], port: int, number: int
 ) -> None:
     templates, version = kind
     realserver = data.draw(addresses[version])

@@ -10,7 +10,7 @@ import pytest
 from ferryman.config import ProbeConfig
 from ferryman.errors import InventoryError
 from ferryman.model import Address, Director, Kind, Realserver, Role, Service, VirtualService
-from ferryman.probe import Target, brief, mss_limit, probe_targets, stranger_targets
+from ferryman.probe import Target, mss_limit, probe_targets, single_try, spoof_targets
 
 WEB1 = Realserver("web1", Kind.SERVER, IPv4Address("10.10.0.21"), IPv6Address("fd10::21"))
 WEB2 = Realserver("web2", Kind.SERVER, IPv4Address("10.10.0.22"), IPv6Address("fd10::22"))
@@ -94,7 +94,7 @@ def routed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def asked_by_strangers(asked: Service, question: str) -> list[Target]:
-    return [one.target for one in stranger_targets(asked) if one.question == question]
+    return [one.target for one in spoof_targets(asked) if one.question == question]
 
 
 def test_an_open_decapsulator_is_looked_for_with_our_own_outer_source(routed: None) -> None:
@@ -135,7 +135,7 @@ def test_a_lone_realserver_is_asked_for_a_director(routed: None) -> None:
 
 
 def test_strangers_ask_once_from_one_source_port(routed: None) -> None:
-    probe = brief(ProbeConfig(timeout=0.3))
+    probe = single_try(ProbeConfig(timeout=0.3))
     assert (probe.samples, probe.tries, probe.patience_s) == (1, 1, 0.3)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from ferryman.cookbook.steps.git_catalog import CatalogMerged, ReschedulingMerged
 from ferryman.directors.sed import edit_command
-from ferryman.engine.steps import AlreadySo, Change, Report
+from ferryman.engine.steps import Change, NoChange, Report
 from ferryman.errors import InventoryError, RefusedError, VerifyError
 from ferryman.inventory import Edited, Flipped, Rescheduled
 from ferryman.model import Edit
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ferryman.cookbook.ferry import Ferry
-    from ferryman.directors import Scheduled
+    from ferryman.directors import SetScheduler
     from ferryman.inventory import CatalogEdit
     from ferryman.model import Service
 
 
-def catalog_flipped(ferry: Ferry, service: Service) -> CatalogFlipped | CatalogMerged:
+def catalog_step(ferry: Ferry, service: Service) -> CatalogFlipped | CatalogMerged:
     """The change in the catalog that the configuration names: the file in place, or one under review."""
     kind = CatalogMerged if ferry.config.catalog.reviewed else CatalogFlipped
     return kind(ferry, service)
 
 
-def catalog_rescheduled(
-    ferry: Ferry, service: Service, target: Scheduled
+def scheduler_catalog_step(
+    ferry: Ferry, service: Service, target: SetScheduler
 ) -> CatalogRescheduled | ReschedulingMerged:
     """The same for another scheduler."""
     kind = ReschedulingMerged if ferry.config.catalog.reviewed else CatalogRescheduled
@@ -57,16 +57,16 @@ class CatalogEdited(Change[CatalogBefore]):
         """What is changed."""
 
     @property
-    def goes_back_first(self) -> bool:
+    def undo_first(self) -> bool:
         """Whether somebody follows it: to go back, they need a catalog that is back."""
         return self.ferry.follow_the_catalog(self.service)
 
-    def check(self, report: Report) -> CatalogBefore | AlreadySo:
+    def check(self, report: Report) -> CatalogBefore | NoChange:
         """Read the catalog, and make sure that it can be edited by its own lines alone."""
         del report
         edited = self.ferry.catalog.edited(self.edit)
         if edited.after == edited.before:
-            return AlreadySo(f"{self.ferry.catalog.path.name} says so already")
+            return NoChange(f"{self.ferry.catalog.path.name} says so already")
         text = edited.before.decode(errors="surrogateescape")  # somebody else's entry need not be UTF-8
         return CatalogBefore(sha256=sha256(edited.before).hexdigest(), text=text)
 
@@ -115,7 +115,7 @@ class CatalogEdited(Change[CatalogBefore]):
             return says if self.undone(before, report) else None
         return None if self.ferry.catalog.edited(self.edit).diff else says
 
-    def edits_back(self, before: CatalogBefore) -> Sequence[Edit]:
+    def undo_edits(self, before: CatalogBefore) -> Sequence[Edit]:
         """The command that takes it back: of ferryman itself, or one that edits the lines of the file."""
         path = self.ferry.catalog.path
         if self.edit.by_hand:
@@ -159,7 +159,7 @@ class CatalogFlipped(CatalogEdited):
 class CatalogRescheduled(CatalogEdited):
     """The catalog says scheduler {target} for {service.name}."""
 
-    target: Scheduled
+    target: SetScheduler
 
     @property
     def edit(self) -> CatalogEdit:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ferryman import directors
 from ferryman.cookbook.ferry import Made
-from ferryman.engine.steps import AlreadySo, Change, Look, Report
+from ferryman.engine.steps import Change, Look, NoChange, Report
 from ferryman.errors import DoubtError, NotFollowedError, RefusedError, VerifyError
 from ferryman.model import Edit, Finding, Forwarding, Verdict
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from ferryman.model import Director, Service
 
 
-ACCEPT_NO_WAY_BACK = "--accept-no-way-back"
-_TUNNELLED = directors.Forwarded(Forwarding.TUNNEL)
+ACCEPT_IRREVERSIBLE = "--accept-irreversible"
+_TUNNELLED = directors.SetForwarding(Forwarding.TUNNEL)
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class DirectorChanged(Change[dict[str, Any]]):
     @property
     def role(self) -> str:
         """``primary`` or ``secondary``, for the title; and whether it is for good."""
-        final = ", not reversible" if self.driver.no_way_back(self.goal) else ""
+        final = ", not reversible" if self.driver.irreversible_reason(self.goal) else ""
         return f"{self.director.role.value}{final}"
 
     @property
@@ -76,36 +76,36 @@ class DirectorChanged(Change[dict[str, Any]]):
         """What reads, changes and puts back this director."""
         return self.ferry.driver(self.director, self.service)
 
-    def check(self, report: Report) -> dict[str, Any] | AlreadySo:
+    def check(self, report: Report) -> dict[str, Any] | NoChange:
         """Read its table and its files, and make sure that they may be changed."""
         driver = self.driver
         before = driver.before(self.goal)
         for line in driver.not_seen:
             report.finding(_not_seen(self.director.host, line))
         if driver.already(before, self.goal):
-            return AlreadySo(f"it is {self.goal} already")
-        if reason := driver.no_way_back(self.goal):
+            return NoChange(f"it is {self.goal} already")
+        if reason := driver.irreversible_reason(self.goal):
             self._consented(reason, report)
         return before
 
     def _consented(self, reason: str, report: Report) -> None:
         """Nothing that cannot be put back is changed without a word from the operator."""
         host = self.director.host
-        if not self.ferry.no_way_back_accepted:
+        if not self.ferry.irreversible_accepted:
             raise RefusedError(
                 f"{host}: not reversible: {reason}; once changed it stays so, whatever goes wrong afterwards;"
-                f" say {ACCEPT_NO_WAY_BACK} if that is meant"
+                f" say {ACCEPT_IRREVERSIBLE} if that is meant"
             )
-        wanted = f"a way back; {ACCEPT_NO_WAY_BACK} was said"
-        report.finding(Finding("no-way-back", host, Verdict.WARN, f"not reversible: {reason}", wanted))
+        wanted = f"a way back; {ACCEPT_IRREVERSIBLE} was said"
+        report.finding(Finding("irreversible", host, Verdict.WARN, f"not reversible: {reason}", wanted))
 
     def edits(self, before: dict[str, Any]) -> Sequence[Edit]:
         """What the driver does to it."""
         return self.driver.edits(before, self.goal)
 
-    def edits_back(self, before: dict[str, Any]) -> Sequence[Edit]:
+    def undo_edits(self, before: dict[str, Any]) -> Sequence[Edit]:
         """What the driver does to put it back."""
-        return self.driver.edits_back(before, self.goal)
+        return self.driver.undo_edits(before, self.goal)
 
     def do(self, before: dict[str, Any]) -> None:
         """Make the entries what the target says."""
@@ -270,7 +270,7 @@ class DirectorConverged(DirectorChanged):
 
     def do(self, before: dict[str, Any]) -> None:
         """Flip the destinations; what is connected now counts as old."""
-        self.ferry.about_to_edit(self.director, self.service)
+        self.ferry.mark_edited(self.director, self.service)
         super().do(before)
         self.ferry.remember_connections(self.director, self.service)
 
@@ -280,7 +280,7 @@ class DirectorConverged(DirectorChanged):
         The host routes that keep connections whole must be there before that, also when somebody has taken
         them away since; that they cannot be put up keeps no destination from going back.
         """
-        self.ferry.about_to_edit(self.director, self.service)
+        self.ferry.mark_edited(self.director, self.service)
         table, trouble = self._begin_undo(), None
         put_up: Sequence[Edit] = ()
         try:
@@ -322,7 +322,7 @@ class OldConnectionsDrained(Look):
                 report.finding(_cannot_tell(director))
                 continue
             left = self.ferry.wait_for_old_connections(director, self.service)
-            draining = self.ferry.drainings[director.host, self.service.name]
+            draining = self.ferry.connection_drains[director.host, self.service.name]
             seen = f"{draining.count} connections from before: {draining}"
             report.finding(
                 Finding(

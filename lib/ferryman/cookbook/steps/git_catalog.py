@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
 from ferryman.cookbook.steps.review import CHECK, how_to_merge, require_merged, wait_for_merge
-from ferryman.engine.steps import AlreadySo, Change, Report
+from ferryman.engine.steps import Change, NoChange, Report
 from ferryman.errors import InventoryError, RefusedError, VerifyError, WorldChangedError
-from ferryman.inventory import Flipped, Proposal, Rescheduled, Standing, TakenBack
+from ferryman.inventory import Flipped, Proposal, Rescheduled, ReviewStatus, TakenBack
 from ferryman.model import Edit, Finding, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ferryman.cookbook.ferry import Ferry
-    from ferryman.directors import Scheduled
+    from ferryman.directors import SetScheduler
     from ferryman.inventory import CatalogEdit, GitCatalog
     from ferryman.model import Service
 
@@ -45,17 +45,17 @@ class ReviewedEdit(Change[ReviewBefore]):
     def edit(self) -> CatalogEdit:
         """What is changed."""
 
-    def check(self, report: Report) -> ReviewBefore | AlreadySo:
+    def check(self, report: Report) -> ReviewBefore | NoChange:
         """Read the base, and make sure that a commit can be proposed on top of it."""
         catalog, proposal = self._catalog, self._proposal
         self._refresh(report)
-        if self.ferry.taken_up:
+        if self.ferry.resumed:
             proposal.adopt(self._trailer)
         if proposal.commit is None:
             self._require_tree_up_to_date()
         base = catalog.base()  # once: without a remote, people may merge between two looks at it
         if catalog.says(base, self.edit):
-            return AlreadySo(f"{catalog.base_name} says so already", own=proposal.commit is not None)
+            return NoChange(f"{catalog.base_name} says so already", own=proposal.commit is not None)
         if proposal.commit is None:
             catalog.require_identity()
             proposal.require_free()
@@ -160,7 +160,7 @@ class ReviewedEdit(Change[ReviewBefore]):
             return f"{catalog.base_name}: {proposal.branch} is on offer, and can be merged"
         return None
 
-    def edits_back(self, before: ReviewBefore) -> Sequence[Edit]:
+    def undo_edits(self, before: ReviewBefore) -> Sequence[Edit]:
         """The commands that take it back through review, or the branch away."""
         catalog, branch = self._catalog, before["branch"]
         remote = catalog.config.remote
@@ -213,7 +213,7 @@ class ReviewedEdit(Change[ReviewBefore]):
         return self.ferry.git_catalog
 
     @property
-    def goes_back_first(self) -> bool:
+    def undo_first(self) -> bool:
         """Whether somebody follows it: to go back, they need a catalog that is back."""
         return self.ferry.follow_the_catalog(self.service)
 
@@ -262,7 +262,7 @@ class ReviewedEdit(Change[ReviewBefore]):
             else f"The run {provenance.run} goes back: this takes its change out again."
         )
         trailers = [
-            self._trailer if forward else f"Ferryman-Way-Back: {provenance.run}",
+            self._trailer if forward else f"Ferryman-NextHop-Back: {provenance.run}",
             f"Service: {name}",
             f"Site: {site}",
             f"Task: {provenance.task}" if provenance.task else "",
@@ -309,7 +309,7 @@ class ReviewedEdit(Change[ReviewBefore]):
 
     def _propose_way_back(self, branch: str) -> list[Edit]:
         back, config, made = self._way_back_on(branch), self._catalog.config, []
-        if back.commit is not None and back.look().standing is Standing.GONE:
+        if back.commit is not None and back.look().standing is ReviewStatus.GONE:
             back.withdraw()  # turned down once, and asked for again
             back.forget()
         if back.commit is None:
@@ -341,7 +341,7 @@ class ReviewedEdit(Change[ReviewBefore]):
         """Have the working tree, and the agents that run from now on, follow the base; say where not."""
         catalog = self._catalog
         self.ferry.catalog_revision = catalog.base()
-        if self.ferry.rehearsal or (why := catalog.bring_along()) is None:
+        if self.ferry.rehearsal or (why := catalog.fast_forward()) is None:
             return
         seen = f"the working tree was left as it is: {why}"
         wanted = f"as {catalog.base_name} has it, before the next run"
@@ -363,7 +363,7 @@ class CatalogMerged(ReviewedEdit):
 class ReschedulingMerged(ReviewedEdit):
     """The catalog that people review says scheduler {target} for {service.name}."""
 
-    target: Scheduled
+    target: SetScheduler
 
     @property
     def edit(self) -> CatalogEdit:

@@ -25,7 +25,7 @@ Asked = tuple["Target", "ProbeResult"]
 class ProbesAnswered(Look):
     """Every realserver of {service.name} answers an encapsulated SYN."""
 
-    stays_true: ClassVar[bool] = True
+    valid_after_change: ClassVar[bool] = True
     ferry: Ferry
     service: Service
 
@@ -37,7 +37,7 @@ class ProbesAnswered(Look):
         for virtual in self.service.virtual_services:
             if virtual.protocol != "tcp":
                 report.finding(_not_probed(str(virtual), "UDP has no handshake to probe", Verdict.WARN))
-        targets = probe_targets(self.ferry.as_directors_send(self.service))
+        targets = probe_targets(self.ferry.with_observed_sources(self.service))
         if self.ferry.rehearsal:
             for target in targets:
                 seen = f"{target.virtual_service}: not sent in a rehearsal"

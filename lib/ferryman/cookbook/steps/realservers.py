@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 from ferryman.cookbook.steps.probes import ProbesAnswered
 from ferryman.engine.steps import Change, Look, Report
 from ferryman.errors import FerrymanError, RefusedError
-from ferryman.fleet.checks import service_readiness
-from ferryman.management import told
+from ferryman.management import raise_failures
 from ferryman.model import Edit
+from ferryman.realservers.checks import service_readiness
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class RealserversReady(Look):
     """Every realserver of {service.name} is set up to unwrap IPIP."""
 
-    stays_true: ClassVar[bool] = True
+    valid_after_change: ClassVar[bool] = True
     ferry: Ferry
     service: Service
 
@@ -55,7 +55,7 @@ class RealserversConverged(Change[list[str]]):
         """The agent's command on each of them."""
         return [Edit("host", name, command=self.ferry.agent.command) for name in before]
 
-    def edits_back(self, before: list[str]) -> Sequence[Edit]:
+    def undo_edits(self, before: list[str]) -> Sequence[Edit]:
         """The same command: by then the catalog says what it said before."""
         return self.edits(before)
 
@@ -95,10 +95,12 @@ class RealserversConverged(Change[list[str]]):
         return None
 
     def _run(self, names: list[str]) -> None:
-        told(self.ferry.agent.converge(self.ferry.hosts, names, revision=self.ferry.catalog_revision))
+        raise_failures(
+            self.ferry.agent.converge(self.ferry.hosts, names, revision=self.ferry.catalog_revision)
+        )
 
 
-def realservers_converged(ferry: Ferry, service: Service) -> tuple[Step, ...]:
+def realserver_steps(ferry: Ferry, service: Service) -> tuple[Step, ...]:
     """The change, and probes of what came of it, where ``management.realservers`` says that they follow."""
     if not ferry.config.management.realservers:
         return ()

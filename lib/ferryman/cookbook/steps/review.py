@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ferryman import patience
+from ferryman import retry
 from ferryman.errors import DoubtError, UnreachableError, VerifyError
-from ferryman.inventory import Standing
+from ferryman.inventory import ReviewStatus
 from ferryman.model import Finding, Verdict
 
 if TYPE_CHECKING:
@@ -28,13 +28,13 @@ def wait_for_merge(proposal: Proposal, report: Report, *, again: str) -> None:
         DoubtError: ``catalog.merge_timeout`` is over.
     """
     config, wait = proposal.catalog.config, _Wait(proposal, report)
-    seen = patience.until(
+    seen = retry.poll_until(
         wait.look,
-        lambda one: one is not None and one.standing is not Standing.WAITING,
+        lambda one: one is not None and one.standing is not ReviewStatus.WAITING,
         within_s=config.merge_timeout,
         every_s=config.poll,
     )
-    if seen is None or seen.standing is Standing.WAITING:
+    if seen is None or seen.standing is ReviewStatus.WAITING:
         raise DoubtError(
             f"{wait.where}: not merged into {wait.base_name} within {config.merge_timeout:g} seconds"
             f"{f': {wait.trouble}' if wait.trouble else ''}; {how_to_merge(proposal)}; "
@@ -63,16 +63,16 @@ def require_merged(proposal: Proposal, seen: Seen) -> None:
     """
     base = f"{proposal.catalog.base_name} ({seen.base[:12]})"
     where = f"{proposal.catalog.git.folder}: {proposal.branch}"
-    if seen.standing is Standing.OTHERWISE:
+    if seen.standing is ReviewStatus.OTHERWISE:
         raise VerifyError(
             f"{where}: what {base} now says of {proposal.service} is not what was meant; see who "
             f"merged what:\n{seen.difference}"
         )
-    if seen.standing is Standing.TAKEN_BACK:
+    if seen.standing is ReviewStatus.TAKEN_BACK:
         raise VerifyError(
             f"{where}: was merged and taken back: {base} is as it was before; see who did, and why"
         )
-    if seen.standing is Standing.GONE:
+    if seen.standing is ReviewStatus.GONE:
         raise VerifyError(f"{where}: the branch was deleted, and {base} does not have it: was it rejected?")
 
 
@@ -102,7 +102,7 @@ class _Wait:
                 self.tell(Verdict.WARN, f"cannot be asked, and is waited for: {error}")
             self.trouble = str(error)
             return None
-        if seen.standing is Standing.WAITING:
+        if seen.standing is ReviewStatus.WAITING:
             self._tell_progress(seen)
         self.base, self.trouble = seen.base, ""
         return seen

@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from ferryman.directors import HostRoutes, Route
-from ferryman.engine.steps import AlreadySo, Change, Report
+from ferryman.engine.steps import Change, NoChange, Report
 from ferryman.errors import RefusedError, VerifyError
 from ferryman.model import Edit, Finding, Forwarding, Verdict
 
@@ -98,17 +98,17 @@ class HostRoutesUp(_HostRoutes, Change[RoutesBefore]):
     def __post_init__(self) -> None:
         self.ferry.host_routes.add((self.director.host, self.service.name))
 
-    def check(self, report: Report) -> RoutesBefore | AlreadySo:
+    def check(self, report: Report) -> RoutesBefore | NoChange:
         """Read which are missing; none are needed where nothing is left to flip."""
         del report
         if reason := self._needless():
-            return AlreadySo(reason)
+            return NoChange(reason)
         seen = self._routes.read()
         if seen.problems:
             raise RefusedError("\n".join(f"{self.director.host}: {problem}" for problem in seen.problems))
         if not seen.needed:
             left = RoutesBefore(needed=[], ours=_as_lists(seen.ours)) if seen.ours else None
-            return AlreadySo("each is reached through itself already", left)
+            return NoChange("each is reached through itself already", left)
         return RoutesBefore(needed=_as_lists(seen.needed), ours=_as_lists(seen.ours))
 
     def edits(self, before: RoutesBefore) -> Sequence[Edit]:
@@ -175,7 +175,7 @@ class HostRoutesUp(_HostRoutes, Change[RoutesBefore]):
         addresses = ", ".join(str(one.address) for one in there)
         return f"{self.director.host}: its host routes to {addresses} are there" if there else None
 
-    def edits_back(self, before: RoutesBefore) -> Sequence[Edit]:
+    def undo_edits(self, before: RoutesBefore) -> Sequence[Edit]:
         """The commands that remove them."""
         commands = self._routes.remove_commands(_as_routes([*before["ours"], *before["needed"]]))
         return _as_edits(self.director, commands)
@@ -193,12 +193,12 @@ class HostRoutesUp(_HostRoutes, Change[RoutesBefore]):
 class HostRoutesDown(_HostRoutes, Change[list[list[str]]]):
     """{director.host} needs no host routes for {service.name} any more."""
 
-    def check(self, report: Report) -> list[list[str]] | AlreadySo:
+    def check(self, report: Report) -> list[list[str]] | NoChange:
         """Read which routes there are or will be: they are this service's own, and marked as such."""
         del report
         seen = self._routes.read()
         if self._needless() and not seen.ours:
-            return AlreadySo("it has none")
+            return NoChange("it has none")
         return sorted(_as_lists({*seen.ours, *seen.needed}))
 
     def edits(self, before: list[list[str]]) -> Sequence[Edit]:
@@ -235,7 +235,7 @@ class HostRoutesDown(_HostRoutes, Change[list[list[str]]]):
     def effect_seen(self, before: list[list[str]] | None, report: Report) -> str | None:
         """Nothing: that routes are gone is how it was before the run put them up."""
 
-    def edits_back(self, before: list[list[str]]) -> Sequence[Edit]:
+    def undo_edits(self, before: list[list[str]]) -> Sequence[Edit]:
         """The commands that add them again."""
         commands = self._routes.add_commands(_as_routes(before))
         return _as_edits(self.director, commands)

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ReschedulingForetold(Look):
+class SchedulerImpact(Look):
     """Every director can schedule {service.name} by {target}, and what that does is said."""
 
     ferry: Ferry
     service: Service
-    target: directors.Scheduled
+    target: directors.SetScheduler
 
     def look(self, report: Report) -> None:
         """Read each director's table, connections and modules; say what stays and what moves."""
@@ -58,7 +58,7 @@ class DirectorRescheduled(DirectorChanged):
     Destinations are not touched, so that no connection changes its way: no host routes are needed.
     """
 
-    target: directors.Scheduled
+    target: directors.SetScheduler
 
     @property
     def goal(self) -> directors.Target:

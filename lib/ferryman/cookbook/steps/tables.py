@@ -14,7 +14,7 @@ from ferryman.model import Finding, Verdict
 
 if TYPE_CHECKING:
     from ferryman.cookbook.ferry import Ferry, Made
-    from ferryman.fleet.hosts import Completed
+    from ferryman.hosts.hosts import Completed
     from ferryman.model import Director, Service
 
 

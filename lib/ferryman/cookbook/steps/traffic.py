@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class TrafficFlows(Look):
     """Requests to {service.name} are answered{through}."""
 
-    stays_true: ClassVar[bool] = True
+    valid_after_change: ClassVar[bool] = True
     ferry: Ferry
     service: Service
     director: Director | None = None

@@ -7,8 +7,8 @@ Faults go in through the console, so one that shuts a host's own sshd can be tak
 wrong: a check that stops at one raises a false alarm.
 """
 
-from ferryman.lab.faults.book import ALL, FAULTS
 from ferryman.lab.faults.fault import Fault
-from ferryman.lab.faults.putting import PutFault, active, clear, put
+from ferryman.lab.faults.inject import PutFault, active, clear, put
+from ferryman.lab.faults.registry import ALL, FAULTS
 
 __all__ = ["ALL", "FAULTS", "Fault", "PutFault", "active", "clear", "put"]

@@ -1,0 +1,100 @@
+"""The service catalog's file in its place: read, flipped, and written back only over what was read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ferryman.catalog.flip import Encapsulation, flip
+from ferryman.catalog.lock import locked
+from ferryman.catalog.replace import FolderNotSyncedError, replace_file
+from ferryman.catalog.yaml_edit.change import CatalogEdit, Edited, unified_diff
+from ferryman.errors import InventoryError, RehearsalError, VerifyError, WorldChangedError
+
+SERVICES_FILE = "services.yaml"
+"""The catalog's name in the inventory's folder."""
+PATIENCE_S = 10.0
+"""How long a write waits for another one to finish."""
+DIFF_LINES_SHOWN = 20
+
+
+class Catalog:
+    """A services.yaml; one that is a symbolic link is followed to its file."""
+
+    def __init__(self, path: Path, *, rehearsal: bool = False, patience_s: float = PATIENCE_S) -> None:
+        self.path = path
+        self._rehearsal = rehearsal
+        self._patience_s = patience_s
+
+    def text(self) -> bytes:
+        """What the file holds now.
+
+        Raises:
+            InventoryError: It cannot be read.
+        """
+        try:
+            return self.path.read_bytes()
+        except OSError as error:
+            message = f"{self.path}: cannot be read: {error.strerror}; expected the service catalog"
+            raise InventoryError([message]) from error
+
+    def edited(self, edit: CatalogEdit) -> Edited:
+        """The file with this edit made; nothing is written.
+
+        Raises:
+            InventoryError: There is no such service or site, or no edit that is small and safe.
+        """
+        before = self.text()
+        return Edited.of(before, edit.made(before, name=self.path.name), self.path.name)
+
+    def flipped(self, service: str, site: str, to: Encapsulation) -> Edited:
+        """The file with the flag as wanted; nothing is written.
+
+        Raises:
+            InventoryError: As ``encapsulated``; or there is no edit that is small and safe.
+        """
+        before = self.text()
+        after = flip(before, service, site, to, name=self.path.name)
+        return Edited.of(before, after, self.path.name)
+
+    def write(self, after: bytes, *, expected: bytes) -> None:
+        """Put ``after`` in the file's place when the file still holds ``expected``; whole, and on disk.
+
+        A file that already holds ``after`` is left alone.
+
+        Raises:
+            RehearsalError: This is a rehearsal.
+            WorldChangedError: The file holds something else; it was left alone.
+            BusyError: Someone else kept the folder locked for too long.
+            VerifyError: It could not be written; says what is there now.
+        """
+        if self._rehearsal:
+            raise RehearsalError(f"{self.path}: a rehearsal tried to write the catalog; nothing was written")
+        try:
+            target = Path(os.path.realpath(self.path, strict=True))
+            with locked(target.parent, within_s=self._patience_s) as folder:
+                if self._as_expected(target.read_bytes(), after, expected):
+                    replace_file(target, after, folder)
+        except FolderNotSyncedError as error:
+            message = f"was written, but the folder could not be synced ({error.strerror}): check the disk"
+            raise VerifyError(f"{self.path}: {message}") from error
+        except FileNotFoundError as error:
+            raise WorldChangedError(f"{self.path}: is gone since it was read; put it back first") from error
+        except OSError as error:
+            why = error.strerror or error
+            message = f"could not be written ({why}); it is as it was; remove the cause and run again"
+            raise VerifyError(f"{self.path}: {message}") from error
+
+    def _as_expected(self, now: bytes, after: bytes, expected: bytes) -> bool:
+        if now == after:
+            return False
+        if now == expected:
+            return True
+        lines = unified_diff(expected, now, self.path.name).splitlines()
+        shown = "\n".join(lines[:DIFF_LINES_SHOWN])
+        more = len(lines) - DIFF_LINES_SHOWN
+        tail = f"\n({more} more lines)" if more > 0 else ""
+        raise WorldChangedError(
+            f"{self.path}: someone else changed it since it was read; it was left alone; run again. "
+            f"What they changed:\n{shown}{tail}"
+        )

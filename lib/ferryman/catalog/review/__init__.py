@@ -1,0 +1,1 @@
+"""A catalog that people review: git, the branch, the proposal."""

@@ -1,0 +1,24 @@
+"""The one question that a run asks."""
+
+from __future__ import annotations
+
+import select
+import sys
+
+from ferryman.commandline import echo
+
+_GLANCE_S = 0.2
+"""How long a signal may go unheeded that comes just before the wait for the answer begins."""
+
+
+def confirmed(question: str) -> bool:
+    """Ask, and wait for the answer; whatever is no yes, the end of the input among it, is a no."""
+    echo(f"{question} [y/N]: ", nl=False, err=True)
+    # A signal that comes after Python's last look at them, and before a read begins, would wait for the read.
+    while not select.select([sys.stdin], [], [], _GLANCE_S)[0]:
+        pass
+    try:
+        answer = sys.stdin.readline()
+    except OSError:  # the terminal is gone
+        return False
+    return answer.strip().lower() in ("y", "yes")

@@ -1,0 +1,48 @@
+"""Where a command works: in the lab's namespace where the configuration says so; and its store of runs."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ferryman.state.factory import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ferryman.config import Config
+    from ferryman.state import Store
+
+
+def enter_lab(config: Config) -> Config:
+    """With ``lab = true`` this process enters the lab's control namespace: nothing it sends gets out.
+
+    Raises:
+        LabError: The lab is not up.
+    """
+    if not config.lab:
+        return config
+    from ferryman import lab  # noqa: PLC0415  # only where there is one
+
+    access = lab.enter(lab.LabPaths.of(config.folder))
+    ssh = config.ssh.model_copy(update={"identity": access.identity, "known_hosts": access.known_hosts})
+    return config.model_copy(update={"ssh": ssh})
+
+
+@contextmanager
+def store_of(config: Config) -> Iterator[Store]:
+    """The store that ``state`` names; opened before the lab is entered.
+
+    With ``lab = true`` a cluster on this machine's loopback is this machine's own, and asked from outside the
+    lab; any other address is the lab's, and never asked from anywhere else.
+    """
+    stay = False
+    if config.lab and config.etcd_cluster is not None:
+        stay = not config.etcd_cluster.beyond_this_machine
+        if not stay:
+            enter_lab(config)
+    store = open_store(config, stay=stay)
+    try:
+        yield store
+    finally:
+        store.close()

@@ -1,0 +1,61 @@
+"""What becomes of the connections that a director had when its destinations were edited."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ferryman.directors import HANDSHAKE_S, Connection, old_left, still_open
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from ferryman.model import Address
+
+
+@dataclass
+class ConnectionDrain:
+    """The connections of one moment, and how many of them were seen since; times are of the steady clock."""
+
+    connections: frozenset[Connection]
+    """Those that are not known to be over: a client that uses its port again begins another one."""
+    began: float = field(default_factory=time.monotonic)
+    last_seen: float | None = None
+    """When some of them were last seen."""
+    gone_by: float | None = None
+    """When none was seen for the first time."""
+
+    def __post_init__(self) -> None:
+        self.count = len(self.connections)
+
+    def look(
+        self,
+        now: Collection[Connection],
+        *,
+        closing: bool,
+        without: Collection[tuple[Address, int]],
+    ) -> int:
+        """How many are left of them among those of now, and remember when.
+
+        With ``closing``, one that its client has ended counts while it lingers; ``without`` are the clients
+        whose connections do not count.
+        """
+        at = time.monotonic()
+        self.connections = still_open(self.connections, now, closing=closing)
+        mine = [one for one in self.connections if (one.client, one.client_port) not in without]
+        left = old_left(mine, now, closing=closing, shaking_hands=at - self.began < HANDSHAKE_S)
+        if left:
+            self.last_seen, self.gone_by = at, None
+        elif self.gone_by is None:
+            self.gone_by = at
+        return left
+
+    def __str__(self) -> str:
+        """How long they lived on after the edit, as exactly as it was looked at."""
+        if self.gone_by is None:
+            return "not ended"
+        latest = f"{self.gone_by - self.began:.0f} s"
+        if self.last_seen is None:
+            return f"the last ended within {latest}"
+        return f"the last ended {self.last_seen - self.began:.0f} to {latest} after the edit"

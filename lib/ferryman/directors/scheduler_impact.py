@@ -1,0 +1,267 @@
+"""What another scheduler will do to a service's connections, said before anything is changed.
+
+What is said of the kernel is its source's (6.1, the same in mainline of 2025): a connection keeps its
+destination as long as its entry lives (``ip_vs_conn.c``), whatever the scheduler is by then.
+``ip_vs_edit_service`` (``ip_vs_ctl.c``) takes the old scheduler away, waits for an RCU grace period, then
+gives the new one; ``ip_vs_schedule`` (``ip_vs_core.c``) finds no destination meanwhile, and a new connection
+is answered with an ICMP error. With one processor there is nothing to wait for. ``ip_vs_mh.c`` hashes the
+client's address, and its port only with ``mh-port``; a destination of weight 0 keeps its slots, so that
+without ``mh-fallback`` whoever is hashed there is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from ferryman.directors.connections import count_command
+from ferryman.directors.consistency import HASHING, agreement
+from ferryman.directors.findings import catalog_findings, not_reached
+from ferryman.directors.ipvs import Table, VirtualServer, key_of, of_service
+from ferryman.directors.ipvs_listing import READ_TABLE, read_table
+from ferryman.directors.schedulers import FLAGS
+from ferryman.directors.target import SetScheduler
+from ferryman.errors import DoubtError, VerifyError
+from ferryman.model import Finding, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ferryman.hosts.hosts import Completed, Hosts
+    from ferryman.model import Director, Service
+
+NOW, MODULE, MOVES = "scheduler-now", "scheduler-module", "scheduler-connections"
+HASH, GAP = "scheduler-hash", "scheduler-exchange"
+_MODULE, _CONNECTIONS = "== module", "== connections"
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleSeen:
+    """What one director was seen to have of a service."""
+
+    table: Table
+    module: bool
+    """Whether its kernel has the wanted scheduler, or can load it."""
+    connections: Mapping[str, int] = field(default_factory=dict)
+    """How many, by state."""
+
+
+SchedulesSeen = dict[str, ScheduleSeen | DoubtError | VerifyError]
+"""By director: what was seen, or why it was not."""
+
+
+def look_at_schedules(service: Service, hosts: Hosts, target: SetScheduler) -> SchedulesSeen:
+    """Ask every director of the service at once."""
+    command = read_command(service, target)
+    asked = hosts.read_all(dict.fromkeys((one.host for one in service.directors), command))
+    return {one.host: _seen(asked[one.host], service) for one in service.directors}
+
+
+def read_command(service: Service, target: SetScheduler) -> str:
+    """The shell command whose output is understood here; it only reads. ``modprobe -n`` loads nothing."""
+    module = f"ip_vs_{target.scheduler}"
+    return "\n".join(
+        (
+            f"{READ_TABLE} || exit",
+            f"echo '{_MODULE}'",
+            f"if [ -d /sys/module/{module} ] || modprobe -nq {module}; then echo there; fi",
+            f"echo '{_CONNECTIONS}'",
+            count_command(service),
+        )
+    )
+
+
+def _seen(answer: Completed | DoubtError, service: Service) -> ScheduleSeen | DoubtError | VerifyError:
+    if isinstance(answer, DoubtError):
+        return answer
+    try:
+        table, _, rest = answer.checked().stdout.partition(f"{_MODULE}\n")
+        module, _, states = rest.partition(f"{_CONNECTIONS}\n")
+        counts = (line.split() for line in states.splitlines())
+        return ScheduleSeen(
+            of_service(read_table(table), service),
+            module.strip() == "there",
+            {state: int(count) for state, count in counts},
+        )
+    except VerifyError as error:
+        return error
+
+
+def rescheduled(service: Service, target: SetScheduler) -> Service:
+    """The service as the catalog will have it."""
+    virtuals = service.virtual_services
+    made = (replace(one, scheduler=target.scheduler, scheduler_flags=target.flags) for one in virtuals)
+    return replace(service, virtual_services=tuple(made))
+
+
+def foretold(service: Service, target: SetScheduler, seen: SchedulesSeen) -> list[Finding]:
+    """What stands in the way on each director, and what the change will do there."""
+    each = [finding for one in service.directors for finding in _of_one(one, service, target, seen)]
+    tables = {host: target.of(one.table) for host, one in seen.items() if isinstance(one, ScheduleSeen)}
+    return [*each, *agreement(service, tables)]
+
+
+def _of_one(
+    director: Director, service: Service, target: SetScheduler, seen: SchedulesSeen
+) -> Iterator[Finding]:
+    one = seen[director.host]
+    if not isinstance(one, ScheduleSeen):
+        yield not_reached(director, one)
+        return
+    yield from catalog_findings(director, _as_scheduled(service, one.table), one.table)
+    yield from (_now(director, service, server, target) for server in one.table)
+    yield _module(director, one, target)
+    changing = [server for server in one.table if _schedule(server) != target]
+    if changing:
+        yield _moves(director, one, changing, target)
+        yield from _parted(director, changing, target)
+        yield from _hashed(director, changing, target)
+        yield from _gap(director, changing, target)
+
+
+def _as_scheduled(service: Service, table: Table) -> Service:
+    """The service with its directors' scheduler, whatever it is: that one is looked at apart."""
+    known = {one.key: one for one in table}
+    virtuals = (
+        replace(one, scheduler=server.scheduler, scheduler_flags=server.scheduler_flags)
+        if (server := known.get(key_of(one)))
+        else one
+        for one in service.virtual_services
+    )
+    return replace(service, virtual_services=tuple(virtuals))
+
+
+def _schedule(server: VirtualServer) -> SetScheduler:
+    return SetScheduler(server.scheduler, tuple(sorted(server.scheduler_flags)))
+
+
+def _now(director: Director, service: Service, server: VirtualServer, target: SetScheduler) -> Finding:
+    """It must be what the catalog says or what it is to become: anything else is somebody else's doing."""
+    (virtual,) = (one for one in service.virtual_services if key_of(one) == server.key)
+    catalog = SetScheduler(virtual.scheduler, tuple(sorted(virtual.scheduler_flags)))
+    now = _schedule(server)
+    known = now in (catalog, target) or catalog == target
+    remedy = "" if known else "bring the director in line with the catalog (or the catalog with it) first"
+    wanted = f"{catalog}, as in the catalog, or already {target}"
+    verdict = Verdict.PASS if known else Verdict.FAIL
+    return Finding(NOW, director.host, verdict, f"{server}: {now}", wanted, remedy)
+
+
+def _module(director: Director, one: ScheduleSeen, target: SetScheduler) -> Finding:
+    name = f"ip_vs_{target.scheduler}"
+    if one.module:
+        return Finding(MODULE, director.host, Verdict.PASS, f"{name} is there", "a kernel that has it")
+    return Finding(
+        MODULE,
+        director.host,
+        Verdict.FAIL,
+        f"its kernel has no module {name}: neither loaded nor to be found by modprobe",
+        "a kernel that has it",
+        f"install the package that has it (it belongs to the running kernel, uname -r); try: modprobe {name}",
+    )
+
+
+def _moves(
+    director: Director, one: ScheduleSeen, changing: list[VirtualServer], target: SetScheduler
+) -> Finding:
+    """What becomes of the connections there are, and of the next ones of their clients."""
+    total, open_ = sum(one.connections.values()), one.connections.get("ESTABLISHED", 0)
+    stay = f"{total} connections now, {open_} of them established: each stays with its realserver"
+    share = max(share_elsewhere(server, target) for server in changing)
+    if not share:
+        return Finding(MOVES, director.host, Verdict.PASS, f"{stay}, and so do their next ones", "none moves")
+    until_now = "; ".join(sorted({_until_now(server) for server in changing}))
+    return Finding(
+        MOVES,
+        director.host,
+        Verdict.WARN,
+        f"{stay}; {share:.0%} of their clients open the next one to another ({until_now})",
+        "sessions that more than one realserver can serve",
+        "nothing, where realservers share their sessions; else choose an hour with few of them",
+    )
+
+
+def _parted(director: Director, changing: list[VirtualServer], target: SetScheduler) -> Iterator[Finding]:
+    """A client's connections stay together only where nothing but its address counts."""
+    together = sorted({str(now) for one in changing if _by_address(now := _schedule(one))})
+    if together and not _by_address(target):
+        yield Finding(
+            MOVES,
+            director.host,
+            Verdict.WARN,
+            f"two connections of one client may go to two realservers then; with {', '.join(together)} never",
+            "sessions that need no more than one connection, or are shared",
+            f"{target.scheduler} without {target.scheduler}-port keeps them together" if target.flags else "",
+        )
+
+
+def _gap(director: Director, changing: list[VirtualServer], target: SetScheduler) -> Iterator[Finding]:
+    others = sorted({one.scheduler for one in changing} - {target.scheduler})
+    if others:
+        yield Finding(
+            GAP,
+            director.host,
+            Verdict.WARN,
+            f"while its kernel exchanges {', '.join(others)} for {target.scheduler}, for a few milliseconds"
+            " where it has more than one processor, new connections are refused",
+            "clients that try again",
+            "nobody notices on a director that is drained",
+        )
+
+
+def _until_now(server: VirtualServer) -> str:
+    if server.options:
+        return f"{' '.join(server.options)}: in time they stay, by persistence"
+    if server.scheduler in HASHING:
+        return f"with {server.scheduler} always to the same"
+    return f"with {server.scheduler} just so on any day"
+
+
+def share_elsewhere(server: VirtualServer, target: SetScheduler) -> float:
+    """Of the clients with a connection, the share whose next one goes to another realserver; 0 to 1.
+
+    Each realserver has its weight's share of them, and of the next ones too, one independent of the other.
+    """
+    now = _schedule(server)
+    if now.scheduler == target.scheduler and _keys(now) == _keys(target):
+        return 0.0
+    weights = [one.weight for one in server.destinations if one.weight > 0]
+    return 1 - sum((weight / sum(weights)) ** 2 for weight in weights) if weights else 0.0
+
+
+def _keys(schedule: SetScheduler) -> set[str]:
+    """The flags that have a say in which slot a client is hashed to."""
+    return {flag for flag in schedule.flags if flag.endswith("-port")}
+
+
+def _by_address(schedule: SetScheduler) -> bool:
+    """Whether all connections of one client address go to one realserver."""
+    return schedule.scheduler in FLAGS and not _keys(schedule)
+
+
+def _hashed(director: Director, changing: list[VirtualServer], target: SetScheduler) -> Iterator[Finding]:
+    """What a hash does with clients that share an address, and with destinations that take nobody."""
+    name, host = target.scheduler, director.host
+    if name not in FLAGS:
+        return
+    if _by_address(target):
+        yield Finding(
+            HASH,
+            host,
+            Verdict.WARN,
+            f"{name} without {name}-port: all clients behind one address go to one realserver",
+            "clients with many addresses",
+            f"--flag {name}-port spreads them by connection",
+        )
+    if f"{name}-fallback" not in target.flags:
+        idle = sorted({one.key for server in changing for one in server.destinations if one.weight == 0})
+        now = f" (now: {', '.join(idle)})" if idle else ""
+        yield Finding(
+            HASH,
+            host,
+            Verdict.WARN,
+            f"{name} without {name}-fallback: who is hashed to a destination of weight 0{now} is refused"
+            " for as long as it has that weight",
+            "realservers that are taken out of the table, not set to weight 0",
+            f"--flag {name}-fallback sends them to another",
+        )

@@ -1,0 +1,175 @@
+"""Events to everybody who listens, and to the journal."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from ferryman.engine.clock import stamp
+from ferryman.errors import BusyError, FerrymanError, JournalError
+from ferryman.events import Occurrence
+from ferryman.state import NewRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from ferryman.engine.clock import Clock
+    from ferryman.engine.signals import Signals
+    from ferryman.events import Event, Subscriber
+    from ferryman.state import Store
+
+_log = logging.getLogger(__name__)
+
+
+class EventLog:
+    """Everything that is said about one run. Steps may report from several threads.
+
+    Without a journal only the subscribers hear it.
+    """
+
+    def __init__(
+        self,
+        run: str,
+        journal: Store | None,
+        clock: Clock,
+        signals: Signals,
+        subscribers: Iterable[Subscriber],
+    ) -> None:
+        self.journal_lost: JournalError | BusyError | None = None
+        """Why the journal could not be written on the way back, which goes on without it from there: with a
+        gap it would say what is not so. What is recorded goes to the journal's spool, if it has one."""
+        self._run = run
+        self._journal = journal
+        self._clock = clock
+        self._signals = signals
+        self._subscribers = list(subscribers)
+        self._pending: list[NewRecord] = []
+        self._journal_may_fail = False
+        self._spooled_for: JournalError | None = None
+        """Why records go to the spool: once one is there, those that follow it must go there too."""
+        self._lock = threading.RLock()
+
+    def emit(self, event: Event, *, recorded: bool = True) -> None:
+        """Tell subscribers at once; the journal, unless it has it otherwise, after the next ``flush``."""
+        with self._signals.deferred(), self._lock:
+            time = stamp(self._clock.now())
+            if recorded:
+                self._note(NewRecord(time, event.event, event.as_dict(), *_place(event)))
+            occurrence = Occurrence(time, self._run, event)
+            for subscriber in list(self._subscribers):
+                self._hand(subscriber, occurrence)
+
+    def journal(self, kind: str, payload: Mapping[str, Any], step: int | None = None) -> None:
+        """Write something that only the journal needs, and all that was told before: then it is on disk.
+
+        On disk is in the journal, or on the way back in its spool.
+
+        Raises:
+            JournalError: It could not be written; on the way back it is let pass.
+            BusyError: The run is no longer this process's; as above.
+        """
+        with self._signals.deferred(), self._lock:
+            self._note(NewRecord(stamp(self._clock.now()), kind, payload, step))
+            self.flush()
+
+    def note(self, kind: str, payload: Mapping[str, Any], step: int | None = None) -> None:
+        """As ``record``, but on disk with the next ``flush``: all that came until then, or nothing."""
+        with self._signals.deferred(), self._lock:
+            self._note(NewRecord(stamp(self._clock.now()), kind, payload, step))
+
+    def flush(self) -> None:
+        """Have everything on disk that was told; raises as ``record`` does."""
+        with self._signals.deferred(), self._lock:
+            pending, self._pending = self._pending, []
+            try:
+                if pending and self._journal is not None and self._is_kept:
+                    self._keep(self._journal, pending)
+            except (JournalError, BusyError) as error:
+                if not self._journal_may_fail:
+                    raise
+                self.lose_journal(error)
+
+    def begin_rollback(self) -> None:
+        """From now on a journal that fails stops nothing: putting things back matters more."""
+        self._journal_may_fail = True
+
+    def lose_journal(self, error: JournalError | BusyError) -> None:
+        """Remember why the journal could not be written."""
+        self.journal_lost = self.journal_lost or error
+        if isinstance(error, JournalError) and self._journal is not None and self._spooled_for is None:
+            self._spool(self._journal, error)
+
+    def replay_spool(self) -> None:
+        """Have in the journal what went to its spool, if it can be written now; else it stays there."""
+        if self._spooled_for is None or self._journal is None:
+            return
+        try:
+            left = self._journal.replay_spool(self._run)
+        except (JournalError, BusyError) as error:
+            _log.debug("the spool of %s stays: %s", self._run, error)
+        else:
+            if left:
+                _log.warning(left)
+            else:
+                self._spooled_for = self.journal_lost = None
+
+    def spooled(self) -> str:
+        """Which records are not in the journal but in its spool, and where; empty when there are none."""
+        return self._journal.spooled() if self._journal is not None else ""
+
+    @property
+    def _is_kept(self) -> bool:
+        """Whether what is recorded is kept anywhere."""
+        return self.journal_lost is None or self._spooled_for is not None
+
+    def _keep(self, journal: Store, notes: Sequence[NewRecord]) -> None:
+        """Append these; once that failed, spool them, and raise why."""
+        if self._spooled_for is not None:
+            journal.spool(self._run, notes)
+            raise self._spooled_for
+        try:
+            journal.append(self._run, notes)
+        except JournalError as error:
+            self._spool(journal, error)
+            raise
+
+    def _spool(self, journal: Store, error: JournalError) -> None:
+        if journal.spool(self._run, ()):
+            self._spooled_for = error
+
+    def _note(self, note: NewRecord) -> None:
+        self._pending.append(note)
+
+    def _hand(self, subscriber: Subscriber, occurrence: Occurrence) -> None:
+        """A listener that fails (a closed pipe, a screen gone) is dropped: it must not end the run."""
+        try:
+            subscriber(occurrence)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # nobody's screen is worth a torn change
+            self._subscribers.remove(subscriber)
+            _log.debug("dropped a listener", exc_info=True)
+            self._note(
+                NewRecord(occurrence.time, "listener-lost", {"error": f"{type(error).__name__}: {error}"})
+            )
+
+
+def in_words(error: BaseException) -> str:
+    """What people are told of an error; of one that nobody expected, that it is a bug."""
+    if isinstance(error, FerrymanError):
+        return str(error)
+    return f"a bug: {type(error).__name__}: {error} (the traceback is in the journal)"
+
+
+def in_full(error: BaseException, at: str) -> dict[str, Any]:
+    """What the journal is told of an error: where it came, and the traceback."""
+    return {
+        "at": at,
+        "error": type(error).__name__,
+        "message": str(error),
+        "traceback": "".join(traceback.format_exception(error)),
+    }
+
+
+def _place(event: Event) -> tuple[int | None, str | None]:
+    return getattr(event, "step", None), getattr(event, "phase", None)

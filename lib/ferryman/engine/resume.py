@@ -1,0 +1,112 @@
+"""Before a run is taken up again: what its records say stands, and whether its plan is the same."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ferryman.engine.progress import Progress
+from ferryman.engine.verification import is_superseded
+from ferryman.errors import DoubtError, RefusedError, UsageError, VerifyError, WorldChangedError
+
+if TYPE_CHECKING:
+    from ferryman.engine.plan import Plan
+    from ferryman.engine.run_context import RunContext
+    from ferryman.state import Run, Store
+
+
+def load_progress(store: Store, entry: Run, plan: Plan, *, accept_changed_plan: bool) -> Progress:
+    """What of the run stands, by its records.
+
+    Raises:
+        BusyError: A process works on it.
+        JournalError: The records cannot be trusted.
+        UsageError: The plan is not the one that the run began with.
+    """
+    store.require_left(entry)
+    progress = Progress(store.trusted(entry))
+    if plan.fingerprint != entry.fingerprint and not accept_changed_plan:
+        raise UsageError(_what_changed(entry, plan))
+    _require_same_changes(entry, plan, progress)
+    return progress
+
+
+def require_undoable(p: RunContext, progress: Progress, store: Store) -> None:
+    """Before a run that is done is rolled back: each undo must be able to succeed, or none is begun.
+
+    What it changed must still be as it left it, and each change says whether it could be undone.
+
+    Raises:
+        RefusedError: Something is not, or cannot; names each thing, and the later runs of the same service.
+        DoubtError: Nothing is known to be otherwise, but something could not be looked at.
+    """
+    differing: list[str] = []
+    doubtful: list[str] = []
+    for place, mark in sorted(progress.applied.items()):
+        change = p.plan.change(place)
+        looks = [change.require_undoable]
+        if not is_superseded(p.plan, place, progress.applied):
+            looks.insert(0, change.verify_again)
+        for look in looks:
+            try:
+                p.read_phase(place, "verify", partial(look, mark.before))
+            except (VerifyError, RefusedError, WorldChangedError) as error:
+                differing.append(f"{p.plan.titles[place]}: {error}")
+                break
+            except DoubtError as error:
+                doubtful.append(f"{p.plan.titles[place]}: {error}")
+                break
+    if doubtful and not differing:
+        raise DoubtError("whether all is as the run left it is not known:\n" + "\n".join(doubtful))
+    if differing:
+        text = "\n".join([*differing, *doubtful, *_later_runs(p, store)])
+        raise RefusedError(f"{p.run} left this otherwise, somebody changed it since:\n{text}")
+
+
+def _later_runs(p: RunContext, store: Store) -> list[str]:
+    """Runs of the same virtual services that came later: what they changed has to go back first."""
+    mine, began = set(p.plan.locks), store.run(p.run).started
+    later = [
+        entry
+        for entry in store.runs()
+        if entry.id != p.run
+        and entry.started >= began
+        and entry.outcome in ("done", "held", "stranded", None)
+        and mine & locks_of(store, entry)
+    ]
+    if not later:
+        return ["put it right by hand, or leave it as it is"]
+    return [
+        f"a later run changed the same: {entry.id} ({entry.order.cookbook} {entry.order.given}, "
+        f"{entry.outcome or 'open'}); ferryman rollback {entry.id} goes first"
+        for entry in later
+    ]
+
+
+def locks_of(store: Store, entry: Run) -> set[str]:
+    """The locks of what a run works on alone, as it wrote them down when it began."""
+    begun = next((record for record in store.show(entry.id) if record.kind == "begun"), None)
+    return set(begun.payload.get("locks", ())) if begun is not None else set()
+
+
+def _what_changed(entry: Run, plan: Plan) -> str:
+    was, now = "; ".join(entry.plan), "; ".join(plan.titles)
+    if was == now:
+        what = "its steps have the same titles, but other hosts, values or locks"
+    else:
+        what = f"it was: {was}; it is now: {now}"
+    return (
+        f"{entry.id}: the plan is not the one that the run began with: {what}; use the inventory and the "
+        "cookbook of that time, or accept the changed plan: --accept-changed-plan"
+    )
+
+
+def _require_same_changes(entry: Run, plan: Plan, progress: Progress) -> None:
+    """What stands in the world can only be put back by the step that made it."""
+    for place, mark in progress.applied.items():
+        now = "".join(plan.titles[place : place + 1])
+        if now != mark.title:
+            raise UsageError(
+                f"{entry.id}: step {place + 1} was '{mark.title}' and is in the world, but the plan has "
+                f"'{now}' there; use the cookbook that the run began with"
+            )

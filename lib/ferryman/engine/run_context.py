@@ -1,0 +1,184 @@
+"""One run while it is made: calls the steps' verbs, tells what happens, and judges what was found."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ferryman.engine.steps import NoChange
+from ferryman.errors import DoubtError, FerrymanError, InterruptedRunError, VerifyError
+from ferryman.events import FindingMade, ProbeAnswered, StepFinished, StepStarted
+from ferryman.model import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from ferryman.engine.clock import Clock
+    from ferryman.engine.event_log import EventLog
+    from ferryman.engine.lease import Lease
+    from ferryman.engine.plan import Plan
+    from ferryman.engine.progress import ChangeState, Checked, Progress
+    from ferryman.engine.signals import Signals
+    from ferryman.events import Phase, StepOutcome
+    from ferryman.model import Finding, ProbeResult
+    from ferryman.state import RunRequest
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class RunContext:
+    """One run under way, and how far it is."""
+
+    run: str
+    order: RunRequest
+    plan: Plan
+    progress: Progress
+    log: EventLog
+    signals: Signals
+    lease: Lease
+    clock: Clock
+    at: str = "before the first step"
+    """Step and phase, in words."""
+    place: int = 0
+    """The step's place in the plan."""
+    is_open: bool = True
+    """Whether how this command ends is how the run ends; not while a run that is done is only looked at."""
+    resumed: bool = False
+    """Whether another process began the run: then the journal is all that is known of what was changed."""
+    seen_at: dict[int, str] = field(default_factory=dict)
+    """When each change was last seen to be as it was made, by its place."""
+    _told: set[str] = field(default_factory=set)
+
+    def begin_rollback(self) -> None:
+        """From now on the run only goes back: no earlier signal, and no lost journal or lease, stops it."""
+        self.signals.begin_rollback()
+        self.log.begin_rollback()
+        self.lease.begin_rollback()
+
+    def read_phase(self, place: int, phase: Phase, call: Callable[[StepReport], T]) -> T:
+        """Call a verb that reads; the operator may cut it short, and what it found is judged.
+
+        Raises:
+            VerifyError: A finding fails.
+            DoubtError: A finding is unknown.
+        """
+        report = StepReport(self.log, place)
+        with self._phase(place, phase), self.signals.interruptible():
+            result = report.judged(call)
+        self._told |= {str(warning) for warning in report.warnings}
+        self._finished(place, phase, result)
+        return result
+
+    def read_quietly(self, place: int, call: Callable[[StepReport], T]) -> T:
+        """As ``looking``, but for what was looked at before: only what does not pass is told, and once."""
+        report = _QuietReport(self.log, place, self._told)
+        with self.signals.interruptible():
+            return report.judged(call)
+
+    def checked_before(self, place: int) -> Checked | None:
+        """What was there before the run changed anything, by the journal; None where it has none."""
+        found = self.progress.checked.get(place)
+        return found if found is not None and found.title == self.plan.titles[place] else None
+
+    def skip(self, place: int) -> None:
+        """Tell that a look is not made, because it can say nothing now."""
+        self.log.emit(StepStarted(place, self.plan.titles[place], "check"))
+        self.log.emit(StepFinished(place, "check", "skipped"))
+
+    def write_phase(self, place: int, phase: Phase, call: Callable[[], None]) -> None:
+        """Call a verb that writes; it is finished before a signal is heeded."""
+        with self.signals.uninterruptible():
+            with self._phase(place, phase):
+                call()
+            self._finished(place, phase)
+
+    def mark(self, stage: ChangeState, place: int, payload: Mapping[str, Any] | None = None) -> None:
+        """A change moved on: on disk first, then in what we know."""
+        self.log.journal(stage, payload or {}, place)
+        self.progress.fold(stage, place, payload or {})
+
+    @contextmanager
+    def _phase(self, place: int, phase: Phase) -> Iterator[None]:
+        title = self.plan.titles[place]
+        self.place = place
+        self.at = f"step {place + 1}, {title} ({phase})"
+        self.log.emit(StepStarted(place, title, phase))
+        try:
+            yield
+        except SystemExit as error:
+            self.log.emit(StepFinished(place, phase, "failed"))
+            raise RuntimeError(f"{title}: called sys.exit({error.code!r}); a step raises an error") from error
+        except Exception:
+            self.log.emit(StepFinished(place, phase, "failed"))
+            raise
+
+    def _finished(self, place: int, phase: Phase, result: object = None) -> None:
+        outcome: StepOutcome = "skipped" if isinstance(result, NoChange) else "ok"
+        self.log.emit(StepFinished(place, phase, outcome))
+        self.log.flush()
+
+
+class StepReport:
+    """Where one verb of a step tells what it sees."""
+
+    def __init__(self, log: EventLog, place: int) -> None:
+        self._log = log
+        self._place = place
+        self._stopping: list[Finding] = []
+        self.warnings: list[Finding] = []
+
+    def finding(self, finding: Finding) -> None:
+        """Tell it, and keep it when it stands in the way, or warns."""
+        if finding.verdict.stops:
+            self._stopping.append(finding)
+        elif finding.verdict is Verdict.WARN:
+            self.warnings.append(finding)
+        self._log.emit(FindingMade(self._place, finding))
+
+    def probe(self, result: ProbeResult) -> None:
+        """Tell it; a finding judges."""
+        self._log.emit(ProbeAnswered(self._place, result))
+
+    def judged(self, call: Callable[[StepReport], T]) -> T:
+        """What the verb returns, unless a finding stands in the way; all of those are in the error then."""
+        try:
+            result = call(self)
+        except InterruptedRunError:
+            raise
+        except FerrymanError as error:
+            if self._stopping:
+                raise self._judgement(error) from error
+            raise
+        if self._stopping:
+            raise self._judgement()
+        return result
+
+    def _judgement(self, error: FerrymanError | None = None) -> FerrymanError:
+        lines = [str(finding) for finding in self._stopping] + ([str(error)] if error else [])
+        failed = any(finding.verdict is Verdict.FAIL for finding in self._stopping)
+        doubtful = not failed and (error is None or isinstance(error, DoubtError))
+        return (DoubtError if doubtful else VerifyError)("\n".join(lines))
+
+
+class _QuietReport(StepReport):
+    """Tells what does not pass, once: looks that are made again and again would tell it each time."""
+
+    def __init__(self, log: EventLog, place: int, told: set[str]) -> None:
+        super().__init__(log, place)
+        self._told = told
+
+    def finding(self, finding: Finding) -> None:
+        """Tell it when it does not pass, and was not told; keep it when it stands in the way."""
+        if not (finding.verdict.stops or finding.verdict is Verdict.WARN):
+            return
+        if finding.verdict is Verdict.WARN and str(finding) in self._told:
+            self.warnings.append(finding)
+            return
+        self._told.add(str(finding))
+        super().finding(finding)
+
+    def probe(self, result: ProbeResult) -> None:
+        """Nothing: what it means is told as a finding."""
+        del result

@@ -1,0 +1,27 @@
+"""What the kernel's packet filter does to a packet, from what iptables and nft print of their rules.
+
+Nothing is sent and nothing is changed. A match that cannot be judged from outside (a rate, a set that is not
+shown) leaves the answer open instead of guessing.
+"""
+
+from ferryman.firewall.evaluate import Does, End, Fate, Passage, Ruleset, Table
+from ferryman.firewall.ipsets import parse_ipsets
+from ferryman.firewall.iptables import parse_save
+from ferryman.firewall.nft import parse_nft
+from ferryman.firewall.packet import IP6IP6, IPIP, Notes, Packet
+
+__all__ = [
+    "IP6IP6",
+    "IPIP",
+    "Does",
+    "End",
+    "Fate",
+    "Notes",
+    "Packet",
+    "Passage",
+    "Ruleset",
+    "Table",
+    "parse_ipsets",
+    "parse_nft",
+    "parse_save",
+]

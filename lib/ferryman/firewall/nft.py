@@ -1,0 +1,267 @@
+"""Rules of nftables, from ``nft -j list ruleset``."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ferryman.firewall.evaluate import NOTHING, Action, Chain, Choice, Does, Moment, Table
+from ferryman.firewall.nft_text import rule_text
+from ferryman.firewall.nft_values import ElsewhereError, among, compares, value_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from ferryman.firewall.evaluate import Destination
+    from ferryman.firewall.nft_values import Json, Sets, Value
+    from ferryman.firewall.packet import Notes
+
+VERSIONS = {"ip": (4,), "ip6": (6,), "inet": (4, 6), "netdev": (4, 6)}
+"""The IP versions that each family of tables sees; the others see no IP packet of this host's own."""
+VERDICTS = {"accept": Does.ACCEPT, "drop": Does.DROP, "reject": Does.DROP, "return": Does.RETURN}
+TAKES = frozenset({"dnat", "redirect"})
+HARMLESS = frozenset(
+    {
+        "counter",
+        "log",
+        "continue",
+        "comment",
+        "last",
+        "ct helper",
+        "ct timeout",
+        "dup",
+        "flow",
+        "masquerade",
+        "snat",
+    }
+)
+NOT_UNDERSTOOD = (TypeError, ValueError, KeyError, AttributeError)
+"""What a statement in a form that is not known here may raise; it may hold or not then."""
+PERHAPS = frozenset({"limit", "quota", "ct count", "connlimit", "meter"})
+"""Statements that end the rule or not, by what came before."""
+
+
+@dataclass(frozen=True, slots=True)
+class NftRule:
+    """One rule of a chain, as JSON."""
+
+    body: Mapping[str, Json]
+    sets: Sets
+
+    @property
+    def text(self) -> str:
+        """As ``nft list ruleset`` shows it."""
+        return rule_text(self.body)
+
+    def steps(self, moment: Moment) -> Iterator[Choice]:
+        """Its statements in order, up to the first that does not hold."""
+        sure = True
+        for statement in self.body.get("expr", ()):
+            try:
+                holds, choice = _step(statement, moment, self.sets)
+            except ElsewhereError:
+                return
+            except NOT_UNDERSTOOD:
+                holds, choice = None, ()
+            if holds is False:
+                return
+            sure = sure and holds is True
+            if choice:
+                yield choice if sure else tuple(dict.fromkeys((*choice, NOTHING)))
+
+
+def parse_nft(text: str) -> tuple[Table, ...]:
+    """The tables in the JSON that nft prints; nothing printed means that there is none.
+
+    Raises:
+        ValueError: It is no such JSON.
+    """
+    line = next((line for line in text.splitlines() if line.lstrip().startswith('{"nftables"')), None)
+    if line is None:
+        if text.strip():
+            raise ValueError(f"no JSON: {text.strip().splitlines()[0]}")
+        return ()
+    objects = _Objects()
+    for one in json.loads(line)["nftables"]:
+        objects.add(one)
+    return objects.tables()
+
+
+class _Objects:
+    """What nft listed, by table."""
+
+    def __init__(self) -> None:
+        self.chains: dict[tuple[str, str], list[Mapping[str, Json]]] = {}
+        self.rules: dict[tuple[str, str, str], list[NftRule]] = defaultdict(list)
+        self.sets: dict[tuple[str, str], dict[str, Sequence[Json]]] = defaultdict(dict)
+
+    def add(self, one: Mapping[str, Json]) -> None:
+        """Take one object in; those that no packet meets are passed over."""
+        ((kind, body),) = one.items()
+        match kind:
+            case "table":
+                self.chains[body["family"], body["name"]] = []
+            case "chain":
+                self.chains[body["family"], body["table"]].append(body)
+            case "rule":
+                place = body["family"], body["table"]
+                self.rules[(*place, body["chain"])].append(NftRule(body, self.sets[place]))
+            case "set" | "map":
+                self.sets[body["family"], body["table"]][body["name"]] = _elements(body)
+
+    def tables(self) -> tuple[Table, ...]:
+        """The tables that see IP packets."""
+        return tuple(
+            Table("nft", family, name, frozenset(VERSIONS[family]), self._chains(family, name))
+            for family, name in self.chains
+            if family in VERSIONS
+        )
+
+    def _chains(self, family: str, name: str) -> dict[str, Chain]:
+        found = self.chains[family, name]
+        return {one["name"]: _chain(one, self.rules[family, name, one["name"]]) for one in found}
+
+
+def _elements(body: Mapping[str, Json]) -> Sequence[Json]:
+    elements = body.get("elem", [])
+    return elements if isinstance(elements, list) else [elements]
+
+
+def _chain(body: Mapping[str, Json], rules: Sequence[NftRule]) -> Chain:
+    devices = body.get("dev", [])
+    return Chain(
+        body["name"],
+        rules,
+        body.get("hook"),
+        body.get("type", "filter"),
+        int(body.get("prio", 0)),
+        body.get("policy", "accept") != "drop",
+        tuple([devices] if isinstance(devices, str) else devices),
+    )
+
+
+def _step(statement: Json, moment: Moment, sets: Sets) -> tuple[bool | None, Choice]:  # noqa: PLR0911  # one for each statement
+    """Whether the rule goes on after a statement, and what the statement may do.
+
+    Raises:
+        ElsewhereError: It asks for what the packet does not have.
+    """
+    if not isinstance(statement, dict) or len(statement) != 1:
+        return None, ()
+    ((name, body),) = statement.items()
+    match name, body:
+        case "match", {"op": operator, "left": left, "right": right}:
+            return compares(operator, value_of(left, moment), right, sets), ()
+        case "vmap", {"key": key, "data": data}:
+            return True, _mapped(value_of(key, moment), data, sets)
+        case "mangle", {"key": {"meta": {"key": "mark"}}, "value": value}:
+            return True, (_marking(value),)
+        case "notrack", _:
+            return True, (Action(Does.NOTE, note=_untrack),)
+        case "set", {"stmt": list()}:
+            return None, ()
+        case (("set" | "map" | "mangle"), _):
+            return True, ()
+        case "xt", _:
+            return _foreign_step(body or {})
+    return _verdict(name, body, moment, sets)
+
+
+def _verdict(name: str, body: Json, moment: Moment, sets: Sets) -> tuple[bool | None, Choice]:
+    if name in HARMLESS:
+        return True, ()
+    if name in PERHAPS:
+        return None, ()
+    if name in TAKES:
+        return _taken(body or {}, moment, sets), (
+            Action(Does.TAKE, here=name == "redirect", to=_destination(body)),
+        )
+    return True, (_action({name: body}),)
+
+
+def _action(verdict: Mapping[str, Json]) -> Action:
+    ((name, body),) = verdict.items()
+    if name in ("jump", "goto"):
+        return Action(Does.JUMP if name == "jump" else Does.GOTO, body["target"])
+    if name == "continue":
+        return NOTHING
+    return Action(VERDICTS.get(name, Does.HIDE))
+
+
+def _mapped(value: Value | tuple[Value, ...], data: Json, sets: Sets) -> Choice:
+    """What a verdict map may lead to: the one element for sure, or any that the value may be."""
+    named = isinstance(data, str)
+    elements = sets.get(data[1:]) if named else data.get("set")
+    if elements is None:
+        return (Action(Does.HIDE), NOTHING)
+    found: list[Action] = []
+    for key, verdict in sorted(elements, key=lambda pair: pair[0] == "*"):
+        holds = among(value, key, sets)
+        if holds:
+            return tuple(dict.fromkeys((*found, _action(verdict))))
+        if holds is None:
+            found.append(_action(verdict))
+    return tuple(dict.fromkeys((*found, NOTHING)))
+
+
+def _taken(body: Mapping[str, Json], moment: Moment, sets: Sets) -> bool | None:
+    """Whether a map that gives the new destination has an element for the packet; true without a map."""
+    found = body.get("addr")
+    mapped = found.get("map") if isinstance(found, dict) else None
+    if mapped is None:
+        return True
+    value, data = value_of(mapped["key"], moment), mapped["data"]
+    elements = sets.get(data[1:]) if isinstance(data, str) else data.get("set")
+    if elements is None:
+        return None
+    answers = {among(value, key, sets) for key, _ in elements}
+    return True if True in answers else None if None in answers else False
+
+
+def _destination(body: Mapping[str, Json] | None) -> Destination | None:
+    """Where it sends packets; None for a range and for a map."""
+    address, port = (body or {}).get("addr"), (body or {}).get("port")
+    if not isinstance(address, str) or not isinstance(port, int | None):
+        return None
+    return ipaddress.ip_address(address), port
+
+
+def _marking(value: Json) -> Action:
+    match value:
+        case int():
+            return Action(Does.NOTE, note=lambda notes: notes.set_mark(value))
+        case {"|": [{"meta": {"key": "mark"}}, int(bits)]}:
+            return Action(Does.NOTE, note=lambda notes: _change(notes, ~0, bits))
+        case {"&": [{"meta": {"key": "mark"}}, int(mask)]}:
+            return Action(Does.NOTE, note=lambda notes: _change(notes, mask, 0))
+        case {"^": [{"&": [{"meta": {"key": "mark"}}, int(mask)]}, int(bits)]}:
+            return Action(Does.NOTE, note=lambda notes: _flip(notes, mask, bits))
+    return Action(Does.NOTE, note=_forget)
+
+
+def _change(notes: Notes, mask: int, bits: int) -> None:
+    notes.mark = None if notes.mark is None else notes.mark & mask | bits
+
+
+def _flip(notes: Notes, mask: int, bits: int) -> None:
+    notes.mark = None if notes.mark is None else (notes.mark & mask) ^ bits
+
+
+def _forget(notes: Notes) -> None:
+    notes.mark = None
+
+
+def _untrack(notes: Notes) -> None:
+    notes.tracked = False
+
+
+def _foreign_step(body: Mapping[str, Json]) -> tuple[bool | None, Choice]:
+    """A part that iptables put there: nft says no more of it than its name."""
+    if body.get("name") == "comment":
+        return True, ()
+    if body.get("type") == "match":
+        return None, ()
+    return None, (Action(Does.TAKE if body.get("name") in ("DNAT", "REDIRECT") else Does.HIDE),)

@@ -1,9 +1,0 @@
-"""The hosts of a run: reaching them, reading what is so there, and judging whether they are ready.
-
-``ferryman.fleet.ssh`` has the real thing and is imported only where connections are made; everybody else
-types against ``Hosts``.
-"""
-
-from ferryman.fleet.hosts import Completed, HostAddress, Hosts
-
-__all__ = ["Completed", "HostAddress", "Hosts"]

@@ -1,0 +1,153 @@
+"""One command on one channel, from its sending to its end, within a deadline for the whole of it.
+
+When the time is up, listening stops, and the command is left to itself: closing a channel ends no command
+without a terminal, OpenSSH passes SSH's own signals on for users other than root alone ("session signalling
+requires privilege separation"), and ``timeout`` is not on every host. A caller who wants a command to end
+says so in the command.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Protocol
+
+from ferryman.errors import UnknownOutcomeError
+from ferryman.hosts.hosts import Completed, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ferryman.hosts.connect import Timeouts
+
+CHUNK = 1 << 16
+"""Bytes taken from a channel at a time."""
+WINDOW = 1 << 30
+"""Bytes that a host may send on a channel before any is read; it wants the channel opened with that.
+
+A stream that nobody reads stops the other one when the window is full, so a smaller one would take a thread
+for each stream. What is sent is kept in memory either way.
+"""
+NO_STATUS = -1
+"""What a channel has for an exit status that never came."""
+
+
+class Channel(Protocol):
+    """What is needed of an SSH channel; every wait on it ends when it is closed."""
+
+    def exec_command(self, command: str, /) -> None:
+        """Send the command; returns when the host has taken it."""
+
+    def sendall(self, data: bytes, /) -> object:
+        """Send input; raises OSError when the channel is closed."""
+
+    def shutdown_write(self) -> None:
+        """Say that the input ends here."""
+
+    def recv(self, size: int, /) -> bytes:
+        """Standard output; nothing at its end."""
+
+    def recv_stderr(self, size: int, /) -> bytes:
+        """Standard error; nothing at its end."""
+
+    def recv_exit_status(self) -> int:
+        """The exit status, or ``NO_STATUS``."""
+
+    def close(self) -> None:
+        """Close it; again is harmless."""
+
+
+class RemoteCommand:
+    """A command sent once; it is never repeated from here on."""
+
+    def __init__(
+        self,
+        host: str,
+        command: str,
+        channel: Channel,
+        *,
+        lost: Callable[[Exception | None], str | None],
+        sent: str | None = None,
+    ) -> None:
+        """Prepare; ``lost`` says why the connection is no more, None while it stands.
+
+        ``sent`` is what goes over the line, where the command is guarded; people are told of the command.
+        """
+        self._host = host
+        self._command = command
+        self._sent = command if sent is None else sent
+        self._channel = channel
+        self._lost = lost
+        self._late = threading.Event()
+
+    def hold(self, stdin: str, timeout_s: float, alarms: Timeouts) -> Completed:
+        """Send the command and its input, and take in both outputs and the status; an alarm ends the waiting.
+
+        A command that ended but whose output somebody holds open (a daemon it started) is taken as it is
+        when the time is up: its status is known.
+
+        Raises:
+            UnknownOutcomeError: The end was not seen: the time was up, or the connection was lost.
+        """
+        try:
+            with alarms.after(timeout_s, self._give_up):
+                status, out, err = self._exchange(stdin.encode("utf-8", "surrogateescape"))
+        except Exception as error:
+            raise self._unknown(timeout_s, error) from error
+        finally:
+            self._channel.close()
+        if status == NO_STATUS:
+            raise self._unknown(timeout_s, None)
+        return Completed(self._host, self._command, status, _text(out), _text(err))
+
+    def _exchange(self, stdin: bytes) -> tuple[int, bytes, bytes]:
+        """One stream after the other: ``WINDOW`` lets the host send both though only one is being read."""
+        self._channel.exec_command(self._sent)
+        with self._feeding(stdin):
+            out, errors = _all_of(self._channel.recv), _all_of(self._channel.recv_stderr)
+            status = self._channel.recv_exit_status()
+            self._channel.close()
+        return status, out, errors
+
+    @contextmanager
+    def _feeding(self, stdin: bytes) -> Iterator[None]:
+        """Input goes in beside the reading; where there is none, its end is told without a thread."""
+        if not stdin:
+            self._feed(stdin)
+            yield
+            return
+        feeder = threading.Thread(target=self._feed, args=[stdin], daemon=True, name="ferryman-ssh-input")
+        feeder.start()
+        yield
+        feeder.join()
+
+    def _feed(self, stdin: bytes) -> None:
+        with suppress(OSError):  # a command may end without reading what it is given
+            self._channel.sendall(stdin)
+            self._channel.shutdown_write()
+
+    def _give_up(self) -> None:
+        """Stop listening: every wait on the channel ends with that."""
+        self._late.set()
+        with suppress(Exception):  # its waits end first, then the host is told, which may be cut off by then
+            self._channel.close()
+
+    def _unknown(self, timeout_s: float, error: Exception | None) -> UnknownOutcomeError:
+        if self._late.is_set():
+            why = f"no end within {timeout_s:g} s; it may still be running there"
+        elif (lost := self._lost(error)) is not None:
+            why = f"the connection was lost: {lost}"
+        else:
+            why = "it ended without a status, as when a signal kills it"
+        return UnknownOutcomeError(
+            f"{self._host}: run: {shown(self._command)}: outcome unknown: {why}; "
+            "look at the host before anything is repeated"
+        )
+
+
+def _all_of(receive: Callable[[int], bytes]) -> bytes:
+    return b"".join(iter(lambda: receive(CHUNK), b""))
+
+
+def _text(output: bytes) -> str:
+    return output.decode("utf-8", "surrogateescape")

@@ -1,0 +1,75 @@
+"""What keeps a command of a dead process from taking effect late.
+
+A process can die, or be stopped, while a command of its is on the way to a host: in a queue, or in the middle
+of its work. Whoever takes the run up looks at the host, finds it as before, and says so; then the late
+command comes. So each writing command carries its holder's number, which grows each time the run is taken
+up, and the host keeps the greatest that it has seen: under a lock, so that a command which has begun is
+waited for, and one with a smaller number does nothing. (A fencing token, kept by the resource itself.)
+
+The number is in ``/run/ferryman``, for each run and host: it goes with a reboot, and so do all commands.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ferryman.errors import BusyError, UnreachableError
+
+if TYPE_CHECKING:
+    from ferryman.hosts.hosts import Completed
+
+FOLDER = "/run/ferryman"
+OVERTAKEN, OCCUPIED = 93, 94
+"""Exit statuses of the guard: another holder has the run; a command of an earlier one still works."""
+WAIT_S = 15
+"""How long a command waits for an earlier one; less than ``ssh.command_timeout``, so that it can say so."""
+_KEPT_DAYS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """Who may write: one holder of one run."""
+
+    run: str
+    token: int
+    """Grows each time that the run is taken up."""
+
+    def around(self, host: str, command: str) -> str:
+        """The command, guarded: it does nothing once a later holder has been here.
+
+        Descriptor 9 is closed for the command itself: a daemon that it starts must not keep the lock.
+        """
+        file = shlex.quote(f"{FOLDER}/{self.run}.{host}")
+        return f"""command -v flock >/dev/null || {{ echo "no flock here (util-linux)" >&2; exit 1; }}
+[ -d {FOLDER} ] || mkdir -p -m 755 {FOLDER}
+[ -e {file} ] || find {FOLDER} -type f -mtime +{_KEPT_DAYS} -delete
+exec 9>>{file} || exit 1
+flock -w {WAIT_S} 9 || exit {OCCUPIED}
+read -r seen <{file} || seen=0
+[ "$seen" -le {self.token} ] || exit {OVERTAKEN}
+[ "$seen" -eq {self.token} ] || echo {self.token} >{file}
+(
+exec 9>&-
+{command}
+)"""
+
+    def judged(self, done: Completed, command: str) -> Completed:
+        """What came of a guarded command, as that of the command itself.
+
+        Raises:
+            BusyError: Another process has taken the run up; nothing ran.
+            UnreachableError: A command of an earlier process did not end; nothing ran.
+        """
+        if done.status == OVERTAKEN:
+            raise BusyError(
+                f"{done.host}: {self.run} was taken up by another process: nothing more is written from "
+                f"here; see ferryman show {self.run}"
+            )
+        if done.status == OCCUPIED:
+            raise UnreachableError(
+                f"{done.host}: a command of an earlier process of {self.run} has not ended after {WAIT_S} s; "
+                f"nothing ran; see what works there: fuser -v {FOLDER}/{self.run}.{done.host}"
+            )
+        return replace(done, command=command)

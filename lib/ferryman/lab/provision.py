@@ -1,0 +1,107 @@
+"""What is laid out on the machine before a lab boots: its keys, and the folder that its kernel sees."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ferryman.lab import render, topology
+from ferryman.lab.engines import NOBODY
+
+if TYPE_CHECKING:
+    from ferryman.lab.engines import Engine
+    from ferryman.lab.paths import LabPaths
+
+DOWNLOAD_BYTES = 4 << 20
+KEPT_S = 5
+"""Seconds after its last use that the connection to the router is kept."""
+_SEED = 4
+_SCRIPTS = Path(__file__).parent / "guest"
+_SECRET = ("etc/shadow", "ssh_host_ed25519_key")
+
+
+def furnish(place: LabPaths, engine: Engine) -> None:
+    """Make the lab's folder, which must not be there yet."""
+    place.root.mkdir(mode=0o711)
+    place.own.mkdir(mode=0o700)
+    place.share.mkdir(mode=0o700)
+    authorized = _keys(place, [host.name for host in topology.HOSTS])
+    private = {host.name: (place.own / host.name).read_text() for host in topology.HOSTS}
+    for name, text in render.files(private, authorized).items():
+        _write(place.share / "files" / name, text)
+    downloaded = random.Random(_SEED).randbytes(DOWNLOAD_BYTES)  # noqa: S311  # the same bytes in every lab
+    (place.share / "files/lab/download").write_bytes(downloaded)
+    _write(place.share / "control", render.control_batch())
+    _write(place.share / "modules", "\n".join(render.MODULES))
+    _write(place.share / "fstab", render.FSTAB)
+    for script in _SCRIPTS.glob("*.sh"):
+        shutil.copyfile(script, place.share / script.name)
+        (place.share / script.name).chmod(0o755)
+    if engine == "guest":
+        _guest_only(place)
+
+
+def _guest_only(place: LabPaths) -> None:
+    (place.share / "uml").mkdir()
+    for folder in ("bin", "files/usr/bin"):  # for the first stage, and over the set-uid ones ever after
+        (place.share / folder).mkdir(parents=True)
+        for name in ("mount", "umount"):
+            program = place.share / folder / name
+            shutil.copyfile(f"/bin/{name}", program)
+            program.chmod(0o755)
+    if os.getuid() == 0:
+        for folder, _, names in os.walk(place.share):
+            os.chown(folder, NOBODY, NOBODY)
+            for name in names:
+                os.chown(Path(folder) / name, NOBODY, NOBODY)
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    if str(path).endswith(_SECRET):
+        path.chmod(0o600)
+
+
+def _keys(place: LabPaths, hosts: list[str]) -> str:
+    """A key for the tool and one for each host, and what OpenSSH clients need; the tool's public key."""
+    public = {name: _key(place.own / name) for name in (place.identity.name, *hosts)}
+    known = (f"{host.name},{host.address},{host.address6} {public[host.name]}\n" for host in topology.HOSTS)
+    place.known_hosts.write_text("".join(known))
+    place.ssh_config.write_text(_ssh_config(place))
+    return f"{public[place.identity.name]}\n"
+
+
+def _key(path: Path) -> str:
+    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", str(path)]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, timeout=30)
+    kind, key, _ = path.with_suffix(".pub").read_text().split()
+    return f"{kind} {key}"
+
+
+def _ssh_config(place: LabPaths) -> str:
+    hosts = (f"Host {host.name}\n    HostName {host.address}\n" for host in topology.HOSTS)
+    common = {
+        "User": "root",
+        "IdentityFile": place.identity,
+        "IdentitiesOnly": "yes",
+        "IdentityAgent": "none",
+        "UserKnownHostsFile": place.known_hosts,
+        "GlobalKnownHostsFile": "/dev/null",
+        "StrictHostKeyChecking": "yes",
+        "BatchMode": "yes",
+        "KexAlgorithms": "curve25519-sha256",
+        "ConnectTimeout": 5,
+        "ServerAliveInterval": 5,
+        "ServerAliveCountMax": 2,
+        "LogLevel": "ERROR",
+    }
+    kept = f"Host {topology.ROUTER.name}\n    ControlMaster auto\n    ControlPath {place.kept_connection}\n"
+    kept += f"    ControlPersist {KEPT_S}\n"
+    return (
+        "".join(hosts) + kept + "Host *\n" + "".join(f"    {key} {value}\n" for key, value in common.items())
+    )

@@ -1,0 +1,1 @@
+"""Realservers: what is read of them, and every check of it."""

@@ -1,0 +1,101 @@
+"""Check ``clamper``: tcp-mss-clamper, where there is one, runs as its unit says and serves the VIP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ferryman.model import Finding, MssStrategy, Verdict
+from ferryman.realservers.checks.mss_clamp import clamped, limit_for, own_device, rules_for
+from ferryman.realservers.facts import Unknown
+from ferryman.realservers.facts.clamper import UNIT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ferryman.model import Realserver, Service, VirtualService
+    from ferryman.realservers.facts import Facts
+    from ferryman.realservers.facts.clamper import Clamper
+
+CHECK = "clamper"
+WANTED = f"{UNIT} runs, starts at boot, and serves every VIP with an MSS that fits"
+RESTART = f"systemctl daemon-reload && systemctl restart {UNIT}"
+
+
+def clamper(service: Service, realserver: Realserver, facts: Facts) -> Iterator[Finding]:
+    """The unit is active and enabled, what runs is what it would start now, and it serves VIP and port.
+
+    Sources: Puppet's ``tcp-mss-clamper.systemd.erb``, whose service has ``restart => false``: a new list
+    of VIPs is not in force before somebody restarts it, so /proc/PID/cmdline is held against ExecStart.
+    Where ``mss`` is not ``clamp``, it has no business.
+    """
+    if isinstance(facts.clamper, Unknown):
+        yield _finding(
+            realserver, Verdict.WARN, facts.clamper.reason, f"look by hand: systemctl status {UNIT}"
+        )
+    elif facts.clamper is None:
+        yield _finding(realserver, Verdict.SKIP, "there is none")
+    elif realserver.mss is not MssStrategy.CLAMP:
+        yield _unwanted(realserver, facts.clamper)
+    else:
+        found = list(_wrong(service, realserver, facts, facts.clamper))
+        yield from found or [_finding(realserver, Verdict.PASS, "it runs as its unit says")]
+
+
+def _unwanted(realserver: Realserver, one: Clamper) -> Finding:
+    if not one.active:
+        return _finding(realserver, Verdict.SKIP, f"it does not run, and {realserver.mss.value} needs none")
+    seen = f"it runs, though {realserver.mss.value} is what keeps packets small enough here"
+    return _finding(realserver, Verdict.WARN, seen, f"systemctl disable --now {UNIT}, or set mss: clamp")
+
+
+def _wrong(service: Service, realserver: Realserver, facts: Facts, one: Clamper) -> Iterator[Finding]:
+    if not one.active:
+        wanting = [one for one in service.virtual_services if not _otherwise(one, realserver, facts)]
+        verdict = Verdict.FAIL if wanting else Verdict.WARN
+        yield _finding(realserver, verdict, "it does not run", f"systemctl enable --now {UNIT}")
+        return
+    if one.restart_pending:
+        seen = "what runs is not what its unit would start now"
+        yield _finding(realserver, Verdict.WARN, seen, RESTART)
+    if not one.enabled:
+        seen = "it runs, but will not after the next boot"
+        yield _finding(realserver, Verdict.WARN, seen, f"systemctl enable {UNIT}")
+    for virtual in service.virtual_services:
+        if virtual.protocol == "tcp":
+            yield from _serving(virtual, realserver, facts, one)
+
+
+def _serving(
+    virtual: VirtualService, realserver: Realserver, facts: Facts, one: Clamper
+) -> Iterator[Finding]:
+    """Whether what runs does this virtual service any good."""
+    device, limit = own_device(realserver, facts), limit_for(virtual, realserver)
+    arguments = one.running or one.configured
+    value = clamped(arguments, virtual, device)
+    if value is not None and value <= limit:
+        return
+    if value is not None:
+        seen = f"it sets {value} bytes for {virtual}, and {limit} fit"
+    elif arguments.serves(virtual.vip, virtual.port) and device is not None:
+        seen = f"it serves {virtual}, but not at {device.name}, only at {', '.join(arguments.interfaces)}"
+    else:
+        seen = f"it does not serve {virtual}"
+    would = clamped(one.configured, virtual, device)
+    waits = would is not None and would <= limit
+    verdict = Verdict.WARN if _otherwise(virtual, realserver, facts) else Verdict.FAIL
+    remedy = (
+        RESTART if waits else f"give it {virtual} (-s, -i, --ipv{virtual.vip.version}-mss), and {RESTART}"
+    )
+    yield _finding(realserver, verdict, f"{seen}{'; its unit would' if waits else ''}", remedy)
+
+
+def _otherwise(virtual: VirtualService, realserver: Realserver, facts: Facts) -> bool:
+    """Whether a rule clamps it as well, or nothing needs to."""
+    limit = limit_for(virtual, realserver)
+    return virtual.protocol != "tcp" or any(
+        value <= limit for value, _ in rules_for(virtual, realserver, facts)
+    )
+
+
+def _finding(realserver: Realserver, verdict: Verdict, seen: str, remedy: str = "") -> Finding:
+    return Finding(CHECK, realserver.host, verdict, seen, WANTED, remedy)

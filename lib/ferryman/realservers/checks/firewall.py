@@ -1,0 +1,204 @@
+"""Check ``firewall``: the packet filter lets encapsulated packets in, and what comes out of them."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ferryman.firewall import Fate, Packet
+from ferryman.model import Finding, Verdict
+from ferryman.realservers.checks.decapsulation import tunnels
+from ferryman.realservers.checks.vip import packet_for
+from ferryman.realservers.facts import Unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ferryman.firewall import End, Passage
+    from ferryman.model import Address, Realserver, Service, VirtualService
+    from ferryman.realservers.checks.decapsulation import Tunnel
+    from ferryman.realservers.facts import Facts
+
+CHECK = "firewall"
+PROTOCOLS = {4: "ipencap", 6: "ipv6"}
+"""By the tunnel's IP version; Debian's /etc/protocols calls 4 and 41 so."""
+NUMBERS = {4: 4, 6: 41}
+NAMES = {4: "IP protocol 4", 6: "IPv6 next header 41"}
+STRANGERS: dict[int, tuple[Address, ...]] = {
+    4: (ipaddress.IPv4Address("203.0.113.77"), ipaddress.IPv4Address("9.9.9.9")),
+    6: (ipaddress.IPv6Address("2001:db8:ffff::77"), ipaddress.IPv6Address("2620:fe::fe")),
+}
+"""Addresses that no rule is likely to name: one for documentation, which lists of impossible sources have,
+and one in use. They are only judged by; nothing is sent to them or from them."""
+CALICO = "non-Calico hosts"
+"""What Calico's own rule says in its comment: projectcalico felix, rules/static.go."""
+CALICO_REMEDY = (
+    "Calico drops it: add the directors to externalNodesList of its FelixConfiguration, beside what is there:"
+    " kubectl edit felixconfigurations default"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """What an accepting rule has to match, as iptables and as nft write it; empty when it cannot be said."""
+
+    iptables: str
+    nft: str
+
+    def command(self, end: End) -> str:
+        """The command that adds the rule in front of the chain that the packet ends in."""
+        table, chain = end.table, end.base.name
+        if table.tool == "nft":
+            return f"nft insert rule {table.family} {table.name} {chain} {self.nft} accept"
+        return f"{table.tool} -t {table.name} -I {chain} {self.iptables} -j ACCEPT"
+
+
+def firewall(service: Service, realserver: Realserver, facts: Facts) -> Iterator[Finding]:
+    """Encapsulated packets from every outer source of the directors are let in, and so is what they hold.
+
+    The way of both is followed through the hooks prerouting, input or, for what a pod takes, forward, in all
+    tables of iptables and nftables (netfilter's own order: Documentation of nft(8), priorities). A dropping
+    policy counts. Calico's filter of IPIP is in its chain cali-INPUT. Measured: dropped and rejected packets
+    of protocol 4 look the same from outside, like a probe without any answer.
+    """
+    for tunnel in tunnels(service):
+        by_source = {
+            source: facts.firewall.passage(outer_packet(tunnel, realserver, facts, source))
+            for source in outer_sources(service, tunnel, realserver)
+        }
+        yield _outer(tunnel, realserver, facts, by_source)
+        marks = {passage.mark for passage in by_source.values()}
+        for virtual in service.virtual_services:
+            if virtual.vip.version == tunnel.version:
+                packet = replace(packet_for(virtual, facts), unwrapped=True)
+                passages = [_from_a_client(facts, packet, mark) for mark in marks]
+                yield _inner(virtual, realserver, facts, packet, max(passages, key=_gravity))
+
+
+def outer_sources(service: Service, tunnel: Tunnel, realserver: Realserver) -> tuple[Address | None, ...]:
+    """The outer sources that the realserver sees; None stands for those of a director that are not known."""
+    address = _own_address(tunnel, realserver) or _any_address(tunnel)
+    known = [director.outer_sources_for(address) or (None,) for director in service.directors] or [(None,)]
+    return tuple(dict.fromkeys(source for sources in known for source in sources))
+
+
+def outer_packet(tunnel: Tunnel, realserver: Realserver, facts: Facts, source: Address | None) -> Packet:
+    """The packet that a director sends to the realserver."""
+    address = _own_address(tunnel, realserver)
+    return Packet(
+        PROTOCOLS[tunnel.version],
+        address or _any_address(tunnel),
+        None,
+        None if address is None else _device_with(facts, address),
+        local=True,
+        source=source,
+        somewhere=address is None,
+    )
+
+
+def _own_address(tunnel: Tunnel, realserver: Realserver) -> Address | None:
+    return realserver.address if tunnel.version == 4 else realserver.address6  # noqa: PLR2004  # IPv4
+
+
+def _any_address(tunnel: Tunnel) -> Address:
+    return ipaddress.ip_address("0.0.0.0" if tunnel.version == 4 else "::")  # noqa: PLR2004, S104  # IPv4; the version alone
+
+
+def _device_with(facts: Facts, address: Address) -> str | None:
+    devices = {} if isinstance(facts.devices, Unknown) else facts.devices
+    holders = (one.name for one in devices.values() if any(held.ip == address for held in one.addresses))
+    return next(holders, None)
+
+
+def _from_a_client(facts: Facts, packet: Packet, mark: int | None) -> Passage:
+    """What becomes of a client whom no rule names, if rules treat clients differently."""
+    of_anybody = facts.firewall.passage(packet, mark)
+    if of_anybody.fate is not Fate.DOUBT:
+        return of_anybody
+    strangers = STRANGERS[packet.address.version]
+    passages = [facts.firewall.passage(replace(packet, source=one), mark) for one in strangers]
+    return next((one for one in passages if one.fate is Fate.IN), of_anybody)
+
+
+def _gravity(passage: Passage) -> int:
+    return list(Fate).index(passage.fate)
+
+
+def _outer(
+    tunnel: Tunnel, realserver: Realserver, facts: Facts, by_source: dict[Address | None, Passage]
+) -> Finding:
+    worst = max(by_source.values(), key=_gravity)
+    concerned = [source for source, passage in by_source.items() if passage.fate is worst.fate]
+    packets = f"{NAMES[tunnel.version]} from {_listed(concerned)}"
+    return _finding(realserver, facts, packets, worst, _accept_outer(tunnel, concerned))
+
+
+def _inner(
+    virtual: VirtualService, realserver: Realserver, facts: Facts, packet: Packet, passage: Passage
+) -> Finding:
+    return _finding(
+        realserver,
+        facts,
+        f"what comes out of {packet.device} for {virtual}",
+        passage,
+        _accept_inner(virtual, packet, passage),
+    )
+
+
+def _finding(
+    realserver: Realserver, facts: Facts, packets: str, passage: Passage, accept: Accept | None
+) -> Finding:
+    def judged(verdict: Verdict, seen: str, remedy: str = "") -> Finding:
+        return Finding(CHECK, realserver.host, verdict, seen, f"{packets} let in", remedy)
+
+    remedy = "" if passage.by is None else _remedy(passage.by, accept)
+    if passage.fate is Fate.OUT:
+        return judged(Verdict.FAIL, f"{packets} is dropped by {passage.by}", remedy)
+    if facts.firewall.unread:
+        return judged(Verdict.UNKNOWN, f"the rules could not be read: {'; '.join(facts.firewall.unread)}")
+    if passage.fate is Fate.IN:
+        return judged(Verdict.PASS, f"{packets} is let in")
+    seen = f"{packets} may be dropped by {passage.by}; the rules alone do not tell"
+    if passage.by is not None and passage.by.base.hook == "forward":
+        return judged(Verdict.SKIP, f"{seen}, for they do not say where the pod is")
+    return judged(Verdict.WARN, seen, f"the probe decides; if it fails: {remedy}")
+
+
+def _remedy(end: End, accept: Accept | None) -> str:
+    if CALICO in end.text:
+        return CALICO_REMEDY
+    if accept is None:
+        return "name the directors' outer sources in directors.yaml, and let those in"
+    return f"{accept.command(end)}; keep it in the firewall's own configuration"
+
+
+def _accept_outer(tunnel: Tunnel, sources: Sequence[Address | None]) -> Accept | None:
+    known = [str(source) for source in sources if source is not None]
+    if not known:
+        return None
+    number = NUMBERS[tunnel.version]
+    family = "ip" if tunnel.version == 4 else "ip6"  # noqa: PLR2004  # IPv4
+    return Accept(
+        f"-s {','.join(known)} -p {number}", f"{family} saddr {{ {', '.join(known)} }} meta l4proto {number}"
+    )
+
+
+def _accept_inner(virtual: VirtualService, packet: Packet, passage: Passage) -> Accept:
+    """Towards a pod the destination is no longer the VIP; what connection tracking rewrote is let in."""
+    if passage.by is not None and passage.by.base.hook == "forward":
+        return Accept(
+            f"-i {packet.device} -m conntrack --ctstate DNAT", f'iifname "{packet.device}" ct status dnat'
+        )
+    family = "ip" if virtual.vip.version == 4 else "ip6"  # noqa: PLR2004  # IPv4
+    ports = f"{virtual.protocol} dport {virtual.port}"
+    return Accept(
+        f"-i {packet.device} -d {virtual.vip} -p {virtual.protocol} --dport {virtual.port}",
+        f'iifname "{packet.device}" {family} daddr {virtual.vip} {ports}',
+    )
+
+
+def _listed(sources: Sequence[Address | None]) -> str:
+    return ", ".join(
+        "anybody (the directors' outer sources are not known)" if one is None else str(one) for one in sources
+    )

@@ -1,0 +1,81 @@
+"""All checks on all realservers of a service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from ferryman.errors import DoubtError
+from ferryman.model import Finding, Realserver, Service, Verdict
+from ferryman.realservers.checks.arp import arp
+from ferryman.realservers.checks.clamper import clamper
+from ferryman.realservers.checks.firewall import firewall
+from ferryman.realservers.checks.listener import listener
+from ferryman.realservers.checks.mss import mss
+from ferryman.realservers.checks.nic_mtu import nic_mtu
+from ferryman.realservers.checks.open_decapsulator import open_decapsulator
+from ferryman.realservers.checks.pod_mtu import pod_mtu
+from ferryman.realservers.checks.rp_filter import rp_filter
+from ferryman.realservers.checks.rp_filter_default import rp_filter_default
+from ferryman.realservers.checks.rp_filter_ipv6 import rp_filter_ipv6
+from ferryman.realservers.checks.rp_filter_persisted import rp_filter_persisted
+from ferryman.realservers.checks.rp_filter_pods import rp_filter_pods
+from ferryman.realservers.checks.sysctl_order import sysctl_order
+from ferryman.realservers.checks.tunnel_address import tunnel_address
+from ferryman.realservers.checks.tunnel_device import tunnel_device
+from ferryman.realservers.checks.tunnel_others import tunnel_others
+from ferryman.realservers.checks.udp import udp
+from ferryman.realservers.checks.vip import vip
+from ferryman.realservers.facts import Facts
+from ferryman.realservers.facts.collect import read_facts
+
+if TYPE_CHECKING:
+    from ferryman.hosts.hosts import Hosts
+
+Check = Callable[[Service, Realserver, Facts], Iterable[Finding]]
+
+CHECKS: Mapping[str, Check] = {
+    "tunnel-device": tunnel_device,
+    "tunnel-others": tunnel_others,
+    "tunnel-address": tunnel_address,
+    "rp-filter": rp_filter,
+    "rp-filter-persisted": rp_filter_persisted,
+    "sysctl-order": sysctl_order,
+    "rp-filter-default": rp_filter_default,
+    "rp-filter-pods": rp_filter_pods,
+    "rp-filter-ipv6": rp_filter_ipv6,
+    "firewall": firewall,
+    "vip": vip,
+    "listener": listener,
+    "udp": udp,
+    "mss": mss,
+    "clamper": clamper,
+    "pod-mtu": pod_mtu,
+    "nic-mtu": nic_mtu,
+    "arp": arp,
+    "open-decapsulator": open_decapsulator,
+}
+"""By the id that its findings bear, in the order in which a packet meets what they look at."""
+
+
+def realserver_checks(service: Service, realserver: Realserver, facts: Facts) -> list[Finding]:
+    """What every check says of one realserver."""
+    return [finding for check in CHECKS.values() for finding in check(service, realserver, facts)]
+
+
+def service_readiness(service: Service, hosts: Hosts) -> list[Finding]:
+    """What every check says of every realserver, in the service's order; all hosts are asked at once."""
+    seen = read_facts(hosts, (realserver.host for realserver in service.realservers))
+    return [
+        finding
+        for realserver in service.realservers
+        for finding in _of_one(service, realserver, seen[realserver.host])
+    ]
+
+
+def _of_one(service: Service, realserver: Realserver, facts: Facts | DoubtError) -> list[Finding]:
+    if isinstance(facts, DoubtError):
+        seen = str(facts).removeprefix(f"{realserver.host}: ")
+        wanted = "an answer over SSH"
+        return [Finding("reachable", realserver.host, Verdict.UNKNOWN, seen, wanted)]
+    return realserver_checks(service, realserver, facts)

@@ -1,0 +1,82 @@
+"""Network devices and addresses, from ``ip -j``."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from ferryman.realservers.facts.values import Device, LocalRoute, Pod
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ferryman.model import Address
+
+
+def addresses_and_routes(text: str) -> tuple[Mapping[str, Device], tuple[LocalRoute, ...]]:
+    """The answer of one ``ip -j -d -batch``: all devices, and IPv4's local routes.
+
+    Raises:
+        ValueError: It is not JSON, or not both of them.
+    """
+    devices, routes = (json.loads(line) for line in text.splitlines() if line.strip())
+    return devices_of(devices), _local_routes(routes)
+
+
+def devices_of(entries: list[Any]) -> Mapping[str, Device]:
+    """The devices in an ``ip -j addr show``, by name."""
+    return {one["ifname"]: _device(one) for one in entries if one}
+
+
+def pods(text: str) -> tuple[Pod, ...]:
+    """The named namespaces: for each a line with number and name, and its ``ip -j addr show``.
+
+    One that is gone by now has no answer, and is left out.
+    """
+    return tuple(_pods(re.split(r"^pod ", text, flags=re.MULTILINE)[1:]))
+
+
+def _pods(parts: list[str]) -> Iterator[Pod]:
+    for part in parts:
+        title, _, answer = part.partition("\n")
+        namespace, _, name = title.partition(" ")
+        if answer.strip():
+            yield Pod(name, int(namespace), devices_of(json.loads(answer)))
+
+
+def _device(one: Mapping[str, Any]) -> Device:
+    link = one.get("linkinfo") or {}
+    tunnel = link.get("info_data") or {}
+    addresses = [entry for entry in one.get("addr_info") or () if "local" in entry]
+    return Device(
+        name=one["ifname"],
+        kind=link.get("info_kind"),
+        up="UP" in one["flags"],
+        mtu=int(one.get("mtu", 0)),
+        external=tunnel.get("external", False) is not False,
+        local=_peer(tunnel.get("local")),
+        remote=_peer(tunnel.get("remote")),
+        addresses=tuple(ipaddress.ip_interface(f"{a['local']}/{a['prefixlen']}") for a in addresses),
+        unusable=frozenset(_address(a) for a in addresses if a.get("tentative") or a.get("dadfailed")),
+        index=int(one.get("ifindex", 0)),
+        peer=one.get("link_index"),
+        namespace=one.get("link_netnsid"),
+    )
+
+
+def _address(entry: Mapping[str, Any]) -> Address:
+    return ipaddress.ip_address(entry["local"])
+
+
+def _peer(end: str | None) -> str | None:
+    return None if end in (None, "any", "0.0.0.0", "::") else end  # noqa: S104  # the word for any peer
+
+
+def _local_routes(routes: list[Any]) -> tuple[LocalRoute, ...]:
+    return tuple(
+        LocalRoute(ipaddress.ip_network(one["dst"], strict=False), one["dev"])
+        for one in routes
+        if one.get("dst") != "default" and "dev" in one
+    )

@@ -1,0 +1,122 @@
+"""What the host's files say: the answer of ``grep -aH ''`` over /proc, sysctl.d and the like."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from ipaddress import IPv6Address, IPv6Network
+from typing import TYPE_CHECKING, Any, get_args
+
+from ferryman.realservers.facts.sysctl_d import SYSCTL_CONF, SysctlFiles
+from ferryman.realservers.facts.values import LocalRoute, Setting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+SETTING = re.compile(r"/proc/sys/net/ipv[46]/conf/(?P<device>[^/]+)/(?P<key>\w+)")
+LOCAL = 0x80000000
+"""RTF_LOCAL of include/uapi/linux/ipv6_route.h: the host takes such packets for its own."""
+RECEIVED = {"rx_packets": 1, "rx_errors": 2, "rx_dropped": 3, "rx_frame_errors": 5}
+"""Columns of /proc/net/dev."""
+
+
+def contents(text: str) -> Mapping[str, str]:
+    """The files by path; one without a line is not among them."""
+    lines: dict[str, list[str]] = defaultdict(list)
+    for line in text.split("\n"):
+        path, colon, rest = line.partition(":")
+        if colon and path.startswith("/"):
+            lines[path].append(rest)
+    return {path: "\n".join(found) for path, found in lines.items()}
+
+
+def kernel(files: Mapping[str, str]) -> str:
+    """The kernel's release."""
+    return files["/proc/sys/kernel/osrelease"].strip()
+
+
+def settings(files: Mapping[str, str]) -> Mapping[tuple[Setting, str], int]:
+    """The settings of devices, by key and device.
+
+    Raises:
+        ValueError: There is none.
+    """
+    found: dict[tuple[Setting, str], int] = {}
+    for path, value in files.items():
+        one = SETTING.fullmatch(path)
+        key: Setting
+        for key in get_args(Setting):
+            if one is not None and one["key"] == key:
+                found[key, one["device"]] = int(value)
+    if not found:
+        raise ValueError("no setting in it")
+    return found
+
+
+def counted(files: Mapping[str, str]) -> Mapping[str, int]:
+    """What the kernel counts, of TCP as nstat(8) names it, and of what each device received."""
+    return {**_tcp(files["/proc/net/netstat"]), **_received(files.get("/proc/net/dev", ""))}
+
+
+def _tcp(text: str) -> Mapping[str, int]:
+    names, values = (line.split() for line in text.splitlines() if line.startswith("TcpExt:"))
+    pairs = zip(names[1:], values[1:], strict=True)
+    return {f"TcpExt{name}": int(value) for name, value in pairs}
+
+
+def _received(text: str) -> Mapping[str, int]:
+    found: dict[str, int] = {}
+    for line in text.splitlines()[2:]:
+        device, _, numbers = line.strip().partition(":")
+        columns = numbers.split()
+        found |= {f"{device}.{name}": int(columns[place]) for name, place in RECEIVED.items()}
+    return found
+
+
+def local_routes6(files: Mapping[str, str]) -> tuple[LocalRoute, ...]:
+    """IPv6 prefixes that the kernel takes for its own; none where IPv6 is off."""
+    return tuple(_local_routes6(files.get("/proc/net/ipv6_route", "")))
+
+
+def _local_routes6(text: str) -> Iterator[LocalRoute]:
+    for words in (line.split() for line in text.splitlines()):
+        if int(words[8], 16) & LOCAL:
+            yield LocalRoute(IPv6Network((IPv6Address(bytes.fromhex(words[0])), int(words[1], 16))), words[9])
+
+
+def sysctl_files(files: Mapping[str, str], names: str, init: str) -> SysctlFiles:
+    """The files that set the kernel's settings at boot; one that is there without a line is empty.
+
+    Raises:
+        ValueError: It is not known how the host boots.
+    """
+    if init.strip() not in ("systemd", "other"):
+        raise ValueError("it is not known whether systemd runs")
+    there = [name for name in names.split("\n") if "/sysctl.d/" in name or name == SYSCTL_CONF]
+    return SysctlFiles({name: files.get(name, "") for name in there}, systemd=init.strip() == "systemd")
+
+
+def cni_mtu(files: Mapping[str, str]) -> Mapping[str, int]:
+    """The MTU of new pods in bytes, by the CNI configuration file that says so.
+
+    What cannot be read and what is automatic (0, or a placeholder) is left out.
+    """
+    said = {path: _mtus(text) for path, text in files.items() if path.startswith("/etc/cni/net.d/")}
+    return {path: max(found) for path, found in said.items() if found}
+
+
+def _mtus(text: str) -> list[int]:
+    try:
+        whole = json.loads(text)
+    except ValueError:
+        return []
+    plugins = whole.get("plugins") if isinstance(whole, dict) else None
+    parts: list[Any] = [whole, *(plugins if isinstance(plugins, list) else [])]
+    mtus = (part.get("mtu") for part in parts if isinstance(part, dict))
+    return [mtu for mtu in mtus if isinstance(mtu, int) and mtu > 0]
+
+
+def cmdline(files: Mapping[str, str]) -> str:
+    """The command line of the one process that was asked for; empty when there is none."""
+    return next((text for path, text in files.items() if re.fullmatch(r"/proc/\d+/cmdline", path)), "")

@@ -1,0 +1,104 @@
+"""The answer to the facts script, understood: text in, ``Facts`` out, and no text makes it fail."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, TypeVar
+
+from ferryman.firewall.nat import NatTable
+from ferryman.realservers.facts import files
+from ferryman.realservers.facts.clamper import parse_clamper
+from ferryman.realservers.facts.devices import addresses_and_routes, pods
+from ferryman.realservers.facts.firewall import rules_of
+from ferryman.realservers.facts.sections import Section, sections_of, shortened, tried
+from ferryman.realservers.facts.sockets import listeners
+from ferryman.realservers.facts.values import Facts, Unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ferryman.realservers.facts.clamper import Clamper
+    from ferryman.realservers.facts.sysctl_d import SysctlFiles
+    from ferryman.realservers.facts.values import LocalRoute
+
+T = TypeVar("T")
+
+NOT_THERE = 127
+"""The status of a section that is not in the answer."""
+
+
+def parse(host: str, text: str, complaint: str = "") -> Facts:
+    """Understand the answer; every part that is missing or garbled becomes ``Unknown``.
+
+    ``complaint`` is what the host said on standard error.
+    """
+    sections = sections_of(f"{text}\n{complaint}")
+    missing = shortened(complaint) if not sections and complaint else "it is missing in the answer"
+
+    def section(name: str) -> Section:
+        return sections.get(name, Section("", NOT_THERE, missing))
+
+    def fact(name: str, understand: Callable[[str], T]) -> T | Unknown:
+        return _understood(name, section(name), understand)
+
+    by_path = fact("files", files.contents)
+
+    def from_files(understand: Callable[[Mapping[str, str]], T]) -> T | Unknown:
+        if isinstance(by_path, Unknown):
+            return by_path
+        return tried("files", section("files").complaint, lambda: understand(by_path))
+
+    network = fact("ip", addresses_and_routes)
+    if isinstance(network, Unknown) and "BusyBox" in network.reason:
+        network = Unknown("ip: BusyBox's answers no questions in JSON; install iproute2")
+    devices, routes4 = (network, network) if isinstance(network, Unknown) else network
+
+    def persisted(said: Mapping[str, str]) -> SysctlFiles:
+        if re.search(r"sysctl\S*: Permission denied", section("files").complaint):
+            raise PermissionError
+        return files.sysctl_files(said, section("names").text, section("init").text)
+
+    def started(shown: str) -> Clamper:
+        return parse_clamper(shown, _or(from_files(files.cmdline), ""))
+
+    rules = rules_of(sections, missing)
+    return Facts(
+        host=host,
+        kernel=from_files(files.kernel),
+        devices=devices,
+        local_routes=_both(routes4, from_files(files.local_routes6)),
+        settings=from_files(files.settings),
+        listeners=fact("sockets", listeners),
+        counted=from_files(files.counted),
+        nat=NatTable(rules),
+        firewall=rules,
+        persisted=from_files(persisted),
+        pods=fact("pods", pods) if "pods" in sections else (),
+        cni_mtu=_or(from_files(files.cni_mtu), {}),
+        clamper=fact("clamper", started) if "clamper" in sections else None,
+    )
+
+
+def parse_counters(text: str) -> Mapping[str, int]:
+    """The answer to ``COUNTERS``; empty when it is garbled."""
+    counted = tried("counters", "", lambda: files.counted(files.contents(text)))
+    return _or(counted, {})
+
+
+def _understood(name: str, section: Section, understand: Callable[[str], T]) -> T | Unknown:
+    """What the section says; a status alone spoils nothing, for ``grep`` ends so when one file is missing."""
+    if section.status and not section.text.strip():
+        return Unknown(f"{name}: {section.complaint or f'status {section.status}'}")
+    return tried(name, section.complaint, lambda: understand(section.text))
+
+
+def _or(fact: T | Unknown, otherwise: T) -> T:
+    return otherwise if isinstance(fact, Unknown) else fact
+
+
+def _both(
+    first: tuple[LocalRoute, ...] | Unknown, second: tuple[LocalRoute, ...] | Unknown
+) -> tuple[LocalRoute, ...] | Unknown:
+    if isinstance(first, Unknown):
+        return first
+    return first if isinstance(second, Unknown) else first + second

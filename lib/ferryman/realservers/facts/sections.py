@@ -1,0 +1,59 @@
+"""The answer to the facts script in its parts, and what is made of a part that is garbled."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from ferryman.realservers.facts.script import HEADER
+from ferryman.realservers.facts.values import Unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+T = TypeVar("T")
+
+GARBLED = (ValueError, KeyError, TypeError, AttributeError, IndexError, StopIteration, PermissionError)
+"""What a parser raises at text that is not what it should be, or that the host did not let be read."""
+LONGEST_COMPLAINT = 300
+"""Characters of a complaint that are kept; a usage text has thousands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What one part of the script printed."""
+
+    text: str
+    status: int
+    complaint: str
+
+
+def sections_of(text: str) -> Mapping[str, Section]:
+    """The parts of the answer; whatever stands before the header (a greeting) is passed over."""
+    header = re.search(rf"^{HEADER} (@@[0-9a-f]+)$", text, re.MULTILINE)
+    if header is None:
+        return {}
+    token = re.escape(header[1])
+    begin, end = rf"^{token} begin (?P<name>\w+)\n", rf"^{token} end (?P=name) (?P<status>\d+)$"
+    part = re.compile(rf"{begin}(?P<text>.*?)\n?{end}", re.MULTILINE | re.DOTALL)
+    complained = re.compile(rf"^{token} stderr (\w+)\n(.*?)(?=^{token} |\Z)", re.MULTILINE | re.DOTALL)
+    said = {name: shortened(what) for name, what in complained.findall(text)}
+    return {
+        one["name"]: Section(one["text"], int(one["status"]), said.get(one["name"], ""))
+        for one in part.finditer(text, header.end())
+    }
+
+
+def shortened(complaint: str) -> str:
+    """A complaint on one line, cut where it is longer than anybody reads."""
+    line = " ".join(complaint.split())
+    return line if len(line) <= LONGEST_COMPLAINT else f"{line[:LONGEST_COMPLAINT]} …"
+
+
+def tried(name: str, complaint: str, understand: Callable[[], T]) -> T | Unknown:
+    """What the part says, or what it complained of when nothing can be made of it."""
+    try:
+        return understand()
+    except GARBLED as error:
+        return Unknown(f"{name}: {complaint or f'{type(error).__name__}: {error}'}")

@@ -1,0 +1,62 @@
+"""«Every half second, give up before ten»: the only module that imports tenacity."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+import tenacity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+
+def poll_until(
+    look: Callable[[], T],
+    good: Callable[[T], bool],
+    *,
+    within_s: float,
+    every_s: float = 0.5,
+    sleep: Callable[[float], None] = time.sleep,
+) -> T:
+    """Look again and again until what is seen is good, or the time is up; the last thing seen either way.
+
+    The caller judges what comes back: running out of time is no error here. The first look is made at once,
+    and no look begins after ``within_s`` seconds. What ``look`` raises goes straight through.
+    """
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_result(lambda seen: not good(seen)),
+        stop=tenacity.stop_before_delay(within_s),
+        wait=tenacity.wait_fixed(every_s),
+        sleep=sleep,
+        retry_error_callback=_last_seen,
+    )
+    return retrying(look)
+
+
+def retry(
+    action: Callable[[int], T],
+    again: Callable[[T], bool],
+    *,
+    tries: int,
+    pause_s: float = 0.0,
+    sleep: Callable[[float], None] = time.sleep,
+) -> T:
+    """Call ``action`` with the number of the try, from 0, while ``again`` says so and tries are left."""
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_result(again),
+        stop=tenacity.stop_after_attempt(tries),
+        wait=tenacity.wait_fixed(pause_s),
+        sleep=sleep,
+        retry_error_callback=_last_seen,
+    )
+    number = iter(range(tries))
+    return retrying(lambda: action(next(number)))
+
+
+def _last_seen(state: tenacity.RetryCallState) -> T:  # type: ignore[type-var]  # tenacity hands back what look returned
+    assert state.outcome is not None
+    result: T = state.outcome.result()
+    return result

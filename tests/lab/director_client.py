@@ -1,0 +1,102 @@
+"""A service and one of its directors in the lab, with the real drivers, for tests that stand outside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ferryman.directors import Driver, HostRoutes, driver_for
+from ferryman.hosts.hosts import Completed
+from ferryman.inventory import Inventory
+from ferryman.lab import exec_argv
+from lab.running import REPOSITORY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ferryman.errors import DoubtError
+    from ferryman.model import Director, Service
+    from lab.running import RunningLab
+
+SERVE = """
+import json, sys
+from pathlib import Path
+from ferryman.config import SshConfig
+from ferryman.hosts.ssh import Fleet
+from ferryman.inventory import Inventory
+folder, identity, known_hosts = map(Path, sys.argv[1:])
+ssh = SshConfig(identity=identity, known_hosts=known_hosts)
+with Fleet(Inventory.load(folder).host_addresses(), ssh) as fleet:
+    for line in sys.stdin:
+        host, command, stdin = json.loads(line)
+        done = fleet.read(host, command, stdin=stdin)
+        print(json.dumps([done.status, done.stdout, done.stderr]), flush=True)
+"""
+
+
+class LabHosts:
+    """The fleet itself, in a process of its own that has entered the lab: this one cannot enter and come
+    back."""
+
+    def __init__(self, lab: RunningLab) -> None:
+        argv = exec_argv(lab.place, "control", [sys.executable, "-c", SERVE])
+        folder, own = str(lab.folder / "inventory"), lab.place
+        self._process = subprocess.Popen(
+            [*argv, folder, str(own.identity), str(own.known_hosts)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY / "lib")},
+        )
+
+    def close(self) -> None:
+        self._process.communicate(timeout=20)
+
+    def read(self, host: str, command: str, *, stdin: str = "", timeout_s: float | None = None) -> Completed:
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(json.dumps([host, command, stdin]) + "\n")
+        self._process.stdin.flush()
+        status, stdout, stderr = json.loads(self._process.stdout.readline())
+        return Completed(host, command, status, stdout, stderr)
+
+    write = read
+
+    def read_all(self, commands: Mapping[str, str]) -> dict[str, Completed | DoubtError]:
+        return {host: self.read(host, command) for host, command in commands.items()}
+
+
+@dataclass
+class DirectorClient:
+    """A service and one of its directors."""
+
+    service: Service
+    director: Director
+    hosts: LabHosts
+
+    @classmethod
+    def of(cls, lab: RunningLab, hosts: LabHosts, name: str, host: str) -> DirectorClient:
+        """A service of the lab's inventory on this director."""
+        service = Inventory.load(lab.folder / "inventory").service(name, "lab")
+        return cls(service, next(one for one in service.directors if one.host == host), hosts)
+
+    @property
+    def driver(self) -> Driver:
+        return driver_for(self.director, self.service, self.hosts)
+
+    @property
+    def routes(self) -> HostRoutes:
+        return HostRoutes(self.director, self.service, self.hosts)
+
+    def impatient(self) -> DirectorClient:
+        """The same with a director that is waited for no longer than three seconds."""
+        options = {**self.director.options, "converge_timeout": 3}
+        return replace(self, director=replace(self.director, options=options))
+
+
+DirectorClients = Callable[..., DirectorClient]

@@ -1,0 +1,269 @@
+"""Makes trials on one lab, one after the other, from whichever bank the last one left the world on."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from itertools import chain, repeat
+from typing import TYPE_CHECKING, Any, Literal
+
+from lab.torture.torture_runner import a_bench
+from lab.torture.trials import Trial, boundaries, instants, visited
+from lab.visitors import Visitors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from lab.torture.cutter import Cut
+    from lab.torture.torture_runner import Bench, Ended, Entry
+    from lab.torture.trials import Bank, Instant
+
+COMMANDS_AT_MOST = 8
+"""Cut or not, a trial that is still open after so many has not ended."""
+ONE_IN = 4
+"""Every so many trials is at a random instant, whatever boundaries are left."""
+
+REUSE_MODES = (1, 3)
+"""Of labs in turn: with the first, host routes stay after a kill and are told; with the other they go."""
+
+End = Literal["all-new", "all-old", "wrong"]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of one trial."""
+
+    trial: Trial
+    end: End = "wrong"
+    wrong: list[str] = field(default_factory=list)
+    """What is not as it must be; empty unless the end is ``wrong``."""
+    notes: list[str] = field(default_factory=list)
+    """What is allowed, and worth counting."""
+    commands: list[Ended] = field(default_factory=list)
+    visits: dict[str, int] = field(default_factory=dict)
+    """How many visits there were, by kind and exit code."""
+    seconds: float = 0.0
+
+    @property
+    def struck(self) -> int:
+        """How many of its cuts fell."""
+        return sum(one.struck for one in self.commands)
+
+    def as_dict(self) -> dict[str, Any]:
+        """One line of the results."""
+        return {
+            "name": self.trial.name,
+            "end": self.end,
+            "struck": self.struck,
+            "seconds": round(self.seconds, 1),
+            "notes": self.notes,
+            "wrong": self.wrong,
+            "visits": self.visits,
+            "commands": [_told(one, self.end == "wrong") for one in self.commands],
+            "trial": self.trial.as_dict(),
+        }
+
+
+def make(bench: Bench, trial: Trial) -> Outcome:
+    """Make one trial, and judge what is left of it."""
+    began, outcome = time.monotonic(), Outcome(trial)
+    try:
+        _bring(bench, trial)
+        _judge(bench, outcome, _play_visited(bench, outcome))
+    except AssertionError as error:
+        outcome.wrong.append(str(error))
+    if outcome.wrong:
+        outcome.end = "wrong"
+    outcome.seconds = time.monotonic() - began
+    return outcome
+
+
+def _bring(bench: Bench, trial: Trial) -> None:
+    """Make the world what the trial begins with: others are taken back, this one across if need be."""
+    newest = bench.newest()
+    here = newest.outcome == "done"
+    if here and not (trial.start == "new" and newest.service == trial.service):
+        back = bench.take_up("rollback", newest)
+        assert back.status == 0, f"an uncut rollback: {back.stderr}"
+        here = False
+    if trial.start == "new" and not here:
+        there = bench.migrate(trial.service)
+        assert there.status == 0, f"an uncut migration: {there.stderr}"
+
+
+def _play_visited(bench: Bench, outcome: Outcome) -> Entry:
+    """Play it with its visitors, all of whom have gone when it is over."""
+    trial = outcome.trial
+    visitors = Visitors(bench.lab, trial.service, trial.guests) if trial.guests else None
+    try:
+        with visitors or nullcontext():
+            return _play(bench, outcome)
+    finally:
+        if visitors:
+            outcome.visits = dict(visitors.visits)
+            outcome.wrong += visitors.wrong
+
+
+def _play(bench: Bench, outcome: Outcome) -> Entry:
+    """Cut command after command, then go on in peace until the run is over; its last entry in the journal."""
+    trial, before = outcome.trial, bench.newest()
+    entry, way = before, "rollback" if trial.start == "new" else ""
+    ways = chain(trial.ways, repeat(trial.ways[-1]))
+    for cut, _ in zip(chain(trial.cuts, repeat(None)), range(COMMANDS_AT_MOST), strict=False):
+        ended = _command(bench, trial, way, entry, cut)
+        outcome.commands.append(ended)
+        entry = bench.newest()
+        _note(outcome, entry, way, ended)
+        if entry.run == before.run and not way:
+            outcome.notes.append("nothing begun")
+            return before
+        if not entry.is_open:
+            if not bench.locks(entry.run):
+                return entry
+            assert ended.died, f"run {entry.run} ended {entry.outcome} by itself and kept its locks"
+            outcome.notes.append(f"killed: run {entry.outcome} in the journal, lock kept")
+            way = "rollback"
+            continue
+        way = next(ways)
+    raise AssertionError(f"run {entry.run} is still {entry.outcome} after {COMMANDS_AT_MOST} commands")
+
+
+def _command(bench: Bench, trial: Trial, way: str, entry: Entry, cut: Cut | Instant | None) -> Ended:
+    if not way:
+        return bench.migrate(trial.service, cut, soak_s=trial.soak_s, beat_s=trial.beat_s)
+    return bench.take_up(way, entry, cut, beat_s=trial.beat_s)
+
+
+def _note(outcome: Outcome, entry: Entry, way: str, ended: Ended) -> None:
+    """Count what is allowed, and still is not what one hopes for of a command in an undisturbed lab."""
+    if ended.status in (0, -9) or (ended.struck and ended.status in (4, 130, -15)):
+        return
+    outcome.notes.append(f"{way or 'migrate'} ended with {ended.status}: {entry.outcome}")
+    if not ended.struck and ended.status in (1, 2):
+        outcome.wrong.append(f"{way or 'migrate'}: exit code {ended.status}: {ended.stderr[-2000:]}")
+
+
+def _judge(bench: Bench, outcome: Outcome, entry: Entry) -> None:
+    """All new or all old, as the journal says; nothing left locked, damaged or lying about."""
+    trial = outcome.trial
+    bank: Bank = "new" if entry.outcome == "done" else "old"
+    wanted = bench.new[trial.service] if bank == "new" else bench.old
+    kept = bench.take_kept_routes_away(outcome.commands)
+    differing = bench.difference(wanted)
+    outcome.end = "all-new" if bank == "new" else "all-old"
+    outcome.notes += ["host routes kept, as told"] * bool(kept)
+    outcome.wrong += [f"ended {entry.outcome}, but {line}" for line in differing]
+    if entry.run:
+        outcome.wrong += [f"run {entry.run}: {fault}" for fault in bench.faults(entry.run)]
+    if locks := bench.locks():
+        outcome.wrong.append(f"run {entry.run} ended {entry.outcome}, and locks are left: {locks}")
+    if (files := bench.left_files()) != bench.files:
+        outcome.wrong.append(f"files left on directors: {files}")
+
+
+def _told(ended: Ended, in_full: bool) -> dict[str, Any]:
+    last = ended.calls[-1] if ended.calls else None
+    at = f"{last.number} {last.kind} {last.host} {last.text[:60]}".strip() if last else "before any call"
+    told = {
+        "arguments": " ".join(ended.arguments),
+        "status": ended.status,
+        "seconds": round(ended.seconds, 1),
+        "struck": ended.struck,
+        "last_call": at,
+    }
+    return told | ({"stderr": ended.stderr[-6000:]} if in_full else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One lab's part of a long run."""
+
+    index: int
+    labs: int
+    kills: int
+    seed: int
+    services: tuple[str, ...]
+    results: Path
+    only: Trial | None = None
+    visitors: bool = False
+
+
+def work(share: Share, say: Callable[[str], None]) -> None:
+    """Make trials until this lab's share of kills is made; each result is on disk before the next trial.
+
+    After a wrong one the lab is made anew, so that the next begins with a world that is known.
+    """
+    made, struck = _already(share.results)
+    while struck < share.kills:
+        with a_bench(reuse_mode=REUSE_MODES[share.index % 2]) as bench:
+            bench.measure(share.services)
+            for trial in [share.only] if share.only else _endless(bench, share, made):
+                outcome = make(bench, visited(trial, share.seed) if share.visitors else trial)
+                _keep(share.results, outcome)
+                made.add(trial.name)
+                struck += outcome.struck
+                say(_line(share, struck, outcome))
+                if outcome.end == "wrong" or struck >= share.kills or share.only:
+                    break
+        if share.only:
+            return
+
+
+def _endless(bench: Bench, share: Share, made: set[str]) -> Iterator[Trial]:
+    """The next trial that fits the bank that the world is on; services take turns."""
+    charts = [bench.charts[name] for name in share.services]
+    banks: tuple[Bank, ...] = ("old", "new")
+    queues = {
+        (chart.service, bank): _Queue(
+            boundaries(chart, bank, share.seed)[share.index :: share.labs],
+            instants(chart, bank, share.seed, (share.index, share.labs)),
+            made,
+        )
+        for chart in charts
+        for bank in banks
+    }
+    turn = 0
+    while True:
+        newest = bench.newest()
+        if newest.outcome == "done":
+            yield queues[newest.service, "new"].take()
+        else:
+            turn += 1
+            yield queues[share.services[turn % len(share.services)], "old"].take()
+
+
+class _Queue:
+    """Trials of one service from one bank that were not made yet."""
+
+    def __init__(self, boundaries: Sequence[Trial], instants: Iterator[Trial], made: set[str]) -> None:
+        self._boundaries = [one for one in reversed(boundaries) if one.name not in made]
+        self._instants = (one for one in instants if one.name not in made)
+        self._taken = 0
+
+    def take(self) -> Trial:
+        self._taken += 1
+        if self._boundaries and self._taken % ONE_IN:
+            return self._boundaries.pop()
+        return next(self._instants)
+
+
+def _already(results: Path) -> tuple[set[str], int]:
+    """What an earlier, interrupted run of the same seed has made."""
+    lines = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+    return {one["name"] for one in lines}, sum(one["struck"] for one in lines)
+
+
+def _keep(results: Path, outcome: Outcome) -> None:
+    with results.open("a") as file:
+        file.write(json.dumps(outcome.as_dict()) + "\n")
+
+
+def _line(share: Share, struck: int, outcome: Outcome) -> str:
+    said = "; ".join((*outcome.notes, *outcome.wrong[:3]))
+    return (
+        f"lab {share.index}: {struck}/{share.kills}  {outcome.trial.name}: {outcome.end} "
+        f"in {outcome.seconds:.1f} s{f' ({said})' if said else ''}"
+    )

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ferryman.hosts.connect import Deadline, Timeouts, within
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def test_what_does_not_answer_is_left_when_the_time_is_up() -> None:
+    never = threading.Event()
+    with pytest.raises(TimeoutError, match=r"no answer within 0.01 s"):
+        within(Deadline(0.01), never.wait)
+    never.set()
+
+
+def test_what_is_raised_inside_comes_out() -> None:
+    def fail() -> None:
+        raise LookupError("inside")
+
+    with pytest.raises(LookupError, match="inside"):
+        within(Deadline(5), fail)
+
+
+def test_what_is_returned_inside_comes_out_even_when_it_is_nothing() -> None:
+    assert within(Deadline(5), lambda: 7) == 7
+    assert within(Deadline(5), lambda: None) is None
+
+
+def test_a_deadline_counts_down_and_not_below_nothing() -> None:
+    now = [100.0]
+    deadline = Deadline(5, clock=lambda: now[0])
+    now[0] = 103.0
+    assert deadline.left() == 2.0
+    now[0] = 200.0
+    assert deadline.left() == 0.0
+
+
+@pytest.fixture(name="alarms")
+def some_alarms() -> Iterator[Timeouts]:
+    before = threading.active_count()
+    alarms = Timeouts()
+    yield alarms
+    alarms.close()
+    assert threading.active_count() == before, threading.enumerate()
+
+
+def test_an_alarm_goes_off_once_its_time_has_come(alarms: Timeouts) -> None:
+    rung = threading.Event()
+    with alarms.after(0.01, rung.set):
+        assert rung.wait(60)
+
+
+def test_an_alarm_set_later_that_is_due_earlier_goes_off_first(alarms: Timeouts) -> None:
+    early, late = threading.Event(), threading.Event()
+    with alarms.after(60, late.set), alarms.after(0.01, early.set):
+        assert early.wait(60)
+        assert not late.is_set()
+
+
+def test_what_an_alarm_does_may_take_its_time_and_holds_up_no_other(alarms: Timeouts) -> None:
+    stuck, other = threading.Event(), threading.Event()
+    with alarms.after(0.01, stuck.wait), alarms.after(0.02, other.set):
+        assert other.wait(60)
+    stuck.set()
+
+
+def test_an_alarm_is_off_once_the_body_has_ended(alarms: Timeouts) -> None:
+    ended, after = threading.Event(), threading.Event()
+    with alarms.after(0.05, ended.set):
+        pass
+    with alarms.after(0.1, after.set):
+        assert after.wait(60)
+    assert not ended.is_set()
+
+
+def test_alarms_that_were_closed_begin_again(alarms: Timeouts) -> None:
+    with alarms.after(60, lambda: None):
+        pass
+    alarms.close()
+    rung = threading.Event()
+    with alarms.after(0.01, rung.set):
+        assert rung.wait(60)
