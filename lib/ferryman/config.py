@@ -248,7 +248,7 @@ class EtcdCluster:
             return None
         members = [urlsplit(f"//{one.strip()}") for one in found[1].split(",")]
         try:
-            named = tuple((one.hostname or "", one.port or _ETCD_PORT) for one in members)
+            named = tuple((member.hostname or "", member.port or _ETCD_PORT) for member in members)
         except ValueError:
             return None
         prefix = (found[2] or "").rstrip("/") or "/ferryman"

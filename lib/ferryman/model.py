@@ -121,7 +121,9 @@ class Director:
 
     def outer_sources_for(self, realserver: Address) -> tuple[Address, ...]:
         """The outer sources that a realserver at this address sees; empty when they are not known."""
-        named = tuple(one for one in self.outer_sources if one.version == realserver.version)
+        named = tuple(
+            outer_source for outer_source in self.outer_sources if outer_source.version == realserver.version
+        )
         own = self.address if realserver.version == 4 else self.address6  # noqa: PLR2004  # IPv4
         return named or ((own,) if own is not None else ())
 

@@ -108,11 +108,11 @@ def crossings(folder: Path) -> None:
 
 def on_purpose(events: list[dict[str, Any]]) -> float:
     """Seconds from the start to the end of the look that waits."""
-    steps = {one["step"] for one in events if ON_PURPOSE in one.get("title", "")}
+    steps = {event["step"] for event in events if ON_PURPOSE in event.get("title", "")}
     times = [
-        datetime.fromisoformat(one["time"])
-        for one in events
-        if one["event"] in ("step-started", "step-finished") and one["step"] in steps
+        datetime.fromisoformat(event["time"])
+        for event in events
+        if event["event"] in ("step-started", "step-finished") and event["step"] in steps
     ]
     return (max(times) - min(times)).total_seconds() if times else 0.0
 

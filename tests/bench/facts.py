@@ -257,9 +257,9 @@ def compare(place: Sshds, command: str, given: argparse.Namespace) -> None:
 
 def row(turns: Sequence[Cost]) -> str:
     """The medians, in seconds."""
-    kept = [one.kept for one in turns if one.kept is not None]
+    kept = [turn.kept for turn in turns if turn.kept is not None]
     first, second, client, machine = (
-        statistics.median(getattr(one, what) for one in turns)
+        statistics.median(getattr(turn, what) for turn in turns)
         for what in ("first", "second", "client", "machine")
     )
     last = f"{statistics.median(kept):8.3f}" if kept else f"{'-':>8}"

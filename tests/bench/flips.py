@@ -113,8 +113,8 @@ class Edited:
     def _open_at(self, at: float) -> int:
         """Connections from before the edit that the load has open; shorts too, late as they may be."""
         held = sum(one.closed > at for one in self._old)
-        shorts = (one for one in self.outcome.requests if one.kind == "short")
-        return held + sum(one.due < self.remembered and one.due + one.latency > at for one in shorts)
+        shorts = (request for request in self.outcome.requests if request.kind == "short")
+        return held + sum(short.due < self.remembered and short.due + short.latency > at for short in shorts)
 
     def told(self, held: int) -> dict[str, Any]:
         """The row, and each look: seconds after the edit, how many were left, how many the load had open."""
@@ -219,24 +219,26 @@ class Series:
 
     def told(self) -> dict[str, Any]:
         """Everything together, printed and handed back."""
-        outcomes = [*(one.outcome for one in self.edits), *self.transfers]
+        outcomes = [*(edit.outcome for edit in self.edits), *self.transfers]
         lost = [one for outcome in outcomes for one in outcome.lost]
-        transfers = [one for outcome in self.transfers for one in outcome.transfers]
+        transfers = [transfer for outcome in self.transfers for transfer in outcome.transfers]
         still = DOWNLOADS + UPLOADS if self.wanted.hold != "edit" else 0
         summary = {
             "service": self.party.service.name,
             "edits": len(self.edits),
-            "requests": sum(len(one.outcome.requests) for one in self.edits),
-            "fewest": min((len(one.outcome.requests) for one in self.edits), default=0),
+            "requests": sum(len(edit.outcome.requests) for edit in self.edits),
+            "fewest": min((len(edit.outcome.requests) for edit in self.edits), default=0),
             "lost": dict(Counter(f"{one.kind}: {one.problem}" for one in lost)),
             "transfers": len(transfers),
-            "transferred_bytes": sum(one.moved_bytes for one in transfers),
-            "longest_transfer_s": max((one.closed - one.opened for one in transfers), default=0),
-            "looks": sum(len(one.looks) for one in self.edits),
-            "disagreement": max((one.disagreement(still) for one in self.edits), default=0),
+            "transferred_bytes": sum(transfer.moved_bytes for transfer in transfers),
+            "longest_transfer_s": max(
+                (transfer.closed - transfer.opened for transfer in transfers), default=0
+            ),
+            "looks": sum(len(edit.looks) for edit in self.edits),
+            "disagreement": max((edit.disagreement(still) for edit in self.edits), default=0),
         }
         print(json.dumps(summary), flush=True)
-        return {**summary, "each": [one.told(still) for one in self.edits]}
+        return {**summary, "each": [edit.told(still) for edit in self.edits]}
 
 
 def arguments() -> Namespace:

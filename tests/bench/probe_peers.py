@@ -125,7 +125,7 @@ def ill(names: str) -> Figures:
     asked = [ILL + number for number in range(len(names.split(",")))]
     results = Prober(ProbeConfig()).probe([target(host) for host in asked], lambda _: None)
     rule = ["good" if answers_serially(host) else "bad" for host in asked]
-    verdicts = [f"{one.verdict.value} ({one.accepted} of {one.asked})" for one in results]
+    verdicts = [f"{result.verdict.value} ({result.accepted} of {result.asked})" for result in results]
     return {"judged": list(zip(names.split(","), rule, verdicts, strict=True))}
 
 

@@ -71,7 +71,7 @@ def main() -> None:
             for host in ("lvs1", "lvs2"):
                 lab.console(host, "echo 1 >/proc/sys/net/ipv4/vs/sloppy_tcp")
             service = Inventory.load(lab.folder / "inventory").service("maps", "lab")
-            primary = next(one for one in service.directors if one.host == "lvs1")
+            primary = next(director for director in service.directors if director.host == "lvs1")
             driver = PybalDriver(primary, service, FakeHosts())
             done, lost, slowest = measure(site, driver._drained() if drain else driver.restart)
             how = f"stop, {drain} s at most, start" if drain else "restart"

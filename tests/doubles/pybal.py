@@ -94,7 +94,7 @@ class Pool:
         for one in entries:
             address = str(socket.getaddrinfo(one["host"], None, self.family)[0][4][0])
             self.servers.append(Server(one["host"], address, one["weight"], one["enabled"]))
-        restore([self.add(one) for one in self.servers if one.enabled])
+        restore([self.add(server) for server in self.servers if server.enabled])
 
     def add(self, server: Server) -> str:
         tunnels = yes(self.values.get("tunneling", "no")) and server.address != self.stuck
@@ -112,12 +112,12 @@ class Pool:
                 restore([f"-d {self.service} -r {self.address(server.address)}"])
 
     def may_depool(self) -> bool:
-        up = sum(1 for one in self.servers if one.up)
+        up = sum(1 for server in self.servers if server.up)
         return up >= len(self.servers) * self.threshold
 
     @property
     def pooled_down(self) -> list[Server]:
-        return [one for one in self.servers if one.pooled and not one.up]
+        return [server for server in self.servers if server.pooled and not server.up]
 
     @property
     def too_small(self) -> bool:
@@ -165,8 +165,8 @@ class Instrumentation:
         if parts[:1] == ["pools"] and len(parts) == 2 and parts[1] in self.pools:
             servers = self.pools[parts[1]].servers
             if as_json:
-                return 200, json.dumps({one.host: one.state() for one in servers})
-            return 200, "".join(f"{one.host}:\t{one.words}\n" for one in servers)
+                return 200, json.dumps({server.host: server.state() for server in servers})
+            return 200, "".join(f"{server.host}:\t{server.words}\n" for server in servers)
         message = "The desired url was not found"
         return 404, json.dumps({"error": message}) if as_json else message
 

@@ -83,7 +83,7 @@ class DirectorClient:
     def of(cls, lab: RunningLab, hosts: LabHosts, name: str, host: str) -> DirectorClient:
         """A service of the lab's inventory on this director."""
         service = Inventory.load(lab.folder / "inventory").service(name, "lab")
-        return cls(service, next(one for one in service.directors if one.host == host), hosts)
+        return cls(service, next(director for director in service.directors if director.host == host), hosts)
 
     @property
     def driver(self) -> Driver:

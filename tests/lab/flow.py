@@ -98,7 +98,9 @@ class Outcome:
 
     def latency(self, begin: float, end: float) -> Latency:
         """Of the requests that were due in this time; all 0 when none was."""
-        times = sorted(one.latency * 1000 for one in self.requests if begin <= one.due < end) or [0.0]
+        times = sorted(request.latency * 1000 for request in self.requests if begin <= request.due < end) or [
+            0.0
+        ]
         return Latency(times[len(times) // 2], times[len(times) * 99 // 100], times[-1])
 
 

@@ -78,12 +78,12 @@ def events(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
 
 def findings(done: subprocess.CompletedProcess[str], *verdicts: str) -> list[dict[str, Any]]:
     """The findings with one of these verdicts."""
-    return [one for one in events(done) if one["event"] == "finding" and one["verdict"] in verdicts]
+    return [event for event in events(done) if event["event"] == "finding" and event["verdict"] in verdicts]
 
 
 def changes(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
     """The changes, made or shown."""
-    return [one for one in events(done) if one["event"] == "change"]
+    return [event for event in events(done) if event["event"] == "change"]
 
 
 def killed_at(lab: RunningLab, title: str, *arguments: str) -> str:
@@ -112,12 +112,12 @@ class Told:
 
     def edited(self) -> set[str]:
         """The directors on which a table, a file or a route was changed."""
-        made = [one for one in self.events if one["event"] == "change" and one["applied"]]
+        made = [event for event in self.events if event["event"] == "change" and event["applied"]]
         return {one["target"].partition(":")[0] for one in made if one["kind"] == "director"}
 
     def warnings(self) -> list[str]:
         """What was told beside."""
-        found = [one for one in self.events if one["event"] == "finding" and one["verdict"] == "warn"]
+        found = [event for event in self.events if event["event"] == "finding" and event["verdict"] == "warn"]
         return [f"{one['check']} {one['host']}: {one['seen']}" for one in found]
 
 

@@ -100,7 +100,7 @@ def test_a_run_begun_on_one_control_host_is_taken_back_from_another(lab: Running
     assert poll_until(taken_back, lambda status: status != 6, within_s=4 * LEASE_S) == 0
     assert world(lab) == before
     _, records, _ = on("control1", shared, "show", run)
-    resumed = next(one["payload"] for one in records if one["kind"] == "taken-up")
+    resumed = next(record["payload"] for record in records if record["kind"] == "taken-up")
     assert (resumed["way"], resumed["host"]) == ("back", "control2")
 
 

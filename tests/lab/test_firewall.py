@@ -193,7 +193,7 @@ class Node:
             self.sockets[f"out{version}"].sendto(packet, (to, 0))
         self._handled("marker", "marked")
         self._handled("pod-marker", "pod-marked")
-        return any(waiting(one) for one in receivers)
+        return any(waiting(receiver) for receiver in receivers)
 
     def _handled(self, marker: str, marked: str) -> None:
         """Wait until a frame sent now has arrived: all before it on this link and processor were handled."""

@@ -170,7 +170,7 @@ def test_the_silence_of_another_run_is_left_alone(real: RealAlertmanager) -> Non
     held, other = Site(Watched(real, cut(VERIFY, UnknownOutcomeError("lost")))), Site(Watched(real))
     held.perform()
     assert other.perform() == "done"
-    assert [one["comment"].split()[1] for one in real.silences()] == [f"{held.run}:"]
+    assert [silence["comment"].split()[1] for silence in real.silences()] == [f"{held.run}:"]
 
 
 def test_a_silence_is_renewed_while_its_process_lives(real: RealAlertmanager) -> None:
@@ -180,7 +180,7 @@ def test_a_silence_is_renewed_while_its_process_lives(real: RealAlertmanager) ->
     short.begun(begun)
     (first,) = real.silences()
     ends = poll_until(
-        lambda: [one["endsAt"] for one in real.silences()],
+        lambda: [silence["endsAt"] for silence in real.silences()],
         lambda now: now > [first["endsAt"]],
         within_s=WITHIN_S,
     )

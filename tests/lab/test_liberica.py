@@ -209,7 +209,7 @@ def test_over_katran_consent_is_asked_for_and_a_rollback_is_refused_with_what_to
     assert len(titles) == len(DIRECTORS)
     crossed = migrated(katran, "--accept-irreversible")
     assert crossed.returncode == DONE, crossed.stdout[-3000:]
-    assert {one["check"] for one in findings(crossed, "warn")} >= {"irreversible"}
+    assert {finding["check"] for finding in findings(crossed, "warn")} >= {"irreversible"}
     back = ferryman(katran, "rollback", events(crossed)[0]["run"])
     assert back.returncode == REFUSED, back.stdout[-3000:]
     assert "let the catalog say IPIP again (ferryman inventory flip maps --site lab --to ipip)" in reason(

@@ -85,7 +85,7 @@ def test_a_service_that_has_crossed_is_looked_at_and_left_alone(lab: RunningLab)
     assert done.returncode == 0, done.stderr
     assert "nothing to do" in events(done)[-1]["reason"]
     assert changes(done) == []
-    assert "probe" in {one["event"] for one in events(done)}, "already so is verified, not believed"
+    assert "probe" in {event["event"] for event in events(done)}, "already so is verified, not believed"
 
 
 @pytest.mark.parametrize(
@@ -117,9 +117,11 @@ def test_a_service_that_does_not_listen_is_told_from_a_tunnel_that_does_not_work
     lab.put("listener-closed", "web1")
     refused = migrated(lab, "static")
     assert refused.returncode == 3, refused.stderr
-    (answer,) = [one for one in events(refused) if one["event"] == "probe" and one["host"] == "web1"]
+    (answer,) = [event for event in events(refused) if event["event"] == "probe" and event["host"] == "web1"]
     assert answer["verdict"] == "refused"
-    assert "listener" in {one["check"] for one in findings(refused, "fail") if one["host"] == "web1"}
+    assert "listener" in {
+        finding["check"] for finding in findings(refused, "fail") if finding["host"] == "web1"
+    }
     assert changes(refused) == []
 
 
@@ -130,7 +132,7 @@ def test_what_breaks_after_the_first_flip_is_rolled_back_and_verified(
     back = migrated(lab, "static")
     assert back.returncode == 4, back.stderr
     assert events(back)[-1]["outcome"] == "rolled-back"
-    flipped = [one["target"] for one in changes(back) if "ipvsadm -e" in one.get("command", "")]
+    flipped = [change["target"] for change in changes(back) if "ipvsadm -e" in change.get("command", "")]
     assert set(flipped) == {"lvs2"}, "the primary must not be touched"
     lab.clear()
     assert world(lab) == as_it_was
@@ -147,9 +149,11 @@ def test_what_breaks_while_the_run_soaks_is_caught_by_the_watch_though_health_ch
     assert reason.startswith("the watch: ")
     assert "web3: probe: tcp 10.99.0.2:8080: silent" in reason
     assert "cause: rp-filter" in reason
-    flipped = {one["target"].partition(":")[0] for one in changes(back) if one["kind"] == "director"}
+    flipped = {change["target"].partition(":")[0] for change in changes(back) if change["kind"] == "director"}
     assert flipped == {"lvs1", "lvs2"}
-    (soaked,) = [one["step"] for one in events(back) if one["event"] == "finding" and one["check"] == "soak"]
+    (soaked,) = [
+        event["step"] for event in events(back) if event["event"] == "finding" and event["check"] == "soak"
+    ]
     assert "lvs2" in events(back)[0]["plan"][soaked], "the soak of the primary was cut short"
     assert world(lab)["lvs1"] == as_it_was["lvs1"], "keepalived saw nothing wrong with web3"
     lab.clear()
@@ -180,12 +184,12 @@ def test_a_rehearsal_shows_the_plan_and_its_edits_and_sends_nothing_but_ssh(
     assert {path: path.read_bytes() for path in lab.folder.rglob("*") if path.is_file()} == files
     assert world(lab) == as_it_was
     assert changes(rehearsed)
-    assert not any(one["applied"] for one in changes(rehearsed))
+    assert not any(change["applied"] for change in changes(rehearsed))
     crossed = migrated(lab, "static")
     assert events(crossed)[0]["plan"] == events(rehearsed)[0]["plan"]
 
     def said(done: CompletedProcess[str]) -> list[str]:
-        return sorted(str(one.get("diff") or one["command"]) for one in changes(done))
+        return sorted(str(change.get("diff") or change["command"]) for change in changes(done))
 
     assert said(crossed) == said(rehearsed)
     assert lab.ferryman("rollback", events(crossed)[0]["run"]).returncode == 0
@@ -226,7 +230,11 @@ def test_no_request_fails_while_a_service_crosses_and_comes_back(lab: RunningLab
         assert way.done["download"] > 0
         assert way.done["upload"] > 0
     # the long transfers outlived the run, so its host routes stayed, and it said how to take them away
-    kept = {one["host"]: one["remedy"] for one in findings(returned, "warn") if one["check"] == "host-routes"}
+    kept = {
+        finding["host"]: finding["remedy"]
+        for finding in findings(returned, "warn")
+        if finding["check"] == "host-routes"
+    }
     assert "lvs1" in kept
     for host, remedy in kept.items():
         lab.console(host, remedy.partition(": ")[2].replace("; ", "\n"))

@@ -92,7 +92,7 @@ def test_a_director_that_dies_holds_the_run_and_no_other_is_touched(
 def test_the_report_says_how_long_connections_from_before_lived_on(lab: RunningLab) -> None:
     crossed = met(lab, "lvs2, secondary", lambda _: None, *migrate("static"), "--soak", "0")
     assert crossed.returncode == 0
-    told = [one["seen"] for one in crossed.events if one.get("check") == "old-connections"]
+    told = [event["seen"] for event in crossed.events if event.get("check") == "old-connections"]
     assert len(told) == 2
     assert all("connections from before: the last ended" in one for one in told)
     put_back(lab, crossed)

@@ -91,7 +91,9 @@ def test_a_director_that_is_rebooted_in_its_soak_is_seen_before_the_next_one_is_
 def made(told: Told) -> str:
     """The titles of the steps that were begun, in one string."""
     return "\n".join(
-        str(one["title"]) for one in told.events if one["event"] == "step-started" and one["phase"] == "do"
+        str(event["title"])
+        for event in told.events
+        if event["event"] == "step-started" and event["phase"] == "do"
     )
 
 
@@ -170,9 +172,9 @@ def our_routes(lab: RunningLab, host: str) -> set[str]:
 def deletions(told: Told, host: str) -> set[str]:
     """The addresses whose routes are told to have been deleted there."""
     commands = "\n".join(
-        str(one["command"])
-        for one in told.events
-        if one["event"] == "change" and one["applied"] and one["target"] == host
+        str(event["command"])
+        for event in told.events
+        if event["event"] == "change" and event["applied"] and event["target"] == host
     )
     return set(re.findall(r"route del (\S+?)(?:/\d+)? ", commands))
 
@@ -212,7 +214,7 @@ def require_theirs_alone(lab: RunningLab, told: Told, status: int, old: dict[str
     """All of ours is back, what they added stands and is named, and nothing is kept waiting."""
     try:
         assert told.returncode == status, told.reason
-        assert any("10.10.0.31" in one for one in told.warnings()), told.warnings()
+        assert any("10.10.0.31" in warning for warning in told.warnings()), told.warnings()
         assert "10.10.0.31" in told.reason, "the ending names it too"
     finally:
         lab.console("lvs2", ADDED.replace("-a ", "ipvsadm -d "))

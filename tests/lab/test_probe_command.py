@@ -21,7 +21,7 @@ def probed(lab: RunningLab, *words: str) -> CompletedProcess[str]:
 
 
 def asked(done: CompletedProcess[str]) -> set[tuple[str, str]]:
-    return {(one["host"], one["vip"]) for one in events(done) if one["event"] == "probe"}
+    return {(event["host"], event["vip"]) for event in events(done) if event["event"] == "probe"}
 
 
 def test_a_whole_cluster_answers_on_every_vip(lab: RunningLab) -> None:
@@ -45,7 +45,7 @@ def test_a_node_that_is_not_set_up_for_the_service_is_named_with_the_cause(lab: 
     lab.put("vip-missing", "web3")
     done = probed(lab, "static", "--only-node", "web3")
     assert done.returncode == 3, done.stderr
-    (failed,) = [one for one in findings(done, "fail") if one["check"] == "probe"]
+    (failed,) = [finding for finding in findings(done, "fail") if finding["check"] == "probe"]
     assert failed["host"] == "web3"
     assert "cause: vip" in failed["seen"]
 
@@ -54,4 +54,6 @@ def test_a_rehearsal_sends_nothing(lab: RunningLab) -> None:
     done = probed(lab, "static", "--dry-run")
     assert done.returncode == 0, done.stderr
     assert asked(done) == set()
-    assert {one["verdict"] for one in findings(done, "pass", "warn", "fail", "unknown", "skip")} == {"skip"}
+    assert {finding["verdict"] for finding in findings(done, "pass", "warn", "fail", "unknown", "skip")} == {
+        "skip"
+    }

@@ -176,7 +176,7 @@ def test_a_director_that_does_not_follow_holds_the_run_before_the_primary(site: 
     held = migrated(site)
     assert held.returncode == 7, held.stdout
     assert "10.10.0.21:8080 is Route, wanted Tunnel" in events(held)[-1]["reason"]
-    touched = {one["target"] for one in changes(held) if "puppet" in json.dumps(one)}
+    touched = {change["target"] for change in changes(held) if "puppet" in json.dumps(change)}
     assert touched <= {"lvs2"}
     assert methods(site, "lvs1") == ["-g"] * 3
     site.restart_works("lvs2")

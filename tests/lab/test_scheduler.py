@@ -159,7 +159,7 @@ def test_a_rehearsal_says_what_will_happen_and_touches_nothing(lab: RunningLab) 
     old = world(lab)
     told = rescheduled(lab, "static", "--dry-run")
     assert told.returncode == 0, told.stdout + told.stderr
-    said = {one["check"] for one in findings(told, "warn")}
+    said = {finding["check"] for finding in findings(told, "warn")}
     assert said == {"scheduler-connections", "scheduler-hash", "scheduler-exchange"}
     assert world(lab) == old
 

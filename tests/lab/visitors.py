@@ -99,8 +99,8 @@ class Visitors:
     def _newest(self) -> Mapping[str, Any] | None:
         """The newest run of the service that is no visitor's, as ``runs`` has it."""
         of_service = f"service={self.service}"
-        rows = [one for one in _lines(self._ask("runs", "runs")) if of_service in one["arguments"].split()]
-        return next((one for one in rows if one["reason"] != REASON), None)
+        rows = [line for line in _lines(self._ask("runs", "runs")) if of_service in line["arguments"].split()]
+        return next((row for row in rows if row["reason"] != REASON), None)
 
     def _shown(self) -> bool:
         """Look at the newest run; whether it has come to its first change, and has not ended."""
@@ -109,7 +109,7 @@ class Visitors:
             return False
         records = _lines(self._ask("show", "show", newest["run"]))
         is_open = newest["outcome"] in ("open", "held", "stranded")
-        return is_open and any(one["kind"] == "intent" for one in records)
+        return is_open and any(record["kind"] == "intent" for record in records)
 
     def _stand_in_line(self) -> None:
         """Want to migrate what is being migrated; not when nobody is, for then it would begin."""

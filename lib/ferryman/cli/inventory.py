@@ -25,8 +25,8 @@ def inventory() -> None:
 def lint_(app: App) -> None:
     """Every problem of the inventory: file, line, key, and what was expected there."""
     problems = lint(app.inventory_folder)
-    errors = [one for one in problems if one.severity == "error"]
-    rows = [{"severity": one.severity, "problem": str(one)} for one in problems]
+    errors = [problem for problem in problems if problem.severity == "error"]
+    rows = [{"severity": problem.severity, "problem": str(problem)} for problem in problems]
     tables.show(rows, ["severity", "problem"], as_json=app.json, empty="the inventory is sound")
     if errors:
         raise Exit(UNSOUND)

@@ -43,7 +43,11 @@ class ConnectionDrain:
         """
         at = time.monotonic()
         self.connections = still_open(self.connections, now, closing=closing)
-        mine = [one for one in self.connections if (one.client, one.client_port) not in without]
+        mine = [
+            connection
+            for connection in self.connections
+            if (connection.client, connection.client_port) not in without
+        ]
         left = old_left(mine, now, closing=closing, shaking_hands=at - self.began < HANDSHAKE_S)
         if left:
             self.last_seen, self.gone_by = at, None

@@ -149,7 +149,7 @@ class Ferry:
     def follow_the_catalog(self, service: Service) -> bool:
         """Whether a director or the realservers become what the catalog says, so that it goes back first."""
         return self.config.management.realservers or any(
-            self.driver(one, service).follows_catalog for one in service.directors
+            self.driver(director, service).follows_catalog for director in service.directors
         )
 
     def mark_edited(self, director: Director, service: Service) -> None:
@@ -259,7 +259,7 @@ class Ferry:
 
     def locks(self, service: Service) -> list[str]:
         """What one run at a time may hold: each virtual service."""
-        return [f"{service.site} {one}" for one in service.virtual_services]
+        return [f"{service.site} {virtual_service}" for virtual_service in service.virtual_services]
 
     def writes(self, service: Service) -> list[str]:
         """What runs of other services write too, so that they wait for each other: directors, the catalog.

@@ -43,7 +43,9 @@ class Evidence:
     def says(self, check: str, *verdicts: Verdict) -> Finding | None:
         """What this check has against the realserver, if anything; of this virtual service where it says."""
         wanted = verdicts or (Verdict.FAIL,)
-        against = [one for one in self.findings if one.check == check and one.verdict in wanted]
+        against = [
+            finding for finding in self.findings if finding.check == check and finding.verdict in wanted
+        ]
         return against[0] if against else None
 
 
@@ -66,7 +68,7 @@ def evidence_of(
     questions = list(dict.fromkeys([*same, *(one for one in own.values() if one is not None)]))
     answers = dict(zip(questions, ask(questions), strict=True))
     after = read_facts(hosts, before)  # whoever cannot be asked once is not waited for again
-    answered = {one.outer_source for one in results if one.verdict is not ProbeVerdict.SILENT}
+    answered = {result.outer_source for result in results if result.verdict is not ProbeVerdict.SILENT}
     return [
         Evidence(
             failed=failed,

@@ -173,7 +173,10 @@ def with_real_sources(service: Service, seen: Seen) -> Service:
     So probes look like the directors' packets also where the inventory does not know. A director that was
     not seen stays as it is.
     """
-    return replace(service, directors=tuple(_with_real(one, seen.get(one.host)) for one in service.directors))
+    return replace(
+        service,
+        directors=tuple(_with_real(director, seen.get(director.host)) for director in service.directors),
+    )
 
 
 def _with_real(director: Director, seen: object) -> Director:

@@ -236,7 +236,9 @@ class CommandDriver(Driver):
         if "read" not in self._commands:
             return {}
         commands = self._filled("read", nominal(self.service, Forwarding.DIRECT))
-        asked = (self.hosts.read(self.host, one, timeout_s=self.command_s).checked() for one in commands)
+        asked = (
+            self.hosts.read(self.host, command, timeout_s=self.command_s).checked() for command in commands
+        )
         return {"read": "".join(one.stdout for one in asked)}
 
     def _run(self, key: str, to: Table, stdin: str = "") -> None:
@@ -256,8 +258,8 @@ class CommandDriver(Driver):
         addresses = dict.fromkeys(
             address
             for server in part
-            for one in self.service.realservers
-            if (address := one.address_for(server.vip)) is not None
+            for realserver in self.service.realservers
+            if (address := realserver.address_for(server.vip)) is not None
         )
         return {
             "service": self.service.name,
@@ -271,7 +273,9 @@ class CommandDriver(Driver):
 def _values_of(part: Table) -> dict[str, str]:
     """What the entries of a table say: they are one virtual service, or all of one service."""
     first = part[0]
-    tunnelled = all(one.forwarding is Forwarding.TUNNEL for server in part for one in server.destinations)
+    tunnelled = all(
+        destination.forwarding is Forwarding.TUNNEL for server in part for destination in server.destinations
+    )
     return {
         "vip": str(first.vip),
         "port": str(first.port),

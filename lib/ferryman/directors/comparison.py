@@ -49,10 +49,16 @@ def compare_tables(before: Table, now: Table, target: Target) -> Comparison:
 
 
 def _missing(was: VirtualServer, now: VirtualServer) -> Iterator[str]:
-    there = {one.key for one in now.destinations}
-    yield from (f"{was}: {one.key} is missing" for one in was.destinations if one.key not in there)
+    there = {destination.key for destination in now.destinations}
+    yield from (
+        f"{was}: {destination.key} is missing"
+        for destination in was.destinations
+        if destination.key not in there
+    )
 
 
 def _without_missing(was: VirtualServer, now: VirtualServer) -> VirtualServer:
-    there = {one.key for one in now.destinations}
-    return replace(was, destinations=tuple(one for one in was.destinations if one.key in there))
+    there = {destination.key for destination in now.destinations}
+    return replace(
+        was, destinations=tuple(destination for destination in was.destinations if destination.key in there)
+    )

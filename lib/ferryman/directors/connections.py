@@ -103,7 +103,9 @@ def count_command(service: Service) -> str:
 
 def _of(service: Service) -> str:
     """What selects the service's lines in awk."""
-    either = " || ".join(f'k == "{_columns(one)}"' for one in service.virtual_services)
+    either = " || ".join(
+        f'k == "{_columns(virtual_service)}"' for virtual_service in service.virtual_services
+    )
     return f'{{ k = $1 " " $4 " " $5 }} {either}'
 
 

@@ -25,7 +25,7 @@ def agreement(service: Service, tables: Mapping[str, Table]) -> list[Finding]:
     compared: the catalog says which they are to be, and on the way they differ on purpose. A virtual service
     that a director does not have at all is told by ``catalog_findings``.
     """
-    known = [one.host for one in service.directors if one.host in tables]
+    known = [director.host for director in service.directors if director.host in tables]
     return [
         finding
         for host in known[:-1]
@@ -84,4 +84,4 @@ def _slight(mine: VirtualServer, theirs: VirtualServer) -> Iterator[str]:
 
 
 def _destinations(server: VirtualServer) -> dict[str, Destination]:
-    return {one.key: one for one in server.destinations}
+    return {destination.key: destination for destination in server.destinations}

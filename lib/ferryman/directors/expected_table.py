@@ -16,9 +16,9 @@ def nominal(service: Service, forwarding: Forwarding) -> Table:
 
 
 def _server(virtual: VirtualService, service: Service, forwarding: Forwarding) -> VirtualServer:
-    addresses = (one.address_for(virtual.vip) for one in service.realservers)
+    addresses = (realserver.address_for(virtual.vip) for realserver in service.realservers)
     destinations = tuple(
-        Destination(one, virtual.port, forwarding, 1) for one in addresses if one is not None
+        Destination(address, virtual.port, forwarding, 1) for address in addresses if address is not None
     )
     return VirtualServer(
         virtual.protocol,

@@ -73,9 +73,9 @@ def _problems(service: Service, virtual: VirtualService, seen: VirtualServer) ->
     yield from membership_diff(seen, service)
     forwarding = Forwarding.TUNNEL if service.encapsulated else Forwarding.DIRECT
     wrong: dict[str, list[str]] = {}
-    for one in seen.destinations:
-        if one.forwarding is not forwarding:
-            wrong.setdefault(one.forwarding.word, []).append(one.key)
+    for destination in seen.destinations:
+        if destination.forwarding is not forwarding:
+            wrong.setdefault(destination.forwarding.word, []).append(destination.key)
     for word, keys in sorted(wrong.items()):
         yield (
             f"{virtual}: {len(keys)} of {len(seen.destinations)} destinations {word} ({', '.join(keys)}),"
@@ -92,12 +92,12 @@ def _methods_word(service: Service) -> str:
 
 
 def _count(service: Service, virtual: VirtualService) -> str:
-    count = sum(1 for one in service.realservers if one.address_for(virtual.vip) is not None)
+    count = sum(1 for realserver in service.realservers if realserver.address_for(virtual.vip) is not None)
     return f"{count} destinations" if count != 1 else "1 destination"
 
 
 def _say(seen: VirtualServer) -> str:
-    words = Counter(one.forwarding.word for one in seen.destinations)
+    words = Counter(destination.forwarding.word for destination in seen.destinations)
     methods = ", ".join(f"{count} {word}" for word, count in sorted(words.items()))
     return f"{methods}, {_scheduler(seen.scheduler, seen.scheduler_flags)}"
 

@@ -75,7 +75,9 @@ class VirtualServer:
 
     def forwarded(self, forwarding: Forwarding) -> VirtualServer:
         """The same virtual service with another forwarding method for each destination."""
-        return replace(self, destinations=tuple(one.forwarded(forwarding) for one in self.destinations))
+        return replace(
+            self, destinations=tuple(destination.forwarded(forwarding) for destination in self.destinations)
+        )
 
     def sorted(self) -> VirtualServer:
         """The same virtual service with its destinations in order."""
@@ -132,7 +134,7 @@ def rules(server: VirtualServer) -> list[str]:
     options = "".join(f" {word}" for word in server.options)
     return [
         f"-A {server.named} -s {server.scheduler}{options}{flags}",
-        *(_rule(server, one) for one in server.destinations),
+        *(_rule(server, destination) for destination in server.destinations),
     ]
 
 
@@ -160,10 +162,11 @@ def between(seen: Table, one: Table, other: Table) -> bool:
 
 
 def _as_one_of(server: VirtualServer, likes: Sequence[VirtualServer]) -> bool:
-    known = {one for like in likes for one in like.destinations}
+    known = {destination for like in likes for destination in like.destinations}
     return (
         scheduling(server) in map(scheduling, likes)
-        and {one.key for one in server.destinations} == {one.key for one in likes[0].destinations}
+        and {destination.key for destination in server.destinations}
+        == {destination.key for destination in likes[0].destinations}
         and known.issuperset(server.destinations)
     )
 
@@ -176,8 +179,8 @@ def _differs(wanted: VirtualServer, seen: VirtualServer | None) -> Iterator[str]
         is_now, should = getattr(seen, what), getattr(wanted, what)
         if is_now != should:
             yield f"{wanted}: {what.replace('_', ' ')} {_say(is_now)}, wanted {_say(should)}"
-    now = {one.key: one for one in seen.destinations}
-    should_be = {one.key: one for one in wanted.destinations}
+    now = {destination.key: destination for destination in seen.destinations}
+    should_be = {destination.key: destination for destination in wanted.destinations}
     for key, one in should_be.items():
         yield from _destination_differs(f"{wanted}: {key}", one, now.get(key))
     for key in now.keys() - should_be.keys():

@@ -52,7 +52,7 @@ def parse(rules: str) -> Table:
         if not words or (len(words) > 1 and words[1] in _OTHER_SERVICES):
             continue
         _take(servers, _Rule.of(words, f"ipvsadm -Sn, line {number}: {line!r}"))
-    return tuple(one.sorted() for one in servers.values())
+    return tuple(server.sorted() for server in servers.values())
 
 
 @dataclass(frozen=True, slots=True)

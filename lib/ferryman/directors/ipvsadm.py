@@ -83,8 +83,12 @@ def _commands(now: Table, wanted: Table) -> Iterator[str]:
         known = there.get(server.key)
         if known is None or scheduling(known) != scheduling(server):
             yield edit_server_command(server)
-        as_now = {one.key: one for one in known.destinations} if known else {}
-        yield from (edit_command(server, one) for one in server.destinations if as_now.get(one.key) != one)
+        as_now = {destination.key: destination for destination in known.destinations} if known else {}
+        yield from (
+            edit_command(server, destination)
+            for destination in server.destinations
+            if as_now.get(destination.key) != destination
+        )
 
 
 def _script(now: Table, commands: list[str]) -> str:

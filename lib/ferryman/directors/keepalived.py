@@ -106,11 +106,12 @@ class KeepalivedDriver(Driver):
         for file in before["files"].values():
             weights |= weights_in(file["text"])
         for server in from_json(before["table"]):
-            for one in server.destinations:
-                written = weights.get((*server.key, one.address, one.port), 1)
-                if one.weight == 0 != written:
+            for destination in server.destinations:
+                written = weights.get((*server.key, destination.address, destination.port), 1)
+                if destination.weight == 0 != written:
                     yield (
-                        f"{server}: {one.key} has weight 0, and {written} in {', '.join(before['files'])}:"
+                        f"{server}: {destination.key} has weight 0, and {written} "
+                        f"in {', '.join(before['files'])}:"
                         " its health check failed (inhibit_on_failure), and a reload would put it back to"
                         " work; wait until it is healthy"
                     )

@@ -116,7 +116,7 @@ def holders(config: str, files: Files, virtuals: Iterable[VirtualService]) -> li
 def standing_in(text: str, virtuals: Iterable[VirtualService]) -> tuple[VirtualService, ...]:
     """Those of the virtual services that have a block in this text."""
     statements = parse(text)
-    return tuple(one for one in virtuals if blocks_of(statements, one))
+    return tuple(virtual for virtual in virtuals if blocks_of(statements, virtual))
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +147,14 @@ def reached(config: str, files: Files) -> tuple[Reached, list[TextError]]:
             problems.append(problem)
             continue
         found[path] = ReachedFile(statements, condition)
-        for one in includes(statements):
-            on = f"{path}: line {one.line}: {' '.join(one.texts)}" if one.texts[0].startswith("@") else ""
+        for include in includes(statements):
+            on = (
+                f"{path}: line {include.line}: {' '.join(include.texts)}"
+                if include.texts[0].startswith("@")
+                else ""
+            )
             try:
-                waiting += [(each, condition or on) for each in _included(path, one, files)]
+                waiting += [(each, condition or on) for each in _included(path, include, files)]
             except TextError as problem:
                 problems.append(problem)
     return found, problems

@@ -36,7 +36,7 @@ def pending_edits(reached: Reached, table: Table, service: Service, target: Targ
     Without a target neither the service's forwarding methods nor its scheduling are compared. Each line names
     file and line, what the file says and what the kernel has.
     """
-    own = {key_of(one) for one in service.virtual_services}
+    own = {key_of(virtual_service) for virtual_service in service.virtual_services}
     found = [
         (path, block)
         for path, one in reached.items()
@@ -113,19 +113,24 @@ class _Compared:
             yield self._line(said.line, "persistence_timeout", said.word, has)
 
     def _destinations(self, server: VirtualServer) -> Iterator[str]:
-        for one in server.destinations:
-            place = (one.address, one.port)
+        for destination in server.destinations:
+            place = (destination.address, destination.port)
             if place in self.block.sorry:
                 continue
             if place not in self.block.methods:
                 yield (
-                    f"line {self.block.line}: {self.block.named} has no real_server {one.address} {one.port},"
-                    f" and the kernel has {one.key} ({one.forwarding.word})"
+                    f"line {self.block.line}: {self.block.named} has no "
+                    f"real_server {destination.address} {destination.port},"
+                    f" and the kernel has {destination.key} ({destination.forwarding.word})"
                 )
                 continue
             said = self.block.methods[place]
-            if self.aspects.methods and said and _KERNELS.get(said.word, one.forwarding) != one.forwarding:
-                yield self._line(said.line, host_port(*place), said.word, one.forwarding.word)
+            if (
+                self.aspects.methods
+                and said
+                and _KERNELS.get(said.word, destination.forwarding) != destination.forwarding
+            ):
+                yield self._line(said.line, host_port(*place), said.word, destination.forwarding.word)
 
     def _line(self, line: int, what: str, said: str, has: str) -> str:
         return f"line {line}: {self.block.named}: {what}: it says {said}, and the kernel has {has}"

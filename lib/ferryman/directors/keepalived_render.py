@@ -59,7 +59,7 @@ def rendered(text: str, service: Service, table: Table) -> str:
 
 def _virtual_server(server: VirtualServer, old: Statement) -> Iterator[str]:
     """The block of a virtual server; all its destinations forward by one method."""
-    (forwarding,) = {one.forwarding for one in server.destinations}
+    (forwarding,) = {destination.forwarding for destination in server.destinations}
     yield f"virtual_server {server.vip} {server.port} {{"
     yield f"    lvs_sched {server.scheduler}"
     yield from (f"    {flag}" for flag in server.scheduler_flags)

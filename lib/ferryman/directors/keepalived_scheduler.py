@@ -31,7 +31,9 @@ def with_scheduler(text: str, virtuals: Iterable[VirtualService], target: SetSch
         TextError: A block is missing, or its scheduler cannot be edited safely.
     """
     statements = parse(text)
-    splices = [one for virtual in virtuals for one in _splices(text, block_of(statements, virtual), target)]
+    splices = [
+        splice for virtual in virtuals for splice in _splices(text, block_of(statements, virtual), target)
+    ]
     for start, end, new in sorted(splices, reverse=True):
         text = text[:start] + new + text[end:]
     return text

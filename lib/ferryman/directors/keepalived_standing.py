@@ -94,14 +94,14 @@ class Words:
 
 def blocks_of_service(texts: Mapping[str, str], service: Service) -> Places:
     """The service's blocks in these texts; a text that cannot be read has none."""
-    own = {key_of(one) for one in service.virtual_services}
+    own = {key_of(virtual_service) for virtual_service in service.virtual_services}
     found: Places = {}
     for path, text in texts.items():
         try:
             blocks = [one for one in blocks_in(parse(text)) if one.key in own]
         except TextError:
             continue
-        found |= {one.key: (path, one) for one in blocks}
+        found |= {block.key: (path, block) for block in blocks}
     return found
 
 

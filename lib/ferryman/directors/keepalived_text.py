@@ -128,10 +128,10 @@ class _Reading:
 
 def includes(statements: Iterable[Statement]) -> Iterator[Statement]:
     """Every include line, also those inside of blocks: keepalived reads them wherever they stand."""
-    for one in statements:
-        if (*unconditional(one), "")[0] in _INCLUDES:
-            yield one
-        yield from includes(one.body or ())
+    for statement in statements:
+        if (*unconditional(statement), "")[0] in _INCLUDES:
+            yield statement
+        yield from includes(statement.body or ())
 
 
 def unconditional(one: Statement) -> tuple[str, ...]:
@@ -141,16 +141,20 @@ def unconditional(one: Statement) -> tuple[str, ...]:
 
 def blocks_of(statements: Iterable[Statement], virtual: VirtualService) -> list[Statement]:
     """All ``virtual_server`` blocks of a virtual service, conditional ones too."""
-    return [one for one in statements if names(one) == (virtual.protocol, virtual.vip, virtual.port)]
+    return [
+        statement
+        for statement in statements
+        if names(statement) == (virtual.protocol, virtual.vip, virtual.port)
+    ]
 
 
 def unnamed(statements: Iterable[Statement]) -> Iterator[Statement]:
     """The statements that may hold a virtual server without saying its address and port."""
-    for one in statements:
-        first = (*unconditional(one), "")[0]
+    for statement in statements:
+        first = (*unconditional(statement), "")[0]
         expanded = first.startswith(("$", "~")) and "=" not in first
-        if expanded or (first == "virtual_server" and names(one) is None):
-            yield one
+        if expanded or (first == "virtual_server" and names(statement) is None):
+            yield statement
 
 
 def block_of(statements: Iterable[Statement], virtual: VirtualService) -> Statement:
@@ -175,10 +179,10 @@ def block_of(statements: Iterable[Statement], virtual: VirtualService) -> Statem
 
 def _hint(statements: Iterable[Statement], virtual: VirtualService) -> str:
     """That the block is there, only not for this protocol: without a word about it keepalived takes UDP."""
-    for one in statements:
-        named = names(one)
-        if named and named[1:] == (virtual.vip, virtual.port) and not list(one.within("protocol")):
-            return f"; that of line {one.line} has no protocol, which is UDP to keepalived: write one into it"
+    for statement in statements:
+        named = names(statement)
+        if named and named[1:] == (virtual.vip, virtual.port) and not list(statement.within("protocol")):
+            return f"; that of line {statement.line} has no protocol, which is UDP to keepalived: write one into it"
     return ""
 
 
@@ -189,7 +193,7 @@ def with_method(text: str, virtuals: Iterable[VirtualService], forwarding: Forwa
         TextError: A block is missing, or its method cannot be edited safely.
     """
     statements = parse(text)
-    places = [word for one in virtuals for word in _methods_in(block_of(statements, one))]
+    places = [word for virtual in virtuals for word in _methods_in(block_of(statements, virtual))]
     for start, end in sorted(places, reverse=True):
         text = f"{text[:start]}{METHODS[forwarding]}{text[end:]}"
     return text

@@ -63,16 +63,16 @@ class Block:
 
 def blocks_in(statements: Iterable[Statement]) -> Iterator[Block]:
     """The blocks that can be read for certain, and count on every director."""
-    for one in statements:
-        key = names(one)
-        if key is None or one.texts[0].startswith("@"):
+    for statement in statements:
+        key = names(statement)
+        if key is None or statement.texts[0].startswith("@"):
             continue
         try:
-            check_plain(one)
+            check_plain(statement)
         except TextError:
             continue
-        if _last(one, "protocol", ("TCP", "UDP")) is not None or not list(one.within("protocol")):
-            yield _block(key, one)
+        if _last(statement, "protocol", ("TCP", "UDP")) is not None or not list(statement.within("protocol")):
+            yield _block(key, statement)
 
 
 def words_of(block: Block, target: Target) -> dict[str, Said]:

@@ -118,7 +118,7 @@ class LibericaDriver(Follower):
         """Schedulers that it does not have: the catalog's, unless those are what is being changed."""
         meant = {one.scheduler for one in self.wanted(before, target)}
         if not isinstance(target, SetScheduler):
-            meant |= {one.scheduler for one in self.service.virtual_services}
+            meant |= {virtual_service.scheduler for virtual_service in self.service.virtual_services}
         for scheduler in sorted(meant - {SCHEDULER}):
             yield (
                 f"liberica has no scheduler but {SCHEDULER}, and {self.service.name} is to have {scheduler}:"

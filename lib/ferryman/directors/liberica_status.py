@@ -43,10 +43,10 @@ class Status:
         cp, _, rest = answers.partition(f"{_BGP}\n")
         bgp, _, written = rest.partition(f"{_WRITTEN}\n")
         reloads = samples(cp, _RELOADED)
-        good = [one.value for one in reloads if one.labels.get("result") == "ok"]
-        good += [one.value for one in samples(cp, _BEGAN)]
-        bad = [one.value for one in reloads if one.labels.get("result") != "ok"]
-        up = [one.labels for one in samples(bgp, _PEER) if one.value]
+        good = [reload.value for reload in reloads if reload.labels.get("result") == "ok"]
+        good += [sample.value for sample in samples(cp, _BEGAN)]
+        bad = [reload.value for reload in reloads if reload.labels.get("result") != "ok"]
+        up = [sample.labels for sample in samples(bgp, _PEER) if sample.value]
         return cls(
             max(good, default=None),
             max(bad, default=None),
@@ -54,7 +54,7 @@ class Status:
             sum(
                 1 for one in up if (one.get("admin_state"), one.get("session_state")) == ("UP", "ESTABLISHED")
             ),
-            sum(one.value for one in samples(bgp, _ADVERTISED)),
+            sum(sample.value for sample in samples(bgp, _ADVERTISED)),
             " / ".join(line for line in answers.splitlines() if line.startswith("curl:")),
         )
 

@@ -277,7 +277,7 @@ class Follower(Driver):
 
     def _pending(self, state: State) -> list[str]:
         """What taking the file up would change of other services: somebody's work that is not finished."""
-        own = {key_of(one) for one in self.service.virtual_services}
+        own = {key_of(virtual_service) for virtual_service in self.service.virtual_services}
         others = tuple(one for one in state.table if one.key not in own)
         return [
             f"{self.config} has a change that is not in the kernel yet, and {self.renewal!r} would make it: "
@@ -305,8 +305,8 @@ class Follower(Driver):
             who = f"driver {self.director.driver} waits for configuration management to write {self.config}"
             return [f"{who}, and nothing runs it: set agent in [management] of ferryman.toml"]
         return [
-            str(one).removeprefix(f"{self.host}: ")
-            for one in self.agent.obstacles(self.hosts, [self.host]).values()
+            str(obstacle).removeprefix(f"{self.host}: ")
+            for obstacle in self.agent.obstacles(self.hosts, [self.host]).values()
         ]
 
     def _not_in_file(self, state: State) -> list[str]:

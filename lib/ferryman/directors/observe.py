@@ -65,7 +65,7 @@ Seen = Mapping[str, DirectorState | DoubtError | VerifyError]
 
 def look_at_directors(service: Service, hosts: Hosts, *, without_ipvs: Container[str] = ()) -> Seen:
     """Ask every director of the service at once; those without IPVS are not asked for a table."""
-    ipvs = {one.host: one.host not in without_ipvs for one in service.directors}
+    ipvs = {director.host: director.host not in without_ipvs for director in service.directors}
     asked = hosts.read_all({host: read_command(service, ipvs=has) for host, has in ipvs.items()})
     return {host: _seen(asked[host], service, ipvs=has) for host, has in ipvs.items()}
 
@@ -89,9 +89,9 @@ def addresses_of(service: Service) -> list[tuple[Realserver, Address]]:
     """Each address that directors send the service's outer packets to, with whose it is."""
     families = sorted({virtual.vip.version for virtual in service.virtual_services})
     return [
-        (one, address)
-        for one in service.realservers
-        for address in (one.address, one.address6)
+        (realserver, address)
+        for realserver in service.realservers
+        for address in (realserver.address, realserver.address6)
         if address is not None and address.version in families
     ]
 

@@ -60,9 +60,9 @@ def left_changed(host: str, before: Table, after: Table) -> list[Finding]:
     checks do is left out.
     """
     return [
-        replace(one, check=CHANGED_CHECK, verdict=Verdict.WARN, remedy=_LEFT)
-        for one in others_findings(host, before, after)
-        if one.verdict is Verdict.FAIL
+        replace(others_finding, check=CHANGED_CHECK, verdict=Verdict.WARN, remedy=_LEFT)
+        for others_finding in others_findings(host, before, after)
+        if others_finding.verdict is Verdict.FAIL
     ]
 
 
@@ -82,8 +82,10 @@ def _other(then: Servers, now: Servers) -> Iterator[str]:
     for key in (one for one in then if one in now):
         known = _by_key(now[key])
         alike = tuple(
-            replace(known[one.key], weight=one.weight) if one.key in known else one
-            for one in then[key].destinations
+            replace(known[destination.key], weight=destination.weight)
+            if destination.key in known
+            else destination
+            for destination in then[key].destinations
         )
         yield from differences([then[key]], [replace(now[key], destinations=alike)])
 
@@ -101,4 +103,4 @@ def _moved(then: Servers, now: Servers) -> Iterator[str]:
 
 
 def _by_key(server: VirtualServer) -> dict[str, Destination]:
-    return {one.key: one for one in server.destinations}
+    return {destination.key: destination for destination in server.destinations}

@@ -33,7 +33,7 @@ def membership(table: Table, service: Service) -> list[str]:
 def membership_diff(server: VirtualServer, service: Service) -> Iterator[str]:
     """What the table's destinations and the inventory's realservers do not agree on."""
     wanted = expected(server.vip, server.port, service)
-    seen = {one.key for one in server.destinations}
+    seen = {destination.key for destination in server.destinations}
     for key in sorted(wanted.keys() - seen):
         yield (
             f"{server}: {wanted[key]} ({key}) is not among its destinations; wait until health checks take it"
@@ -45,13 +45,13 @@ def membership_diff(server: VirtualServer, service: Service) -> Iterator[str]:
 
 def expected(vip: Address, port: int, service: Service) -> dict[str, str]:
     """``address:port`` of each destination that the inventory asks for, with the realserver's name."""
-    addresses = ((one.address_for(vip), one.host) for one in service.realservers)
+    addresses = ((realserver.address_for(vip), realserver.host) for realserver in service.realservers)
     return {host_port(address, port): host for address, host in addresses if address is not None}
 
 
 def _methods_against(server: VirtualServer) -> Iterator[str]:
-    for one in server.destinations:
-        if one.forwarding is Forwarding.MASQUERADE:
-            yield f"{server}: {one.key} is masqueraded; only direct routing and IPIP are changed"
-        if one.tunnel:
-            yield f"{server}: {one.key} has another tunnel than IPIP: {' '.join(one.tunnel)}"
+    for destination in server.destinations:
+        if destination.forwarding is Forwarding.MASQUERADE:
+            yield f"{server}: {destination.key} is masqueraded; only direct routing and IPIP are changed"
+        if destination.tunnel:
+            yield f"{server}: {destination.key} has another tunnel than IPIP: {' '.join(destination.tunnel)}"

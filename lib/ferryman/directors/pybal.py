@@ -77,7 +77,7 @@ class PybalDriver(Follower):
         return "\n".join(
             (
                 f"echo '-- {_ALERTS}'; {_CURL} {shlex.quote(f'{url}/alerts')}",
-                *(f"echo; {one}" for one in pools),
+                *(f"echo; {pool}" for pool in pools),
                 f"echo; echo '-- {_METRICS}'; {_CURL} {shlex.quote(f'{url}/metrics')}",
                 f"echo; echo '-- {_WRITTEN}'; stat -L -c %Y -- {shlex.quote(self.config)}",
                 f"echo '-- {_STARTED}'; {self.started}",
@@ -86,9 +86,9 @@ class PybalDriver(Follower):
 
     def _pools(self) -> Iterator[str]:
         """The service's pools, as Wikimedia's Puppet names them; one that is named otherwise is not seen."""
-        for one in self.service.virtual_services:
-            name = one.service if one.label == "default" else one.label
-            yield f"{name}_{one.port}" + ("_udp" if one.protocol == "udp" else "")
+        for virtual_service in self.service.virtual_services:
+            name = virtual_service.service if virtual_service.label == "default" else virtual_service.label
+            yield f"{name}_{virtual_service.port}" + ("_udp" if virtual_service.protocol == "udp" else "")
 
     def _configured(self, text: str, table: Table) -> Table:
         return self._conf(text).configured(table)

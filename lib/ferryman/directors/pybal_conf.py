@@ -67,7 +67,7 @@ class PybalConf:
 
     def configured(self, table: Table) -> Table:
         """These virtual servers as a daemon that takes this up makes them; others are left out."""
-        known = {one.key: one for one in self.sections}
+        known = {section.key: section for section in self.sections}
         return tuple(known[one.key].configured(one) for one in table if one.key in known)
 
 

@@ -101,11 +101,11 @@ class HostRoutes:
 
     def add_commands(self, routes: Iterable[Route]) -> list[str]:
         """What ``add`` runs, for people to read."""
-        return [f"{_ip(one)} route replace {one.words(self.metric)}" for one in routes]
+        return [f"{_ip(route)} route replace {route.words(self.metric)}" for route in routes]
 
     def remove_commands(self, routes: Iterable[Route]) -> list[str]:
         """What ``remove`` runs, for people to read."""
-        return [f"{_ip(one)} route del {one.words(self.metric)}" for one in routes]
+        return [f"{_ip(route)} route del {route.words(self.metric)}" for route in routes]
 
     def add(self, routes: Sequence[Route]) -> None:
         """Add these routes and see that they are used; one round trip, and harmless when they are there.
@@ -116,7 +116,7 @@ class HostRoutes:
         """
         if not routes:
             return
-        addresses = [one.address for one in routes]
+        addresses = [route.address for route in routes]
         script = "\n".join(("set -eu", *self.add_commands(routes), _read_script(addresses)))
         problems = self._seen(addresses, self._write(script)).problems
         if problems:
@@ -141,7 +141,11 @@ class HostRoutes:
 
     def _addresses(self) -> list[Address]:
         families = {virtual.vip.version for virtual in self.service.virtual_services}
-        both = [address for one in self.service.realservers for address in (one.address, one.address6)]
+        both = [
+            address
+            for realserver in self.service.realservers
+            for address in (realserver.address, realserver.address6)
+        ]
         return [one for one in both if one is not None and one.version in families]
 
     def _seen(self, addresses: Iterable[Address], output: str) -> RoutesSeen:
@@ -164,7 +168,7 @@ class HostRoutes:
             return _Judged(ours=own) if via else _Judged(ours=own, problem=_unused(address))
         if via not in (None, str(address)):
             return _Judged(note=f"is behind {via}")
-        if any(one.get("gateway") == str(address) for one in theirs):
+        if any(their.get("gateway") == str(address) for their in theirs):
             return _Judged(note="has such a host route already, which ferryman did not make")
         return _Judged(problem=_in_the_way(address, theirs[0])) if theirs else _Judged(needed=route)
 
@@ -224,9 +228,9 @@ def _answers(output: str) -> tuple[_Answers, _Answers]:
         if line in answers:
             kind = line
             continue
-        for one in _routes(line):
-            to = ip_address(str(one.get("dst", "")).partition("/")[0])
-            answers[kind].setdefault(to, []).append(one)
+        for route in _routes(line):
+            to = ip_address(str(route.get("dst", "")).partition("/")[0])
+            answers[kind].setdefault(to, []).append(route)
     return answers["get"], answers["show"]
 
 

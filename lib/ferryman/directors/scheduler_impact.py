@@ -53,8 +53,8 @@ SchedulesSeen = dict[str, ScheduleSeen | DoubtError | VerifyError]
 def look_at_schedules(service: Service, hosts: Hosts, target: SetScheduler) -> SchedulesSeen:
     """Ask every director of the service at once."""
     command = read_command(service, target)
-    asked = hosts.read_all(dict.fromkeys((one.host for one in service.directors), command))
-    return {one.host: _seen(asked[one.host], service) for one in service.directors}
+    asked = hosts.read_all(dict.fromkeys((director.host for director in service.directors), command))
+    return {director.host: _seen(asked[director.host], service) for director in service.directors}
 
 
 def read_command(service: Service, target: SetScheduler) -> str:
@@ -90,13 +90,15 @@ def _seen(answer: Completed | DoubtError, service: Service) -> ScheduleSeen | Do
 def rescheduled(service: Service, target: SetScheduler) -> Service:
     """The service as the catalog will have it."""
     virtuals = service.virtual_services
-    made = (replace(one, scheduler=target.scheduler, scheduler_flags=target.flags) for one in virtuals)
+    made = (
+        replace(virtual, scheduler=target.scheduler, scheduler_flags=target.flags) for virtual in virtuals
+    )
     return replace(service, virtual_services=tuple(made))
 
 
 def foretold(service: Service, target: SetScheduler, seen: SchedulesSeen) -> list[Finding]:
     """What stands in the way on each director, and what the change will do there."""
-    each = [finding for one in service.directors for finding in _of_one(one, service, target, seen)]
+    each = [finding for director in service.directors for finding in _of_one(director, service, target, seen)]
     tables = {host: target.of(one.table) for host, one in seen.items() if isinstance(one, ScheduleSeen)}
     return [*each, *agreement(service, tables)]
 
@@ -123,10 +125,10 @@ def _as_scheduled(service: Service, table: Table) -> Service:
     """The service with its directors' scheduler, whatever it is: that one is looked at apart."""
     known = {one.key: one for one in table}
     virtuals = (
-        replace(one, scheduler=server.scheduler, scheduler_flags=server.scheduler_flags)
-        if (server := known.get(key_of(one)))
-        else one
-        for one in service.virtual_services
+        replace(virtual_service, scheduler=server.scheduler, scheduler_flags=server.scheduler_flags)
+        if (server := known.get(key_of(virtual_service)))
+        else virtual_service
+        for virtual_service in service.virtual_services
     )
     return replace(service, virtual_services=tuple(virtuals))
 
@@ -137,7 +139,11 @@ def _schedule(server: VirtualServer) -> SetScheduler:
 
 def _now(director: Director, service: Service, server: VirtualServer, target: SetScheduler) -> Finding:
     """It must be what the catalog says or what it is to become: anything else is somebody else's doing."""
-    (virtual,) = (one for one in service.virtual_services if key_of(one) == server.key)
+    (virtual,) = (
+        virtual_service
+        for virtual_service in service.virtual_services
+        if key_of(virtual_service) == server.key
+    )
     catalog = SetScheduler(virtual.scheduler, tuple(sorted(virtual.scheduler_flags)))
     now = _schedule(server)
     known = now in (catalog, target) or catalog == target
@@ -225,7 +231,7 @@ def share_elsewhere(server: VirtualServer, target: SetScheduler) -> float:
     now = _schedule(server)
     if now.scheduler == target.scheduler and _keys(now) == _keys(target):
         return 0.0
-    weights = [one.weight for one in server.destinations if one.weight > 0]
+    weights = [destination.weight for destination in server.destinations if destination.weight > 0]
     return 1 - sum((weight / sum(weights)) ** 2 for weight in weights) if weights else 0.0
 
 
@@ -254,7 +260,14 @@ def _hashed(director: Director, changing: list[VirtualServer], target: SetSchedu
             f"--flag {name}-port spreads them by connection",
         )
     if f"{name}-fallback" not in target.flags:
-        idle = sorted({one.key for server in changing for one in server.destinations if one.weight == 0})
+        idle = sorted(
+            {
+                destination.key
+                for server in changing
+                for destination in server.destinations
+                if destination.weight == 0
+            }
+        )
         now = f" (now: {', '.join(idle)})" if idle else ""
         yield Finding(
             HASH,

@@ -22,7 +22,7 @@ def edit_command(path: str, old: str, new: str) -> str:
     "sed -i -e '2c\\  three' /etc/a.conf"
     """
     lines, wanted = old.splitlines(), new.splitlines()
-    words = " ".join(f"-e {shlex.quote(one)}" for one in _edits(lines, wanted))
+    words = " ".join(f"-e {shlex.quote(edit)}" for edit in _edits(lines, wanted))
     return f"sed -i {words} {shlex.quote(path)}"
 
 

@@ -49,12 +49,17 @@ class SetForwarding(Target):
 
     def taken_from(self, model: Table, table: Table) -> Table:
         """The table with each destination's forwarding method taken from the model."""
-        methods = {(server.key, one.key): one for server in model for one in server.destinations}
+        methods = {
+            (server.key, destination.key): destination
+            for server in model
+            for destination in server.destinations
+        }
         return tuple(
             replace(
                 server,
                 destinations=tuple(
-                    one.like(methods.get((server.key, one.key), one)) for one in server.destinations
+                    destination.like(methods.get((server.key, destination.key), destination))
+                    for destination in server.destinations
                 ),
             )
             for server in table
@@ -62,13 +67,19 @@ class SetForwarding(Target):
 
     def reverted(self, before: Table, now: Table) -> Table:
         """The table with the method from before for each destination that forwards by this one."""
-        methods = {(server.key, one.key): one for server in before for one in server.destinations}
+        methods = {
+            (server.key, destination.key): destination
+            for server in before
+            for destination in server.destinations
+        }
         return tuple(
             replace(
                 server,
                 destinations=tuple(
-                    one.like(methods.get((server.key, one.key), one)) if self._is_made(one) else one
-                    for one in server.destinations
+                    destination.like(methods.get((server.key, destination.key), destination))
+                    if self._is_made(destination)
+                    else destination
+                    for destination in server.destinations
                 ),
             )
             for server in now
@@ -77,10 +88,10 @@ class SetForwarding(Target):
     def made_in(self, table: Table) -> list[str]:
         """Each destination that forwards by this method."""
         return [
-            f"{server}: {one.key} is {one.forwarding.word}"
+            f"{server}: {destination.key} is {destination.forwarding.word}"
             for server in table
-            for one in server.destinations
-            if self._is_made(one)
+            for destination in server.destinations
+            if self._is_made(destination)
         ]
 
     def _is_made(self, one: Destination) -> bool:

@@ -166,7 +166,7 @@ class Ruleset:
         routed = list(dict.fromkeys(_sent(packet, end) for end in taken))[:FOLLOWED] or [packet]
         passages = [self._routed(one, notes.copy(), met) for one in routed]
         worst = max(passages, key=lambda one: list(Fate).index(one.fate))
-        if any(one.fate is not worst.fate for one in passages):
+        if any(passage.fate is not worst.fate for passage in passages):
             return replace(worst, fate=Fate.DOUBT)
         return worst
 

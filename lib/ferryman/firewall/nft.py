@@ -85,8 +85,8 @@ def parse_nft(text: str) -> tuple[Table, ...]:
             raise ValueError(f"no JSON: {text.strip().splitlines()[0]}")
         return ()
     objects = _Objects()
-    for one in json.loads(line)["nftables"]:
-        objects.add(one)
+    for load in json.loads(line)["nftables"]:
+        objects.add(load)
     return objects.tables()
 
 

@@ -52,9 +52,9 @@ class KnownKey:
 
     def names(self, name: str) -> bool:
         """Whether the line speaks of this name (``host``, or ``[host]:port`` off port 22)."""
-        if any(_matches(one[1:], name) for one in self.patterns if one.startswith("!")):
+        if any(_matches(pattern[1:], name) for pattern in self.patterns if pattern.startswith("!")):
             return False
-        return any(_matches(one, name) for one in self.patterns)
+        return any(_matches(pattern, name) for pattern in self.patterns)
 
 
 @dataclass(frozen=True)

@@ -175,7 +175,11 @@ def _ambiguous(document: Document, keys: KeyPath) -> list[Problem]:
     for index, key in enumerate(keys):
         node = below(document.root, *map(str, keys[:index]))
         if node is not None:
-            found += [one for one in duplicate_keys(node, keys[:index]) if one[0][-1] == key]
+            found += [
+                duplicate_key
+                for duplicate_key in duplicate_keys(node, keys[:index])
+                if duplicate_key[0][-1] == key
+            ]
     return document.twice(found)
 
 

@@ -81,7 +81,7 @@ def _look(client: Client, service: Service) -> ClusterSeen:
 
     nodes = tuple(_node(one) for one in client.list(ApiNode))
     ours = [one for one in client.list(ApiService, namespace="*") if _is_local(one) and _serves(one, service)]
-    return ClusterSeen(nodes, tuple(_local(client, one) for one in ours))
+    return ClusterSeen(nodes, tuple(_local(client, node) for node in ours))
 
 
 def _node(one: ApiNode) -> Node:

@@ -37,9 +37,9 @@ def node_states(service: Service, clusters: Mapping[str, ClusterEntry]) -> NodeS
     asked is unknown, for its nodes may be about to go away.
     """
     nodes: dict[str | None, list[Realserver]] = {}
-    for one in service.realservers:
-        if one.kind is Kind.KUBERNETES:
-            nodes.setdefault(one.cluster, []).append(one)
+    for realserver in service.realservers:
+        if realserver.kind is Kind.KUBERNETES:
+            nodes.setdefault(realserver.cluster, []).append(realserver)
     found = [_of_cluster(name, members, service, clusters) for name, members in nodes.items()]
     return NodeStates(
         tuple(finding for states in found for finding in states.findings),
@@ -51,7 +51,7 @@ def _of_cluster(
     name: str | None, members: list[Realserver], service: Service, clusters: Mapping[str, ClusterEntry]
 ) -> NodeStates:
     if name is None:
-        hosts = ", ".join(one.host for one in members)
+        hosts = ", ".join(member.host for member in members)
         return _one(hosts, Verdict.SKIP, f"hosts.yaml names no cluster for {hosts}", "")
     entry = clusters.get(name)
     if entry is None or not (entry.api or entry.kubeconfig):
@@ -61,8 +61,8 @@ def _of_cluster(
     except NotLookedAtError as error:
         words = f"the API server could not be asked: {error}"
         return _one(name, Verdict.UNKNOWN, words, f"{_REMEDY} (clusters.yaml: {name})")
-    silent = frozenset(one.host for one in members if _without_endpoint(one, seen))
-    return NodeStates(tuple(finding for one in members for finding in node_state(one, seen)), silent)
+    silent = frozenset(member.host for member in members if _without_endpoint(member, seen))
+    return NodeStates(tuple(finding for member in members for finding in node_state(member, seen)), silent)
 
 
 _REMEDY = "see that kubectl get nodes,services,endpointslices -A works with this kubeconfig and context"

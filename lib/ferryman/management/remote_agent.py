@@ -131,8 +131,8 @@ def raise_failures(outcomes: Mapping[str, AgentRun | VerifyError | DoubtError]) 
         VerifyError: It failed on some; the message has each host's own words.
         DoubtError: It failed nowhere, but of some hosts it is not known.
     """
-    failed = [str(one) for one in outcomes.values() if isinstance(one, VerifyError)]
-    unknown = [one for one in outcomes.values() if isinstance(one, DoubtError)]
+    failed = [str(outcome) for outcome in outcomes.values() if isinstance(outcome, VerifyError)]
+    unknown = [outcome for outcome in outcomes.values() if isinstance(outcome, DoubtError)]
     if failed:
         raise VerifyError("\n".join([*failed, *map(str, unknown)]))
     if len(unknown) == 1:

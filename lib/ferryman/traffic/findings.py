@@ -32,8 +32,8 @@ _BLACK_HOLE = (
 
 def judge_requests(host: str, virtual: VirtualService, results: Sequence[Result]) -> Finding:
     """Whether every small request was answered; an answer that is no server error counts."""
-    problems = Counter(problem for one in results if (problem := problem_of(one)))
-    answered = sorted(one.seconds for one in results if not problem_of(one))
+    problems = Counter(problem for result in results if (problem := problem_of(result)))
+    answered = sorted(result.seconds for result in results if not problem_of(result))
     seen = f"{virtual}: {len(answered)} of {len(results)} requests answered"
     if answered:
         seen += f", p50 {_ms(statistics.median(answered))}, max {_ms(answered[-1])}"
@@ -46,7 +46,7 @@ def judge_requests(host: str, virtual: VirtualService, results: Sequence[Result]
 
 def judge_retries(host: str, virtual: VirtualService, results: Sequence[Result]) -> Finding | None:
     """What it means that connections came about, but not at once; None where all came at once."""
-    again = sum(one.connected and one.syns_again > 0 for one in results)
+    again = sum(result.connected and result.syns_again > 0 for result in results)
     if not again:
         return None
     seen = f"{virtual}: {again} of {len(results)} connections came about only when the SYN was sent again"

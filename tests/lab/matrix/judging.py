@@ -53,12 +53,14 @@ class Said:
 
     def of(self, host: str, *verdicts: str) -> list[dict[str, Any]]:
         """The findings about a host with one of these verdicts."""
-        return [one for one in self.findings if one["host"] == host and one["verdict"] in verdicts]
+        return [
+            finding for finding in self.findings if finding["host"] == host and finding["verdict"] in verdicts
+        ]
 
     @property
     def standing(self) -> list[dict[str, Any]]:
         """What stands in the way."""
-        return [one for one in self.findings if one["verdict"] in ("fail", "unknown")]
+        return [finding for finding in self.findings if finding["verdict"] in ("fail", "unknown")]
 
     def causes(self, host: str) -> set[str]:
         """What the failed probes of a host name as their cause."""
@@ -84,7 +86,7 @@ def said_by(lab: RunningLab, within: Sequence[str], service: str) -> Said:
         env={**os.environ, "PYTHONPATH": str(REPOSITORY / "lib")},
     )
     events = [json.loads(line) for line in done.stdout.splitlines()]
-    findings = tuple(one for one in events if one["event"] == "finding")
+    findings = tuple(event for event in events if event["event"] == "finding")
     return Said(done.returncode, findings, done.stderr)
 
 

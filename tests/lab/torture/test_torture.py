@@ -62,7 +62,7 @@ def migrated(lab: RunningLab, old: dict[str, str]) -> dict[str, str]:
 def tunnelled(table: str) -> str:
     lines = table.splitlines(keepends=True)
     return "".join(
-        IN_THE_TUNNEL(r" -i \1 --tun-type ipip", one) if one.startswith(STATIC) else one for one in lines
+        IN_THE_TUNNEL(r" -i \1 --tun-type ipip", line) if line.startswith(STATIC) else line for line in lines
     )
 
 
@@ -202,7 +202,7 @@ def test_a_journal_whose_disk_is_full_stops_the_run_before_its_next_change(
     assert ended.status == 4, ended.stderr
     assert "the run is still open there" in ended.stderr
     assert [
-        one for one in ended.calls if one.kind == "write" and one.host == "lvs1" and "-i" in one.text
+        call for call in ended.calls if call.kind == "write" and call.host == "lvs1" and "-i" in call.text
     ] == []
     entry = bench.newest()
     assert entry.is_open

@@ -50,7 +50,7 @@ class Outcome:
     @property
     def struck(self) -> int:
         """How many of its cuts fell."""
-        return sum(one.struck for one in self.commands)
+        return sum(command.struck for command in self.commands)
 
     def as_dict(self) -> dict[str, Any]:
         """One line of the results."""
@@ -62,7 +62,7 @@ class Outcome:
             "notes": self.notes,
             "wrong": self.wrong,
             "visits": self.visits,
-            "commands": [_told(one, self.end == "wrong") for one in self.commands],
+            "commands": [_told(command, self.end == "wrong") for command in self.commands],
             "trial": self.trial.as_dict(),
         }
 
@@ -239,8 +239,8 @@ class _Queue:
     """Trials of one service from one bank that were not made yet."""
 
     def __init__(self, boundaries: Sequence[Trial], instants: Iterator[Trial], made: set[str]) -> None:
-        self._boundaries = [one for one in reversed(boundaries) if one.name not in made]
-        self._instants = (one for one in instants if one.name not in made)
+        self._boundaries = [boundary for boundary in reversed(boundaries) if boundary.name not in made]
+        self._instants = (instant for instant in instants if instant.name not in made)
         self._taken = 0
 
     def take(self) -> Trial:

@@ -61,7 +61,9 @@ class Ended:
 
     def kept_routes(self) -> dict[str, str]:
         """By director: the commands that take away the host routes which were told to stay."""
-        told = [one for one in self.events if one["event"] == "finding" and one["check"] == "host-routes"]
+        told = [
+            event for event in self.events if event["event"] == "finding" and event["check"] == "host-routes"
+        ]
         return {one["host"]: one["remedy"].partition(": ")[2] for one in told if one["verdict"] == "warn"}
 
 
@@ -147,16 +149,16 @@ class Bench:
             env=environment(),
         ) as process:
             stdout, stderr, hit = _communicate(process, cut, course_s)
-        calls = tuple(Call(**one) for one in _whole_lines(self._calls.read_text()))
+        calls = tuple(Call(**whole_line) for whole_line in _whole_lines(self._calls.read_text()))
         struck = hit or (isinstance(cut, Cut) and sum(map(cut.fits, calls)) > cut.nth)
         seconds = time.monotonic() - began
-        events = tuple(one for one in _whole_lines(stdout) if "event" in one)
+        events = tuple(whole_line for whole_line in _whole_lines(stdout) if "event" in whole_line)
         return Ended(arguments, process.returncode, seconds, calls, events, stderr, struck)
 
     def newest(self) -> Entry:
         """The latest run in the journal that is no visitor's; one without a name when there is none."""
         with self._store() as store:
-            runs = [one for one in store.runs(1000) if one.order.reason != REASON]
+            runs = [run for run in store.runs(1000) if run.order.reason != REASON]
         if not runs:
             return Entry("", "", None)
         return Entry(runs[0].id, runs[0].order.arguments["service"], runs[0].outcome)
@@ -255,7 +257,7 @@ def _whole_lines(text: str) -> list[dict[str, Any]]:
 
 def _removal(host: str, commands: Sequence[str]) -> str:
     """A script for the router: the word ``kept`` where there are such routes, and the end of them."""
-    tries = "\n".join(f"{one} 2>/dev/null || :" for one in commands)
+    tries = "\n".join(f"{command} 2>/dev/null || :" for command in commands)
     show = "; ".join(f"ip -{family} route show proto {PROTOCOL}" for family in (4, 6))
     look = f"({show}) | grep -q . && echo kept || :"
     return f"ip netns exec {host} sh -c {shlex.quote(look + chr(10) + tries)}\n"

@@ -48,7 +48,7 @@ class Heard:
         raise AssertionError(result)
 
     def told(self, verdict: Verdict) -> list[str]:
-        return [str(one) for one in self.findings if one.verdict is verdict]
+        return [str(finding) for finding in self.findings if finding.verdict is verdict]
 
 
 class QuietFerry(Ferry):
@@ -90,7 +90,7 @@ def made(change: DirectorConverged | HostRoutesUp) -> Any:  # noqa: ANN401  # a 
 def there(shell: RealShell) -> list[str]:
     """The addresses that have a host route."""
     file = shell.folder / "routes.json"
-    return sorted(one["dst"] for one in json.loads(file.read_text())) if file.exists() else []
+    return sorted(load["dst"] for load in json.loads(file.read_text())) if file.exists() else []
 
 
 def flush(shell: RealShell) -> None:
@@ -333,7 +333,9 @@ class TestKeepalived:
         kept.step.do(before)
         heard = Heard()
         kept.step.verify(heard)
-        assert [one.check for one in heard.findings if one.verdict is Verdict.FAIL] == ["other-services"]
+        assert [finding.check for finding in heard.findings if finding.verdict is Verdict.FAIL] == [
+            "other-services"
+        ]
         assert kept.step.ferry.made == {}
         kept.step.undo(before)
         heard = Heard()

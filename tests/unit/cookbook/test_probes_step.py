@@ -81,7 +81,9 @@ class Answered(Ferry):
 
     def probe(self, targets: Sequence[Target]) -> list[ProbeResult]:
         self.sent += targets
-        return [self._result(one, self.by_host.get(one.host, ProbeVerdict.ACCEPTED)) for one in targets]
+        return [
+            self._result(target, self.by_host.get(target.host, ProbeVerdict.ACCEPTED)) for target in targets
+        ]
 
     def probe_briefly(self, targets: Sequence[Target]) -> list[ProbeResult]:
         return self.probe(targets)
@@ -89,8 +91,8 @@ class Answered(Ferry):
     def probe_again(self, targets: Sequence[Target]) -> list[ProbeResult]:
         self.sent += targets
         return [
-            self._result(one, self.again or self.by_host.get(one.host, ProbeVerdict.ACCEPTED))
-            for one in targets
+            self._result(target, self.again or self.by_host.get(target.host, ProbeVerdict.ACCEPTED))
+            for target in targets
         ]
 
     def service(self, name: str, site: str, *, only: Sequence[str] = ()) -> Service:
@@ -144,18 +146,18 @@ def test_every_realserver_is_asked_with_every_directors_source() -> None:
 
 def test_what_is_accepted_from_every_source_is_one_finding_and_one_event() -> None:
     heard = probed(ferry())
-    assert [(one.host, one.verdict) for one in heard.findings] == [
+    assert [(finding.host, finding.verdict) for finding in heard.findings] == [
         ("web1", Verdict.PASS),
         ("web2", Verdict.PASS),
     ]
     assert "2 of 2 flows, MSS 1440, from 10.10.0.11, 10.10.0.12" in heard.findings[0].seen
-    assert [one.host for one in heard.probes] == ["web1", "web2"]
+    assert [probe.host for probe in heard.probes] == ["web1", "web2"]
 
 
 @pytest.mark.parametrize("verdict", [one for one in ProbeVerdict if one is not ProbeVerdict.ACCEPTED])
 def test_only_an_accepted_probe_passes(verdict: ProbeVerdict) -> None:
     heard = probed(ferry({"web2": verdict}))
-    assert [(one.host, one.verdict) for one in heard.findings] == [
+    assert [(finding.host, finding.verdict) for finding in heard.findings] == [
         ("web1", Verdict.PASS),
         ("web2", Verdict.FAIL),
     ]
@@ -194,7 +196,7 @@ def test_a_rehearsal_sends_nothing_and_says_so() -> None:
     world = ferry(rehearsal=True)
     heard = probed(world)
     assert world.sent == []
-    assert {one.verdict for one in heard.findings} == {Verdict.SKIP}
+    assert {finding.verdict for finding in heard.findings} == {Verdict.SKIP}
 
 
 def test_a_node_that_is_to_be_silent_is_told_and_stops_nothing() -> None:

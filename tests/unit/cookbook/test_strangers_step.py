@@ -30,7 +30,8 @@ class Answering(Ferry):
 
     def probe_briefly(self, targets: Sequence[Target]) -> list[ProbeResult]:
         return [
-            ProbeResult(one.host, one.virtual_service, self.verdict, detail=self.detail) for one in targets
+            ProbeResult(target.host, target.virtual_service, self.verdict, detail=self.detail)
+            for target in targets
         ]
 
 
@@ -46,7 +47,7 @@ def judged(
     service = replace(WEB, realservers=WEB.realservers[:2])
     world = Answering(config, FakeHosts(), rehearsal=rehearsal, verdict=verdict, detail=detail)
     SpoofedSourcesDropped(world, service).look(heard)
-    return [one for one in heard.findings if one.check == "forwards-strangers"]
+    return [finding for finding in heard.findings if finding.check == "forwards-strangers"]
 
 
 @pytest.mark.parametrize("verdict", [ProbeVerdict.SILENT, ProbeVerdict.UNREACHABLE])
@@ -65,8 +66,8 @@ def test_a_host_that_could_not_pass_it_on_has_tried_to() -> None:
 @pytest.mark.parametrize("verdict", [ProbeVerdict.ACCEPTED, ProbeVerdict.REFUSED, ProbeVerdict.UNSUITABLE])
 def test_whatever_answers_has_forwarded_and_is_told_with_what_to_do(verdict: ProbeVerdict) -> None:
     findings = judged(verdict)
-    assert {one.verdict for one in findings} == {Verdict.WARN}
-    assert all(one.remedy for one in findings)
+    assert {finding.verdict for finding in findings} == {Verdict.WARN}
+    assert all(finding.remedy for finding in findings)
 
 
 def test_where_people_say_so_it_blocks() -> None:

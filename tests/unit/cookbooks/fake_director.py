@@ -125,7 +125,7 @@ class FakeDirector:
         paths = list(dict.fromkeys([found["config"], *more]))
         for path in paths:  # grows meanwhile
             for mask in re.findall(r"^include (\S+)", self.files[path], re.MULTILINE):
-                paths += [one for one in sorted(self.files) if fnmatch(one, mask) and one not in paths]
+                paths += [file for file in sorted(self.files) if fnmatch(file, mask) and file not in paths]
         texts = {path: self.files[path].encode("utf-8", "surrogateescape") for path in paths}
         listing = "".join(f"640 {len(text)} {path}\n" for path, text in texts.items())
         content = base64.b64encode(b"".join(texts.values())).decode()
@@ -248,10 +248,12 @@ class FakeDirector:
 
     def _answers(self, kind: str, questions: list[str]) -> str:
         addresses = [question.split()[-1].split("/")[0] for question in questions]
-        return "".join(f"{line}\n" for line in (kind, *(self._shown(kind, one) for one in addresses)))
+        return "".join(f"{line}\n" for line in (kind, *(self._shown(kind, address) for address in addresses)))
 
     def _shown(self, kind: str, address: str) -> str:
-        exact = sorted((one for one in self.routes if one["dst"] == address), key=lambda one: one["metric"])
+        exact = sorted(
+            (route for route in self.routes if route["dst"] == address), key=lambda one: one["metric"]
+        )
         used = exact[:1] or [{"dst": address, "dev": "eth0", "prefsrc": self.sources[":" in address]}]
         return json.dumps(used if kind == "get" else exact)
 

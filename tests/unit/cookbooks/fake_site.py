@@ -269,18 +269,20 @@ class FakeFerry(Ferry):
 
     def service(self, name: str, site: str, *, only: Sequence[str] = ()) -> Service:
         whole = _service(self.site.catalog, self.site.nodes, name, site)
-        meant = [one for one in whole.realservers if not only or one.host in only]
+        meant = [realserver for realserver in whole.realservers if not only or realserver.host in only]
         return replace(whole, realservers=tuple(meant))
 
     def need_raw_sockets(self) -> None:
         """There are none, and none are needed."""
 
     def probe(self, targets: Sequence[Target]) -> list[ProbeResult]:
-        accepted = [ProbeResult(one.host, one.virtual_service, ProbeVerdict.ACCEPTED) for one in targets]
+        accepted = [
+            ProbeResult(target.host, target.virtual_service, ProbeVerdict.ACCEPTED) for target in targets
+        ]
         return self.site.cuts.call(lambda: accepted)
 
     def probe_briefly(self, targets: Sequence[Target]) -> list[ProbeResult]:
-        silent = [ProbeResult(one.host, one.virtual_service, ProbeVerdict.SILENT) for one in targets]
+        silent = [ProbeResult(target.host, target.virtual_service, ProbeVerdict.SILENT) for target in targets]
         return self.site.cuts.call(lambda: silent)
 
     def send_requests(self, service: Service, director: Director | None) -> list[Finding]:

@@ -42,7 +42,7 @@ def _edit_server(rules: list[str], head: str, options: str) -> int:
     if options.split()[1] in _read("no-module"):
         _complain("Scheduler or persistence engine not found")
         return 2
-    _write("rules", "".join(f"{head}{options}\n" if one.startswith(head) else f"{one}\n" for one in rules))
+    _write("rules", "".join(f"{head}{options}\n" if rule.startswith(head) else f"{rule}\n" for rule in rules))
     return 0
 
 
@@ -73,7 +73,9 @@ def ip(_family: str, *words: str) -> int:
 def _shown(routes: list[dict[str, Any]], verb: str, address: str) -> list[dict[str, Any]]:
     import json
 
-    exact = sorted((one for one in routes if one["dst"] == address), key=lambda one: one.get("metric", 0))
+    exact = sorted(
+        (route for route in routes if route["dst"] == address), key=lambda one: one.get("metric", 0)
+    )
     if verb == "show":
         return exact
     otherwise = json.loads(_read("lookups.json") or "{}").get(address, [{"dst": address, "dev": "eth0"}])

@@ -83,7 +83,7 @@ class Following:
     @property
     def agent_runs(self) -> int:
         """How often puppet was run."""
-        return sum("puppet agent" in one for one in self.shell.writes)
+        return sum("puppet agent" in write for write in self.shell.writes)
 
     def put(self, name: str, text: str) -> None:
         """Write one of the director's files."""

@@ -262,20 +262,32 @@ def test_a_director_that_says_no_fails_and_one_that_is_silent_is_unknown() -> No
     seen = look_at_directors(BOTH, hosts)
     assert isinstance(seen["lvs2"], VerifyError)
     assert isinstance(seen["lvs1"], UnreachableError)
-    found = [one for one in directors_findings(BOTH, hosts) if one.check == "director"]
+    found = [
+        directors_finding
+        for directors_finding in directors_findings(BOTH, hosts)
+        if directors_finding.check == "director"
+    ]
     assert [(one.host, one.verdict) for one in found] == [("lvs2", Verdict.FAIL), ("lvs1", Verdict.UNKNOWN)]
 
 
 def test_a_table_that_cannot_be_read_fails_though_all_else_can(shell: RealShell) -> None:
     (shell.folder / "rules").unlink()
-    (found,) = [one for one in directors_findings(WEB, shell) if one.check == "director"]
+    (found,) = [
+        directors_finding
+        for directors_finding in directors_findings(WEB, shell)
+        if directors_finding.check == "director"
+    ]
     assert found.verdict is Verdict.FAIL
 
 
 def test_a_table_that_is_not_understood_fails() -> None:
     hosts = FakeHosts()
     hosts.script("*", "ipvsadm", "-A -x what\n")
-    found = [one for one in directors_findings(WEB, hosts) if one.check == "director"]
+    found = [
+        directors_finding
+        for directors_finding in directors_findings(WEB, hosts)
+        if directors_finding.check == "director"
+    ]
     assert [one.verdict for one in found] == [Verdict.FAIL]
 
 
@@ -283,7 +295,11 @@ def test_the_table_of_every_director_is_judged_against_the_catalog_and_the_other
     hosts = FakeHosts()
     hosts.script("lvs1", "ipvsadm", f"{RULES}==\n{OUTPUT}")
     hosts.script("lvs2", "ipvsadm", f"{RULES.replace('-g -w 3', '-g -w 2')}==\n{OUTPUT}")
-    found = [one for one in directors_findings(BOTH, hosts) if one.check == "ipvs-table"]
+    found = [
+        directors_finding
+        for directors_finding in directors_findings(BOTH, hosts)
+        if directors_finding.check == "ipvs-table"
+    ]
     assert [(one.host, one.verdict) for one in found] == [
         ("lvs2", Verdict.PASS),
         ("lvs2", Verdict.PASS),

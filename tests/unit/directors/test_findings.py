@@ -35,7 +35,9 @@ def test_the_method_must_be_the_one_that_the_catalog_says() -> None:
     assert "1 of 2 destinations Tunnel (10.10.0.21:80), the catalog says Route for lab" in four.seen
     assert six.verdict is Verdict.PASS
     encapsulated = replace(WEB, encapsulated=True)
-    assert [one.verdict for one in catalog_findings(LVS1, encapsulated, parse(FLIPPED))] == [Verdict.PASS] * 2
+    assert [
+        catalog_finding.verdict for catalog_finding in catalog_findings(LVS1, encapsulated, parse(FLIPPED))
+    ] == [Verdict.PASS] * 2
 
 
 def test_scheduler_flags_and_destinations_are_all_named_in_one_finding() -> None:

@@ -67,7 +67,10 @@ def test_thresholds_come_from_the_other_listing() -> None:
     listing = "TCP  [fd99::1]:80 wrr\n  -> [fd10::21]:80                200        20         0          0\n"
     table = read_table(f"{RULES}==\n{listing}")
     limited = [
-        (one.key, one.upper, one.lower) for server in table for one in server.destinations if one.upper
+        (destination.key, destination.upper, destination.lower)
+        for server in table
+        for destination in server.destinations
+        if destination.upper
     ]
     assert limited == [("[fd10::21]:80", 200, 20)]
 
@@ -76,7 +79,7 @@ def test_destinations_are_in_the_order_of_their_numbers() -> None:
     text = "-A -t 10.99.0.1:80 -s rr\n" + "".join(
         f"-a -t 10.99.0.1:80 -r 10.10.0.{last}:80 -g -w 1\n" for last in (100, 21, 9)
     )
-    assert [str(one.address) for one in parse(text)[0].destinations] == [
+    assert [str(destination.address) for destination in parse(text)[0].destinations] == [
         "10.10.0.9",
         "10.10.0.21",
         "10.10.0.100",

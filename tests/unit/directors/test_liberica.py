@@ -23,7 +23,12 @@ if TYPE_CHECKING:
     from ferryman.hosts.hosts import Hosts
 
 TUNNEL, DIRECT = SetForwarding(Forwarding.TUNNEL), SetForwarding(Forwarding.DIRECT)
-MH = replace(WEB, virtual_services=tuple(replace(one, scheduler="mh") for one in WEB.virtual_services))
+MH = replace(
+    WEB,
+    virtual_services=tuple(
+        replace(virtual_service, scheduler="mh") for virtual_service in WEB.virtual_services
+    ),
+)
 BEFORE = RULES.replace("-s wrr", "-s mh")
 FLIPPED = BEFORE.replace("-g -w 1", "-i -w 1 --tun-type ipip").replace("-g -w 3", "-i -w 3 --tun-type ipip")
 SKEW_S = 600

@@ -15,7 +15,7 @@ STRANGER = "10.99.0.9:80"
 
 def test_only_what_is_not_the_services_own_is_compared() -> None:
     table = parse(RULES)
-    assert [str(one) for one in of_others(table, WEB)] == [f"tcp {STRANGER}"]
+    assert [str(of_other) for of_other in of_others(table, WEB)] == [f"tcp {STRANGER}"]
 
 
 def test_untouched_services_pass() -> None:

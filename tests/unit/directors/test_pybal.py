@@ -52,7 +52,7 @@ def test_a_file_that_says_nothing_of_tunnels_or_flags_routes_directly_and_leaves
 ) -> None:
     (server, *_) = site.driver().read()
     (configured,) = PybalConf.read(SECTION, "").configured((server,))
-    assert {one.forwarding for one in configured.destinations} == {Forwarding.DIRECT}
+    assert {destination.forwarding for destination in configured.destinations} == {Forwarding.DIRECT}
     assert configured.scheduler_flags == server.scheduler_flags
 
 

@@ -22,7 +22,7 @@ def routes(shell: RealShell) -> HostRoutes:
 
 def there(shell: RealShell) -> list[str]:
     file = shell.folder / "routes.json"
-    return sorted(one["dst"] for one in json.loads(file.read_text())) if file.exists() else []
+    return sorted(load["dst"] for load in json.loads(file.read_text())) if file.exists() else []
 
 
 def test_a_route_that_is_not_used_although_it_is_there_is_told(shell: RealShell, routes: HostRoutes) -> None:

@@ -433,8 +433,8 @@ def test_who_began_and_who_took_it_up_is_in_the_journal(dock: Harness) -> None:
     run = dock.journal.runs()[0].id
     dock.runner().roll_back(run, two(world), operator="bob@control2")
     records = dock.journal.show(run)
-    begun = next(one for one in records if one.kind == "begun").payload
-    resumed = next(one for one in records if one.kind == "taken-up").payload
+    begun = next(record for record in records if record.kind == "begun").payload
+    resumed = next(record for record in records if record.kind == "taken-up").payload
 
     assert {"ferryman", "python", "kernel"} <= begun["versions"].keys()
     assert (resumed["way"], resumed["operator"], resumed["host"]) == ("back", "bob@control2", "dock")

@@ -31,7 +31,7 @@ CALICO_SETS = "create cali40all-hosts-net hash:net family inet hashsize 1024 max
 
 
 def director(*outer_sources: str) -> Director:
-    sources = tuple(ip_address(one) for one in outer_sources)
+    sources = tuple(ip_address(outer_source) for outer_source in outer_sources)
     return Director("lvs1", Role.PRIMARY, "ipvsadm", {}, None, None, sources)
 
 

@@ -130,7 +130,7 @@ def test_every_realserver_that_cannot_be_looked_up_is_named(written: Callable[..
 
 def test_a_dual_stack_service_has_a_virtual_service_for_each_label(written: Callable[..., Path]) -> None:
     web = Inventory.load(written()).service("web", "lab", resolve=nobody)
-    assert [(one.label, str(one)) for one in web.virtual_services] == [
+    assert [(virtual_service.label, str(virtual_service)) for virtual_service in web.virtual_services] == [
         ("weblb", "tcp 10.99.0.1:80"),
         ("weblb6", "tcp [fd99::1]:80"),
     ]
@@ -145,7 +145,7 @@ def test_a_service_knows_scheduler_flags_protocol_and_that_it_is_encapsulated(
     (virtual,) = maps.virtual_services
     assert (virtual.scheduler, virtual.scheduler_flags, virtual.protocol) == ("mh", ("mh-port",), "udp")
     assert maps.encapsulated
-    assert [(one.host, one.kind, one.cluster) for one in maps.realservers] == [
+    assert [(realserver.host, realserver.kind, realserver.cluster) for realserver in maps.realservers] == [
         ("node1", Kind.KUBERNETES, "staging")
     ]
 
@@ -161,7 +161,7 @@ def test_scheduler_flags_are_a_string_or_a_list(replaced: Callable[..., Path], f
 
 def test_realservers_are_the_hosts_that_have_the_service_in_file_order(written: Callable[..., Path]) -> None:
     web = Inventory.load(written()).service("web", "lab", resolve=nobody)
-    assert [(one.host, one.address, one.address6) for one in web.realservers] == [
+    assert [(realserver.host, realserver.address, realserver.address6) for realserver in web.realservers] == [
         ("web1", IPv4Address("10.10.0.21"), IPv6Address("fd10::21")),
         ("web2", IPv4Address("10.10.0.22"), IPv6Address("fd10::22")),
     ]
@@ -183,7 +183,7 @@ def test_only_what_hosts_yaml_leaves_out_is_looked_up(replaced: Callable[..., Pa
         IPv4Address("10.9.9.9"),
         IPv6Address("fd10::99"),
     )
-    assert [(str(one.address), str(one.address6)) for one in web.directors] == [
+    assert [(str(director.address), str(director.address6)) for director in web.directors] == [
         ("10.1.1.1", "fd10::12"),
         ("10.1.1.1", "fd10::99"),
         ("10.10.0.11", "fd10::11"),
@@ -206,7 +206,7 @@ def test_a_family_that_the_service_has_not_is_not_looked_up(written: Callable[..
     """maps has an IPv4 VIP alone, so a director's IPv6 address sends none of its outer packets."""
     both = [ip_address("10.1.1.1"), ip_address("fd10::99")]
     maps = Inventory.load(written()).service("maps", "lab", resolve=lambda _: both)
-    assert [one.address6 for one in maps.directors] == [
+    assert [director.address6 for director in maps.directors] == [
         IPv6Address("fd10::12"),
         None,
         IPv6Address("fd10::11"),
@@ -272,7 +272,7 @@ def test_directors_come_secondaries_first_in_file_order_with_their_drivers_own_k
     written: Callable[..., Path],
 ) -> None:
     web = Inventory.load(written()).service("web", "lab", resolve=nobody)
-    assert [(one.host, one.role) for one in web.directors] == [
+    assert [(director.host, director.role) for director in web.directors] == [
         ("lvs2", Role.SECONDARY),
         ("lvs3", Role.SECONDARY),
         ("lvs1", Role.PRIMARY),
@@ -330,10 +330,18 @@ def test_real_services_have_all_their_labels_realservers_and_flags(wmf: Path, tm
     inventory = Inventory.load(tmp_path)
     both = [ip_address("10.64.0.1"), ip_address("2620:0:861::1")]
     text = inventory.service("text-https", "eqiad", resolve=lambda _: both)
-    assert [one.label for one in text.virtual_services] == ["testlb", "testlb6", "textlb", "textlb6"]
-    assert {type(one.vip) for one in text.virtual_services} == {IPv4Address, IPv6Address}
+    assert [virtual_service.label for virtual_service in text.virtual_services] == [
+        "testlb",
+        "testlb6",
+        "textlb",
+        "textlb6",
+    ]
+    assert {type(virtual_service.vip) for virtual_service in text.virtual_services} == {
+        IPv4Address,
+        IPv6Address,
+    }
     assert text.encapsulated
-    assert all(one.host.startswith("cp1") for one in text.realservers)
+    assert all(realserver.host.startswith("cp1") for realserver in text.realservers)
     apertium = inventory.service("apertium", "eqiad", resolve=lambda _: both)
     assert len(apertium.realservers) > 100
     assert not apertium.encapsulated

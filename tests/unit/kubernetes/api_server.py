@@ -47,7 +47,7 @@ class ApiServer:
         if path not in self.items:
             return _failure(403, f'User "ferry" cannot list {path}')
         first = int(query.get("continue", ["0"])[0])
-        found = [one for one in self.items[path] if _selected(one, query)]
+        found = [item for item in self.items[path] if _selected(item, query)]
         more = {"continue": str(first + PAGE)} if len(found) > first + PAGE else {}
         return 200, json.dumps({"metadata": more, "items": found[first : first + PAGE]}).encode()
 

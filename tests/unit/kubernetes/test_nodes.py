@@ -166,7 +166,7 @@ def test_a_realserver_that_is_no_node_of_its_cluster_is_a_warning(server: ApiSer
 @pytest.mark.parametrize("addresses", [["10.10.0.31"], ["fd10:0:0::0:31"]])
 def test_a_node_is_known_by_its_name_or_hostname_or_address(server: ApiServer, addresses: list[str]) -> None:
     by_address = server.node("ip-10-10-0-31")
-    by_address["status"]["addresses"] = [{"type": "InternalIP", "address": one} for one in addresses]
+    by_address["status"]["addresses"] = [{"type": "InternalIP", "address": address} for address in addresses]
     assert said(asked(server, ALONE)) == [("node1", Verdict.PASS, "Ready")]
     by_label = server.node("worker-7", unschedulable=True)
     by_label["metadata"]["labels"]["kubernetes.io/hostname"] = "node1"
@@ -223,7 +223,7 @@ def test_a_service_that_takes_pods_anywhere_or_is_another_one_expects_no_silence
     server.node("node1")
     server.service("ingress", policy, port)
     states = node_states(ALONE, {"staging": cluster(api=server.url)})
-    assert (states.silent, [one.verdict for one in states.findings]) == (frozenset(), [Verdict.PASS])
+    assert (states.silent, [finding.verdict for finding in states.findings]) == (frozenset(), [Verdict.PASS])
 
 
 def kubeconfig(folder: Path, server: str, user: dict[str, Any] | None) -> ClusterEntry:
@@ -276,7 +276,9 @@ def test_a_login_plugin_that_does_not_end_is_ended(
 def test_the_api_of_clusters_yaml_wins_over_the_kubeconfigs_server(server: ApiServer, tmp_path: Path) -> None:
     server.node("node1")
     entry = kubeconfig(tmp_path, "http://127.0.0.1:1", {}).model_copy(update={"api": server.url})
-    assert [one.verdict for one in node_findings(ALONE, {"staging": entry})] == [Verdict.PASS]
+    assert [node_finding.verdict for node_finding in node_findings(ALONE, {"staging": entry})] == [
+        Verdict.PASS
+    ]
 
 
 @pytest.mark.parametrize("text", [None, "", "[]", "clusters: 3", "{clusters: [], contexts: []}", "\x00"])

@@ -17,7 +17,7 @@ STRICT = Row("rp-filter-strict", "web1", "static", "rp-filter", "rp-filter")
 
 def said(exit_code: int, *findings: tuple[str, str, str, str]) -> Said:
     keys = ("host", "check", "verdict", "seen")
-    return Said(exit_code, tuple(dict(zip(keys, one, strict=True)) for one in findings), "")
+    return Said(exit_code, tuple(dict(zip(keys, finding, strict=True)) for finding in findings), "")
 
 
 NAMED = ("web1", "rp-filter", "fail", "ipip0.rp_filter = 1")

@@ -29,7 +29,7 @@ def test_the_inventory_says_of_each_service_what_the_lab_is_made_of(
     inventory: Inventory, service: topology.LabService
 ) -> None:
     said = inventory.service(service.name, "lab")
-    assert tuple(one.vip for one in said.virtual_services) == service.vips
+    assert tuple(virtual_service.vip for virtual_service in said.virtual_services) == service.vips
     for virtual in said.virtual_services:
         assert (virtual.port, virtual.scheduler) == (service.port, service.scheduler)
         assert virtual.scheduler_flags == ((service.scheduler_flag,) if service.scheduler_flag else ())
@@ -40,8 +40,8 @@ def test_the_inventory_says_of_each_service_what_the_lab_is_made_of(
         host = topology.BY_NAME[realserver.host]
         assert (realserver.address, realserver.address6) == (host.address, host.address6)
         assert realserver.kind is (Kind.KUBERNETES if host.role == "node" else Kind.SERVER)
-    assert {one.driver for one in said.directors} == {service.driver}
-    assert [one.host for one in said.directors] == [topology.SECONDARY.name, topology.PRIMARY.name]
+    assert {director.driver for director in said.directors} == {service.driver}
+    assert [director.host for director in said.directors] == [topology.SECONDARY.name, topology.PRIMARY.name]
 
 
 def test_the_inventory_reaches_every_director_and_realserver(inventory: Inventory) -> None:
@@ -50,7 +50,10 @@ def test_the_inventory_reaches_every_director_and_realserver(inventory: Inventor
 
 
 def test_the_directors_traffic_sources_are_controls_addresses(inventory: Inventory) -> None:
-    said = {one.host: one.options["traffic_source"] for one in inventory.service("web", "lab").directors}
+    said = {
+        director.host: director.options["traffic_source"]
+        for director in inventory.service("web", "lab").directors
+    }
     wanted = {
         topology.PRIMARY.name: topology.CONTROL_ADDRESSES,
         topology.SECONDARY.name: topology.CANARY_ADDRESSES,

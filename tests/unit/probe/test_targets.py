@@ -72,7 +72,7 @@ def test_the_limit_follows_the_realservers_path_mtu() -> None:
 def test_a_realserver_is_asked_with_each_outer_source_of_the_directors_once() -> None:
     twin = replace(DIRECTOR, host="lvs2")
     targets = probe_targets(service((HTTP, HTTP6), (WEB1,), (DIRECTOR, twin, KATRAN)))
-    assert [(str(one.virtual_service.vip), str(one.outer_source)) for one in targets] == [
+    assert [(str(target.virtual_service.vip), str(target.outer_source)) for target in targets] == [
         ("10.99.0.1", "10.10.0.11"),
         ("10.99.0.1", "172.16.2.3"),
         ("10.99.0.1", "172.16.2.4"),
@@ -94,7 +94,7 @@ def routed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def asked_by_strangers(asked: Service, question: str) -> list[Target]:
-    return [one.target for one in spoof_targets(asked) if one.question == question]
+    return [spoof_target.target for spoof_target in spoof_targets(asked) if spoof_target.question == question]
 
 
 def test_an_open_decapsulator_is_looked_for_with_our_own_outer_source(routed: None) -> None:

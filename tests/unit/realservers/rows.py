@@ -95,7 +95,11 @@ def realserver_of(row: Row) -> Realserver:
 
 def judge(check: str, row: Row, service_of: Callable[..., Service]) -> list[Finding]:
     service = service_of(*row.vips, protocol=row.protocol)
-    return [one for one in realserver_checks(service, realserver_of(row), row.seen) if one.check == check]
+    return [
+        realserver_check
+        for realserver_check in realserver_checks(service, realserver_of(row), row.seen)
+        if realserver_check.check == check
+    ]
 
 
 def assert_says(found: list[Finding], row: Row) -> None:

@@ -117,7 +117,9 @@ def test_the_tools_of_each_distribution_are_understood(case: Callable[[str], str
         Listener("udp", ip_address("192.0.2.1"), 53),
     }
     assert not isinstance(facts.local_routes, Unknown)
-    assert {ip_network("192.0.2.1"), ip_network("fd99::1")} <= {one.prefix for one in facts.local_routes}
+    assert {ip_network("192.0.2.1"), ip_network("fd99::1")} <= {
+        local_route.prefix for local_route in facts.local_routes
+    }
     assert not isinstance(facts.pods, Unknown)
     (end,) = [pod.end_of(device(facts, "cali1")) for pod in facts.pods]
     assert end is not None
@@ -272,7 +274,7 @@ def test_ipv6s_local_routes_are_read_from_the_kernels_own_table(case: Callable[[
     for flags, local in (("80200001", True), ("00200200", False)):
         facts = parse("web1", text.replace("begin files\n", f"begin files\n{route.format(flags)}"))
         assert not isinstance(facts.local_routes, Unknown)
-        assert any(str(one.prefix) == "fd98::/64" for one in facts.local_routes) is local
+        assert any(str(local_route.prefix) == "fd98::/64" for local_route in facts.local_routes) is local
 
 
 @pytest.mark.parametrize(

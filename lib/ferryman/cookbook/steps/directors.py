@@ -36,7 +36,7 @@ class DirectorsAgree(Look):
 
         What their outer sources really are is remembered, for the probes to be sent with.
         """
-        drivers = [self.ferry.driver(one, self.service) for one in self.service.directors]
+        drivers = [self.ferry.driver(director, self.service) for director in self.service.directors]
         without = {one.host: one for one in drivers if not one.has_ipvs}
         seen = directors.look_at_directors(self.service, self.ferry.hosts, without_ipvs=without)
         self.ferry.directors_seen[self.service.name] = seen
@@ -230,9 +230,9 @@ def still_as_made(
     there = {(one.protocol, one.vip, one.port) for one in table}
     lines = [
         *(
-            f"{one}: not in the table"
-            for one in service.virtual_services
-            if (one.protocol, one.vip, one.port) not in there
+            f"{virtual_service}: not in the table"
+            for virtual_service in service.virtual_services
+            if (virtual_service.protocol, virtual_service.vip, virtual_service.port) not in there
         ),
         *directors.differences(target.of(table), table),
     ]
@@ -303,9 +303,14 @@ class DirectorConverged(DirectorChanged):
         ):
             return ()
         routes = directors.HostRoutes(self.director, self.service, self.ferry.hosts)
-        needed = routes.read(one.address for server in was for one in server.destinations).needed
+        needed = routes.read(
+            destination.address for server in was for destination in server.destinations
+        ).needed
         routes.add(needed)
-        return [Edit("director", self.director.host, command=one) for one in routes.add_commands(needed)]
+        return [
+            Edit("director", self.director.host, command=add_command)
+            for add_command in routes.add_commands(needed)
+        ]
 
 
 @dataclass(frozen=True)

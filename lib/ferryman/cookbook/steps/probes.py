@@ -88,24 +88,26 @@ class ProbesAnswered(Look):
 def merged(results: Sequence[ProbeResult]) -> ProbeResult:
     """One realserver's answers to every outer source as one: the worst verdict, the largest MSS."""
     worst = max(results, key=lambda one: FROM_BEST_TO_WORST.index(one.verdict))
-    times = [one.rtt_ms for one in results if one.rtt_ms is not None]
-    sizes = [one.mss for one in results if one.mss is not None]
-    sources = ", ".join(str(one.outer_source) for one in results if one.outer_source is not None)
+    times = [result.rtt_ms for result in results if result.rtt_ms is not None]
+    sizes = [result.mss for result in results if result.mss is not None]
+    sources = ", ".join(str(result.outer_source) for result in results if result.outer_source is not None)
     said = [f"from {sources}"] if sources else []
     said += [
-        one.detail if one.outer_source is None or len(results) == 1 else f"{one.outer_source}: {one.detail}"
-        for one in results
-        if one.detail
+        result.detail
+        if result.outer_source is None or len(results) == 1
+        else f"{result.outer_source}: {result.detail}"
+        for result in results
+        if result.detail
     ]
     return replace(
         worst,
         rtt_ms=min(times, default=None),
         mss=max(sizes, default=None),
         detail="; ".join(dict.fromkeys(said)),
-        asked=sum(one.asked for one in results),
-        accepted=sum(one.accepted for one in results),
-        tries=max(one.tries for one in results),
-        retried=sum(one.retried for one in results),
+        asked=sum(result.asked for result in results),
+        accepted=sum(result.accepted for result in results),
+        tries=max(result.tries for result in results),
+        retried=sum(result.retried for result in results),
     )
 
 

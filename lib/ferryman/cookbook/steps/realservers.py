@@ -46,7 +46,7 @@ class RealserversConverged(Change[list[str]]):
     def check(self, report: Report) -> list[str]:
         """Their names, if the agent can run on each of them."""
         del report
-        names = [one.host for one in self.service.realservers]
+        names = [realserver.host for realserver in self.service.realservers]
         if reasons := self.ferry.agent.obstacles(self.ferry.hosts, names):
             raise RefusedError("\n".join(map(str, reasons.values())))
         return names

@@ -43,7 +43,7 @@ class _HostRoutes:
         return HostRoutes(self.director, self.service, self.ferry.hosts)
 
     def _is_flipped(self) -> bool:
-        return all(one is Forwarding.TUNNEL for one in self._methods())
+        return all(method is Forwarding.TUNNEL for method in self._methods())
 
     def _is_back(self) -> bool:
         return Forwarding.TUNNEL not in self._methods()
@@ -56,7 +56,7 @@ class _HostRoutes:
 
     def _methods(self) -> list[Forwarding]:
         table = self.ferry.driver(self.director, self.service).read()
-        return [one.forwarding for server in table for one in server.destinations]
+        return [destination.forwarding for server in table for destination in server.destinations]
 
     def _seen(self, known: Iterable[Route] = ()) -> RoutesSeen:
         """What is there, to the service's realservers and wherever these go."""
@@ -134,7 +134,7 @@ class HostRoutesUp(_HostRoutes, Change[RoutesBefore]):
         del report
         put_up = _as_routes(before["needed"])
         seen = self._seen(put_up)
-        there = {one.address for one in seen.ours}
+        there = {route.address for route in seen.ours}
         if missing := [one for one in put_up if one.address not in there]:
             addresses = ", ".join(str(one.address) for one in missing)
             raise VerifyError(
@@ -171,7 +171,7 @@ class HostRoutesUp(_HostRoutes, Change[RoutesBefore]):
         del report
         known = _of_before(before) if before else []
         earlier = {address for address, _ in before["ours"]} if before else set()
-        there = [one for one in self._seen(known).ours if str(one.address) not in earlier]
+        there = [route for route in self._seen(known).ours if str(route.address) not in earlier]
         addresses = ", ".join(str(one.address) for one in there)
         return f"{self.director.host}: its host routes to {addresses} are there" if there else None
 
@@ -254,7 +254,7 @@ def _of_before(before: RoutesBefore) -> list[Route]:
 
 
 def _as_lists(routes: Iterable[Route]) -> list[list[str]]:
-    return [[str(one.address), one.device] for one in routes]
+    return [[str(route.address), route.device] for route in routes]
 
 
 def _as_routes(lists: Iterable[list[str]]) -> list[Route]:

@@ -29,7 +29,11 @@ def arp(service: Service, realserver: Realserver, facts: Facts) -> Iterator[Find
     wikimedia-lvs-realserver's sysctl.conf. The tunnel needs none of it, but direct routing is where a run
     goes back to, and during a flip old connections are still on it.
     """
-    held = [one.vip for one in service.virtual_services if _is_here(facts, one.vip)]
+    held = [
+        virtual_service.vip
+        for virtual_service in service.virtual_services
+        if _is_here(facts, virtual_service.vip)
+    ]
     if not held:
         yield Finding(CHECK, realserver.host, Verdict.SKIP, "no IPv4 VIP is on this host", WANTED)
         return

@@ -50,7 +50,11 @@ def _unwanted(realserver: Realserver, one: Clamper) -> Finding:
 
 def _wrong(service: Service, realserver: Realserver, facts: Facts, one: Clamper) -> Iterator[Finding]:
     if not one.active:
-        wanting = [one for one in service.virtual_services if not _otherwise(one, realserver, facts)]
+        wanting = [
+            virtual_service
+            for virtual_service in service.virtual_services
+            if not _otherwise(virtual_service, realserver, facts)
+        ]
         verdict = Verdict.FAIL if wanting else Verdict.WARN
         yield _finding(realserver, verdict, "it does not run", f"systemctl enable --now {UNIT}")
         return

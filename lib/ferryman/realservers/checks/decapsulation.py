@@ -49,7 +49,7 @@ def tunnel_for(vip: Address) -> Tunnel:
 
 def externals(tunnel: Tunnel, devices: Mapping[str, Device]) -> Iterable[Device]:
     """The tunnel devices of this version that take any peer's packets; the kernel allows one."""
-    return (one for one in devices.values() if one.kind == tunnel.kind and one.external)
+    return (device for device in devices.values() if device.kind == tunnel.kind and device.external)
 
 
 def decapsulator(tunnel: Tunnel, devices: Mapping[str, Device]) -> Device | None:

@@ -107,7 +107,9 @@ def _any_address(tunnel: Tunnel) -> Address:
 
 def _device_with(facts: Facts, address: Address) -> str | None:
     devices = {} if isinstance(facts.devices, Unknown) else facts.devices
-    holders = (one.name for one in devices.values() if any(held.ip == address for held in one.addresses))
+    holders = (
+        device.name for device in devices.values() if any(held.ip == address for held in device.addresses)
+    )
     return next(holders, None)
 
 
@@ -117,8 +119,8 @@ def _from_a_client(facts: Facts, packet: Packet, mark: int | None) -> Passage:
     if of_anybody.fate is not Fate.DOUBT:
         return of_anybody
     strangers = STRANGERS[packet.address.version]
-    passages = [facts.firewall.passage(replace(packet, source=one), mark) for one in strangers]
-    return next((one for one in passages if one.fate is Fate.IN), of_anybody)
+    passages = [facts.firewall.passage(replace(packet, source=stranger), mark) for stranger in strangers]
+    return next((passage for passage in passages if passage.fate is Fate.IN), of_anybody)
 
 
 def _gravity(passage: Passage) -> int:
@@ -200,5 +202,6 @@ def _accept_inner(virtual: VirtualService, packet: Packet, passage: Passage) -> 
 
 def _listed(sources: Sequence[Address | None]) -> str:
     return ", ".join(
-        "anybody (the directors' outer sources are not known)" if one is None else str(one) for one in sources
+        "anybody (the directors' outer sources are not known)" if source is None else str(source)
+        for source in sources
     )

@@ -46,7 +46,7 @@ def _judge(
 ) -> Finding:
     tunnel = decapsulator_name(tunnel_for(virtual.vip), facts)
     takers = [one for one in listeners if one.takes(virtual.protocol, virtual.vip, virtual.port)]
-    free = [one for one in takers if one.device in (None, tunnel)]
+    free = [taker for taker in takers if taker.device in (None, tunnel)]
     if free:
         return _finding(virtual, realserver, Verdict.PASS, f"listens on {_place(free[0])}")
     if realserver.kind is Kind.KUBERNETES:

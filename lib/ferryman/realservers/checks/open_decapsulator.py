@@ -61,11 +61,19 @@ def _only_peer(tunnel: Tunnel, facts: Facts) -> str | None:
 
 def _guard(service: Service, tunnel: Tunnel, realserver: Realserver, facts: Facts) -> str:
     """Rules in a table of their own, which touch nothing else; ferryman never applies them."""
-    sources = [str(one) for one in outer_sources(service, tunnel, realserver) if one is not None]
+    sources = [
+        str(outer_source)
+        for outer_source in outer_sources(service, tunnel, realserver)
+        if outer_source is not None
+    ]
     if not sources:
         return "name the directors' outer sources in directors.yaml, and drop all others"
     family, header = ("ip", "ip protocol") if tunnel.version == 4 else ("ip6", "ip6 nexthdr")  # noqa: PLR2004  # IPv4
-    vips = [str(one.vip) for one in service.virtual_services if one.vip.version == tunnel.version]
+    vips = [
+        str(virtual_service.vip)
+        for virtual_service in service.virtual_services
+        if virtual_service.vip.version == tunnel.version
+    ]
     device = decapsulator_name(tunnel, facts)
     rules = (
         f"table inet ipip_guard{tunnel.version} {{ chain pre {{ type filter hook prerouting priority raw; "

@@ -82,7 +82,11 @@ def _too_large(
 def _is_behind(service: Service, facts: Facts, end: Device) -> bool:
     """Whether a rule gives the service's packets to this pod."""
     addresses = [str(one.ip) for one in end.addresses if not one.ip.is_link_local]
-    rules = [rule for one in service.virtual_services for rule in _takers(facts, packet_for(one, facts))]
+    rules = [
+        rule
+        for virtual_service in service.virtual_services
+        for rule in _takers(facts, packet_for(virtual_service, facts))
+    ]
     return any(_names(rule, address) for rule in rules for address in addresses)
 
 

@@ -50,7 +50,7 @@ def _judged(realserver: Realserver, device: str, facts: Facts, effective: int) -
     culprits = [one for one in (ALL, device) if facts.setting("rp_filter", one) == effective]
     if effective == OFF:
         return _finding(realserver, Verdict.PASS, f"all and {device} are 0")
-    keys = " and ".join(key(one) for one in culprits)
+    keys = " and ".join(key(culprit) for culprit in culprits)
     if effective == LOOSE:
         return _finding(
             realserver,
@@ -71,7 +71,7 @@ def _blame(culprits: list[str], device: str, facts: Facts, effective: int) -> st
 
 def _remedy(culprits: list[str], device: str) -> str:
     """Both ways out when ``all`` is to blame: turning it off everywhere, or loose mode on the one device."""
-    off = f"sysctl -w {' '.join(f'{key(one)}=0' for one in culprits)}"
+    off = f"sysctl -w {' '.join(f'{key(culprit)}=0' for culprit in culprits)}"
     keep = "; keep it in sysctl.d, after 50-default.conf"
     if ALL not in culprits:
         return f"{off}{keep}"

@@ -35,7 +35,7 @@ def tunnel_address(service: Service, realserver: Realserver, facts: Facts) -> It
     if device is None:
         yield _finding(realserver, Verdict.SKIP, "no tunnel device is up")
     elif device.has_ipv4:
-        held = next(str(one) for one in device.addresses if one.version == 4)  # noqa: PLR2004  # IPv4
+        held = next(str(address) for address in device.addresses if address.version == 4)  # noqa: PLR2004  # IPv4
         yield _finding(realserver, Verdict.PASS, f"{device.name} has {held}")
     else:
         yield _without(realserver, facts, device.name)

@@ -56,7 +56,9 @@ def _without(tunnel: Tunnel, realserver: Realserver, devices: Mapping[str, Devic
     Source: measured: tunl0 up takes them all; a second external device is refused with "File exists".
     """
     state = "is down" if tunnel.device in devices else "is missing"
-    other = next((one for one in externals(tunnel, devices) if one.name != tunnel.device), None)
+    other = next(
+        (external for external in externals(tunnel, devices) if external.name != tunnel.device), None
+    )
     taker = decapsulator(tunnel, devices)
     if other is not None:
         seen = f"{tunnel.device} {state}, and {other.name} is the one external device that the kernel allows"

@@ -54,7 +54,7 @@ def _first(
     tunnel: Tunnel, service: Service, realserver: Realserver, devices: Mapping[str, Device]
 ) -> Iterator[Finding]:
     """Tunnels that have a director for their other end: they take its packets before ours does."""
-    directors = {str(one) for director in service.directors for one in _sources(director)}
+    directors = {str(source) for director in service.directors for source in _sources(director)}
     for other in devices.values():
         if (
             other.kind == tunnel.kind
@@ -82,7 +82,7 @@ def _fallback(
     if fallback is None or not fallback.up:
         return
     received = counters(facts).get(f"{fallback.name}.rx_packets", 0)
-    held = ", ".join(str(one) for one in fallback.addresses if not one.ip.is_link_local)
+    held = ", ".join(str(address) for address in fallback.addresses if not address.ip.is_link_local)
     if not received and not held:
         return
     work = f"{fallback.name} is up{f' with {held}' if held else ''} and has unwrapped {received} packets"

@@ -37,7 +37,7 @@ def local_device(facts: Facts, address: Address) -> str | Unknown | None:
     """
     if isinstance(facts.local_routes, Unknown):
         return facts.local_routes if isinstance(facts.devices, Unknown) else _holder(facts, address)
-    routes = [one for one in facts.local_routes if address in one.prefix]
+    routes = [local_route for local_route in facts.local_routes if address in local_route.prefix]
     return max(routes, key=lambda one: one.prefix.prefixlen).device if routes else _holder(facts, address)
 
 
@@ -110,7 +110,9 @@ def _beyond_rules(facts: Facts) -> str | None:
 
 def _holder(facts: Facts, address: Address) -> str | None:
     devices = {} if isinstance(facts.devices, Unknown) else facts.devices
-    names = (one.name for one in devices.values() if any(held.ip == address for held in one.addresses))
+    names = (
+        device.name for device in devices.values() if any(held.ip == address for held in device.addresses)
+    )
     return next(names, None)
 
 

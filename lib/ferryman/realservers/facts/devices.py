@@ -27,7 +27,7 @@ def addresses_and_routes(text: str) -> tuple[Mapping[str, Device], tuple[LocalRo
 
 def devices_of(entries: list[Any]) -> Mapping[str, Device]:
     """The devices in an ``ip -j addr show``, by name."""
-    return {one["ifname"]: _device(one) for one in entries if one}
+    return {entry["ifname"]: _device(entry) for entry in entries if entry}
 
 
 def pods(text: str) -> tuple[Pod, ...]:
@@ -76,7 +76,7 @@ def _peer(end: str | None) -> str | None:
 
 def _local_routes(routes: list[Any]) -> tuple[LocalRoute, ...]:
     return tuple(
-        LocalRoute(ipaddress.ip_network(one["dst"], strict=False), one["dev"])
-        for one in routes
-        if one.get("dst") != "default" and "dev" in one
+        LocalRoute(ipaddress.ip_network(route["dst"], strict=False), route["dev"])
+        for route in routes
+        if route.get("dst") != "default" and "dev" in route
     )

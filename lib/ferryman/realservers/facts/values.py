@@ -62,7 +62,7 @@ class Device:
     @property
     def has_ipv4(self) -> bool:
         """Whether it has any IPv4 address."""
-        return any(isinstance(one, IPv4Interface) for one in self.addresses)
+        return any(isinstance(address, IPv4Interface) for address in self.addresses)
 
 
 @dataclass(frozen=True, slots=True)
