@@ -182,7 +182,8 @@ def _hint(statements: Iterable[Statement], virtual: VirtualService) -> str:
     for statement in statements:
         named = names(statement)
         if named and named[1:] == (virtual.vip, virtual.port) and not list(statement.within("protocol")):
-            return f"; that of line {statement.line} has no protocol, which is UDP to keepalived: write one into it"
+            line = statement.line
+            return f"; that of line {line} has no protocol, which is UDP to keepalived: write one into it"
     return ""
 
 
