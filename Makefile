@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 setup:  ## packages of the lab, the virtual environment, the project in it; quick when nothing is to do
 	@scripts/bootstrap.sh
 
-demo: setup  ## boot the lab, rehearse, migrate, be refused, be rolled back, take the lab down
+demo: setup  ## boot the lab, make a dry run, migrate, be refused, be rolled back, take the lab down
 	@scripts/demo.sh
 
 test: setup check unit promises lab  ## lint, types, unit tests, the promises broken on purpose, each mechanism in the lab

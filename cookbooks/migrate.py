@@ -37,9 +37,7 @@ OWNER = "traffic"
 @watch_options
 @drain_option
 @accept_irreversible_option
-def migrate(
-    ferry: Ferry, service: str, site: str, *, accept_irreversible: bool = False, **patience: Unpack[Overrides]
-) -> Plan:
+def migrate(ferry: Ferry, service: str, site: str, **overrides: Unpack[Overrides]) -> Plan:
     """Move one service to IPIP encapsulation.
 
     Why:   a director in another network can reach its realservers; one address serves many of them.
@@ -47,10 +45,9 @@ def migrate(
     Takes: watch.soak for each director, up to directors.drain_timeout for old connections at the end,
            and under a minute for all the rest; probes and requests go on all the while.
     Undo:  destinations, catalog and routes go back, each is read back; by itself when a look fails.
-           A director without a way back says so, and is not touched without --accept-irreversible.
+           A director that cannot be put back says so, and is not touched without --accept-irreversible.
     """
-    ferry.override(**patience)
-    ferry.irreversible_accepted = accept_irreversible
+    ferry = ferry.with_overrides(**overrides)
     moving = ferry.service(service, site)
     ferry.need_raw_sockets()
     return Plan(

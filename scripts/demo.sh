@@ -1,5 +1,5 @@
 #!/bin/sh
-# A migration, a refusal and a way back, in the lab; on a copy of the lab's inventory, so the checkout stays clean.
+# A migration, a refusal and a rollback, in the lab; on a copy of the lab's inventory, so the checkout stays clean.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -40,7 +40,7 @@ say "1. The lab: two directors, three realservers, two Kubernetes-like nodes, wi
 expect 0 lab up
 tables 10.99.0.1:80
 
-say "2. A rehearsal: every finding, every edit, and nothing changed"
+say "2. A dry run: every finding, every edit, and nothing changed"
 expect 0 migrate web --site lab --dry-run
 
 say "3. The migration"

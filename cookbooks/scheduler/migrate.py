@@ -31,26 +31,24 @@ OWNER = "traffic"
 @option("--flag", "flags", multiple=True, metavar="FLAG", help="Such as mh-port or mh-fallback; repeat it.")
 @watch_options
 @accept_irreversible_option
-def migrate(  # noqa: PLR0913  # its options
+def migrate(
     ferry: Ferry,
     service: str,
     site: str,
     *,
     to: str,
     flags: tuple[str, ...],
-    accept_irreversible: bool = False,
-    **patience: Unpack[Overrides],
+    **overrides: Unpack[Overrides],
 ) -> Plan:
     """Move one service to another scheduler, such as Maglev hashing.
 
     Why:   with mh every director finds the same realserver for a client, without being told by the others.
-    Risk:  clients that come back may find another realserver than that of their session; the rehearsal
+    Risk:  clients that come back may find another realserver than that of their session; the dry run
            says how many. Connections that are open stay with theirs.
     Takes: watch.soak for each director, and some seconds.
     Undo:  scheduler, flags and catalog go back, each is read back; by itself when requests fail.
     """
-    ferry.override(**patience)
-    ferry.irreversible_accepted = accept_irreversible
+    ferry = ferry.with_overrides(**overrides)
     moving, target = ferry.service(service, site), scheduled(to, flags)
     return Plan(
         [

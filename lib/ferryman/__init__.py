@@ -1,3 +1,3 @@
-"""Ferryman: takes load-balanced services across to IPIP encapsulation, and back when anything is wrong."""
+"""Ferryman: moves load-balanced services to IPIP encapsulation, and back when anything is wrong."""
 
 __version__ = "0.1.0"

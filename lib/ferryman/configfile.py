@@ -36,15 +36,15 @@ def find(named: Path | None, *, start: Path | None = None) -> Path:
 
 
 def cookbook_folders(file: Path) -> list[Path]:
-    """The folders that cookbooks are looked for in; the default where the file does not say it well.
+    """The folders that cookbooks are looked for in; the default where the file has no usable list.
 
     ``config.load`` says what is wrong with the file; ``--help`` has to work all the same.
     """
     try:
-        said = tomllib.loads(file.read_text(encoding="utf-8")).get("cookbooks", ["cookbooks"])
+        named = tomllib.loads(file.read_text(encoding="utf-8")).get("cookbooks", ["cookbooks"])
     except (OSError, ValueError):
-        said = ["cookbooks"]
-    folders = said if isinstance(said, list) else [said]
+        named = ["cookbooks"]
+    folders = named if isinstance(named, list) else [named]
     return [file.parent / Path(folder).expanduser() for folder in folders if isinstance(folder, str)]
 
 
@@ -55,12 +55,12 @@ def inventory_folder(file: Path) -> Path:
         ConfigError: The file cannot be read, or does not say where the inventory is.
     """
     try:
-        said = tomllib.loads(file.read_text(encoding="utf-8")).get("inventory", "inventory")
+        named = tomllib.loads(file.read_text(encoding="utf-8")).get("inventory", "inventory")
     except (OSError, ValueError) as error:
         raise ConfigError(f"{file}: cannot be read: {error}") from error
-    if not isinstance(said, str):
-        raise ConfigError(f"{file}: inventory: {said!r}, expected the path of the inventory's folder")
-    return file.parent / Path(said).expanduser()
+    if not isinstance(named, str):
+        raise ConfigError(f"{file}: inventory: {named!r}, expected the path of the inventory's folder")
+    return file.parent / Path(named).expanduser()
 
 
 def _from_environment() -> Path | None:

@@ -1,33 +1,36 @@
 """Every error that Ferryman raises on purpose, and the exit code that each one ends the command with.
 
-The split is by the state the world is in, because that is what the person at 3 a.m. asks first::
+The split is by the state that the hosts are in, because an operator asks for that first. On the right is the
+row of the table of outcomes (``outcomes.py``), which has the exit code::
 
-    FerrymanError                  1    a bug, unless a family below says otherwise
-    ├── UsageError                 2    nothing was changed: the words, the configuration or the files are off
-    │   ├── ConfigError            2
-    │   ├── InventoryError         2    carries every problem found, not the first alone
-    │   ├── JournalError           2    cannot be written or trusted; after a change the run goes back first
-    │   └── LabError               2    the lab is not up, or cannot be
-    ├── RefusedError               3    a check failed, or could not look, before anything was changed
-    ├── VerifyError                4    not as wanted: refused before the first change, goes back after it
-    │   └── CommandFailedError     4    a command ran on a host and said no
-    ├── WorldChangedError          4    someone else wrote meanwhile: never overwritten
-    ├── BusyError                  6    another run holds the lock
-    ├── DoubtError                 7    could not be determined: held, or rolled back, as the operator chose
-    │   ├── NotFollowedError       7    a director was told, and stays as it was: where it stands is known
-    │   ├── UnreachableError       7    a host could not be asked: nothing ran there
-    │   └── UnknownOutcomeError    7    the answer was lost: the command may have run
-    ├── InterruptedRunError      130    the operator said stop
-    └── RehearsalError             1    a rehearsal tried to write: a bug in a step
+    FerrymanError                  ERROR        a bug, unless a family below says otherwise
+    ├── UsageError                 USAGE        arguments or files are wrong; nothing was changed
+    │   ├── ConfigError            USAGE
+    │   ├── InventoryError         USAGE        carries every problem found, not the first alone
+    │   ├── JournalError           USAGE        cannot be written or trusted; after a change: rollback first
+    │   └── LabError               USAGE        the lab is not up, or cannot be
+    ├── RefusedError               REFUSED      a check failed, or could not look; nothing was changed
+    ├── VerifyError                ROLLED_BACK  not as wanted; before the first change: refused
+    │   └── CommandFailedError     ROLLED_BACK  a command ran on a host and failed
+    ├── WorldChangedError          ROLLED_BACK  someone else wrote meanwhile: never overwritten
+    ├── BusyError                  BUSY         another run holds the lock
+    ├── DoubtError                 HELD         could not be determined: held, or rolled back (``--on-doubt``)
+    │   ├── NotFollowedError       HELD         a director was reloaded and stays as it was
+    │   ├── UnreachableError       HELD         a host could not be asked: nothing ran there
+    │   └── UnknownOutcomeError    HELD         the answer was lost: the command may have run
+    ├── InterruptedRunError        INTERRUPTED  the operator said stop
+    └── DryRunError                ERROR        a dry run tried to write: a bug in a step
 
 ``exit_code`` is what the command ends with when the error reaches the command line. The engine turns what a
-step raises into what became of the run: the same ``UnreachableError`` is ``RefusedError`` before the first
-change and a doubt after it.
+step raises into the run's outcome: the same ``UnreachableError`` refuses the run before the first change and
+is a doubt after it.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
+
+from ferryman.outcomes import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -36,13 +39,13 @@ if TYPE_CHECKING:
 class FerrymanError(Exception):
     """Something went wrong; the message says where, what is, what was wanted, and what to do next."""
 
-    exit_code: ClassVar[int] = 1
+    exit_code: ClassVar[int] = Outcome.ERROR.exit_code
 
 
 class UsageError(FerrymanError):
-    """The command's words do not fit; nothing was changed."""
+    """The command's arguments are wrong; nothing was changed."""
 
-    exit_code = 2
+    exit_code = Outcome.USAGE.exit_code
 
 
 class ConfigError(UsageError):
@@ -66,50 +69,50 @@ class LabError(UsageError):
 
 
 class RefusedError(FerrymanError):
-    """A check stands in the way; nothing was changed."""
+    """A check blocks the run; nothing was changed."""
 
-    exit_code = 3
+    exit_code = Outcome.REFUSED.exit_code
 
 
 class VerifyError(FerrymanError):
     """A change, or a look after one, did not find what was wanted."""
 
-    exit_code = 4
+    exit_code = Outcome.ROLLED_BACK.exit_code
 
 
 class CommandFailedError(VerifyError):
-    """A command ran on a host and ended with an error; names host, command, status and what it printed."""
+    """A command ran on a host and ended with an error; names host, command, status, output."""
 
 
 class WorldChangedError(FerrymanError):
-    """Someone else changed what we were about to overwrite; it was left alone."""
+    """Someone else changed what the run was about to overwrite; it was left alone."""
 
-    exit_code = 4
+    exit_code = Outcome.ROLLED_BACK.exit_code
 
 
 class BusyError(FerrymanError):
     """Another run holds a lock, or took over this one's; the message says who, where and since when."""
 
-    exit_code = 6
+    exit_code = Outcome.BUSY.exit_code
 
     def __init__(self, message: str, *, keys: Collection[str] = (), at_work: bool = False) -> None:
         self.keys = frozenset(keys)
         """The locks that others have."""
         self.at_work = at_work
-        """Whether all of those others still work, so that waiting may help."""
+        """Whether all of those others are still running, so that waiting may help."""
         super().__init__(message)
 
 
 class DoubtError(FerrymanError):
-    """Something could not be determined; realservers take both forms, so nothing is torn."""
+    """Something could not be determined; realservers accept both forwarding methods meanwhile."""
 
-    exit_code = 7
+    exit_code = Outcome.HELD.exit_code
 
 
 class NotFollowedError(DoubtError):
-    """A director was told and does not follow, whole or in part; names each destination as it is.
+    """A director was reloaded and does not follow, whole or in part; names the state of each destination.
 
-    Whether it will follow later nobody knows, so nobody else is told before it has.
+    Whether it will follow later is unknown, so no other director is changed before it has.
     """
 
 
@@ -122,10 +125,10 @@ class UnknownOutcomeError(DoubtError):
 
 
 class InterruptedRunError(FerrymanError):
-    """The operator said stop."""
+    """The operator stopped the run, by a signal or by not confirming it."""
 
-    exit_code = 130
+    exit_code = Outcome.INTERRUPTED.exit_code
 
 
-class RehearsalError(FerrymanError):
-    """A rehearsal tried to write: a step has a bug. Nothing was written."""
+class DryRunError(FerrymanError):
+    """A dry run tried to write: a step has a bug. Nothing was written."""

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ferryman.model import Edit, Finding, ProbeResult
+    from ferryman.outcomes import RunOutcome
 
 Phase = Literal["check", "do", "verify", "undo"]
 StepOutcome = Literal["ok", "failed", "skipped"]
-RunOutcome = Literal["done", "refused", "rolled-back", "stranded", "held", "busy", "interrupted", "error"]
 
 
 def utc_now() -> str:
@@ -27,7 +27,7 @@ def utc_now() -> str:
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """A run began; ``plan`` has the titles of its steps, in order."""
+    """A run began, or was resumed; ``plan`` has the titles of its steps, in order."""
 
     cookbook: str
     arguments: Mapping[str, Any]
@@ -37,7 +37,7 @@ class RunStarted:
     event: ClassVar[str] = "run-started"
 
     def as_dict(self) -> dict[str, Any]:
-        """The event's own keys."""
+        """The keys of its JSON line: cookbook, arguments, dry_run, operator and the plan's titles."""
         return {
             "cookbook": self.cookbook,
             "arguments": dict(self.arguments),
@@ -57,29 +57,29 @@ class StepStarted:
     event: ClassVar[str] = "step-started"
 
     def as_dict(self) -> dict[str, Any]:
-        """The event's own keys."""
+        """The keys of its JSON line: step, title and phase."""
         return {"step": self.step, "title": self.title, "phase": self.phase}
 
 
 @dataclass(frozen=True, slots=True)
 class FindingMade:
-    """A check said something."""
+    """A check reported a finding."""
 
     step: int
     finding: Finding
     event: ClassVar[str] = "finding"
 
     def as_dict(self) -> dict[str, Any]:
-        """The event's own keys."""
-        found = self.finding
+        """The keys of its JSON line: the step, and the finding's fields."""
+        finding = self.finding
         return {
             "step": self.step,
-            "check": found.check,
-            "host": found.host,
-            "verdict": found.verdict.value,
-            "seen": found.seen,
-            "wanted": found.wanted,
-            "remedy": found.remedy,
+            "check": finding.check,
+            "host": finding.host,
+            "verdict": finding.verdict.value,
+            "seen": finding.seen,
+            "wanted": finding.wanted,
+            "remedy": finding.remedy,
         }
 
 
@@ -92,7 +92,7 @@ class ProbeAnswered:
     event: ClassVar[str] = "probe"
 
     def as_dict(self) -> dict[str, Any]:
-        """The event's own keys."""
+        """The keys of its JSON line: step, target and answer; ``rtt_ms`` is in milliseconds."""
         result, virtual = self.result, self.result.virtual_service
         return {
             "step": self.step,
@@ -109,7 +109,7 @@ class ProbeAnswered:
 
 @dataclass(frozen=True, slots=True)
 class ChangeMade:
-    """Something was changed, or would be (``applied`` false in a rehearsal)."""
+    """Something was changed, or would be (``applied`` false in a dry run)."""
 
     step: int
     edit: Edit
@@ -117,7 +117,7 @@ class ChangeMade:
     event: ClassVar[str] = "change"
 
     def as_dict(self) -> dict[str, Any]:
-        """The event's own keys: a diff or a command, whichever says it."""
+        """The keys of its JSON line: what was edited where, as a diff or as a command."""
         edit = self.edit
         how = {"diff": edit.diff} if edit.diff is not None else {"command": edit.command or ""}
         return {"step": self.step, "kind": edit.kind, "target": edit.target, **how, "applied": self.applied}
@@ -125,7 +125,7 @@ class ChangeMade:
 
 @dataclass(frozen=True, slots=True)
 class StepFinished:
-    """A phase of a step ended."""
+    """A phase of a step ended, and how."""
 
     step: int
     phase: Phase
@@ -133,13 +133,13 @@ class StepFinished:
     event: ClassVar[str] = "step-finished"
 
     def as_dict(self) -> dict[str, Any]:
-        """The event's own keys."""
+        """The keys of its JSON line: step, phase and outcome."""
         return {"step": self.step, "phase": self.phase, "outcome": self.outcome}
 
 
 @dataclass(frozen=True, slots=True)
 class RunFinished:
-    """A run ended; the reason is for people."""
+    """A command about a run ended; the reason is for people."""
 
     outcome: RunOutcome
     exit_code: int
@@ -148,7 +148,7 @@ class RunFinished:
     event: ClassVar[str] = "run-finished"
 
     def as_dict(self) -> dict[str, Any]:
-        """The event's own keys."""
+        """The keys of its JSON line: outcome, exit code, duration in seconds and reason."""
         return {
             "outcome": self.outcome,
             "exit_code": self.exit_code,
@@ -174,4 +174,4 @@ class Occurrence:
 
 
 Subscriber = Callable[[Occurrence], None]
-"""Whoever wants to hear of events; it must not raise, and not block for long."""
+"""Receives every event of a run; it must not raise, and not block for long."""

@@ -1,7 +1,7 @@
-"""The words of the trade as values: services, realservers, directors, findings, verdicts.
+"""The domain as values: services, realservers, directors, findings, verdicts.
 
-Everything here is immutable and imports nothing of the package. What a word means stands in
-``docs/glossary.md``.
+Everything here is immutable and imports nothing of the package but ``encapsulation.py``. What a word
+means is in ``docs/glossary.md``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Literal
+
+from ferryman.encapsulation import ETHERNET_MTU
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +30,7 @@ def host_port(address: Address, port: int) -> str:
 
 
 class Forwarding(Enum):
-    """How a director hands a packet to a destination; the value is ipvsadm's option."""
+    """How a director forwards a packet to a destination; the value is ipvsadm's option."""
 
     DIRECT = "-g"
     TUNNEL = "-i"
@@ -55,7 +57,7 @@ class MssStrategy(Enum):
     POD_MTU = "pod_mtu"
     """The pods' own MTU leaves room for the outer header."""
     JUMBO = "jumbo"
-    """Nothing: the way from director to realserver takes packets larger than 1500 bytes."""
+    """Nothing: the path from director to realserver takes packets larger than 1500 bytes."""
 
 
 class Role(Enum):
@@ -76,7 +78,7 @@ class VirtualService:
     vip: Address
     port: int
     scheduler: str = field(metadata={"observed": True})
-    """As the catalog says now: a change of it is no other plan."""
+    """As the catalog says now: when it changes, the plan is still the same."""
     scheduler_flags: tuple[str, ...] = field(default=(), metadata={"observed": True})
 
     def __str__(self) -> str:
@@ -94,7 +96,7 @@ class Realserver:
     cluster: str | None = None
     """The Kubernetes cluster it belongs to, a key of clusters.yaml."""
     mss: MssStrategy = MssStrategy.CLAMP
-    path_mtu: int = 1500
+    path_mtu: int = ETHERNET_MTU
     """The largest outer packet in bytes that gets from every director to it."""
 
     def address_for(self, vip: Address) -> Address | None:
@@ -130,7 +132,7 @@ class Director:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One service of the catalog at one site, with everybody who takes part in it."""
+    """One service of the catalog at one site, with its realservers and directors."""
 
     name: str
     site: str
@@ -160,7 +162,7 @@ class Verdict(Enum):
 
     @property
     def stops(self) -> bool:
-        """Whether it stands in the way before the first change."""
+        """Whether it blocks the run before the first change."""
         return self in (Verdict.FAIL, Verdict.UNKNOWN)
 
 
@@ -187,7 +189,7 @@ RETRIED = "retried"
 
 
 class ProbeVerdict(Enum):
-    """What an encapsulated SYN brought back."""
+    """How a realserver answered an encapsulated SYN."""
 
     ACCEPTED = "accepted"
     """SYN/ACK with the right acknowledgement number and an MSS that fits the tunnel."""
@@ -199,6 +201,20 @@ class ProbeVerdict(Enum):
     """Nothing came back in any of the tries."""
     UNSUITABLE = "unsuitable"
     """SYN/ACK whose MSS is too large: full-size packets would not fit the tunnel."""
+
+
+class IcmpReason(Enum):
+    """What an ICMP or ICMPv6 error says of a SYN, by its type and code (``probe/classify.py``)."""
+
+    NO_TUNNEL_DEVICE = "no-tunnel-device"
+    """The host that the outer packet is for has no tunnel device that takes it."""
+    PROHIBITED = "prohibited"
+    """A firewall rejects the packet."""
+    NOT_FORWARDED = "not-forwarded"
+    """A host took the packet on its way and could not pass it on: no route, no neighbour, or a loop."""
+    TOO_BIG = "too-big"
+    """The packet does not fit the next link."""
+    OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +238,8 @@ class ProbeResult:
     """How many times the SYN was sent, of the flow where that was most often."""
     retried: int = 0
     """Of the accepted flows, those that were answered only when the SYN was sent again."""
+    icmp_reasons: frozenset[IcmpReason] = frozenset()
+    """What the ICMP errors said that made it ``unreachable``; empty for every other verdict."""
 
 
 ChangeKind = Literal["catalog", "director", "host"]

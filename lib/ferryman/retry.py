@@ -1,4 +1,4 @@
-"""«Every half second, give up before ten»: the only module that imports tenacity."""
+"""Polling and retrying with an end, in seconds or in tries: the only module that imports tenacity."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def poll_until(
         stop=tenacity.stop_before_delay(within_s),
         wait=tenacity.wait_fixed(every_s),
         sleep=sleep,
-        retry_error_callback=_last_seen,
+        retry_error_callback=_last_result,
     )
     return retrying(look)
 
@@ -50,13 +50,13 @@ def retry(
         stop=tenacity.stop_after_attempt(tries),
         wait=tenacity.wait_fixed(pause_s),
         sleep=sleep,
-        retry_error_callback=_last_seen,
+        retry_error_callback=_last_result,
     )
     number = iter(range(tries))
     return retrying(lambda: action(next(number)))
 
 
-def _last_seen(state: tenacity.RetryCallState) -> T:  # type: ignore[type-var]  # tenacity hands back what look returned
+def _last_result(state: tenacity.RetryCallState) -> T:  # type: ignore[type-var]  # tenacity hands back what look returned
     assert state.outcome is not None
     result: T = state.outcome.result()
     return result

@@ -30,14 +30,14 @@ ON_PURPOSE = "No director has connections"
 
 
 def seconds(action: Callable[[], object]) -> float:
-    """How long it takes, once."""
+    """Call it once, and return the seconds that it takes."""
     began = time.perf_counter()
     action()
     return time.perf_counter() - began
 
 
-def told(what: str, taken: Sequence[float]) -> None:
-    """One line: the median, and the extremes."""
+def print_times(what: str, taken: Sequence[float]) -> None:
+    """Print one line: the median and the extremes of these times, in seconds."""
     low, high = min(taken), max(taken)
     print(f"{what:<58} {statistics.median(taken):8.3f} s   ({low:.3f} to {high:.3f}, {len(taken)} runs)")
 
@@ -64,7 +64,7 @@ def start_up() -> None:
         for what, command in commands.items():
             taken[what].append(seconds(lambda command=command: _quiet(command)))  # type: ignore[misc]  # bound
     for what, times in taken.items():
-        told(what, times)
+        print_times(what, times)
 
 
 def _quiet(command: Sequence[str]) -> None:
@@ -80,30 +80,30 @@ def catalog() -> None:
     text = file.read_bytes()
     lines = len(text.splitlines())
     taken = [seconds(lambda: flip(text, "apertium", "codfw", "ipip")) for _ in range(11)]
-    told(f"flip one service of a catalog of {lines:,} lines", taken)
-    told("read its whole inventory", [seconds(lambda: Inventory.load(REAL)) for _ in range(5)])
+    print_times(f"flip one service of a catalog of {lines:,} lines", taken)
+    print_times("read its whole inventory", [seconds(lambda: Inventory.load(REAL)) for _ in range(5)])
 
 
-def crossings(folder: Path) -> None:
-    """The lab, and whole migrations in it there and back."""
+def migrations(folder: Path) -> None:
+    """Time the lab's boot, and whole migrations in it with their rollbacks."""
     boots = []
     for _ in range(3):
         ferryman(folder, "lab", "down")
         boots.append(seconds(lambda: ferryman(folder, "lab", "up")))
-    told("ferryman lab up", boots)
+    print_times("ferryman lab up", boots)
     for service, driver in (("static", "ipvsadm"), ("web", "keepalived, dual stack")):
-        there, waited, back = [], [], []
+        migrated, waited, rolled_back = [], [], []
         for _ in range(3):
             began = time.perf_counter()
             out = ferryman(folder, "--output", "json", "migrate", service, "--site", "lab", "--yes")
-            there.append(time.perf_counter() - began)
+            migrated.append(time.perf_counter() - began)
             events = [json.loads(line) for line in out.splitlines()]
             waited.append(on_purpose(events))
             run = events[0]["run"]
-            back.append(seconds(lambda run=run: ferryman(folder, "rollback", run)))  # type: ignore[misc]  # bound
-        told(f"ferryman migrate {service} ({driver})", there)
-        told("  of that, waiting on purpose for old connections", waited)
-        told(f"ferryman rollback of {service}", back)
+            rolled_back.append(seconds(lambda run=run: ferryman(folder, "rollback", run)))  # type: ignore[misc]  # bound
+        print_times(f"ferryman migrate {service} ({driver})", migrated)
+        print_times("  of that, waiting on purpose for old connections", waited)
+        print_times(f"ferryman rollback of {service}", rolled_back)
 
 
 def on_purpose(events: list[dict[str, Any]]) -> float:
@@ -118,7 +118,7 @@ def on_purpose(events: list[dict[str, Any]]) -> float:
 
 
 def main() -> None:
-    """Everything, the quick things first."""
+    """Time everything, the quick things first."""
     start_up()
     catalog()
     with tempfile.TemporaryDirectory(prefix="ferryman-bench-") as name:
@@ -127,9 +127,10 @@ def main() -> None:
             shutil.copytree(ROOT / part, folder / part)
         shutil.copyfile(ROOT / "ferryman.toml", folder / "ferryman.toml")
         try:
-            crossings(folder)
+            migrations(folder)
         finally:
             ferryman(folder, "lab", "down")
 
 
-main()
+if __name__ == "__main__":
+    main()

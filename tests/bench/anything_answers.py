@@ -29,7 +29,7 @@ from lab.running import RunningLab
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lab.matrix.judging import Said
+    from lab.matrix.judging import CheckOutput
     from lab.matrix.table import Row
 
 INSIDE = "--inside"
@@ -43,7 +43,7 @@ HEADING = (
 
 
 class Place(TypedDict):
-    """Whom to ask for what."""
+    """The realserver to ask, and the VIP and port to ask it for."""
 
     realserver: str
     vip: str
@@ -52,10 +52,10 @@ class Place(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row of the result."""
+    """How ferryman and the rule judged one row of the matrix, and the seconds that ferryman took."""
 
     row: Row
-    said: Said
+    output: CheckOutput
     seconds: float
     good: bool
     """What the rule says."""
@@ -63,7 +63,7 @@ class Line:
     @property
     def right(self) -> bool:
         """Whether ferryman said what the matrix wants."""
-        return differences([self.row], self.said) == []
+        return differences([self.row], self.output) == []
 
     @property
     def rule_right(self) -> bool:
@@ -71,7 +71,7 @@ class Line:
         return self.good == (self.row.exit_code == 0)
 
     def __str__(self) -> str:
-        verdict = {0: "pass", 3: "refused"}.get(self.said.exit_code, f"exit {self.said.exit_code}")
+        verdict = {0: "pass", 3: "refused"}.get(self.output.exit_code, f"exit {self.output.exit_code}")
         verdict += "" if self.right else " **(wrong)**"
         rule = ("pass" if self.good else "refused") + ("" if self.rule_right else " **(wrong)**")
         row = self.row
@@ -81,9 +81,9 @@ class Line:
         )
 
     def _named(self) -> str:
-        """The causes of failed probes, else the checks that stand in the way."""
-        causes = self.said.causes(self.row.host)
-        checks = {one["check"] for one in self.said.standing} - {"probe"}
+        """The causes of failed probes, else the checks that block."""
+        causes = self.output.causes(self.row.host)
+        checks = {finding["check"] for finding in self.output.blocking} - {"probe"}
         return ", ".join(sorted(causes or checks)) or "-"
 
 
@@ -96,7 +96,7 @@ class Rule:
 
     def says_good(self, service: str) -> bool:
         """Whether every realserver answers for every VIP."""
-        (found,) = (one for one in topology.SERVICES if one.name == service)
+        (found,) = (entry for entry in topology.SERVICES if entry.name == service)
         places = [
             Place(realserver=str(topology.realserver_address(host, vip)), vip=str(vip), port=found.port)
             for vip in found.vips
@@ -120,7 +120,7 @@ def inside() -> None:
 
 
 def anything_answers(place: Place) -> bool:
-    """The rule itself, as cookbooks have it."""
+    """Whether any packet answers an encapsulated SYN within ``WAIT_S``: the rule that cookbooks have."""
     from scapy.config import conf  # noqa: PLC0415  # slow, and of no use outside the namespace
     from scapy.layers.inet import IP, TCP  # noqa: PLC0415
     from scapy.layers.inet6 import IPv6  # noqa: PLC0415
@@ -138,13 +138,13 @@ def anything_answers(place: Place) -> bool:
 
 
 def measured(lab: RunningLab, rule: Rule, row: Row) -> Line:
-    """One row: the fault is put in, both judge, it is taken out."""
+    """Put the fault of a row in, have both judge, and take it out."""
     lab.put(row.fault, row.host)
     try:
         began = time.perf_counter()
-        said = checked(lab, row.service)
+        output = checked(lab, row.service)
         seconds = time.perf_counter() - began
-        return Line(row, said, seconds, rule.says_good(row.service))
+        return Line(row, output, seconds, rule.says_good(row.service))
     finally:
         lab.clear()
 
@@ -154,10 +154,10 @@ def false_alarms(lab: RunningLab, runs: int) -> None:
     taken, alarms = [], []
     for service in islice(cycle((V4, DUAL, PODS)), runs):
         began = time.perf_counter()
-        said = checked(lab, service)
+        output = checked(lab, service)
         taken.append(time.perf_counter() - began)
-        if said.exit_code or said.standing:
-            alarms.append(f"{service}: exit code {said.exit_code}: {said.standing}")
+        if output.exit_code or output.blocking:
+            alarms.append(f"{service}: exit code {output.exit_code}: {output.blocking}")
     if taken:
         median, longest = statistics.median(taken), max(taken)
         print(
@@ -167,8 +167,8 @@ def false_alarms(lab: RunningLab, runs: int) -> None:
         print(alarm)
 
 
-def told(lines: Sequence[Line]) -> None:
-    """The table, and the sums."""
+def print_results(lines: Sequence[Line]) -> None:
+    """Print the table, and how many rows each judge got right."""
     print(f"\n{HEADING}", *lines, sep="\n")
     for judge, rights in (
         ("ferryman", [(line.row, line.right) for line in lines]),
@@ -197,13 +197,13 @@ def main() -> None:
             for row in rows:
                 lines.append(measured(lab, rule, row))
                 print(lines[-1], file=sys.stderr, flush=True)
-                for difference in differences([row], lines[-1].said):
+                for difference in differences([row], lines[-1].output):
                     print(f"    {difference}", file=sys.stderr, flush=True)
             rule.close()
             false_alarms(lab, asked.healthy)
         finally:
             the_lab.down(lab.place)
-    told(lines)
+    print_results(lines)
 
 
 if __name__ == "__main__":

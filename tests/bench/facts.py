@@ -177,8 +177,8 @@ def of_library(name: str, place: Sshds, command: str) -> Cost:
     python = sys.executable if ours else str(PEERS / "bin" / "python")
     argv = [python, str(Path(__file__).with_name("peers.py")), name, str(place.folder), command]
     with spent() as cost:
-        told = run(argv, place, "\n".join(place.hosts))
-    looks = json.loads(told)
+        answer = run(argv, place, "\n".join(place.hosts))
+    looks = json.loads(answer)
     return Cost(looks["first"], looks["second"], looks["kept"], cost["client"], cost["machine"])
 
 
@@ -230,7 +230,7 @@ def tools(place: Sshds, command: str) -> dict[str, list[str]]:
 
 
 def contestants(place: Sshds, command: str) -> Mapping[str, Callable[[], Cost]]:
-    """Everybody who is here."""
+    """What is compared on this machine: by name, a function that makes one turn of looks."""
     here = LIBRARIES if (PEERS / "bin" / "python").exists() else LIBRARIES[:3]
     libraries = {name: partial(of_library, name, place, command) for name in here}
     return libraries | {name: partial(of_tool, argv, place) for name, argv in tools(place, command).items()}
@@ -245,7 +245,7 @@ def compare(place: Sshds, command: str, given: argparse.Namespace) -> None:
             reversed(everybody) if turn % 2 else everybody
         ):  # nobody always follows the same one
             slow = turn > 0 and SLOW in name
-            if not slow and (not given.only or any(one in name for one in given.only)):
+            if not slow and (not given.only or any(word in name for word in given.only)):
                 with suppressed(name):
                     costs[name].append(look())
     load = os.getloadavg()[0]
@@ -256,7 +256,7 @@ def compare(place: Sshds, command: str, given: argparse.Namespace) -> None:
 
 
 def row(turns: Sequence[Cost]) -> str:
-    """The medians, in seconds."""
+    """The medians of these turns in seconds, as columns of the table."""
     kept = [turn.kept for turn in turns if turn.kept is not None]
     first, second, client, machine = (
         statistics.median(getattr(turn, what) for turn in turns)
@@ -330,7 +330,7 @@ def main() -> None:
     if given.install:
         install()
     if INSIDE not in os.environ:
-        raise SystemExit(inside([one for one in sys.argv[1:] if one != "--install"]))
+        raise SystemExit(inside([word for word in sys.argv[1:] if word != "--install"]))
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     for count in given.hosts:

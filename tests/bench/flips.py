@@ -1,4 +1,4 @@
-"""What flips and ways back cost the requests that run through them, in a lab of its own.
+"""What flips and rollbacks cost the requests that run through them, in a lab of its own.
 
     PYTHONPATH=lib:tests .venv/bin/python -m tests.bench.flips [--pairs 20] [--requests 20000] [SERVICE…]
         [--shorts 1000] [--kept 100] [--hold edit|pair|series] [--no-routes] [--json FILE]
@@ -6,7 +6,7 @@
 Each edit is made as the steps of a migration make it, with the driver of the service (``static``: ipvsadm,
 ``maps`` and ``web``: keepalived): host routes up, edit, wait until no connection from before is left, host
 routes down, all under load. ``--hold`` says how long the transfers live: across one edit, across a flip and
-its way back, or across all of them; so long the routes stay too. ``--no-routes`` leaves them out: then it
+its rollback, or across all of them; so long the routes stay too. ``--no-routes`` leaves them out: then it
 must lose.
 
 Prints a row for each edit. Latencies are p50 / p99 / longest in ms, of requests that were due in the second
@@ -68,7 +68,7 @@ class Look:
 
 @dataclass
 class Edited:
-    """One edit under load."""
+    """One edit of a director's destinations under load, and what it cost."""
 
     service: str
     name: str
@@ -88,7 +88,7 @@ class Edited:
     @property
     def closed_s(self) -> float:
         """When the load had closed the last connection from before the edit, in seconds after it."""
-        return max([0.0, *(one.closed - self.ended for one in self._old)])
+        return max([0.0, *(connection.closed - self.ended for connection in self._old)])
 
     @property
     def lost(self) -> list[Request | Held]:
@@ -97,7 +97,7 @@ class Edited:
 
     @property
     def _old(self) -> list[Held]:
-        return [one for one in (*self.outcome.held, *self.transfers.held) if one.opened < self.remembered]
+        return [held for held in (*self.outcome.held, *self.transfers.held) if held.opened < self.remembered]
 
     def disagreement(self, held: int) -> int:
         """By how many connections a look differed at most from what the load held open; 0 when never.
@@ -112,11 +112,11 @@ class Edited:
 
     def _open_at(self, at: float) -> int:
         """Connections from before the edit that the load has open; shorts too, late as they may be."""
-        held = sum(one.closed > at for one in self._old)
+        held = sum(connection.closed > at for connection in self._old)
         shorts = (request for request in self.outcome.requests if request.kind == "short")
         return held + sum(short.due < self.remembered and short.due + short.latency > at for short in shorts)
 
-    def told(self, held: int) -> dict[str, Any]:
+    def as_dict(self, held: int) -> dict[str, Any]:
         """The row, and each look: seconds after the edit, how many were left, how many the load had open."""
         looks = [
             (round(look.began - self.ended, 1), look.left, held + self._open_at(look.began))
@@ -125,7 +125,7 @@ class Edited:
         return {"row": self.row(), "looks": looks}
 
     def row(self) -> tuple[str, ...]:
-        """As the table has it."""
+        """The cells of this edit's line in the table."""
         middle = max(self.ended, self.began + 1)
         latencies = [
             str(self.outcome.latency(begin, end))
@@ -139,30 +139,30 @@ class Edited:
 
 @dataclass
 class Series:
-    """Flips and ways back of one service, one after the other."""
+    """Flips and rollbacks of one service, one after the other."""
 
     lab: RunningLab
-    party: DirectorClient
+    client: DirectorClient
     wanted: Namespace
     edits: list[Edited] = field(default_factory=list)
     transfers: list[Outcome] = field(default_factory=list)
 
     def run(self) -> None:
-        """All of them; the director is as it was in the end, whatever happened."""
-        before = self.party.driver.before()
+        """Make all edits; at the end the director is as it was, whatever happened."""
+        before = self.client.driver.before()
         try:
             with self._held("series"):
                 for number in range(1, self.wanted.pairs + 1):
                     with self._held("pair"):
-                        self._edited(f"flip {number}", lambda: self.party.driver.apply(before, TUNNEL))
-                        self._edited(f"back {number}", lambda: self.party.driver.restore(before, TUNNEL))
+                        self._edited(f"flip {number}", lambda: self.client.driver.apply(before, TUNNEL))
+                        self._edited(f"back {number}", lambda: self.client.driver.restore(before, TUNNEL))
         finally:
-            self.party.driver.restore(before, TUNNEL)
-            self.party.routes.remove(self.party.routes.read().ours)
+            self.client.driver.restore(before, TUNNEL)
+            self.client.routes.remove(self.client.routes.read().ours)
 
     @property
     def _address(self) -> tuple[str, int]:
-        virtual = self.party.service.virtual_services[-1]
+        virtual = self.client.service.virtual_services[-1]
         return str(virtual.vip), virtual.port
 
     @contextmanager
@@ -172,34 +172,34 @@ class Series:
             yield Outcome()
             return
         if self.wanted.routes:
-            self.party.routes.add(self.party.routes.read().needed)
+            self.client.routes.add(self.client.routes.read().needed)
         with flowing(self.lab, *self._address, Pace(downloads=DOWNLOADS, uploads=UPLOADS)) as outcome:
             self.transfers.append(outcome)
             yield outcome
 
     def _edited(self, name: str, edit: Callable[[], object]) -> None:
-        """One edit, in a window of its own."""
-        one = Edited(self.party.service.name, name)
+        """Make one edit under a load of its own, and keep what it cost."""
+        edited = Edited(self.client.service.name, name)
         pace = Pace(shorts=self.wanted.shorts, kept=self.wanted.kept)
-        with flowing(self.lab, *self._address, pace) as one.outcome:
-            with self._held("edit") as one.transfers:
+        with flowing(self.lab, *self._address, pace) as edited.outcome:
+            with self._held("edit") as edited.transfers:
                 time.sleep(QUIET_S)
-                one.began = time.monotonic()
+                edited.began = time.monotonic()
                 edit()
-                one.ended = time.monotonic()
+                edited.ended = time.monotonic()
                 now = self._connections()
-                old, one.remembered = still_open(now, now), time.monotonic()
+                old, edited.remembered = still_open(now, now), time.monotonic()
                 time.sleep(HELD_S)
-            self._drain(one, old)
-            retry.poll_until(one.outcome.so_far, self._is_enough, within_s=WINDOW_S)
-        self.edits.append(one)
-        print(f"| {' | '.join(one.row())} |", flush=True)
+            self._drain(edited, old)
+            retry.poll_until(edited.outcome.so_far, self._is_enough, within_s=WINDOW_S)
+        self.edits.append(edited)
+        print(f"| {' | '.join(edited.row())} |", flush=True)
 
     def _is_enough(self, requests: int) -> bool:
         wanted: int = self.wanted.requests
         return requests >= wanted
 
-    def _drain(self, one: Edited, old: frozenset[Connection]) -> None:
+    def _drain(self, edited: Edited, old: frozenset[Connection]) -> None:
         """Look until no connection from before is left but those that are held for longer; then the host
         routes go, as the step does it."""
         held = 0 if self.wanted.hold == "edit" else DOWNLOADS + UPLOADS
@@ -208,27 +208,27 @@ class Series:
             nonlocal old
             began = time.monotonic()
             old = still_open(old, self._connections())
-            one.looks.append(Look(began, time.monotonic(), len(old)))
+            edited.looks.append(Look(began, time.monotonic(), len(old)))
             return len(old)
 
         if retry.poll_until(look, lambda left: left <= held, within_s=DRAIN_S, every_s=LOOK_EVERY_S) == 0:
-            self.party.routes.remove(self.party.routes.read().ours)
+            self.client.routes.remove(self.client.routes.read().ours)
 
     def _connections(self) -> frozenset[Connection]:
-        return read_connections(self.party.hosts, self.party.director, self.party.service)
+        return read_connections(self.client.hosts, self.client.director, self.client.service)
 
-    def told(self) -> dict[str, Any]:
-        """Everything together, printed and handed back."""
+    def summarize(self) -> dict[str, Any]:
+        """Print the sums over all edits; return them with each edit's own figures."""
         outcomes = [*(edit.outcome for edit in self.edits), *self.transfers]
-        lost = [one for outcome in outcomes for one in outcome.lost]
+        lost = [request for outcome in outcomes for request in outcome.lost]
         transfers = [transfer for outcome in self.transfers for transfer in outcome.transfers]
         still = DOWNLOADS + UPLOADS if self.wanted.hold != "edit" else 0
         summary = {
-            "service": self.party.service.name,
+            "service": self.client.service.name,
             "edits": len(self.edits),
             "requests": sum(len(edit.outcome.requests) for edit in self.edits),
             "fewest": min((len(edit.outcome.requests) for edit in self.edits), default=0),
-            "lost": dict(Counter(f"{one.kind}: {one.problem}" for one in lost)),
+            "lost": dict(Counter(f"{request.kind}: {request.problem}" for request in lost)),
             "transfers": len(transfers),
             "transferred_bytes": sum(transfer.moved_bytes for transfer in transfers),
             "longest_transfer_s": max(
@@ -238,11 +238,11 @@ class Series:
             "disagreement": max((edit.disagreement(still) for edit in self.edits), default=0),
         }
         print(json.dumps(summary), flush=True)
-        return {**summary, "each": [edit.told(still) for edit in self.edits]}
+        return {**summary, "each": [edit.as_dict(still) for edit in self.edits]}
 
 
 def arguments() -> Namespace:
-    """What was asked for."""
+    """The options and services of the command line."""
     parser = ArgumentParser(prog="python -m tests.bench.flips")
     parser.add_argument("services", nargs="*", metavar="SERVICE", default=["static", "maps"])
     parser.add_argument("--pairs", type=int, default=20)
@@ -256,7 +256,7 @@ def arguments() -> Namespace:
 
 
 def main() -> None:
-    """Boot, measure, and leave nothing."""
+    """Boot a lab, measure each service in it, print the table, and take the lab down."""
     wanted = arguments()
     with own_folder() as folder, ExitStack() as stack:
         lab = RunningLab(folder)
@@ -271,7 +271,7 @@ def main() -> None:
             try:
                 series.run()
             finally:
-                found.append(series.told())
+                found.append(series.summarize())
         if wanted.json:
             wanted.json.write_text(json.dumps(found, indent=1))
 

@@ -20,8 +20,8 @@ from ferryman.engine.plan import Plan
 from ferryman.engine.process import ProcessId
 from ferryman.engine.runner import Runner
 from ferryman.state import Run, RunRequest, SqliteStore, Store
-from ferryman.state.database import Database
-from ferryman.state.etcd import EtcdStore
+from ferryman.state.etcd.store import EtcdStore
+from ferryman.state.sqlite.database import Database
 from ferryman.testing import Becomes, FakeWorld, TurningClock
 
 if TYPE_CHECKING:
@@ -58,10 +58,10 @@ def per_step(make: Callable[[], Store]) -> list[float]:
 def entries() -> Iterator[Run]:
     """Many runs that have ended, as they are kept."""
     clock, plan, owner = TurningClock(), world_and_plan(), ProcessId.this_process()
-    order = RunRequest(cookbook="bench", operator="bench")
+    request = RunRequest(cookbook="bench", operator="bench")
     for _ in range(MANY):
         clock.turn(1)
-        run = Run.new(order, plan, owner, clock.now())
+        run = Run.new(request, plan, owner, clock.now())
         yield replace(run, ended=run.started, outcome="done", exit_code=0, ending="done")
 
 
@@ -91,24 +91,24 @@ def listing(make: Callable[[], Store], limit: int) -> list[float]:
     return taken
 
 
-def told(what: str, taken: list[float]) -> None:
-    """One line: the median, and the extremes."""
+def print_times(what: str, taken: list[float]) -> None:
+    """Print one line: the median and the extremes of these times."""
     print(f"{what:<58} {statistics.median(taken):9.2f} ms  ({min(taken):.2f} to {max(taken):.2f})")
 
 
 def measure(name: str, make: Callable[[], S], fill: Callable[[S], None]) -> None:
-    """All figures of one store."""
-    told(f"{name}: a change and its journal", per_step(make))
+    """Measure and print all figures of one store."""
+    print_times(f"{name}: a change and its journal", per_step(make))
     store = make()
     fill(store)
     store.close()
-    told(f"{name}: list the latest 50 of {MANY:,} runs", listing(make, 50))
-    told(f"{name}: list all {MANY:,} runs", listing(make, MANY))
+    print_times(f"{name}: list the latest 50 of {MANY:,} runs", listing(make, 50))
+    print_times(f"{name}: list all {MANY:,} runs", listing(make, MANY))
 
 
 def main() -> None:
     """Without a disk, on a disk, and on three disks."""
-    told("no store on disk: a change", per_step(lambda: SqliteStore(Database.in_memory())))
+    print_times("no store on disk: a change", per_step(lambda: SqliteStore(Database.in_memory())))
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as folder:
         path = Path(folder) / "state.db"
         measure("SQLite", lambda: SqliteStore(Database.at(path)), fill_sqlite)

@@ -32,7 +32,7 @@ def good(outputs: Iterable[str], hosts: Sequence[str]) -> None:
 
 
 def timed(look: Callable[[], Iterable[str]], hosts: Sequence[str]) -> float:
-    """Seconds of one look."""
+    """Make one look, and return the seconds that it took."""
     began = time.perf_counter()
     outputs = look()
     took = time.perf_counter() - began
@@ -47,7 +47,7 @@ def trust(client: Any, host: str, known: Any) -> None:  # noqa: ANN401
 
 
 def ferryman(hosts: Sequence[str], folder: Path, command: str) -> Look:
-    """The fleet with its defaults."""
+    """Ask with ferryman's own fleet and its defaults."""
     from ferryman.config import SshConfig  # noqa: PLC0415  # not in a peer's environment
     from ferryman.hosts import Completed, HostAddress  # noqa: PLC0415
     from ferryman.hosts.ssh import Fleet  # noqa: PLC0415
@@ -100,7 +100,7 @@ def paramiko(hosts: Sequence[str], folder: Path, command: str, threads: int = 32
 
 
 def asyncssh(hosts: Sequence[str], folder: Path, command: str) -> Look:
-    """All at once in one event loop."""
+    """Ask all hosts at once in one event loop."""
     module: Any = import_module("asyncssh")
     key = module.read_private_key(str(folder / "id_ed25519"))
     known = module.read_known_hosts(str(folder / "known_hosts"))
@@ -154,7 +154,7 @@ def parallel_ssh(hosts: Sequence[str], folder: Path, command: str) -> Look:
 
 
 def fabric(hosts: Sequence[str], folder: Path, command: str) -> Look:
-    """A thread for each host."""
+    """Ask with a thread for each host."""
     module: Any = import_module("fabric")
     known = import_module("paramiko").HostKeys(str(folder / "known_hosts"))
     given = {"key_filename": str(folder / "id_ed25519"), "allow_agent": False, "look_for_keys": False}

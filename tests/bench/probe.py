@@ -131,12 +131,12 @@ def peer(*words: str) -> dict[str, Any]:
 def nmap(where: str, count: int) -> dict[str, Any] | None:
     if shutil.which("nmap") is None:
         return None
-    seconds, said = program("nmap", "-sS", "-Pn", "-n", "-p", "80", where)
-    own = re.search(r"scanned in ([\d.]+) seconds", said)
+    seconds, output = program("nmap", "-sS", "-Pn", "-n", "-p", "80", where)
+    own = re.search(r"scanned in ([\d.]+) seconds", output)
     return {
         "hosts": count,
         "seconds": seconds,
-        "good": said.count("80/tcp open"),
+        "good": output.count("80/tcp open"),
         "own": f"{own[1]} s" if own else "?",
     }
 
@@ -148,8 +148,8 @@ def zmap(where: str, count: int) -> dict[str, Any] | None:
     [gateway] = json.loads(subprocess.check_output(["ip", "-j", "neigh", "show", "10.30.0.2"]))
     wire = ("-i", "eth0", "-G", gateway["lladdr"], "-b", "/dev/null")
     words = ("zmap", "-q", "-p", "80", "-r", "1000000", "-c", "1", *wire, "-o", "-", where)
-    seconds, said = program(*words)
-    return {"hosts": count, "seconds": seconds, "good": len(said.split())}
+    seconds, output = program(*words)
+    return {"hosts": count, "seconds": seconds, "good": len(output.split())}
 
 
 def program(*words: str) -> tuple[float, str]:

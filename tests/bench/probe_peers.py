@@ -24,7 +24,7 @@ from scapy.supersocket import L3RawSocket
 from ferryman.config import ProbeConfig
 from ferryman.model import ProbeVerdict, VirtualService
 from ferryman.probe import Prober, Target
-from ferryman.probe.packets import opening
+from ferryman.probe.packets import packet_pair
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,7 +48,7 @@ def hosts(count: int, dead: int = 0) -> list[IPv4Address]:
 
 
 def syn(host: IPv4Address) -> Packet:
-    """As the reference's cookbook sends it."""
+    """The encapsulated SYN as the reference's cookbook sends it."""
     outer, inner = IP(src=str(OUTER_SOURCE), dst=str(host)), IP(src=str(OWN), dst=str(VIP))
     number = int(host) & 0xFFFF
     segment = TCP(sport=1024 + number % 60000, dport=PORT, flags="S", seq=number, options=[("MSS", 1460)])
@@ -64,7 +64,7 @@ def timed(action: Callable[[], int], count: int) -> Figures:
 
 
 def serial(count: str) -> Figures:
-    """One host after the other."""
+    """Ask one host after the other, and wait for each answer."""
     asked = hosts(int(count))
     return timed(lambda: sum(answers_serially(host) for host in asked), len(asked))
 
@@ -75,7 +75,7 @@ def answers_serially(host: IPv4Address) -> bool:
 
 
 def batch(count: str, dead: str = "0") -> Figures:
-    """All hosts in one call."""
+    """Ask all hosts in one call of scapy's."""
     asked = hosts(int(count), int(dead))
     packets = [syn(host) for host in asked]
     return timed(lambda: len(sr(packets, timeout=PATIENCE_S, verbose=False)[0]), len(asked))
@@ -89,7 +89,7 @@ def raw(name: str, *arguments: str) -> Figures:
 
 def floor(count: str) -> Figures:
     """No more than sendto() of one packet that was made before."""
-    packet = bytes(opening(OWN, VIP, PORT, OUTER_SOURCE).rst.filled(DEAD.packed, 1, 1))
+    packet = bytes(packet_pair(OWN, VIP, PORT, OUTER_SOURCE).rst.filled(DEAD.packed, 1, 1))
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as sender:
         sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8 * 2**20)
         to = (str(DEAD), 0)
@@ -111,7 +111,7 @@ def ferryman(count: str, dead: str, samples: str, runs: str) -> Figures:
         results = Prober(probe).probe(targets, lambda _: None)
         return sum(result.verdict is ProbeVerdict.ACCEPTED for result in results)
 
-    return median([timed(ask, len(targets)) for _ in range(int(runs))]) | {"patience": probe.patience_s}
+    return median([timed(ask, len(targets)) for _ in range(int(runs))]) | {"patience": probe.give_up_after_s}
 
 
 def target(host: IPv4Address) -> Target:

@@ -19,12 +19,12 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from ferryman.directors.pybal import PybalDriver
+from ferryman.directors.pybal.driver import PybalDriver, drain_script
 from ferryman.hosts.fake import FakeHosts
 from ferryman.inventory import Inventory
-from lab.conftest import furnish
-from lab.following import PybalSite
+from lab.conftest import provision
 from lab.migration import loaded
+from lab.pybal_site import PybalSite
 from lab.running import RunningLab
 
 ROUNDS = 2
@@ -59,7 +59,7 @@ def main() -> None:
     lab = RunningLab(Path(sys.argv[1]))
     for name, router in ROUTERS.items():
         for drain in (0, 10):
-            furnish(lab.folder)
+            provision(lab.folder)
             site = PybalSite(lab)
             if router:
                 announce = {
@@ -67,13 +67,14 @@ def main() -> None:
                     "double-withdraw": f"{ROUTE} 10.10.0.12",
                 }
                 site.settings = {"lvs1": router | announce | {"double-start-delay": "1"}}
-            site.furnish(drain=drain)
+            site.provision(drain=drain)
             for host in ("lvs1", "lvs2"):
                 lab.console(host, "echo 1 >/proc/sys/net/ipv4/vs/sloppy_tcp")
             service = Inventory.load(lab.folder / "inventory").service("maps", "lab")
             primary = next(director for director in service.directors if director.host == "lvs1")
             driver = PybalDriver(primary, service, FakeHosts())
-            done, lost, slowest = measure(site, driver._drained() if drain else driver.restart)
+            drained = drain_script(driver.stop, driver.start, driver.drain_s)
+            done, lost, slowest = measure(site, drained if drain else driver.restart)
             how = f"stop, {drain} s at most, start" if drain else "restart"
             figures = json.dumps({"done": dict(done), "lost": dict(lost)})
             print(f"{name}: {how}: {figures}, slowest {slowest:.2f} s", flush=True)

@@ -134,7 +134,7 @@ class Liberica:
             f"process_start_time_seconds {go(round(self.began, 2))}",
             f"# HELP {RELOADED} Timestamp of the last configuration reload",
             f"# TYPE {RELOADED} gauge",
-            *(f'{RELOADED}{{result="{one}"}} {go(when)}' for one, when in self.reloads.items()),
+            *(f'{RELOADED}{{result="{result}"}} {go(when)}' for result, when in self.reloads.items()),
         ]
         return "\n".join([*lines, ""])
 
@@ -158,8 +158,8 @@ class Liberica:
         bodies = {listener(CP_PORT): self.cp_metrics, listener(BGP_PORT): self.bgp_metrics}
         while True:
             ready, _, _ = select.select(list(bodies), [], [])
-            for one in ready:
-                answer(one.accept()[0], bodies[one]())
+            for bound in ready:
+                answer(bound.accept()[0], bodies[bound]())
 
 
 def listener(port: int) -> socket.socket:

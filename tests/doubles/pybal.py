@@ -91,9 +91,9 @@ class Pool:
             entries = [
                 json.loads(line.replace("'", '"').replace("True", "true")) for line in file if line.strip()
             ]
-        for one in entries:
-            address = str(socket.getaddrinfo(one["host"], None, self.family)[0][4][0])
-            self.servers.append(Server(one["host"], address, one["weight"], one["enabled"]))
+        for entry in entries:
+            address = str(socket.getaddrinfo(entry["host"], None, self.family)[0][4][0])
+            self.servers.append(Server(entry["host"], address, entry["weight"], entry["enabled"]))
         restore([self.add(server) for server in self.servers if server.enabled])
 
     def add(self, server: Server) -> str:
@@ -147,7 +147,7 @@ def restore(lines: list[str]) -> None:
 
 
 class Instrumentation:
-    """What is answered on HTTP."""
+    """Answers HTTP requests as PyBal's instrumentation does: pools, alerts and metrics."""
 
     def __init__(self, pools: list[Pool], settings: Values) -> None:
         self.pools = {pool.name: pool for pool in pools}
@@ -175,7 +175,7 @@ class Instrumentation:
         critical = {}
         for pool in self.pools.values():
             if pool.pooled_down:
-                hosts = ", ".join(one.host for one in pool.pooled_down)
+                hosts = ", ".join(server.host for server in pool.pooled_down)
                 critical[pool.name] = f"Servers {hosts} are marked down but pooled"
             elif pool.too_small:
                 status = "warning"
@@ -233,10 +233,10 @@ def run(config: str) -> None:
     for pool in pools:
         pool.create()
         pool.assign()
-    told = Instrumentation(pools, settings)
+    instrumentation = Instrumentation(pools, settings)
 
     def stop(_number: int, _frame: object) -> None:
-        if told.established:
+        if instrumentation.established:
             later(router_s, settings.get("double-withdraw", ""))
         os._exit(0)
 
@@ -246,11 +246,11 @@ def run(config: str) -> None:
     began = next_check = time.monotonic()
     while True:
         ready, _, _ = select.select(listening, [], [], 0.5)
-        for one in ready:
-            told.serve(one.accept()[0])
+        for bound in ready:
+            instrumentation.serve(bound.accept()[0])
         now = time.monotonic()
-        if yes(settings.get("bgp", "no")) and not told.established and now > began + router_s:
-            told.established = True
+        if yes(settings.get("bgp", "no")) and not instrumentation.established and now > began + router_s:
+            instrumentation.established = True
             later(0, settings.get("double-announce", ""))
         if now >= next_check:
             next_check = now + MONITOR_S

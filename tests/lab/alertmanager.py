@@ -25,7 +25,7 @@ _LISTENS = re.compile(r'msg="?Listening on"? address=(127\.0\.0\.1:\d+)')
 
 @dataclass(frozen=True)
 class RealAlertmanager:
-    """One that runs."""
+    """An Alertmanager that runs, asked over its HTTP interface."""
 
     url: str
 
@@ -40,17 +40,17 @@ class RealAlertmanager:
         return json.loads(text) if text else None
 
     def fire(self, **labels: str) -> None:
-        """Raise an alert."""
+        """Raise an alert that has these labels."""
         self.ask("POST", "alerts", [{"labels": labels}])
 
     def silences(self) -> list[dict[str, Any]]:
-        """Those that have not ended."""
+        """The silences that have not ended."""
         found: list[dict[str, Any]] = self.ask("GET", "silences")
-        return [one for one in found if one["status"]["state"] != "expired"]
+        return [silence for silence in found if silence["status"]["state"] != "expired"]
 
     def states(self) -> dict[str, str]:
         """Each alert's name and whether it is ``active`` or ``suppressed``."""
-        return {one["labels"]["alertname"]: one["status"]["state"] for one in self.ask("GET", "alerts")}
+        return {alert["labels"]["alertname"]: alert["status"]["state"] for alert in self.ask("GET", "alerts")}
 
 
 @contextmanager

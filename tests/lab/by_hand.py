@@ -20,26 +20,26 @@ if TYPE_CHECKING:
 HEADING = re.compile(r"by hand, (on|in|for) (.+?):(?: .*)?$")
 
 
-def blocks(told: str) -> Iterator[tuple[str, str]]:
+def blocks(reason: str) -> Iterator[tuple[str, str]]:
     """Where something is to be done by hand, and what: its lines, without the indent of the block."""
     where, lines = "", list[str]()
-    for line in [*told.splitlines(), ""]:
+    for line in [*reason.splitlines(), ""]:
         if where and line.startswith("  "):
             lines.append(line.removeprefix("  "))
             continue
         if where:
-            yield where, "".join(f"{one}\n" for one in lines)
+            yield where, "".join(f"{line}\n" for line in lines)
         found = HEADING.fullmatch(line)
         where, lines = (found[2] if found else ""), []
 
 
-def typed(lab: RunningLab, told: str) -> set[str]:
+def typed(lab: RunningLab, reason: str) -> set[str]:
     """Do what is told, block by block, each on the host that it names; the hosts and files named.
 
     What is to be done in a file is done on the control host, where the file is.
     """
-    named = dict(blocks(told))
-    assert named, f"nothing to do by hand is told: {told}"
+    named = dict(blocks(reason))
+    assert named, f"nothing to do by hand is told: {reason}"
     for where, script in named.items():
         if where in topology.BY_NAME:
             lab.console(where, script)

@@ -1,6 +1,6 @@
 """Which tests of the lab are in ``make test``: each mechanism once; all the others are in ``make test-all``.
 
-The lab boots, services cross with each driver and come back, one fault of each family is refused by name, a
+The lab boots, services are migrated with each driver and rolled back, one fault of each family is refused, a
 killed run is resumed and put back, locks and hooks and load are there, and others are at work meanwhile.
 """
 
@@ -34,7 +34,7 @@ CHOSEN: Mapping[str, Collection[str]] = {
     "test_bad_input.py": ALL,
     "test_by_hand.py": ("test_a_run_that_is_held_is_put_back_by_hand",),
     "test_command_driver.py": (
-        "test_flip_and_way_back_under_load_lose_nothing",
+        "test_flip_and_rollback_under_load_lose_nothing",
         "test_commands_that_lie_are_found_out",
     ),
     "test_control_hosts.py": ("test_a_run_begun_on_one_control_host_is_taken_back_from_another",),
@@ -59,16 +59,16 @@ CHOSEN: Mapping[str, Collection[str]] = {
         "test_a_boot_that_is_killed_midway_leaves_nothing_that_down_does_not_clear",
         "test_entering_refuses_while_the_lab_is_absent",
     ),
-    "test_liberica.py": ("test_it_crosses_and_comes_back_with_the_catalog_first",),
+    "test_liberica.py": ("test_it_migrates_and_rolls_back_with_the_catalog_first",),
     "test_migrate.py": (
-        "test_a_dual_stack_service_crosses_and_comes_back",
+        "test_a_dual_stack_service_migrates_and_rolls_back",
         "test_a_fault_refuses_the_run_names_its_host_and_changes_nothing[rp-filter-strict",
         "test_a_run_that_was_killed_keeps_its_lock_and_can_be_resumed",
-        "test_each_driver_and_each_kind_of_realserver_crosses",
+        "test_each_driver_and_each_kind_of_realserver_migrates",
         "test_what_breaks_after_the_first_flip_is_rolled_back_and_verified",
     ),
     "test_no_lost_request.py": (
-        "test_under_a_strong_load_a_flip_and_its_way_back_lose_nothing[maps]",
+        "test_under_a_strong_load_a_flip_and_its_rollback_lose_nothing[maps]",
         "test_without_host_routes_a_flip_loses_connections_from_before_it[static]",
     ),
     "test_order.py": ("test_a_director_that_dies_holds_the_run_and_no_other_is_touched[lvs1",),
@@ -80,13 +80,13 @@ CHOSEN: Mapping[str, Collection[str]] = {
     "test_probe.py": ALL,
     "test_probe_command.py": ALL,
     "test_probe_in_the_lab.py": ALL,
-    "test_pybal.py": ("test_a_service_crosses_and_comes_back_with_the_catalog_first",),
+    "test_pybal.py": ("test_a_service_migrates_and_rolls_back_with_the_catalog_first",),
     "test_races.py": ALL,
     "test_scheduler.py": ("test_a_service_is_moved_and_comes_back_to_the_byte[static]",),
     "test_visitors.py": ("test_a_run_that_is_killed_while_others_come_and_go_goes_back_whole",),
     "matrix/test_matrix.py": (
         "test_a_lab_without_faults_raises_no_alarm[web",
-        "test_a_director_whose_own_gate_is_shut_stands_in_the_way",
+        "test_a_director_whose_own_gate_is_shut_blocks",
     ),
     "torture/test_torture.py": (
         "test_a_run_killed_around_the_primary_goes_on_and_comes_back_though_that_is_killed",

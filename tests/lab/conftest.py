@@ -33,7 +33,7 @@ SETTLED_S = 15.0
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """AppliedChange what is not chosen as extended, before ``-m`` looks at the marks."""
+    """Mark what is not chosen as extended, before ``-m`` looks at the marks."""
     here = Path(__file__).parent
     for item in items:
         if item.path.is_relative_to(here) and not is_chosen(
@@ -59,7 +59,7 @@ def booted() -> Iterator[RunningLab]:
 @pytest.fixture
 def lab(booted: RunningLab, request: pytest.FixtureRequest) -> Iterator[RunningLab]:
     """The session's lab: no faults in, its inventory as in the repository, before and after each test."""
-    furnish(booted.folder)
+    provision(booted.folder)
     yield booted
     booted.clear()
 
@@ -90,8 +90,8 @@ def hosts(lab: RunningLab) -> Iterator[LabHosts]:
 
 
 @pytest.fixture
-def party(lab: RunningLab, hosts: LabHosts) -> DirectorClients:
-    """A service's party on a director, the primary unless another is named."""
+def director_client(lab: RunningLab, hosts: LabHosts) -> DirectorClients:
+    """A client of a service on a director, the primary unless another is named."""
 
     def made(name: str, host: str = "lvs1") -> DirectorClient:
         return DirectorClient.of(lab, hosts, name, host)
@@ -142,12 +142,12 @@ def own_folder() -> Iterator[Path]:
                 continue
             folder = parent / str(number)
             the_lab.down(LabPaths.of(folder))
-            furnish(folder)
+            provision(folder)
             yield folder
             return
 
 
-def furnish(folder: Path) -> None:
+def provision(folder: Path) -> None:
     """The repository's own configuration with short waits, its inventory as the lab boots, and no journal."""
     if folder.exists():
         shutil.rmtree(folder)

@@ -73,7 +73,7 @@ class LabHosts:
 
 @dataclass
 class DirectorClient:
-    """A service and one of its directors."""
+    """The driver and the routes of one service on one of its directors, for tests to call."""
 
     service: Service
     director: Director

@@ -1,7 +1,7 @@
 """Rule sets for the firewall's lab tests, and which packets the kernel drops by them.
 
-The packets: ``director4`` and ``director6`` are encapsulated and from a director, ``stranger4`` and
-``stranger6`` from somebody else; ``inner4`` and ``inner6`` are a client's SYN that comes out of the tunnel.
+The packets: ``director4`` and ``director6`` are encapsulated and from a director, ``unauthorised4`` and
+``unauthorised6`` from somebody else; ``inner4`` and ``inner6`` are a client's SYN out of the tunnel.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Case:
     """Whether all that matters can be read; nft 1.0.6 does not say which device a chain is bound to."""
 
 
-ALL4, ALL6 = "director4 stranger4", "director6 stranger6"
+ALL4, ALL6 = "director4 unauthorised4", "director6 unauthorised6"
 
 NFT = {
     "no rules": Case(""),
@@ -35,7 +35,7 @@ NFT = {
             ip6 saddr { 100::/64, fd40::/64 } meta l4proto 41 accept
             tcp dport { 80, 443 } ct state new accept
           }; }""",
-        "stranger4 stranger6",
+        "unauthorised4 unauthorised6",
     ),
     "protocol 4 dropped": Case(
         "table ip f { chain i { type filter hook input priority 0; ip protocol ipencap drop; }; }", ALL4
@@ -47,7 +47,7 @@ NFT = {
             ip6 nexthdr 41 ip6 saddr != fd40::1 drop
             iifname "ipip0" ip daddr != { 192.0.2.1 } drop
           }; }""",
-        "stranger4 stranger6",
+        "unauthorised4 unauthorised6",
     ),
     "a negated rule of IPv4 says nothing of IPv6": Case(
         """table inet f { chain i { type filter hook input priority 0;
@@ -61,7 +61,7 @@ NFT = {
           chain i { type filter hook input priority 0;
             meta l4proto vmap { 4 : goto tunnels, 41 : drop, tcp : accept }
           }; }""",
-        f"stranger4 {ALL6}",
+        f"unauthorised4 {ALL6}",
     ),
     "a map of verdicts of three parts": Case(
         """table ip f { map m { type ipv4_addr . inet_proto . inet_service : verdict;
@@ -91,7 +91,7 @@ NFT = {
             iifname "ipip*" meta mark set 0x30
           }
           chain i { type filter hook input priority 0; policy drop; mark and 0x10 == 0x10 accept; }; }""",
-        f"stranger4 {ALL6}",
+        f"unauthorised4 {ALL6}",
     ),
     "a reverse path filter of nft drops what was unwrapped": Case(
         """table inet f { chain pre { type filter hook prerouting priority mangle;
@@ -126,7 +126,7 @@ NFT = {
             goto b
             accept
           }; }""",
-        f"stranger4 {ALL6} inner4 inner6",
+        f"unauthorised4 {ALL6} inner4 inner6",
     ),
     "sent to a pod": Case(
         """table ip f {
@@ -169,18 +169,18 @@ IPTABLES = {
         6 -P INPUT DROP
         6 -A INPUT -s fd40::1/128 -p ipv6 -j ACCEPT
         6 -A INPUT -d fd99::1 -p tcp --dport 80 -j ACCEPT""",
-        "stranger4 stranger6",
+        "unauthorised4 unauthorised6",
     ),
     "rejected": Case(
         """-A INPUT -p 4 -m comment --comment "no tunnels" -j REJECT --reject-with icmp-proto-unreachable
         6 -A INPUT -p 41 -j REJECT""",
         f"{ALL4} {ALL6}",
     ),
-    "not from others": Case("-A INPUT ! -s 10.40.0.0/24 -p 4 -j DROP", "stranger4"),
+    "not from others": Case("-A INPUT ! -s 10.40.0.0/24 -p 4 -j DROP", "unauthorised4"),
     "a range of sources": Case(
         """-A INPUT -m iprange --src-range 10.40.0.1-10.40.0.9 -p 4 -j ACCEPT
         -A INPUT -p 4 -j DROP""",
-        "stranger4",
+        "unauthorised4",
     ),
     "not tracked": Case(
         """-t raw -A PREROUTING -p 4 -j CT --notrack
@@ -191,7 +191,7 @@ IPTABLES = {
     "marks": Case(
         """-t mangle -A PREROUTING -s 10.40.0.1 -j MARK --set-xmark 0x10/0x10
         -A INPUT -p 4 -m mark ! --mark 0x10/0x10 -j DROP""",
-        "stranger4",
+        "unauthorised4",
     ),
     "types of addresses": Case(
         """-A INPUT -p 4 -m addrtype --dst-type LOCAL -j ACCEPT

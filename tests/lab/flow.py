@@ -52,7 +52,7 @@ class Held(NamedTuple):
 
 
 class Latency(NamedTuple):
-    """In milliseconds."""
+    """Latencies of requests, in milliseconds."""
 
     p50: float
     p99: float
@@ -78,23 +78,23 @@ class Outcome:
 
     requests: list[Request] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
-    said: Path = Path("/dev/null")
+    log: Path = Path("/dev/null")
     """What it has said so far."""
 
     def so_far(self) -> int:
         """How many requests have come to an end, while it runs."""
-        return self.said.read_bytes().count(b'["request"')
+        return self.log.read_bytes().count(b'["request"')
 
     @property
     def lost(self) -> list[Request | Held]:
         """Requests without their answer, and connections that broke or moved a wrong byte."""
         everything: list[Request | Held] = [*self.requests, *self.held]
-        return [one for one in everything if one.problem]
+        return [request for request in everything if request.problem]
 
     @property
     def transfers(self) -> list[Held]:
-        """The downloads and uploads."""
-        return [one for one in self.held if one.kind in ("download", "upload")]
+        """The downloads and uploads among the connections."""
+        return [connection for connection in self.held if connection.kind in ("download", "upload")]
 
     def latency(self, begin: float, end: float) -> Latency:
         """Of the requests that were due in this time; all 0 when none was."""
@@ -112,26 +112,26 @@ def flowing(lab: RunningLab, vip: str, port: int, pace: Pace) -> Iterator[Outcom
     """
     with tempfile.TemporaryDirectory(prefix="ferryman-load-") as name:
         folder = Path(name)
-        outcome = Outcome(said=folder / "said")
+        outcome = Outcome(log=folder / "said")
         argv = [*_built(lab, folder, [vip, str(port), *map(str, _words(pace))])]
         with (
-            outcome.said.open("w") as said,
+            outcome.log.open("w") as log,
             subprocess.Popen(
-                argv, stdin=subprocess.PIPE, stdout=said, stderr=subprocess.PIPE, text=True
+                argv, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.PIPE, text=True
             ) as load,
         ):
             assert load.stdin
             assert load.stderr
             try:
-                told = load.stderr.readline()
-                assert told == "begun\n", f"the load did not begin: {told}{load.stderr.read()}"
+                first_line = load.stderr.readline()
+                assert first_line == "begun\n", f"the load did not begin: {first_line}{load.stderr.read()}"
                 yield outcome
                 load.stdin.close()
                 load.wait(END_S)
             finally:
                 load.kill()
             assert load.returncode == 0, load.stderr.read()
-        for line in outcome.said.read_text().splitlines():
+        for line in outcome.log.read_text().splitlines():
             what, *values = json.loads(line)
             if what == "request":
                 outcome.requests.append(Request(*values))
@@ -156,16 +156,16 @@ def _built(lab: RunningLab, folder: Path, words: Sequence[str]) -> list[str]:
 
 def _compared(lab: RunningLab, held: list[Held], pattern: bytes) -> list[Held]:
     """The same; uploads of which the realserver has kept other bytes than were sent have a problem."""
-    names = [one.name for one in held if one.kind == "upload" and not one.problem]
+    names = [connection.name for connection in held if connection.kind == "upload" and not connection.problem]
     if not names:
         return held
-    said = lab.console("web1", f"cd /lab/kept; sha256sum {' '.join(names)}; rm -f {' '.join(names)}")
-    kept = {line.split()[1]: line.split()[0] for line in said.splitlines()}
+    sums = lab.console("web1", f"cd /lab/kept; sha256sum {' '.join(names)}; rm -f {' '.join(names)}")
+    kept = {line.split()[1]: line.split()[0] for line in sums.splitlines()}
     return [
-        one._replace(problem="wrong bytes")
-        if one.name in names and kept[one.name] != _hash(pattern, one.moved_bytes)
-        else one
-        for one in held
+        connection._replace(problem="wrong bytes")
+        if connection.name in names and kept[connection.name] != _hash(pattern, connection.moved_bytes)
+        else connection
+        for connection in held
     ]
 
 

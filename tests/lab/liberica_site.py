@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lab.following import DIRECTORS, DOUBLES, PUPPET, VIP, let_follow, shown_catalog
+from lab.pybal_site import DIRECTORS, DOUBLES, PUPPET, VIP, let_follow, shown_catalog
 
 if TYPE_CHECKING:
     from lab.running import RunningLab
@@ -36,7 +36,7 @@ class LibericaSite:
     lab: RunningLab
     plane: str = "ipvs"
 
-    def furnish(self, **options: object) -> None:
+    def provision(self, **options: object) -> None:
         """Put the doubles in, start them, and let the inventory name them; options are the driver's keys."""
         let_follow(self.lab, {host: self._keys(host) | options for host in DIRECTORS}, timeout_s=60)
         for double in ("liberica", "puppet"):
@@ -49,7 +49,7 @@ class LibericaSite:
             words = f"catalog {catalog}\nsite lab\ntarget {self.config(host)}\n"
             self.put(host, f"/lab/{host}/puppet/settings", words)
             self.puppet(host)
-            # Times are whole seconds: what is taken up in the second of its writing counts as not taken up.
+            # Times are whole seconds: a file loaded in the second of its writing counts as not loaded.
             self.lab.console(host, f"sleep 1; {_LIBERICA} start {self.config(host)}; {_UNTIL_UP}")
 
     def clear(self) -> None:
@@ -61,7 +61,7 @@ class LibericaSite:
         self.lab.console("rt", "rm -rf /lab/doubles /usr/local/sbin/puppet")
 
     def config(self, host: str) -> str:
-        """Liberica's file on a director."""
+        """The path of Liberica's configuration file on a director."""
         return f"/lab/{host}/liberica/config.yaml"
 
     def template(self, host: str, threshold: str = "0.5") -> None:
@@ -73,16 +73,16 @@ class LibericaSite:
         """Put a trouble of the double in; ``tests/doubles/liberica.py`` names them."""
         self.put(host, f"{self.config(host)}.{name}", text)
 
-    def no_trouble(self, host: str) -> None:
-        """Take them out."""
+    def clear_troubles(self, host: str) -> None:
+        """Take every trouble out of a director's double."""
         self.lab.console(host, f"cd $(dirname {self.config(host)}) && rm -f *.deaf *.lying *.stuck *.idle")
 
     def puppet(self, host: str) -> None:
-        """Run the agent, as a timer would."""
+        """Run a director's configuration agent, as a timer would."""
         self.lab.console(host, f"mkdir -p $(dirname {self.config(host)}); puppet agent --test || :")
 
     def put(self, host: str, path: str, text: str) -> None:
-        """Write a file on a host."""
+        """Write a file on a host, and make its folder."""
         self.lab.console(host, f"mkdir -p $(dirname {path}); printf %s {shlex.quote(text)} >{path}")
 
     def methods(self, host: str) -> str:

@@ -48,14 +48,14 @@ def world(lab: RunningLab) -> dict[str, str]:
         f"echo '=={host}'; ip netns exec {host} sh -c {shlex.quote(what)} || :"
         for host, what in asked.items()
     )
-    told = BY_THEMSELVES.sub("", lab.console("rt", script))
-    seen = dict(part.split("\n", 1) for part in told.split("==")[1:])
+    text = BY_THEMSELVES.sub("", lab.console("rt", script))
+    seen = dict(part.split("\n", 1) for part in text.split("==")[1:])
     assert all(len(text) > 100 for text in seen.values()), "a host told nothing, so it proves nothing"
     return seen | {"catalog": hashlib.sha256(catalog(lab).read_bytes()).hexdigest()}
 
 
 def catalog(lab: RunningLab) -> Path:
-    """The catalog of this lab's configuration."""
+    """The path of the catalog in this lab's configuration."""
     return lab.folder / "inventory" / "services.yaml"
 
 
@@ -67,12 +67,12 @@ def forwarding(lab: RunningLab, director: str, vip: str) -> set[str]:
 
 
 def received(lab: RunningLab, host: str) -> int:
-    """Packets that ipip0 has unwrapped."""
+    """How many packets the host's ipip0 has unwrapped since it was made."""
     return int(lab.console(host, "cat /sys/class/net/ipip0/statistics/rx_packets"))
 
 
 def events(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
-    """The JSON lines of a command."""
+    """The events that a command wrote as JSON lines."""
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
@@ -82,74 +82,74 @@ def findings(done: subprocess.CompletedProcess[str], *verdicts: str) -> list[dic
 
 
 def changes(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
-    """The changes, made or shown."""
+    """The change events, of changes that were made and of those that a dry run shows."""
     return [event for event in events(done) if event["event"] == "change"]
 
 
 def killed_at(lab: RunningLab, title: str, *arguments: str) -> str:
     """Run ferryman and kill it with -9 when it begins to do the step with this in its title; the run's id."""
-    told = met(lab, title, lambda running: running.send_signal(signal.SIGKILL), *arguments)
-    assert told.returncode == -signal.SIGKILL
-    return str(told.events[0]["run"])
+    output = run_and_act(lab, title, lambda running: running.send_signal(signal.SIGKILL), *arguments)
+    assert output.returncode == -signal.SIGKILL
+    return str(output.events[0]["run"])
 
 
 @dataclass
-class Told:
-    """What a command told, and how it ended."""
+class RunOutput:
+    """The events that a command wrote, and its exit code."""
 
     events: list[dict[str, Any]]
     returncode: int
 
     @property
     def run(self) -> str:
-        """The run's id."""
+        """The id of the run, as its first event has it."""
         return str(self.events[0]["run"])
 
     @property
     def reason(self) -> str:
-        """Why it ended so."""
+        """The reason for the run's outcome, as its last event has it."""
         return str(self.events[-1]["reason"])
 
     def edited(self) -> set[str]:
         """The directors on which a table, a file or a route was changed."""
         made = [event for event in self.events if event["event"] == "change" and event["applied"]]
-        return {one["target"].partition(":")[0] for one in made if one["kind"] == "director"}
+        return {event["target"].partition(":")[0] for event in made if event["kind"] == "director"}
 
     def warnings(self) -> list[str]:
-        """What was told beside."""
+        """Each warning as one line: check, host and what was seen."""
         found = [event for event in self.events if event["event"] == "finding" and event["verdict"] == "warn"]
-        return [f"{one['check']} {one['host']}: {one['seen']}" for one in found]
+        return [f"{finding['check']} {finding['host']}: {finding['seen']}" for finding in found]
 
 
-def met(
+def run_and_act(
     lab: RunningLab,
     title: str,
     act: Callable[[subprocess.Popen[str]], object],
     *arguments: str,
     phase: str = "do",
-) -> Told:
+) -> RunOutput:
     """Run ferryman, and act when it enters this phase of the step with this in its title."""
     config = str(lab.folder / "ferryman.toml")
     command = [sys.executable, "-m", "ferryman", "--config", config, "--output", "json", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "lib")}
-    told: list[dict[str, Any]] = []
+    written: list[dict[str, Any]] = []
     waiting = True
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
     ) as running:
         assert running.stdout
         for line in running.stdout:
-            told.append(event := json.loads(line))
+            written.append(event := json.loads(line))
             if waiting and _begins(event, title, phase):
                 waiting = False
                 act(running)
     assert not waiting, f"the run ended before it came to {title!r}"
-    return Told(told, running.returncode)
+    return RunOutput(written, running.returncode)
 
 
-def meanwhile(
+def pause_and_act(
     lab: RunningLab, title: str, act: Callable[[], object], *arguments: str, phase: str = "check"
-) -> Told:
+) -> RunOutput:
     """Run ferryman, and let somebody act when it enters this phase of the step with this in its title.
 
     It stands still while they do: they are never too late, however slow the machine is.
@@ -162,7 +162,7 @@ def meanwhile(
         finally:
             running.send_signal(signal.SIGCONT)
 
-    return met(lab, title, strike, *arguments, phase=phase)
+    return run_and_act(lab, title, strike, *arguments, phase=phase)
 
 
 def _begins(event: dict[str, Any], title: str, phase: str) -> bool:

@@ -87,7 +87,7 @@ class Server:
             self.process.wait()
 
     def fleet(
-        self, *, rehearsal: bool = False, hosts: int = 1, port: int | None = None, **ssh: object
+        self, *, dry_run: bool = False, hosts: int = 1, port: int | None = None, **ssh: object
     ) -> Fleet:
         settings = SshConfig.model_validate(
             {
@@ -101,7 +101,7 @@ class Server:
         names = [f"rs{number + 1}" for number in range(hosts)]
         addresses = {name: HostAddress(name, "127.0.0.1", port or self.port) for name in names}
         addresses["gone"] = HostAddress("gone", "127.0.0.1", free_port())
-        made = Fleet(addresses, settings, rehearsal=rehearsal)
+        made = Fleet(addresses, settings, dry_run=dry_run)
         self.fleets.append(made)
         return made
 
@@ -113,7 +113,7 @@ def wait_for(good: Callable[[], bool]) -> None:
 
 
 def whoami() -> str:
-    """Whoever runs the tests, by name."""
+    """The name of the user who runs the tests."""
     return subprocess.run(["id", "-un"], check=True, capture_output=True, text=True).stdout.strip()
 
 
@@ -146,17 +146,17 @@ def listener(serve: Callable[[socket.socket], None] | None = None) -> Iterator[i
         with contextlib.suppress(OSError):
             taker.shutdown(socket.SHUT_RDWR)
     thread.join()
-    for one in kept:
-        one.close()
+    for connection in kept:
+        connection.close()
 
 
 def relay(client: socket.socket, port: int, size: int) -> None:
     """Pass on what the server says up to so many bytes, and then no more; until the client hangs up."""
     with socket.create_connection(("127.0.0.1", port)) as server:
         while True:
-            for one in select.select([client, server], [], [])[0]:
-                data = one.recv(65536)
-                if one is client:
+            for ready in select.select([client, server], [], [])[0]:
+                data = ready.recv(65536)
+                if ready is client:
                     if not data:
                         return
                     server.sendall(data)

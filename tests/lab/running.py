@@ -29,7 +29,7 @@ class RunningLab:
 
     @property
     def place(self) -> LabPaths:
-        """Where it lives."""
+        """The paths of the lab's own files and sockets."""
         return LabPaths.of(self.folder)
 
     def console(self, host: str, script: str, *, timeout_s: float = 60.0) -> str:
@@ -41,7 +41,7 @@ class RunningLab:
         faults.put(self.place, fault, host)
 
     def clear(self) -> None:
-        """Take every fault out again."""
+        """Take every fault out of the lab."""
         faults.clear(self.place)
 
     def show(self, folder: Path) -> tuple[Path, str]:

@@ -10,13 +10,13 @@ import pytest
 from ferryman.retry import poll_until
 from lab.by_hand import typed
 from lab.conftest import SETTLED_S
-from lab.migration import DIRECTORS, catalog, forwarding, killed_at, met, world
+from lab.migration import DIRECTORS, catalog, forwarding, killed_at, run_and_act, world
 from lab.quick import configure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lab.migration import Told
+    from lab.migration import RunOutput
     from lab.running import RunningLab
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]  # whole migrations, on a guest of one CPU
@@ -31,7 +31,7 @@ RUNS = {"ipvsadm": MIGRATE_STATIC, "keepalived": MIGRATE_MAPS, "scheduler": RESC
 
 @pytest.fixture(params=RUNS.values(), ids=list(RUNS))
 def run(request: pytest.FixtureRequest) -> tuple[str, ...]:
-    """A run's command."""
+    """The arguments of a run that changes directors: with each driver, and with another scheduler."""
     arguments: tuple[str, ...] = request.param
     return arguments
 
@@ -47,21 +47,21 @@ def silenced(lab: RunningLab, host: str) -> Iterator[Callable[[], object]]:
         lab.console(host, f"iptables-legacy -D {rule}")
 
 
-def require_closed_by_hand(lab: RunningLab, told: Told, old: dict[str, str], *named: str) -> None:
+def require_closed_by_hand(lab: RunningLab, output: RunOutput, old: dict[str, str], *named: str) -> None:
     """What is told is typed; then all is as before, and a rollback closes the run."""
-    assert set(named) <= typed(lab, told.reason), told.reason
+    assert set(named) <= typed(lab, output.reason), output.reason
     assert poll_until(lambda: world(lab), lambda now: now == old, within_s=SETTLED_S) == old
-    closed = lab.ferryman("rollback", told.run)
+    closed = lab.ferryman("rollback", output.run)
     assert closed.returncode == 0, closed.stdout + closed.stderr
     assert world(lab) == old
-    assert lab.ferryman("resume", told.run).returncode == 2, "it is over"
+    assert lab.ferryman("resume", output.run).returncode == 2, "it is over"
 
 
 def test_a_run_that_is_held_is_put_back_by_hand(
     lab: RunningLab, old_world: dict[str, str], run: tuple[str, ...]
 ) -> None:
     with silenced(lab, "lvs1") as silence:
-        held = met(lab, "with lvs2 changed", lambda _: silence(), *run, phase="check")
+        held = run_and_act(lab, "with lvs2 changed", lambda _: silence(), *run, phase="check")
     assert held.returncode == 7, held.reason
     require_closed_by_hand(lab, held, old_world, "lvs2", str(catalog(lab)))
 
@@ -70,10 +70,12 @@ def test_a_run_that_is_held_is_put_back_by_hand(
 def test_what_a_silent_director_kept_from_a_rollback_is_put_back_by_hand(
     lab: RunningLab, old_world: dict[str, str], run: tuple[str, ...], host: str
 ) -> None:
-    killed = met(lab, "nothing wrong for a while with lvs1", lambda one: one.kill(), *run, phase="check").run
+    killed = run_and_act(
+        lab, "nothing wrong for a while with lvs1", lambda process: process.kill(), *run, phase="check"
+    ).run
     with silenced(lab, host) as silence:
         silence()
-        stranded = met(lab, "", lambda _: None, "rollback", killed, phase="undo")
+        stranded = run_and_act(lab, "", lambda _: None, "rollback", killed, phase="undo")
     assert stranded.returncode == 5, stranded.reason
     require_closed_by_hand(lab, stranded, old_world, host)
 
@@ -83,13 +85,13 @@ def test_a_rollback_that_others_stand_in_the_way_of_can_be_ended_by_hand(
 ) -> None:
     killed = killed_at(lab, "lvs1, primary", *MIGRATE_STATIC)
     lab.console("lvs2", f"ipvsadm -e -t {STATIC} -r 10.10.0.22:8081 -m -w 7")
-    told = met(lab, "", lambda _: None, "rollback", killed, phase="undo")
-    assert told.returncode in (0, 5), told.reason
-    assert "lvs2" in told.reason
-    assert "10.10.0.22" in told.reason
+    output = run_and_act(lab, "", lambda _: None, "rollback", killed, phase="undo")
+    assert output.returncode in (0, 5), output.reason
+    assert "lvs2" in output.reason
+    assert "10.10.0.22" in output.reason
     assert forwarding(lab, "lvs1", STATIC) == {"-g"}
-    if told.returncode == 5:
-        require_closed_by_hand(lab, told, old_world, "lvs2")
+    if output.returncode == 5:
+        require_closed_by_hand(lab, output, old_world, "lvs2")
     else:
         assert forwarding(lab, "lvs2", STATIC) == {"-g", "-m"}
         lab.console("lvs2", f"ipvsadm -e -t {STATIC} -r 10.10.0.22:8081 -g -w 1")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ferryman.directors import CommandDriver, HostRoutes, SetForwarding, driver_for
+from ferryman.directors import HostRoutes, SetForwarding, driver_for
+from ferryman.directors.command import CommandDriver
 from ferryman.errors import CommandFailedError, DoubtError, NotFollowedError, VerifyError
 from ferryman.inventory import Inventory
 from ferryman.model import Forwarding
@@ -70,8 +71,8 @@ def made(lab: RunningLab, hosts: LabHosts) -> Made:
     service = Inventory.load(lab.folder / "inventory").service(SERVICE, "lab")
 
     def driver(**keys: Any) -> CommandDriver:  # noqa: ANN401  # as in the file
-        one = replace(_primary(service), driver="command", options={**KEYS, **keys})
-        found = driver_for(one, service, hosts)
+        director = replace(_primary(service), driver="command", options={**KEYS, **keys})
+        found = driver_for(director, service, hosts)
         assert isinstance(found, CommandDriver)
         return found
 
@@ -86,70 +87,70 @@ def methods(lab: RunningLab) -> set[str]:
     return forwarding(lab, "lvs1", f"{VIP}:{PORT}")
 
 
-def test_flip_and_way_back_under_load_lose_nothing(lab: RunningLab, made: Made) -> None:
-    one = made()
-    before = one.before()
-    routes = HostRoutes(one.director, one.service, one.hosts)
+def test_flip_and_rollback_under_load_lose_nothing(lab: RunningLab, made: Made) -> None:
+    driver = made()
+    before = driver.before()
+    routes = HostRoutes(driver.director, driver.service, driver.hosts)
     routes.add(routes.read().needed)
     try:
         with loaded(lab, VIP, PORT) as outcome:
             time.sleep(PAUSE_S)
-            one.apply(before, TUNNEL)
+            driver.apply(before, TUNNEL)
             assert methods(lab) == {"-i"}
-            assert one.already(one.before(), TUNNEL)
+            assert driver.already(driver.before(), TUNNEL)
             time.sleep(PAUSE_S)
-            one.restore(before, TUNNEL)
+            driver.restore(before, TUNNEL)
             time.sleep(PAUSE_S)
     finally:
         routes.remove(routes.read().ours)
-    assert one.before() == before
+    assert driver.before() == before
     assert methods(lab) == {"-g"}
     assert outcome[0].lost == {}
     assert outcome[0].done["short"] > 100
 
 
 def test_a_command_that_refuses_leaves_everything_as_it_was(lab: RunningLab, made: Made) -> None:
-    one = made(apply=["flip", "set", "{vip}:{port}", "gue"])
-    before = one.before()
+    driver = made(apply=["flip", "set", "{vip}:{port}", "gue"])
+    before = driver.before()
     with pytest.raises(CommandFailedError, match="ended with status 9: no method gue"):
-        one.apply(before, TUNNEL)
-    assert one.before() == before
-    one.restore(before, TUNNEL)
+        driver.apply(before, TUNNEL)
+    assert driver.before() == before
+    driver.restore(before, TUNNEL)
 
 
 def test_a_verify_that_is_not_there_is_a_doubt_at_plan_time(made: Made) -> None:
-    one = made(verify=["flipp", "is", "{forwarding}"])
+    driver = made(verify=["flipp", "is", "{forwarding}"])
     with pytest.raises(DoubtError, match=r"ended with status 127.*not found"):
-        one.already(one.before(), TUNNEL)
+        driver.already(driver.before(), TUNNEL)
 
 
 def test_commands_that_lie_are_found_out(lab: RunningLab, made: Made) -> None:
-    one = made(**LYING)
-    before = one.before()
+    driver = made(**LYING)
+    before = driver.before()
     with pytest.raises(NotFollowedError, match=r"10\.10\.0\.21:8081 is Route, wanted Tunnel"):
-        one.apply(before, TUNNEL)
+        driver.apply(before, TUNNEL)
     assert methods(lab) == {"-g"}
-    one.restore(before, TUNNEL)
+    driver.restore(before, TUNNEL)
 
 
 def test_half_converged_is_told_by_destination_and_put_back(lab: RunningLab, made: Made) -> None:
-    one = made(apply=[*KEYS["apply"], "10.10.0.22"])
-    before = one.before()
-    with pytest.raises(NotFollowedError) as told:
-        one.apply(before, TUNNEL)
-    assert "10.10.0.21:8081 -g" in str(told.value)
-    assert "10.10.0.22:8081 -g" not in str(told.value)
+    driver = made(apply=[*KEYS["apply"], "10.10.0.22"])
+    before = driver.before()
+    with pytest.raises(NotFollowedError) as error:
+        driver.apply(before, TUNNEL)
+    assert "10.10.0.21:8081 -g" in str(error.value)
+    assert "10.10.0.22:8081 -g" not in str(error.value)
     assert methods(lab) == {"-g", "-i"}
-    one.restore(before, TUNNEL)
-    assert one.before() == before
+    driver.restore(before, TUNNEL)
+    assert driver.before() == before
 
 
-def test_without_undo_the_way_back_says_what_is_to_be_done(lab: RunningLab, made: Made) -> None:
-    one = made(undo=False)
-    before = one.before()
-    one.apply(before, TUNNEL)
+def test_without_undo_the_rollback_says_what_is_to_be_done(lab: RunningLab, made: Made) -> None:
+    driver = made(undo=False)
+    before = driver.before()
+    driver.apply(before, TUNNEL)
     with pytest.raises(VerifyError, match=r"not reversible: .*: tcp 10\.99\.0\.3:8081 direct"):
-        one.restore(before, TUNNEL)
+        driver.restore(before, TUNNEL)
     assert methods(lab) == {"-i"}
 
 

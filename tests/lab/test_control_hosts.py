@@ -60,8 +60,8 @@ def begun_on(host: str, config: Path, *arguments: str) -> subprocess.Popen[str]:
 def on(host: str, config: Path, *arguments: str) -> tuple[int, list[dict[str, Any]], str]:
     """What became of a command on a control host: its status, its lines, and what it said to people."""
     with begun_on(host, config, *arguments) as running:
-        out, said = running.communicate(timeout=RUN_S)
-    return running.returncode, [json.loads(line) for line in out.splitlines()], said
+        out, stderr = running.communicate(timeout=RUN_S)
+    return running.returncode, [json.loads(line) for line in out.splitlines()], stderr
 
 
 def killed_on(host: str, config: Path, *arguments: str) -> str:
@@ -73,8 +73,8 @@ def killed_on(host: str, config: Path, *arguments: str) -> str:
             if event["event"] == "step-started" and event["phase"] == "do" and "primary" in event["title"]:
                 running.send_signal(signal.SIGKILL)
                 return str(event["run"])
-        said = running.stderr.read() if running.stderr else ""
-    raise AssertionError(f"the run ended before it came to the primary director: {said}")
+        stderr = running.stderr.read() if running.stderr else ""
+    raise AssertionError(f"the run ended before it came to the primary director: {stderr}")
 
 
 def migrate(service: str) -> Sequence[str]:
@@ -86,12 +86,14 @@ def test_a_run_begun_on_one_control_host_is_taken_back_from_another(lab: Running
     run = killed_on("control1", shared, *migrate("static"))
     assert forwarding(lab, "lvs2", STATIC) == {"-i"}
 
-    busy, said, _ = on("control2", shared, *migrate("static"))
+    busy, refused, _ = on("control2", shared, *migrate("static"))
     assert busy == 6
-    assert f"run {run} " in said[-1]["reason"]
-    assert "control1" in said[-1]["reason"]
+    assert f"run {run} " in refused[-1]["reason"]
+    assert "control1" in refused[-1]["reason"]
     _, listed, _ = on("control2", shared, "runs")
-    assert {"run": run, "outcome": "open"}.items() <= next(one for one in listed if one["run"] == run).items()
+    assert {"run": run, "outcome": "open"}.items() <= next(
+        entry for entry in listed if entry["run"] == run
+    ).items()
 
     def taken_back() -> int:
         return on("control2", shared, "rollback", run)[0]
@@ -109,12 +111,14 @@ def test_services_that_share_directors_are_migrated_side_by_side_and_both_end_ri
 ) -> None:
     before = world(lab)
     both = [begun_on(f"control{n}", shared, *migrate(name)) for n, name in ((1, "static"), (2, "maps"))]
-    told = [running.communicate(timeout=RUN_S) for running in both]
-    assert [running.returncode for running in both] == [0, 0], told
-    assert [forwarding(lab, one, vip) for one in DIRECTORS for vip in (STATIC, MAPS)] == [{"-i"}] * 4
-    assert sum("waiting for another run" in said for _, said in told) == 1
+    outputs = [running.communicate(timeout=RUN_S) for running in both]
+    assert [running.returncode for running in both] == [0, 0], outputs
+    assert [forwarding(lab, director, vip) for director in DIRECTORS for vip in (STATIC, MAPS)] == [
+        {"-i"}
+    ] * 4
+    assert sum("waiting for another run" in stderr for _, stderr in outputs) == 1
 
-    for out, _ in told:
+    for out, _ in outputs:
         run = json.loads(out.splitlines()[0])["run"]
         assert on("control1", shared, "rollback", run)[0] == 0
     assert poll_until(lambda: world(lab), lambda now: now == before, within_s=60) == before

@@ -85,22 +85,24 @@ def as_it_was(lab: RunningLab, hosts: LabHosts) -> Iterator[None]:
 
 @pytest.mark.parametrize("name", ["static", "web", "maps"])
 def test_a_service_is_flipped_and_put_back_on_each_director_and_nothing_else_is(
-    name: str, party: DirectorClients, hosts: LabHosts
+    name: str, director_client: DirectorClients, hosts: LabHosts
 ) -> None:
     for host in DIRECTORS:
-        one = party(name, host)
-        before = json.loads(json.dumps(one.driver.before()))
-        others = [line for line in kernel(hosts, host).splitlines() if not _is_about(line, one.service)]
-        one.driver.apply(before, TUNNEL)
-        assert differences(one.driver.wanted(before, TUNNEL), one.driver.read()) == []
-        tunnelled = catalog_findings(one.director, replace(one.service, encapsulated=True), one.driver.read())
+        client = director_client(name, host)
+        before = json.loads(json.dumps(client.driver.before()))
+        others = [line for line in kernel(hosts, host).splitlines() if not _is_about(line, client.service)]
+        client.driver.apply(before, TUNNEL)
+        assert differences(client.driver.wanted(before, TUNNEL), client.driver.read()) == []
+        tunnelled = catalog_findings(
+            client.director, replace(client.service, encapsulated=True), client.driver.read()
+        )
         assert {finding.verdict for finding in tunnelled} == {Verdict.PASS}
         now = kernel(hosts, host).splitlines()
-        assert [line for line in now if line.startswith("-") and not _is_about(line, one.service)] == [
+        assert [line for line in now if line.startswith("-") and not _is_about(line, client.service)] == [
             line for line in others if line.startswith("-")
         ]
-        one.driver.restore(before, TUNNEL)
-        assert one.driver.before() == before
+        client.driver.restore(before, TUNNEL)
+        assert client.driver.before() == before
 
 
 def _is_about(line: str, service: Service) -> bool:
@@ -109,101 +111,102 @@ def _is_about(line: str, service: Service) -> bool:
 
 
 def test_a_configuration_that_keepalived_refuses_leaves_everything_as_it_was(
-    lab: RunningLab, party: DirectorClients, hosts: LabHosts
+    lab: RunningLab, director_client: DirectorClients, hosts: LabHosts
 ) -> None:
-    one = party("web")
-    before = one.driver.before()
+    client = director_client("web")
+    before = client.driver.before()
     lab.put("keepalived-wrong-config", "lvs1")
     seen = kernel(hosts, "lvs1")
     with pytest.raises(
         VerifyError, match="keepalived does not accept the new configuration; nothing was changed"
     ):
-        one.driver.apply(before, TUNNEL)
+        client.driver.apply(before, TUNNEL)
     assert kernel(hosts, "lvs1") == seen
 
 
-def test_a_frozen_keepalived_is_told_and_the_way_back_survives_its_thaw(
-    lab: RunningLab, party: DirectorClients
+def test_a_frozen_keepalived_is_told_and_the_rollback_survives_its_thaw(
+    lab: RunningLab, director_client: DirectorClients
 ) -> None:
-    one = party("web").impatient()
-    before = one.driver.before()
+    client = director_client("web").impatient()
+    before = client.driver.before()
     lab.put("director-frozen", "lvs1")
     with pytest.raises(DoubtError, match=r"the table did not follow within 3 s: .* is Route, wanted Tunnel"):
-        one.driver.apply(before, TUNNEL)
-    one.driver.restore(before, TUNNEL)
+        client.driver.apply(before, TUNNEL)
+    client.driver.restore(before, TUNNEL)
     lab.clear()
     time.sleep(PAUSE_S)
-    assert one.driver.before() == before
+    assert client.driver.before() == before
 
 
 def test_a_keepalived_that_is_not_there_cannot_be_reloaded_and_the_file_goes_back(
-    party: DirectorClients,
+    director_client: DirectorClients,
 ) -> None:
-    one = party("web").impatient()
-    before = one.driver.before()
+    client = director_client("web").impatient()
+    before = client.driver.before()
     gone = replace(
-        one, director=replace(one.director, options={**one.director.options, "reload": "kill -HUP 4194304"})
+        client,
+        director=replace(client.director, options={**client.director.options, "reload": "kill -HUP 4194304"}),
     )
     with pytest.raises(VerifyError, match=r"the reload command failed: .*No such process"):
         gone.driver.apply(before, TUNNEL)
-    one.driver.restore(before, TUNNEL)
+    client.driver.restore(before, TUNNEL)
 
 
 @pytest.mark.parametrize("name", VIPS)
 def test_under_load_nothing_is_lost_there_and_back_with_host_routes(
-    lab: RunningLab, name: str, party: DirectorClients
+    lab: RunningLab, name: str, director_client: DirectorClients
 ) -> None:
-    one = party(name)
-    before = one.driver.before()
-    protecting = one.routes.read().needed
-    assert len(protecting) == 3 * len(one.service.virtual_services)
-    one.routes.add(protecting)
+    client = director_client(name)
+    before = client.driver.before()
+    protecting = client.routes.read().needed
+    assert len(protecting) == 3 * len(client.service.virtual_services)
+    client.routes.add(protecting)
     try:
         with loaded(lab, *VIPS[name]) as outcome:
             time.sleep(PAUSE_S)
-            one.driver.apply(before, TUNNEL)
+            client.driver.apply(before, TUNNEL)
             time.sleep(PAUSE_S)
-            one.driver.restore(before, TUNNEL)
+            client.driver.restore(before, TUNNEL)
             time.sleep(PAUSE_S)
     finally:
-        one.driver.restore(before, TUNNEL)
-        one.routes.remove(one.routes.read().ours)
+        client.driver.restore(before, TUNNEL)
+        client.routes.remove(client.routes.read().ours)
     assert outcome[0].lost == {}
     assert outcome[0].done["short"] > 100
     assert outcome[0].done["download"] == outcome[0].done["upload"] == 6
 
 
-def test_host_routes_of_both_families_come_and_go(party: DirectorClients, hosts: LabHosts) -> None:
-    one = party("web", "lvs2")
-    needed = one.routes.read().needed
+def test_host_routes_of_both_families_come_and_go(director_client: DirectorClients, hosts: LabHosts) -> None:
+    client = director_client("web", "lvs2")
+    needed = client.routes.read().needed
     for _ in range(2):
-        one.routes.add(needed)
-    seen = one.routes.read()
+        client.routes.add(needed)
+    seen = client.routes.read()
     assert (seen.needed, seen.ours, seen.notes, seen.problems) == ((), needed, (), ())
     shown = hosts.read("lvs2", "ip -4 route show 10.10.0.21; ip -6 route show fd10::21").stdout
     assert shown.count(" via ") == 2
     for _ in range(2):
-        one.routes.remove(needed)
-    assert one.routes.read().needed == needed
+        client.routes.remove(needed)
+    assert client.routes.read().needed == needed
 
 
 def test_services_that_share_realservers_keep_their_own_routes(
-    party: DirectorClients, hosts: LabHosts
+    director_client: DirectorClients, hosts: LabHosts
 ) -> None:
-    maps, static = party("maps"), party("static")
-    for one in (maps, static):
-        one.routes.add(one.routes.read().needed)
+    maps, static = director_client("maps"), director_client("static")
+    for client in (maps, static):
+        client.routes.add(client.routes.read().needed)
     maps.routes.remove(maps.routes.read().ours)
     assert len(static.routes.read().ours) == 3
     assert hosts.read("lvs1", "ip -4 route get 10.10.0.21").stdout.startswith("10.10.0.21 via 10.10.0.21")
     static.routes.remove(static.routes.read().ours)
 
 
-def test_a_strangers_host_route_is_kept(party: DirectorClients, hosts: LabHosts) -> None:
-    one = party("static")
+def test_someone_elses_host_route_is_kept(director_client: DirectorClients, hosts: LabHosts) -> None:
+    client = director_client("static")
     hosts.read("lvs1", "ip -4 route add 10.10.0.22/32 dev eth0 proto static")
     try:
-        seen = one.routes.read()
+        seen = client.routes.read()
         assert [str(route.address) for route in seen.needed] == ["10.10.0.21", "10.10.0.23"]
         assert "10.10.0.22: has a host route without a next hop" in seen.problems[0]
     finally:
@@ -212,19 +215,19 @@ def test_a_strangers_host_route_is_kept(party: DirectorClients, hosts: LabHosts)
 
 @pytest.mark.parametrize("name", VIPS)
 def test_a_connection_is_seen_from_its_beginning_to_its_end(
-    lab: RunningLab, name: str, party: DirectorClients, hosts: LabHosts
+    lab: RunningLab, name: str, director_client: DirectorClients, hosts: LabHosts
 ) -> None:
-    one = party(name)
+    client = director_client(name)
     vip, port = VIPS[name]
     argv = exec_argv(lab.place, "control", [sys.executable, "-c", HOLD, vip, str(port)])
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
-        assert client.stdout
-        client_port = int(client.stdout.readline())
-        then = read_connections(hosts, one.director, one.service)
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as connected:
+        assert connected.stdout
+        client_port = int(connected.stdout.readline())
+        then = read_connections(hosts, client.director, client.service)
         held = [found for found in then if found.client_port == client_port]
         assert [(str(found.vip), found.state) for found in held] == [(vip, "ESTABLISHED")]
-        client.communicate()
-    now = read_connections(hosts, one.director, one.service)
+        connected.communicate()
+    now = read_connections(hosts, client.director, client.service)
     assert old_left(held, now) == 0
     assert old_left(held, now, closing=True) == 1
 
@@ -241,10 +244,10 @@ def asked(lab: RunningLab, name: str, host: str, **settings: Any) -> list[list[s
 
 @pytest.mark.parametrize("host", DIRECTORS)
 def test_real_requests_pass_through_each_director(
-    lab: RunningLab, host: str, party: DirectorClients, hosts: LabHosts
+    lab: RunningLab, host: str, director_client: DirectorClients, hosts: LabHosts
 ) -> None:
-    one = party("web", host)
-    before = {each.host: read_connections(hosts, each, one.service) for each in one.service.directors}
+    client = director_client("web", host)
+    before = {each.host: read_connections(hosts, each, client.service) for each in client.service.directors}
     found = asked(lab, "web", host, requests=10, download="/download", upload="/upload")
     assert [(check, verdict) for check, verdict, _ in found] == [
         ("traffic", "pass"),
@@ -252,7 +255,7 @@ def test_real_requests_pass_through_each_director(
         ("traffic-upload", "pass"),
     ] * 2
     assert "10 of 10 requests answered" in found[0][2]
-    now = {each.host: read_connections(hosts, each, one.service) for each in one.service.directors}
+    now = {each.host: read_connections(hosts, each, client.service) for each in client.service.directors}
     assert {name: len(now[name] - before[name]) for name in DIRECTORS} == {host: 24, _other(host): 0}
 
 

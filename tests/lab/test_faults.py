@@ -11,7 +11,7 @@ import pytest
 from ferryman import lab as the_lab
 from ferryman.lab import faults
 from ferryman.retry import poll_until
-from lab.looking import curl, tables
+from lab.observe import curl, tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.lab
 def fault(lab: RunningLab, name: str, host: str) -> Iterator[None]:
     lab.put(name, host)
     try:
-        assert [str(one) for one in faults.active(lab.place)] == [f"{name} on {host}"]
+        assert [str(fault) for fault in faults.active(lab.place)] == [f"{name} on {host}"]
         assert the_lab.status(lab.place).faults == (f"{name} on {host}",)
         yield
     finally:
@@ -101,9 +101,9 @@ def test_clearing_a_fault_by_name_leaves_the_others(lab: RunningLab) -> None:
     lab.put("ipip0-down", "web1")
     lab.put("ipip0-down", "web2")
     lab.put("rp-filter-strict", "web1")
-    assert [str(one) for one in faults.clear(lab.place, "ipip0-down", "web1")] == ["ipip0-down on web1"]
-    assert [str(one) for one in faults.clear(lab.place, host="web1")] == ["rp-filter-strict on web1"]
-    assert [str(one) for one in faults.active(lab.place)] == ["ipip0-down on web2"]
+    assert [str(fault) for fault in faults.clear(lab.place, "ipip0-down", "web1")] == ["ipip0-down on web1"]
+    assert [str(fault) for fault in faults.clear(lab.place, host="web1")] == ["rp-filter-strict on web1"]
+    assert [str(fault) for fault in faults.active(lab.place)] == ["ipip0-down on web2"]
 
 
 def test_with_the_last_fault_gone_the_health_checks_have_their_realservers_back(lab: RunningLab) -> None:

@@ -23,7 +23,7 @@ import pytest
 from scapy.layers.inet import IP, TCP
 from scapy.layers.inet6 import IPv6
 
-from ferryman.firewall import Fate
+from ferryman.firewall import PacketVerdict
 from ferryman.model import Director, Kind, Realserver, Role, Service, Verdict, VirtualService
 from ferryman.realservers.checks.decapsulation import IP6IP6, IPIP
 from ferryman.realservers.checks.firewall import firewall, outer_packet
@@ -53,7 +53,7 @@ VIPS = tuple(
     VirtualService("web", "default", "tcp", ip_address(vip), 80, "wrr") for vip in ("192.0.2.1", "fd99::1")
 )
 WEB = Service("web", "lab", False, "low-traffic", False, VIPS, (NODE,), (DIRECTOR,))
-STRANGER, STRANGER6 = "203.0.113.77", "2001:db8:ffff::77"
+UNAUTHORISED, UNAUTHORISED6 = "203.0.113.77", "2001:db8:ffff::77"
 CLIENT, CLIENT6 = "198.51.100.9", "2001:db8:1::9"
 MARKER = 0x88B5
 """An ethertype for experiments: no IP rule sees a frame of it."""
@@ -95,7 +95,7 @@ NEIGHBOURS = {
 
 @dataclass
 class Node:
-    """The namespaces, and sockets inside them."""
+    """Network namespaces of a node, a director and a pod, and sockets inside them."""
 
     stack: ExitStack
     names: dict[str, str] = field(default_factory=dict)
@@ -132,7 +132,10 @@ class Node:
         self._marking("marked")
         self._marking("pod-marker", "cali0")
         run(
-            "sysctl", "-qw", "net.ipv4.ip_forward=1", *(f"net.ipv4.conf.{one}.rp_filter=0" for one in DEVICES)
+            "sysctl",
+            "-qw",
+            "net.ipv4.ip_forward=1",
+            *(f"net.ipv4.conf.{device}.rp_filter=0" for device in DEVICES),
         )
 
     def _introduce(self) -> None:
@@ -183,9 +186,9 @@ class Node:
     def arrives(self, name: str) -> bool:
         """Send one of the six packets; whether it gets through to where it is to go."""
         version = 4 if name.endswith("4") else 6
-        receivers = [self.sockets[one] for one in RECEIVERS[name]]
-        for one in receivers:
-            drain(one)
+        receivers = [self.sockets[name] for name in RECEIVERS[name]]
+        for receiver in receivers:
+            drain(receiver)
         if name.startswith("inner"):
             os.write(self.tunnels[version], bytes(inner(version)))
         else:
@@ -215,23 +218,23 @@ COMMIT
 DEVICES = ("all", "default", "eth0", "cali0", "ipip0")
 RECEIVERS = {
     "director4": ("ipip",),
-    "stranger4": ("ipip",),
+    "unauthorised4": ("ipip",),
     "director6": ("ip6ip6",),
-    "stranger6": ("ip6ip6",),
+    "unauthorised6": ("ip6ip6",),
     "inner4": ("tcp4", "pod"),
     "inner6": ("tcp6",),
 }
 OUTER = {
     "director4": IP(src="10.40.0.1", dst="10.40.0.2", proto=4),
-    "stranger4": IP(src=STRANGER, dst="10.40.0.2", proto=4),
+    "unauthorised4": IP(src=UNAUTHORISED, dst="10.40.0.2", proto=4),
     "director6": IPv6(src="fd40::1", dst="fd40::2", nh=41),
-    "stranger6": IPv6(src=STRANGER6, dst="fd40::2", nh=41),
+    "unauthorised6": IPv6(src=UNAUTHORISED6, dst="fd40::2", nh=41),
 }
 SPORT = iter(range(20000, 60000))
 
 
 def inner(version: int) -> IP | IPv6:
-    """A new connection's SYN."""
+    """The SYN of a new connection, as it comes out of the tunnel."""
     segment = TCP(sport=next(SPORT), dport=80, flags="S")
     if version == 4:
         return IP(src=CLIENT, dst="192.0.2.1") / segment
@@ -299,10 +302,11 @@ def compare(made: Node, case: Case) -> None:
     facts = made.facts()
     assert facts.firewall.unread == ()
     dropped = {name for name in RECEIVERS if not made.arrives(name)}
-    fates = {name: facts.firewall.passage(judged(name, facts)).fate for name in RECEIVERS}
-    sure = {name: fate for name, fate in fates.items() if case.told or fate is not Fate.DOUBT}
+    verdicts = {name: facts.firewall.traverse(judged(name, facts)).verdict for name in RECEIVERS}
+    unknown = PacketVerdict.UNKNOWN
+    sure = {name: verdict for name, verdict in verdicts.items() if case.told or verdict is not unknown}
     assert dropped == set(case.drops.split())
-    assert sure == {name: Fate.OUT if name in dropped else Fate.IN for name in sure}
+    assert sure == {name: PacketVerdict.DROP if name in dropped else PacketVerdict.ACCEPT for name in sure}
 
 
 @pytest.mark.parametrize("name", NFT)
@@ -328,28 +332,28 @@ REMEDIED = {
 @pytest.mark.parametrize("kind", REMEDIED)
 def test_the_remedys_commands_let_the_directors_in_and_nobody_else(made: Node, kind: str) -> None:
     made.rules(kind, REMEDIED[kind])
-    found = [one for one in firewall(WEB, NODE, made.facts()) if one.verdict is Verdict.FAIL]
+    found = [finding for finding in firewall(WEB, NODE, made.facts()) if finding.verdict is Verdict.FAIL]
     assert len(found) == 4
     with inside(made.names["node"]):
-        for one in found:
+        for finding in found:
             run(
                 "sh",
                 "-c",
-                one.remedy.split(";")[0].replace("{", "'{").replace("}", "}'").replace('"', "'\"'"),
+                finding.remedy.split(";")[0].replace("{", "'{").replace("}", "}'").replace('"', "'\"'"),
             )
-    assert {name for name in RECEIVERS if not made.arrives(name)} == {"stranger4", "stranger6"}
-    assert {one.verdict for one in firewall(WEB, NODE, made.facts())} == {Verdict.PASS}
+    assert {name for name in RECEIVERS if not made.arrives(name)} == {"unauthorised4", "unauthorised6"}
+    assert {finding.verdict for finding in firewall(WEB, NODE, made.facts())} == {Verdict.PASS}
 
 
-def test_the_remedy_for_an_open_decapsulator_shuts_strangers_out(made: Node) -> None:
+def test_the_remedy_for_an_open_decapsulator_shuts_unauthorised_sources_out(made: Node) -> None:
     made.rules("native", NFT["no rules"])
     found = list(open_decapsulator(WEB, NODE, made.facts()))
-    assert [one.verdict for one in found] == [Verdict.WARN, Verdict.WARN]
+    assert [finding.verdict for finding in found] == [Verdict.WARN, Verdict.WARN]
     with inside(made.names["node"]):
-        for one in found:
-            run("sh", "-c", one.remedy[one.remedy.index("nft ") :])
-    assert {name for name in RECEIVERS if not made.arrives(name)} == {"stranger4", "stranger6"}
-    assert {one.verdict for one in open_decapsulator(WEB, NODE, made.facts())} == {Verdict.PASS}
+        for finding in found:
+            run("sh", "-c", finding.remedy[finding.remedy.index("nft ") :])
+    assert {name for name in RECEIVERS if not made.arrives(name)} == {"unauthorised4", "unauthorised6"}
+    assert {finding.verdict for finding in open_decapsulator(WEB, NODE, made.facts())} == {Verdict.PASS}
 
 
 def test_asking_loads_no_table(made: Node) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ferryman.errors import ConfigError, RehearsalError, UnknownOutcomeError, UnreachableError
+from ferryman.errors import ConfigError, DryRunError, UnknownOutcomeError, UnreachableError
 from ferryman.hosts import Completed
 from lab.own_sshd import Server, free_port, listener, relay, wait_for
 from tools import require_tool
@@ -90,7 +90,7 @@ def test_gcm_is_spoken_where_the_host_has_it_and_another_cipher_where_not(
     server.start()
     fleet = server.fleet()
     assert fleet.read("rs1", "echo in").stdout == "in\n"
-    transport = fleet._lines["rs1"]._transport
+    transport = fleet._connections["rs1"]._transport
     assert transport is not None
     assert transport.local_cipher == ciphers.rpartition(",")[2]
 
@@ -112,7 +112,7 @@ def test_a_port_that_takes_tcp_and_says_nothing_ends_at_the_connect_deadline(ser
 def test_a_server_that_goes_silent_after_any_number_of_bytes_ends_at_a_deadline(
     server: Server, size: int
 ) -> None:
-    with listener(lambda one: relay(one, server.port, size)) as port:
+    with listener(lambda connection: relay(connection, server.port, size)) as port:
         server.known_hosts.write_text(server.known_hosts.read_text().replace(str(server.port), str(port)))
         fleet = server.fleet(connect_timeout=1.0, port=port)
         began = time.monotonic()
@@ -123,9 +123,9 @@ def test_a_server_that_goes_silent_after_any_number_of_bytes_ends_at_a_deadline(
 
 
 def test_a_server_that_hangs_up_after_its_banner_leaves_no_timer_behind(server: Server) -> None:
-    def serve(one: socket.socket) -> None:
-        one.sendall(b"SSH-2.0-brief\r\n")
-        one.shutdown(socket.SHUT_RDWR)
+    def serve(connection: socket.socket) -> None:
+        connection.sendall(b"SSH-2.0-brief\r\n")
+        connection.shutdown(socket.SHUT_RDWR)
 
     with (
         listener(serve) as server.port,
@@ -136,7 +136,7 @@ def test_a_server_that_hangs_up_after_its_banner_leaves_no_timer_behind(server: 
 
 def test_a_port_that_speaks_something_else_is_named(server: Server) -> None:
     with (
-        listener(lambda one: one.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as server.port,
+        listener(lambda connection: connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as server.port,
         pytest.raises(UnreachableError, match=r"rs1: connect: .*no SSH banner came"),
     ):
         server.fleet(connect_timeout=1.0).read("rs1", "true")
@@ -169,7 +169,7 @@ def test_a_resolver_that_does_not_answer_ends_at_the_connect_deadline(
     with pytest.raises(UnreachableError, match=r"slow: resolve: slow: no answer within 0.3 s"):
         fleet.read("slow", "true")
     answer.set()
-    wait_for(lambda: not any(one.name == "ferryman-within" for one in threading.enumerate()))
+    wait_for(lambda: not any(thread.name == "ferryman-within" for thread in threading.enumerate()))
 
 
 def test_a_key_that_the_host_does_not_know_is_refused_in_the_phase_authenticate(server: Server) -> None:
@@ -210,14 +210,14 @@ def test_more_sessions_than_the_host_allows_are_refused_and_break_no_other(serve
         threading.Thread(target=fleet.read, args=("rs1", hold), kwargs={"timeout_s": PATIENT_S})
         for _ in range(4)
     ]
-    for one in held:
-        one.start()
+    for thread in held:
+        thread.start()
     wait_for(lambda: len(list(folder.iterdir())) == len(held))
     with pytest.raises(UnreachableError, match="rs1: run: the host refused another session"):
         fleet.read("rs1", "true")
     (folder / "release").touch()
-    for one in held:
-        one.join()
+    for thread in held:
+        thread.join()
     assert fleet.read("rs1", "echo still").stdout == "still\n"
 
 
@@ -336,11 +336,11 @@ def test_fifty_hosts_are_read_in_parallel_and_one_that_is_down_spoils_none(serve
     ]
 
 
-def test_a_rehearsal_reads_and_refuses_to_write(server: Server) -> None:
+def test_a_dry_run_reads_and_refuses_to_write(server: Server) -> None:
     mark = server.folder / "written"
-    fleet = server.fleet(rehearsal=True)
+    fleet = server.fleet(dry_run=True)
     assert fleet.read("rs1", "echo in").stdout == "in\n"
-    with pytest.raises(RehearsalError, match="rs1: a rehearsal tried to run 'touch "):
+    with pytest.raises(DryRunError, match="rs1: a dry run tried to run 'touch "):
         fleet.write("rs1", f"touch {mark}")
     assert not mark.exists()
 

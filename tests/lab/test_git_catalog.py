@@ -55,7 +55,7 @@ class Review:
 
     @property
     def file(self) -> Path:
-        """The catalog in the reviewer's clone."""
+        """The path of the catalog in the reviewer's clone."""
         return self.reviewer / "services.yaml"
 
     def merge(self, branch: str, *, instead_of: tuple[str, str] | None = None) -> None:
@@ -76,17 +76,17 @@ class Review:
         config = str(self.lab.folder / "ferryman.toml")
         command = [sys.executable, "-m", "ferryman", "--config", config, "--output", "json"]
         order = ["migrate", "static", "--site", "lab", "--yes", "--reason", "it is time", "--task", "T123"]
-        told = []
+        written = []
         with subprocess.Popen(
             [*command, *order], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         ) as running:
             assert running.stdout
             for line in running.stdout:
-                told.append(event := json.loads(line))
+                written.append(event := json.loads(line))
                 words = str(event.get("seen", "")).split()
                 if event.get("check") == "catalog-review" and words[:2] == ["waiting", "for"]:
                     when_waiting(words[2])
-        return running.returncode, told
+        return running.returncode, written
 
 
 @pytest.fixture
@@ -111,21 +111,21 @@ def review(lab: RunningLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_run_waits_for_a_person_to_merge_and_goes_back_through_the_same_gate(review: Review) -> None:
     lab, before = review.lab, catalog(review.lab).read_text()
-    status, told = review.migrate(review.merge)
-    assert status == 0, told[-1]
+    status, written = review.migrate(review.merge)
+    assert status == 0, written[-1]
     assert [forwarding(lab, director, STATIC) for director in DIRECTORS] == [{"-i"}, {"-i"}]
     message = git(review.bare, "log", "-1", "--format=%B", f"{BASE}^2").splitlines()
     assert message[0] == "static: IPIP encapsulation at lab"
-    assert {"it is time", f"Ferryman-Run: {told[0]['run']}", "Task: T123"} <= set(message)
+    assert {"it is time", f"Ferryman-Run: {written[0]['run']}", "Task: T123"} <= set(message)
     assert catalog(lab).read_text() == git(review.bare, "show", f"{BASE}:services.yaml") + "\n" != before
 
-    # Nobody merges the way back while this one waits: it ends, and the next one finds it merged.
+    # Nobody merges the revert while this one waits: it ends, and the next one finds it merged.
     text = (lab.folder / "ferryman.toml").read_text()
     (lab.folder / "ferryman.toml").write_text(text.replace("merge_timeout = 60", "merge_timeout = 0"))
-    stranded = lab.ferryman("rollback", told[0]["run"])
+    stranded = lab.ferryman("rollback", written[0]["run"])
     assert stranded.returncode == 5, stranded.stdout + stranded.stderr
-    review.merge(f"ferryman/static-lab-{told[0]['run']}-revert")
-    back = lab.ferryman("rollback", told[0]["run"])
+    review.merge(f"ferryman/static-lab-{written[0]['run']}-revert")
+    back = lab.ferryman("rollback", written[0]["run"])
     assert back.returncode == 0, back.stdout + back.stderr
     assert catalog(lab).read_text() == before
 
@@ -137,8 +137,10 @@ def test_merged_differently_everything_goes_back_and_no_director_was_touched(rev
         other = ("Static files", "Static bytes")
         review.merge(branch, instead_of=other[::-1] if branch.endswith("-revert") else other)
 
-    status, told = review.migrate(merge)
-    assert status == 4, told[-1]
-    assert "is not what was meant" in told[-1]["reason"]
-    assert [one for one in told if one["event"] == "change" and "ipvsadm -e" in one.get("command", "")] == []
+    status, written = review.migrate(merge)
+    assert status == 4, written[-1]
+    assert "is not what was meant" in written[-1]["reason"]
+    assert [
+        event for event in written if event["event"] == "change" and "ipvsadm -e" in event.get("command", "")
+    ] == []
     assert catalog(review.lab).read_text() == before

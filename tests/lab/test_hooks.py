@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ferryman.config.hooks import AlertmanagerConfig, HooksConfig
 from ferryman.engine.force_close import force_close
 from ferryman.engine.plan import Plan
 from ferryman.errors import UnknownOutcomeError, VerifyError
 from ferryman.events import RunFinished
-from ferryman.hookconfig import AlertmanagerConfig, HooksConfig
 from ferryman.hooks import Alertmanager, RunNotice, notifier_of
 from ferryman.retry import poll_until
 from ferryman.state import RunRequest
@@ -41,11 +41,11 @@ MATCHERS = ["service={service}", "site={site}", "instance=~{service}[0-9]+:.*"]
 
 @pytest.fixture
 def real(tmp_path: Path) -> Iterator[RealAlertmanager]:
-    with alertmanager.running(tmp_path) as one:
-        one.fire(alertname="of-web", service="web", site="codfw", instance="web2001:9100")
-        one.fire(alertname="of-web-elsewhere", service="web", site="eqiad", instance="web1001:9100")
-        one.fire(alertname="of-another", service="webx", site="codfw", instance="webx2001:9100")
-        yield one
+    with alertmanager.running(tmp_path) as server:
+        server.fire(alertname="of-web", service="web", site="codfw", instance="web2001:9100")
+        server.fire(alertname="of-web-elsewhere", service="web", site="eqiad", instance="web1001:9100")
+        server.fire(alertname="of-another", service="webx", site="codfw", instance="webx2001:9100")
+        yield server
 
 
 class Watched(FakeWorld):
@@ -66,7 +66,7 @@ class Site:
     """A service with one value to change, which a real Alertmanager watches."""
 
     world: Watched
-    dock: Harness = field(default_factory=Harness)
+    harness: Harness = field(default_factory=Harness)
 
     @property
     def plan(self) -> Plan:
@@ -82,28 +82,28 @@ class Site:
         return self._runner("goes back").roll_back(self.run, self.plan).outcome
 
     def close(self) -> None:
-        finished = force_close(self.dock.journal, self.run, "bob", "scrapped")
+        finished = force_close(self.harness.journal, self.run, "bob", "scrapped")
         self._notifier("is closed").ended(self.run, finished)
 
-    def _runner(self, way: RunAction) -> Runner:
+    def _runner(self, action: RunAction) -> Runner:
         """In a new process, with hooks of its own."""
-        return replace(self.dock.runner(), subscribers=[self._notifier(way)])
+        return replace(self.harness.runner(), subscribers=[self._notifier(action)])
 
-    def _notifier(self, way: RunAction) -> Notifier:
+    def _notifier(self, action: RunAction) -> Notifier:
         table = {"url": self.world.real.url, "matchers": MATCHERS}
         config = HooksConfig.model_validate({"timeout": 30, "alertmanager": {"real": table}})
-        return notifier_of(config, ORDER, ORDER.operator, way)
+        return notifier_of(config, ORDER, ORDER.operator, action)
 
     @property
     def run(self) -> str:
-        return self.dock.journal.runs()[0].id
+        return self.harness.journal.runs()[0].id
 
 
 def cut(at: int, error: BaseException) -> Cut:
-    def blow() -> None:
+    def fault() -> None:
         raise error
 
-    return Cut(at, "before", blow)
+    return Cut(at, "before", fault)
 
 
 NOTHING_SILENCED = {"of-web": "active", "of-web-elsewhere": "active", "of-another": "active"}
@@ -156,7 +156,7 @@ def test_whoever_takes_a_run_up_ends_the_silence_that_a_dead_process_left(
     assert site.resume() == "done" if way == "resume" else site.roll_back() == "rolled-back"
     assert real.silences() == []
     everything = real.ask("GET", "silences")
-    assert [one["id"] for one in everything] == [left["id"]]  # renewed, and no second one made
+    assert [silence["id"] for silence in everything] == [left["id"]]  # renewed, and no second one made
 
 
 def test_a_run_that_is_closed_by_hand_takes_its_silence_with_it(real: RealAlertmanager) -> None:
@@ -176,7 +176,7 @@ def test_the_silence_of_another_run_is_left_alone(real: RealAlertmanager) -> Non
 def test_a_silence_is_renewed_while_its_process_lives(real: RealAlertmanager) -> None:
     table = AlertmanagerConfig.model_validate({"url": real.url, "matchers": ["service={service}"]})
     short = Alertmanager(table.model_copy(update={"duration": 4}), 20)
-    begun = RunNotice(run="20261122-221943-abcd", order=ORDER, operator="alice@cumin1", way="begins")
+    begun = RunNotice(run="20261122-221943-abcd", request=ORDER, operator="alice@cumin1", action="begins")
     short.begun(begun)
     (first,) = real.silences()
     ends = poll_until(

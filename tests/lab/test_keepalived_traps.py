@@ -75,9 +75,9 @@ class Trap:
         return self.wait(f"-t 10.99.0.78:{self.reloads} -r ")
 
     def lines(self) -> str:
-        """What the kernel has of both."""
-        said = self.hosts.read("lvs1", "ipvsadm -Sn").checked().stdout
-        return "".join(line for line in said.splitlines(keepends=True) if " 10.99.0.7" in line)
+        """The kernel's table lines of both services."""
+        rules = self.hosts.read("lvs1", "ipvsadm -Sn").checked().stdout
+        return "".join(line for line in rules.splitlines(keepends=True) if " 10.99.0.7" in line)
 
     def wait(self, wanted: str, *, there: bool = True) -> str:
         """The lines, once something is among them, or is not."""
@@ -97,7 +97,7 @@ def real(number: int, inside: str = "") -> str:
 
 @contextmanager
 def failing(lab: RunningLab) -> Iterator[None]:
-    """The health check fails meanwhile."""
+    """Make the health check of a realserver fail while the block runs."""
     lab.console("lvs1", f"iptables-legacy -A {FAIL}")
     try:
         yield
@@ -207,7 +207,7 @@ def test_a_restart_empties_the_table_which_a_reload_does_not(
 def web(lab: RunningLab, hosts: LabHosts) -> DirectorClient:
     """The service web on lvs1, waited for no longer than three seconds, its file not named."""
     service = Inventory.load(lab.folder / "inventory").service("web", "lab")
-    (director,) = (one for one in service.directors if one.host == "lvs1")
+    (director,) = (director for director in service.directors if director.host == "lvs1")
     options = {key: value for key, value in director.options.items() if key != "service_file"}
     return DirectorClient(service, replace(director, options={**options, "converge_timeout": 20}), hosts)
 
@@ -234,9 +234,9 @@ def test_the_file_of_a_service_is_found_through_the_include(web: DirectorClient)
 
 
 def test_a_service_in_two_files_is_flipped_and_put_back_in_both(hosts: LabHosts, web: DirectorClient) -> None:
-    one, six = text_of(hosts, WEB).split("virtual_server fd99")
+    four, six = text_of(hosts, WEB).split("virtual_server fd99")
     put(hosts, "/etc/keepalived/more/six.conf", f"virtual_server fd99{six}")
-    put(hosts, WEB, f"{one}\ninclude ../{{more,less}}/s?x.conf  # keepalived goes on from this folder\n")
+    put(hosts, WEB, f"{four}\ninclude ../{{more,less}}/s?x.conf  # keepalived goes on from this folder\n")
     before = web.driver.before()
     assert list(before["files"]) == [f"{SERVICES}/../more/six.conf", WEB]
     web.driver.apply(before, TUNNEL)
@@ -248,9 +248,9 @@ def test_a_service_in_two_files_is_flipped_and_put_back_in_both(hosts: LabHosts,
 
 
 def test_a_syntax_error_in_one_of_two_files_changes_neither(hosts: LabHosts, web: DirectorClient) -> None:
-    one, six = text_of(hosts, WEB).split("virtual_server fd99")
+    four, six = text_of(hosts, WEB).split("virtual_server fd99")
     put(hosts, "/etc/keepalived/more/six.conf", f"virtual_server fd99{six}")
-    put(hosts, WEB, f"{one}\ninclude ../more/*.conf\n")
+    put(hosts, WEB, f"{four}\ninclude ../more/*.conf\n")
     before = web.driver.before()
     put(hosts, f"{SERVICES}/zz-broken.conf", "virtual_server 10.99.0.99 { lvs_sched")
     with pytest.raises(VerifyError, match="does not accept the new configuration; nothing was changed"):
@@ -349,10 +349,10 @@ def test_a_virtual_server_that_goes_with_the_reload_is_told_and_the_file_goes_ba
 ) -> None:
     before = web.driver.before()
     kept = hosts.read("lvs1", "ipvsadm -Sn | grep -F -- '-t 10.99.0.1:80 '").checked().stdout
-    stranger = with_options(web, reload=f"ipvsadm -D -t 10.99.0.1:80; {RELOAD}", converge_timeout=5)
+    meddling = with_options(web, reload=f"ipvsadm -D -t 10.99.0.1:80; {RELOAD}", converge_timeout=5)
     try:
         with pytest.raises(VerifyError, match=r"tcp 10\.99\.0\.1:80: not in the table"):
-            stranger.driver.apply(before, TUNNEL)
+            meddling.driver.apply(before, TUNNEL)
         with pytest.raises(VerifyError, match=r"put back, but: tcp 10\.99\.0\.1:80: not in the table"):
             web.driver.restore(before, TUNNEL)
     finally:

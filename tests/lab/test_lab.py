@@ -21,7 +21,7 @@ from ferryman.lab import topology
 from ferryman.lab.provision import DOWNLOAD_BYTES
 from ferryman.model import Forwarding, host_port
 from ferryman.retry import poll_until
-from lab.looking import curl, tables
+from lab.observe import curl, tables
 from lab.running import REPOSITORY
 from tools import skip_or_fail
 

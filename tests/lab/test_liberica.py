@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ferryman.catalog import Catalog
 from ferryman.config import ManagementConfig
 from ferryman.directors import Driver, HostRoutes, SetForwarding, driver_for
 from ferryman.errors import DoubtError
-from ferryman.inventory import Catalog, Inventory
+from ferryman.inventory import Inventory
 from ferryman.management import agent_for
 from ferryman.model import Forwarding
-from lab.following import DIRECTORS, SERVICE
 from lab.liberica_site import LibericaSite
 from lab.migration import catalog, changes, events, findings, loaded
+from lab.pybal_site import DIRECTORS, SERVICE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,9 +43,9 @@ PAUSE_S = 2.0
 
 @pytest.fixture
 def site(lab: RunningLab) -> Iterator[LibericaSite]:
-    """Liberica over IPVS on both directors."""
+    """A site where both directors run the double of Liberica over IPVS."""
     found = LibericaSite(lab)
-    found.furnish()
+    found.provision()
     yield found
     now = both(found)
     found.clear()
@@ -55,7 +56,7 @@ def site(lab: RunningLab) -> Iterator[LibericaSite]:
 def katran(lab: RunningLab) -> Iterator[LibericaSite]:
     """Liberica that says it forwards by Katran; what carries the lab's packets is its IPVS all the same."""
     found = LibericaSite(lab, plane="katran")
-    found.furnish()
+    found.provision()
     yield found
     found.clear()
 
@@ -78,42 +79,42 @@ def reason(done: CompletedProcess[str]) -> str:
 
 
 def on(site: LibericaSite, hosts: LabHosts, host: str = "lvs2") -> Driver:
-    """The driver of a director, with puppet."""
+    """The driver of a director that follows the catalog by puppet."""
     service = Inventory.load(site.lab.folder / "inventory").service(SERVICE, "lab")
-    director = next(one for one in service.directors if one.host == host)
+    director = next(director for director in service.directors if director.host == host)
     return driver_for(director, service, hosts, agent_for(ManagementConfig(agent="puppet")))
 
 
 def flip(site: LibericaSite, to: Literal["ipip", "direct"]) -> None:
-    """The catalog alone."""
-    there = Catalog(catalog(site.lab))
-    found = there.flipped(SERVICE, "lab", to)
-    there.write(found.after, expected=found.before)
+    """Flip the service in the catalog alone."""
+    file = Catalog(catalog(site.lab))
+    found = file.flipped(SERVICE, "lab", to)
+    file.write(found.after, expected=found.before)
 
 
-def test_it_crosses_and_comes_back_with_the_catalog_first(site: LibericaSite) -> None:
-    crossed = migrated(site)
-    assert crossed.returncode == DONE, crossed.stdout[-3000:]
+def test_it_migrates_and_rolls_back_with_the_catalog_first(site: LibericaSite) -> None:
+    completed = migrated(site)
+    assert completed.returncode == DONE, completed.stdout[-3000:]
     assert both(site) == {"lvs1": NEW, "lvs2": NEW}
-    back = ferryman(site, "rollback", events(crossed)[0]["run"])
+    back = ferryman(site, "rollback", events(completed)[0]["run"])
     assert back.returncode == DONE, back.stdout[-3000:]
     assert changes(back)[0]["kind"] == "catalog"
 
 
 def test_under_load_nothing_is_lost_there_and_back(site: LibericaSite, hosts: LabHosts) -> None:
-    one = on(site, hosts, "lvs1")
-    before = one.before()
-    routes = HostRoutes(one.director, one.service, hosts)
+    driver = on(site, hosts, "lvs1")
+    before = driver.before()
+    routes = HostRoutes(driver.director, driver.service, hosts)
     routes.add(routes.read().needed)
     try:
         with loaded(site.lab, "10.99.0.2", 8080) as outcome:
             time.sleep(PAUSE_S)
             flip(site, "ipip")
-            one.apply(before, TUNNEL)
+            driver.apply(before, TUNNEL)
             assert both(site)["lvs1"] == NEW
             time.sleep(PAUSE_S)
             flip(site, "direct")
-            one.restore(before, TUNNEL)
+            driver.restore(before, TUNNEL)
             time.sleep(PAUSE_S)
     finally:
         routes.remove(routes.read().ours)
@@ -134,9 +135,9 @@ def test_a_reload_that_nobody_hears_holds_before_the_primary_is_touched(site: Li
     site.trouble("lvs2", "deaf")
     held = migrated(site)
     assert held.returncode == HELD, held.stdout[-3000:]
-    assert "liberica-cp still says that it took its file up at 20" in reason(held)
+    assert "liberica-cp still says that it loaded its file at 20" in reason(held)
     assert both(site) == {"lvs1": OLD, "lvs2": OLD}
-    site.no_trouble("lvs2")
+    site.clear_troubles("lvs2")
     back = ferryman(site, "rollback", events(held)[0]["run"])
     assert back.returncode == DONE, back.stdout[-3000:]
 
@@ -153,64 +154,64 @@ def test_clocks_that_are_ten_minutes_apart_do_not_matter(site: LibericaSite, hos
     site.lab.console("rt", f"date -s @$(($(date +%s) + {SKEW_S}))")
     try:
         assert int(site.lab.console("lvs2", "date +%s")) > time.time() + SKEW_S / 2
-        one = on(site, hosts)
-        before = one.before()
+        driver = on(site, hosts)
+        before = driver.before()
         flip(site, "ipip")
-        one.apply(before, TUNNEL)
+        driver.apply(before, TUNNEL)
         assert both(site) == {"lvs1": OLD, "lvs2": NEW}
-        assert one.already(one.before(), TUNNEL)
+        assert driver.already(driver.before(), TUNNEL)
         flip(site, "direct")
-        one.restore(before, TUNNEL)
+        driver.restore(before, TUNNEL)
     finally:
         site.lab.console("rt", f"date -s @{int(time.time())}")
 
 
 def test_a_reload_that_lies_is_found_out_by_the_kernels_table(site: LibericaSite, hosts: LabHosts) -> None:
-    one = on(site, hosts)
-    before = one.before()
+    driver = on(site, hosts)
+    before = driver.before()
     flip(site, "ipip")
     site.trouble("lvs2", "lying")
-    with pytest.raises(DoubtError) as told:
-        one.apply(before, TUNNEL)
+    with pytest.raises(DoubtError) as error:
+        driver.apply(before, TUNNEL)
     for number in (21, 22, 23):
-        assert f"10.10.0.{number}:8080 is Route, wanted Tunnel" in str(told.value)
+        assert f"10.10.0.{number}:8080 is Route, wanted Tunnel" in str(error.value)
     assert both(site)["lvs2"] == OLD
-    site.no_trouble("lvs2")
+    site.clear_troubles("lvs2")
     flip(site, "direct")
-    one.restore(before, TUNNEL)
+    driver.restore(before, TUNNEL)
 
 
 def test_a_half_converged_director_names_the_destination_and_goes_on_when_it_can(
     site: LibericaSite, hosts: LabHosts
 ) -> None:
-    one = on(site, hosts)
-    before = one.before()
+    driver = on(site, hosts)
+    before = driver.before()
     flip(site, "ipip")
     site.trouble("lvs2", "stuck", "10.10.0.21")
-    with pytest.raises(DoubtError) as told:
-        one.apply(before, TUNNEL)
-    assert "10.10.0.21:8080 is Route, wanted Tunnel" in str(told.value)
-    assert "10.10.0.22:8080 is" not in str(told.value)
+    with pytest.raises(DoubtError) as error:
+        driver.apply(before, TUNNEL)
+    assert "10.10.0.21:8080 is Route, wanted Tunnel" in str(error.value)
+    assert "10.10.0.22:8080 is" not in str(error.value)
     assert both(site)["lvs2"] == HALF
-    site.no_trouble("lvs2")
-    one.apply(before, TUNNEL)
+    site.clear_troubles("lvs2")
+    driver.apply(before, TUNNEL)
     assert both(site)["lvs2"] == NEW
     flip(site, "direct")
-    one.restore(before, TUNNEL)
+    driver.restore(before, TUNNEL)
 
 
 def test_over_katran_consent_is_asked_for_and_a_rollback_is_refused_with_what_to_do(
     katran: LibericaSite,
 ) -> None:
-    rehearsed = ferryman(katran, "migrate", SERVICE, "--site", "lab", "--dry-run")
-    assert rehearsed.returncode == REFUSED, rehearsed.stdout[-3000:]
-    assert "lvs1: not reversible: its forwarding plane is katran" in reason(rehearsed)
-    titles = [title for title in events(rehearsed)[0]["plan"] if "not reversible" in title]
+    dry_run = ferryman(katran, "migrate", SERVICE, "--site", "lab", "--dry-run")
+    assert dry_run.returncode == REFUSED, dry_run.stdout[-3000:]
+    assert "lvs1: not reversible: its forwarding plane is katran" in reason(dry_run)
+    titles = [title for title in events(dry_run)[0]["plan"] if "not reversible" in title]
     assert len(titles) == len(DIRECTORS)
-    crossed = migrated(katran, "--accept-irreversible")
-    assert crossed.returncode == DONE, crossed.stdout[-3000:]
-    assert {finding["check"] for finding in findings(crossed, "warn")} >= {"irreversible"}
-    back = ferryman(katran, "rollback", events(crossed)[0]["run"])
+    completed = migrated(katran, "--accept-irreversible")
+    assert completed.returncode == DONE, completed.stdout[-3000:]
+    assert {finding["check"] for finding in findings(completed, "warn")} >= {"irreversible"}
+    back = ferryman(katran, "rollback", events(completed)[0]["run"])
     assert back.returncode == REFUSED, back.stdout[-3000:]
     assert "let the catalog say IPIP again (ferryman inventory flip maps --site lab --to ipip)" in reason(
         back

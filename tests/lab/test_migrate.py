@@ -1,4 +1,4 @@
-"""The main job on real hosts: a service crosses, is refused, comes back."""
+"""The main job on real hosts: a service is migrated, is refused, is rolled back."""
 
 from __future__ import annotations
 
@@ -55,37 +55,37 @@ def as_it_was(lab: RunningLab) -> Iterator[dict[str, str]]:
     assert poll_until(lambda: world(lab), lambda now: now == before, within_s=15) == before
 
 
-def test_a_dual_stack_service_crosses_and_comes_back(lab: RunningLab, as_it_was: dict[str, str]) -> None:
+def test_a_dual_stack_service_migrates_and_rolls_back(lab: RunningLab, as_it_was: dict[str, str]) -> None:
     old = catalog(lab).read_text().splitlines()
     counters = {host: received(lab, host) for host in ("web1", "web2", "web3")}
-    crossed = migrated(lab, "web")
-    assert crossed.returncode == 0, crossed.stderr
-    assert events(crossed)[-1]["outcome"] == "done"
-    assert [forwarding(lab, one, vip) for one in DIRECTORS for vip in (WEB, WEB6)] == [{"-i"}] * 4
+    completed = migrated(lab, "web")
+    assert completed.returncode == 0, completed.stderr
+    assert events(completed)[-1]["outcome"] == "done"
+    assert [forwarding(lab, director, vip) for director in DIRECTORS for vip in (WEB, WEB6)] == [{"-i"}] * 4
     new = catalog(lab).read_text().splitlines()
     at = new.index("      ipip_encapsulation:", old.index("  web:"))
     assert new[:at] + new[at + 2 :] == old
     assert new[at + 1].strip() == "- lab"
     assert [host for host, count in counters.items() if received(lab, host) <= count] == []
-    back = lab.ferryman("rollback", events(crossed)[0]["run"])
+    back = lab.ferryman("rollback", events(completed)[0]["run"])
     assert back.returncode == 0, back.stdout + back.stderr
     assert world(lab) == as_it_was
 
 
 @pytest.mark.parametrize(("service", "vip"), [("static", STATIC), ("k8s-ingress-staging", INGRESS)])
-def test_each_driver_and_each_kind_of_realserver_crosses(lab: RunningLab, service: str, vip: str) -> None:
-    crossed = migrated(lab, service)
-    assert crossed.returncode == 0, crossed.stderr
+def test_each_driver_and_each_kind_of_realserver_migrates(lab: RunningLab, service: str, vip: str) -> None:
+    completed = migrated(lab, service)
+    assert completed.returncode == 0, completed.stderr
     assert [forwarding(lab, director, vip) for director in DIRECTORS] == [{"-i"}, {"-i"}]
-    assert lab.ferryman("rollback", events(crossed)[0]["run"]).returncode == 0
+    assert lab.ferryman("rollback", events(completed)[0]["run"]).returncode == 0
 
 
-def test_a_service_that_has_crossed_is_looked_at_and_left_alone(lab: RunningLab) -> None:
+def test_a_service_that_was_migrated_is_looked_at_and_left_alone(lab: RunningLab) -> None:
     done = migrated(lab, "search")
     assert done.returncode == 0, done.stderr
-    assert "nothing to do" in events(done)[-1]["reason"]
+    assert "no change needed" in events(done)[-1]["reason"]
     assert changes(done) == []
-    assert "probe" in {event["event"] for event in events(done)}, "already so is verified, not believed"
+    assert "probe" in {event["event"] for event in events(done)}, "no change needed is verified, not believed"
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_fault_refuses_the_run_names_its_host_and_changes_nothing(
     refused = migrated(lab, "static")
     assert refused.returncode == 3, refused.stderr
     standing = findings(refused, "fail", "unknown")
-    accused = {one["host"] for one in standing}
+    accused = {finding["host"] for finding in standing}
     assert host in accused
     # requests through the VIP fail for everybody when a realserver's share of them does
     assert accused <= {host, "10.99.0.3"}
@@ -171,28 +171,28 @@ def test_a_configuration_that_keepalived_refuses_changes_nothing_on_it(
     assert world(lab) == as_it_was
 
 
-def test_a_rehearsal_shows_the_plan_and_its_edits_and_sends_nothing_but_ssh(
+def test_a_dry_run_shows_the_plan_and_its_edits_and_sends_nothing_but_ssh(
     lab: RunningLab, as_it_was: dict[str, str]
 ) -> None:
     files = {path: path.read_bytes() for path in lab.folder.rglob("*") if path.is_file()}
     with captured(lab) as packets:
-        rehearsed = lab.ferryman("--output", "json", "migrate", "static", "--site", "lab", "--dry-run")
-    assert rehearsed.returncode == 0, rehearsed.stderr
+        dry_run = lab.ferryman("--output", "json", "migrate", "static", "--site", "lab", "--dry-run")
+    assert dry_run.returncode == 0, dry_run.stderr
     assert packets, "the capture saw nothing, so it proves nothing"
     neighbours = r"ARP|neighbor (solicitation|advertisement)|multicast listener|router solicitation"
     assert [line for line in packets if not re.search(rf"\.22: |{neighbours}", line)] == []
     assert {path: path.read_bytes() for path in lab.folder.rglob("*") if path.is_file()} == files
     assert world(lab) == as_it_was
-    assert changes(rehearsed)
-    assert not any(change["applied"] for change in changes(rehearsed))
-    crossed = migrated(lab, "static")
-    assert events(crossed)[0]["plan"] == events(rehearsed)[0]["plan"]
+    assert changes(dry_run)
+    assert not any(change["applied"] for change in changes(dry_run))
+    completed = migrated(lab, "static")
+    assert events(completed)[0]["plan"] == events(dry_run)[0]["plan"]
 
-    def said(done: CompletedProcess[str]) -> list[str]:
+    def changed_by(done: CompletedProcess[str]) -> list[str]:
         return sorted(str(change.get("diff") or change["command"]) for change in changes(done))
 
-    assert said(crossed) == said(rehearsed)
-    assert lab.ferryman("rollback", events(crossed)[0]["run"]).returncode == 0
+    assert changed_by(completed) == changed_by(dry_run)
+    assert lab.ferryman("rollback", events(completed)[0]["run"]).returncode == 0
 
 
 def test_a_run_that_was_killed_keeps_its_lock_and_can_be_resumed(
@@ -217,18 +217,18 @@ def test_a_run_that_was_killed_can_be_put_back(lab: RunningLab, as_it_was: dict[
     assert world(lab) == as_it_was
 
 
-def test_no_request_fails_while_a_service_crosses_and_comes_back(lab: RunningLab) -> None:
-    with loaded(lab, "10.99.0.1", 80) as there:
-        crossed = migrated(lab, "web")
-    assert crossed.returncode == 0, crossed.stderr
+def test_no_request_fails_while_a_service_migrates_and_rolls_back(lab: RunningLab) -> None:
+    with loaded(lab, "10.99.0.1", 80) as migrating:
+        completed = migrated(lab, "web")
+    assert completed.returncode == 0, completed.stderr
     with loaded(lab, "10.99.0.1", 80) as back:
-        returned = lab.ferryman("--output", "json", "rollback", events(crossed)[0]["run"])
+        returned = lab.ferryman("--output", "json", "rollback", events(completed)[0]["run"])
     assert returned.returncode == 0, returned.stderr
-    for way in (*there, *back):
-        assert way.lost == {}, way
-        assert way.done["short"] > 100
-        assert way.done["download"] > 0
-        assert way.done["upload"] > 0
+    for requests in (*migrating, *back):
+        assert requests.lost == {}, requests
+        assert requests.done["short"] > 100
+        assert requests.done["download"] > 0
+        assert requests.done["upload"] > 0
     # the long transfers outlived the run, so its host routes stayed, and it said how to take them away
     kept = {
         finding["host"]: finding["remedy"]

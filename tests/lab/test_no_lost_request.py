@@ -1,4 +1,4 @@
-"""A flip and its way back lose no request, and the hazard that host routes are against is a real one.
+"""A flip and its rollback lose no request, and the hazard that host routes are against is a real one.
 
 The hazard is made certain here: connections are held still while their destinations are edited, others come
 first, and then the held ones, or the new ones, find the director asking its segment for the VIP itself.
@@ -40,7 +40,7 @@ BETWEEN = 1_500
 PATIENCE_S = 60.0
 TRANSFERRED_BYTES = 20_000
 
-Said = list[str]
+Answers = list[str]
 
 CLIENT = """
 import json, socket, sys
@@ -74,13 +74,13 @@ class Client:
 
     process: subprocess.Popen[str]
 
-    def ask(self, which: Literal["hold", "held", "new"]) -> Said:
+    def ask(self, which: Literal["hold", "held", "new"]) -> Answers:
         """What became of three requests: on new connections, to be held with ``hold``, or on those held."""
         assert self.process.stdin
         assert self.process.stdout
         self.process.stdin.write(f"{which}\n")
         self.process.stdin.flush()
-        said: Said = json.loads(self.process.stdout.readline())
+        said: Answers = json.loads(self.process.stdout.readline())
         return said
 
 
@@ -94,24 +94,24 @@ def asking(lab: RunningLab, vip: str, port: int) -> Iterator[Client]:
 
 
 @contextmanager
-def protected(one: DirectorClient, *, routes: bool) -> Iterator[None]:
-    """Host routes meanwhile, if so wanted."""
+def protected(client: DirectorClient, *, routes: bool) -> Iterator[None]:
+    """Keep host routes to the realservers while the block runs, if ``routes`` says so."""
     if routes:
-        one.routes.add(one.routes.read().needed)
+        client.routes.add(client.routes.read().needed)
     try:
         yield
     finally:
-        one.routes.remove(one.routes.read().ours)
+        client.routes.remove(client.routes.read().ours)
 
 
 @contextmanager
-def put_back(one: DirectorClient) -> Iterator[None]:
+def put_back(client: DirectorClient) -> Iterator[None]:
     """The service is direct-routed again afterwards, whatever happened."""
-    before = one.driver.before()
+    before = client.driver.before()
     try:
         yield
     finally:
-        one.driver.restore(before, TUNNEL)
+        client.driver.restore(before, TUNNEL)
 
 
 @pytest.fixture
@@ -145,16 +145,16 @@ def asked_for(lab: RunningLab, vip: str) -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("name", DRIVERS)
-def test_under_a_strong_load_a_flip_and_its_way_back_lose_nothing(
-    lab: RunningLab, name: str, party: DirectorClients
+def test_under_a_strong_load_a_flip_and_its_rollback_lose_nothing(
+    lab: RunningLab, name: str, director_client: DirectorClients
 ) -> None:
-    one = party(name)
-    before = one.driver.before()
-    with put_back(one), protected(one, routes=True), flowing(lab, *DRIVERS[name], PACE) as outcome:
+    client = director_client(name)
+    before = client.driver.before()
+    with put_back(client), protected(client, routes=True), flowing(lab, *DRIVERS[name], PACE) as outcome:
         answer(outcome, BETWEEN)
-        one.driver.apply(before, TUNNEL)
+        client.driver.apply(before, TUNNEL)
         answer(outcome, BETWEEN)
-        one.driver.restore(before, TUNNEL)
+        client.driver.restore(before, TUNNEL)
         answer(outcome, BETWEEN)
     assert outcome.lost == []
     assert len(outcome.requests) >= 3 * BETWEEN
@@ -172,31 +172,39 @@ def answer(outcome: Outcome, requests: int) -> None:
 class Seen:
     """What became of connections from before an edit, of those after it, and what the director asked for."""
 
-    held: Said
-    new: Said
+    held: Answers
+    new: Answers
     asked_for: list[str]
 
 
-def after_a_flip(lab: RunningLab, one: DirectorClient, *, routes: bool) -> Seen:
+def after_a_flip(lab: RunningLab, director_client: DirectorClient, *, routes: bool) -> Seen:
     """The first packets are tunnelled; then the held, direct-routed connections go on."""
-    vip, port = FAMILIES[one.service.name]
-    with put_back(one), protected(one, routes=routes), asking(lab, vip, port) as client:
+    vip, port = FAMILIES[director_client.service.name]
+    with (
+        put_back(director_client),
+        protected(director_client, routes=routes),
+        asking(lab, vip, port) as client,
+    ):
         client.ask("hold")
-        one.driver.apply(one.driver.before(), TUNNEL)
+        director_client.driver.apply(director_client.driver.before(), TUNNEL)
         with asked_for(lab, vip) as lines:
             new = client.ask("new")
             held = client.ask("held")
     return Seen(held, new, lines)
 
 
-def after_a_way_back(lab: RunningLab, one: DirectorClient, *, routes: bool) -> Seen:
+def after_a_rollback(lab: RunningLab, director_client: DirectorClient, *, routes: bool) -> Seen:
     """The first packets are those of held, tunnelled connections; then come new ones, direct-routed."""
-    vip, port = FAMILIES[one.service.name]
-    before = one.driver.before()
-    with put_back(one), protected(one, routes=routes), asking(lab, vip, port) as client:
-        one.driver.apply(before, TUNNEL)
+    vip, port = FAMILIES[director_client.service.name]
+    before = director_client.driver.before()
+    with (
+        put_back(director_client),
+        protected(director_client, routes=routes),
+        asking(lab, vip, port) as client,
+    ):
+        director_client.driver.apply(before, TUNNEL)
         client.ask("hold")
-        one.driver.restore(before, TUNNEL)
+        director_client.driver.restore(before, TUNNEL)
         with asked_for(lab, vip) as lines:
             held = client.ask("held")
             new = client.ask("new")
@@ -206,9 +214,9 @@ def after_a_way_back(lab: RunningLab, one: DirectorClient, *, routes: bool) -> S
 @pytest.mark.usefixtures("quiet_segment")
 @pytest.mark.parametrize("name", FAMILIES)
 def test_without_host_routes_a_flip_loses_connections_from_before_it(
-    lab: RunningLab, name: str, party: DirectorClients
+    lab: RunningLab, name: str, director_client: DirectorClients
 ) -> None:
-    seen = after_a_flip(lab, party(name), routes=False)
+    seen = after_a_flip(lab, director_client(name), routes=False)
     assert seen.new == ["answered"] * 3
     assert "answered" not in seen.held
     assert seen.asked_for
@@ -216,20 +224,20 @@ def test_without_host_routes_a_flip_loses_connections_from_before_it(
 
 @pytest.mark.usefixtures("quiet_segment")
 @pytest.mark.parametrize("name", FAMILIES)
-def test_without_host_routes_a_way_back_loses_new_connections(
-    lab: RunningLab, name: str, party: DirectorClients
+def test_without_host_routes_a_rollback_loses_new_connections(
+    lab: RunningLab, name: str, director_client: DirectorClients
 ) -> None:
-    seen = after_a_way_back(lab, party(name), routes=False)
+    seen = after_a_rollback(lab, director_client(name), routes=False)
     assert seen.held == ["answered"] * 3
     assert "answered" not in seen.new
     assert seen.asked_for
 
 
 @pytest.mark.usefixtures("quiet_segment")
-@pytest.mark.parametrize("way", [after_a_flip, after_a_way_back])
+@pytest.mark.parametrize("way", [after_a_flip, after_a_rollback])
 @pytest.mark.parametrize("name", FAMILIES)
 def test_with_host_routes_all_are_answered_and_the_director_asks_nobody_for_the_vip(
-    lab: RunningLab, name: str, party: DirectorClients, way: Callable[..., Seen]
+    lab: RunningLab, name: str, director_client: DirectorClients, way: Callable[..., Seen]
 ) -> None:
-    seen = way(lab, party(name), routes=True)
+    seen = way(lab, director_client(name), routes=True)
     assert seen == Seen(["answered"] * 3, ["answered"] * 3, [])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ferryman.retry import poll_until
-from lab.migration import Told, forwarding, met, world
+from lab.migration import RunOutput, forwarding, run_and_act, world
 from lab.quick import configure
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ def silenced(lab: RunningLab, host: str) -> Iterator[Callable[[], object]]:
         lab.console(host, f"iptables-legacy -D {rule}")
 
 
-def put_back(lab: RunningLab, told: Told) -> None:
+def put_back(lab: RunningLab, output: RunOutput) -> None:
     """By another process, which waits until no connection of the first one needs a host route any more."""
     configure(lab.folder, {"directors": {"drain_timeout": 30}})
-    done = lab.ferryman("rollback", str(told.events[0]["run"]))
+    done = lab.ferryman("rollback", str(output.events[0]["run"]))
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -58,7 +58,9 @@ def test_a_director_that_does_not_follow_holds_the_run_before_the_primary(
     directors = lab.folder / "inventory" / "directors.yaml"
     impatient = "driver: keepalived\n      converge_timeout: 5\n"
     directors.write_text(directors.read_text().replace("driver: keepalived\n", impatient))
-    stuck = met(lab, "The catalog says IPIP", lambda _: lab.put("director-frozen", "lvs2"), *migrate("maps"))
+    stuck = run_and_act(
+        lab, "The catalog says IPIP", lambda _: lab.put("director-frozen", "lvs2"), *migrate("maps")
+    )
     assert (stuck.returncode, stuck.events[-1]["outcome"]) == (7, "held")
     for realserver in ("10.10.0.21", "10.10.0.22", "10.10.0.23"):
         assert (
@@ -80,19 +82,21 @@ def test_a_director_that_dies_holds_the_run_and_no_other_is_touched(
 ) -> None:
     title, phase = when
     with silenced(lab, dead) as silence:
-        held = met(lab, title, lambda _: silence(), *migrate("static"), phase=phase)
+        held = run_and_act(lab, title, lambda _: silence(), *migrate("static"), phase=phase)
     assert (held.returncode, held.events[-1]["outcome"]) == (7, "held")
     assert dead in held.reason
     assert f"ferryman rollback {held.events[0]['run']}" in held.reason
-    assert {one for one in ("lvs1", "lvs2") if forwarding(lab, one, STATIC) == {"-i"}} == flipped
+    assert {
+        director for director in ("lvs1", "lvs2") if forwarding(lab, director, STATIC) == {"-i"}
+    } == flipped
     put_back(lab, held)
     assert world(lab) == as_it_was
 
 
 def test_the_report_says_how_long_connections_from_before_lived_on(lab: RunningLab) -> None:
-    crossed = met(lab, "lvs2, secondary", lambda _: None, *migrate("static"), "--soak", "0")
-    assert crossed.returncode == 0
-    told = [event["seen"] for event in crossed.events if event.get("check") == "old-connections"]
-    assert len(told) == 2
-    assert all("connections from before: the last ended" in one for one in told)
-    put_back(lab, crossed)
+    completed = run_and_act(lab, "lvs2, secondary", lambda _: None, *migrate("static"), "--soak", "0")
+    assert completed.returncode == 0
+    drained = [event["seen"] for event in completed.events if event.get("check") == "old-connections"]
+    assert len(drained) == 2
+    assert all("connections from before: the last ended" in line for line in drained)
+    put_back(lab, completed)

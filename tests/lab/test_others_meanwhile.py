@@ -14,7 +14,7 @@ import pytest
 from ferryman.directors.routes import PROTOCOL
 from ferryman.retry import poll_until
 from lab.conftest import SETTLED_S
-from lab.migration import Told, catalog, forwarding, killed_at, meanwhile, met, world
+from lab.migration import RunOutput, catalog, forwarding, killed_at, pause_and_act, run_and_act, world
 
 if TYPE_CHECKING:
     from subprocess import CompletedProcess
@@ -36,15 +36,15 @@ def migrate(service: str) -> tuple[str, ...]:
     return ("migrate", service, "--site", "lab", "--yes", "--soak", "4")
 
 
-def require_back(lab: RunningLab, told: Told, old: dict[str, str], *, names: str) -> None:
+def require_back(lab: RunningLab, output: RunOutput, old: dict[str, str], *, names: str) -> None:
     """It did not end done, named whom it is about, and is back: by itself, or once it is told to."""
-    assert told.returncode in (4, 7), told.reason
-    assert names in told.reason
-    if told.returncode == 7:
-        back = lab.ferryman("rollback", told.run)
+    assert output.returncode in (4, 7), output.reason
+    assert names in output.reason
+    if output.returncode == 7:
+        back = lab.ferryman("rollback", output.run)
         assert back.returncode == 0, back.stdout + back.stderr
     require_world(lab, old)
-    require_over(lab, told.run)
+    require_over(lab, output.run)
 
 
 def require_world(lab: RunningLab, wanted: dict[str, str]) -> None:
@@ -62,7 +62,7 @@ def flipped(lab: RunningLab, director: str, service: str, method: str) -> None:
     """Somebody gives each destination another method by hand."""
     vip = VIPS[service]
     port = vip.rpartition(":")[2]
-    edits = [f"ipvsadm -e -t {vip} -r {one}:{port} {method} -w 1" for one in REALSERVERS]
+    edits = [f"ipvsadm -e -t {vip} -r {realserver}:{port} {method} -w 1" for realserver in REALSERVERS]
     lab.console(director, "\n".join(edits))
 
 
@@ -83,16 +83,16 @@ def test_a_director_that_is_rebooted_in_its_soak_is_seen_before_the_next_one_is_
     lab: RunningLab, old_world: dict[str, str], service: str
 ) -> None:
     reboot = f"{restoring(lab, 'lvs2')}{FLUSH}"
-    told = meanwhile(lab, SOAK_OF_LVS2, lambda: lab.console("lvs2", reboot), *migrate(service))
-    assert "lvs1, primary" not in made(told), "the primary must not be flipped"
-    require_back(lab, told, old_world, names="lvs2")
+    output = pause_and_act(lab, SOAK_OF_LVS2, lambda: lab.console("lvs2", reboot), *migrate(service))
+    assert "lvs1, primary" not in made(output), "the primary must not be flipped"
+    require_back(lab, output, old_world, names="lvs2")
 
 
-def made(told: Told) -> str:
+def made(output: RunOutput) -> str:
     """The titles of the steps that were begun, in one string."""
     return "\n".join(
         str(event["title"])
-        for event in told.events
+        for event in output.events
         if event["event"] == "step-started" and event["phase"] == "do"
     )
 
@@ -102,8 +102,8 @@ def test_a_primary_that_is_rebooted_in_its_soak_is_seen_at_the_end(
     lab: RunningLab, old_world: dict[str, str], service: str
 ) -> None:
     reboot = f"{restoring(lab, 'lvs1')}{FLUSH}"
-    told = meanwhile(lab, SOAK_OF_LVS1, lambda: lab.console("lvs1", reboot), *migrate(service))
-    require_back(lab, told, old_world, names="lvs1")
+    output = pause_and_act(lab, SOAK_OF_LVS1, lambda: lab.console("lvs1", reboot), *migrate(service))
+    require_back(lab, output, old_world, names="lvs1")
 
 
 @pytest.mark.parametrize("soak", [SOAK_OF_LVS2, SOAK_OF_LVS1])
@@ -113,16 +113,16 @@ def test_a_stale_copy_of_the_catalog_moved_over_it_is_seen(
     path = catalog(lab)
     stale = path.with_suffix(".stale")
     stale.write_bytes(path.read_bytes())
-    told = meanwhile(lab, soak, lambda: stale.replace(path), *migrate("static"))
+    output = pause_and_act(lab, soak, lambda: stale.replace(path), *migrate("static"))
     if soak == SOAK_OF_LVS2:
-        assert "lvs1, primary" not in made(told), "the primary must not be flipped"
-    require_back(lab, told, old_world, names="services.yaml")
+        assert "lvs1, primary" not in made(output), "the primary must not be flipped"
+    require_back(lab, output, old_world, names="services.yaml")
 
 
 def test_a_run_is_not_taken_back_from_under_a_later_one(lab: RunningLab, old_world: dict[str, str]) -> None:
     first = lab.ferryman("migrate", "maps", "--site", "lab", "--yes")
     assert first.returncode == 0, first.stdout + first.stderr
-    crossed = world(lab)
+    new_world = world(lab)
     later = lab.ferryman("scheduler", "migrate", "maps", "--site", "lab", "--to", "wrr", "--yes")
     assert later.returncode == 0, later.stdout + later.stderr
     rescheduled = world(lab)
@@ -132,7 +132,7 @@ def test_a_run_is_not_taken_back_from_under_a_later_one(lab: RunningLab, old_wor
     assert run_of(later) in refused.stdout + refused.stderr
     assert world(lab) == rescheduled
 
-    for run, left in ((run_of(later), crossed), (run_of(first), old_world)):
+    for run, left in ((run_of(later), new_world), (run_of(first), old_world)):
         back = lab.ferryman("rollback", run)
         assert back.returncode == 0, back.stdout + back.stderr
         require_world(lab, left)
@@ -154,13 +154,13 @@ def test_routes_go_as_the_journal_has_them_though_a_realserver_has_left_the_pool
     nodes = lab.folder / "inventory" / "nodes" / "lab.yaml"
     nodes.write_text(re.sub(r"(web3: .*), static,", r"\1,", nodes.read_text()))
 
-    back = met(
+    back = run_and_act(
         lab, "lvs2 has a host route", lambda _: None, "rollback", run, "--accept-changed-plan", phase="undo"
     )
     assert back.returncode == 0, back.reason
     require_world(lab, old_world)
-    told = {host: deletions(back, host) for host in put_up}
-    assert told == put_up, "what is told as done is what ran"
+    deleted = {host: deletions(back, host) for host in put_up}
+    assert deleted == put_up, "what is told as done is what ran"
 
 
 def our_routes(lab: RunningLab, host: str) -> set[str]:
@@ -169,11 +169,11 @@ def our_routes(lab: RunningLab, host: str) -> set[str]:
     return {line.split()[0] for line in shown.splitlines()}
 
 
-def deletions(told: Told, host: str) -> set[str]:
+def deletions(output: RunOutput, host: str) -> set[str]:
     """The addresses whose routes are told to have been deleted there."""
     commands = "\n".join(
         str(event["command"])
-        for event in told.events
+        for event in output.events
         if event["event"] == "change" and event["applied"] and event["target"] == host
     )
     return set(re.findall(r"route del (\S+?)(?:/\d+)? ", commands))
@@ -187,7 +187,7 @@ def test_a_destination_that_somebody_added_strands_no_run_whose_own_part_is_back
     lab: RunningLab, old_world: dict[str, str], method: str
 ) -> None:
     run = meanwhile_killed(lab, SOAK_OF_LVS2, f"ipvsadm {ADDED} {method} -w 0")
-    back = met(lab, "lvs2, secondary", lambda _: None, "rollback", run, phase="undo")
+    back = run_and_act(lab, "lvs2, secondary", lambda _: None, "rollback", run, phase="undo")
     require_theirs_alone(lab, back, 0, old_world)
 
 
@@ -198,28 +198,28 @@ def meanwhile_killed(lab: RunningLab, title: str, script: str) -> str:
         lab.console("lvs2", script)
         running.kill()  # type: ignore[attr-defined]  # a process
 
-    return met(lab, title, strike, *migrate("static"), phase="check").run
+    return run_and_act(lab, title, strike, *migrate("static"), phase="check").run
 
 
 def test_a_run_goes_back_over_a_destination_that_somebody_added_and_says_so(
     lab: RunningLab, old_world: dict[str, str]
 ) -> None:
-    told = meanwhile(
+    output = pause_and_act(
         lab, SOAK_OF_LVS2, lambda: lab.console("lvs2", f"ipvsadm {ADDED} -g -w 0"), *migrate("static")
     )
-    require_theirs_alone(lab, told, 4, old_world)
+    require_theirs_alone(lab, output, 4, old_world)
 
 
-def require_theirs_alone(lab: RunningLab, told: Told, status: int, old: dict[str, str]) -> None:
+def require_theirs_alone(lab: RunningLab, output: RunOutput, status: int, old: dict[str, str]) -> None:
     """All of ours is back, what they added stands and is named, and nothing is kept waiting."""
     try:
-        assert told.returncode == status, told.reason
-        assert any("10.10.0.31" in warning for warning in told.warnings()), told.warnings()
-        assert "10.10.0.31" in told.reason, "the ending names it too"
+        assert output.returncode == status, output.reason
+        assert any("10.10.0.31" in warning for warning in output.warnings()), output.warnings()
+        assert "10.10.0.31" in output.reason, "the ending names it too"
     finally:
         lab.console("lvs2", ADDED.replace("-a ", "ipvsadm -d "))
     require_world(lab, old)
-    require_over(lab, told.run)
+    require_over(lab, output.run)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def require_theirs_alone(lab: RunningLab, told: Told, status: int, old: dict[str
 def test_an_edit_that_waits_in_another_services_file_refuses_the_run(
     lab: RunningLab, old_world: dict[str, str], director: str, edit: str
 ) -> None:
-    """keepalived's reload takes up every file, also one that somebody has edited and not reloaded."""
+    """keepalived's reload reads every file, also one that somebody has edited and not reloaded."""
     file = "/etc/keepalived/services/web.conf"
     lab.console(director, f"cp {file} {file}.bak; sed -i 's/{edit}/' {file}")
     reloads = {host: reloaded(lab, host) for host in ("lvs1", "lvs2")}
@@ -253,50 +253,50 @@ def test_a_file_that_configuration_management_put_back_without_a_reload_is_seen(
     lab: RunningLab, old_world: dict[str, str]
 ) -> None:
     back = f"sed -i 's/lvs_method TUN/lvs_method DR/' {MAPS_FILE}"
-    told = meanwhile(lab, SOAK_OF_LVS2, lambda: lab.console("lvs2", back), *migrate("maps"))
-    assert "lvs1, primary" not in made(told), "the primary must not be flipped"
-    require_back(lab, told, old_world, names="lvs2")
+    output = pause_and_act(lab, SOAK_OF_LVS2, lambda: lab.console("lvs2", back), *migrate("maps"))
+    assert "lvs1, primary" not in made(output), "the primary must not be flipped"
+    require_back(lab, output, old_world, names="lvs2")
 
 
 @pytest.mark.parametrize("director", ["lvs2", "lvs1"])
 def test_host_routes_that_somebody_flushed_are_seen_while_they_are_needed(
     lab: RunningLab, old_world: dict[str, str], director: str
 ) -> None:
-    told = meanwhile(lab, SOAK_OF_LVS2, lambda: lab.console(director, FLUSH), *migrate("static"))
-    assert "lvs1, primary" not in made(told), "connections from before would break with it"
-    require_back(lab, told, old_world, names=director)
+    output = pause_and_act(lab, SOAK_OF_LVS2, lambda: lab.console(director, FLUSH), *migrate("static"))
+    assert "lvs1, primary" not in made(output), "connections from before would break with it"
+    require_back(lab, output, old_world, names=director)
 
 
 @pytest.mark.parametrize("director", ["lvs2", "lvs1"])
 def test_a_director_that_is_flipped_back_while_the_run_drains_is_seen_at_the_end(
     lab: RunningLab, old_world: dict[str, str], director: str
 ) -> None:
-    told = meanwhile(
+    output = pause_and_act(
         lab,
         "No director has connections of static left",
         lambda: flipped(lab, director, "static", "-g"),
         *migrate("static"),
     )
-    require_back(lab, told, old_world, names=director)
+    require_back(lab, output, old_world, names=director)
 
 
 def test_a_director_that_is_flipped_before_its_turn_is_not_taken_for_the_runs_own(
     lab: RunningLab, old_world: dict[str, str]
 ) -> None:
-    told = meanwhile(
+    output = pause_and_act(
         lab,
         "The catalog says IPIP",
         lambda: flipped(lab, "lvs2", "static", "-i"),
         *migrate("static"),
         phase="do",
     )
-    assert told.returncode in (4, 5, 7), told.reason
-    assert "lvs2" in told.reason
+    assert output.returncode in (4, 5, 7), output.reason
+    assert "lvs2" in output.reason
     assert forwarding(lab, "lvs1", STATIC) == {"-g"}, "the primary must not be flipped"
-    if told.returncode == 4:
+    if output.returncode == 4:
         require_world(lab, old_world)
         return
     flipped(lab, "lvs2", "static", "-g")
-    back = lab.ferryman("rollback", told.run)
+    back = lab.ferryman("rollback", output.run)
     assert back.returncode == 0, back.stdout + back.stderr
     require_world(lab, old_world)

@@ -33,7 +33,7 @@ pytestmark = [
     pytest.mark.skipif(not Path("/dev/net/tun").exists(), reason="no TUN devices here"),
 ]
 
-CONTROL, REALSERVER, BARE = (f"ferry{os.getpid()}{one}" for one in "crb")
+CONTROL, REALSERVER, BARE = (f"ferry{os.getpid()}{letter}" for letter in "crb")
 VIP, VIP6 = IPv4Address("10.99.0.1"), IPv6Address("fd99::1")
 FITTING, TOO_LARGE, CLOSED, REJECTED = 80, 81, 82, 83
 HEALTHY, DEAF, FORGER, BARE_HOST = "10.30.0.21", "10.30.0.25", "10.30.0.26", "10.31.0.31"
@@ -114,7 +114,9 @@ def namespaces() -> Iterator[None]:
     require_tool("ip", package="iproute2")
     require_tool("sysctl", package="procps")
     require_tool("ping", package="iputils-ping")
-    addresses = "".join(f"-n {REALSERVER} addr add {one}/24 dev eth0\n" for one in REALSERVER_ADDRESSES)
+    addresses = "".join(
+        f"-n {REALSERVER} addr add {address}/24 dev eth0\n" for address in REALSERVER_ADDRESSES
+    )
     listeners: list[socket.socket] = []
     decapsulator: subprocess.Popen[str] | None = None
     try:
@@ -137,8 +139,8 @@ def namespaces() -> Iterator[None]:
         if decapsulator is not None:
             decapsulator.kill()
             decapsulator.communicate()
-        for one in listeners:
-            one.close()
+        for listener in listeners:
+            listener.close()
         for name in (CONTROL, REALSERVER, BARE):
             subprocess.run(["ip", "netns", "del", name], check=False)
 
@@ -337,15 +339,15 @@ def test_forged_answers_do_not_count_and_are_told(namespaces: None) -> None:
 
 def test_one_dead_realserver_among_five_is_waited_for_alone_and_told_last(namespaces: None) -> None:
     dead, *ready = reversed(REALSERVER_ADDRESSES[:5])
-    heard: list[ProbeVerdict] = []
+    verdicts: list[ProbeVerdict] = []
 
     def probe() -> list[ProbeResult]:
         asked = [target(address, FITTING) for address in (dead, *ready)]
-        return Prober(QUICK).probe(asked, lambda result: heard.append(result.verdict))
+        return Prober(QUICK).probe(asked, lambda result: verdicts.append(result.verdict))
 
     results = in_namespace(CONTROL, probe)
     assert [result.verdict for result in results] == [ProbeVerdict.SILENT] + [ProbeVerdict.ACCEPTED] * 4
-    assert heard == [ProbeVerdict.ACCEPTED] * 4 + [ProbeVerdict.SILENT]
+    assert verdicts == [ProbeVerdict.ACCEPTED] * 4 + [ProbeVerdict.SILENT]
 
 
 @pytest.mark.parametrize(("address", "vip", "mss"), [(HEALTHY, VIP, 1440), (HEALTHY6, VIP6, 1400)])
@@ -383,7 +385,7 @@ def test_an_interrupt_leaves_nothing_half_open_and_no_socket_behind(namespaces: 
     assert half_open() == ""
 
 
-def test_what_a_broken_way_back_left_half_open_is_closed_too(namespaces: None) -> None:
+def test_what_a_broken_rollback_left_half_open_is_closed_too(namespaces: None) -> None:
     with nft("type filter hook output priority 0", f"tcp sport {FITTING} drop"):
         [result] = probed([target(HEALTHY, FITTING)])
     assert result.verdict is ProbeVerdict.SILENT

@@ -50,7 +50,7 @@ def test_a_node_that_is_not_set_up_for_the_service_is_named_with_the_cause(lab: 
     assert "cause: vip" in failed["seen"]
 
 
-def test_a_rehearsal_sends_nothing(lab: RunningLab) -> None:
+def test_a_dry_run_sends_nothing(lab: RunningLab) -> None:
     done = probed(lab, "static", "--dry-run")
     assert done.returncode == 0, done.stderr
     assert asked(done) == set()

@@ -167,8 +167,8 @@ def test_nothing_stays_half_open_at_servers_or_behind_nodes(place: LabPaths) -> 
     probed(place, WEB1, WEB1_6, NODE1)
     ends = ["web1", *(pod.name for pod in topology.PODS if pod.node == "node1")]
     assert {end: half_open(place, end) for end in ends} == {end: [] for end in ends}
-    way_back = "OUTPUT -p tcp --sport 80 -d 10.30.0.0/24 -j DROP"
-    with with_fault(place, "web1", f"iptables-legacy -I {way_back}", f"iptables-legacy -D {way_back}"):
+    rollback = "OUTPUT -p tcp --sport 80 -d 10.30.0.0/24 -j DROP"
+    with with_fault(place, "web1", f"iptables-legacy -I {rollback}", f"iptables-legacy -D {rollback}"):
         [(_, verdict, _, _)] = probed(place, WEB1)
     assert verdict == "silent"
     assert half_open(place, "web1") == []

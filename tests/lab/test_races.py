@@ -14,6 +14,6 @@ ROUNDS = 1000 if EVERY else 30
 
 
 def test_of_two_processes_one_goes_and_the_other_is_busy(tmp_path: Path) -> None:
-    said = race(f"sqlite:{tmp_path / 'state.db'}", ROUNDS)
+    counts = race(f"sqlite:{tmp_path / 'state.db'}", ROUNDS)
 
-    assert said == {"inside, done": ROUNDS, "busy": ROUNDS, "both inside": 0}
+    assert counts == {"inside, done": ROUNDS, "busy": ROUNDS, "both inside": 0}

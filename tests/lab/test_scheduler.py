@@ -56,7 +56,7 @@ def served(lab: RunningLab, name: str) -> list[str]:
 
 def moved(before: list[str], now: list[str]) -> float:
     """The share of clients that another realserver answers."""
-    return sum(one != other for one, other in zip(before, now, strict=True)) / len(before)
+    return sum(old != new for old, new in zip(before, now, strict=True)) / len(before)
 
 
 def rescheduled(lab: RunningLab, service: str, *more: str) -> CompletedProcess[str]:
@@ -67,21 +67,25 @@ def rescheduled(lab: RunningLab, service: str, *more: str) -> CompletedProcess[s
 
 @pytest.mark.parametrize("name", VIPS)
 def test_under_load_nothing_is_lost_there_and_back_and_each_connection_stays_with_its_realserver(
-    lab: RunningLab, name: str, party: DirectorClients, hosts: LabHosts
+    lab: RunningLab, name: str, director_client: DirectorClients, hosts: LabHosts
 ) -> None:
-    one = party(name)
-    before = one.driver.before()
+    client = director_client(name)
+    before = client.driver.before()
     try:
         with loaded(lab, *VIPS[name]) as outcome:
             time.sleep(PAUSE_S)
-            then = {each for each in read_connections(hosts, one.director, one.service) if not each.closing}
-            one.driver.apply(before, MH)
+            then = {
+                each for each in read_connections(hosts, client.director, client.service) if not each.closing
+            }
+            client.driver.apply(before, MH)
             time.sleep(PAUSE_S)
-            now = {each for each in read_connections(hosts, one.director, one.service) if not each.closing}
-            one.driver.restore(before, MH)
+            now = {
+                each for each in read_connections(hosts, client.director, client.service) if not each.closing
+            }
+            client.driver.restore(before, MH)
             time.sleep(PAUSE_S)
     finally:
-        one.driver.restore(before, MH)
+        client.driver.restore(before, MH)
     assert len(then & now) >= 12, "the long transfers, each with the destination that it had"
     assert outcome[0].lost == {}
     assert outcome[0].done["short"] > 100
@@ -90,48 +94,50 @@ def test_under_load_nothing_is_lost_there_and_back_and_each_connection_stays_wit
 
 @pytest.mark.parametrize("name", VIPS)
 def test_who_comes_back_moves_once_and_then_never_again(
-    lab: RunningLab, name: str, party: DirectorClients, hosts: LabHosts
+    lab: RunningLab, name: str, director_client: DirectorClients, hosts: LabHosts
 ) -> None:
-    one = party(name)
-    before = one.driver.before()
+    client = director_client(name)
+    before = client.driver.before()
     first = served(lab, name)
     try:
-        one.driver.apply(before, MH)
+        client.driver.apply(before, MH)
         second, third = served(lab, name), served(lab, name)
-        one.driver.restore(before, MH)
-        one.driver.apply(before, MH_BY_ADDRESS)
+        client.driver.restore(before, MH)
+        client.driver.apply(before, MH_BY_ADDRESS)
         together = served(lab, name)
     finally:
-        one.driver.restore(before, MH_BY_ADDRESS)
-    assert 0.4 < moved(first, second) < 0.9, "two thirds, with three realservers of one weight"
+        client.driver.restore(before, MH_BY_ADDRESS)
+    assert 0.4 < moved(first, second) < 0.9, "two thirds, with three realservers of client weight"
     assert moved(second, third) == 0
     assert len(set(second)) == 3
-    assert len(set(together)) == 1, "without mh-port an address has one realserver"
+    assert len(set(together)) == 1, "without mh-port an address has client realserver"
 
 
 @pytest.mark.parametrize("name", VIPS)
 def test_scheduler_and_flags_change_and_nothing_else_on_the_director(
-    name: str, party: DirectorClients, hosts: LabHosts
+    name: str, director_client: DirectorClients, hosts: LabHosts
 ) -> None:
-    one = party(name)
-    before = json.loads(json.dumps(one.driver.before()))
+    client = director_client(name)
+    before = json.loads(json.dumps(client.driver.before()))
     entries = [line for line in kernel(hosts, "lvs1").splitlines() if line.startswith("-a")]
-    one.driver.apply(before, MH)
-    assert differences(one.driver.wanted(before, MH), one.driver.read()) == []
+    client.driver.apply(before, MH)
+    assert differences(client.driver.wanted(before, MH), client.driver.read()) == []
     assert [line for line in kernel(hosts, "lvs1").splitlines() if line.startswith("-a")] == entries
-    assert one.driver.already(one.driver.before(), MH)
-    one.driver.restore(before, MH)
-    assert one.driver.before() == before
+    assert client.driver.already(client.driver.before(), MH)
+    client.driver.restore(before, MH)
+    assert client.driver.before() == before
 
 
-def test_persistence_survives_the_edit_of_the_kernel(party: DirectorClients, hosts: LabHosts) -> None:
-    one = party("static")
+def test_persistence_survives_the_edit_of_the_kernel(
+    director_client: DirectorClients, hosts: LabHosts
+) -> None:
+    client = director_client("static")
     hosts.read("lvs1", "ipvsadm -E -t 10.99.0.3:8081 -s wrr -p 300").checked()
     try:
-        before = one.driver.before()
-        one.driver.apply(before, MH)
+        before = client.driver.before()
+        client.driver.apply(before, MH)
         assert "-A -t 10.99.0.3:8081 -s mh -p 300 -b mh-fallback,mh-port\n" in kernel(hosts, "lvs1")
-        one.driver.restore(before, MH)
+        client.driver.restore(before, MH)
         assert "-A -t 10.99.0.3:8081 -s wrr -p 300\n" in kernel(hosts, "lvs1")
     finally:
         hosts.read("lvs1", "ipvsadm -E -t 10.99.0.3:8081 -s wrr").checked()
@@ -140,27 +146,27 @@ def test_persistence_survives_the_edit_of_the_kernel(party: DirectorClients, hos
 @pytest.mark.parametrize("name", VIPS)
 def test_a_service_is_moved_and_comes_back_to_the_byte(lab: RunningLab, name: str) -> None:
     old, text = world(lab), catalog(lab).read_text()
-    there = rescheduled(lab, name, "--flag", "mh-port", "--yes")
-    assert there.returncode == 0, there.stdout + there.stderr
-    assert events(there)[-1]["outcome"] == "done"
+    moved = rescheduled(lab, name, "--flag", "mh-port", "--yes")
+    assert moved.returncode == 0, moved.stdout + moved.stderr
+    assert events(moved)[-1]["outcome"] == "done"
     assert catalog(lab).read_text() != text
     vip = ":".join(map(str, VIPS[name])) if name == "static" else "[fd99::1]:80"
     for host in DIRECTORS:
         assert f"-A -t {vip} -s mh -b mh-port\n" in lab.console(host, "ipvsadm -Sn") + "\n"
     again = rescheduled(lab, name, "--flag", "mh-port", "--yes")
     assert changes(again) == []
-    assert "nothing to do" in events(again)[-1]["reason"]
-    back = lab.ferryman("rollback", events(there)[0]["run"])
+    assert "no change needed" in events(again)[-1]["reason"]
+    back = lab.ferryman("rollback", events(moved)[0]["run"])
     assert back.returncode == 0, back.stdout + back.stderr
     assert world(lab) == old
 
 
-def test_a_rehearsal_says_what_will_happen_and_touches_nothing(lab: RunningLab) -> None:
+def test_a_dry_run_says_what_will_happen_and_touches_nothing(lab: RunningLab) -> None:
     old = world(lab)
-    told = rescheduled(lab, "static", "--dry-run")
-    assert told.returncode == 0, told.stdout + told.stderr
-    said = {finding["check"] for finding in findings(told, "warn")}
-    assert said == {"scheduler-connections", "scheduler-hash", "scheduler-exchange"}
+    dry_run = rescheduled(lab, "static", "--dry-run")
+    assert dry_run.returncode == 0, dry_run.stdout + dry_run.stderr
+    checks = {finding["check"] for finding in findings(dry_run, "warn")}
+    assert checks == {"scheduler-connections", "scheduler-hash", "scheduler-exchange"}
     assert world(lab) == old
 
 

@@ -123,8 +123,8 @@ class Visitors:
         with self._mind:
             self.visits[f"{kind}: {done.returncode}"] += 1
             if done.returncode not in ENDS[kind] or damaged or "Traceback" in done.stderr:
-                said = f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-                self.wrong.append(f"a visitor's {kind} ended {done.returncode}: {said}")
+                output = f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+                self.wrong.append(f"a visitor's {kind} ended {done.returncode}: {output}")
         return done
 
 

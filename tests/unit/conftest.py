@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ferryman.engine.signals import HEEDED
+from ferryman.engine.signals import HANDLED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(autouse=True)
 def signals_as_before() -> Iterator[None]:
     """A command run in this process leaves signals ignored, and what is started later inherits that."""
-    before = {each: signal.getsignal(each) for each in HEEDED}
+    before = {each: signal.getsignal(each) for each in HANDLED}
     yield
     for each, handler in before.items():
         if signal.getsignal(each) is not handler:

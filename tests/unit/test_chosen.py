@@ -21,9 +21,9 @@ def names_in(file: Path) -> set[str]:
 def test_each_chosen_test_is_in_its_file(file: str) -> None:
     names = names_in(LAB / file)
     wanted = {name.partition("[")[0] for name in CHOSEN[file]}
-    assert {one for one in wanted if not any(name.startswith(one) for name in names)} == set()
+    assert {part for part in wanted if not any(name.startswith(part) for name in names)} == set()
 
 
 def test_each_file_of_the_lab_has_a_test_that_is_chosen() -> None:
-    """Each mechanism once."""
+    """Each file of lab tests has a test that ``make test`` runs."""
     assert {file.relative_to(LAB).as_posix() for file in LAB.rglob("test_*.py")} == set(CHOSEN)

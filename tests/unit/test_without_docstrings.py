@@ -12,14 +12,14 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 PLANS = """
-from unit.cookbooks.test_every_cookbook import SCENES, VOLUMES
+from unit.cookbooks.test_every_cookbook import SCENES, COOKBOOKS
 from ferryman.testing import Cuts, Harness
 for name, scene in SCENES.items():
     made = scene(Cuts())
     print(name, *made.plan().titles, sep="\\n  ")
     print(made.plan().fingerprint, Harness().perform(made.plan()).outcome)
-for volume in VOLUMES:
-    print(volume.name, volume.owner, volume.summary, volume.load().help)
+for cookbook in COOKBOOKS:
+    print(cookbook.name, cookbook.owner, cookbook.summary, cookbook.load().help)
 """
 
 REVIEWED = """

@@ -9,22 +9,22 @@ from ferryman.catalog.flip import Encapsulation, flip
 from ferryman.catalog.lock import locked
 from ferryman.catalog.replace import FolderNotSyncedError, replace_file
 from ferryman.catalog.yaml_edit.change import CatalogEdit, Edited, unified_diff
-from ferryman.errors import InventoryError, RehearsalError, VerifyError, WorldChangedError
+from ferryman.errors import DryRunError, InventoryError, VerifyError, WorldChangedError
 
 SERVICES_FILE = "services.yaml"
 """The catalog's name in the inventory's folder."""
-PATIENCE_S = 10.0
-"""How long a write waits for another one to finish."""
+LOCK_TIMEOUT_S = 10.0
+"""Seconds that a write waits for another one to finish."""
 DIFF_LINES_SHOWN = 20
 
 
 class Catalog:
     """A services.yaml; one that is a symbolic link is followed to its file."""
 
-    def __init__(self, path: Path, *, rehearsal: bool = False, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, path: Path, *, dry_run: bool = False, lock_timeout_s: float = LOCK_TIMEOUT_S) -> None:
         self.path = path
-        self._rehearsal = rehearsal
-        self._patience_s = patience_s
+        self._dry_run = dry_run
+        self._lock_timeout_s = lock_timeout_s
 
     def text(self) -> bytes:
         """What the file holds now.
@@ -48,7 +48,7 @@ class Catalog:
         return Edited.of(before, edit.made(before, name=self.path.name), self.path.name)
 
     def flipped(self, service: str, site: str, to: Encapsulation) -> Edited:
-        """The file with the flag as wanted; nothing is written.
+        """The file with the site in the service's flag, or out of it; nothing is written.
 
         Raises:
             InventoryError: As ``encapsulated``; or there is no edit that is small and safe.
@@ -63,16 +63,16 @@ class Catalog:
         A file that already holds ``after`` is left alone.
 
         Raises:
-            RehearsalError: This is a rehearsal.
+            DryRunError: This is a dry run.
             WorldChangedError: The file holds something else; it was left alone.
             BusyError: Someone else kept the folder locked for too long.
             VerifyError: It could not be written; says what is there now.
         """
-        if self._rehearsal:
-            raise RehearsalError(f"{self.path}: a rehearsal tried to write the catalog; nothing was written")
+        if self._dry_run:
+            raise DryRunError(f"{self.path}: a dry run tried to write the catalog; nothing was written")
         try:
             target = Path(os.path.realpath(self.path, strict=True))
-            with locked(target.parent, within_s=self._patience_s) as folder:
+            with locked(target.parent, within_s=self._lock_timeout_s) as folder:
                 if self._as_expected(target.read_bytes(), after, expected):
                     replace_file(target, after, folder)
         except FolderNotSyncedError as error:

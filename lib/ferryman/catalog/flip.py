@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ferryman.catalog.yaml_edit.change import CatalogEdit
-from ferryman.catalog.yaml_edit.list import FLAG, ListEdit
+from ferryman.catalog.yaml_edit.list import FLAG, ListEditor
 from ferryman.catalog.yaml_edit.lookup import encoded, entry_of, names, not_there, read, sites_of
 from ferryman.inventory.document import CATALOG_KEY
 
@@ -39,12 +39,12 @@ class Flipped(CatalogEdit):
 
     @property
     def subject(self) -> str:
-        """With the site."""
+        """The commit's first line when the site is added."""
         return f"{self.service}: IPIP encapsulation at {self.site}"
 
     @property
     def subject_back(self) -> str:
-        """Without the site."""
+        """The commit's first line when the site is taken out again."""
         return f"{self.service}: no IPIP encapsulation at {self.site}"
 
     def made(self, text: bytes, *, name: str) -> bytes:
@@ -77,7 +77,7 @@ def flip(before: bytes, service: str, site: str, to: Encapsulation, *, name: str
         wanted = _with(now, site, sites_of(document, service, entry_of(document, service)))
     else:
         wanted = [name for name in now if name != site]
-    after = ListEdit(text, document, service).edited(now, wanted)
+    after = ListEditor(text, document, service).edited(now, wanted)
     return encoded(after, like=before, was=text)
 
 

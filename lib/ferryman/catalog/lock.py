@@ -17,12 +17,12 @@ from ferryman.retry import poll_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LOOK_EVERY_S = 0.1
+RETRY_EVERY_S = 0.1
 
 
 @contextmanager
 def locked(folder: Path, *, within_s: float) -> Iterator[int]:
-    """Hold the folder; the value is its open descriptor.
+    """Lock the folder for the length of the block; the value is its open descriptor.
 
     Raises:
         BusyError: Someone else held it all the time; says who.
@@ -30,7 +30,7 @@ def locked(folder: Path, *, within_s: float) -> Iterator[int]:
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        if not poll_until(lambda: _try(descriptor), bool, within_s=within_s, every_s=LOOK_EVERY_S):
+        if not poll_until(lambda: _try(descriptor), bool, within_s=within_s, every_s=RETRY_EVERY_S):
             raise BusyError(
                 f"{folder}: waited {within_s:g} s to write here; its lock is held by {_holder(descriptor)}; "
                 "try again when that is done"
@@ -49,7 +49,7 @@ def _try(descriptor: int) -> bool:
 
 
 def _holder(descriptor: int) -> str:
-    """Who has the lock, as far as the kernel tells: a process of another namespace stays unnamed."""
+    """The process that has the lock, as far as the kernel tells: one of another namespace stays unnamed."""
     inode = os.fstat(descriptor).st_ino
     for line in _lines(Path("/proc/locks")):
         # 1: FLOCK  ADVISORY  WRITE 4711 fe:01:1234 0 EOF

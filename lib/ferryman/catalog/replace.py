@@ -9,7 +9,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-MARK = ".ferryman"
+SUFFIX = ".ferryman"
 """How the names of temporary files end."""
 
 
@@ -24,7 +24,7 @@ def replace_file(target: Path, content: bytes, folder_descriptor: int) -> None:
         FolderNotSyncedError: It was done, but may not survive a loss of power.
     """
     sweep(target)
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=MARK, dir=target.parent)
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=SUFFIX, dir=target.parent)
     try:
         with open(descriptor, "wb") as file:  # noqa: PTH123  # a descriptor has no path
             _like(target, descriptor)
@@ -46,8 +46,8 @@ class FolderNotSyncedError(OSError):
 
 
 def sweep(target: Path) -> None:
-    """Remove what a writer left behind that was killed; only for who holds the lock."""
-    for stale in target.parent.glob(f".{target.name}.*{MARK}"):
+    """Remove the temporary files of writers that were killed; the caller holds the folder's lock."""
+    for stale in target.parent.glob(f".{target.name}.*{SUFFIX}"):
         stale.unlink()
 
 

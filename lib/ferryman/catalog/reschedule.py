@@ -2,7 +2,7 @@
 
 With the flip's guarantees: the text is edited in place, in the style that it is written in; the result is
 parsed again and must say what the original said in every other respect; what has no small and safe edit is
-refused. A key that was not there before is taken out again on the way back, with its line.
+refused. A key that was not there before is taken out again by the rollback, with its line.
 
 Unlike the flip's list, both keys count for every site of the service.
 """
@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 from ferryman.catalog.yaml_edit.change import CatalogEdit
 from ferryman.catalog.yaml_edit.lookup import encoded, entry_of, not_there, read, sites_of
-from ferryman.catalog.yaml_edit.scalar import Value, ValueEdit
+from ferryman.catalog.yaml_edit.scalar import ValueEditor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from ferryman.catalog.yaml_edit.editor import Value
     from ferryman.inventory.document import Document
 
 SCHEDULER, FLAGS = "scheduler", "scheduler_flag"
@@ -31,7 +32,7 @@ _ABOVE = ("protocol", "monitors", "enabled", "depool_threshold", "conftool", "cl
 
 @dataclass(frozen=True, slots=True)
 class Rescheduled(CatalogEdit):
-    """The service is scheduled so."""
+    """The service has this scheduler, with these flags."""
 
     service: str
     site: str
@@ -44,12 +45,12 @@ class Rescheduled(CatalogEdit):
 
     @property
     def subject(self) -> str:
-        """With the new scheduler."""
+        """The commit's first line when the scheduler is set."""
         return f"{self.service}: scheduler {' '.join((self.scheduler, *self.flags))}"
 
     @property
     def subject_back(self) -> str:
-        """Without it."""
+        """The commit's first line when the scheduler is as before again."""
         return f"{self.service}: no longer scheduler {' '.join((self.scheduler, *self.flags))}"
 
     def made(self, text: bytes, *, name: str) -> bytes:
@@ -73,7 +74,7 @@ class Rescheduled(CatalogEdit):
         edited = text
         for key, value in wanted.items():
             lvs = self._lvs(document)
-            edit = ValueEdit(edited, document, self.service, key, _MEANING[key])
+            edit = ValueEditor(edited, document, self.service, key, _MEANING[key])
             if edit.says(lvs, value):
                 continue
             edited = edit.edited(value, default=_DEFAULTS[key], beside=_BESIDE[key])

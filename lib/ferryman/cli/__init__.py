@@ -1,4 +1,4 @@
-"""The command ``ferryman``: finds cookbooks, makes commands, maps what became of them to exit codes."""
+"""The command ``ferryman``: finds cookbooks, makes commands of them, maps outcomes to exit codes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from ferryman.errors import FerrymanError
+from ferryman.outcomes import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-INTERRUPTED = 130
-UNTOLD = 1
+OUTPUT_LOST = Outcome.ERROR.exit_code
 """The exit code of a command whose answer could not be written, where it would have been 0."""
 
 
@@ -31,18 +31,18 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     from ferryman.engine import signals  # noqa: PLC0415  # the same
 
     output.watch()
-    code = _unless_lost(_run(arguments), output.lost())
-    _let_go()
-    signals.end_in_peace()
+    code = _with_lost_output(_run(arguments), output.lost())
+    _flush_or_discard()
+    signals.ignore_signals()
     sys.exit(code)
 
 
 def _run(arguments: Sequence[str] | None) -> int:  # noqa: PLR0911  # one for each way that a command ends
-    from ferryman.commandline import Abort, ClickException  # noqa: PLC0415  # the same
+    from ferryman.click_shim import Abort, ClickException  # noqa: PLC0415  # the same
     from ferryman.engine import signals  # noqa: PLC0415
 
     try:
-        signals.end_the_command()
+        signals.interrupt_on_signals()
         from ferryman.cli.root import root  # noqa: PLC0415  # the table of commands, once errors are mapped
 
         gc.enable()
@@ -57,21 +57,21 @@ def _run(arguments: Sequence[str] | None) -> int:  # noqa: PLR0911  # one for ea
         return error.exit_code
     except (Abort, KeyboardInterrupt):
         _say("interrupted; no run was begun")
-        return INTERRUPTED
+        return Outcome.INTERRUPTED.exit_code
     except BrokenPipeError:
-        return UNTOLD  # whoever read us has gone; there is nobody left to tell
+        return OUTPUT_LOST  # whoever read us has gone; there is nobody left to tell
     except Exception as error:  # noqa: BLE001  # the one place where a bug becomes a short message
         from ferryman.cli import output  # noqa: PLC0415  # only when there is one
 
         if error is output.lost():
-            return UNTOLD
+            return OUTPUT_LOST
         from ferryman.cli.crash_report import record  # noqa: PLC0415  # only when there is one
 
         _say(record(error))
-        return 1
+        return Outcome.ERROR.exit_code
 
 
-def _unless_lost(code: int, lost: OSError | None) -> int:
+def _with_lost_output(code: int, lost: OSError | None) -> int:
     """The exit code, unless it would say that all is well and nobody could read the answer.
 
     Of a reader that has gone nothing is said, as any program that ends by SIGPIPE says nothing.
@@ -80,7 +80,7 @@ def _unless_lost(code: int, lost: OSError | None) -> int:
         return code
     if lost.errno != errno.EPIPE:
         _say(f"the output is not whole: {lost}{'' if code else '; but for that the exit code would be 0'}")
-    return code or UNTOLD
+    return code or OUTPUT_LOST
 
 
 def _open_what_is_closed() -> None:
@@ -99,7 +99,7 @@ def _open_what_is_closed() -> None:
     sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
-def _let_go() -> None:
+def _flush_or_discard() -> None:
     """Leave nothing that Python would fail to write at its end, for that would change the exit code."""
     for stream in (sys.stdout, sys.__stdout__, sys.__stderr__):
         try:

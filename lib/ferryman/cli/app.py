@@ -1,4 +1,4 @@
-"""What the global options said, and what follows from it; a stage for cookbooks to be performed on."""
+"""What the global options say, and what follows from it; it runs cookbooks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class App:
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> App:
-        """From the global options, as click hands them over."""
+        """The state that the global options of the command line ask for."""
         return cls(
             named_config=given.get("config"),
             json=given.get("output") == "json",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferryman.commandline import argument, command, pass_obj
+from ferryman.click_shim import argument, command, pass_obj
 from ferryman.console import tables
 from ferryman.errors import UsageError
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 @pass_obj
 def list_(app: App) -> None:
     """Cookbooks, their owners, one line each; one that cannot be imported says why."""
-    rows = [_described(volume) for volume in app.cookbooks.all()]
+    rows = [_described(file) for file in app.cookbooks.all()]
     tables.show(rows, ["cookbook", "owner", "what_it_does"], as_json=app.json, empty="no cookbooks")
 
 
-def _described(volume: CookbookFile) -> Mapping[str, object]:
+def _described(file: CookbookFile) -> Mapping[str, object]:
     try:
-        volume.load()
+        file.load()
     except UsageError as error:
-        what = f"BROKEN: {error}"
+        summary = f"BROKEN: {error}"
     else:
-        what = volume.summary
-    return {"cookbook": volume.name, "owner": volume.owner, "what_it_does": what, "file": str(volume.file)}
+        summary = file.summary
+    return {"cookbook": file.name, "owner": file.owner, "what_it_does": summary, "file": str(file.file)}
 
 
 @command("new")

@@ -12,7 +12,7 @@ from ferryman.events import utc_now
 
 
 def record(error: BaseException) -> str:
-    """Write the traceback down, and say in one line what happened and where it is written."""
+    """Write the traceback to a file of its own; returns one line that says what happened and where it is."""
     text = f"{utc_now()} ferryman {__version__}\n{''.join(traceback.format_exception(error))}\n"
     try:
         handle, name = tempfile.mkstemp(prefix="ferryman-bug-", suffix=".log")

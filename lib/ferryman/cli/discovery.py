@@ -1,4 +1,4 @@
-"""Where cookbooks stand: found by folder, read without being run, imported one at a time.
+"""Cookbook files: found by folder, described without being run, imported one at a time.
 
 ``cookbooks/migrate.py`` is the command ``migrate``; ``cookbooks/mtu/rollout.py`` is ``mtu rollout``. What
 ``--help`` shows is taken from the syntax tree, so a cookbook that fails to import breaks no other.
@@ -30,7 +30,7 @@ class CookbookFile:
     owner: str
 
     def load(self) -> CookbookCommand:
-        """Import the file and hand out its command.
+        """Import the file and return its command.
 
         Raises:
             UsageError: It cannot be imported, or does not declare exactly one cookbook; names file and line.
@@ -47,14 +47,14 @@ class CookbookGroup:
     """A folder of cookbooks: a group of commands."""
 
     summary: str
-    volumes: Mapping[str, CookbookFile]
-    sections: Mapping[str, CookbookGroup]
+    cookbooks: Mapping[str, CookbookFile]
+    groups: Mapping[str, CookbookGroup]
 
     def all(self) -> Iterable[CookbookFile]:
         """Every cookbook below, in alphabetical order of its words."""
-        here = [*self.volumes.values()]
-        below = [volume for section in self.sections.values() for volume in section.all()]
-        return sorted(here + below, key=lambda volume: volume.name)
+        own = [*self.cookbooks.values()]
+        below = [cookbook for group in self.groups.values() for cookbook in group.all()]
+        return sorted(own + below, key=lambda cookbook: cookbook.name)
 
     def find(self, name: str) -> CookbookFile:
         """The cookbook of this name.
@@ -62,40 +62,40 @@ class CookbookGroup:
         Raises:
             UsageError: There is none.
         """
-        for volume in self.all():
-            if volume.name == name:
-                return volume
+        for cookbook in self.all():
+            if cookbook.name == name:
+                return cookbook
         raise UsageError(f"no cookbook {name!r}; `ferryman list` names those there are")
 
 
 def read(folders: Iterable[Path]) -> CookbookGroup:
     """All cookbooks in these folders; of two with the same name the first folder's is taken."""
-    volumes: dict[str, CookbookFile] = {}
-    sections: dict[str, CookbookGroup] = {}
+    cookbooks: dict[str, CookbookFile] = {}
+    groups: dict[str, CookbookGroup] = {}
     summary = ""
     for folder in folders:
-        section = _read_folder(folder, ())
-        volumes = {**section.volumes, **volumes}
-        sections = {**section.sections, **sections}
-        summary = summary or section.summary
-    return CookbookGroup(summary, volumes, sections)
+        group = _read_folder(folder, ())
+        cookbooks = {**group.cookbooks, **cookbooks}
+        groups = {**group.groups, **groups}
+        summary = summary or group.summary
+    return CookbookGroup(summary, cookbooks, groups)
 
 
 def _read_folder(folder: Path, words: tuple[str, ...]) -> CookbookGroup:
-    volumes: dict[str, CookbookFile] = {}
-    sections: dict[str, CookbookGroup] = {}
+    cookbooks: dict[str, CookbookFile] = {}
+    groups: dict[str, CookbookGroup] = {}
     summary = ""
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         name = path.stem.replace("_", "-")
         if path.name == "__init__.py":
             summary = _described(path)[0]
         elif path.suffix == ".py" and not path.name.startswith("_"):
-            volumes[name] = CookbookFile(" ".join((*words, name)), path, *_described(path))
+            cookbooks[name] = CookbookFile(" ".join((*words, name)), path, *_described(path))
         elif path.is_dir() and not path.name.startswith(("_", ".")):
-            section = _read_folder(path, (*words, name))
-            if section.volumes or section.sections:
-                sections[name] = section
-    return CookbookGroup(summary, volumes, sections)
+            group = _read_folder(path, (*words, name))
+            if group.cookbooks or group.groups:
+                groups[name] = group
+    return CookbookGroup(summary, cookbooks, groups)
 
 
 def _described(file: Path) -> tuple[str, str]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferryman.commandline import Choice, Exit, argument, group, option, pass_obj
+from ferryman.catalog import SERVICES_FILE, Catalog
+from ferryman.click_shim import Choice, Exit, argument, group, option, pass_obj
 from ferryman.console import tables
-from ferryman.inventory import SERVICES_FILE, Catalog, lint
+from ferryman.inventory import lint
+from ferryman.outcomes import Outcome
 
 if TYPE_CHECKING:
+    from ferryman.catalog import Encapsulation
     from ferryman.cli.app import App
-    from ferryman.inventory import Encapsulation
-
-UNSOUND = 2
 
 
 @group("inventory")
@@ -29,7 +29,7 @@ def lint_(app: App) -> None:
     rows = [{"severity": problem.severity, "problem": str(problem)} for problem in problems]
     tables.show(rows, ["severity", "problem"], as_json=app.json, empty="the inventory is sound")
     if errors:
-        raise Exit(UNSOUND)
+        raise Exit(Outcome.USAGE.exit_code)
 
 
 @inventory.command()

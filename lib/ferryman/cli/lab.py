@@ -7,16 +7,15 @@ import sys
 from typing import TYPE_CHECKING
 
 from ferryman import lab as the_lab
-from ferryman.commandline import Choice, Exit, argument, group, option, pass_obj
+from ferryman.click_shim import Choice, Exit, argument, group, option, pass_obj
 from ferryman.console import tables
 from ferryman.errors import LabError
 from ferryman.lab import faults
+from ferryman.outcomes import Outcome
 
 if TYPE_CHECKING:
     from ferryman.cli.app import App
     from ferryman.lab import EngineChoice
-
-DOWN = 3
 
 
 @group("lab")
@@ -39,7 +38,7 @@ def lab() -> None:
 @pass_obj
 def up(app: App, engine: EngineChoice) -> None:
     """Boot it and wait until it is ready; quick when it is up already."""
-    status = the_lab.up(_place(app), engine)
+    status = the_lab.up(_paths(app), engine)
     if status.booted_s is None:
         tables.say(f"the lab is up already ({status.engine})")
     else:
@@ -52,18 +51,18 @@ def up(app: App, engine: EngineChoice) -> None:
 @pass_obj
 def down(app: App) -> None:
     """Take it down and leave nothing of it, nor of one that died."""
-    tables.say("the lab is down" if the_lab.down(_place(app)) else "there was no lab")
+    tables.say("the lab is down" if the_lab.down(_paths(app)) else "there was no lab")
 
 
 @lab.command()
 @pass_obj
 def status(app: App) -> None:
     """Whether it is up, which hosts answer, which faults are in."""
-    now = the_lab.status(_place(app))
+    now = the_lab.status(_paths(app))
     rows = [{"host": host, "sshd": "up" if answers else "down"} for host, answers in now.hosts.items()]
     if not now.up:
         tables.say("the lab is not up: ferryman lab up", error=True)
-        raise Exit(DOWN)
+        raise Exit(Outcome.REFUSED.exit_code)
     tables.show(rows, ["host", "sshd"], as_json=app.json, empty="no hosts")
     if not app.json:
         tables.say(f"engine {now.engine}, process {now.pid}")
@@ -79,7 +78,7 @@ def exec_(app: App, host: str, command: tuple[str, ...]) -> None:
 
     The host ``control`` is the namespace that ferryman itself runs in.
     """
-    argv = the_lab.exec_argv(_place(app), host, command)
+    argv = the_lab.exec_argv(_paths(app), host, command)
     sys.stdout.flush()
     try:
         os.execvp(argv[0], argv)  # noqa: S606  # no shell is wanted: the vector is whole
@@ -89,14 +88,14 @@ def exec_(app: App, host: str, command: tuple[str, ...]) -> None:
 
 @lab.group()
 def fault() -> None:
-    """Something wrong, put into a host on purpose."""
+    """Faults, injected into a host on purpose."""
 
 
 @fault.command("list")
 @pass_obj
 def list_(app: App) -> None:
-    """The faults there are."""
-    rows = [{"fault": one.name, "what_it_does": one.description} for one in faults.ALL]
+    """Every fault that the lab can inject, and what each does."""
+    rows = [{"fault": fault.name, "what_it_does": fault.description} for fault in faults.ALL]
     tables.show(rows, ["fault", "what_it_does"], as_json=app.json, empty="none")
 
 
@@ -105,8 +104,8 @@ def list_(app: App) -> None:
 @argument("host", required=False)
 @pass_obj
 def put(app: App, name: str, host: str | None) -> None:
-    """Put a fault into a host, the first that it fits where none is named."""
-    tables.say(f"in: {faults.put(_place(app), name, host)}")
+    """Inject a fault into a host; into the first that it fits where none is named."""
+    tables.say(f"in: {faults.put(_paths(app), name, host)}")
 
 
 @fault.command()
@@ -114,10 +113,10 @@ def put(app: App, name: str, host: str | None) -> None:
 @argument("host", required=False)
 @pass_obj
 def clear(app: App, name: str | None, host: str | None) -> None:
-    """Take a fault out again; all of them where none is named."""
-    for gone in faults.clear(_place(app), name, host):
-        tables.say(f"cleared: {gone}")
+    """Remove a fault; all of them where none is named."""
+    for cleared in faults.clear(_paths(app), name, host):
+        tables.say(f"cleared: {cleared}")
 
 
-def _place(app: App) -> the_lab.LabPaths:
+def _paths(app: App) -> the_lab.LabPaths:
     return the_lab.LabPaths.of(app.config.folder)

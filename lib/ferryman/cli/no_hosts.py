@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ferryman.cookbook.command import CookbookCommand
-    from ferryman.cookbook.ferry import Ferry
+    from ferryman.cookbook.context import Ferry
     from ferryman.engine.plan import Plan
 
 
 class NoHosts:
-    """Hosts of which none can be asked anything."""
+    """Hosts of which none can be reached; whatever is asked of them raises why."""
 
     def __init__(self, why: ConfigError) -> None:
         self.why = why

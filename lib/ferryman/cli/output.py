@@ -1,4 +1,4 @@
-"""Standard output, and whether all of it could be written: else a program would take nothing for success."""
+"""Standard output, and whether all of it could be written: incomplete output must not look like success."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from contextlib import suppress
 
 
 class Output(io.TextIOWrapper):
-    """Standard output, which remembers why it could not be written, whoever lets that pass."""
+    """Standard output that remembers why it could not be written, also where the error is suppressed."""
 
     lost: OSError | None = None
 
     def write(self, text: str, /) -> int:
-        """Write; raises as any stream does."""
+        """Write the text and return its length; raises ``OSError`` as any stream does."""
         try:
             return super().write(text)
         except OSError as error:
@@ -21,7 +21,7 @@ class Output(io.TextIOWrapper):
             raise
 
     def flush(self) -> None:
-        """Flush; raises as any stream does."""
+        """Flush the stream; raises ``OSError`` as any stream does."""
         try:
             super().flush()
         except OSError as error:

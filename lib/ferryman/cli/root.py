@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ferryman import __version__
 from ferryman.cli.app import App
-from ferryman.commandline import (
+from ferryman.click_shim import (
     Choice,
     Context,
     LazyCommand,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ferryman.cli.discovery import CookbookGroup
-    from ferryman.commandline import Command
+    from ferryman.click_shim import Command
 
 BUILTIN = {
     "close": ("ferryman.cli.runs", "Give up a run that was put right by hand; frees its locks."),
@@ -44,10 +44,10 @@ def _children(context: Context) -> Mapping[str, LazyCommand]:
     app = context.ensure_object(App)
     if not app.configured:  # asked for by --help, before the callback ran
         app = App.of(context.params)
-    return {**_of_section(app.cookbooks), **{name: _own(name) for name in BUILTIN}}
+    return {**_of_group(app.cookbooks), **{name: _builtin(name) for name in BUILTIN}}
 
 
-def _own(name: str) -> LazyCommand:
+def _builtin(name: str) -> LazyCommand:
     module, summary = BUILTIN[name]
     attribute = "list_" if name == "list" else name
     return LazyCommand(summary, lambda: _command(module, attribute))
@@ -58,19 +58,17 @@ def _command(module: str, attribute: str) -> Command:
     return command
 
 
-def _of_section(section: CookbookGroup) -> dict[str, LazyCommand]:
+def _of_group(group: CookbookGroup) -> dict[str, LazyCommand]:
     cookbooks = {
-        name.rpartition(" ")[2]: LazyCommand(volume.summary, volume.load)
-        for name, volume in section.volumes.items()
+        name.rpartition(" ")[2]: LazyCommand(file.summary, file.load)
+        for name, file in group.cookbooks.items()
     }
-    groups = {
-        name: LazyCommand(below.summary, _group(name, below)) for name, below in section.sections.items()
-    }
+    groups = {name: LazyCommand(below.summary, _group(name, below)) for name, below in group.groups.items()}
     return {**cookbooks, **groups}
 
 
-def _group(name: str, section: CookbookGroup) -> Callable[[], Command]:
-    return lambda: LazyGroup(name=name, help=section.summary, children=lambda _: _of_section(section))
+def _group(name: str, group: CookbookGroup) -> Callable[[], Command]:
+    return lambda: LazyGroup(name=name, help=group.summary, children=lambda _: _of_group(group))
 
 
 def _remember(**given: object) -> None:
@@ -82,7 +80,7 @@ def _global_options() -> None:
     """A carrier for the options that stand before the command."""
 
 
-for _one in (
+for _decorate in (
     version_option(__version__, prog_name="ferryman"),
     option("--picture", type=PathType(dir_okay=False, path_type=Path), help="Save what is shown as an SVG."),
     option("-v", "--verbose", is_flag=True, help="Show findings that pass, and every probe."),
@@ -100,11 +98,11 @@ for _one in (
         help="ferryman.toml; else $FERRYMAN_CONFIG, upwards from here, /etc/ferryman.",
     ),
 ):
-    _global_options = _one(_global_options)
+    _global_options = _decorate(_global_options)
 
 root = LazyGroup(
     name="ferryman",
-    help="Takes load-balanced services across to IPIP encapsulation, and back when anything is wrong.",
+    help="Moves load-balanced services to IPIP encapsulation, and back when anything is wrong.",
     children=_children,
     callback=_remember,
     params=declared_parameters(_global_options),

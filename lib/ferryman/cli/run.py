@@ -1,9 +1,12 @@
-"""A cookbook performed, resumed or rolled back: everything comes together here, and apart again."""
+"""Runs a cookbook, resumes a run, rolls one back: here everything that takes part is put together."""
 
 from __future__ import annotations
 
 import sys
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ferryman import __version__
@@ -12,35 +15,34 @@ from ferryman.cli.confirm import confirmed
 from ferryman.cli.no_hosts import NoHosts, plan_of
 from ferryman.cli.operator import operator
 from ferryman.cli.state import enter_lab, store_of
-from ferryman.commandline import Exit
+from ferryman.click_shim import Exit
 from ferryman.console.json_lines import JsonLines
 from ferryman.console.screen import Screen
-from ferryman.cookbook.ferry import Ferry
-from ferryman.cookbook.provenance import Provenance
+from ferryman.cookbook.context import Ferry
 from ferryman.engine.runner import Runner, without_asking
 from ferryman.engine.steps import Change
 from ferryman.errors import ConfigError, InventoryError, UsageError
 from ferryman.hosts.ssh import Fleet
 from ferryman.inventory import Inventory
-from ferryman.state import RunRequest
+from ferryman.state import RunRequest, new_run_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ferryman.cli.app import App
     from ferryman.cookbook.command import CookbookCommand, RunOptions
-    from ferryman.engine.endings import Ending
     from ferryman.engine.plan import Plan
     from ferryman.engine.runner import Confirm, OnDoubt
     from ferryman.events import Subscriber
     from ferryman.hooks import RunAction
     from ferryman.model import Edit
+    from ferryman.outcomes import RunResult
     from ferryman.state import Store
 
 
 def perform(app: App, cookbook: CookbookCommand, arguments: Mapping[str, Any], options: RunOptions) -> None:
     """A new run of a cookbook; leaves with the run's exit code."""
-    order = RunRequest(
+    request = RunRequest(
         cookbook=cookbook.cookbook,
         arguments=arguments,
         operator=operator(),
@@ -48,65 +50,63 @@ def perform(app: App, cookbook: CookbookCommand, arguments: Mapping[str, Any], o
         task=options.task,
         dry_run=options.dry_run,
         version=__version__,
+        run_id=new_run_id(datetime.now(UTC)),
     )
-    with store_of(app.config) as store, _ferry(app, rehearsal=options.dry_run) as ferry:
-        ferry.provenance = Provenance.of(order)
+    with store_of(app.config) as store, _ferry(app, request) as ferry:
         plan = plan_of(cookbook, ferry, arguments)
         asks = not (options.yes or options.dry_run) and _changes(plan)
         if asks and not _is_interactive():
             raise UsageError("there is nobody to ask before the first change: say --yes, or --dry-run")
         if _changes(plan) and not options.dry_run:
             terminal_check.warn()
-        screen, subscribers = _audience(app)
-        subscribers += _hooks(ferry, order, order.operator, "begins")
+        screen, subscribers = _subscribers(app)
+        subscribers += _hooks(ferry, request, request.operator, "begins")
         confirm = _asking(screen) if asks else without_asking
         runner = _runner(ferry, store, subscribers, options.on_doubt, confirm)
         changes = _changes(plan) and not options.dry_run
-        _leave(app, runner.perform(order, plan), changes=changes)
+        _leave(app, runner.perform(request, plan), changes=changes)
 
 
 def resume(app: App, run: str, *, accept_changed_plan: bool, on_doubt: OnDoubt) -> None:
     """Go on with a run; leaves with the run's exit code."""
     who = operator()
-    with _taken_up(app, run, on_doubt, who, "goes on") as (plan, runner):
+    with _reopened(app, run, on_doubt, who, "goes on") as (plan, runner):
         _leave(app, runner.resume(run, plan, accept_changed_plan=accept_changed_plan, operator=who))
 
 
 def roll_back(app: App, run: str, *, accept_changed_plan: bool) -> None:
     """Put back what a run changed; leaves with the run's exit code."""
     who = operator()
-    with _taken_up(app, run, "hold", who, "goes back") as (plan, runner):
+    with _reopened(app, run, "hold", who, "goes back") as (plan, runner):
         _leave(app, runner.roll_back(run, plan, accept_changed_plan=accept_changed_plan, operator=who))
 
 
 @contextmanager
-def _taken_up(
-    app: App, run: str, on_doubt: OnDoubt, who: str, way: RunAction
+def _reopened(
+    app: App, run: str, on_doubt: OnDoubt, operator: str, action: RunAction
 ) -> Iterator[tuple[Plan, Runner]]:
-    """The plan of a run in the journal, built anew from its cookbook and its arguments; and who runs it."""
+    """The plan of a run in the journal, built anew from its cookbook and arguments, and a runner for it."""
     with store_of(app.config) as store:
         entry = store.run(run)
-        cookbook = app.cookbooks.find(entry.order.cookbook).load()
-        with _ferry(app, rehearsal=False) as ferry:
-            ferry.resumed = True
-            ferry.provenance = Provenance.of(entry.order, run)
-            with _needed_by(run, way):
-                plan = plan_of(cookbook, ferry, entry.order.arguments)
+        cookbook = app.cookbooks.find(entry.request.cookbook).load()
+        with _ferry(app, replace(entry.request, run_id=run), resumed=True) as ferry:
+            with _explain_inventory(run, action):
+                plan = plan_of(cookbook, ferry, entry.request.arguments)
             terminal_check.warn()
-            subscribers = [*_audience(app)[1], *_hooks(ferry, entry.order, who, way)]
+            subscribers = [*_subscribers(app)[1], *_hooks(ferry, entry.request, operator, action)]
             yield plan, _runner(ferry, store, subscribers, on_doubt, without_asking)
 
 
 @contextmanager
-def _needed_by(run: str, way: RunAction) -> Iterator[None]:
-    """Say what an inventory that was broken meanwhile means for a run that is to go on or back.
+def _explain_inventory(run: str, action: RunAction) -> Iterator[None]:
+    """Add to an error of the inventory what it means for a run that is to be resumed or rolled back.
 
-    Only entries that the run names are asked for: what is wrong elsewhere is in nobody's way.
+    Only entries that the run names are read: what is wrong elsewhere stops nobody.
     """
     try:
         yield
     except InventoryError as error:
-        command = f"ferryman {'resume' if way == 'goes on' else 'rollback'} {run}"
+        command = f"ferryman {'resume' if action == 'goes on' else 'rollback'} {run}"
         hint = (
             f"these are entries that run {run} needs, and they were sound when it began; nothing was changed "
             f"just now, and all is as the run left it (ferryman show {run}); mend them, then: {command}"
@@ -115,16 +115,24 @@ def _needed_by(run: str, way: RunAction) -> Iterator[None]:
 
 
 @contextmanager
-def _ferry(app: App, *, rehearsal: bool) -> Iterator[Ferry]:
+def _ferry(app: App, request: RunRequest, *, resumed: bool = False) -> Iterator[Ferry]:
     config = enter_lab(app.config)
     inventory = Inventory.load(config.inventory)
+    ferry_on = partial(
+        Ferry,
+        config,
+        dry_run=request.dry_run,
+        resumed=resumed,
+        request=request,
+        loaded_inventory=inventory,
+    )
     try:
-        opened = Fleet(inventory.host_addresses(), config.ssh, rehearsal=rehearsal)
+        opened = Fleet(inventory.host_addresses(), config.ssh, dry_run=request.dry_run)
     except ConfigError as why:
-        yield Ferry(config, NoHosts(why), rehearsal=rehearsal, stock=inventory)
+        yield ferry_on(NoHosts(why))
         return
     with opened as fleet:
-        yield Ferry(config, fleet, rehearsal=rehearsal, fence_off=fleet.fence, stock=inventory)
+        yield ferry_on(fleet, fence_off=fleet.fence)
 
 
 def _runner(
@@ -132,7 +140,7 @@ def _runner(
 ) -> Runner:
     return Runner(
         store=store,
-        subscribers=[ferry.hear, *subscribers],
+        subscribers=subscribers,
         confirm=confirm,
         on_doubt="rollback" if on_doubt == "rollback" else "hold",
         wait_s=ferry.config.directors.wait,
@@ -140,18 +148,18 @@ def _runner(
     )
 
 
-def _audience(app: App) -> tuple[Screen, list[Subscriber]]:
+def _subscribers(app: App) -> tuple[Screen, list[Subscriber]]:
     screen = Screen(to_stderr=app.json, verbose=app.verbose, picture=app.picture)
     return screen, [*([JsonLines(sys.stdout)] if app.json else []), screen]
 
 
-def _hooks(ferry: Ferry, order: RunRequest, who: str, way: RunAction) -> list[Subscriber]:
-    """Whom ``[hooks]`` names; last of all who listen, for the operator is not to wait for them."""
+def _hooks(ferry: Ferry, request: RunRequest, operator: str, action: RunAction) -> list[Subscriber]:
+    """The hooks that ``[hooks]`` names; last of all subscribers, for the operator is not to wait for them."""
     if ferry.config.hooks.is_empty:
         return []
     from ferryman.hooks import notifier_of  # noqa: PLC0415  # its HTTP client takes a while
 
-    return [notifier_of(ferry.config.hooks, order, who, way)]
+    return [notifier_of(ferry.config.hooks, request, operator, action)]
 
 
 def _asking(screen: Screen) -> Callable[[Sequence[Edit]], bool]:
@@ -165,18 +173,20 @@ def _changes(plan: Plan) -> bool:
     return any(isinstance(step, Change) for step in plan.steps)
 
 
-def _leave(app: App, ending: Ending, *, changes: bool = True) -> None:
-    """Leave with the run's exit code; where its output could not be written, say here how it ended.
+def _leave(app: App, ending: RunResult, *, changes: bool = True) -> None:
+    """Leave with the run's exit code; where its output was lost, say on standard error how it ended.
 
-    Whose reader has gone and who changes nothing is quiet, as any program is.
+    A run that changes nothing and whose reader has gone is silent, as any program is.
     """
     lost = output.lost()
     if lost is not None and (changes or not isinstance(lost, BrokenPipeError)):
-        said = f"ferryman: run {ending.run}: {ending.outcome} (exit code {ending.exit_code})"
-        said += f"; the output is not whole: {lost}"
-        said += "" if app.json else f"\n{ending.reason}"  # in JSON people read it on standard error already
+        message = f"ferryman: run {ending.run}: {ending.outcome} (exit code {ending.exit_code})"
+        message += f"; the output is not whole: {lost}"
+        message += (
+            "" if app.json else f"\n{ending.reason}"
+        )  # in JSON people read it on standard error already
         with suppress(OSError):
-            print(said, file=sys.stderr)  # noqa: T201  # this is the screen
+            print(message, file=sys.stderr)  # noqa: T201  # this is the screen
     raise Exit(ending.exit_code)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ferryman.cli.operator import operator
 from ferryman.cli.state import enter_lab, store_of
-from ferryman.commandline import Choice, IntRange, argument, command, option, pass_obj
+from ferryman.click_shim import Choice, IntRange, argument, command, option, pass_obj
 from ferryman.console import tables
 from ferryman.errors import LabError
 
@@ -96,14 +96,14 @@ def close(app: App, run: str, reason: str) -> None:
 
     who = operator()
     with store_of(app.config) as store:
-        order = store.run(run).order
+        order = store.run(run).request
         finished = force_close(store, run, who, reason)
     tables.say(f"{run}: closed; nothing was looked at, and its locks are free")
-    _tell_hooks(app, order, who, run, finished)
+    _notify_hooks(app, order, who, run, finished)
 
 
-def _tell_hooks(app: App, order: RunRequest, who: str, run: str, finished: RunFinished) -> None:
-    """They hear of it as of every end: a silence goes with its run."""
+def _notify_hooks(app: App, order: RunRequest, who: str, run: str, finished: RunFinished) -> None:
+    """Notify the hooks of the run's end, so that a silence ends with its run."""
     if app.config.hooks.is_empty:
         return
     from ferryman.hooks import notifier_of  # noqa: PLC0415  # its HTTP client takes a while
@@ -117,7 +117,7 @@ def _tell_hooks(app: App, order: RunRequest, who: str, run: str, finished: RunFi
 
 
 def _listed(store: Store, entry: Run) -> Mapping[str, object]:
-    order = entry.order
+    order = entry.request
     return {
         "run": entry.id,
         "cookbook": order.cookbook,
@@ -133,12 +133,12 @@ def _listed(store: Store, entry: Run) -> Mapping[str, object]:
 
 
 def _process(store: Store, entry: Run) -> str:
-    """Of a run that did not end: whether anybody still works on it, and how that is known."""
+    """Of a run that did not end: whether its process is alive, and how that is known; else empty."""
     if entry.outcome is not None:
         return ""
-    life = store.life(entry.id, entry.owner)
+    liveness = store.liveness(entry.id, entry.owner)
     owner = entry.owner
-    return f"at work: pid {owner.pid} on {owner.host}" if life.works else f"dead: {life.proof}"
+    return f"at work: pid {owner.pid} on {owner.host}" if liveness.alive else f"dead: {liveness.evidence}"
 
 
 def _recorded(record: Record) -> Mapping[str, object]:

@@ -1,4 +1,4 @@
-"""Where a command works: in the lab's namespace where the configuration says so; and its store of runs."""
+"""Where a command works, in the lab's namespace if the configuration says so; and its store of runs."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def store_of(config: Config) -> Iterator[Store]:
     With ``lab = true`` a cluster on this machine's loopback is this machine's own, and asked from outside the
     lab; any other address is the lab's, and never asked from anywhere else.
     """
-    stay = False
+    keep_namespace = False
     if config.lab and config.etcd_cluster is not None:
-        stay = not config.etcd_cluster.beyond_this_machine
-        if not stay:
+        keep_namespace = not config.etcd_cluster.beyond_this_machine
+        if not keep_namespace:
             enter_lab(config)
-    store = open_store(config, stay=stay)
+    store = open_store(config, keep_namespace=keep_namespace)
     try:
         yield store
     finally:

@@ -23,7 +23,7 @@ def test_file_of(book: Path, tests: Path) -> Path:
 
 
 def write(name: str, cookbooks: Path, tests: Path) -> list[Path]:
-    """Write the cookbook and its test; what was written.
+    """Write the cookbook and its test; returns the paths of both.
 
     Raises:
         UsageError: The name is no name of a module, or one of the files is there already.
@@ -36,20 +36,20 @@ def write(name: str, cookbooks: Path, tests: Path) -> list[Path]:
     words = plain.split("/")
     book = cookbooks.joinpath(*words).with_suffix(".py")
     test = test_file_of(book.relative_to(cookbooks), tests)
-    if there := [str(file) for file in (book, test) if file.exists()]:
-        raise UsageError(f"{', '.join(there)}: is there already")
-    said = {
+    if existing := [str(file) for file in (book, test) if file.exists()]:
+        raise UsageError(f"{', '.join(existing)}: is there already")
+    values = {
         "function": words[-1],
         "title": " ".join(words).replace("_", "-"),
         "owner": pwd.getpwuid(os.getuid()).pw_name,
-        "file": str(book),
+        "file": os.path.relpath(book, test.parent),
     }
-    for section in reversed([*book.parents][: len(words) - 1]):
-        section.mkdir(parents=True, exist_ok=True)
-        if not (section / "__init__.py").exists():
-            (section / "__init__.py").write_text(f'"""Runbooks for {section.name}."""\n')
+    for group in reversed([*book.parents][: len(words) - 1]):
+        group.mkdir(parents=True, exist_ok=True)
+        if not (group / "__init__.py").exists():
+            (group / "__init__.py").write_text(f'"""Runbooks for {group.name}."""\n')
     for file, template in ((book, "cookbook.txt"), (test, "test.txt")):
         file.parent.mkdir(parents=True, exist_ok=True)
         text = resources.files("ferryman.cli").joinpath("templates", template).read_text(encoding="utf-8")
-        file.write_text(Template(text).substitute(said), encoding="utf-8")
+        file.write_text(Template(text).substitute(values), encoding="utf-8")
     return [book, test]

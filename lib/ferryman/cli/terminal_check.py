@@ -1,4 +1,4 @@
-"""Will the process survive the terminal's closing? Where it will not, one line says so before any change.
+"""Whether the run survives the terminal's closing; where it does not, a warning comes before any change.
 
 A terminal that closes sends SIGHUP, and SIGHUP takes a run back. A multiplexer keeps the terminal open.
 """
@@ -24,14 +24,14 @@ _PARENT = 1
 
 
 def warn() -> None:
-    """Say it on standard error, if there is anything to say; for a run that changes something."""
+    """Warn on standard error that nothing keeps the terminal open, where that is so."""
     with suppress(OSError):  # where nobody can be told, nobody is
-        if said := warning_here():
-            print(f"ferryman: {said}", file=sys.stderr)  # noqa: T201  # this is the screen
+        if message := warning_here():
+            print(f"ferryman: {message}", file=sys.stderr)  # noqa: T201  # this is the screen
 
 
 def warning_here() -> str | None:
-    """What this process's operator should be warned of, if of anything."""
+    """The warning for this process's operator; None where something keeps the terminal open."""
     is_terminal = sys.stdin is not None and sys.stdin.isatty()
     return warning(is_terminal=is_terminal, environ=os.environ, ancestors=ancestors())
 

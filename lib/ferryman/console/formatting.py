@@ -1,4 +1,4 @@
-"""Events as sentences and marks: pure functions from values to styled text."""
+"""Events as sentences and marks: pure functions that turn values into styled text."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ UNDER_WAY: dict[Phase, str] = {
 
 STATES: dict[tuple[Phase, StepOutcome], str] = {
     ("check", "ok"): "checked",
-    ("check", "failed"): "stands in the way",
-    ("check", "skipped"): "already so",
+    ("check", "failed"): "blocks",
+    ("check", "skipped"): "no change needed",
     ("do", "ok"): "changed",
     ("do", "failed"): "failed",
-    ("do", "skipped"): "already so",
+    ("do", "skipped"): "no change needed",
     ("verify", "ok"): "verified",
     ("verify", "failed"): "not as wanted",
-    ("verify", "skipped"): "already so",
+    ("verify", "skipped"): "no change needed",
     ("undo", "ok"): "put back",
     ("undo", "failed"): "NOT put back",
     ("undo", "skipped"): "nothing to put back",
@@ -42,10 +42,10 @@ MARKS: dict[str, tuple[str | None, str]] = {
     "checked": ("✓", "green"),
     "changed": ("●", "yellow"),
     "verified": ("✓", "bold green"),
-    "already so": ("=", "green"),
+    "no change needed": ("=", "green"),
     "put back": ("↩", "yellow"),
     "nothing to put back": ("=", "yellow"),
-    "stands in the way": ("✗", "bold red"),
+    "blocks": ("✗", "bold red"),
     "failed": ("✗", "bold red"),
     "not as wanted": ("✗", "bold red"),
     "NOT put back": ("✗", "bold red"),
@@ -74,17 +74,17 @@ OUTCOME_STYLES = {
 
 def heading(started: RunStarted, run: str) -> Text:
     """The first line: what is run, with which arguments, by whom."""
-    said = " ".join(f"{name}={value}" for name, value in started.arguments.items())
-    text = Text(f"{started.cookbook} ", style="bold").append(said, style="cyan")
+    arguments = " ".join(f"{name}={value}" for name, value in started.arguments.items())
+    text = Text(f"{started.cookbook} ", style="bold").append(arguments, style="cyan")
     if started.dry_run:
-        text.append("  rehearsal: nothing is changed", style="bold yellow")
+        text.append("  dry run: nothing is changed", style="bold yellow")
     return text.append(f"  run {run}, {started.operator}", style="dim")
 
 
 def finding(found: Finding, *, as_on: str | None = None) -> Text:
     """A finding: verdict, host and check, what is and what was wanted, and what to do.
 
-    ``as_on`` names a host of which all the same was said already.
+    ``as_on`` names a host about which the very same was shown already.
     """
     text = Text("  ").append(f"{found.verdict.value:<7}", style=VERDICT_STYLES[found.verdict])
     text.append(f" {found.host} ", style="bold").append(f"{found.check}: ", style="cyan")
@@ -100,7 +100,7 @@ def finding(found: Finding, *, as_on: str | None = None) -> Text:
 
 
 def probe(result: ProbeResult) -> Text:
-    """A probe's answer."""
+    """One line about a probe's answer: verdict, round trip time in milliseconds, MSS in bytes."""
     text = Text(f"  probe   {result.host} {result.virtual_service}: {result.verdict.value}", style="dim")
     if result.rtt_ms is not None:
         text.append(f", {result.rtt_ms:.2f} ms")
@@ -110,7 +110,7 @@ def probe(result: ProbeResult) -> Text:
 
 
 def edit(made: Edit, *, applied: bool) -> Text:
-    """A change as a diff, or as the command that makes it."""
+    """An edit as a diff, or as the command that makes it; ``applied`` is false where it was not made."""
     lead = "changed" if applied else "would  "
     text = Text("  ").append(lead, style="bold yellow" if applied else "yellow")
     text.append(f" {made.kind} ", style="cyan").append(made.target, style="bold")
@@ -131,7 +131,7 @@ def _diff_style(line: str) -> str:
 
 
 def tally(counts: Mapping[Verdict, int]) -> Text:
-    """How many findings of each verdict."""
+    """How many findings there are of each verdict; empty where there are none."""
     text = Text()
     for verdict in Verdict:
         if counts.get(verdict):
@@ -140,7 +140,7 @@ def tally(counts: Mapping[Verdict, int]) -> Text:
 
 
 def progress(step: int, title: str, state: str, counts: Mapping[Verdict, int]) -> Text:
-    """One step's new state, where the plan is not shown alive."""
+    """One line about a step's new state, where the plan is not redrawn in place."""
     mark, style = MARKS[state]
     line = Text(f"{mark} ", style=style).append(f"{step + 1:2}. {title}: ").append(state, style=style)
     return line.append("  ").append_text(tally(counts)) if counts else line
@@ -154,6 +154,6 @@ def ending(finished: RunFinished, run: str, applied: Sequence[Edit]) -> Text:
     if applied:
         verb = "changed" if finished.outcome in ("done", "held", "stranded") else "changed and put back"
         text.append(f"\n{verb}:", style="bold")
-        for kind, target in dict.fromkeys((one.kind, one.target) for one in applied):
+        for kind, target in dict.fromkeys((made.kind, made.target) for made in applied):
             text.append(f"\n  {kind} ", style="cyan").append(target)
     return text

@@ -16,6 +16,6 @@ class JsonLines:
         self._stream = stream
 
     def __call__(self, occurrence: Occurrence) -> None:
-        """Write one event."""
+        """Write one event as a line, and flush it."""
         self._stream.write(json.dumps(occurrence.as_dict(), ensure_ascii=False) + "\n")
         self._stream.flush()

@@ -1,6 +1,6 @@
-"""A run as people watch it: findings and changes scroll by, the plan stands below and shows where it is.
+"""A run as people watch it: findings and changes scroll by, and the plan below shows each step's state.
 
-On a terminal the plan is alive; elsewhere the same lines are printed once, without colour or movement.
+On a terminal the plan is redrawn in place; elsewhere the same lines are printed once, without colour.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ if TYPE_CHECKING:
     from ferryman.model import Edit, Finding
 
 PICTURE_WIDTH = 112
-_FROM_OUTSIDE = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
+_REMOTE_FONTS = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 """The fonts that a picture would fetch from the network when somebody opens it."""
 
 
 @dataclass
 class _Row:
-    """One step of the plan, as it stands now."""
+    """One step of the plan, in its present state."""
 
     title: str
     state: str = "waiting"
-    said: str = ""
+    printed: str = ""
     """The state that was last printed."""
     counts: dict[Verdict, int] = field(default_factory=dict)
 
@@ -68,7 +68,7 @@ class Screen:
         """By check, what was seen and what to do: the first host that was warned of so."""
 
     def __call__(self, occurrence: Occurrence) -> None:  # one case for each event
-        """Show one event."""
+        """Show one event, whatever it is; the event's run is known from ``run-started`` on."""
         match occurrence.event:
             case RunStarted() as started:
                 self._start(started, occurrence.run)
@@ -92,10 +92,10 @@ class Screen:
         counts = self._rows[step].counts
         counts[finding.verdict] = counts.get(finding.verdict, 0) + 1
         if self._verbose or finding.verdict not in (Verdict.PASS, Verdict.SKIP):
-            self._console.print(formatting.finding(finding, as_on=self._warned_of(finding)))
+            self._console.print(formatting.finding(finding, as_on=self._same_warning(finding)))
 
-    def _warned_of(self, finding: Finding) -> str | None:
-        """The host that had the very same warning before; what stops a run is shown whole for each."""
+    def _same_warning(self, finding: Finding) -> str | None:
+        """The host that had the very same warning before; None for what stops a run: each is shown."""
         if self._verbose or finding.verdict is not Verdict.WARN:
             return None
         first = self._warned.setdefault((finding.check, finding.seen, finding.remedy), finding.host)
@@ -103,7 +103,7 @@ class Screen:
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Hold the moving part still, so that the operator can be asked something."""
+        """Stop redrawing the plan, so that the operator can be asked something."""
         live, self._live = self._live, None
         if live:
             live.stop()
@@ -137,8 +137,8 @@ class Screen:
     def _finish_step(self, step: int, state: str) -> None:
         row = self._rows[step]
         row.state = state
-        if not self._live and state != row.said:
-            row.said = state
+        if not self._live and state != row.printed:
+            row.printed = state
             self._console.print(formatting.progress(step, row.title, state, row.counts))
 
     def _finish(self, finished: RunFinished, run: str) -> None:
@@ -151,7 +151,7 @@ class Screen:
         )
         if self._picture:
             svg = self._console.export_svg(title="ferryman")
-            self._picture.write_text(_FROM_OUTSIDE.sub("", svg), encoding="utf-8")
+            self._picture.write_text(_REMOTE_FONTS.sub("", svg), encoding="utf-8")
 
     def _plan(self) -> RenderableType:
         table = Table.grid(padding=(0, 1))
@@ -179,13 +179,13 @@ class _Outlet:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write what can be written."""
+        """Write what can be written; returns the length of the text, as if all was."""
         with contextlib.suppress(OSError):
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Flush what can be flushed."""
+        """Flush what can be flushed; never raises ``OSError``."""
         with contextlib.suppress(OSError):
             self._stream.flush()
 

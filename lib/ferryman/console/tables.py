@@ -80,12 +80,12 @@ def show(
 
 
 def show_one(named: Mapping[str, object]) -> None:
-    """Print one thing for people: each name, and what it names."""
+    """Print one object for people: a line for each name and its value."""
     _console().print(_block((_heading(name), _cell(value)) for name, value in named.items()))
 
 
 def _console() -> Console:
-    """As wide as the window, whatever the terminal is called: Rich takes some for 80 columns wide."""
+    """A console as wide as the window: Rich takes terminals of some names for 80 columns wide."""
     if not sys.stdout.isatty():
         return Console(highlight=False, width=WIDE)
     window = shutil.get_terminal_size()
@@ -102,12 +102,12 @@ def diff(text: str) -> None:
 
 
 def say(message: str, *, error: bool = False) -> None:
-    """Print a sentence."""
+    """Print a sentence on standard output, or on standard error with ``error``."""
     Console(stderr=error, highlight=False, soft_wrap=True).print(Text(message))
 
 
 def _needed(rows: Sequence[Mapping[str, object]], column: str, *, unbroken: bool) -> int:
-    """The least columns of a terminal that a table's column can do with."""
+    """The least width, in columns of a terminal, that a column of the table needs."""
     cells = [Text(_heading(column)), *(_cell(row.get(column)) for row in rows)]
     if unbroken:
         return max(cell.cell_len for cell in cells)
@@ -116,7 +116,7 @@ def _needed(rows: Sequence[Mapping[str, object]], column: str, *, unbroken: bool
 
 
 def _show_blocks(console: Console, rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> None:
-    """One block for each row: what would head it, and below it the rest by name, where there is any."""
+    """Print a block for each row: its first column, and below that the others by name, unless empty."""
     first, *others = columns
     for row in rows:
         console.print(_cell(row.get(first)), style="bold", no_wrap=True, overflow="ignore", crop=False)
@@ -124,7 +124,7 @@ def _show_blocks(console: Console, rows: Sequence[Mapping[str, object]], columns
 
 
 def _block(named: Iterable[tuple[str, Text]]) -> Table:
-    """Names and what they name, where that is anything, line by line."""
+    """A grid of names and values, without those whose value is empty."""
     block = Table.grid(padding=(0, 1, 0, 0))
     block.add_column(style="dim", no_wrap=True)
     block.add_column(overflow="fold")

@@ -1,6 +1,9 @@
-"""What a cookbook author imports: the decorator, ``Plan``, the two kinds of step, and the stock steps."""
+"""What a cookbook author imports: the decorator, ``Plan``, the kinds of step, the stock steps, and the types.
 
-from ferryman.commandline import argument, option
+The types of the model are here so that an author can annotate a step.
+"""
+
+from ferryman.click_shim import argument, option
 from ferryman.cookbook.command import (
     accept_irreversible_option,
     cookbook,
@@ -9,7 +12,7 @@ from ferryman.cookbook.command import (
     site_option,
     watch_options,
 )
-from ferryman.cookbook.ferry import Ferry, Overrides
+from ferryman.cookbook.context import Ferry, Overrides
 from ferryman.cookbook.loading import load
 from ferryman.cookbook.steps.catalog import (
     CatalogFlipped,
@@ -19,7 +22,12 @@ from ferryman.cookbook.steps.catalog import (
 )
 from ferryman.cookbook.steps.control_host import ControlHostCanProbe
 from ferryman.cookbook.steps.decapsulation import SpoofedSourcesDropped
-from ferryman.cookbook.steps.directors import DirectorConverged, DirectorsAgree, OldConnectionsDrained
+from ferryman.cookbook.steps.directors import (
+    DirectorChanged,
+    DirectorConverged,
+    DirectorsAgree,
+    OldConnectionsDrained,
+)
 from ferryman.cookbook.steps.git_catalog import CatalogMerged
 from ferryman.cookbook.steps.probes import ProbesAnswered
 from ferryman.cookbook.steps.realservers import RealserversConverged, RealserversReady, realserver_steps
@@ -28,18 +36,35 @@ from ferryman.cookbook.steps.scheduler import DirectorRescheduled, SchedulerImpa
 from ferryman.cookbook.steps.tables import DirectorsStayConverged
 from ferryman.cookbook.steps.traffic import TrafficFlows
 from ferryman.cookbook.steps.watch import Soaked, watch_over, watch_requests
-from ferryman.directors import scheduled
-from ferryman.engine.plan import Plan
+from ferryman.directors import SetForwarding, SetScheduler, Target, scheduled
+from ferryman.engine.plan import Plan, Step
 from ferryman.engine.steps import Change, Look, NoChange, Report
 from ferryman.errors import DoubtError, RefusedError, UsageError, VerifyError, WorldChangedError
-from ferryman.model import Edit, Finding, Verdict
+from ferryman.model import (
+    Address,
+    Director,
+    Edit,
+    Finding,
+    Forwarding,
+    Kind,
+    ProbeResult,
+    ProbeVerdict,
+    Realserver,
+    Role,
+    Service,
+    Verdict,
+    VirtualService,
+)
 
 __all__ = [
+    "Address",
     "CatalogFlipped",
     "CatalogMerged",
     "CatalogRescheduled",
     "Change",
     "ControlHostCanProbe",
+    "Director",
+    "DirectorChanged",
     "DirectorConverged",
     "DirectorRescheduled",
     "DirectorsAgree",
@@ -48,25 +73,37 @@ __all__ = [
     "Edit",
     "Ferry",
     "Finding",
+    "Forwarding",
     "HostRoutesDown",
     "HostRoutesUp",
+    "Kind",
     "Look",
     "NoChange",
     "OldConnectionsDrained",
     "Overrides",
     "Plan",
+    "ProbeResult",
+    "ProbeVerdict",
     "ProbesAnswered",
+    "Realserver",
     "RealserversConverged",
     "RealserversReady",
     "RefusedError",
     "Report",
+    "Role",
     "SchedulerImpact",
+    "Service",
+    "SetForwarding",
+    "SetScheduler",
     "Soaked",
     "SpoofedSourcesDropped",
+    "Step",
+    "Target",
     "TrafficFlows",
     "UsageError",
     "Verdict",
     "VerifyError",
+    "VirtualService",
     "WorldChangedError",
     "accept_irreversible_option",
     "argument",

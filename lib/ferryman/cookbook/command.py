@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from ferryman.commandline import (
+from ferryman.click_shim import (
     Choice,
     Command,
     Context,
@@ -22,7 +22,7 @@ from ferryman.docstrings import docstring
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ferryman.cookbook.ferry import Ferry
+    from ferryman.cookbook.context import Ferry
     from ferryman.engine.plan import Plan
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
@@ -39,8 +39,8 @@ class RunOptions:
     on_doubt: str
 
 
-class Stage(Protocol):
-    """What the command line puts into click's context: it performs a cookbook and ends the command."""
+class CookbookRunner(Protocol):
+    """What the command line puts into click's context: it runs a cookbook and ends the command."""
 
     def perform(self, cookbook: CookbookCommand, arguments: Mapping[str, Any], options: RunOptions) -> None:
         """Build the plan and run it; leaves through click's ``Exit`` with the run's exit code."""
@@ -51,10 +51,10 @@ class CookbookCommand(Command):
 
     build: Callable[..., Plan]
     cookbook: str = ""
-    """The words of its command; the shelf fills them in."""
+    """The words of its command, such as ``mtu rollout``; whoever finds its file fills them in."""
 
     def plan(self, ferry: Ferry, arguments: Mapping[str, Any]) -> Plan:
-        """The plan for these arguments."""
+        """The plan that the cookbook's function returns for these arguments; raises whatever it raises."""
         return self.build(ferry, **arguments)
 
 
@@ -67,10 +67,10 @@ def cookbook(build: Callable[..., Plan]) -> CookbookCommand:
 
     def invoke(dry_run: bool, yes: bool, reason: str, task: str, on_doubt: str, **arguments: object) -> None:
         context: Context = get_current_context()
-        stage: Stage = context.obj
+        runner: CookbookRunner = context.obj
         command = context.command
         assert isinstance(command, CookbookCommand)
-        stage.perform(command, arguments, RunOptions(dry_run, yes, reason, task, on_doubt))
+        runner.perform(command, arguments, RunOptions(dry_run, yes, reason, task, on_doubt))
 
     made = CookbookCommand(
         name=build.__name__.replace("_", "-"),
@@ -83,14 +83,14 @@ def cookbook(build: Callable[..., Plan]) -> CookbookCommand:
 
 
 def _as_help(doc: str) -> str:
-    """The docstring for click, whose mark for lines that stay lines is a backspace."""
+    """The docstring as click wants it: a backspace before a paragraph keeps its line breaks."""
     return re.sub(r"\n\n(?=\w+: )", "\n\n\b\n", doc)
 
 
 def _with_run_options(function: Callable[[], None]) -> Callable[[], None]:
-    for one in reversed(
+    for decorate in reversed(
         (
-            option("--dry-run", is_flag=True, help="Rehearse: show every finding and edit, change nothing."),
+            option("--dry-run", is_flag=True, help="A dry run: show every finding and edit, change nothing."),
             option("--yes", is_flag=True, help="Do not ask before the first change."),
             option("--reason", default="", metavar="TEXT", help="Why, for the journal."),
             option("--task", default="", metavar="ID", help="The ticket it belongs to, for the journal."),
@@ -103,7 +103,7 @@ def _with_run_options(function: Callable[[], None]) -> Callable[[], None]:
             ),
         )
     ):
-        function = one(function)
+        function = decorate(function)
     return function
 
 
@@ -113,7 +113,7 @@ service_argument = argument("service")
 accept_irreversible_option = option(
     "--accept-irreversible", is_flag=True, help="Change also directors that cannot be put back."
 )
-"""``--accept-irreversible``, for steps that ask for it."""
+"""``--accept-irreversible``, for ``Ferry.with_overrides``."""
 
 
 drain_option = option(
@@ -122,12 +122,12 @@ drain_option = option(
     metavar="SECONDS",
     help="How long to wait for connections from before.  [default: directors.drain_timeout]",
 )
-"""``--drain SECONDS``, for ``Ferry.override``."""
+"""``--drain SECONDS``, for ``Ferry.with_overrides``."""
 
 
 def watch_options(function: Function) -> Function:
-    """``--soak``, ``--failures``, ``--flaps`` and ``--retries``, for ``Ferry.override``."""
-    for one in reversed(
+    """``--soak``, ``--failures``, ``--flaps`` and ``--retries``, for ``Ferry.with_overrides``."""
+    for decorate in reversed(
         (
             option(
                 "--soak",
@@ -156,7 +156,7 @@ def watch_options(function: Function) -> Function:
             ),
         )
     ):
-        function = one(function)
+        function = decorate(function)
     return function
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class ConnectionDrain:
-    """The connections of one moment, and how many of them were seen since; times are of the steady clock."""
+    """The connections of one moment, and when they were last seen, in seconds of the monotonic clock."""
 
     connections: frozenset[Connection]
     """Those that are not known to be over: a client that uses its port again begins another one."""
@@ -24,7 +24,7 @@ class ConnectionDrain:
     last_seen: float | None = None
     """When some of them were last seen."""
     gone_by: float | None = None
-    """When none was seen for the first time."""
+    """When it was first read that none is left."""
 
     def __post_init__(self) -> None:
         self.count = len(self.connections)
@@ -36,27 +36,27 @@ class ConnectionDrain:
         closing: bool,
         without: Collection[tuple[Address, int]],
     ) -> int:
-        """How many are left of them among those of now, and remember when.
+        """How many of them are still among the connections of now; remembers when that was read.
 
         With ``closing``, one that its client has ended counts while it lingers; ``without`` are the clients
         whose connections do not count.
         """
         at = time.monotonic()
         self.connections = still_open(self.connections, now, closing=closing)
-        mine = [
+        counted = [
             connection
             for connection in self.connections
             if (connection.client, connection.client_port) not in without
         ]
-        left = old_left(mine, now, closing=closing, shaking_hands=at - self.began < HANDSHAKE_S)
-        if left:
+        remaining = old_left(counted, now, closing=closing, shaking_hands=at - self.began < HANDSHAKE_S)
+        if remaining:
             self.last_seen, self.gone_by = at, None
         elif self.gone_by is None:
             self.gone_by = at
-        return left
+        return remaining
 
     def __str__(self) -> str:
-        """How long they lived on after the edit, as exactly as it was looked at."""
+        """How long they lived on after the edit, as precisely as the times of reading allow."""
         if self.gone_by is None:
             return "not ended"
         latest = f"{self.gone_by - self.began:.0f} s"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def load(file: Path) -> CookbookCommand:
-    """Import a cookbook's file and hand out its command.
+    """Import a cookbook's file and return its command.
 
     Raises:
         UsageError: It cannot be imported, or does not declare exactly one cookbook; names file and line.
@@ -40,7 +40,7 @@ def load(file: Path) -> CookbookCommand:
 
 
 def _line_in(file: Path, error: BaseException) -> int:
-    """The cookbook's own line that an import error came from."""
+    """The line number in the cookbook's own file that an import error came from; 1 if it is unknown."""
     if isinstance(error, SyntaxError):
         return error.lineno or 1
     line, trace = 1, error.__traceback__

@@ -1,11 +1,11 @@
 """Why a probe failed: the cause, not the symptom.
 
 What failed is asked once more, also with the control host's own outer source, and every realserver's counters
-and settings are read before and after. Then the suspects (``suspects.py``) are gone through in the order in
-which a packet meets them; the first one that something proves is the cause.
+and settings are read before and after. Then the rules for causes (``causes.py``) are gone through in the
+order in which a packet meets what they are about; the first one that is proven is the cause.
 """
 
+from ferryman.diagnosis.causes import CAUSE_RULES, Cause, cause_of
 from ferryman.diagnosis.evidence import Evidence, evidence_of
-from ferryman.diagnosis.suspects import SUSPECTS, Cause, cause_of
 
-__all__ = ["SUSPECTS", "Cause", "Evidence", "cause_of", "evidence_of"]
+__all__ = ["CAUSE_RULES", "Cause", "Evidence", "cause_of", "evidence_of"]

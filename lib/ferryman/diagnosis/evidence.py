@@ -1,4 +1,4 @@
-"""Everything that is known about a probe that failed."""
+"""The evidence about a probe that failed: the probes, the checks' findings, and counters that grew."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ferryman.errors import DoubtError
 from ferryman.model import ProbeVerdict, Verdict
-from ferryman.probe import from_here
+from ferryman.probe import with_own_source
 from ferryman.realservers.checks import realserver_checks
 from ferryman.realservers.facts import Facts, counters
 from ferryman.realservers.facts.collect import read_facts
@@ -56,16 +56,16 @@ def evidence_of(
     hosts: Hosts,
     ask: Callable[[Sequence[Target]], Sequence[ProbeResult]],
 ) -> list[Evidence]:
-    """Ask again and look; one for each failure, in their order.
+    """Ask again and look; one piece of evidence for each failure, in their order.
 
     ``results`` are those of the whole sweep, for what others answered.
     """
     named = list(dict.fromkeys(target.host for target, _ in failures))
     before = _counters(hosts, named)
     same = [target for target, _ in failures]
-    own = {target: from_here(target) for target in same}
+    own = {target: with_own_source(target) for target in same}
     # What failed from several directors is the same question from here: it is asked once.
-    questions = list(dict.fromkeys([*same, *(one for one in own.values() if one is not None)]))
+    questions = list(dict.fromkeys([*same, *(target for target in own.values() if target is not None)]))
     answers = dict(zip(questions, ask(questions), strict=True))
     after = read_facts(hosts, before)  # whoever cannot be asked once is not waited for again
     answered = {result.outer_source for result in results if result.verdict is not ProbeVerdict.SILENT}
@@ -87,7 +87,9 @@ def _counters(hosts: Hosts, named: Sequence[str]) -> dict[str, Mapping[str, int]
     """What each host has counted until now; one that cannot be asked is left out."""
     answers = hosts.read_all(dict.fromkeys(named, COUNTERS))
     return {
-        host: parse_counters(one.stdout) for host, one in answers.items() if not isinstance(one, DoubtError)
+        host: parse_counters(answer.stdout)
+        for host, answer in answers.items()
+        if not isinstance(answer, DoubtError)
     }
 
 
@@ -95,7 +97,7 @@ def _judged(service: Service, target: Target, facts: Facts | DoubtError | None) 
     """What the checks say of this realserver and this virtual service alone."""
     if not isinstance(facts, Facts):
         return ()
-    realserver = next(one for one in service.realservers if one.host == target.host)
+    realserver = next(candidate for candidate in service.realservers if candidate.host == target.host)
     alone = replace(service, virtual_services=(target.virtual_service,))
     return tuple(realserver_checks(alone, realserver, facts))
 

@@ -1,10 +1,10 @@
 """The driver of a director that the operator's own commands change: apply, verify, undo.
 
-``command_words`` says how they are written. Each runs on the director; one with ``{vip}`` in it runs once for
-each virtual service. What they promise:
+``command_template`` says how they are written. Each runs on the director; one with ``{vip}`` in it runs once
+for each virtual service. What they promise:
 
 ``apply``   makes it as the values say; 0 is done.
-``verify``  only reads, in a rehearsal too; 0: it is so, 1: it is not, anything else: not known.
+``verify``  only reads, in a dry run too; 0: it is so, 1: it is not, anything else: not known.
 ``undo``    puts back what ``apply`` changed; its values are those of before. 0 is done. ``undo: false`` says
             that there is none: such a change is *not reversible*, and each run needs consent.
 ``read``    optional: prints what is there, and nothing that changes by itself. It goes into the journal, must
@@ -22,16 +22,16 @@ from ferryman import retry
 from ferryman.directors.command_template import read_commands
 from ferryman.directors.comparison import Comparison
 from ferryman.directors.driver import Before, Driver, Standing
-from ferryman.directors.expected_table import nominal
-from ferryman.directors.ipvs import Table, differences, from_json
-from ferryman.directors.target import SetForwarding
-from ferryman.errors import DoubtError, NotFollowedError, RefusedError, VerifyError, WorldChangedError
+from ferryman.directors.expected_table import expected_table
+from ferryman.directors.ipvs.table import Table, differences, from_json
+from ferryman.directors.target import SetForwarding, SetScheduler
+from ferryman.errors import DoubtError, NotFollowedError, VerifyError, WorldChangedError
 from ferryman.model import Edit, Finding, Forwarding, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ferryman.directors.driver import Sight
+    from ferryman.directors.driver import Observation
     from ferryman.directors.target import Target
     from ferryman.model import Service
 
@@ -47,6 +47,8 @@ class CommandDriver(Driver):
     ``command_timeout``, ``converge_timeout``.
     """
 
+    targets = (SetForwarding, SetScheduler)
+
     def _read_options(self) -> None:
         self._commands = read_commands(self.options)
         self._ipvs = self.options.switch("ipvs", default=True)
@@ -56,16 +58,16 @@ class CommandDriver(Driver):
 
     @property
     def has_ipvs(self) -> bool:
-        """What directors.yaml says."""
+        """Whether the director has an IPVS table to read back: ``ipvs`` in directors.yaml."""
         return self._ipvs
 
     @property
     def follows_catalog(self) -> bool:
-        """What directors.yaml says."""
+        """Whether it becomes what the catalog says: ``follows_catalog`` in directors.yaml."""
         return self._follows
 
     def irreversible_reason(self, target: Target) -> str | None:
-        """``undo: false``."""
+        """That directors.yaml says ``undo: false``; None where it has a command."""
         del target
         return (
             None if "undo" in self._commands else f"{self.options.where}: undo: is false: nothing undoes it"
@@ -75,12 +77,12 @@ class CommandDriver(Driver):
         """The kernel's table; without IPVS, this service's as the catalog has it and ``verify`` says."""
         if self.has_ipvs:
             return super().read_all()
-        tunnelled = nominal(self.service, Forwarding.TUNNEL)
-        return nominal(self.service, Forwarding.DIRECT) if self._refusals(tunnelled) else tunnelled
+        tunnelled = expected_table(self.service, Forwarding.TUNNEL)
+        return expected_table(self.service, Forwarding.DIRECT) if self._refusals(tunnelled) else tunnelled
 
-    def before(self, target: Target | None = None) -> dict[str, Any]:
-        """What is there now, with what ``read`` prints; raises as every driver's does."""
-        return {**super().before(target), **self._read_out()}
+    def _before(self, target: Target | None) -> dict[str, Any]:
+        """The table as it is now, with what the ``read`` commands print; raises as every driver's does."""
+        return {**super()._before(target), **self._read_out()}
 
     def findings(self, service: Service, table: Table) -> list[Finding]:
         """The table's; without IPVS, what ``verify`` says."""
@@ -88,7 +90,7 @@ class CommandDriver(Driver):
             return super().findings(service, table)
         method = Forwarding.TUNNEL if service.encapsulated else Forwarding.DIRECT
         wanted = f"verify says that {service.name} is forwarded {method.word}, as the catalog does"
-        refusals = self._refusals(nominal(service, method))
+        refusals = self._refusals(expected_table(service, method))
         verdict = Verdict.FAIL if refusals else Verdict.PASS
         return [Finding(VERIFY_CHECK, self.host, verdict, "; ".join(refusals) or "it says so", wanted)]
 
@@ -98,11 +100,15 @@ class CommandDriver(Driver):
         Raises:
             RefusedError: The commands are not about what is to be changed.
         """
-        if reasons := list(self._not_about(target)):
-            raise RefusedError("\n".join(f"{self.options.where}: {reason}" for reason in reasons))
+        self.require_supported(target)
         wanted = self.wanted(before, target)
         refusals = self._refusals(wanted)
         return not (refusals or (self.has_ipvs and differences(wanted, from_json(before["table"]))))
+
+    def unsupported(self, target: Target) -> list[str]:
+        """What the operator's commands are not about."""
+        reasons = [f"{self.options.where}: {reason}" for reason in self._not_about(target)]
+        return super().unsupported(target) or reasons
 
     def _not_about(self, target: Target) -> Iterator[str]:
         """Commands that name the other aspect alone, or none where one must be named.
@@ -119,11 +125,11 @@ class CommandDriver(Driver):
             yield f"verify: does not name {{{meant}}}, and without IPVS nothing else tells whether it changed"
 
     def edits(self, before: Before, target: Target) -> list[Edit]:
-        """The very commands."""
+        """The ``apply`` commands, filled in exactly as they will run."""
         return self._as_edits("apply", self.wanted(before, target))
 
     def undo_edits(self, before: Before, target: Target) -> list[Edit]:
-        """The very commands; where there are none, what is to be done instead."""
+        """The ``undo`` commands, filled in; where there are none, a comment that says what to do by hand."""
         if reason := self.irreversible_reason(target):
             return [Edit("director", self.host, command=f"# by hand, for {reason}: {self._by_hand(before)}")]
         return self._as_edits("undo", from_json(before["table"]))
@@ -133,8 +139,8 @@ class CommandDriver(Driver):
 
     def _apply(self, before: Before, target: Target) -> None:
         now, wanted = self.read(), self.wanted(before, target)
-        if self.has_ipvs and (strange := self._foreign_changes(before, target, now)):
-            raise self._changed(strange)
+        if self.has_ipvs and (changes := self._foreign_changes(before, target, now)):
+            raise self._changed(changes)
         if not self._wrong(wanted, lambda _: wanted):
             return
         if self._read_out().get("read") != before.get("read"):
@@ -149,7 +155,7 @@ class CommandDriver(Driver):
         was = from_json(before["table"])
 
         def as_was(now: Table) -> Table:
-            return target.reverted(was, now)
+            return target.revert(was, now)
 
         if self._wrong(was, as_was):
             if reason := self.irreversible_reason(target):
@@ -158,16 +164,16 @@ class CommandDriver(Driver):
             self._run("undo", was, stdin=str(before.get("read", "")))
             self._reached("undone", was, as_was)
 
-    def _compared(self, before: Before, target: Target, sight: Sight) -> Comparison:
+    def _compared(self, before: Before, target: Target, observation: Observation) -> Comparison:
         """The table's, and what ``verify`` says: no to what was before is ours, for only it knows why."""
-        found = super()._compared(before, target, sight) if self.has_ipvs else Comparison()
+        found = super()._compared(before, target, observation) if self.has_ipvs else Comparison()
         found += Comparison(ours=tuple(self._refusals(from_json(before["table"]))))
         if not found.ours and "read" in before and self._read_out().get("read") != before["read"]:
             found += Comparison(others=("read prints something else than before",))
         return found
 
-    def _require_restorable(self, before: Before, target: Target, sight: Sight) -> None:
-        del sight
+    def _require_restorable(self, before: Before, target: Target, observation: Observation) -> None:
+        del observation
         if reason := self.irreversible_reason(target):
             raise VerifyError(f"{self.host}: not reversible: {reason}; by hand: {self._by_hand(before)}")
 
@@ -175,7 +181,7 @@ class CommandDriver(Driver):
         """What of this target is in the world; without a before and IPVS, whether ``verify`` says so."""
         if before is not None or self.has_ipvs:
             return super().in_effect(before, target)
-        wanted = target.of(nominal(self.service, Forwarding.DIRECT))
+        wanted = target.apply(expected_table(self.service, Forwarding.DIRECT))
         return [] if self._refusals(wanted) else [f"verify says that it is {target}"]
 
     def standing(self, before: Before, target: Target) -> Standing:
@@ -183,7 +189,7 @@ class CommandDriver(Driver):
         return Standing(self.read_all(), self._refusals(self.wanted(before, target)))
 
     def _by_hand(self, before: Before) -> str:
-        states = (f"{one} {_values_of((one,))['forwarding']}" for one in from_json(before["table"]))
+        states = (f"{server} {_values_of((server,))['forwarding']}" for server in from_json(before["table"]))
         return f"make {self.service.name} as it was there: {', '.join(states)}"
 
     def _reached(self, done: str, to: Table, table_is: Callable[[Table], Table]) -> None:
@@ -221,13 +227,15 @@ class CommandDriver(Driver):
         lines = []
         for command in self._filled("verify", to):
             done = self.hosts.read(self.host, command, timeout_s=self.command_s)
-            said = " / ".join((done.stderr or done.stdout).strip().splitlines()[-3:]) or "it printed nothing"
+            printed = (
+                " / ".join((done.stderr or done.stdout).strip().splitlines()[-3:]) or "it printed nothing"
+            )
             if done.status == NOT_AS_WANTED:
-                lines.append(f"{command}: not as wanted: {said}")
+                lines.append(f"{command}: not as wanted: {printed}")
             elif done.status:
                 raise DoubtError(
                     f"{self.host}: verify: {command}: ended with status {done.status}, expected 0 (as wanted)"
-                    f" or 1 (not as wanted): {said}; run it there by hand"
+                    f" or 1 (not as wanted): {printed}; run it there by hand"
                 )
         return lines
 
@@ -235,11 +243,11 @@ class CommandDriver(Driver):
         """What ``read`` prints, where there is such a command."""
         if "read" not in self._commands:
             return {}
-        commands = self._filled("read", nominal(self.service, Forwarding.DIRECT))
+        commands = self._filled("read", expected_table(self.service, Forwarding.DIRECT))
         asked = (
             self.hosts.read(self.host, command, timeout_s=self.command_s).checked() for command in commands
         )
-        return {"read": "".join(one.stdout for one in asked)}
+        return {"read": "".join(answer.stdout for answer in asked)}
 
     def _run(self, key: str, to: Table, stdin: str = "") -> None:
         for command in self._filled(key, to):
@@ -251,7 +259,7 @@ class CommandDriver(Driver):
     def _filled(self, key: str, to: Table) -> Iterator[str]:
         """The command with its values: once for each virtual service where it has {vip}, else once."""
         command = self._commands[key]
-        for part in [(one,) for one in to] if "vip" in command.names else [to]:
+        for part in [(server,) for server in to] if "vip" in command.names else [to]:
             yield command.filled(self._values(part))
 
     def _values(self, part: Table) -> dict[str, str]:

@@ -39,7 +39,7 @@ class Command:
 
     words: tuple[str, ...]
     names: frozenset[str]
-    """The placeholders in it."""
+    """The names of the placeholders that its words have."""
     shell: bool
 
     def filled(self, values: Mapping[str, str]) -> str:
@@ -63,7 +63,7 @@ def read_commands(options: Options) -> dict[str, Command]:
     keys += ["read"] if "read" in given else []
     commands = {key: _command(options, key, shell=shell) for key in keys}
     if not commands["verify"].names & ASPECTS:
-        wanted = "one with {forwarding} or {scheduler} in it: it is asked on the way back too"
+        wanted = "one with {forwarding} or {scheduler} in it: it is asked during a rollback too"
         options.wrong("verify", given["verify"], wanted)
     if "read" in commands and commands["read"].names & ASPECTS:
         wanted = "none of {forwarding} and {scheduler} in it: it prints what is, whatever is wanted"
@@ -74,20 +74,20 @@ def read_commands(options: Options) -> dict[str, Command]:
 def _command(options: Options, key: str, *, shell: bool) -> Command:
     value = options.director.options.get(key)
     words = (value,) if shell else tuple(value) if isinstance(value, list) else ()
-    if not words or not all(isinstance(one, str) for one in words) or not words[0].strip():
+    if not words or not all(isinstance(word, str) for word in words) or not words[0].strip():
         form = "a text, for shell is true" if shell else "a list of texts, such as [flip, '{service}']"
         options.wrong(key, value, f"{form}, or false where nothing undoes it" if key == "undo" else form)
     return Command(words, frozenset(name for word in words for name in _names(options, key, word)), shell)
 
 
 def _names(options: Options, key: str, word: str) -> set[str]:
-    """The placeholders of one word."""
+    """The names of the placeholders in one word; raises as ``read_commands`` does."""
     try:
         fields = [field for field in Formatter().parse(word) if field[1] is not None]
     except ValueError as problem:
         options.wrong(key, word, f"braces in pairs, and a brace of its own written twice ({problem})")
     for _, name, form, conversion in fields:
         if name not in PLACEHOLDERS or form or conversion:
-            known = ", ".join(f"{{{one}}}" for one in PLACEHOLDERS)
+            known = ", ".join(f"{{{placeholder}}}" for placeholder in PLACEHOLDERS)
             options.wrong(key, word, f"no placeholders but {known}; a brace of its own is written twice")
     return {name for _, name, _, _ in fields if name is not None}

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ferryman.directors.ipvs import differences
+from ferryman.directors.ipvs.table import differences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ferryman.directors.ipvs import Table, VirtualServer
+    from ferryman.directors.ipvs.table import Table, VirtualServer
     from ferryman.directors.target import Target
 
 
@@ -37,10 +37,10 @@ class Comparison:
 
 def compare_tables(before: Table, now: Table, target: Target) -> Comparison:
     """The service's entries now, against those from before a change of this target."""
-    reverted = target.reverted(before, now)
-    there = {one.key: one for one in reverted}
-    gone = [f"{one}: not in the table" for one in before if one.key not in there]
-    known = [(one, there[one.key]) for one in before if one.key in there]
+    reverted = target.revert(before, now)
+    present = {server.key: server for server in reverted}
+    gone = [f"{server}: not in the table" for server in before if server.key not in present]
+    known = [(server, present[server.key]) for server in before if server.key in present]
     return Comparison(
         (*gone, *differences(reverted, now)),
         tuple(line for was, now_is in known for line in _missing(was, now_is)),
@@ -49,16 +49,16 @@ def compare_tables(before: Table, now: Table, target: Target) -> Comparison:
 
 
 def _missing(was: VirtualServer, now: VirtualServer) -> Iterator[str]:
-    there = {destination.key for destination in now.destinations}
+    present = {destination.key for destination in now.destinations}
     yield from (
         f"{was}: {destination.key} is missing"
         for destination in was.destinations
-        if destination.key not in there
+        if destination.key not in present
     )
 
 
 def _without_missing(was: VirtualServer, now: VirtualServer) -> VirtualServer:
-    there = {destination.key for destination in now.destinations}
+    present = {destination.key for destination in now.destinations}
     return replace(
-        was, destinations=tuple(destination for destination in was.destinations if destination.key in there)
+        was, destinations=tuple(destination for destination in was.destinations if destination.key in present)
     )

@@ -2,7 +2,7 @@
 
 A driver changes one thing of this service's entries, its target. Every write is one round
 trip that compares on the director itself before it writes, so that what someone else changed is not
-overwritten.
+overwritten. A new driver is a subclass, entered in ``registry.DRIVERS``.
 """
 
 from __future__ import annotations
@@ -11,19 +11,22 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from ferryman.directors.checks.findings import catalog_findings
+from ferryman.directors.checks.preconditions import blockers
 from ferryman.directors.comparison import Comparison, compare_tables
-from ferryman.directors.findings import catalog_findings
-from ferryman.directors.ipvs import Table, differences, from_json, of_service, to_json
-from ferryman.directors.ipvs_listing import READ_TABLE, read_table
+from ferryman.directors.ipvs.listing import READ_TABLE, read_table
+from ferryman.directors.ipvs.schedulers import SCHEDULERS
+from ferryman.directors.ipvs.table import Table, differences, from_json, of_service, to_json
 from ferryman.directors.options import Options
-from ferryman.directors.preconditions import blockers
+from ferryman.directors.target import SetForwarding, SetScheduler
 from ferryman.errors import RefusedError, UnknownOutcomeError, VerifyError, WorldChangedError
 from ferryman.management import NoAgent
+from ferryman.model import Forwarding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from ferryman.directors.target import Target
     from ferryman.hosts.hosts import Completed, Hosts
@@ -38,11 +41,11 @@ CHANGED = 65
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
-    """What one look at a director saw, in one round trip."""
+class Observation:
+    """What one round trip read of a director."""
 
     table: Table
-    """Of every service."""
+    """The virtual servers of every service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +53,20 @@ class Standing:
     """Whether a change that was made still stands, beside what the service's entries say."""
 
     table: Table
-    """Of every service."""
+    """The virtual servers of every service."""
     gone: list[str] = field(default_factory=list)
     """What the director's files do not say any more, a line for each thing."""
     others: list[str] = field(default_factory=list)
     """What others have changed in those files beside it."""
+
+
+def _impossible(target: Target) -> Iterator[str]:
+    """What no driver does of a kind of change that it knows."""
+    match target:
+        case SetForwarding(Forwarding.MASQUERADE):
+            yield "only direct routing and IPIP are changed"
+        case SetScheduler(scheduler) if scheduler not in SCHEDULERS:
+            yield f"IPVS has no scheduler {scheduler!r}, only {', '.join(SCHEDULERS)}"
 
 
 class Driver(ABC):
@@ -79,6 +91,9 @@ class Driver(ABC):
         """What the latest ``before`` could not look at, a line for each thing."""
         self._read_options()
 
+    targets: ClassVar[tuple[type[Target], ...]] = ()
+    """The kinds of target that this driver can bring a director to."""
+
     @abstractmethod
     def _read_options(self) -> None:
         """Take what the driver wants from its keys in directors.yaml.
@@ -89,7 +104,7 @@ class Driver(ABC):
 
     @property
     def host(self) -> str:
-        """The director's name."""
+        """The director's name, as the inventory has it."""
         return self.director.host
 
     @property
@@ -99,12 +114,36 @@ class Driver(ABC):
 
     @property
     def follows_catalog(self) -> bool:
-        """Whether it becomes what the catalog says: its way back needs the catalog put back first."""
+        """Whether it becomes what the catalog says: a rollback must put the catalog back first."""
         return False
 
     def irreversible_reason(self, target: Target) -> str | None:  # noqa: ARG002  # whoever overrides it needs the target
         """Why this change could not be put back here; None when it can."""
         return None
+
+    def supports(self, target: Target) -> bool:
+        """Whether this driver can bring its director to this target, as far as directors.yaml tells."""
+        return not self.unsupported(target)
+
+    def unsupported(self, target: Target) -> list[str]:
+        """What this driver cannot do of a target, a line for each reason; nothing is asked of the director.
+
+        A driver with limits of its own adds them.
+        """
+        if not isinstance(target, self.targets):
+            known = ", ".join(kind.__name__ for kind in self.targets)
+            return [f"{type(target).__name__} is no kind of change that it knows ({known})"]
+        return list(_impossible(target))
+
+    def require_supported(self, target: Target) -> None:
+        """Refuse a target that this driver cannot bring its director to; nothing is asked of the director.
+
+        Raises:
+            RefusedError: It cannot; names director, driver and target, and has every reason.
+        """
+        subject = f"{self.host}: driver {self.director.driver} cannot make {self.service.name} {target}"
+        if reasons := self.unsupported(target):
+            raise RefusedError("\n".join(f"{subject}: {reason}" for reason in reasons))
 
     def read_all(self) -> Table:
         """Every virtual server as the director's kernel has it now, of all services; one round trip."""
@@ -128,19 +167,27 @@ class Driver(ABC):
         table, files = self._look()
         return {"table": to_json(table), "files": files}
 
-    def before(self, target: Target | None = None) -> dict[str, Any]:  # noqa: ARG002  # as above
+    def before(self, target: Target | None = None) -> dict[str, Any]:
         """What is there now, to be changed next to what the target says; raises as ``now`` does.
 
         Raises:
-            RefusedError: This director must not be changed as it is; the message has every reason.
+            RefusedError: The driver does not support the target, or this director must not be changed as it
+                is; the message has every reason.
         """
+        if target is not None:
+            self.require_supported(target)
+        return self._before(target)
+
+    def _before(self, target: Target | None) -> dict[str, Any]:
+        """What ``before`` returns, once the target is known to be supported; raises as it does."""
+        del target
         found = self.now()
         self._refuse(blockers(from_json(found["table"]), self.service))
         return found
 
     def wanted(self, before: Before, target: Target) -> Table:
         """The table as it is to be: the target's aspect of it, everything else as before."""
-        return target.of(from_json(before["table"]))
+        return target.apply(from_json(before["table"]))
 
     @abstractmethod
     def already(self, before: Before, target: Target) -> bool:
@@ -158,10 +205,12 @@ class Driver(ABC):
         """Make this service's entries what the target says; what is half done is completed.
 
         Raises:
+            RefusedError: The driver does not support the target.
             WorldChangedError: What is there is neither the before nor on the way to what is wanted.
             VerifyError: The director said no, or its table did not follow.
             DoubtError: It went silent, also when asked again.
         """
+        self.require_supported(target)
         self._settled(lambda: self._apply(before, target))
 
     def restore(self, before: Before, target: Target) -> list[Edit]:
@@ -180,49 +229,52 @@ class Driver(ABC):
 
     def compare(self, before: Before, target: Target) -> Comparison:
         """What is there now, table and files, against the before of a change; raises as ``now`` does."""
-        sight = self._sight(before)
-        return replace(self._compared(before, target, sight), table=sight.table)
+        observation = self._observe(before)
+        return replace(self._compared(before, target, observation), table=observation.table)
 
     def require_restorable(self, before: Before, target: Target) -> None:
         """Look whether ``restore`` can succeed; nothing is written, and nothing is asked of what is back.
 
         Raises as ``restore`` does.
         """
-        sight = self._sight(before)
-        if self._compared(before, target, sight).ours:
-            self._require_restorable(before, target, sight)
+        observation = self._observe(before)
+        if self._compared(before, target, observation).ours:
+            self._require_restorable(before, target, observation)
 
     def in_effect(self, before: Before | None, target: Target) -> list[str]:
         """What of this target is in the world, whole or in part; raises as ``now`` does.
 
         Without a before, that is whatever is as the target says.
         """
-        sight = self._sight(before)
+        observation = self._observe(before)
         if before is not None:
-            return list(self._compared(before, target, sight).ours)
-        return [*target.made_in(of_service(sight.table, self.service)), *self._made_in_files(target, sight)]
+            return list(self._compared(before, target, observation).ours)
+        return [
+            *target.matching(of_service(observation.table, self.service)),
+            *self._matching_in_files(target, observation),
+        ]
 
     def standing(self, before: Before, target: Target) -> Standing:
         """The table, and whether the files still say what ``apply`` wrote; one round trip."""
         del before, target
         return Standing(self.read_all())
 
-    def _sight(self, before: Before | None) -> Sight:
+    def _observe(self, before: Before | None) -> Observation:
         """Everything that these look at: the table and, where there are any, the files."""
         del before
-        return Sight(self.read_all())
+        return Observation(self.read_all())
 
-    def _compared(self, before: Before, target: Target, sight: Sight) -> Comparison:
-        return compare_tables(from_json(before["table"]), of_service(sight.table, self.service), target)
+    def _compared(self, before: Before, target: Target, observation: Observation) -> Comparison:
+        return compare_tables(from_json(before["table"]), of_service(observation.table, self.service), target)
 
-    def _made_in_files(self, target: Target, sight: Sight) -> list[str]:
+    def _matching_in_files(self, target: Target, observation: Observation) -> list[str]:
         """What the files say of this service as the target does."""
-        del target, sight
+        del target, observation
         return []
 
-    def _require_restorable(self, before: Before, target: Target, sight: Sight) -> None:
+    def _require_restorable(self, before: Before, target: Target, observation: Observation) -> None:
         """Raise where ``restore`` would, though something is to be put back."""
-        del before, target, sight
+        del before, target, observation
 
     @abstractmethod
     def _look(self) -> tuple[Table, dict[str, Any]]:
@@ -245,16 +297,16 @@ class Driver(ABC):
     def _foreign_changes(self, before: Before, target: Target, now: Table) -> list[str]:
         """What differs from the before apart from the target's aspect: somebody else's work."""
         as_before = from_json(before["table"])
-        return differences(as_before, target.reverted(as_before, now))
+        return differences(as_before, target.revert(as_before, now))
 
     def _refuse(self, reasons: Sequence[str]) -> None:
         """Raise a RefusedError that has them all, where there are any."""
         if reasons:
             raise RefusedError("\n".join(f"{self.host}: {reason}" for reason in reasons))
 
-    def _changed(self, strange: list[str]) -> WorldChangedError:
+    def _changed(self, changes: list[str]) -> WorldChangedError:
         return WorldChangedError(
-            "\n".join(f"{self.host}: {line}: someone else changed it since it was read" for line in strange)
+            "\n".join(f"{self.host}: {line}: someone else changed it since it was read" for line in changes)
             + "\nit was left alone; find out who did, then begin again"
         )
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferryman.directors.ipvs import Destination, Table, VirtualServer
+from ferryman.directors.ipvs.table import Destination, Table, VirtualServer
 
 if TYPE_CHECKING:
     from ferryman.model import Forwarding, Service, VirtualService
 
 
-def nominal(service: Service, forwarding: Forwarding) -> Table:
+def expected_table(service: Service, forwarding: Forwarding) -> Table:
     """Every realserver with weight 1 and this forwarding, by the catalog's scheduler."""
     return tuple(_server(virtual, service, forwarding) for virtual in service.virtual_services)
 

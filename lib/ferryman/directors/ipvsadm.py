@@ -11,7 +11,8 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from ferryman.directors.driver import CHANGED, Before, Driver
-from ferryman.directors.ipvs import (
+from ferryman.directors.ipvs.listing import READ_TABLE, read_table
+from ferryman.directors.ipvs.table import (
     Table,
     differences,
     edit_command,
@@ -21,7 +22,8 @@ from ferryman.directors.ipvs import (
     rules,
     scheduling,
 )
-from ferryman.directors.ipvs_listing import READ_TABLE, read_table
+from ferryman.directors.target import SetForwarding, SetScheduler
+from ferryman.hosts.script import script
 from ferryman.model import Edit
 
 if TYPE_CHECKING:
@@ -33,8 +35,10 @@ if TYPE_CHECKING:
 class IpvsadmDriver(Driver):
     """Edits this service's entries in the kernel; nothing else on the director is touched."""
 
+    targets = (SetForwarding, SetScheduler)
+
     def _read_options(self) -> None:
-        """It has none."""
+        """Read nothing: this driver has no keys of its own in directors.yaml."""
 
     def already(self, before: Before, target: Target) -> bool:
         """Whether the table is as the target says."""
@@ -53,14 +57,13 @@ class IpvsadmDriver(Driver):
 
     def _apply(self, before: Before, target: Target) -> None:
         now, wanted = self.read(), self.wanted(before, target)
-        strange = self._foreign_changes(before, target, now)
-        if strange:
-            raise self._changed(strange)
+        if changes := self._foreign_changes(before, target, now):
+            raise self._changed(changes)
         self._verify(wanted, self._edited(now, wanted, []), "edited, but")
 
     def _restore(self, before: Before, target: Target, made: list[Edit]) -> None:
         now = self.read()
-        wanted = target.reverted(from_json(before["table"]), now)
+        wanted = target.revert(from_json(before["table"]), now)
         self._verify(wanted, self._edited(now, wanted, made), "put back, but")
 
     def _edited(self, now: Table, wanted: Table, made: list[Edit]) -> Table:
@@ -69,7 +72,7 @@ class IpvsadmDriver(Driver):
         if not commands:
             return now
         made += self._as_edits(commands)
-        done = self.hosts.write(self.host, _script(now, commands))
+        done = self.hosts.write(self.host, edit_script(now, wanted))
         return of_service(read_table(self._written(done)), self.service)
 
     def _as_edits(self, commands: Iterable[str]) -> list[Edit]:
@@ -78,9 +81,9 @@ class IpvsadmDriver(Driver):
 
 def _commands(now: Table, wanted: Table) -> Iterator[str]:
     """What makes the entries as wanted: each virtual server, then its destinations, as far as they differ."""
-    there = {one.key: one for one in now}
+    current = {server.key: server for server in now}
     for server in wanted:
-        known = there.get(server.key)
+        known = current.get(server.key)
         if known is None or scheduling(known) != scheduling(server):
             yield edit_server_command(server)
         as_now = {destination.key: destination for destination in known.destinations} if known else {}
@@ -91,7 +94,8 @@ def _commands(now: Table, wanted: Table) -> Iterator[str]:
         )
 
 
-def _script(now: Table, commands: list[str]) -> str:
+@script
+def edit_script(now: Table, wanted: Table) -> str:
     """Compare, edit, read back: one round trip, and no time between the compare and the edit for others."""
     expected = "\n".join(sorted(line for server in now for line in rules(server)))
     ours = " ".join(f"-e {shlex.quote(server.named + ' ')}" for server in now)
@@ -102,6 +106,6 @@ if [ "$now" != {shlex.quote(expected)} ]; then
     echo "its table is not the one just read" >&2
     exit {CHANGED}
 fi
-{chr(10).join(commands)}
+{chr(10).join(_commands(now, wanted))}
 {READ_TABLE}
 """

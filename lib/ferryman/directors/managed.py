@@ -1,8 +1,8 @@
-"""Directors that become what the catalog says: an agent writes their file, a daemon takes it up.
+"""Directors that become what the catalog says: an agent writes their file, a daemon loads it.
 
-What is done to one is the same forwards and back, only the catalog says something else: the agent is run
-until the file says what is wanted; the daemon is made to take the file up; then the daemon's own account of
-itself and the kernel's table are read until both are as wanted. Only the table proves anything: daemons
+What is done to one is the same in a migration and in a rollback, only the catalog says something else: the
+agent is run until the file says what is wanted; the daemon is made to load the file; then the daemon's own
+status and the kernel's table are read until both are as wanted. Only the table proves anything: daemons
 restart without having read, and report health without having forwarded.
 
 Each part looks first. A file that says it already needs no agent, and a process that is younger than the file
@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ferryman import retry
 from ferryman.directors.comparison import Comparison, compare_tables
-from ferryman.directors.driver import Before, Driver, Sight, Standing
-from ferryman.directors.ipvs import Table, differences, from_json, key_of, of_service
-from ferryman.directors.ipvs_listing import READ_TABLE, read_table
+from ferryman.directors.driver import Before, Driver, Observation, Standing
+from ferryman.directors.ipvs.listing import READ_TABLE, read_table
+from ferryman.directors.ipvs.table import Table, differences, from_json, key_of, of_service
 from ferryman.errors import NotFollowedError, VerifyError
+from ferryman.hosts.script import script
 from ferryman.management import NoAgent, raise_failures
 from ferryman.model import Edit
 
@@ -36,22 +37,33 @@ AGENT_AGAIN_S = 5.0
 _FILE, _PROCESS = "== file", "== process"
 
 
+@script
+def state_script(config: str, questions: str, *, ipvs: bool) -> str:
+    """The command that prints the table (where there is one), the file, and the answers; it only reads."""
+    table = f"{READ_TABLE} || exit\n" if ipvs else ""
+    return (
+        f"{table}echo '{_FILE}'\nbase64 -w0 -- {shlex.quote(config)} || exit\n"
+        f"echo\necho '{_PROCESS}'\n{{\n{questions}\n}} 2>&1 || :"
+    )
+
+
 @dataclass(frozen=True, slots=True)
-class State(Sight):
+class State(Observation):
     """What a director that follows was seen to be, in one round trip."""
 
     text: str
-    """The daemon's configuration file."""
+    """What the daemon's configuration file has in it."""
     answers: str
     """What the driver's own questions printed."""
 
 
-class Follower(Driver):
-    """Runs the agent, makes the daemon take its file up, and waits until the kernel has it.
+class ConfigManagedDriver(Driver):
+    """Runs the agent, makes the daemon load its file, and waits until the kernel has it.
 
-    A driver says what the file means (``_configured``), how the daemon takes it up (``renewal``, ``_renew``),
-    and, from what ``_questions`` print, whether it has (``_stale``) and how it is (``_unwell``). Its keys:
-    ``config``, ``follow_timeout``, ``converge_timeout``.
+    A driver says what the file means (``_table_from_file``), how the daemon is made to load it
+    (``reload_command``, ``_reload``), and, from what ``_questions`` print, whether it has
+    (``_pending_reload``) and what is wrong with it (``_health_problems``). Its keys: ``config``,
+    ``follow_timeout``, ``converge_timeout``.
     """
 
     default_config: ClassVar[str]
@@ -64,13 +76,13 @@ class Follower(Driver):
 
     @property
     def follows_catalog(self) -> bool:
-        """It does; that is the whole of it."""
+        """Always true: what writes its file takes it from the catalog."""
         return True
 
     @property
     @abstractmethod
-    def renewal(self) -> str:
-        """The command that makes the daemon take its file up, for people to read."""
+    def reload_command(self) -> str:
+        """The command that makes the daemon load its file, for people to read."""
 
     @property
     @abstractmethod
@@ -78,8 +90,8 @@ class Follower(Driver):
         """A shell command that asks the daemon how it is; it only reads, and its exit status is ignored."""
 
     @abstractmethod
-    def _configured(self, text: str, table: Table) -> Table:
-        """These virtual servers as a daemon that takes this file up makes them; those not in it left out.
+    def _table_from_file(self, text: str, table: Table) -> Table:
+        """These virtual servers as a daemon that loads this file makes them; those not in it are omitted.
 
         Only what the file decides is changed: forwarding methods, schedulers, flags.
 
@@ -88,27 +100,27 @@ class Follower(Driver):
         """
 
     @abstractmethod
-    def _renew(self) -> None:
-        """Make the daemon take the file up.
+    def _reload(self) -> None:
+        """Make the daemon load the file.
 
         Raises:
             VerifyError: It refused.
         """
 
     @abstractmethod
-    def _stale(self, state: State) -> str | None:
-        """Why the daemon cannot have taken this file up, in words; None when it may have."""
+    def _pending_reload(self, state: State) -> str | None:
+        """Why the daemon cannot have loaded this file, in words; None when it may have."""
 
     @abstractmethod
-    def _unwell(self, state: State) -> list[str]:
+    def _health_problems(self, state: State) -> list[str]:
         """What the daemon itself says is wrong, a line for each thing; empty when it is well."""
 
-    def before(self, target: Target | None = None) -> dict[str, Any]:
+    def _before(self, target: Target | None) -> dict[str, Any]:
         """What is there now; see ``Driver.before``. Refuses too where following would harm, or do nothing."""
-        found = super().before(target)
+        found = super()._before(target)
         state = self._state()
         pending = [*self._pending(state), *self._own_pending(state, target)]
-        self._refuse([*self._no_agent(), *pending, *self._unwell(state), *self._not_in_file(state)])
+        self._refuse([*self._no_agent(), *pending, *self._health_problems(state), *self._not_in_file(state)])
         return found
 
     def already(self, before: Before, target: Target) -> bool:
@@ -117,14 +129,18 @@ class Follower(Driver):
         if differences(wanted, from_json(before["table"])):
             return False
         state = self._state()
-        return not self._says_otherwise(state, wanted, target) and self._stale(state) is None
+        return not self._says_otherwise(state, wanted, target) and self._pending_reload(state) is None
 
     def edits(self, before: Before, target: Target) -> list[Edit]:  # noqa: ARG002  # the catalog says what
-        """The agent's command, and the daemon's."""
-        return [Edit("director", self.host, command=one) for one in (self.agent.command, self.renewal) if one]
+        """The agent's command, and the one that makes the daemon load its file."""
+        return [
+            Edit("director", self.host, command=command)
+            for command in (self.agent.command, self.reload_command)
+            if command
+        ]
 
     def undo_edits(self, before: Before, target: Target) -> list[Edit]:
-        """The same commands: by then the catalog says what it said before."""
+        """The commands of ``edits``: by then the catalog says what it said before."""
         return self.edits(before, target)
 
     def _look(self) -> tuple[Table, dict[str, Any]]:
@@ -133,8 +149,8 @@ class Follower(Driver):
 
     def _apply(self, before: Before, target: Target) -> None:
         state = self._settled_state(before, target)
-        if strange := self._follow(state, before, target, self.wanted(before, target), []):
-            raise self._changed(strange)
+        if changes := self._follow(state, before, target, self.wanted(before, target), []):
+            raise self._changed(changes)
 
     def _restore(self, before: Before, target: Target, made: list[Edit]) -> None:
         self._follow(self._state(), before, target, from_json(before["table"]), made)
@@ -147,9 +163,9 @@ class Follower(Driver):
         renewed = self._is_behind(state, wanted, target)
         if renewed:
             self._spare_others(state)
-            made.append(Edit("director", self.host, command=self.renewal))
-            self._renew()
-        return self._await(before, target, wanted, after=self.renewal if renewed else "")
+            made.append(Edit("director", self.host, command=self.reload_command))
+            self._reload()
+        return self._await(before, target, wanted, after=self.reload_command if renewed else "")
 
     def standing(self, before: Before, target: Target) -> Standing:
         """The table, and whether the file still says what the target does; one round trip."""
@@ -157,30 +173,30 @@ class Follower(Driver):
         gone = self._says_otherwise(state, self.wanted(before, target), target)
         return Standing(state.table, [f"{self.config}: {line}" for line in gone])
 
-    def _sight(self, before: Before | None) -> State:
+    def _observe(self, before: Before | None) -> State:
         del before
         return self._state()
 
-    def _compared(self, before: Before, target: Target, sight: Sight) -> Comparison:
+    def _compared(self, before: Before, target: Target, observation: Observation) -> Comparison:
         """The table's, and what the file says as the target does: the next restart would make it."""
-        assert isinstance(sight, State)
+        assert isinstance(observation, State)
         was = from_json(before["table"])
-        configured = self._configured(sight.text, was)
-        words = differences(target.reverted(was, configured), configured)
+        configured = self._table_from_file(observation.text, was)
+        words = differences(target.revert(was, configured), configured)
         ours = tuple(f"{self.config}: {line}" for line in words)
-        return super()._compared(before, target, sight) + Comparison(ours=ours)
+        return super()._compared(before, target, observation) + Comparison(ours=ours)
 
     def in_effect(self, before: Before | None, target: Target) -> list[str]:
         """What of this target is in the table: the file is the agent's, which writes it when it likes."""
         mine = self._mine(self._state())
         if before is None:
-            return target.made_in(mine)
+            return target.matching(mine)
         return list(compare_tables(from_json(before["table"]), mine, target).ours)
 
-    def _require_restorable(self, before: Before, target: Target, sight: Sight) -> None:
+    def _require_restorable(self, before: Before, target: Target, observation: Observation) -> None:
         del before, target
-        assert isinstance(sight, State)
-        self._refuse([*self._no_agent(), *self._pending(sight), *self._not_in_file(sight)])
+        assert isinstance(observation, State)
+        self._refuse([*self._no_agent(), *self._pending(observation), *self._not_in_file(observation)])
 
     def _settled_state(self, before: Before, target: Target) -> State:
         """What is there, when nobody else has changed it; a daemon that was just restarted fills its table.
@@ -189,11 +205,11 @@ class Follower(Driver):
             WorldChangedError: Somebody has.
         """
 
-        def strange(state: State) -> list[str]:
+        def changes(state: State) -> list[str]:
             return self._foreign_changes(before, target, self._mine(state))
 
-        state = self._until(self._state, lambda seen: not strange(seen), self.converge_s)
-        if lines := strange(state):
+        state = self._until(self._state, lambda seen: not changes(seen), self.converge_s)
+        if lines := changes(state):
             raise self._changed(lines)
         return state
 
@@ -228,17 +244,19 @@ class Follower(Driver):
 
     def _says_otherwise(self, state: State, wanted: Table, target: Target) -> list[str]:
         """What the file says other than what is wanted, in the target's aspect."""
-        configured = self._configured(state.text, wanted)
-        return differences(wanted, target.taken_from(configured, wanted)) + self._left_out(configured, wanted)
+        configured = self._table_from_file(state.text, wanted)
+        return differences(wanted, target.copy_from(configured, wanted)) + self._left_out(configured, wanted)
 
     def _left_out(self, configured: Table, wanted: Table) -> list[str]:
-        there = {one.key for one in configured}
-        return [f"{one} is not in it" for one in wanted if one.key not in there]
+        present = {server.key for server in configured}
+        return [f"{server} is not in it" for server in wanted if server.key not in present]
 
     def _is_behind(self, state: State, wanted: Table, target: Target) -> bool:
-        """Whether the daemon has to take the file up."""
+        """Whether the daemon has to load the file."""
         now = self._mine(state)
-        return bool(differences(target.taken_from(wanted, now), now)) or self._stale(state) is not None
+        return (
+            bool(differences(target.copy_from(wanted, now), now)) or self._pending_reload(state) is not None
+        )
 
     def _await(self, before: Before, target: Target, wanted: Table, after: str) -> list[str]:
         """Wait until the kernel has what is wanted and the daemon is well.
@@ -253,21 +271,21 @@ class Follower(Driver):
         """
 
         def wrong(state: State) -> list[str]:
-            stale = self._stale(state)
-            lines = [*differences(wanted, self._mine(state)), *self._unwell(state)]
+            stale = self._pending_reload(state)
+            lines = [*differences(wanted, self._mine(state)), *self._health_problems(state)]
             return [*lines, stale] if stale is not None else lines
 
         seen = self._until(self._state, lambda state: not wrong(state), self.converge_s)
         if not (lines := wrong(seen)):
             return []
-        strange = self._foreign_changes(before, target, self._mine(seen))
-        if not after and strange == lines:
-            return strange
+        changes = self._foreign_changes(before, target, self._mine(seen))
+        if not after and changes == lines:
+            return changes
         when = f"{after} ran, but after {self.converge_s:g} s" if after else f"after {self.converge_s:g} s"
         raise NotFollowedError("\n".join(f"{self.host}: {when}: {line}" for line in lines))
 
     def _spare_others(self, state: State) -> None:
-        """Go on where taking the file up changes this service alone.
+        """Go on where loading the file changes this service alone.
 
         Raises:
             VerifyError: It would change others too.
@@ -276,27 +294,27 @@ class Follower(Driver):
             raise VerifyError("\n".join(f"{self.host}: {line}" for line in lines))
 
     def _pending(self, state: State) -> list[str]:
-        """What taking the file up would change of other services: somebody's work that is not finished."""
+        """What loading the file would change of other services: somebody's work that is not finished."""
         own = {key_of(virtual_service) for virtual_service in self.service.virtual_services}
-        others = tuple(one for one in state.table if one.key not in own)
+        others = tuple(server for server in state.table if server.key not in own)
         return [
-            f"{self.config} has a change that is not in the kernel yet, and {self.renewal!r} would make it: "
-            f"{line}; finish that first, or take it back"
-            for line in differences(self._configured(state.text, others), others)
+            f"{self.config} has a change that is not in the kernel yet, and {self.reload_command!r} would"
+            f" make it: {line}; finish that first, or take it back"
+            for line in differences(self._table_from_file(state.text, others), others)
         ]
 
     def _own_pending(self, state: State, target: Target | None) -> list[str]:
-        """The same of this service, but for what is to be changed."""
+        """What loading the file would change of this service, but for what is to be changed."""
         if target is None:
             return []
         mine = self._mine(state)
-        configured = self._configured(state.text, mine)
-        kept = {one.key for one in configured}
-        now = tuple(one for one in mine if one.key in kept)
+        configured = self._table_from_file(state.text, mine)
+        kept = {server.key for server in configured}
+        now = tuple(server for server in mine if server.key in kept)
         return [
             f"{self.config} has a change of {self.service.name} that is not in the kernel yet, and"
-            f" {self.renewal!r} would make it: {line}; finish that first, or take it back"
-            for line in differences(target.taken_from(now, configured), now)
+            f" {self.reload_command!r} would make it: {line}; finish that first, or take it back"
+            for line in differences(target.copy_from(now, configured), now)
         ]
 
     def _no_agent(self) -> list[str]:
@@ -311,7 +329,7 @@ class Follower(Driver):
 
     def _not_in_file(self, state: State) -> list[str]:
         mine = self._mine(state)
-        lines = self._left_out(self._configured(state.text, mine), mine)
+        lines = self._left_out(self._table_from_file(state.text, mine), mine)
         return [f"{self.config}: {line}: is it another daemon's?" for line in lines]
 
     def _mine(self, state: State) -> Table:
@@ -319,10 +337,7 @@ class Follower(Driver):
 
     def _state(self) -> State:
         """Table, file and the daemon's answers."""
-        script = (
-            f"{READ_TABLE} || exit\necho '{_FILE}'\nbase64 -w0 -- {shlex.quote(self.config)} || exit\n"
-            f"echo\necho '{_PROCESS}'\n{{\n{self._questions}\n}} 2>&1 || :"
-        )
+        script = state_script(self.config, self._questions, ipvs=self.has_ipvs)
         output = self.hosts.read(self.host, script).checked().stdout
         table, _, rest = output.partition(f"{_FILE}\n")
         file, _, answers = rest.partition(f"\n{_PROCESS}\n")

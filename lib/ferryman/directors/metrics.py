@@ -26,13 +26,13 @@ def samples(text: str, *names: str) -> list[Sample]:
     """The samples of these metrics; lines that are none, comments and complaints of curl, are passed over."""
     return [
         Sample(name, dict(_LABEL.findall(labels)), value)
-        for name, labels, said in _SAMPLE.findall(text)
-        if name in names and (value := _number(said)) is not None
+        for name, labels, number in _SAMPLE.findall(text)
+        if name in names and (value := _number(number)) is not None
     ]
 
 
-def _number(said: str) -> float | None:
+def _number(text: str) -> float | None:
     try:
-        return float(said)
+        return float(text)
     except ValueError:
         return None

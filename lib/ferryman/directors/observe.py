@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from ferryman.directors.ipvs import Table, of_service
-from ferryman.directors.ipvs_listing import READ_TABLE, read_table
+from ferryman.directors.ipvs.listing import READ_TABLE, read_table
+from ferryman.directors.ipvs.table import Table, of_service
 from ferryman.errors import DoubtError, VerifyError
+from ferryman.hosts.script import script
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 SETTINGS = ("conn_reuse_mode", "pmtu_disc", "schedule_icmp", "sloppy_tcp")
 """Below ``net.ipv4.vs``; what they mean is in the kernel's ``ipvs-sysctl``."""
 _PROC = "/proc/sys/net/ipv4/vs"
-_WAYS, _LINKS, _SETTINGS = "== ways", "== links", "== settings"
+_ROUTES, _LINKS, _SETTINGS = "== routes", "== links", "== settings"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,32 +52,33 @@ class DirectorState:
 
     table: Table | None
     """The service's virtual servers; None where it forwards without IPVS."""
-    ways: Mapping[Address, NextHop] = field(default_factory=dict)
+    next_hops: Mapping[Address, NextHop] = field(default_factory=dict)
     mtus: Mapping[str, int] = field(default_factory=dict)
-    """Bytes, by device."""
+    """The MTU of each of the director's devices, in bytes."""
     settings: Mapping[str, int] = field(default_factory=dict)
     complaint: str = ""
     """What was said on standard error, its first line."""
 
 
-Seen = Mapping[str, DirectorState | DoubtError | VerifyError]
+DirectorStates = Mapping[str, DirectorState | DoubtError | VerifyError]
 """By director: what was seen, or why it was not."""
 
 
-def look_at_directors(service: Service, hosts: Hosts, *, without_ipvs: Container[str] = ()) -> Seen:
+def observe_directors(service: Service, hosts: Hosts, *, without_ipvs: Container[str] = ()) -> DirectorStates:
     """Ask every director of the service at once; those without IPVS are not asked for a table."""
     ipvs = {director.host: director.host not in without_ipvs for director in service.directors}
     asked = hosts.read_all({host: read_command(service, ipvs=has) for host, has in ipvs.items()})
     return {host: _seen(asked[host], service, ipvs=has) for host, has in ipvs.items()}
 
 
+@script
 def read_command(service: Service, *, ipvs: bool = True) -> str:
     """The shell command whose output ``parse`` understands; it only reads."""
     return "\n".join(
         (
             *([f"{READ_TABLE} || exit"] if ipvs else []),
-            f"echo '{_WAYS}'",
-            *_questions(address for _, address in addresses_of(service)),
+            f"echo '{_ROUTES}'",
+            *_route_questions(address for _, address in addresses_of(service)),
             f"echo '{_LINKS}'",
             "ip -j link show || :",
             f"echo '{_SETTINGS}'",
@@ -102,16 +104,16 @@ def parse(output: str, service: Service, complaints: str = "", *, ipvs: bool = T
     Raises:
         VerifyError: The IPVS table is not understood.
     """
-    table, _, rest = output.partition(f"{_WAYS}\n")
-    ways, _, rest = rest.partition(f"{_LINKS}\n")
+    table, _, rest = output.partition(f"{_ROUTES}\n")
+    routes, _, rest = rest.partition(f"{_LINKS}\n")
     links, _, settings = rest.partition(f"{_SETTINGS}\n")
     return DirectorState(
         of_service(read_table(table), service) if ipvs else None,
-        dict(way for one in _objects(ways) if (way := _way(one)) is not None),
+        dict(found for route in _objects(routes) if (found := _next_hop(route)) is not None),
         {
-            str(one["ifname"]): one["mtu"]
-            for one in _objects(links)
-            if "ifname" in one and _number(one, "mtu")
+            str(link["ifname"]): link["mtu"]
+            for link in _objects(links)
+            if "ifname" in link and _number(link, "mtu")
         },
         dict(_settings(settings)),
         next((line.strip() for line in complaints.splitlines() if line.strip()), ""),
@@ -129,11 +131,11 @@ def _seen(
         return error
 
 
-def _questions(addresses: Iterable[Address]) -> Iterator[str]:
+def _route_questions(addresses: Iterable[Address]) -> Iterator[str]:
     """One process of ip(8) for each family; a question without an answer stops no other."""
     asked = list(addresses)
     for version in (4, 6):
-        mine = [shlex.quote(f"route get {one}") for one in asked if one.version == version]
+        mine = [shlex.quote(f"route get {address}") for address in asked if address.version == version]
         if mine:
             yield f"printf '%s\\n' {' '.join(mine)} | ip -{version} -j -force -batch - || :"
 
@@ -145,31 +147,33 @@ def _objects(text: str) -> Iterator[dict[str, Any]]:
             found = json.loads(line)
         except json.JSONDecodeError:
             continue
-        yield from (one for one in found if isinstance(one, dict)) if isinstance(found, list) else ()
+        yield from (item for item in found if isinstance(item, dict)) if isinstance(found, list) else ()
 
 
-def _way(one: dict[str, Any]) -> tuple[Address, NextHop] | None:
+def _next_hop(route: dict[str, Any]) -> tuple[Address, NextHop] | None:
     try:
-        source = one.get("prefsrc")
-        to = ip_address(str(one["dst"]).partition("/")[0])
+        source = route.get("prefsrc")
+        to = ip_address(str(route["dst"]).partition("/")[0])
         return to, NextHop(
-            str(one["dev"]),
+            str(route["dev"]),
             ip_address(str(source)) if source else None,
-            _own_mtu(one),
-            one.get("type") == "local",
+            _own_mtu(route),
+            route.get("type") == "local",
         )
     except (KeyError, ValueError):
         return None
 
 
-def _own_mtu(one: dict[str, Any]) -> int | None:
-    metrics = one.get("metrics")
-    said = metrics if isinstance(metrics, list) else []
-    return next((each["mtu"] for each in said if isinstance(each, dict) and _number(each, "mtu")), None)
+def _own_mtu(route: dict[str, Any]) -> int | None:
+    metrics = route.get("metrics")
+    entries = metrics if isinstance(metrics, list) else []
+    return next(
+        (metric["mtu"] for metric in entries if isinstance(metric, dict) and _number(metric, "mtu")), None
+    )
 
 
-def _number(one: dict[str, Any], key: str) -> bool:
-    return isinstance(one.get(key), int)
+def _number(values: dict[str, Any], key: str) -> bool:
+    return isinstance(values.get(key), int)
 
 
 def _settings(text: str) -> Iterator[tuple[str, int]]:

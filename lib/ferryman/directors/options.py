@@ -48,7 +48,7 @@ class Options:
         return float(value)
 
     def switch(self, key: str, *, default: bool) -> bool:
-        """True or false.
+        """The key's value, true or false.
 
         Raises:
             ConfigError: It is something else; the message names the entry of directors.yaml.
@@ -59,11 +59,15 @@ class Options:
         return value
 
     def wrong(self, key: str, value: object, wanted: str) -> NoReturn:
-        """Refuse a key's value."""
+        """Refuse a key's value.
+
+        Raises:
+            ConfigError: Always; names the entry of directors.yaml, the key, its value and what is wanted.
+        """
         seen = "is missing" if value is None else f"is {value!r}"
         raise ConfigError(f"{self.where}: {key}: {seen}, expected {wanted}")
 
     @property
     def where(self) -> str:
-        """The entry of directors.yaml."""
+        """The director's entry of directors.yaml, as messages name it."""
         return f"directors.yaml: {self.service.site}: {self.service.lvs_class}: {self.director.host}"

@@ -10,7 +10,7 @@ ARP for the VIP and the direct-routed packets are lost. With a route *via* the r
 the same next hop.
 
 So the routes must be there from before the first edit until a destination has connections of one kind alone,
-on the way there and on the way back; and taking one away empties the cache too.
+during the migration and during a rollback; and taking one away empties the cache too.
 
 They are marked: protocol 102, and a metric of the service's own. Routes of two services to one realserver
 stand beside each other, each is taken away by its own service, and nobody else's host route is ever
@@ -27,6 +27,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any
 
 from ferryman.errors import UnknownOutcomeError, VerifyError
+from ferryman.hosts.script import script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -53,7 +54,7 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
-class RoutesSeen:
+class RoutesState:
     """What a director's routes to a service's realservers are."""
 
     needed: tuple[Route, ...] = ()
@@ -65,9 +66,9 @@ class RoutesSeen:
     problems: tuple[str, ...] = ()
     """Realservers that cannot be protected, and why; a line each."""
 
-    def with_one(self, address: Address, found: _Judged) -> RoutesSeen:
-        """The same with one more realserver."""
-        return RoutesSeen(
+    def with_one(self, address: Address, found: _Judged) -> RoutesState:
+        """What was seen, with one more realserver."""
+        return RoutesState(
             (*self.needed, found.needed) if found.needed else self.needed,
             (*self.ours, found.ours) if found.ours else self.ours,
             (*self.notes, f"{address}: {found.note}") if found.note else self.notes,
@@ -88,7 +89,7 @@ class HostRoutes:
         """The service's own metric: it tells its routes from another service's."""
         return 1 + zlib.crc32(f"{self.service.name}@{self.service.site}".encode()) % 0x7FFFFFFF
 
-    def read(self, also: Iterable[Address] = ()) -> RoutesSeen:
+    def read(self, also: Iterable[Address] = ()) -> RoutesState:
         """What is there and what is needed, to the service's realservers and these; one round trip.
 
         Raises:
@@ -96,16 +97,16 @@ class HostRoutes:
             DoubtError: The director could not be asked.
         """
         addresses = list(dict.fromkeys([*self._addresses(), *also]))
-        done = self.hosts.read(self.host, _read_script(addresses))
+        done = self.hosts.read(self.host, read_script(addresses))
         return self._seen(addresses, done.checked().stdout)
 
     def add_commands(self, routes: Iterable[Route]) -> list[str]:
         """What ``add`` runs, for people to read."""
-        return [f"{_ip(route)} route replace {route.words(self.metric)}" for route in routes]
+        return _add_commands(routes, self.metric)
 
     def remove_commands(self, routes: Iterable[Route]) -> list[str]:
         """What ``remove`` runs, for people to read."""
-        return [f"{_ip(route)} route del {route.words(self.metric)}" for route in routes]
+        return _remove_commands(routes, self.metric)
 
     def add(self, routes: Sequence[Route]) -> None:
         """Add these routes and see that they are used; one round trip, and harmless when they are there.
@@ -116,9 +117,8 @@ class HostRoutes:
         """
         if not routes:
             return
-        addresses = [route.address for route in routes]
-        script = "\n".join(("set -eu", *self.add_commands(routes), _read_script(addresses)))
-        problems = self._seen(addresses, self._write(script)).problems
+        answers = self._write(add_script(routes, self.metric))
+        problems = self._seen([route.address for route in routes], answers).problems
         if problems:
             raise VerifyError("\n".join(f"{self.host}: {problem}" for problem in problems))
 
@@ -130,8 +130,7 @@ class HostRoutes:
             DoubtError: The director went silent.
         """
         if routes:
-            gone = "\n".join(f"gone {command}" for command in self.remove_commands(routes))
-            self._write(f"set -eu\n{_GONE}\n{gone}")
+            self._write(remove_script(routes, self.metric))
 
     def _write(self, script: str) -> str:
         try:
@@ -146,23 +145,23 @@ class HostRoutes:
             for realserver in self.service.realservers
             for address in (realserver.address, realserver.address6)
         ]
-        return [one for one in both if one is not None and one.version in families]
+        return [address for address in both if address is not None and address.version in families]
 
-    def _seen(self, addresses: Iterable[Address], output: str) -> RoutesSeen:
+    def _seen(self, addresses: Iterable[Address], output: str) -> RoutesState:
         used, there = _answers(output)
-        seen = RoutesSeen()
+        seen = RoutesState()
         for address in addresses:
-            ways = used.get(address)
-            found = self._judged(address, ways[0], there.get(address, [])) if ways else _NO_ROUTE
+            in_use = used.get(address)
+            found = self._judged(address, in_use[0], there.get(address, [])) if in_use else _NO_ROUTE
             seen = seen.with_one(address, found)
         return seen
 
     def _judged(self, address: Address, used: dict[str, Any], there: list[dict[str, Any]]) -> _Judged:
         route, via = Route(address, str(used.get("dev", ""))), used.get("gateway")
-        theirs = [one for one in there if str(one.get("protocol")) != str(PROTOCOL)]
+        theirs = [shown for shown in there if str(shown.get("protocol")) != str(PROTOCOL)]
         if used.get("type") == "local":
             return _Judged(note="is the director's own address")
-        mine = [one for one in there if one not in theirs and one.get("metric") == self.metric]
+        mine = [shown for shown in there if shown not in theirs and shown.get("metric") == self.metric]
         if mine:
             own = Route(address, str(mine[0].get("dev", "")))
             return _Judged(ours=own) if via else _Judged(ours=own, problem=_unused(address))
@@ -170,7 +169,7 @@ class HostRoutes:
             return _Judged(note=f"is behind {via}")
         if any(their.get("gateway") == str(address) for their in theirs):
             return _Judged(note="has such a host route already, which ferryman did not make")
-        return _Judged(problem=_in_the_way(address, theirs[0])) if theirs else _Judged(needed=route)
+        return _Judged(problem=_blocking_route(address, theirs[0])) if theirs else _Judged(needed=route)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,25 +193,47 @@ _GONE = """gone() {
 """Runs a deletion; that the route is not there is what was wanted."""
 
 
-def _ip(one: Route) -> str:
-    return f"ip -{one.address.version}"
+def _ip(route: Route) -> str:
+    return f"ip -{route.address.version}"
 
 
-def _read_script(addresses: Iterable[Address]) -> str:
+def _add_commands(routes: Iterable[Route], metric: int) -> list[str]:
+    return [f"{_ip(route)} route replace {route.words(metric)}" for route in routes]
+
+
+def _remove_commands(routes: Iterable[Route], metric: int) -> list[str]:
+    return [f"{_ip(route)} route del {route.words(metric)}" for route in routes]
+
+
+@script
+def add_script(routes: Sequence[Route], metric: int) -> str:
+    """Add these routes, and answer as ``read_script`` does for their addresses."""
+    answers = read_script([route.address for route in routes])
+    return "\n".join(("set -eu", *_add_commands(routes, metric), answers))
+
+
+@script
+def remove_script(routes: Sequence[Route], metric: int) -> str:
+    """Take these routes away, as far as they are there."""
+    gone = "\n".join(f"gone {command}" for command in _remove_commands(routes, metric))
+    return f"set -eu\n{_GONE}\n{gone}"
+
+
+@script
+def read_script(addresses: Sequence[Address]) -> str:
     """Two questions for each realserver, in one process of ip(8) for each question and family."""
-    asked = list(addresses)
     return "\n".join(
-        f"echo {kind}; printf '%s\\n' {' '.join(shlex.quote(words(one)) for one in mine)}"
+        f"echo {kind}; printf '%s\\n' {' '.join(shlex.quote(words(address)) for address in mine)}"
         f" | ip -{version} -j -force -batch - 2>/dev/null || :"
         for kind, words in _QUESTIONS.items()
         for version in (4, 6)
-        if (mine := [one for one in asked if one.version == version])
+        if (mine := [address for address in addresses if address.version == version])
     )
 
 
 _QUESTIONS: Mapping[str, Callable[[Address], str]] = {
-    "get": lambda one: f"route get {one}",
-    "show": lambda one: f"route show exact {one}/{one.max_prefixlen}",
+    "get": lambda address: f"route get {address}",
+    "show": lambda address: f"route show exact {address}/{address.max_prefixlen}",
 }
 _Answers = dict[IPv4Address | IPv6Address, list[dict[str, Any]]]
 
@@ -240,11 +261,11 @@ def _routes(answer: str) -> list[dict[str, Any]]:
         found = json.loads(answer or "[]")
     except json.JSONDecodeError:
         return []
-    return [one for one in found if isinstance(one, dict)]
+    return [route for route in found if isinstance(route, dict)]
 
 
-def _in_the_way(address: Address, one: dict[str, Any]) -> str:
-    what = f"dev {one.get('dev')}, protocol {one.get('protocol')}"
+def _blocking_route(address: Address, route: dict[str, Any]) -> str:
+    what = f"dev {route.get('dev')}, protocol {route.get('protocol')}"
     return (
         f"has a host route without a next hop ({what}) that ferryman did not make;"
         f" make it `via {address} onlink`, or take it away"

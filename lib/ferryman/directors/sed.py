@@ -37,7 +37,7 @@ def _edits(old: Sequence[str], new: Sequence[str]) -> Iterator[str]:
         more = fresh[count:]
         if lines:
             lines[-1] += more
-            yield from (f"{number + 1}c{_text(each)}" for number, each in enumerate(lines, first))
+            yield from (f"{number + 1}c{_text(line)}" for number, line in enumerate(lines, first))
         elif more:
             yield f"{last}a{_text(more)}" if last else f"1i{_text(more)}"
         if len(fresh) < count:

@@ -1,4 +1,4 @@
-"""The time, as something that a test can turn."""
+"""The time, behind an interface so that a test can set it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Clock(Protocol):
     """Where the engine reads the time; nothing else in it does."""
 
     def now(self) -> datetime:
-        """The wall clock, in UTC."""
+        """The time of day, in UTC."""
 
     def monotonic(self) -> float:
         """Seconds that never go backwards, for durations."""
@@ -21,7 +21,7 @@ class SystemClock:
     """The machine's own clocks."""
 
     def now(self) -> datetime:
-        """The wall clock, in UTC."""
+        """The time of day, in UTC."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:

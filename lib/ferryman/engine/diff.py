@@ -1,4 +1,4 @@
-"""What differs between two befores, in few enough words to be read at night: a before may be a whole file."""
+"""What differs between two states of a change's target, shortened for people: a state may be a whole file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LINES = 12
 
 
 def diff(before: object, now: object) -> str:
-    """What is there now where the before had something else.
+    """Each value that is not as before: what it is now, and what it was.
 
     >>> diff({"weight": 1, "port": 80}, {"weight": 2, "port": 80})
     'weight: now 2, was 1'
@@ -21,10 +21,10 @@ def diff(before: object, now: object) -> str:
         return "; ".join(f"{key}: {diff(before.get(key), now.get(key))}" for key in keys)
     if isinstance(before, str) and isinstance(now, str) and "\n" in before + now:
         return _text_differs(before, now)
-    return f"now {in_short(now)}, was {in_short(before)}"
+    return f"now {shortened(now)}, was {shortened(before)}"
 
 
-def in_short(value: object) -> str:
+def shortened(value: object) -> str:
     """A value as Python writes it, cut off when it is long."""
     text = repr(value)
     return (

@@ -1,4 +1,4 @@
-"""Events to everybody who listens, and to the journal."""
+"""Events to every subscriber, and to the journal."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _log = logging.getLogger(__name__)
 
 
 class EventLog:
-    """Everything that is said about one run. Steps may report from several threads.
+    """The events of one run. Steps may report from several threads.
 
-    Without a journal only the subscribers hear it.
+    Without a journal only the subscribers get them.
     """
 
     def __init__(
@@ -38,8 +38,8 @@ class EventLog:
         subscribers: Iterable[Subscriber],
     ) -> None:
         self.journal_lost: JournalError | BusyError | None = None
-        """Why the journal could not be written on the way back, which goes on without it from there: with a
-        gap it would say what is not so. What is recorded goes to the journal's spool, if it has one."""
+        """Why the journal could not be written during the rollback, which goes on without it from there: with
+        a gap it would be wrong. Records go to the journal's spool, if it has one."""
         self._run = run
         self._journal = journal
         self._clock = clock
@@ -52,35 +52,35 @@ class EventLog:
         self._lock = threading.RLock()
 
     def emit(self, event: Event, *, recorded: bool = True) -> None:
-        """Tell subscribers at once; the journal, unless it has it otherwise, after the next ``flush``."""
+        """Deliver it to subscribers at once, and to the journal (if ``recorded``) with the next ``flush``."""
         with self._signals.deferred(), self._lock:
             time = stamp(self._clock.now())
             if recorded:
-                self._note(NewRecord(time, event.event, event.as_dict(), *_place(event)))
+                self._add(NewRecord(time, event.event, event.as_dict(), *_place(event)))
             occurrence = Occurrence(time, self._run, event)
             for subscriber in list(self._subscribers):
-                self._hand(subscriber, occurrence)
+                self._deliver(subscriber, occurrence)
 
     def journal(self, kind: str, payload: Mapping[str, Any], step: int | None = None) -> None:
-        """Write something that only the journal needs, and all that was told before: then it is on disk.
+        """Write a record that only the journal needs, after all events before it; it is on disk then.
 
-        On disk is in the journal, or on the way back in its spool.
+        On disk means in the journal, or during a rollback in its spool.
 
         Raises:
-            JournalError: It could not be written; on the way back it is let pass.
+            JournalError: It could not be written; not during a rollback.
             BusyError: The run is no longer this process's; as above.
         """
         with self._signals.deferred(), self._lock:
-            self._note(NewRecord(stamp(self._clock.now()), kind, payload, step))
+            self._add(NewRecord(stamp(self._clock.now()), kind, payload, step))
             self.flush()
 
     def note(self, kind: str, payload: Mapping[str, Any], step: int | None = None) -> None:
-        """As ``record``, but on disk with the next ``flush``: all that came until then, or nothing."""
+        """As ``journal``, but on disk with the next ``flush``: all until then is written, or nothing."""
         with self._signals.deferred(), self._lock:
-            self._note(NewRecord(stamp(self._clock.now()), kind, payload, step))
+            self._add(NewRecord(stamp(self._clock.now()), kind, payload, step))
 
     def flush(self) -> None:
-        """Have everything on disk that was told; raises as ``record`` does."""
+        """Have every event so far on disk; raises as ``journal`` does."""
         with self._signals.deferred(), self._lock:
             pending, self._pending = self._pending, []
             try:
@@ -92,7 +92,7 @@ class EventLog:
                 self.lose_journal(error)
 
     def begin_rollback(self) -> None:
-        """From now on a journal that fails stops nothing: putting things back matters more."""
+        """From now on a journal that fails stops nothing: putting changes back matters more."""
         self._journal_may_fail = True
 
     def lose_journal(self, error: JournalError | BusyError) -> None:
@@ -102,7 +102,7 @@ class EventLog:
             self._spool(self._journal, error)
 
     def replay_spool(self) -> None:
-        """Have in the journal what went to its spool, if it can be written now; else it stays there."""
+        """Move the spooled records into the journal, if it can be written now; else they stay there."""
         if self._spooled_for is None or self._journal is None:
             return
         try:
@@ -121,11 +121,11 @@ class EventLog:
 
     @property
     def _is_kept(self) -> bool:
-        """Whether what is recorded is kept anywhere."""
+        """Whether records are kept anywhere, in the journal or in its spool."""
         return self.journal_lost is None or self._spooled_for is not None
 
     def _keep(self, journal: Store, notes: Sequence[NewRecord]) -> None:
-        """Append these; once that failed, spool them, and raise why."""
+        """Append these records; once that has failed, spool them, and raise why."""
         if self._spooled_for is not None:
             journal.spool(self._run, notes)
             raise self._spooled_for
@@ -139,30 +139,30 @@ class EventLog:
         if journal.spool(self._run, ()):
             self._spooled_for = error
 
-    def _note(self, note: NewRecord) -> None:
-        self._pending.append(note)
+    def _add(self, record: NewRecord) -> None:
+        self._pending.append(record)
 
-    def _hand(self, subscriber: Subscriber, occurrence: Occurrence) -> None:
-        """A listener that fails (a closed pipe, a screen gone) is dropped: it must not end the run."""
+    def _deliver(self, subscriber: Subscriber, occurrence: Occurrence) -> None:
+        """Call a subscriber; one that fails (a closed pipe) is dropped, for it must not end the run."""
         try:
             subscriber(occurrence)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # nobody's screen is worth a torn change
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # no screen is worth a half-made change
             self._subscribers.remove(subscriber)
-            _log.debug("dropped a listener", exc_info=True)
-            self._note(
+            _log.debug("dropped a subscriber", exc_info=True)
+            self._add(
                 NewRecord(occurrence.time, "listener-lost", {"error": f"{type(error).__name__}: {error}"})
             )
 
 
-def in_words(error: BaseException) -> str:
-    """What people are told of an error; of one that nobody expected, that it is a bug."""
+def error_summary(error: BaseException) -> str:
+    """An error's message for people; an unexpected one is called a bug."""
     if isinstance(error, FerrymanError):
         return str(error)
     return f"a bug: {type(error).__name__}: {error} (the traceback is in the journal)"
 
 
-def in_full(error: BaseException, at: str) -> dict[str, Any]:
-    """What the journal is told of an error: where it came, and the traceback."""
+def error_record(error: BaseException, at: str) -> dict[str, Any]:
+    """The journal's record of an error: where it came, type, message and traceback."""
     return {
         "at": at,
         "error": type(error).__name__,

@@ -1,11 +1,11 @@
-"""Going over: each change in order, with its intent on disk first; each look that comes after a change."""
+"""Execution: each change in order, with its intent on disk first, and each look that comes after a change."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from ferryman.engine.clock import stamp
-from ferryman.engine.diff import diff, in_short
+from ferryman.engine.diff import diff, shortened
 from ferryman.engine.progress import intent
 from ferryman.engine.steps import Change, NoChange
 from ferryman.engine.verification import verify_at_the_end, verify_standing
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from ferryman.model import Edit
 
 
-def cross(p: RunContext, seen: Preflight) -> None:
-    """Make what is pending, verify everything, and look where the plan looks.
+def execute(run: RunContext, preflight: Preflight) -> None:
+    """Make each pending change, verify all of them, and make the looks that follow a change.
 
     Raises:
         VerifyError: Something is not as wanted.
@@ -29,50 +29,50 @@ def cross(p: RunContext, seen: Preflight) -> None:
         WorldChangedError: Someone else wrote meanwhile.
         InterruptedRunError: The operator said stop.
     """
-    for place, step in enumerate(p.plan.steps):
+    for place, step in enumerate(run.plan.steps):
         if not isinstance(step, Change):
-            if place > p.plan.first_change:
-                p.read_phase(place, "check", step.look)
-        elif place in seen.pending:
-            verify_standing(p, but=[later for later in seen.pending if later >= place])
-            _make(p, place, step, seen.pending[place])
+            if place > run.plan.first_change:
+                run.read_phase(place, "check", step.look)
+        elif place in preflight.pending:
+            verify_standing(run, but=[later for later in preflight.pending if later >= place])
+            _make(run, place, step, preflight.pending[place])
         else:
-            _still_so(p, place, step)
-    p.at = "the end, where every change is verified again"
-    verify_at_the_end(p)
+            _require_no_change_needed(run, place, step)
+    run.at = "the end, where every change is verified again"
+    verify_at_the_end(run)
 
 
-def _make(p: RunContext, place: int, change: Change[Any], pending: PendingChange) -> None:
-    now = p.read_phase(place, "check", change.check)
-    if isinstance(now, NoChange) and now.own and place in p.progress.applied:
-        _stands(p, place, change, now)
+def _make(run: RunContext, place: int, change: Change[Any], pending: PendingChange) -> None:
+    now = run.read_phase(place, "check", change.check)
+    if isinstance(now, NoChange) and now.own and place in run.progress.applied:
+        _confirm(run, place, change, now)
         return
     if isinstance(now, NoChange) or now != pending.before:
         seen = now.reason if isinstance(now, NoChange) else diff(pending.before, now)
-        raise WorldChangedError(_meddled(p, place, seen))
-    p.lease.require()
-    p.mark("intent", place, intent(p.plan.titles[place], pending.before, pending.edits))
-    doubt = _do(p, place, change, pending)
-    _verify(p, place, change, doubt)
+        raise WorldChangedError(_changed_meanwhile(run, place, seen))
+    run.lease.require()
+    run.mark("intent", place, intent(run.plan.titles[place], pending.before, pending.edits))
+    doubt = _do(run, place, change, pending)
+    _verify(run, place, change, doubt)
     if doubt is not None:
-        _made(p, place, pending.edits)
+        _made(run, place, pending.edits)
 
 
-def _do(p: RunContext, place: int, change: Change[Any], pending: PendingChange) -> DoubtError | None:
+def _do(run: RunContext, place: int, change: Change[Any], pending: PendingChange) -> DoubtError | None:
     """Make the change; a lost answer is no failure yet: verify reads the state back, nothing is repeated.
 
-    Of what does not follow the state is known: it was read, and verify would say no more.
+    ``NotFollowedError`` is raised at once: the state was read, and verify would find no more.
     """
 
     def do() -> None:
-        p.lease.require()  # again: writing it down, and telling, may have taken longer than the lease lasts
+        run.lease.require()  # again: recording and reporting may have taken longer than the lease lasts
         change.do(pending.before)
-        _made(p, place, pending.edits)
+        _made(run, place, pending.edits)
 
     try:
-        p.write_phase(place, "do", do)
+        run.write_phase(place, "do", do)
     except WorldChangedError:
-        p.mark("foreign", place)
+        run.mark("foreign", place)
         raise
     except NotFollowedError:
         raise
@@ -81,45 +81,45 @@ def _do(p: RunContext, place: int, change: Change[Any], pending: PendingChange) 
     return None
 
 
-def _verify(p: RunContext, place: int, change: Change[Any], doubt: DoubtError | None = None) -> None:
+def _verify(run: RunContext, place: int, change: Change[Any], doubt: DoubtError | None = None) -> None:
     try:
-        p.read_phase(place, "verify", change.verify)
+        run.read_phase(place, "verify", change.verify)
     except (VerifyError, DoubtError) as error:
         if doubt is None:
             raise
         kind = DoubtError if isinstance(error, DoubtError) else VerifyError
         raise kind(f"{doubt}\n{error}") from error
-    p.seen_at[place] = stamp(p.clock.now())
-    p.mark("verified", place)
+    run.seen_at[place] = stamp(run.clock.now())
+    run.mark("verified", place)
 
 
-def _still_so(p: RunContext, place: int, change: Change[Any]) -> None:
-    """What needed no change must still need none, and is verified like everything else."""
-    now = p.read_phase(place, "check", change.check)
+def _require_no_change_needed(run: RunContext, place: int, change: Change[Any]) -> None:
+    """A change that was not needed must still not be needed, and is verified like the others."""
+    now = run.read_phase(place, "check", change.check)
     if not isinstance(now, NoChange):
-        raise WorldChangedError(_meddled(p, place, f"it was as wanted, and is {in_short(now)}"))
-    _stands(p, place, change, now)
+        raise WorldChangedError(_changed_meanwhile(run, place, f"it was as wanted, and is {shortened(now)}"))
+    _confirm(run, place, change, now)
 
 
-def _stands(p: RunContext, place: int, change: Change[Any], now: NoChange) -> None:
-    """What is there already is verified like everything else, and answered for where this run made it."""
-    if now.before is not None and place not in p.progress.applied:
-        p.lease.require()
-        p.mark("intent", place, intent(p.plan.titles[place], now.before, ()))
-    _verify(p, place, change)
-    mark = p.progress.applied.get(place)
-    if mark is not None and not mark.made:  # the process that made it died before it could say so
-        _made(p, place, mark.edits)
+def _confirm(run: RunContext, place: int, change: Change[Any], now: NoChange) -> None:
+    """Verify what is there already, and record it as made where this run made it."""
+    if now.before is not None and place not in run.progress.applied:
+        run.lease.require()
+        run.mark("intent", place, intent(run.plan.titles[place], now.before, ()))
+    _verify(run, place, change)
+    applied = run.progress.applied.get(place)
+    if applied is not None and not applied.made:  # the process that made it died before it could say so
+        _made(run, place, applied.edits)
 
 
-def _made(p: RunContext, place: int, edits: Sequence[Edit]) -> None:
+def _made(run: RunContext, place: int, edits: Sequence[Edit]) -> None:
     for edit in edits:
-        p.log.emit(ChangeMade(place, edit, applied=True))
-    p.mark("made", place)
+        run.log.emit(ChangeMade(place, edit, applied=True))
+    run.mark("made", place)
 
 
-def _meddled(p: RunContext, place: int, seen: str) -> str:
+def _changed_meanwhile(run: RunContext, place: int, seen: str) -> str:
     return (
-        f"{p.plan.titles[place]}: someone else changed it since it was checked, and it was left alone: "
+        f"{run.plan.titles[place]}: someone else changed it since it was checked, and it was left alone: "
         f"{seen}; see who did, then start again"
     )

@@ -28,7 +28,7 @@ _OPAQUE = object()
 
 @dataclass(frozen=True)
 class Plan:
-    """What a cookbook returns.
+    """What a cookbook returns: steps, locks, and what is watched meanwhile.
 
     Raises:
         ValueError: A step has no title of its own, or there is no step at all.
@@ -40,7 +40,7 @@ class Plan:
     writes: Sequence[str] = ()
     """One for each thing that other runs write too, such as a director: they wait for each other."""
     watch: Watch | None = None
-    """What goes on being looked at while the run asks, waits or soaks."""
+    """Looks that are made all the time while the run asks, waits or soaks."""
     titles: tuple[str, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -53,7 +53,7 @@ class Plan:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """All locks that a run of it takes, at once."""
+        """All locks that a run of it acquires, at once."""
         return tuple(dict.fromkeys([*self.locks, *self.writes]))
 
     @property
@@ -63,17 +63,17 @@ class Plan:
         return next(places, len(self.steps))
 
     def change(self, place: int) -> Change[Any]:
-        """The change at this place."""
+        """The step at this place, which must be a change."""
         step = self.steps[place]
         assert isinstance(step, Change), f"step {place} is a look: {self.titles[place]}"
         return step
 
     @property
     def fingerprint(self) -> str:
-        """Says whether two plans are the same: titles, classes, locks and every field that is a plain value.
+        """A digest, equal for equal plans: of titles, classes, locks and every field that is a plain value.
 
-        What is no value (a connection, a fake world) and what only mirrors the state of the world now (a
-        field whose metadata says ``observed``) does not count: both differ when a run is taken up again.
+        What is no value (a connection, a fake world) and what only mirrors the current state (a field whose
+        metadata says ``observed``) does not count: both may differ when a run is resumed.
         """
         steps = [
             [type(step).__qualname__, title, _fields(step)]
@@ -86,9 +86,9 @@ def _title(step: Step) -> str:
     name = type(step).__name__
     own = [cls for cls in type(step).__mro__ if cls not in Look.__mro__ + Change.__mro__]
     described = ((cls.__name__, docstring(cls)) for cls in own)
-    said = next(((cls, doc) for cls, doc in described if doc is not None), (name, ""))
+    source, text = next(((cls, doc) for cls, doc in described if doc is not None), (name, ""))
     # A dataclass without a docstring is given its signature as one.
-    if not said[1].strip() or said[1].startswith(f"{said[0]}("):
+    if not text.strip() or text.startswith(f"{source}("):
         raise ValueError(f"{name}: needs a docstring, its first line is the step's title")
     if not (title := step.title.strip()):
         raise ValueError(
@@ -97,15 +97,15 @@ def _title(step: Step) -> str:
     return title
 
 
-def _value(value: object) -> object:
-    """Whatever of a value is the same in every process, as JSON; ``_OPAQUE`` when nothing is."""
+def _plain(value: object) -> object:
+    """The part of a value that is the same in every process, as JSON; ``_OPAQUE`` when there is none."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, _WRITTEN_AS_TEXT):
         return str(value)
     if isinstance(value, Enum):
         return [type(value).__qualname__, value.name]
-    if dataclasses.is_dataclass(value) and not isinstance(value, type) and _is_frozen(value):
+    if dataclasses.is_dataclass(value) and not isinstance(value, type) and _is_plain(value):
         return [type(value).__qualname__, _fields(value)]
     return _collection(value)
 
@@ -123,19 +123,20 @@ def _collection(value: object) -> object:
 def _plain_items(items: Iterable[tuple[object, object]]) -> Iterator[tuple[object, object]]:
     """Each key with its value as JSON; opaque values are left out."""
     for key, item in items:
-        if (plain := _value(item)) is not _OPAQUE:
+        if (plain := _plain(item)) is not _OPAQUE:
             yield key, plain
 
 
-def _is_frozen(value: object) -> bool:
-    """A frozen dataclass is a value; one that is not is a tool with a state of its own."""
-    return bool(getattr(type(value), "__dataclass_params__").frozen)  # noqa: B009  # mypy knows no such attribute
+def _is_plain(value: object) -> bool:
+    """Whether a dataclass is frozen and compared by its fields: any other is a tool, or the world itself."""
+    params = getattr(type(value), "__dataclass_params__")  # noqa: B009  # mypy knows no such attribute
+    return bool(params.frozen and params.eq)
 
 
 def _fields(value: Any) -> dict[str, object]:  # noqa: ANN401  # any dataclass; there is no type for that
     counting = [
-        (each.name, getattr(value, each.name))
-        for each in (dataclasses.fields(value) if dataclasses.is_dataclass(value) else ())
-        if not each.name.startswith("_") and not each.metadata.get("observed")
+        (part.name, getattr(value, part.name))
+        for part in (dataclasses.fields(value) if dataclasses.is_dataclass(value) else ())
+        if not part.name.startswith("_") and not part.metadata.get("observed")
     ]
     return {str(name): plain for name, plain in _plain_items(counting)}

@@ -1,4 +1,4 @@
-"""Looking at the far bank: everything that can be checked, before anything is changed."""
+"""Preflight: everything that can be checked is checked before anything is changed."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ferryman.engine.diff import diff, in_short
+from ferryman.engine.diff import diff, shortened
 from ferryman.engine.progress import checked
 from ferryman.engine.steps import Change, NoChange
 from ferryman.errors import (
     DoubtError,
+    DryRunError,
     FerrymanError,
     InterruptedRunError,
-    RehearsalError,
     UsageError,
     VerifyError,
     WorldChangedError,
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from ferryman.engine.run_context import RunContext
     from ferryman.model import Edit
 
-_NOT_ABOUT_THE_WORLD = (UsageError, RehearsalError, InterruptedRunError)
-"""What ends a survey at once: looking further would not make it better."""
+_ENDS_AT_ONCE = (UsageError, DryRunError, InterruptedRunError)
+"""Errors that end the preflight at once: they are not about one step."""
 
 
 @dataclass(frozen=True, slots=True)
 class PendingChange:
-    """A change to be made: what was there when it was surveyed, and what making it does."""
+    """A change to be made: the state before it, as checked, and the edits that it makes."""
 
     before: Any
     edits: tuple[Edit, ...]
@@ -40,164 +40,164 @@ class PendingChange:
 
 @dataclass(slots=True)
 class Preflight:
-    """What was seen: the changes to be made, by place, and whatever stands in the way."""
+    """What was found: the changes to be made, by place, and the errors that block the run."""
 
     pending: dict[int, PendingChange] = field(default_factory=dict)
     already: dict[int, NoChange] = field(default_factory=dict)
     """The changes that need not be made, by place."""
-    stops: list[FerrymanError] = field(default_factory=list)
+    blockers: list[FerrymanError] = field(default_factory=list)
 
     @property
     def edits(self) -> tuple[Edit, ...]:
-        """Everything that would be done, in order."""
+        """The edits of all changes to be made, in order."""
         return tuple(edit for pending in self.pending.values() for edit in pending.edits)
 
     def judge(self) -> None:
-        """Raise when something stands in the way, with all of it in the message.
+        """Raise when something blocks the run, with all of it in the message.
 
         Raises:
-            DoubtError: Nothing is known to be wrong, but something could not be looked at.
+            DoubtError: Nothing is known to be wrong, but something could not be read.
             VerifyError: Something is wrong.
         """
-        if self.stops:
-            doubtful = all(isinstance(stop, DoubtError) for stop in self.stops)
-            text = "\n".join(str(stop) for stop in self.stops)
+        if self.blockers:
+            doubtful = all(isinstance(blocker, DoubtError) for blocker in self.blockers)
+            text = "\n".join(str(blocker) for blocker in self.blockers)
             raise (DoubtError if doubtful else VerifyError)(text)
 
 
-def survey(p: RunContext) -> Preflight:
-    """Run every look before the first change and every change's check; one that fails stops no other."""
-    seen = Preflight()
-    for place, step in enumerate(p.plan.steps):
+def run_preflight(run: RunContext) -> Preflight:
+    """Make every look before the first change and every change's check; one that fails stops no other."""
+    preflight = Preflight()
+    for place, step in enumerate(run.plan.steps):
         try:
-            _survey_step(p, seen, place, step)
-        except _NOT_ABOUT_THE_WORLD:
+            _check_step(run, preflight, place, step)
+        except _ENDS_AT_ONCE:
             raise
         except FerrymanError as error:
-            seen.stops.append(error)
-    return seen
+            preflight.blockers.append(error)
+    return preflight
 
 
-def record_checked(p: RunContext, seen: Preflight) -> None:
-    """Write down what was there before the first change: a rollback compares all of it, whatever was made.
+def record_checked(run: RunContext, preflight: Preflight) -> None:
+    """Record the state before the first change, which a rollback compares with, whatever was made.
 
-    All of it at once: of a plan's before no part may be missing.
+    All of it at once, so that no part can be missing.
     """
-    for place, title in enumerate(p.plan.titles):
-        if place in p.progress.checked:
+    for place, title in enumerate(run.plan.titles):
+        if place in run.progress.checked:
             continue
-        if place in seen.pending:
-            pending = seen.pending[place]
+        if place in preflight.pending:
+            pending = preflight.pending[place]
             payload = checked(title, pending.before, pending.edits)
-        elif place in seen.already:
-            already = seen.already[place]
+        elif place in preflight.already:
+            already = preflight.already[place]
             payload = checked(title, already.before, already=already.reason)
         else:
             continue
-        p.log.note("checked", payload, place)
-        p.progress.fold("checked", place, payload)
-    p.log.flush()
+        run.log.note("checked", payload, place)
+        run.progress.fold("checked", place, payload)
+    run.log.flush()
 
 
-def announce(p: RunContext, seen: Preflight) -> None:
-    """Tell what would be done, for a rehearsal."""
-    for place, pending in seen.pending.items():
+def announce(run: RunContext, preflight: Preflight) -> None:
+    """Emit the edits that a dry run does not make."""
+    for place, pending in preflight.pending.items():
         for edit in pending.edits:
-            p.log.emit(ChangeMade(place, edit, applied=False))
+            run.log.emit(ChangeMade(place, edit, applied=False))
 
 
-def _survey_step(p: RunContext, seen: Preflight, place: int, step: Step) -> None:
+def _check_step(run: RunContext, preflight: Preflight, place: int, step: Step) -> None:
     if isinstance(step, Change):
-        before = p.read_phase(place, "check", step.check)
-        tell_against_journal(p, place, before)
+        before = run.read_phase(place, "check", step.check)
+        compare_with_journal(run, place, before)
         if isinstance(before, NoChange):
-            _tell_already(p, place, before)
-            _require_recorded(p, place, before)
-            seen.already[place] = before
+            _report_no_change(run, place, before)
+            _require_recorded(run, place, before)
+            preflight.already[place] = before
         else:
-            _require_plain(p, place, before)
-            _require_same_as_marked(p, place, before)
-            seen.pending[place] = PendingChange(before, tuple(step.edits(before)))
-    elif place < p.plan.first_change:
-        if p.progress.applied and not step.valid_after_change:
-            p.skip(place)
+            _require_json(run, place, before)
+            _require_same_as_begun(run, place, before)
+            preflight.pending[place] = PendingChange(before, tuple(step.edits(before)))
+    elif place < run.plan.first_change:
+        if run.progress.applied and not step.valid_after_change:
+            run.skip(place)
         else:
-            p.read_phase(place, "check", step.look)
+            run.read_phase(place, "check", step.look)
 
 
-def reconcile(p: RunContext) -> None:
-    """Before a way back in a new process: what the world says of each change that the journal has standing.
+def reconcile(run: RunContext) -> None:
+    """Before a rollback in a new process: compare each change, applied by the journal, with what is there.
 
-    It judges nothing: each undo looks again. What cannot be looked at is told as such.
+    It judges nothing: each undo looks again. What cannot be read is reported as unknown.
     """
-    for place in sorted(p.progress.applied):
+    for place in sorted(run.progress.applied):
         try:
-            now = p.read_phase(place, "check", p.plan.change(place).check)
+            now = run.read_phase(place, "check", run.plan.change(place).check)
         except InterruptedRunError:
             raise
-        except Exception as error:  # noqa: BLE001  # whatever is wrong with looking, the way back comes next
-            _tell_of_journal(p, place, Verdict.UNKNOWN, str(error))
+        except Exception as error:  # noqa: BLE001  # whatever the error, the rollback comes next
+            _report_journal(run, place, Verdict.UNKNOWN, str(error))
         else:
-            tell_against_journal(p, place, now)
+            compare_with_journal(run, place, now)
 
 
-def tell_against_journal(p: RunContext, place: int, now: object) -> None:
-    """What the world says of a change that the journal has standing, and whether both agree."""
-    if (mark := p.progress.applied.get(place)) is None:
+def compare_with_journal(run: RunContext, place: int, now: object) -> None:
+    """Report what is there of a change that is applied by the journal, and whether both agree."""
+    if (applied := run.progress.applied.get(place)) is None:
         return
     if isinstance(now, NoChange):
-        _tell_of_journal(p, place, Verdict.PASS if mark.made else Verdict.WARN, f"made: {now.reason}")
-    elif now == mark.before:
-        _tell_of_journal(p, place, Verdict.WARN if mark.made else Verdict.PASS, "as before the run")
+        _report_journal(run, place, Verdict.PASS if applied.made else Verdict.WARN, f"made: {now.reason}")
+    elif now == applied.before:
+        _report_journal(run, place, Verdict.WARN if applied.made else Verdict.PASS, "as before the run")
     else:
-        seen = f"neither as before nor as wanted: {diff(mark.before, now)}"
-        _tell_of_journal(p, place, Verdict.WARN, seen)
+        seen = f"neither as before nor as wanted: {diff(applied.before, now)}"
+        _report_journal(run, place, Verdict.WARN, seen)
 
 
-def _tell_of_journal(p: RunContext, place: int, verdict: Verdict, seen: str) -> None:
-    mark = p.progress.applied[place]
-    host = mark.edits[0].target if mark.edits else ""
-    said = "made" if mark.made else "begun, and not known to be made"
-    p.log.emit(FindingMade(place, Finding("journal", host, verdict, seen, f"by the journal: {said}")))
+def _report_journal(run: RunContext, place: int, verdict: Verdict, seen: str) -> None:
+    applied = run.progress.applied[place]
+    host = applied.edits[0].target if applied.edits else ""
+    recorded = "made" if applied.made else "begun, and not known to be made"
+    run.log.emit(FindingMade(place, Finding("journal", host, verdict, seen, f"by the journal: {recorded}")))
 
 
-def _tell_already(p: RunContext, place: int, already: NoChange) -> None:
-    title = p.plan.titles[place]
-    p.log.emit(FindingMade(place, Finding("already-so", "", Verdict.SKIP, already.reason, title)))
+def _report_no_change(run: RunContext, place: int, already: NoChange) -> None:
+    title = run.plan.titles[place]
+    run.log.emit(FindingMade(place, Finding("already-so", "", Verdict.SKIP, already.reason, title)))
 
 
-def _require_recorded(p: RunContext, place: int, already: NoChange) -> None:
+def _require_recorded(run: RunContext, place: int, already: NoChange) -> None:
     """What this run had to change, and by the journal did not, is somebody else's work, or a lost record.
 
-    Not so what the step itself calls left over, and answers for from now on: an earlier undo had to leave it.
+    Except what the step itself takes over (``NoChange.before``): an earlier undo had to leave it.
     """
-    checked_before = p.checked_before(place)
-    if place in p.progress.applied or checked_before is None or checked_before.already:
+    checked_before = run.checked_before(place)
+    if place in run.progress.applied or checked_before is None or checked_before.already:
         return
     if already.before is not None:
         return
     raise DoubtError(
-        f"{p.plan.titles[place]}: {already.reason}, though by the journal this run did not change it: "
+        f"{run.plan.titles[place]}: {already.reason}, though by the journal this run did not change it: "
         f"somebody else did, or the journal has lost records; find out, then put it back by hand, or all "
-        f"of it with ferryman rollback {p.run}"
+        f"of it with ferryman rollback {run.id}"
     )
 
 
-def _require_plain(p: RunContext, place: int, before: object) -> None:
-    """The before is written down as JSON and compared after it was read back: it must come back the same."""
+def _require_json(run: RunContext, place: int, before: object) -> None:
+    """The state before is kept as JSON and compared after it was read back, so it must come back the same."""
     written = json.dumps(before)
     if (kept := json.loads(written)) != before:
         raise TypeError(
-            f"{p.plan.titles[place]}: check returned {in_short(before)}, "
-            f"which the journal gives back as {in_short(kept)}; "
+            f"{run.plan.titles[place]}: check returned {shortened(before)}, "
+            f"which the journal gives back as {shortened(kept)}; "
             "return lists, dicts with text keys, text, numbers"
         )
 
 
-def _require_same_as_marked(p: RunContext, place: int, now: object) -> None:
-    """A change that this run already began may be there or not; anything else is someone else's work."""
-    mark = p.progress.applied.get(place)
-    if mark is not None and now != mark.before:
+def _require_same_as_begun(run: RunContext, place: int, now: object) -> None:
+    """A change that this run already began may be made or not; in any other state someone else changed it."""
+    applied = run.progress.applied.get(place)
+    if applied is not None and now != applied.before:
         raise WorldChangedError(
-            f"{mark.title}: neither made nor as it was when the run began it: {diff(mark.before, now)}"
+            f"{applied.title}: neither made nor as it was when the run began it: {diff(applied.before, now)}"
         )

@@ -1,4 +1,4 @@
-"""Whose process holds a run: told apart from a later process that got the same number."""
+"""Which process holds a run: distinguished from a later process that got the same number."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ class ProcessId:
 
     @classmethod
     def this_process(cls) -> ProcessId:
-        """The process that asks."""
+        """The id of the calling process."""
         pid = os.getpid()
         return cls(socket.gethostname(), pid, _started(pid) or 0, _boot_id())
 
     @property
     def boot(self) -> str:
-        """The host's boot alone."""
+        """The host's boot id, without the PID namespace."""
         return self.boot_id.partition(":")[0]
 
     def as_row(self) -> dict[str, Any]:
-        """As it is kept."""
+        """The columns of the journal's tables that hold it."""
         return {
             "host": self.host,
             "pid": self.pid,
@@ -49,7 +49,7 @@ class ProcessId:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> ProcessId:
-        """From what was kept."""
+        """Read it from a row of the journal's tables."""
         return cls(row["host"], row["pid"], row["pid_started"], row["boot_id"])
 
 

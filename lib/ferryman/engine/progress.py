@@ -1,4 +1,4 @@
-"""What a run has standing in the world: folded from its records, live and when it is taken up again."""
+"""Which changes of a run are applied: folded from its records, both while it runs and when it is resumed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from ferryman.state import Record
 
 ChangeState = Literal["checked", "intent", "made", "foreign", "verified", "undone", "left"]
-"""The kinds of record that move a change on: looked at before the first change, begun, made, met someone
-else's work, verified, put back, not as before (or no longer)."""
+"""The kinds of record that move a change on: checked before the first change, begun, made, changed by someone
+else (``foreign``), verified, put back, not restored (``left``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +25,12 @@ class Checked:
     before: Any
     edits: tuple[Edit, ...]
     already: str = ""
-    """Why nothing was to be done; empty where something was."""
+    """Why no change was needed; empty where one was."""
 
 
 @dataclass(frozen=True, slots=True)
 class AppliedChange:
-    """A change that may be in the world: its intent is on disk, and it has not been put back."""
+    """A change that may have taken effect: its intent is on disk, and it has not been put back."""
 
     title: str
     before: Any
@@ -43,20 +43,20 @@ class AppliedChange:
 
 
 class Progress:
-    """Which changes stand, by their place in the plan."""
+    """Which changes are applied, by their place in the plan."""
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
         self.applied: dict[int, AppliedChange] = {}
         self.restored: dict[int, AppliedChange] = {}
-        """Those that stood, and were put back."""
+        """Those that were applied, and were put back."""
         self.checked: dict[int, Checked] = {}
-        """What was there of every change before the first one was made; a plan's own before."""
+        """The state before the run of every change, as checked before the first one was made."""
         for record in records:
             if record.step is not None:
                 self.fold(record.kind, record.step, record.payload)
 
     def fold(self, kind: str, place: int, payload: Mapping[str, Any]) -> None:
-        """Take in one more record; kinds that move nothing are passed over."""
+        """Take in one more record; kinds that are no ``ChangeState`` are ignored."""
         if kind == "checked":
             self.checked.setdefault(
                 place,
@@ -89,5 +89,5 @@ def checked(title: str, before: object, edits: Sequence[Edit] = (), *, already: 
 
 
 def intent(title: str, before: object, edits: Sequence[Edit]) -> dict[str, Any]:
-    """The payload of an ``intent`` record: all that going back needs."""
+    """The payload of an ``intent`` record: all that a rollback needs."""
     return {"title": title, "before": before, "edits": [asdict(edit) for edit in edits]}

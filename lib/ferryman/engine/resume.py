@@ -1,4 +1,4 @@
-"""Before a run is taken up again: what its records say stands, and whether its plan is the same."""
+"""Before a run is resumed or rolled back: what is applied by its records, and that its plan is the same."""
 
 from __future__ import annotations
 
@@ -16,60 +16,60 @@ if TYPE_CHECKING:
 
 
 def load_progress(store: Store, entry: Run, plan: Plan, *, accept_changed_plan: bool) -> Progress:
-    """What of the run stands, by its records.
+    """How far the run is, by its records.
 
     Raises:
-        BusyError: A process works on it.
+        BusyError: A process is at work on it.
         JournalError: The records cannot be trusted.
         UsageError: The plan is not the one that the run began with.
     """
-    store.require_left(entry)
-    progress = Progress(store.trusted(entry))
+    store.require_idle(entry)
+    progress = Progress(store.verified_records(entry))
     if plan.fingerprint != entry.fingerprint and not accept_changed_plan:
         raise UsageError(_what_changed(entry, plan))
     _require_same_changes(entry, plan, progress)
     return progress
 
 
-def require_undoable(p: RunContext, progress: Progress, store: Store) -> None:
+def require_undoable(run: RunContext, progress: Progress, store: Store) -> None:
     """Before a run that is done is rolled back: each undo must be able to succeed, or none is begun.
 
-    What it changed must still be as it left it, and each change says whether it could be undone.
+    Each change must still be as the run made it, and says whether it could be undone.
 
     Raises:
-        RefusedError: Something is not, or cannot; names each thing, and the later runs of the same service.
-        DoubtError: Nothing is known to be otherwise, but something could not be looked at.
+        RefusedError: A change was modified, or cannot be undone; names each, and later runs of the service.
+        DoubtError: No change is known to be modified, but one could not be read.
     """
     differing: list[str] = []
     doubtful: list[str] = []
-    for place, mark in sorted(progress.applied.items()):
-        change = p.plan.change(place)
+    for place, applied in sorted(progress.applied.items()):
+        change = run.plan.change(place)
         looks = [change.require_undoable]
-        if not is_superseded(p.plan, place, progress.applied):
+        if not is_superseded(run.plan, place, progress.applied):
             looks.insert(0, change.verify_again)
         for look in looks:
             try:
-                p.read_phase(place, "verify", partial(look, mark.before))
+                run.read_phase(place, "verify", partial(look, applied.before))
             except (VerifyError, RefusedError, WorldChangedError) as error:
-                differing.append(f"{p.plan.titles[place]}: {error}")
+                differing.append(f"{run.plan.titles[place]}: {error}")
                 break
             except DoubtError as error:
-                doubtful.append(f"{p.plan.titles[place]}: {error}")
+                doubtful.append(f"{run.plan.titles[place]}: {error}")
                 break
     if doubtful and not differing:
         raise DoubtError("whether all is as the run left it is not known:\n" + "\n".join(doubtful))
     if differing:
-        text = "\n".join([*differing, *doubtful, *_later_runs(p, store)])
-        raise RefusedError(f"{p.run} left this otherwise, somebody changed it since:\n{text}")
+        text = "\n".join([*differing, *doubtful, *_later_runs(run, store)])
+        raise RefusedError(f"{run.id} left this otherwise, somebody changed it since:\n{text}")
 
 
-def _later_runs(p: RunContext, store: Store) -> list[str]:
+def _later_runs(run: RunContext, store: Store) -> list[str]:
     """Runs of the same virtual services that came later: what they changed has to go back first."""
-    mine, began = set(p.plan.locks), store.run(p.run).started
+    mine, began = set(run.plan.locks), store.run(run.id).started
     later = [
         entry
         for entry in store.runs()
-        if entry.id != p.run
+        if entry.id != run.id
         and entry.started >= began
         and entry.outcome in ("done", "held", "stranded", None)
         and mine & locks_of(store, entry)
@@ -77,14 +77,14 @@ def _later_runs(p: RunContext, store: Store) -> list[str]:
     if not later:
         return ["put it right by hand, or leave it as it is"]
     return [
-        f"a later run changed the same: {entry.id} ({entry.order.cookbook} {entry.order.given}, "
+        f"a later run changed the same: {entry.id} ({entry.request.cookbook} {entry.request.given}, "
         f"{entry.outcome or 'open'}); ferryman rollback {entry.id} goes first"
         for entry in later
     ]
 
 
 def locks_of(store: Store, entry: Run) -> set[str]:
-    """The locks of what a run works on alone, as it wrote them down when it began."""
+    """The locks of what a run works on alone, as recorded when it began; empty without that record."""
     begun = next((record for record in store.show(entry.id) if record.kind == "begun"), None)
     return set(begun.payload.get("locks", ())) if begun is not None else set()
 
@@ -102,11 +102,11 @@ def _what_changed(entry: Run, plan: Plan) -> str:
 
 
 def _require_same_changes(entry: Run, plan: Plan, progress: Progress) -> None:
-    """What stands in the world can only be put back by the step that made it."""
-    for place, mark in progress.applied.items():
+    """An applied change can only be put back by the step that made it."""
+    for place, applied in progress.applied.items():
         now = "".join(plan.titles[place : place + 1])
-        if now != mark.title:
+        if now != applied.title:
             raise UsageError(
-                f"{entry.id}: step {place + 1} was '{mark.title}' and is in the world, but the plan has "
+                f"{entry.id}: step {place + 1} was '{applied.title}' and is in the world, but the plan has "
                 f"'{now}' there; use the cookbook that the run began with"
             )

@@ -1,4 +1,4 @@
-"""Answers that came only when they were asked for again: what a client would have felt, and how often."""
+"""Answers that came only on a retry: each is a delay that a client would have had, and they are counted."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from ferryman.errors import FerrymanError
 
 WINDOW_S = 60.0
-"""Rounds count for so long: a packet lost now and then is nobody's fault, however long a run takes."""
+"""Seconds for which a round counts: a packet lost now and then is no fault, however long a run takes."""
 CERTAIN = 3
-"""So many rounds in a row, at least, are no coincidence any more."""
+"""The least number of rounds in a row that are no coincidence."""
 
 
 class Retries:
-    """By look and host, the rounds of the last minute in which it answered only when it was asked again."""
+    """By look and host, the rounds of the last minute in which it answered only on a retry."""
 
     def __init__(self, allowed: int) -> None:
         self._allowed = allowed
@@ -29,8 +29,8 @@ class Retries:
     def count(self, look: Hashable, hosts: Collection[str], at: float) -> FerrymanError | None:
         """Add one round of a look, which ended at this second; the error of a host that has had too many.
 
-        One that needs it in every round is known to lose packets (``VerifyError``); of one that needs it now
-        and then nobody can say how it stands (``DoubtError``).
+        A host that needs a retry in every round is known to lose packets (``VerifyError``); the state of one
+        that needs it now and then is unknown (``DoubtError``).
         """
         before = self._in_a_row.get(look, {})
         self._in_a_row[look] = {host: before.get(host, 0) + 1 for host in hosts}
@@ -40,7 +40,7 @@ class Retries:
     def _too_many(self, look: Hashable, host: str, at: float) -> FerrymanError | None:
         rounds = self._at[look, host]
         rounds.append(at)
-        rounds[:] = [one for one in rounds if one > at - WINDOW_S]
+        rounds[:] = [moment for moment in rounds if moment > at - WINDOW_S]
         if len(rounds) <= self._allowed:
             return None
         in_a_row = self._in_a_row[look][host]

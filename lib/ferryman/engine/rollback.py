@@ -1,7 +1,7 @@
-"""Coming back: everything that stands is put back and verified, whatever fails on the way.
+"""Rollback: every applied change is put back and verified, whatever fails meanwhile.
 
-At its end everything is looked at once more, what was not changed by this run among it: a rollback is
-complete when the world is as before, not when each undo was.
+At its end every change is looked at once more, also those that this run did not make: a rollback is complete
+when all is as before, not when each undo succeeded.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ferryman.engine.event_log import in_full, in_words
+from ferryman.engine.event_log import error_record, error_summary
 from ferryman.engine.verification import NotRestored, not_restored, unrecorded
 from ferryman.errors import BusyError, InterruptedRunError, JournalError, VerifyError, WorldChangedError
 from ferryman.events import ChangeMade
@@ -25,110 +25,110 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class RollbackResult:
-    """What became of the changes that stood."""
+    """What became of the applied changes."""
 
-    marks: Mapping[int, AppliedChange]
-    """Those that stood, by place."""
+    applied: Mapping[int, AppliedChange]
+    """Those that were applied when it began, by place."""
     restored: list[int] = field(default_factory=list)
-    """As before, verified."""
+    """The places of those that are as before, verified."""
     foreign: list[str] = field(default_factory=list)
-    """Someone else's by now, and left as they are; never ours."""
-    left: list[NotRestored] = field(default_factory=list)
+    """Those that someone else changed, in words; left as they are."""
+    not_restored: list[NotRestored] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    """What others changed beside this run's own part, and what stays on purpose: told, and left alone."""
+    """What others changed beside this run's own part, and what stays on purpose: reported, and left alone."""
 
 
-def roll_back(p: RunContext) -> RollbackResult:
-    """Put everything back that stands; one that cannot be keeps none of the others from it."""
-    p.begin_rollback()
-    result = RollbackResult(dict(p.progress.applied))
-    if _undo_all(p, result):
-        p.at = "the end of the rollback, where everything is looked at again"
-        _look_at_everything(p, result)
+def roll_back(run: RunContext) -> RollbackResult:
+    """Put every applied change back; one that cannot be put back does not keep the others from it."""
+    run.begin_rollback()
+    result = RollbackResult(dict(run.progress.applied))
+    if _undo_all(run, result):
+        run.at = "the end of the rollback, where every change is looked at again"
+        _verify_everything(run, result)
     return result
 
 
-def _undo_all(p: RunContext, result: RollbackResult) -> bool:
-    """Whether it went to its end: nobody stopped it, and the run stayed this process's."""
-    waiting = order_back(p)
+def _undo_all(run: RunContext, result: RollbackResult) -> bool:
+    """Undo every applied change; False when it was interrupted, or the run is no longer this process's."""
+    waiting = rollback_order(run)
     while waiting:
         try:
-            _require_hold(p, waiting[0])
-            _put_back(p, waiting[0], result)
+            _require_owned(run, waiting[0])
+            _put_back(run, waiting[0], result)
         except (InterruptedRunError, BusyError) as stop:
-            result.left += [NotRestored(place, str(stop)) for place in waiting]
+            result.not_restored += [NotRestored(place, str(stop)) for place in waiting]
             return False
         except Exception as error:  # noqa: BLE001  # the rest must still be put back; it is reported
-            p.log.journal("left", in_full(error, p.at), waiting[0])
-            result.left.append(NotRestored(waiting[0], in_words(error)))
+            run.log.journal("left", error_record(error, run.at), waiting[0])
+            result.not_restored.append(NotRestored(waiting[0], error_summary(error)))
         waiting = waiting[1:]
     return True
 
 
-def _look_at_everything(p: RunContext, result: RollbackResult) -> None:
+def _verify_everything(run: RunContext, result: RollbackResult) -> None:
     """What was put back must still be so, and what was not changed must be as before."""
-    for left in list(not_restored(p, result.warnings)):
-        p.mark("left", left.place, {"at": p.at, "message": left.why})
-        if left.place in result.restored:
-            result.restored.remove(left.place)
-        result.left.append(left)
-    for left in unrecorded(p, result.warnings):
-        p.log.journal("left", {"at": p.at, "message": left.why}, left.place)
-        result.left.append(left)
+    for failed in list(not_restored(run, result.warnings)):
+        run.mark("left", failed.place, {"at": run.at, "message": failed.why})
+        if failed.place in result.restored:
+            result.restored.remove(failed.place)
+        result.not_restored.append(failed)
+    for failed in unrecorded(run, result.warnings):
+        run.log.journal("left", {"at": run.at, "message": failed.why}, failed.place)
+        result.not_restored.append(failed)
 
 
-def order_back(p: RunContext) -> Sequence[int]:
-    """The places of what stands, last in, first out; but what others follow goes back before them."""
-    return sorted(p.progress.applied, key=lambda place: (not p.plan.change(place).undo_first, -place))
+def rollback_order(run: RunContext) -> Sequence[int]:
+    """The places of the applied changes in the order of undo: last first, after those ``undo_first``."""
+    return sorted(run.progress.applied, key=lambda place: (not run.plan.change(place).undo_first, -place))
 
 
-def _require_hold(p: RunContext, place: int) -> None:
-    """The run must be this process's still: by a record, which would be refused else, and then by its lease.
+def _require_owned(run: RunContext, place: int) -> None:
+    """The run must still be this process's: by a record, which is refused otherwise, and then by its lease.
 
     In this order, for writing the record may take longer than the lease lasts.
     """
-    p.log.journal("undoing", {}, place)
-    if isinstance(lost := p.log.journal_lost, BusyError):
+    run.log.journal("undoing", {}, place)
+    if isinstance(lost := run.log.journal_lost, BusyError):
         raise lost
     try:
-        p.lease.require()
+        run.lease.require()
     except JournalError as error:
-        p.log.lose_journal(error)
+        run.log.lose_journal(error)
 
 
-def _put_back(p: RunContext, place: int, result: RollbackResult) -> None:
-    change, mark = p.plan.change(place), p.progress.applied[place]
-    undoing = _Undoing(change, mark)
+def _put_back(run: RunContext, place: int, result: RollbackResult) -> None:
+    change, applied = run.plan.change(place), run.progress.applied[place]
+    undo = _Undo(change, applied)
     try:
-        p.read_phase(place, "undo", undoing)
+        run.undo_phase(place, undo)
     except WorldChangedError as error:
-        # Neither do nor undo dared to touch it: nothing of it is ours, and it stays as the other left it.
-        if not mark.foreign:
+        # Neither do nor undo touched it: nothing of it is this run's, and it stays as the other left it.
+        if not applied.foreign:
             raise
         result.foreign.append(str(error))
     else:
         result.restored.append(place)
-        result.warnings += map(str, undoing.warnings)
-        for edit in undoing.edits:
-            p.log.emit(ChangeMade(place, edit, applied=True))
-    p.mark("undone", place)
+        result.warnings += map(str, undo.warnings)
+        for edit in undo.edits:
+            run.log.emit(ChangeMade(place, edit, applied=True))
+    run.mark("undone", place)
 
 
-class _Undoing:
-    """Undoes one change and looks: what the world says counts, whatever undo said."""
+class _Undo:
+    """Undoes one change and reads it back: what is there counts, whatever undo said."""
 
-    def __init__(self, change: Change[Any], mark: AppliedChange) -> None:
+    def __init__(self, change: Change[Any], applied: AppliedChange) -> None:
         self._change = change
-        self._mark = mark
+        self._applied = applied
         self.edits: Sequence[Edit] = ()
-        """What it did."""
+        """What undo did, for the record."""
         self.warnings: Sequence[Finding] = ()
 
     def __call__(self, report: StepReport) -> None:
-        before = self._mark.before
+        before = self._applied.before
         refusal = self._attempt()
         try:
-            differs = self._change.undone(before, report)
+            differs = self._change.diff_after_undo(before, report)
         except InterruptedRunError:
             raise
         except Exception as error:
@@ -138,18 +138,18 @@ class _Undoing:
             return
         if refusal is not None:
             raise refusal
-        raise (WorldChangedError if self._mark.foreign else VerifyError)(differs)
+        raise (WorldChangedError if self._applied.foreign else VerifyError)(differs)
 
     def _attempt(self) -> Exception | None:
-        """Call undo; what it raises is kept until the world has been looked at."""
-        change, mark = self._change, self._mark
+        """Call undo, and return what it raises, for the state is read back first; None when it succeeded."""
+        change, applied = self._change, self._applied
         try:
-            edits = change.undo(mark.before)
+            edits = change.undo(applied.before)
         except InterruptedRunError:
             raise
         except Exception as error:  # noqa: BLE001  # raised by the caller unless all is as before
             return error
-        if edits is None and mark.made:
-            edits = change.undo_edits(mark.before)
+        if edits is None and applied.made:
+            edits = change.undo_edits(applied.before)
         self.edits = edits or ()
         return None

@@ -1,4 +1,4 @@
-"""One run while it is made: calls the steps' verbs, tells what happens, and judges what was found."""
+"""One run while it is made: calls the steps' verbs, reports what happens, and judges the findings."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ T = TypeVar("T")
 class RunContext:
     """One run under way, and how far it is."""
 
-    run: str
-    order: RunRequest
+    id: str
+    request: RunRequest
     plan: Plan
     progress: Progress
     log: EventLog
@@ -46,10 +46,10 @@ class RunContext:
     is_open: bool = True
     """Whether how this command ends is how the run ends; not while a run that is done is only looked at."""
     resumed: bool = False
-    """Whether another process began the run: then the journal is all that is known of what was changed."""
+    """Whether another process began the run: then what was changed is known from the journal alone."""
     seen_at: dict[int, str] = field(default_factory=dict)
     """When each change was last seen to be as it was made, by its place."""
-    _told: set[str] = field(default_factory=set)
+    _reported: set[str] = field(default_factory=set)
 
     def begin_rollback(self) -> None:
         """From now on the run only goes back: no earlier signal, and no lost journal or lease, stops it."""
@@ -64,40 +64,47 @@ class RunContext:
             VerifyError: A finding fails.
             DoubtError: A finding is unknown.
         """
+        return self._judged_phase(place, phase, call)
+
+    def undo_phase(self, place: int, call: Callable[[StepReport], None]) -> None:
+        """Undo one change and read it back; a second signal interrupts it. Raises as ``read_phase``."""
+        self._judged_phase(place, "undo", call)
+
+    def _judged_phase(self, place: int, phase: Phase, call: Callable[[StepReport], T]) -> T:
         report = StepReport(self.log, place)
         with self._phase(place, phase), self.signals.interruptible():
             result = report.judged(call)
-        self._told |= {str(warning) for warning in report.warnings}
+        self._reported |= {str(warning) for warning in report.warnings}
         self._finished(place, phase, result)
         return result
 
     def read_quietly(self, place: int, call: Callable[[StepReport], T]) -> T:
-        """As ``looking``, but for what was looked at before: only what does not pass is told, and once."""
-        report = _QuietReport(self.log, place, self._told)
+        """As ``read_phase``, but for what was read before: only what does not pass is reported, and once."""
+        report = _QuietReport(self.log, place, self._reported)
         with self.signals.interruptible():
             return report.judged(call)
 
     def checked_before(self, place: int) -> Checked | None:
-        """What was there before the run changed anything, by the journal; None where it has none."""
+        """What was there before the run changed anything, by the journal; None where it has nothing."""
         found = self.progress.checked.get(place)
         return found if found is not None and found.title == self.plan.titles[place] else None
 
     def skip(self, place: int) -> None:
-        """Tell that a look is not made, because it can say nothing now."""
+        """Report that a look is skipped, because it cannot hold now."""
         self.log.emit(StepStarted(place, self.plan.titles[place], "check"))
         self.log.emit(StepFinished(place, "check", "skipped"))
 
     def write_phase(self, place: int, phase: Phase, call: Callable[[], None]) -> None:
-        """Call a verb that writes; it is finished before a signal is heeded."""
+        """Call a verb that writes; it is finished before a signal is acted on."""
         with self.signals.uninterruptible():
             with self._phase(place, phase):
                 call()
             self._finished(place, phase)
 
-    def mark(self, stage: ChangeState, place: int, payload: Mapping[str, Any] | None = None) -> None:
-        """A change moved on: on disk first, then in what we know."""
-        self.log.journal(stage, payload or {}, place)
-        self.progress.fold(stage, place, payload or {})
+    def mark(self, state: ChangeState, place: int, payload: Mapping[str, Any] | None = None) -> None:
+        """Record that a change moved on: on disk first, then in ``progress``."""
+        self.log.journal(state, payload or {}, place)
+        self.progress.fold(state, place, payload or {})
 
     @contextmanager
     def _phase(self, place: int, phase: Phase) -> Iterator[None]:
@@ -121,64 +128,64 @@ class RunContext:
 
 
 class StepReport:
-    """Where one verb of a step tells what it sees."""
+    """Where one verb of a step reports what it found."""
 
     def __init__(self, log: EventLog, place: int) -> None:
         self._log = log
         self._place = place
-        self._stopping: list[Finding] = []
+        self._blocking: list[Finding] = []
         self.warnings: list[Finding] = []
 
     def finding(self, finding: Finding) -> None:
-        """Tell it, and keep it when it stands in the way, or warns."""
+        """Emit it, and keep it when it blocks or warns."""
         if finding.verdict.stops:
-            self._stopping.append(finding)
+            self._blocking.append(finding)
         elif finding.verdict is Verdict.WARN:
             self.warnings.append(finding)
         self._log.emit(FindingMade(self._place, finding))
 
     def probe(self, result: ProbeResult) -> None:
-        """Tell it; a finding judges."""
+        """Emit it; whether it is good or bad is for a finding to say."""
         self._log.emit(ProbeAnswered(self._place, result))
 
     def judged(self, call: Callable[[StepReport], T]) -> T:
-        """What the verb returns, unless a finding stands in the way; all of those are in the error then."""
+        """Call the verb and return its result, unless a finding blocks; the error then has all that block."""
         try:
             result = call(self)
         except InterruptedRunError:
             raise
         except FerrymanError as error:
-            if self._stopping:
+            if self._blocking:
                 raise self._judgement(error) from error
             raise
-        if self._stopping:
+        if self._blocking:
             raise self._judgement()
         return result
 
     def _judgement(self, error: FerrymanError | None = None) -> FerrymanError:
-        lines = [str(finding) for finding in self._stopping] + ([str(error)] if error else [])
-        failed = any(finding.verdict is Verdict.FAIL for finding in self._stopping)
+        lines = [str(finding) for finding in self._blocking] + ([str(error)] if error else [])
+        failed = any(finding.verdict is Verdict.FAIL for finding in self._blocking)
         doubtful = not failed and (error is None or isinstance(error, DoubtError))
         return (DoubtError if doubtful else VerifyError)("\n".join(lines))
 
 
 class _QuietReport(StepReport):
-    """Tells what does not pass, once: looks that are made again and again would tell it each time."""
+    """Reports what does not pass, once: looks that are made again and again would report it each time."""
 
-    def __init__(self, log: EventLog, place: int, told: set[str]) -> None:
+    def __init__(self, log: EventLog, place: int, reported: set[str]) -> None:
         super().__init__(log, place)
-        self._told = told
+        self._reported = reported
 
     def finding(self, finding: Finding) -> None:
-        """Tell it when it does not pass, and was not told; keep it when it stands in the way."""
+        """Emit it when it does not pass and was not reported yet; keep it when it blocks or warns."""
         if not (finding.verdict.stops or finding.verdict is Verdict.WARN):
             return
-        if finding.verdict is Verdict.WARN and str(finding) in self._told:
+        if finding.verdict is Verdict.WARN and str(finding) in self._reported:
             self.warnings.append(finding)
             return
-        self._told.add(str(finding))
+        self._reported.add(str(finding))
         super().finding(finding)
 
     def probe(self, result: ProbeResult) -> None:
-        """Nothing: what it means is told as a finding."""
+        """Do nothing: what it means is reported as a finding."""
         del result

@@ -1,7 +1,7 @@
-"""Performs a plan, takes a run up again, and takes one back: every way in ends in an ``Ending``.
+"""Performs a plan, resumes a run, and rolls one back: each ends in a ``RunResult``.
 
-Whatever stops a run is raised, and comes together in one place, ``Runner._under_way``: what it means depends
-on whether anything of the run stands in the world by then.
+Whatever stops a run is raised and caught in one place, ``Runner._supervise``: what it means depends on
+whether a change of the run is applied by then.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ferryman import __version__, retry
-from ferryman.engine import endings
+from ferryman.engine import results
 from ferryman.engine.clock import Clock, SystemClock
-from ferryman.engine.event_log import EventLog, in_full
-from ferryman.engine.execute import cross
+from ferryman.engine.event_log import EventLog, error_record
+from ferryman.engine.execute import execute
 from ferryman.engine.lease import Lease
-from ferryman.engine.preflight import Preflight, announce, reconcile, record_checked, survey
+from ferryman.engine.preflight import Preflight, announce, reconcile, record_checked, run_preflight
 from ferryman.engine.progress import Progress
 from ferryman.engine.resume import load_progress, require_undoable
 from ferryman.engine.rollback import RollbackResult, roll_back
@@ -35,27 +35,27 @@ from ferryman.errors import (
 )
 from ferryman.events import RunFinished, RunStarted, Subscriber
 from ferryman.model import Edit
-from ferryman.state import Close, Run, RunRequest, SqliteStore, Store
-from ferryman.state.database import Database
+from ferryman.outcomes import Outcome, RunResult
+from ferryman.state import Run, RunRequest, SqliteStore, Store
+from ferryman.state.sqlite.database import Database
 
 if TYPE_CHECKING:
-    from ferryman.engine.endings import Ending
     from ferryman.engine.plan import Plan
     from ferryman.engine.process import ProcessId
 
 Confirm = Callable[[Sequence[Edit]], bool]
 """Asked once, before the first change, with everything that would be done; False changes nothing."""
 FenceOff = Callable[[str, int, Sequence[str]], Mapping[str, DoubtError]]
-"""Told which run this process holds, a number that grows with each holder, and the hosts on which an earlier
-holder may still have a command on the way; returns those that could not be told."""
+"""Gets the run that this process holds, its fencing number, and the hosts on which an earlier holder may
+still have a command under way; returns those that could not be reached, with the error."""
 OnDoubt = Literal["hold", "rollback"]
-_LOOK_EVERY_S = 1.0
+_LOCK_POLL_S = 1.0
 
 _log = logging.getLogger(__name__)
 
 
 def without_asking(edits: Sequence[Edit]) -> bool:  # noqa: ARG001  # the shape of Confirm
-    """What ``--yes`` says."""
+    """Confirm anything, as ``--yes`` does."""
     return True
 
 
@@ -68,29 +68,29 @@ class Runner:
     """
 
     store: Store
-    """Where journal and locks live. A rehearsal does not touch it."""
+    """Where journal and locks are kept. A dry run does not touch it."""
     subscribers: Sequence[Subscriber] = ()
     confirm: Confirm = without_asking
     on_doubt: OnDoubt = "hold"
     clock: Clock = field(default_factory=SystemClock)
     fence_off: FenceOff | None = None
-    """What keeps late commands of dead processes from taking effect, where there are hosts."""
+    """Keeps late commands of dead processes from taking effect; None where a plan has no hosts."""
     wait_s: float = 0.0
-    """How long to wait for runs at work on something that this one writes too."""
+    """Seconds to wait for runs that are at work on something that this one writes too."""
 
-    def perform(self, order: RunRequest, plan: Plan) -> Ending:
-        """A new run of a plan."""
-        if not order.dry_run:
-            return self._perform(order, plan, self.store)
+    def perform(self, request: RunRequest, plan: Plan) -> RunResult:
+        """Run a plan, as a new run."""
+        if not request.dry_run:
+            return self._perform(request, plan, self.store)
         with closing(SqliteStore(Database.in_memory(), clock=self.clock)) as store:
-            return self._perform(order, plan, store)
+            return self._perform(request, plan, store)
 
     def resume(
         self, run: str, plan: Plan, *, accept_changed_plan: bool = False, operator: str = ""
-    ) -> Ending:
-        """Go on with an open run: whatever the journal says, the world is looked at first.
+    ) -> RunResult:
+        """Go on with an open run: whatever the journal says, everything is checked first.
 
-        The operator is who goes on now; who began is in the run.
+        The operator is who resumes it; who began it is in the run.
 
         Raises:
             UsageError: There is no such run, it is over, or the plan is another one.
@@ -98,16 +98,15 @@ class Runner:
         entry = self.store.run(run)
         if not entry.is_open:
             raise UsageError(f"{run}: is over ({entry.outcome}), there is nothing to resume; start it anew")
-        return self._take_up(
-            entry, plan, accept_changed_plan, self._go_on, {"way": "on", "operator": operator}
-        )
+        who = {"way": "on", "operator": operator}
+        return self._continue(entry, plan, accept_changed_plan, self._go_forward, who)
 
     def roll_back(
         self, run: str, plan: Plan, *, accept_changed_plan: bool = False, operator: str = ""
-    ) -> Ending:
-        """Put back what a run changed: an open run, or one that is done and still as it left things.
+    ) -> RunResult:
+        """Put back what a run changed: an open run, or one that is done and whose changes are unmodified.
 
-        The operator is who goes back now; who began is in the run.
+        The operator is who rolls it back; who began it is in the run.
 
         Raises:
             UsageError: There is no such run, nothing of it is left, or the plan is another one.
@@ -115,201 +114,199 @@ class Runner:
         entry = self.store.run(run)
         who = {"way": "back", "operator": operator}
         if entry.is_open:
-            return self._take_up(entry, plan, accept_changed_plan, _looked_and_back, who)
+            return self._continue(entry, plan, accept_changed_plan, _reconcile_and_roll_back, who)
         if entry.outcome != "done":
             raise UsageError(f"{run}: is over ({entry.outcome}), nothing of it is left to roll back")
 
-        def back(p: RunContext, progress: Progress) -> Ending:
-            require_undoable(p, progress, self.store)
+        def roll_back_done(context: RunContext, progress: Progress) -> RunResult:
+            require_undoable(context, progress, self.store)
             self.store.reopen(run)
-            p.is_open, p.progress = True, progress
-            return _back(p)
+            context.is_open, context.progress = True, progress
+            return _roll_back(context)
 
-        return self._take_up(entry, plan, accept_changed_plan, back, who)
+        return self._continue(entry, plan, accept_changed_plan, roll_back_done, who)
 
-    def _perform(self, order: RunRequest, plan: Plan, store: Store) -> Ending:
+    def _perform(self, request: RunRequest, plan: Plan, store: Store) -> RunResult:
         signals = Signals()
         with signals.installed():
-            run = store.begin(order, plan)
-            p = self._passage(store, run, order, plan, signals)
-            return self._under_way(p, store, lambda: self._set_out(p, store))
+            run = self._context(store, store.begin(request, plan), request, plan, signals)
+            return self._supervise(run, store, lambda: self._begin(run, store))
 
-    def _take_up(
+    def _continue(
         self,
         entry: Run,
         plan: Plan,
         accept_changed_plan: bool,
-        movement: Callable[[RunContext, Progress], Ending],
+        action: Callable[[RunContext, Progress], RunResult],
         who: Mapping[str, str],
-    ) -> Ending:
+    ) -> RunResult:
         signals = Signals()
         with signals.installed():
-            p = self._passage(self.store, entry.id, entry.order, plan, signals)
-            p.is_open, p.resumed = entry.is_open, True
+            run = self._context(self.store, entry.id, entry.request, plan, signals)
+            run.is_open, run.resumed = entry.is_open, True
             try:
                 progress = load_progress(self.store, entry, plan, accept_changed_plan=accept_changed_plan)
-                self._when_free(p, lambda: self.store.claim(entry, plan.keys, entry.order.operator))
+                self._when_free(run, lambda: self.store.adopt(entry, plan.keys, entry.request.operator))
             except (BusyError, InterruptedRunError) as busy:
-                return self._turned_away(p, busy)
+                return self._turned_away(run, busy)
 
-            def moved() -> Ending:
-                now = self._with_spooled(p, progress, accept_changed_plan=accept_changed_plan)
-                p.log.journal("taken-up", {**who, **_place_and_versions(self.store.owner)})
-                self._fence_off(p, self.store, now)
-                return movement(p, now)
+            def act() -> RunResult:
+                recorded = self._with_spooled(run, progress, accept_changed_plan=accept_changed_plan)
+                run.log.journal("taken-up", {**who, **_process_and_versions(self.store.owner)})
+                self._fence_off(run, self.store, recorded)
+                return action(run, recorded)
 
-            return self._under_way(p, self.store, moved)
+            return self._supervise(run, self.store, act)
 
-    def _with_spooled(self, p: RunContext, progress: Progress, *, accept_changed_plan: bool) -> Progress:
-        """How far the run is, with what an earlier process on this control host could not write.
+    def _with_spooled(self, run: RunContext, progress: Progress, *, accept_changed_plan: bool) -> Progress:
+        """How far the run is, with the records that an earlier process on this control host could only spool.
 
-        What stands counts from here, whatever stops the run: a run that had ended is only looked at first.
+        Applied changes count from here, whatever stops the run; a run that had ended is only looked at.
         """
-        if p.is_open:
-            p.progress = progress
-        before = self.store.run(p.run).records
-        if left := self.store.replay_spool(p.run):
+        if run.is_open:
+            run.progress = progress
+        before = self.store.run(run.id).records
+        if left := self.store.replay_spool(run.id):
             _log.warning(left)
-            p.log.journal("spool-left", {"why": left})
-        entry = self.store.run(p.run)
+            run.log.journal("spool-left", {"why": left})
+        entry = self.store.run(run.id)
         if entry.records == before:
             return progress
-        progress = load_progress(self.store, entry, p.plan, accept_changed_plan=accept_changed_plan)
-        if p.is_open:
-            p.progress = progress
+        progress = load_progress(self.store, entry, run.plan, accept_changed_plan=accept_changed_plan)
+        if run.is_open:
+            run.progress = progress
         return progress
 
-    def _set_out(self, p: RunContext, store: Store) -> Ending:
-        p.log.journal("begun", {**_place_and_versions(store.owner), "locks": list(p.plan.locks)})
-        if not p.order.dry_run:
-            self._when_free(p, lambda: store.take(p.run, p.plan.keys, p.order.operator))
-            self._fence_off(p, store, Progress())
-        return self._over(p)
+    def _begin(self, run: RunContext, store: Store) -> RunResult:
+        run.log.journal("begun", {**_process_and_versions(store.owner), "locks": list(run.plan.locks)})
+        if not run.request.dry_run:
+            self._when_free(run, lambda: store.acquire(run.id, run.plan.keys, run.request.operator))
+            self._fence_off(run, store, Progress())
+        return self._go_forward(run, run.progress)
 
-    def _fence_off(self, p: RunContext, store: Store, progress: Progress) -> None:
-        """From now on no command of an earlier holder of the run takes effect where it may have sent one."""
+    def _fence_off(self, run: RunContext, store: Store, progress: Progress) -> None:
+        """Fence off the run's earlier holders on every host where one may still have a command under way."""
         if self.fence_off is None:
             return
         targets = [
-            edit for mark in progress.applied.values() for edit in mark.edits if edit.kind != "catalog"
+            edit for applied in progress.applied.values() for edit in applied.edits if edit.kind != "catalog"
         ]
         hosts = list(dict.fromkeys(edit.target for edit in targets))
-        silent = self.fence_off(p.run, store.run(p.run).records, hosts)
+        silent = self.fence_off(run.id, store.run(run.id).records, hosts)
         for host, error in silent.items():
-            p.log.journal("not-fenced", {"host": host, "error": str(error)})
+            run.log.journal("not-fenced", {"host": host, "error": str(error)})
 
-    def _when_free(self, p: RunContext, take: Callable[[], None]) -> None:
-        """Take locks; wait while all that is in the way is another run at work on what both write.
+    def _when_free(self, run: RunContext, acquire: Callable[[], None]) -> None:
+        """Acquire locks; wait while the only obstacle is another run at work on something that both write.
 
         Raises:
-            BusyError: Something else is in the way, or it takes too long.
+            BusyError: There is another obstacle, or it takes too long.
         """
-        told: set[str] = set()
+        reported: set[str] = set()
 
         def attempt() -> BusyError | None:
             try:
-                with p.signals.deferred():
-                    take()
+                with run.signals.deferred():
+                    acquire()
             except BusyError as busy:
-                if not (busy.at_work and busy.keys <= set(p.plan.writes)):
+                if not (busy.at_work and busy.keys <= set(run.plan.writes)):
                     raise
-                if str(busy) not in told:
+                if str(busy) not in reported:
                     _log.warning("waiting for another run, %g seconds at most: %s", self.wait_s, busy)
-                told.add(str(busy))
+                reported.add(str(busy))
                 return busy
             return None
 
-        with p.signals.interruptible():
+        with run.signals.interruptible():
             busy = retry.poll_until(
-                attempt, lambda one: one is None, within_s=self.wait_s, every_s=_LOOK_EVERY_S
+                attempt, lambda busy: busy is None, within_s=self.wait_s, every_s=_LOCK_POLL_S
             )
         if busy is not None:
             raise busy
 
-    def _go_on(self, p: RunContext, progress: Progress) -> Ending:  # noqa: ARG002  # the shape of a movement
-        return self._over(p)
+    def _go_forward(self, run: RunContext, progress: Progress) -> RunResult:  # noqa: ARG002  # an action
+        """Check everything, ask, execute, and return the result."""
+        preflight = run_preflight(run)
+        if run.request.dry_run:
+            announce(run, preflight)
+        preflight.judge()
+        if preflight.pending and run.request.dry_run:
+            return results.dry_run_passed(run, preflight)
+        if preflight.pending:
+            record_checked(run, preflight)
+        with WatchThread(run) if preflight.pending else nullcontext():
+            # What was confirmed before the process died, or was held, is not asked again.
+            if preflight.pending and not run.progress.applied:
+                self._ask(run, preflight)
+            execute(run, preflight)
+        return results.done(run, preflight)
 
-    def _over(self, p: RunContext) -> Ending:
-        """Look at everything, ask, and go."""
-        seen = survey(p)
-        if p.order.dry_run:
-            announce(p, seen)
-        seen.judge()
-        if seen.pending and p.order.dry_run:
-            return endings.rehearsed(p, seen)
-        if seen.pending:
-            record_checked(p, seen)
-        with WatchThread(p) if seen.pending else nullcontext():
-            # What was agreed to before the process died, or was held, needs no second word.
-            if seen.pending and not p.progress.applied:
-                self._ask(p, seen)
-            cross(p, seen)
-        return endings.done(p, seen)
-
-    def _ask(self, p: RunContext, seen: Preflight) -> None:
-        p.log.flush()
-        with p.signals.interruptible():
-            agreed = self.confirm(seen.edits)
-        if not agreed:
+    def _ask(self, run: RunContext, preflight: Preflight) -> None:
+        run.log.flush()
+        with run.signals.interruptible():
+            confirmed = self.confirm(preflight.edits)
+        if not confirmed:
             raise InterruptedRunError("it was not confirmed")
 
-    def _under_way(self, p: RunContext, store: Store, movement: Callable[[], Ending]) -> Ending:
-        """Make the movement; whatever stops it, end the run in a state that has a name."""
+    def _supervise(self, run: RunContext, store: Store, action: Callable[[], RunResult]) -> RunResult:
+        """Perform the action; whatever stops it, end the run in a state that has a name."""
         began = self.clock.monotonic()
-        p.log.emit(_run_started(p))
-        with p.lease:
+        run.log.emit(_run_started(run))
+        with run.lease:
             try:
-                ending = movement()
-            except Exception as error:  # noqa: BLE001  # a bug in a step must not leave the world in between
-                ending = self._stopped(p, error)
-            ending = _entered(p, store, ending)
+                result = action()
+            except Exception as error:  # noqa: BLE001  # a bug in a step must not leave a run half made
+                result = self._stopped(run, error)
+            result = _recorded(run, store, result)
         seconds = self.clock.monotonic() - began
-        # Recorded it is as the run's own ending.
-        p.log.emit(RunFinished(ending.outcome, ending.exit_code, seconds, ending.reason), recorded=False)
-        return ending
+        # Its record is the run's own row.
+        run.log.emit(RunFinished(result.outcome, result.exit_code, seconds, result.reason), recorded=False)
+        return result
 
-    def _stopped(self, p: RunContext, error: Exception) -> Ending:
-        p.begin_rollback()
-        p.log.journal("trouble", in_full(error, p.at))
-        if not p.progress.applied:
+    def _stopped(self, run: RunContext, error: Exception) -> RunResult:
+        run.begin_rollback()
+        run.log.journal("trouble", error_record(error, run.at))
+        if not run.progress.applied:
             # A process that did not begin the run knows of its changes by the journal alone.
-            result = roll_back(p) if p.resumed and p.is_open else RollbackResult({})
-            if result.left or p.progress.restored:
-                return endings.rolled_back(p, error, result)
-            return endings.unchanged(p, error)
-        if self._is_to_be_held(error):
-            return endings.held(p, error)
-        return endings.rolled_back(p, error, roll_back(p))
+            rollback = roll_back(run) if run.resumed and run.is_open else RollbackResult({})
+            if rollback.not_restored or run.progress.restored:
+                return results.rolled_back(run, error, rollback)
+            return results.unchanged(run, error)
+        if self._must_be_held(error):
+            return results.held(run, error)
+        return results.rolled_back(run, error, roll_back(run))
 
-    def _is_to_be_held(self, error: Exception) -> bool:
-        # Without its lock a run must not write, not even to go back: another may be at work there.
+    def _must_be_held(self, error: Exception) -> bool:
+        # Without its lock a run must not write, not even to roll back: another may be at work there.
         return isinstance(error, BusyError) or (isinstance(error, DoubtError) and self.on_doubt == "hold")
 
-    def _turned_away(self, p: RunContext, busy: BusyError | InterruptedRunError) -> Ending:
-        """Somebody else's run: told to whoever listens, and kept out of that run's journal."""
-        telling = EventLog(p.run, None, self.clock, p.signals, self.subscribers)
-        telling.emit(_run_started(p))
-        ending = endings.unchanged(p, busy)
-        telling.emit(RunFinished(ending.outcome, ending.exit_code, 0.0, ending.reason))
-        return ending
+    def _turned_away(self, run: RunContext, busy: BusyError | InterruptedRunError) -> RunResult:
+        """Another process has the run: report that to the subscribers, and not in the run's journal."""
+        log = EventLog(run.id, None, self.clock, run.signals, self.subscribers)
+        log.emit(_run_started(run))
+        result = results.unchanged(run, busy)
+        log.emit(RunFinished(result.outcome, result.exit_code, 0.0, result.reason))
+        return result
 
-    def _passage(self, store: Store, run: str, order: RunRequest, plan: Plan, signals: Signals) -> RunContext:
-        telling = EventLog(run, store, self.clock, signals, self.subscribers)
-        lease = Lease(store, run, alarm=signals.alarm, renewed=not order.dry_run)
-        return RunContext(run, order, plan, Progress(), telling, signals, lease, self.clock)
-
-
-def _looked_and_back(p: RunContext, progress: Progress) -> Ending:  # noqa: ARG001  # the shape of a movement
-    reconcile(p)
-    return _back(p)
+    def _context(
+        self, store: Store, run: str, request: RunRequest, plan: Plan, signals: Signals
+    ) -> RunContext:
+        log = EventLog(run, store, self.clock, signals, self.subscribers)
+        lease = Lease(store, run, alarm=signals.alarm, renewed=not request.dry_run)
+        return RunContext(run, request, plan, Progress(), log, signals, lease, self.clock)
 
 
-def _back(p: RunContext) -> Ending:
-    return endings.rolled_back(p, None, roll_back(p))
+def _reconcile_and_roll_back(run: RunContext, progress: Progress) -> RunResult:  # noqa: ARG001  # an action
+    reconcile(run)
+    return _roll_back(run)
 
 
-def _place_and_versions(owner: ProcessId) -> dict[str, Any]:
-    """What a run's records say of the process that makes it."""
+def _roll_back(run: RunContext) -> RunResult:
+    return results.rolled_back(run, None, roll_back(run))
+
+
+def _process_and_versions(owner: ProcessId) -> dict[str, Any]:
+    """The process at work on a run, and its versions, for the run's records."""
     versions = {
         "ferryman": __version__,
         "python": platform.python_version(),
@@ -318,37 +315,36 @@ def _place_and_versions(owner: ProcessId) -> dict[str, Any]:
     return {**owner.as_row(), "versions": versions}
 
 
-def _run_started(p: RunContext) -> RunStarted:
-    order = p.order
-    return RunStarted(order.cookbook, order.arguments, order.dry_run, order.operator, p.plan.titles)
+def _run_started(run: RunContext) -> RunStarted:
+    request = run.request
+    return RunStarted(request.cookbook, request.arguments, request.dry_run, request.operator, run.plan.titles)
 
 
-def _entered(p: RunContext, store: Store, ending: Ending) -> Ending:
-    """The ending as it stands in the journal; one that cannot be written there says so."""
-    p.log.begin_rollback()
-    p.log.flush()
-    p.log.replay_spool()
-    close = Close(ending.outcome, ending.exit_code, ending.reason, p.is_open)
-    if p.log.journal_lost is None:
+def _recorded(run: RunContext, store: Store, result: RunResult) -> RunResult:
+    """Write the result into the journal; one that cannot be written there says so, in what is returned."""
+    run.log.begin_rollback()
+    run.log.flush()
+    run.log.replay_spool()
+    if run.log.journal_lost is None:
         try:
-            store.finish(p.run, close)
+            store.finish(result, is_final=run.is_open)
         except (JournalError, BusyError) as error:
-            p.log.lose_journal(error)
-    if isinstance(p.log.journal_lost, JournalError):
-        p.log.journal("ended", {"outcome": close.outcome, "exit_code": close.exit_code})
-    return _with_the_loss(ending, p.log.journal_lost, p.log.spooled())
+            run.log.lose_journal(error)
+    if isinstance(run.log.journal_lost, JournalError):
+        run.log.journal("ended", {"outcome": result.outcome, "exit_code": result.exit_code})
+    return _with_loss(result, run.log.journal_lost, run.log.spooled())
 
 
-def _with_the_loss(ending: Ending, lost: JournalError | BusyError | None, spooled: str) -> Ending:
+def _with_loss(result: RunResult, lost: JournalError | BusyError | None, spooled: str) -> RunResult:
     if lost is None:
-        return ending
+        return result
     if isinstance(lost, BusyError):
-        # Whoever took it over decides how it ends: whatever this process made of it is not the ending.
-        reason = f"{lost}\nuntil then: {ending.reason}"
-        return replace(ending, outcome="busy", exit_code=lost.exit_code, reason=reason)
+        # Whoever took it over decides how it ends: whatever this process made of it is not the run's result.
+        reason = f"{lost}\nuntil then: {result.reason}"
+        return replace(result, ended=Outcome.BUSY, reason=reason)
     return replace(
-        ending,
-        reason=f"{ending.reason}\n{lost}\nso the run is still open there: when it can be written again, "
-        f"ferryman rollback {ending.run} or ferryman resume {ending.run} closes it"
+        result,
+        reason=f"{result.reason}\n{lost}\nso the run is still open there: when it can be written again, "
+        f"ferryman rollback {result.run} or ferryman resume {result.run} closes it"
         + (f"\n{spooled}" if spooled else ""),
     )

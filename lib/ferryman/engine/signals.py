@@ -1,7 +1,7 @@
-"""Ctrl-C, SIGTERM and SIGHUP during a run: a way back, never a torn action.
+"""Ctrl-C, SIGTERM and SIGHUP during a run: a rollback, never a half-made change.
 
-The first signal ends a look at once, while a change is finished first; then the run goes back. During the
-way back the first one is only noted, and the next stops it where it stands. A signal that the process was
+The first signal ends a look at once, while a change is finished first; then the run is rolled back. During a
+rollback the first one is only noted, and the next stops it where it is. A signal that the process was
 started to ignore (``nohup``, a job in a script's background) stays ignored.
 """
 
@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
+from ferryman.engine.wakeup import KICK, Wakeup
 from ferryman.errors import InterruptedRunError
 
 if TYPE_CHECKING:
@@ -20,73 +21,70 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import FrameType, TracebackType
 
-HEEDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-ALARM = signal.SIGUSR1
-"""Wakes the run's own thread, whatever it waits for, when the watch has something to say."""
+HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def end_the_command() -> None:
-    """Outside a run, each of them is a ``KeyboardInterrupt``; after one, the process is left to end in peace.
+def interrupt_on_signals() -> None:
+    """Outside a run, each of them is a ``KeyboardInterrupt``; after one, the process ends undisturbed.
 
     For the command line, which calls it in the main thread before anything else.
     """
-    for each in _not_ignored():
-        signal.signal(each, _interrupt)
+    for number in _not_ignored():
+        signal.signal(number, _interrupt)
 
 
-def end_in_peace() -> None:
-    """From here to the process's end none of them is heeded: it has its exit code.
+def ignore_signals() -> None:
+    """Ignore all of them from here to the process's end, for its exit code is decided.
 
-    Python takes its own handlers away some time before it ends, and what is ignored it leaves so.
+    Python removes its own handlers some time before it ends, and leaves ignored signals ignored.
     """
-    for each in HEEDED:
-        signal.signal(each, signal.SIG_IGN)
+    for number in HANDLED:
+        signal.signal(number, signal.SIG_IGN)
 
 
 class Signals:
-    """The operator's wish to stop, during one run."""
+    """The signals that came during one run, and when they may interrupt it."""
 
     def __init__(self) -> None:
         self._first: str | None = None
         self._second: str | None = None
-        self._going_back = False
+        self._rolling_back = False
         self._may_raise = False
         self._alarm: Exception | None = None
-        self._main: int | None = None
-        self._words: SimpleQueue[str | None] = SimpleQueue()
+        self._wakeup: Wakeup | None = None
+        self._messages: SimpleQueue[str | None] = SimpleQueue()
 
     @contextmanager
     def installed(self) -> Iterator[None]:
-        """Listen, in the main thread; what was there before is there again afterwards."""
+        """Handle the signals, in the main thread; the earlier handlers are there again afterwards."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        speaker = threading.Thread(target=self._speak, name="ferryman-signals", daemon=True)
-        speaker.start()
-        before = {each: signal.signal(each, self._ring) for each in _not_ignored()}
-        before[ALARM] = signal.signal(ALARM, self._ring_alarm)
-        self._main = threading.get_ident()
+        logger = threading.Thread(target=self._log_messages, name="ferryman-signals", daemon=True)
+        logger.start()
+        before = {number: signal.signal(number, self._on_signal) for number in _not_ignored()}
+        before[KICK] = signal.signal(KICK, self._on_kick)
         try:
-            yield
+            with Wakeup() as self._wakeup:
+                yield
         finally:
-            self._main = None
-            for each, handler in before.items():
-                # The run has its ending: a late signal must not give the command another one.
-                signal.signal(each, _let_end if handler is _interrupt else handler)
-            self._words.put(None)
-            speaker.join()
+            self._wakeup = None
+            for number, handler in before.items():
+                # The run has its result: a late signal must not give the command another one.
+                signal.signal(number, _ignore if handler is _interrupt else handler)
+            self._messages.put(None)
+            logger.join()
 
     def interruptible(self) -> AbstractContextManager[None]:
-        """What is inside may be given up at any point; a signal raises out of it at once.
+        """What is inside may be abandoned at any point; a signal raises out of it at once.
 
         Raises:
-            InterruptedRunError: The operator said stop, even if what was inside took it for something else.
+            InterruptedRunError: A signal came, even if the code inside turned it into another error.
         """
         return _Scope(self, may_raise=True)
 
     def uninterruptible(self) -> AbstractContextManager[None]:
-        """What is inside is an action: it is finished, and a signal raises when it is over.
+        """What is inside is finished first: a signal raises when it is over.
 
         Raises as ``interruptible`` does.
         """
@@ -94,7 +92,7 @@ class Signals:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """What is inside is bookkeeping of ours, whatever scope it is called in: it is finished first."""
+        """What is inside is the engine's bookkeeping: it is finished first, in whatever scope it runs."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -107,73 +105,73 @@ class Signals:
             self.raise_pending()
 
     def raise_pending(self) -> None:
-        """Act on a signal, or an alarm, that came while it could only be noted.
+        """Raise for a signal, or an alarm, that came while it could only be noted.
 
         Raises:
-            InterruptedRunError: One came.
+            InterruptedRunError: A signal came.
             Exception: The alarm's.
         """
-        if self._wish is not None:
+        if self._to_raise is not None:
             raise self._interruption()
-        if self._alarm is not None and not self._going_back:
+        if self._alarm is not None and not self._rolling_back:
             raise self._alarm
 
     def alarm(self, error: Exception) -> None:
         """From another thread: have this raised in the run's own, as if a signal had come."""
         self._alarm = error
-        if self._main is not None:
-            signal.pthread_kill(self._main, ALARM)
+        if (wakeup := self._wakeup) is not None:
+            wakeup.wake()
 
     def begin_rollback(self) -> None:
-        """From now on the run goes back: what came until now has been heeded."""
-        self._going_back = True
+        """From now on the run is rolled back: what came until now has been acted on."""
+        self._rolling_back = True
         self._may_raise = False
 
     @property
-    def _wish(self) -> str | None:
-        return self._second if self._going_back else self._first
+    def _to_raise(self) -> str | None:
+        return self._second if self._rolling_back else self._first
 
     def _interruption(self) -> InterruptedRunError:
-        return InterruptedRunError(f"interrupted by {self._wish}")
+        return InterruptedRunError(f"interrupted by {self._to_raise}")
 
-    def _ring(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  # Python's signature
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  # Python's signature
         name = signal.Signals(number).name
         if self._first is None:
             self._first = name
             more = (
-                "again stops it where it stands"
-                if self._going_back
-                else "a change under way is finished first"
+                "again stops it where it is" if self._rolling_back else "a change under way is finished first"
             )
-            self._words.put(f"{name}: going back; {more}")
-        elif self._going_back and self._second is None and number != signal.SIGHUP:
-            # A dropped terminal sends SIGHUP more than once: shell and kernel each do. It is one wish.
+            self._messages.put(f"{name}: rolling back; {more}")
+        elif self._rolling_back and self._second is None and number != signal.SIGHUP:
+            # A dropped terminal sends SIGHUP more than once: shell and kernel each do. They count as one.
             self._second = name
-            self._words.put(f"{name}: the way back stops here")
+            self._messages.put(f"{name}: the rollback stops here")
         else:
             return
-        if self._may_raise and self._wish is not None:
+        if self._may_raise and self._to_raise is not None:
             # What raises leaves the scope, even where it does so before the scope's own exit can be reached.
             self._may_raise = False
             self.raise_pending()
 
-    def _ring_alarm(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  # as above
-        if self._may_raise and self._alarm is not None and not self._going_back:
+    def _on_kick(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  # as above
+        if self._wakeup is not None:
+            self._wakeup.answered()
+        if self._may_raise and self._alarm is not None and not self._rolling_back:
             self._may_raise = False
             raise self._alarm
 
-    def _speak(self) -> None:
-        """Say each word in a thread of its own: the handler may stand where a lock of the screen is held."""
+    def _log_messages(self) -> None:
+        """Log each message in a thread of its own: the handler may run where the screen's lock is held."""
         import logging  # noqa: PLC0415  # a tenth of the start-up of a command that runs nothing
 
         log = logging.getLogger(__name__)
-        while (word := self._words.get()) is not None:
+        while (message := self._messages.get()) is not None:
             with suppress(Exception):
-                log.warning(word)
+                log.warning(message)
 
 
 class _Scope:
-    """How a signal is taken until it is left; a class, for a signal must find no gap at its edges.
+    """Whether a signal raises at once until the scope is left; a class, so that there is no gap at its edges.
 
     After a generator's ``yield`` Python may run a handler once more before the ``with`` holds.
     """
@@ -203,12 +201,12 @@ class _Scope:
 
 
 def _not_ignored() -> list[signal.Signals]:
-    return [each for each in HEEDED if signal.getsignal(each) is not signal.SIG_IGN]
+    return [number for number in HANDLED if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # Python's signature
     raise KeyboardInterrupt(signal.Signals(number).name)
 
 
-def _let_end(number: int, frame: FrameType | None) -> None:
-    """Nothing: the process is on its way out."""
+def _ignore(number: int, frame: FrameType | None) -> None:
+    """Do nothing: the process is about to end."""

@@ -23,13 +23,13 @@ B = TypeVar("B")
 
 
 class Report(Protocol):
-    """Where a step tells what it sees; the engine adds time, run and step."""
+    """Where a step reports what it finds; the engine adds time, run and step."""
 
     def finding(self, finding: Finding) -> None:
-        """Tell what a check says; before the first change, one that stops refuses the run."""
+        """Report a check's finding; before the first change, one that blocks refuses the run."""
 
     def probe(self, result: ProbeResult) -> None:
-        """Tell what a probe brought back; it judges nothing, a finding does."""
+        """Report a probe's result; whether it is good or bad is for a finding to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,11 @@ class NoChange:
 
     reason: str
     before: object = None
-    """What ``undo`` is called with all the same: for what an earlier way back had to leave, and this run
-    answers for from now on. None: there is nothing to undo."""
+    """What ``undo`` is called with all the same: for what an earlier rollback had to leave, and this run
+    takes over. None: there is nothing to undo."""
     own: bool = False
     """Whether what is there is known to be this run's own doing, such as a proposal of its own that people
-    merge at any moment. Then nobody meddled, though it was not so when the run was checked."""
+    merge at any moment. Then nobody else changed it, though it was otherwise in the preflight."""
 
 
 class _Step:
@@ -67,19 +67,19 @@ class _Fields(dict[str, object]):
 
 
 class Look(_Step, ABC):
-    """A step that only reads; one after a change that fails sends everything above it back."""
+    """A step that only reads; one after a change that fails rolls back everything above it."""
 
     valid_after_change: ClassVar[bool] = False
-    """Whether it holds on both banks, so that a look before the first change is looked at again when a run
-    is taken up with changes in the world; one that only describes the near bank is passed over then."""
+    """Whether it holds after the changes as well as before them. A look before the first change is made again
+    when a run is resumed with changes applied; one that only holds before them is skipped then."""
 
     @abstractmethod
     def look(self, report: Report) -> None:
-        """Read and judge: tell findings, or raise when there is no more to be said.
+        """Read and judge: report findings, or raise an error when nothing can be found.
 
         Raises:
-            VerifyError: What was seen is not as wanted.
-            DoubtError: It could not be looked at.
+            VerifyError: What was found is not as wanted.
+            DoubtError: It could not be read.
         """
 
 
@@ -96,11 +96,11 @@ class Change(_Step, ABC, Generic[B]):
         """Read what is there now, and return it as the before; or say that it is already as wanted.
 
         It is called before anything is changed, once more right before ``do`` (what it returns must still be
-        the same, else someone else wrote meanwhile), and after ``undo`` (what it returns must be the before).
+        the same, or someone else changed it), and after ``undo`` (what it returns must be the before).
 
         Raises:
             RefusedError: It must not be changed as it is.
-            DoubtError: It could not be looked at.
+            DoubtError: It could not be read.
         """
 
     @abstractmethod
@@ -122,9 +122,9 @@ class Change(_Step, ABC, Generic[B]):
         """Read back and compare with what was wanted; raises as ``Look.look`` does."""
 
     def verify_again(self, before: B, report: Report) -> None:  # noqa: ARG002  # whoever overrides it needs it
-        """Look once more whether what was made still stands: before each later change, and at the end.
+        """Verify that what was made is still so: before each later change, and at the end.
 
-        Others may have been there meanwhile. Raises as ``Look.look`` does; ``verify`` by default.
+        Someone else may have changed it meanwhile. Raises as ``Look.look`` does; ``verify`` by default.
         """
         self.verify(report)
 
@@ -139,13 +139,13 @@ class Change(_Step, ABC, Generic[B]):
     def undo(self, before: B) -> Sequence[Edit] | None:
         """Put the before back; looks first, for ``do`` may never have taken effect. Twice is harmless.
 
-        Everything it needs is in the before: what the inventory says by then may be something else.
+        Everything it needs is in the before: the inventory may be different by then.
 
         Returns:
-            What it really did, for the record; None: whatever ``undo_edits`` says.
+            What it really did, for the record; None for the edits of ``undo_edits``.
 
         Raises as ``do`` does; what someone else wrote meanwhile is left alone, and ``WorldChangedError``
-        comes after every part that is ours has been put back.
+        is raised after every part that is the run's own has been put back.
         """
 
     def require_undoable(self, before: B, report: Report) -> None:
@@ -155,19 +155,19 @@ class Change(_Step, ABC, Generic[B]):
         """
 
     def undo_edits(self, before: B) -> Sequence[Edit]:  # noqa: ARG002  # whoever overrides it needs the before
-        """The outside effects that ``undo`` has; what people are told to do by hand when it could not."""
+        """The outside effects that ``undo`` has; shown as the commands by hand when the undo failed."""
         return ()
 
-    def undone(self, before: B, report: Report) -> str | None:
-        """What of this change is still in the world, in words; None when its own part is as it was.
+    def diff_after_undo(self, before: B, report: Report) -> str | None:
+        """What of this change is still there, in words; None when its own part is as it was.
 
-        What others changed beside it is theirs: that is told as a warning, and is no failure.
+        What others changed beside it is reported as a warning, and is no failure.
         """
         now = self.check(report)
         return None if now == before else f"{self.title}: still not as before: {diff(before, now)}"
 
     def effect_seen(self, before: B | None, report: Report) -> str | None:  # noqa: ARG002  # as above
-        """What of its effect is in the world, in words, whole or in part; None when nothing of it is.
+        """What of its effect is there, in words, whole or in part; None when nothing of it is.
 
         Asked before a rollback is called complete, of a change that the journal does not know to be made.
         The before is what was there when the run checked it; None where the journal has none.

@@ -1,4 +1,4 @@
-"""Looking again: what a run made, or undid, must still be so, for others may have been there meanwhile.
+"""Verifying again: what a run made, or undid, must still be so, for others may have changed it meanwhile.
 
 Every change is verified right after it is made, and once more before each later change, at the run's end and
 at the end of its rollback. Nothing is called done, or as before, because it once was.
@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ferryman.engine.clock import stamp
-from ferryman.engine.event_log import in_words
+from ferryman.engine.event_log import error_summary
 from ferryman.engine.progress import AppliedChange, Checked
 from ferryman.engine.steps import Change
 from ferryman.errors import DoubtError, FerrymanError, InterruptedRunError, NotFollowedError, VerifyError
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class NotRestored:
-    """A change that is not back as it was, and why that is known or not known."""
+    """A change that is not restored, or could not be shown to be, and why."""
 
     place: int
     why: str
@@ -34,57 +34,57 @@ class NotRestored:
     """Whether it was not changed by the journal, and could not be looked at: there is nothing to put back."""
 
 
-def verify_standing(p: RunContext, *, but: Collection[int] = ()) -> None:
-    """Look again at every change that stands, before the next one is made; but not at those still to be made.
+def verify_standing(run: RunContext, *, but: Collection[int] = ()) -> None:
+    """Verify every applied change again, before the next one is made; ``but`` has those still to be made.
 
     Raises:
-        VerifyError: One is not so any more; names it, and since when.
+        VerifyError: One is no longer as it was made; names it, and since when.
         DoubtError: It could not be looked at.
     """
-    _verify_again(p, [place for place in sorted(p.progress.applied) if place not in but])
+    _verify_again(run, [place for place in sorted(run.progress.applied) if place not in but])
 
 
-def verify_at_the_end(p: RunContext) -> None:
-    """Look again at every change of the plan, also at those that were not needed; raises as above."""
-    _verify_again(p, [place for place, step in enumerate(p.plan.steps) if isinstance(step, Change)])
+def verify_at_the_end(run: RunContext) -> None:
+    """Verify every change of the plan again, also those not needed; raises as ``verify_standing`` does."""
+    _verify_again(run, [place for place, step in enumerate(run.plan.steps) if isinstance(step, Change)])
 
 
-def not_restored(p: RunContext, warnings: list[str]) -> Iterator[NotRestored]:
-    """Of the changes that were undone, those whose effect is in the world again.
+def not_restored(run: RunContext, warnings: list[str]) -> Iterator[NotRestored]:
+    """Of the changes that were undone, those whose effect is there again.
 
-    What is otherwise than before and is not the run's effect is somebody else's by now: a warning.
+    What differs from before and is not the run's effect was changed by someone else: a warning.
     """
-    for place, mark in sorted(p.progress.restored.items()):
+    for place, applied in sorted(run.progress.restored.items()):
         try:
-            again = p.read_quietly(place, _Compare(p.plan.change(place), mark, warnings))
+            again = run.read_quietly(place, _Compare(run.plan.change(place), applied, warnings))
         except InterruptedRunError:
             yield NotRestored(place, "interrupted before it was looked at again")
         except Exception as error:  # noqa: BLE001  # whatever keeps it from being looked at, it is not verified
-            yield NotRestored(place, f"it was undone, and cannot be looked at again: {in_words(error)}")
+            yield NotRestored(place, f"it was undone, and cannot be looked at again: {error_summary(error)}")
         else:
             if again:
                 yield NotRestored(place, f"it was undone, and is not as before any more: {again}")
 
 
-def unrecorded(p: RunContext, warnings: list[str]) -> Iterator[NotRestored]:
-    """Of the changes that the journal does not know to be made, those whose effect is in the world.
+def unrecorded(run: RunContext, warnings: list[str]) -> Iterator[NotRestored]:
+    """Of the changes that are not made by the journal, those whose effect is there.
 
-    Either somebody else made them, or the journal has lost records: what it says is not all there is. Only
-    what it knows to have been there before the run is passed over.
+    Either somebody else made them, or the journal has lost records. Only what was there before the run, by
+    the journal, is passed over.
     """
-    for place, step in enumerate(p.plan.steps):
-        if not isinstance(step, Change) or place in p.progress.applied or place in p.progress.restored:
+    for place, step in enumerate(run.plan.steps):
+        if not isinstance(step, Change) or place in run.progress.applied or place in run.progress.restored:
             continue
-        checked = p.checked_before(place)
+        checked = run.checked_before(place)
         if checked is not None and checked.already:
             continue
         look = partial(step.effect_seen, None) if checked is None else _Compare(step, checked, warnings)
         try:
-            effect = p.read_quietly(place, look)
+            effect = run.read_quietly(place, look)
         except InterruptedRunError as stop:
             yield NotRestored(place, f"{stop} before it was looked at", unseen=True)
         except Exception as error:  # noqa: BLE001  # as above
-            why = f"by the journal it was not changed, and it cannot be looked at: {in_words(error)}"
+            why = f"by the journal it was not changed, and it cannot be looked at: {error_summary(error)}"
             yield NotRestored(place, why, unseen=True)
         else:
             if effect is not None:
@@ -95,7 +95,7 @@ def unrecorded(p: RunContext, warnings: list[str]) -> Iterator[NotRestored]:
 
 @dataclass(frozen=True, slots=True)
 class _Compare:
-    """What of a change's effect is in the world; what else is otherwise than before is a warning."""
+    """What of a change's effect is there; whatever else differs from before is a warning."""
 
     change: Change[Any]
     known: AppliedChange | Checked
@@ -104,18 +104,18 @@ class _Compare:
     def __call__(self, report: StepReport) -> str | None:
         before, known = self.known.before, self.known
         if isinstance(known, Checked) or known.foreign:
-            return self._never_ours(before, report)
-        differs = self.change.undone(before, report)
+            return self._not_made(before, report)
+        differs = self.change.diff_after_undo(before, report)
         effect = None if differs is None else self.change.effect_seen(before, report)
         self._warn(differs if effect is None else None, report)
         return effect
 
-    def _never_ours(self, before: object, report: StepReport) -> str | None:
-        """Of what was not made by the run: what else differs is worth a word, and no more."""
+    def _not_made(self, before: object, report: StepReport) -> str | None:
+        """The same of a change that the run did not make: whatever else differs is a warning, and no more."""
         effect, differs = self.change.effect_seen(before, report), None
         if effect is None and isinstance(self.known, Checked):
             with suppress(FerrymanError):
-                differs = self.change.undone(before, report)
+                differs = self.change.diff_after_undo(before, report)
         self._warn(differs, report)
         return effect
 
@@ -126,44 +126,46 @@ class _Compare:
 _WHO = "somebody else did, or the journal has lost records: find out, and put it right by hand"
 
 
-def _verify_again(p: RunContext, places: Sequence[int]) -> None:
+def _verify_again(run: RunContext, places: Sequence[int]) -> None:
     wrong: list[tuple[int, VerifyError | DoubtError]] = []
     for place in places:
-        if is_superseded(p.plan, place, p.progress.applied):
+        if is_superseded(run.plan, place, run.progress.applied):
             continue
         try:
-            p.read_quietly(place, _verifying(p, place))
+            run.read_quietly(place, _verifying(run, place))
         except (VerifyError, DoubtError) as error:
             wrong.append((place, error))
         else:
-            p.seen_at[place] = stamp(p.clock.now())
+            run.seen_at[place] = stamp(run.clock.now())
     if wrong:
         raise _kind(error for _, error in wrong)(
-            "\n".join(f"{p.plan.titles[place]}: {_since(p, place)}: {error}" for place, error in wrong)
+            "\n".join(
+                f"{run.plan.titles[place]}: {_changed_since(run, place)}: {error}" for place, error in wrong
+            )
         )
 
 
-def _verifying(p: RunContext, place: int) -> Callable[[StepReport], None]:
-    change, mark = p.plan.change(place), p.progress.applied.get(place)
-    if mark is None:
+def _verifying(run: RunContext, place: int) -> Callable[[StepReport], None]:
+    change, applied = run.plan.change(place), run.progress.applied.get(place)
+    if applied is None:
         return change.verify
-    return lambda report: change.verify_again(mark.before, report)
+    return lambda report: change.verify_again(applied.before, report)
 
 
 def is_superseded(plan: Plan, place: int, standing: Iterable[int]) -> bool:
-    """Whether a later change, of those that stand, took this one away on purpose."""
+    """Whether a later applied change took this one away on purpose."""
     change = plan.change(place)
     return any(change.superseded_by(plan.change(later)) for later in standing if later > place)
 
 
-def _since(p: RunContext, place: int) -> str:
-    """Who changed it cannot be known, but when."""
-    seen_at = p.seen_at.get(place)
+def _changed_since(run: RunContext, place: int) -> str:
+    """Since when it was changed; by whom cannot be known."""
+    seen_at = run.seen_at.get(place)
     return f"somebody changed it since {seen_at}" if seen_at else "it is not as this run made it"
 
 
 def _kind(errors: Iterable[Exception]) -> type[VerifyError | DoubtError]:
-    """What is known to be wrong counts more than what could not be looked at."""
+    """The error to raise for several: what is known to be wrong counts more than what could not be read."""
     found = list(errors)
     if any(isinstance(error, VerifyError) for error in found):
         return VerifyError

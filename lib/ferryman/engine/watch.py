@@ -1,9 +1,9 @@
 """The watch: looks that go on while a run asks, waits or soaks.
 
 They are made again and again in a thread of their own, from when everything has been checked until the run is
-done or turns back. One that fails is made again at once; if it fails ``failures`` times in a row, whatever
-the run is looking at is given up, and what the watch saw decides: the run goes back, or is held. A change
-under way is finished first. What passes, but only because it was asked for again, is told, and counts too.
+done or rolls back. One that fails is made again at once; if it fails ``failures`` times in a row, whatever
+the run is looking at is given up, and what the watch found decides: the run is rolled back, or held. A change
+under way is finished first. What passes, but only on a second try, is reported, and counts too.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What is looked at all the time; each must hold before the first change as well as after the last."""
+    """Looks that are made all the time; each must hold before the first change as well as after the last."""
 
     looks: Sequence[Look]
     every_s: float
@@ -40,13 +40,13 @@ class Watch:
     failures: int = 2
     """How many times in a row a look fails before it counts."""
     flaps: int = 3
-    """Looks that failed and passed when made again, of all: with more, nobody can say how things stand."""
+    """Looks that failed and passed when made again, of all: with more, the state is unknown."""
     often: Sequence[Look] = ()
     """As ``looks``, but made more often than these."""
     often_s: float = 1.0
     """Seconds from the end of one round of them to the next."""
     retries: int = 5
-    """Rounds within a minute in which a host answered only when it was asked again; with more, the same."""
+    """Rounds within a minute in which a host answered only on a retry; with more, it is unknown too."""
 
 
 class WatchThread:
@@ -57,14 +57,14 @@ class WatchThread:
         DoubtError: As above, but it could not be determined, or it flaps.
     """
 
-    def __init__(self, p: RunContext) -> None:
-        self._p = p
-        self._watch = p.plan.watch
+    def __init__(self, run: RunContext) -> None:
+        self._run = run
+        self._watch = run.plan.watch
         self._over = threading.Event()
-        self._mind = threading.Lock()
+        self._lock = threading.Lock()
         self._flaps = 0
-        self._retries = Retries(p.plan.watch.retries if p.plan.watch is not None else 0)
-        self._thread = threading.Thread(target=self._keep, name=f"watch of {p.run}", daemon=True)
+        self._retries = Retries(run.plan.watch.retries if run.plan.watch is not None else 0)
+        self._thread = threading.Thread(target=self._keep, name=f"watch of {run.id}", daemon=True)
 
     def __enter__(self) -> Self:
         if self._watch is not None:
@@ -74,12 +74,12 @@ class WatchThread:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._mind:
+        with self._lock:
             self._over.set()
         if error is None:
             if self._watch is not None:
                 self._thread.join()
-            self._p.signals.raise_pending()
+            self._run.signals.raise_pending()
 
     def _keep(self) -> None:
         assert self._watch is not None
@@ -94,7 +94,7 @@ class WatchThread:
             self._alarm(error)
 
     def _look_often(self, watch: Watch) -> None:
-        """Let ``every_s`` pass, and make meanwhile what is looked at more often."""
+        """Let ``every_s`` pass, and meanwhile make the looks of ``often``."""
         until = time.monotonic() + watch.every_s
         pause_s = watch.often_s if watch.often else watch.every_s
         while (left := until - time.monotonic()) > 0:
@@ -104,20 +104,20 @@ class WatchThread:
                 self._judge(look)
 
     def _judge(self, look: Look) -> None:
-        """Raise what stands in the way, if it does so again at once, as often as the watch says."""
+        """Make a look, and again at once when it fails; raise its error after ``failures`` times in a row."""
         assert self._watch is not None
-        seen = None
+        error: FerrymanError | None = None
         for _ in range(self._watch.failures):
-            report = _WatchReport(self._p, self._over)
-            before, seen = seen, self._seen(look, report)
-            if seen is None:
+            report = _WatchReport(self._run, self._over)
+            before, error = error, self._error_of(look, report)
+            if error is None:
                 self._passed(look, before)
                 return self._count_retries(look, report)
-        assert seen is not None
-        raise type(seen)(f"the watch: {seen}")
+        assert error is not None
+        raise type(error)(f"the watch: {error}")
 
     def _passed(self, look: Look, before: FerrymanError | None) -> None:
-        """A look passes: at once, or after it had failed; with too many of those, raise."""
+        """Count a look that passed after it had failed; with too many of those, raise."""
         assert self._watch is not None
         if before is None:
             return
@@ -127,12 +127,12 @@ class WatchThread:
             raise DoubtError(f"the watch: {look.title}: it flaps, {self._flaps} times until now: {before}")
 
     def _count_retries(self, look: Look, report: _WatchReport) -> None:
-        """Hosts that answered only when they were asked again; with too many of those, raise."""
+        """Count hosts that answered only on a retry; with too many of those, raise."""
         error = self._retries.count(id(look), report.retried, time.monotonic())
         if error is not None:
             raise type(error)(f"the watch: {look.title}: {error}")
 
-    def _seen(self, look: Look, report: _WatchReport) -> FerrymanError | None:
+    def _error_of(self, look: Look, report: _WatchReport) -> FerrymanError | None:
         try:
             report.judged(look.look)
         except FerrymanError as error:
@@ -140,37 +140,37 @@ class WatchThread:
         return None
 
     def _alarm(self, error: Exception) -> None:
-        with self._mind:
+        with self._lock:
             if not self._over.is_set():
-                self._p.signals.alarm(error)
+                self._run.signals.alarm(error)
 
 
 class _OverError(Exception):
-    """The run needs no watch any more."""
+    """Raised in the watch's thread when the run needs no watch any more."""
 
 
 class _WatchReport(StepReport):
-    """Tells what does not pass, at the step where the run is; what passes would be told for ever."""
+    """Reports what does not pass, at the step where the run is; what passes would be repeated for ever."""
 
-    def __init__(self, p: RunContext, over: threading.Event) -> None:
-        super().__init__(p.log, p.place)
+    def __init__(self, run: RunContext, over: threading.Event) -> None:
+        super().__init__(run.log, run.place)
         self._is_over = over
         self.retried: set[str] = set()
-        """The hosts that answered only when they were asked again."""
+        """The hosts that answered only on a retry."""
 
     def finding(self, finding: Finding) -> None:
-        """Tell it when it stands in the way, and keep it; or when it says that somebody was asked again."""
-        self._go_on()
+        """Emit it when it blocks, and keep it; also when it says that a host answered only on a retry."""
+        self._require_running()
         if finding.check == RETRIED:
             self.retried.add(finding.host)
         if finding.verdict.stops or finding.check == RETRIED:
             super().finding(finding)
 
     def probe(self, result: ProbeResult) -> None:
-        """Nothing: what it means is told as a finding."""
+        """Do nothing: what it means is reported as a finding."""
         del result
-        self._go_on()
+        self._require_running()
 
-    def _go_on(self) -> None:
+    def _require_running(self) -> None:
         if self._is_over.is_set():
             raise _OverError

@@ -4,23 +4,21 @@ Nothing is sent and nothing is changed. A match that cannot be judged from outsi
 shown) leaves the answer open instead of guessing.
 """
 
-from ferryman.firewall.evaluate import Does, End, Fate, Passage, Ruleset, Table
+from ferryman.firewall.evaluate import Effect, End, PacketVerdict, Ruleset, Table, Traversal
 from ferryman.firewall.ipsets import parse_ipsets
 from ferryman.firewall.iptables import parse_save
 from ferryman.firewall.nft import parse_nft
-from ferryman.firewall.packet import IP6IP6, IPIP, Notes, Packet
+from ferryman.firewall.packet import Packet, PacketState
 
 __all__ = [
-    "IP6IP6",
-    "IPIP",
-    "Does",
+    "Effect",
     "End",
-    "Fate",
-    "Notes",
     "Packet",
-    "Passage",
+    "PacketState",
+    "PacketVerdict",
     "Ruleset",
     "Table",
+    "Traversal",
     "parse_ipsets",
     "parse_nft",
     "parse_save",

@@ -1,4 +1,4 @@
-"""Chains of rules, and the way of a packet through them as the kernel goes it.
+"""Chains of rules, evaluated for a packet in the order in which the kernel does.
 
 A rule whose match cannot be judged from here may hold or not, so a packet may have several ends. They are all
 collected: it is let in for sure when none of them is a drop.
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from ferryman.firewall.packet import Notes
+from ferryman.firewall.packet import PacketState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,58 +29,58 @@ FOLLOWED = 4
 """Destinations of one packet that are followed further; the pods of a service are alike to the rules."""
 
 
-class Does(Enum):
-    """What a rule may do to a packet."""
+class Effect(Enum):
+    """The effect that a rule may have on a packet."""
 
     NOTHING = "nothing"
     ACCEPT = "accept"
     DROP = "drop"
-    TAKE = "take"
+    DNAT = "dnat"
     """Give it another destination."""
-    HIDE = "hide"
-    """Hand it to something that cannot be looked into: it may come back, or not."""
+    OPAQUE = "opaque"
+    """Hand it to something that cannot be evaluated: it may come back, or not."""
     JUMP = "jump"
     GOTO = "goto"
     RETURN = "return"
-    NOTE = "note"
-    """Change what is noted about it."""
+    CHANGE_STATE = "change-state"
+    """Change what the kernel keeps about it beside its bytes: its mark, or whether it is tracked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
     """One thing that a rule may do."""
 
-    does: Does
+    effect: Effect
     chain: str = ""
-    note: Callable[[Notes], None] | None = None
-    here: bool = False
-    """Whether what takes it is this host itself."""
+    change: Callable[[PacketState], None] | None = None
+    to_this_host: bool = False
+    """Whether the new destination is this host itself."""
     to: Destination | None = None
-    """Where what takes it sends it, as far as one rule says so."""
+    """The new destination, as far as one rule says so."""
 
 
-NOTHING = Action(Does.NOTHING)
+NOTHING = Action(Effect.NOTHING)
 Choice = tuple[Action, ...]
-"""What may happen, of which one does."""
+"""The alternatives of a statement, of which exactly one takes effect."""
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """A packet at a place on its way."""
+class EvalContext:
+    """What a rule is evaluated for: a packet, its state, and the priority of the chain that it is in."""
 
     packet: Packet
-    notes: Notes
+    state: PacketState
     priority: int
 
 
 class Rule(Protocol):
-    """One rule."""
+    """One rule of a chain, of iptables or of nftables."""
 
     @property
     def text(self) -> str:
-        """As the tool writes it."""
+        """The rule as the tool that shows it writes it."""
 
-    def steps(self, moment: Moment) -> Iterator[Choice]:
+    def steps(self, context: EvalContext) -> Iterator[Choice]:
         """What it does to the packet, one after the other; nothing when it does not match."""
 
 
@@ -94,7 +94,7 @@ class Chain:
     kind: str = "filter"
     priority: int = 0
     accepts: bool = True
-    """Its policy."""
+    """Whether its policy lets a packet through that reaches its end."""
     devices: tuple[str, ...] = ()
     """What a chain of the hook ``ingress`` is bound to; none where nft does not say."""
 
@@ -119,35 +119,35 @@ class Table:
 class End:
     """One possible end of a packet's way through a base chain."""
 
-    does: Does
+    effect: Effect
     table: Table
     base: Chain
     chain: str
     text: str
-    """The rule, or the policy."""
-    here: bool = False
+    """The text of the rule that ends the way, or the policy."""
+    to_this_host: bool = False
     to: Destination | None = None
 
     def __str__(self) -> str:
         return f"{self.table} {self.chain}: {self.text}"
 
 
-class Fate(Enum):
-    """What becomes of a packet."""
+class PacketVerdict(Enum):
+    """What becomes of a packet; ``UNKNOWN`` where the rules alone do not tell."""
 
-    IN = "let in"
-    DOUBT = "uncertain"
-    OUT = "dropped"
+    ACCEPT = "let in"
+    UNKNOWN = "uncertain"
+    DROP = "dropped"
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
-    """What becomes of a packet, and the rule that decides it."""
+class Traversal:
+    """The verdict on a packet, and the rule that decides it."""
 
-    fate: Fate
+    verdict: PacketVerdict
     by: End | None
     mark: int | None
-    """The mark that it leaves with."""
+    """The mark that the packet has at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,27 +158,32 @@ class Ruleset:
     unread: tuple[str, ...] = ()
     """Why parts of it could not be read."""
 
-    def passage(self, packet: Packet, mark: int | None = 0) -> Passage:
-        """The way of a packet from the device to a socket, or on to a pod when a rule takes it."""
-        notes = Notes(mark)
-        met = self.ends("ingress", packet, notes) + self.ends("prerouting", packet, notes)
-        taken = [end for ends in met for end in ends if end.does is Does.TAKE]
-        routed = list(dict.fromkeys(_sent(packet, end) for end in taken))[:FOLLOWED] or [packet]
-        passages = [self._routed(one, notes.copy(), met) for one in routed]
-        worst = max(passages, key=lambda one: list(Fate).index(one.fate))
-        if any(passage.fate is not worst.fate for passage in passages):
-            return replace(worst, fate=Fate.DOUBT)
+    def traverse(self, packet: Packet, mark: int | None = 0) -> Traversal:
+        """Evaluate all rules from the device to a socket, or to a pod when a rule sends the packet there."""
+        state = PacketState(mark)
+        met = self.ends("ingress", packet, state) + self.ends("prerouting", packet, state)
+        taken = [end for ends in met for end in ends if end.effect is Effect.DNAT]
+        routed = list(dict.fromkeys(_redirected(packet, end) for end in taken))[:FOLLOWED] or [packet]
+        traversals = [self._routed(sent, state.copy(), met) for sent in routed]
+        worst = max(traversals, key=lambda traversal: list(PacketVerdict).index(traversal.verdict))
+        if any(traversal.verdict is not worst.verdict for traversal in traversals):
+            return replace(worst, verdict=PacketVerdict.UNKNOWN)
         return worst
 
-    def _routed(self, packet: Packet, notes: Notes, met: list[list[End]]) -> Passage:
+    def _routed(self, packet: Packet, state: PacketState, met: list[list[End]]) -> Traversal:
         hook: Hook = "forward" if packet.rewritten and not packet.local else "input"
-        return _passage(met + self.ends(hook, packet, notes), notes.mark)
+        return _traversal(met + self.ends(hook, packet, state), state.mark)
 
-    def ends(self, hook: Hook, packet: Packet, notes: Notes, kind: str | None = None) -> list[list[End]]:
+    def ends(
+        self, hook: Hook, packet: Packet, state: PacketState, kind: str | None = None
+    ) -> list[list[End]]:
         """The possible ends in each base chain of a hook, in the order in which the packet meets them."""
-        met = [one for one in self._bases(hook, packet) if kind in (None, one[1].kind)]
-        met.sort(key=lambda one: one[1].priority)
-        return [_Walk(table, base, packet, notes).ends() + _passed_by(table, base) for table, base in met]
+        met = [(table, base) for table, base in self._bases(hook, packet) if kind in (None, base.kind)]
+        met.sort(key=lambda place: place[1].priority)
+        return [
+            _ChainTraversal(table, base, packet, state).ends() + _may_be_skipped(table, base)
+            for table, base in met
+        ]
 
     def _bases(self, hook: Hook, packet: Packet) -> Iterator[tuple[Table, Chain]]:
         for table in self.tables:
@@ -188,45 +193,45 @@ class Ruleset:
                         yield table, chain
 
 
-def _passed_by(table: Table, base: Chain) -> list[End]:
+def _may_be_skipped(table: Table, base: Chain) -> list[End]:
     """A chain of a device that nft does not name (1.0.6 in JSON) may never meet the packet."""
     if base.hook == "ingress" and not base.devices:
-        return [End(Does.ACCEPT, table, base, base.name, "bound to another device")]
+        return [End(Effect.ACCEPT, table, base, base.name, "bound to another device")]
     return []
 
 
-def _sent(packet: Packet, end: End) -> Packet:
+def _redirected(packet: Packet, end: End) -> Packet:
     """The packet with the destination that a rule gave it."""
-    if end.to is None or end.here:
-        return replace(packet, somewhere=True, port=None, local=end.here, rewritten=True)
+    if end.to is None or end.to_this_host:
+        return replace(packet, somewhere=True, port=None, local=end.to_this_host, rewritten=True)
     address, port = end.to
     return replace(packet, address=address, port=port or packet.port, local=False, rewritten=True)
 
 
-def _passage(chains: Iterable[list[End]], mark: int | None) -> Passage:
+def _traversal(chains: Iterable[list[End]], mark: int | None) -> Traversal:
     doubt: End | None = None
     for ends in chains:
-        bad = [end for end in ends if end.does in (Does.DROP, Does.HIDE)]
-        if bad and all(end.does is Does.DROP for end in ends):
-            return Passage(Fate.OUT, bad[0], mark)
+        bad = [end for end in ends if end.effect in (Effect.DROP, Effect.OPAQUE)]
+        if bad and all(end.effect is Effect.DROP for end in ends):
+            return Traversal(PacketVerdict.DROP, bad[0], mark)
         doubt = doubt or (bad[0] if bad else None)
-    return Passage(Fate.DOUBT if doubt else Fate.IN, doubt, mark)
+    return Traversal(PacketVerdict.UNKNOWN if doubt else PacketVerdict.ACCEPT, doubt, mark)
 
 
 @dataclass(slots=True)
-class _Walk:
-    """A packet's way through one base chain."""
+class _ChainTraversal:
+    """The evaluation of one base chain for a packet."""
 
     table: Table
     base: Chain
     packet: Packet
-    notes: Notes
+    state: PacketState
     found: list[End] = field(default_factory=list)
 
     def ends(self) -> list[End]:
         if self._through(self.base.name, frozenset()):
-            does = Does.ACCEPT if self.base.accepts else Does.DROP
-            self._end(Action(does), self.base.name, f"policy {does.value}")
+            effect = Effect.ACCEPT if self.base.accepts else Effect.DROP
+            self._end(Action(effect), self.base.name, f"policy {effect.value}")
         return self.found
 
     def _through(self, name: str, above: frozenset[str]) -> bool:
@@ -244,32 +249,34 @@ class _Walk:
     def _rule(self, rule: Rule, chain: str, above: frozenset[str]) -> tuple[bool, bool]:
         """Whether the packet may go on to the next rule, and whether it may leave the chain."""
         left = False
-        for choice in rule.steps(Moment(self.packet, self.notes, self.base.priority)):
-            before = self.notes.copy()
-            ways = [self._act(action, rule, chain, above) for action in choice]
+        for choice in rule.steps(EvalContext(self.packet, self.state, self.base.priority)):
+            before = self.state.copy()
+            results = [self._act(action, rule, chain, above) for action in choice]
             if len(choice) > 1:
-                self.notes.doubt(before)
-            left = left or any(leaves for _, leaves in ways)
-            if not any(on for on, _ in ways):
+                self.state.forget_changes(before)
+            left = left or any(leaves for _, leaves in results)
+            if not any(on for on, _ in results):
                 return False, left
         return True, left
 
     def _act(self, action: Action, rule: Rule, chain: str, above: frozenset[str]) -> tuple[bool, bool]:
-        match action.does:
-            case Does.JUMP:
+        match action.effect:
+            case Effect.JUMP:
                 return self._through(action.chain, above), False
-            case Does.GOTO:
+            case Effect.GOTO:
                 return False, self._through(action.chain, above)
-            case Does.RETURN:
+            case Effect.RETURN:
                 return False, True
-            case Does.NOTE:
-                if action.note is not None:
-                    action.note(self.notes)
+            case Effect.CHANGE_STATE:
+                if action.change is not None:
+                    action.change(self.state)
                 return True, False
-            case Does.NOTHING:
+            case Effect.NOTHING:
                 return True, False
         self._end(action, chain, rule.text)
-        return action.does is Does.HIDE, False
+        return action.effect is Effect.OPAQUE, False
 
     def _end(self, action: Action, chain: str, text: str) -> None:
-        self.found.append(End(action.does, self.table, self.base, chain, text, action.here, action.to))
+        self.found.append(
+            End(action.effect, self.table, self.base, chain, text, action.to_this_host, action.to)
+        )

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from ferryman.firewall.packet import either
+from ferryman.firewall.packet import any_of
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
@@ -43,7 +43,9 @@ def holds(sets: Ipsets, name: str, address: Address | None) -> bool | None:
     if any(member[0] == "!" and within(member[1:], address) for member in sets[name]):
         return None
     members = [member for member in sets[name] if member[0] != "!"]
-    return either(holds(sets, one, address) if one in sets else within(one, address) for one in members)
+    return any_of(
+        holds(sets, member, address) if member in sets else within(member, address) for member in members
+    )
 
 
 def within(place: str, address: Address | None) -> bool | None:

@@ -17,19 +17,19 @@ from ferryman.firewall.evaluate import (
     Action,
     Chain,
     Choice,
-    Does,
-    Moment,
+    Effect,
+    EvalContext,
     Table,
 )
 from ferryman.firewall.ipsets import holds, within
 from ferryman.firewall.packet import (
-    Notes,
-    both,
-    either,
+    PacketState,
+    all_of,
+    any_of,
     from_ports,
     named_like,
+    negation,
     number,
-    opposite,
     port_number,
     protocol_number,
 )
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 
 PRIORITIES = {"raw": -300, "mangle": -150, "nat": -100, "filter": 0, "security": 50}
 HOOKS = {"PREROUTING": "prerouting", "INPUT": "input", "FORWARD": "forward"}
-TAKES = frozenset({"DNAT", "REDIRECT", "NETMAP"})
+DNAT_TARGETS = frozenset({"DNAT", "REDIRECT", "NETMAP"})
 """Targets that give the packet another destination."""
-ENDS = {"ACCEPT": Does.ACCEPT, "DROP": Does.DROP, "REJECT": Does.DROP, "TARPIT": Does.DROP}
+ENDS = {"ACCEPT": Effect.ACCEPT, "DROP": Effect.DROP, "REJECT": Effect.DROP, "TARPIT": Effect.DROP}
 HARMLESS = frozenset(
     {
         "AUDIT",
@@ -70,7 +70,7 @@ HARMLESS = frozenset(
     }
 )
 """Targets that leave a packet on its way; CONNMARK brings a new connection no mark but none."""
-SPEAKING = frozenset(
+KNOWN_MATCHES = frozenset(
     {
         "addrtype",
         "comment",
@@ -87,7 +87,7 @@ SPEAKING = frozenset(
         "udp",
     }
 )
-"""Matches that say all they want in options; those of the others are not known here."""
+"""Matches whose options are evaluated here; what any other match wants is unknown."""
 FLAGS = frozenset({"SYN"})
 """The TCP flags of the first packet of a connection."""
 
@@ -100,36 +100,36 @@ Option = tuple[str, str, bool]
 
 @dataclass(frozen=True, slots=True)
 class IptablesRule:
-    """One line of a chain."""
+    """One rule, as a line of ``iptables-save``; it is taken apart when a packet meets it."""
 
     text: str
     user_chains: Mapping[str, object]
     sets: Ipsets
 
-    def steps(self, moment: Moment) -> Iterator[Choice]:
-        """The one thing it does: its target."""
+    def steps(self, context: EvalContext) -> Iterator[Choice]:
+        """The effect of its target, if its matches hold; the rule has no other."""
         try:
-            matches, (way, target), details = _options(self.text)
-            verdict = both(_judged(matches, moment, self.sets))
-            action = self._action(way, target, details)
+            matches, (jump, target), details = _options(self.text)
+            verdict = all_of(_judged(matches, context, self.sets))
+            action = self._action(jump, target, details)
         except ValueError:  # quotes that do not close, a mark that is no number
-            yield (Action(Does.HIDE),)
+            yield (Action(Effect.OPAQUE),)
             return
-        if verdict is not False and way:
+        if verdict is not False and jump:
             yield (action,) if verdict else (action, NOTHING)
 
-    def _action(self, way: str, target: str, details: Sequence[Option]) -> Action:
+    def _action(self, jump: str, target: str, details: Sequence[Option]) -> Action:
         if target in self.user_chains:
-            return Action(Does.JUMP if way == "-j" else Does.GOTO, target)
+            return Action(Effect.JUMP if jump == "-j" else Effect.GOTO, target)
         if target in ENDS:
             return Action(ENDS[target])
-        if target in TAKES:
-            return Action(Does.TAKE, here=target == "REDIRECT", to=_destination(details))
+        if target in DNAT_TARGETS:
+            return Action(Effect.DNAT, to_this_host=target == "REDIRECT", to=_destination(details))
         if target == "RETURN":
-            return Action(Does.RETURN)
-        if note := _note(target, details):
-            return Action(Does.NOTE, note=note)
-        return NOTHING if target in HARMLESS else Action(Does.HIDE)
+            return Action(Effect.RETURN)
+        if change := _state_change(target, details):
+            return Action(Effect.CHANGE_STATE, change=change)
+        return NOTHING if target in HARMLESS else Action(Effect.OPAQUE)
 
 
 def parse_save(text: str, tool: str, version: int, sets: Ipsets) -> tuple[Table, ...]:
@@ -183,11 +183,11 @@ def _options(line: str) -> tuple[tuple[Option, ...], tuple[str, str], tuple[Opti
             name, value, was = options[-1]
             options[-1] = name, f"{value} {word}".strip(), was
     place = next((i for i, option in enumerate(options) if option[0] in ("-j", "-g")), len(options))
-    way, target = options[place][:2] if place < len(options) else ("", "")
-    return tuple(options[:place]), (way, target), tuple(options[place + 1 :])
+    jump, target = options[place][:2] if place < len(options) else ("", "")
+    return tuple(options[:place]), (jump, target), tuple(options[place + 1 :])
 
 
-def _note(target: str, details: Sequence[Option]) -> Callable[[Notes], None] | None:
+def _state_change(target: str, details: Sequence[Option]) -> Callable[[PacketState], None] | None:
     values = {name: value for name, value, _ in details}
     if target == "NOTRACK" or (target == "CT" and "--notrack" in values):
         return _untrack
@@ -196,11 +196,11 @@ def _note(target: str, details: Sequence[Option]) -> Callable[[Notes], None] | N
     if target != "MARK" or "--set-xmark" not in values:
         return None
     value, _, mask = values["--set-xmark"].partition("/")
-    return partial(Notes.set_mark, value=number(value), mask=number(mask or "0xffffffff"))
+    return partial(PacketState.set_mark, value=number(value), mask=number(mask or "0xffffffff"))
 
 
 def _destination(details: Sequence[Option]) -> Destination | None:
-    """What ``--to-destination`` says; None for a range."""
+    """The address and port of ``--to-destination``; None for a range."""
     text = next((value for name, value, _ in details if name == "--to-destination"), "")
     parts = re.fullmatch(r"\[?(?P<address>[\d.]+|[\da-fA-F:]+(?=\]|$))\]?(?::(?P<port>\d+))?", text)
     if parts is None:
@@ -208,12 +208,12 @@ def _destination(details: Sequence[Option]) -> Destination | None:
     return ipaddress.ip_address(parts["address"]), int(parts["port"]) if parts["port"] else None
 
 
-def _untrack(notes: Notes) -> None:
-    notes.tracked = False
+def _untrack(state: PacketState) -> None:
+    state.tracked = False
 
 
-def _judged(options: Sequence[Option], moment: Moment, sets: Ipsets) -> Iterator[bool | None]:
-    question = _Question(moment, sets, {name for name, _, _ in options})
+def _judged(options: Sequence[Option], context: EvalContext, sets: Ipsets) -> Iterator[bool | None]:
+    question = _Question(context, sets, {name for name, _, _ in options})
     for name, value, negated in options:
         if name in _MODIFIERS:
             continue
@@ -221,7 +221,7 @@ def _judged(options: Sequence[Option], moment: Moment, sets: Ipsets) -> Iterator
             answer = question.answer(name, value)
         except ValueError:
             answer = None
-        yield opposite(answer) if negated else answer
+        yield negation(answer) if negated else answer
 
 
 _MODIFIERS = frozenset({"--comment", "--loose", "--validmark", "--accept-local", "--invert", "--limit-burst"})
@@ -230,9 +230,9 @@ _MODIFIERS = frozenset({"--comment", "--loose", "--validmark", "--accept-local",
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """Whether options hold for a packet at this moment."""
+    """Whether options hold for a packet at this point of its way."""
 
-    moment: Moment
+    context: EvalContext
     sets: Ipsets
     names: set[str] = field(default_factory=set)
 
@@ -242,9 +242,9 @@ class _Question:
             case "-m":
                 return self._module(value)
             case "-p":
-                return value == "all" or protocol_number(value) == self.moment.packet.number
+                return value == "all" or protocol_number(value) == self.context.packet.number
             case "-i":
-                return named_like(value, self.moment.packet.device, "+")
+                return named_like(value, self.context.packet.device, "+")
             case "-f":
                 return False
             case "--mark":
@@ -259,16 +259,16 @@ class _Question:
         return self._place(name, value)
 
     def _place(self, name: str, value: str) -> bool | None:  # noqa: PLR0911  # one for each option
-        packet = self.moment.packet
-        there = None if packet.somewhere else packet.address
+        packet = self.context.packet
+        destination = None if packet.somewhere else packet.address
         match name:
             case "-s" | "--src-range":
                 return within(value, packet.source)
             case "-d" | "--dst-range":
-                return within(value, there)
+                return within(value, destination)
             case "--match-set":
                 set_name, direction = value.split()
-                found = {"src": packet.source, "dst": there}.get(direction)
+                found = {"src": packet.source, "dst": destination}.get(direction)
                 return holds(self.sets, set_name, found) if direction in ("src", "dst") else None
             case "--src-type":
                 return None if packet.source is None or "UNICAST" not in value else True
@@ -280,36 +280,36 @@ class _Question:
         return None
 
     def _ports(self, name: str, value: str) -> bool | None:
-        packet = self.moment.packet
+        packet = self.context.packet
         if not packet.has_ports:
             return False
         ranges = [_range(part) for part in value.split(",")]
         if name.startswith("--s"):
-            return either(from_ports(*ends) for ends in ranges)
+            return any_of(from_ports(*ends) for ends in ranges)
         port = packet.port
         return None if port is None else any(first <= port <= last for first, last in ranges)
 
     def _module(self, name: str) -> bool | None:
         if name != "rpfilter":
-            return True if name in SPEAKING else None
-        right_way = "--loose" in self.names or not self.moment.packet.unwrapped
-        return right_way is not ("--invert" in self.names)
+            return True if name in KNOWN_MATCHES else None
+        passes = "--loose" in self.names or not self.context.packet.unwrapped
+        return passes is not ("--invert" in self.names)
 
     def _mark(self, value: str) -> bool | None:
-        mark = self.moment.notes.mark
+        mark = self.context.state.mark
         wanted, _, mask = value.partition("/")
         return None if mark is None else mark & number(mask or "0xffffffff") == number(wanted)
 
     def _tracking(self, name: str, value: str) -> bool | None:
-        tracked = self.moment.notes.tracked
+        tracked = self.context.state.tracked
         if tracked is None:
             return None
         wanted = value.split(",")
         if name == "--ctstatus":
-            return ("DNAT" in wanted) if self.moment.packet.rewritten else "NONE" in wanted
-        if tracked and self.moment.packet.rewritten and "DNAT" in wanted:
+            return ("DNAT" in wanted) if self.context.packet.rewritten else "NONE" in wanted
+        if tracked and self.context.packet.rewritten and "DNAT" in wanted:
             return True
-        seen = "NEW" if self.moment.priority > CONNTRACK else "INVALID"
+        seen = "NEW" if self.context.priority > CONNTRACK else "INVALID"
         return (seen if tracked else "UNTRACKED") in wanted
 
 

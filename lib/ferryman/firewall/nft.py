@@ -8,21 +8,21 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ferryman.firewall.evaluate import NOTHING, Action, Chain, Choice, Does, Moment, Table
+from ferryman.firewall.evaluate import NOTHING, Action, Chain, Choice, Effect, EvalContext, Table
 from ferryman.firewall.nft_text import rule_text
-from ferryman.firewall.nft_values import ElsewhereError, among, compares, value_of
+from ferryman.firewall.nft_values import NotApplicableError, among, compares, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ferryman.firewall.evaluate import Destination
     from ferryman.firewall.nft_values import Json, Sets, Value
-    from ferryman.firewall.packet import Notes
+    from ferryman.firewall.packet import PacketState
 
 VERSIONS = {"ip": (4,), "ip6": (6,), "inet": (4, 6), "netdev": (4, 6)}
 """The IP versions that each family of tables sees; the others see no IP packet of this host's own."""
-VERDICTS = {"accept": Does.ACCEPT, "drop": Does.DROP, "reject": Does.DROP, "return": Does.RETURN}
-TAKES = frozenset({"dnat", "redirect"})
+VERDICTS = {"accept": Effect.ACCEPT, "drop": Effect.DROP, "reject": Effect.DROP, "return": Effect.RETURN}
+DNAT_STATEMENTS = frozenset({"dnat", "redirect"})
 HARMLESS = frozenset(
     {
         "counter",
@@ -53,16 +53,16 @@ class NftRule:
 
     @property
     def text(self) -> str:
-        """As ``nft list ruleset`` shows it."""
+        """The rule as ``nft list ruleset`` shows it."""
         return rule_text(self.body)
 
-    def steps(self, moment: Moment) -> Iterator[Choice]:
+    def steps(self, context: EvalContext) -> Iterator[Choice]:
         """Its statements in order, up to the first that does not hold."""
         sure = True
         for statement in self.body.get("expr", ()):
             try:
-                holds, choice = _step(statement, moment, self.sets)
-            except ElsewhereError:
+                holds, choice = _step(statement, context, self.sets)
+            except NotApplicableError:
                 return
             except NOT_UNDERSTOOD:
                 holds, choice = None, ()
@@ -85,22 +85,22 @@ def parse_nft(text: str) -> tuple[Table, ...]:
             raise ValueError(f"no JSON: {text.strip().splitlines()[0]}")
         return ()
     objects = _Objects()
-    for load in json.loads(line)["nftables"]:
-        objects.add(load)
+    for entry in json.loads(line)["nftables"]:
+        objects.add(entry)
     return objects.tables()
 
 
 class _Objects:
-    """What nft listed, by table."""
+    """The objects of a ruleset that nft listed, sorted by the table that they belong to."""
 
     def __init__(self) -> None:
         self.chains: dict[tuple[str, str], list[Mapping[str, Json]]] = {}
         self.rules: dict[tuple[str, str, str], list[NftRule]] = defaultdict(list)
         self.sets: dict[tuple[str, str], dict[str, Sequence[Json]]] = defaultdict(dict)
 
-    def add(self, one: Mapping[str, Json]) -> None:
+    def add(self, entry: Mapping[str, Json]) -> None:
         """Take one object in; those that no packet meets are passed over."""
-        ((kind, body),) = one.items()
+        ((kind, body),) = entry.items()
         match kind:
             case "table":
                 self.chains[body["family"], body["name"]] = []
@@ -113,7 +113,7 @@ class _Objects:
                 self.sets[body["family"], body["table"]][body["name"]] = _elements(body)
 
     def tables(self) -> tuple[Table, ...]:
-        """The tables that see IP packets."""
+        """The tables whose family sees IP packets, with their chains and rules."""
         return tuple(
             Table("nft", family, name, frozenset(VERSIONS[family]), self._chains(family, name))
             for family, name in self.chains
@@ -122,7 +122,7 @@ class _Objects:
 
     def _chains(self, family: str, name: str) -> dict[str, Chain]:
         found = self.chains[family, name]
-        return {one["name"]: _chain(one, self.rules[family, name, one["name"]]) for one in found}
+        return {chain["name"]: _chain(chain, self.rules[family, name, chain["name"]]) for chain in found}
 
 
 def _elements(body: Mapping[str, Json]) -> Sequence[Json]:
@@ -143,41 +143,41 @@ def _chain(body: Mapping[str, Json], rules: Sequence[NftRule]) -> Chain:
     )
 
 
-def _step(statement: Json, moment: Moment, sets: Sets) -> tuple[bool | None, Choice]:  # noqa: PLR0911  # one for each statement
+def _step(statement: Json, context: EvalContext, sets: Sets) -> tuple[bool | None, Choice]:  # noqa: PLR0911  # one for each statement
     """Whether the rule goes on after a statement, and what the statement may do.
 
     Raises:
-        ElsewhereError: It asks for what the packet does not have.
+        NotApplicableError: It asks for what the packet does not have.
     """
     if not isinstance(statement, dict) or len(statement) != 1:
         return None, ()
     ((name, body),) = statement.items()
     match name, body:
         case "match", {"op": operator, "left": left, "right": right}:
-            return compares(operator, value_of(left, moment), right, sets), ()
+            return compares(operator, value_of(left, context), right, sets), ()
         case "vmap", {"key": key, "data": data}:
-            return True, _mapped(value_of(key, moment), data, sets)
+            return True, _mapped(value_of(key, context), data, sets)
         case "mangle", {"key": {"meta": {"key": "mark"}}, "value": value}:
             return True, (_marking(value),)
         case "notrack", _:
-            return True, (Action(Does.NOTE, note=_untrack),)
+            return True, (Action(Effect.CHANGE_STATE, change=_untrack),)
         case "set", {"stmt": list()}:
             return None, ()
         case (("set" | "map" | "mangle"), _):
             return True, ()
         case "xt", _:
-            return _foreign_step(body or {})
-    return _verdict(name, body, moment, sets)
+            return _xt_step(body or {})
+    return _verdict(name, body, context, sets)
 
 
-def _verdict(name: str, body: Json, moment: Moment, sets: Sets) -> tuple[bool | None, Choice]:
+def _verdict(name: str, body: Json, context: EvalContext, sets: Sets) -> tuple[bool | None, Choice]:
     if name in HARMLESS:
         return True, ()
     if name in PERHAPS:
         return None, ()
-    if name in TAKES:
-        return _taken(body or {}, moment, sets), (
-            Action(Does.TAKE, here=name == "redirect", to=_destination(body)),
+    if name in DNAT_STATEMENTS:
+        return _taken(body or {}, context, sets), (
+            Action(Effect.DNAT, to_this_host=name == "redirect", to=_destination(body)),
         )
     return True, (_action({name: body}),)
 
@@ -185,10 +185,10 @@ def _verdict(name: str, body: Json, moment: Moment, sets: Sets) -> tuple[bool | 
 def _action(verdict: Mapping[str, Json]) -> Action:
     ((name, body),) = verdict.items()
     if name in ("jump", "goto"):
-        return Action(Does.JUMP if name == "jump" else Does.GOTO, body["target"])
+        return Action(Effect.JUMP if name == "jump" else Effect.GOTO, body["target"])
     if name == "continue":
         return NOTHING
-    return Action(VERDICTS.get(name, Does.HIDE))
+    return Action(VERDICTS.get(name, Effect.OPAQUE))
 
 
 def _mapped(value: Value | tuple[Value, ...], data: Json, sets: Sets) -> Choice:
@@ -196,7 +196,7 @@ def _mapped(value: Value | tuple[Value, ...], data: Json, sets: Sets) -> Choice:
     named = isinstance(data, str)
     elements = sets.get(data[1:]) if named else data.get("set")
     if elements is None:
-        return (Action(Does.HIDE), NOTHING)
+        return (Action(Effect.OPAQUE), NOTHING)
     found: list[Action] = []
     for key, verdict in sorted(elements, key=lambda pair: pair[0] == "*"):
         holds = among(value, key, sets)
@@ -207,13 +207,13 @@ def _mapped(value: Value | tuple[Value, ...], data: Json, sets: Sets) -> Choice:
     return tuple(dict.fromkeys((*found, NOTHING)))
 
 
-def _taken(body: Mapping[str, Json], moment: Moment, sets: Sets) -> bool | None:
+def _taken(body: Mapping[str, Json], context: EvalContext, sets: Sets) -> bool | None:
     """Whether a map that gives the new destination has an element for the packet; true without a map."""
     found = body.get("addr")
     mapped = found.get("map") if isinstance(found, dict) else None
     if mapped is None:
         return True
-    value, data = value_of(mapped["key"], moment), mapped["data"]
+    value, data = value_of(mapped["key"], context), mapped["data"]
     elements = sets.get(data[1:]) if isinstance(data, str) else data.get("set")
     if elements is None:
         return None
@@ -232,36 +232,36 @@ def _destination(body: Mapping[str, Json] | None) -> Destination | None:
 def _marking(value: Json) -> Action:
     match value:
         case int():
-            return Action(Does.NOTE, note=lambda notes: notes.set_mark(value))
+            return Action(Effect.CHANGE_STATE, change=lambda state: state.set_mark(value))
         case {"|": [{"meta": {"key": "mark"}}, int(bits)]}:
-            return Action(Does.NOTE, note=lambda notes: _change(notes, ~0, bits))
+            return Action(Effect.CHANGE_STATE, change=lambda state: _change(state, ~0, bits))
         case {"&": [{"meta": {"key": "mark"}}, int(mask)]}:
-            return Action(Does.NOTE, note=lambda notes: _change(notes, mask, 0))
+            return Action(Effect.CHANGE_STATE, change=lambda state: _change(state, mask, 0))
         case {"^": [{"&": [{"meta": {"key": "mark"}}, int(mask)]}, int(bits)]}:
-            return Action(Does.NOTE, note=lambda notes: _flip(notes, mask, bits))
-    return Action(Does.NOTE, note=_forget)
+            return Action(Effect.CHANGE_STATE, change=lambda state: _flip(state, mask, bits))
+    return Action(Effect.CHANGE_STATE, change=_forget)
 
 
-def _change(notes: Notes, mask: int, bits: int) -> None:
-    notes.mark = None if notes.mark is None else notes.mark & mask | bits
+def _change(state: PacketState, mask: int, bits: int) -> None:
+    state.mark = None if state.mark is None else state.mark & mask | bits
 
 
-def _flip(notes: Notes, mask: int, bits: int) -> None:
-    notes.mark = None if notes.mark is None else (notes.mark & mask) ^ bits
+def _flip(state: PacketState, mask: int, bits: int) -> None:
+    state.mark = None if state.mark is None else (state.mark & mask) ^ bits
 
 
-def _forget(notes: Notes) -> None:
-    notes.mark = None
+def _forget(state: PacketState) -> None:
+    state.mark = None
 
 
-def _untrack(notes: Notes) -> None:
-    notes.tracked = False
+def _untrack(state: PacketState) -> None:
+    state.tracked = False
 
 
-def _foreign_step(body: Mapping[str, Json]) -> tuple[bool | None, Choice]:
+def _xt_step(body: Mapping[str, Json]) -> tuple[bool | None, Choice]:
     """A part that iptables put there: nft says no more of it than its name."""
     if body.get("name") == "comment":
         return True, ()
     if body.get("type") == "match":
         return None, ()
-    return None, (Action(Does.TAKE if body.get("name") in ("DNAT", "REDIRECT") else Does.HIDE),)
+    return None, (Action(Effect.DNAT if body.get("name") in ("DNAT", "REDIRECT") else Effect.OPAQUE),)

@@ -11,29 +11,29 @@ if TYPE_CHECKING:
     from ferryman.firewall.nft_values import Json
 
 BARE = frozenset({"iif", "iifname", "iiftype", "iifgroup", "oif", "oifname", "oiftype", "oifgroup"})
-"""What ``meta`` need not stand before."""
+"""The keys of ``meta`` that nft writes without that word."""
 OPERATORS = frozenset({"&", "|", "^", "<<", ">>"})
 
 
 def rule_text(rule: Mapping[str, Json]) -> str:
     """A rule as ``nft list ruleset`` shows it, without its counters."""
-    words = [_said(one) for one in rule.get("expr", ())]
+    words = [_statement_or_json(part) for part in rule.get("expr", ())]
     comment = rule.get("comment")
     return " ".join([word for word in words if word] + ([f'comment "{comment}"'] if comment else []))
 
 
-def _said(one: Json) -> str:
+def _statement_or_json(part: Json) -> str:
     try:
-        return statement(one)
+        return statement(part)
     except (TypeError, ValueError, AttributeError):  # a form that is not known here
-        return json.dumps(one)
+        return json.dumps(part)
 
 
-def statement(one: Json) -> str:  # noqa: PLR0911, C901  # one line for each statement
-    """One statement of a rule."""
-    if not isinstance(one, dict) or len(one) != 1:
-        return expression(one)
-    ((name, body),) = one.items()
+def statement(part: Json) -> str:  # noqa: PLR0911, C901  # one line for each statement
+    """One statement of a rule as nft writes it; empty for a counter, JSON for an unknown form."""
+    if not isinstance(part, dict) or len(part) != 1:
+        return expression(part)
+    ((name, body),) = part.items()
     match name, body:
         case "match", {"op": operator, "left": left, "right": right}:
             plain = operator in ("==", "in") and not OPERATORS & left.keys()
@@ -55,19 +55,19 @@ def statement(one: Json) -> str:  # noqa: PLR0911, C901  # one line for each sta
             return ""
         case _ if body is None or name in ("log", "reject"):
             return str(name)
-    return expression(one)
+    return expression(part)
 
 
-def expression(one: Json) -> str:  # noqa: PLR0911, C901  # one line for each expression
-    """One expression; what is not known here stays JSON."""
-    if isinstance(one, list):
-        return " : ".join(_element(part) for part in one) if _is_pair(one) else _joined(one, ",")
-    if not isinstance(one, dict) or len(one) != 1:
-        return str(one) if isinstance(one, str | int) else json.dumps(one)
-    ((name, body),) = one.items()
+def expression(part: Json) -> str:  # noqa: PLR0911, C901  # one line for each expression
+    """One expression as nft writes it; JSON for a form that is not known here."""
+    if isinstance(part, list):
+        return " : ".join(statement(half) for half in part) if _is_pair(part) else _joined(part, ",")
+    if not isinstance(part, dict) or len(part) != 1:
+        return str(part) if isinstance(part, str | int) else json.dumps(part)
+    ((name, body),) = part.items()
     match name, body:
-        case "payload", {"protocol": protocol, "field": part}:
-            return f"{protocol} {part}"
+        case "payload", {"protocol": protocol, "field": field}:
+            return f"{protocol} {field}"
         case (("meta" | "ct"), {"key": key}):
             return str(key) if key in BARE else f"{name} {key}"
         case "fib", {"result": result, "flags": flags}:
@@ -86,7 +86,7 @@ def expression(one: Json) -> str:  # noqa: PLR0911, C901  # one line for each ex
             return f"{expression(key)} map {expression(data)}"
         case _ if name in OPERATORS:
             return _joined(body, f" {name} ")
-    return json.dumps(one)
+    return json.dumps(part)
 
 
 def _right(left: Mapping[str, Json], right: Json) -> str:
@@ -107,13 +107,9 @@ def _nat(name: str, body: Mapping[str, Json]) -> str:
     return f"{name} to {where}" if where else name
 
 
-def _is_pair(one: list[Json]) -> bool:
+def _is_pair(part: list[Json]) -> bool:
     """Whether it is an element of a map: a key and what it leads to."""
-    return len(one) == 2 and isinstance(one[1], dict)  # noqa: PLR2004  # a pair
-
-
-def _element(part: Json) -> str:
-    return statement(part)
+    return len(part) == 2 and isinstance(part[1], dict)  # noqa: PLR2004  # a pair
 
 
 def _joined(parts: Iterable[Json], by: str) -> str:

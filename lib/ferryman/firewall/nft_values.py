@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from ferryman.firewall.evaluate import CONNTRACK, Moment
+from ferryman.firewall.evaluate import CONNTRACK, EvalContext
 from ferryman.firewall.ipsets import within
 from ferryman.firewall.packet import (
-    both,
-    either,
+    all_of,
+    any_of,
     from_ports,
     named_like,
+    negation,
     number,
-    opposite,
     port_number,
     protocol_number,
 )
@@ -45,7 +45,7 @@ class Kind(Enum):
     """Flags, of which several may be set."""
     TRUTH = "truth"
     OPAQUE = "opaque"
-    """Nobody can say."""
+    """A value that cannot be known from here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Value:
     what: Any = None
 
 
-class ElsewhereError(Exception):
+class NotApplicableError(Exception):
     """The expression asks for a part that this packet does not have, so that the rule ends there."""
 
 
@@ -65,25 +65,25 @@ Sets = Mapping[str, Sequence[Json]]
 """The elements of the named sets and maps of a table."""
 
 
-def value_of(expression: Json, moment: Moment) -> Value | tuple[Value, ...]:  # noqa: PLR0911  # one line for each expression
-    """What it comes to.
+def value_of(expression: Json, context: EvalContext) -> Value | tuple[Value, ...]:  # noqa: PLR0911  # one line for each expression
+    """The value that an expression has for the packet; one for each part of a concatenation.
 
     Raises:
-        ElsewhereError: The packet has no such part.
+        NotApplicableError: The packet has no such part.
     """
     match expression:
         case {"payload": {"protocol": str(protocol), "field": str(part)}}:
-            return _payload(protocol, part, moment.packet)
+            return _payload(protocol, part, context.packet)
         case {"meta": {"key": str(key)}}:
-            return _meta(key, moment)
+            return _meta(key, context)
         case {"ct": {"key": str(key)}}:
-            return _tracking(key, moment)
+            return _tracking(key, context)
         case {"fib": {"result": str(result), "flags": flags}}:
-            return _route(result, [flags] if isinstance(flags, str) else flags, moment.packet)
+            return _route(result, [flags] if isinstance(flags, str) else flags, context.packet)
         case {"concat": list(parts)}:
-            return tuple(_simple(value_of(part, moment)) for part in parts)
+            return tuple(_simple(value_of(part, context)) for part in parts)
         case {"&": [inner, mask]}:
-            return _masked(_simple(value_of(inner, moment)), mask)
+            return _masked(_simple(value_of(inner, context)), mask)
     return OPAQUE
 
 
@@ -94,7 +94,7 @@ def _simple(value: Value | tuple[Value, ...]) -> Value:
 def _payload(protocol: str, part: str, packet: Packet) -> Value:
     version = packet.address.version
     if (protocol, version) in (("ip", 6), ("ip6", 4)):
-        raise ElsewhereError
+        raise NotApplicableError
     match protocol, part:
         case (("ip" | "ip6"), "saddr"):
             return Value(Kind.ADDRESS, packet.source)
@@ -111,7 +111,7 @@ def _payload(protocol: str, part: str, packet: Packet) -> Value:
 
 def _transport(protocol: str, part: str, packet: Packet) -> Value:
     if protocol not in ("th", packet.protocol):
-        raise ElsewhereError
+        raise NotApplicableError
     match part:
         case "dport":
             return Value(Kind.PORT, packet.port)
@@ -122,8 +122,8 @@ def _transport(protocol: str, part: str, packet: Packet) -> Value:
     return OPAQUE
 
 
-def _meta(key: str, moment: Moment) -> Value:  # noqa: PLR0911  # one line for each key
-    packet = moment.packet
+def _meta(key: str, context: EvalContext) -> Value:  # noqa: PLR0911  # one line for each key
+    packet = context.packet
     match key:
         case "l4proto":
             return Value(Kind.PROTOCOL, packet.number)
@@ -134,27 +134,27 @@ def _meta(key: str, moment: Moment) -> Value:  # noqa: PLR0911  # one line for e
         case "iif" | "iifname":
             return Value(Kind.DEVICE, packet.device)
         case "mark":
-            return Value(Kind.MARK, moment.notes.mark)
+            return Value(Kind.MARK, context.state.mark)
         case "pkttype":
             return Value(Kind.WORDS, {"host", "unicast"})
     return OPAQUE
 
 
-def _tracking(key: str, moment: Moment) -> Value:
-    tracked = moment.notes.tracked
+def _tracking(key: str, context: EvalContext) -> Value:
+    tracked = context.state.tracked
     match key:
         case "state" if tracked is not None:
-            seen = "new" if moment.priority > CONNTRACK else "invalid"
+            seen = "new" if context.priority > CONNTRACK else "invalid"
             return Value(Kind.WORDS, {seen if tracked else "untracked"})
         case "status" if tracked:
-            return Value(Kind.WORDS, {"dnat"} if moment.packet.rewritten else set())
+            return Value(Kind.WORDS, {"dnat"} if context.packet.rewritten else set())
         case "direction" if tracked:
             return Value(Kind.WORDS, {"original"})
     return OPAQUE
 
 
 def _route(result: str, flags: Sequence[str], packet: Packet) -> Value:
-    """Source: nft_fib: with ``iif`` the way back must be by the device that the packet came in by."""
+    """Source: nft_fib: with ``iif`` the route back must be by the device that the packet came in by."""
     if result == "type" and "daddr" in flags:
         return Value(Kind.WORDS, {"local" if packet.local else "unicast"})
     if result in ("oif", "oifname") and "saddr" in flags:
@@ -190,7 +190,7 @@ def compares(operator: str, value: Value | tuple[Value, ...], right: Json, sets:
         case "==" | "in":
             return among(value, right, sets)
         case "!=" | "!":
-            return opposite(among(value, right, sets))
+            return negation(among(value, right, sets))
         case "<" | ">" | "<=" | ">=":
             return _ordered(operator, value, right)
     return None
@@ -210,9 +210,9 @@ def among(value: Value | tuple[Value, ...], wanted: Json, sets: Sets) -> bool | 
     match wanted:
         case str(name) if name.startswith("@"):
             elements = sets.get(name[1:])
-            return None if elements is None else either(among(value, one, sets) for one in elements)
+            return None if elements is None else any_of(among(value, element, sets) for element in elements)
         case {"set": list(elements)}:
-            return either(among(value, one, sets) for one in elements)
+            return any_of(among(value, element, sets) for element in elements)
         case {"set": element}:
             return among(value, element, sets)
         case {"elem": {"val": element}}:
@@ -223,7 +223,7 @@ def among(value: Value | tuple[Value, ...], wanted: Json, sets: Sets) -> bool | 
         parts = wanted.get("concat") if isinstance(wanted, dict) else None
         if not isinstance(parts, list) or len(parts) != len(value):
             return None
-        return both(among(one, part, sets) for one, part in zip(value, parts, strict=True))
+        return all_of(among(own, part, sets) for own, part in zip(value, parts, strict=True))
     return _is(value, wanted)
 
 
@@ -282,7 +282,7 @@ def _same_address(value: Value, wanted: str | int) -> bool | None:
         return None
 
 
-def _one_port(_: Value, wanted: str | int) -> bool | None:
+def _client_port(_: Value, wanted: str | int) -> bool | None:
     port = _read(Kind.PORT, wanted)
     return None if port is None else from_ports(port, port)
 
@@ -291,7 +291,7 @@ _SINGLE: Mapping[Kind, Callable[[Value, str | int], bool | None]] = {
     Kind.ADDRESS: _same_address,
     Kind.PROTOCOL: _same_number,
     Kind.PORT: _same_number,
-    Kind.CLIENT_PORT: _one_port,
+    Kind.CLIENT_PORT: _client_port,
     Kind.MARK: _same_number,
     Kind.DEVICE: lambda value, wanted: named_like(str(wanted), value.what, "*"),
     Kind.WORDS: lambda value, wanted: wanted in value.what,

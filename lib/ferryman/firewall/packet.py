@@ -1,4 +1,4 @@
-"""A packet on its way in, as far as rules may ask about it, and the three values of an answer."""
+"""A packet on its way in, as far as rules may ask about it; and logic with true, false and unknown."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ferryman.encapsulation import ICMP, ICMPV6, IP6IP6, IPIP, TCP, UDP
 from ferryman.model import host_port
 
 if TYPE_CHECKING:
@@ -14,12 +15,10 @@ if TYPE_CHECKING:
 
     from ferryman.model import Address
 
-IPIP, IP6IP6 = 4, 41
-"""IP protocol numbers of the encapsulations: RFC 2003 and RFC 2473."""
-
 NUMBERS = {
     "ipencap": IPIP, "ipip": IPIP, "ip-encap": IPIP, "ipv4": IPIP, "ipv6": IP6IP6,
-    "tcp": 6, "udp": 17, "icmp": 1, "ipv6-icmp": 58, "icmpv6": 58, "gre": 47, "esp": 50, "ah": 51,
+    "tcp": TCP, "udp": UDP, "icmp": ICMP, "ipv6-icmp": ICMPV6, "icmpv6": ICMPV6,
+    "gre": 47, "esp": 50, "ah": 51,
     "sctp": 132, "udplite": 136, "dccp": 33, "igmp": 2, "vrrp": 112, "ospf": 89, "pim": 103, "ipcomp": 108,
 }  # fmt: skip
 """Names of IP protocols as distributions' /etc/protocols have them; they differ in what they call 4."""
@@ -37,52 +36,52 @@ class Packet:
     port: int | None
     """None for a protocol without ports, and where it is not known."""
     device: str | None
-    """What it comes in by; None where that is not known."""
+    """The device that it comes in by; None where that is not known."""
     local: bool
     """Whether the address is the host's own."""
     source: Address | None = None
-    """None: anybody."""
+    """The source address; None: any client."""
     somewhere: bool = False
     """Whether its destination cannot be said: any address, any port."""
     rewritten: bool = False
     """Whether its destination is no longer the one that it came in with."""
     unwrapped: bool = False
-    """Whether it came out of a tunnel, so that the way back to its source is by another device."""
+    """Whether it came out of a tunnel, so that the route back to its source is by another device."""
 
     def __str__(self) -> str:
         return f"{self.protocol} {host_port(self.address, self.port or 0)}"
 
     @property
     def number(self) -> int:
-        """Its protocol's number."""
+        """The number of its IP protocol."""
         return NUMBERS[self.protocol]
 
     @property
     def has_ports(self) -> bool:
-        """Whether its protocol knows ports."""
+        """Whether its protocol is one with ports, TCP or UDP."""
         return self.protocol in ("tcp", "udp")
 
 
 @dataclass(slots=True)
-class Notes:
-    """What the kernel notes about a packet beside its bytes, and rules change on the way."""
+class PacketState:
+    """What the kernel keeps about a packet beside its bytes, and rules change on the way."""
 
     mark: int | None = 0
-    """None when it cannot be told."""
+    """The packet's mark; None when it cannot be told."""
     tracked: bool | None = True
-    """Whether connection tracking sees it."""
+    """Whether connection tracking sees it; None when it cannot be told."""
 
-    def copy(self) -> Notes:
-        """The same, apart."""
-        return Notes(self.mark, self.tracked)
+    def copy(self) -> PacketState:
+        """A copy that changes apart from this one."""
+        return PacketState(self.mark, self.tracked)
 
-    def doubt(self, before: Notes) -> None:
-        """Take what may have been changed since for unknown."""
+    def forget_changes(self, before: PacketState) -> None:
+        """Make unknown whatever differs from ``before``: a rule that may have matched changed it."""
         self.mark = self.mark if self.mark == before.mark else None
         self.tracked = self.tracked if self.tracked == before.tracked else None
 
     def set_mark(self, value: int, mask: int = 0xFFFFFFFF) -> None:
-        """``--set-xmark value/mask``."""
+        """Change the mark as ``--set-xmark value/mask`` does: clear the mask's bits, then XOR the value."""
         if self.mark is not None or mask == 0xFFFFFFFF:  # noqa: PLR2004  # all of it
             self.mark = ((self.mark or 0) & ~mask & 0xFFFFFFFF) ^ value
 
@@ -120,8 +119,8 @@ def named_like(pattern: str, device: str | None, wildcard: str) -> bool | None:
     return device.startswith(pattern[:-1]) if pattern.endswith(wildcard) else device == pattern
 
 
-def either(answers: Iterable[bool | None]) -> bool | None:
-    """Whether any holds; those after one that does are not asked for."""
+def any_of(answers: Iterable[bool | None]) -> bool | None:
+    """Whether any answer is true, or else unknown if one is; stops at the first that is true."""
     found: bool | None = False
     for answer in answers:
         if answer:
@@ -130,13 +129,13 @@ def either(answers: Iterable[bool | None]) -> bool | None:
     return found
 
 
-def both(answers: Iterable[bool | None]) -> bool | None:
-    """Whether all hold; those after one that does not are not asked for."""
-    return opposite(either(opposite(answer) for answer in answers))
+def all_of(answers: Iterable[bool | None]) -> bool | None:
+    """Whether all answers are true; stops at the first that is false."""
+    return negation(any_of(negation(answer) for answer in answers))
 
 
-def opposite(answer: bool | None) -> bool | None:
-    """What ``!`` makes of it."""
+def negation(answer: bool | None) -> bool | None:
+    """The opposite of an answer; unknown stays unknown."""
     return None if answer is None else not answer
 
 

@@ -1,6 +1,6 @@
 """Hooks around a run: a silence in Alertmanager, a message to a channel, a line in a log.
 
-They subscribe to a run's events as the screen does, and none of them can stop a run or its way back.
+They subscribe to a run's events as the screen does, and none of them can stop a run or its rollback.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ferryman.hooks.notifier import Notifier
 from ferryman.hooks.webhook import Webhook
 
 if TYPE_CHECKING:
-    from ferryman.hookconfig import HooksConfig
+    from ferryman.config.hooks import HooksConfig
     from ferryman.state import RunRequest
 
 __all__ = [
@@ -32,18 +32,18 @@ __all__ = [
 
 
 def configured(config: HooksConfig) -> dict[str, Hook]:
-    """The hooks of ``[hooks]``, by table and place; the silences first."""
+    """The hooks of ``[hooks]`` by the name that warnings call each, the silences first."""
     tables: dict[str, Hook] = {
         **{
-            f"alertmanager.{name}": Alertmanager(one, config.timeout)
-            for name, one in config.alertmanager.items()
+            f"alertmanager.{name}": Alertmanager(table, config.timeout)
+            for name, table in config.alertmanager.items()
         },
-        **{f"webhook.{name}": Webhook(one, config.timeout) for name, one in config.webhook.items()},
-        **{f"log.{name}": Log(one) for name, one in config.log.items()},
+        **{f"webhook.{name}": Webhook(table, config.timeout) for name, table in config.webhook.items()},
+        **{f"log.{name}": Log(table) for name, table in config.log.items()},
     }
     return {f"hooks.{name} ({hook})": hook for name, hook in tables.items()}
 
 
-def notifier_of(config: HooksConfig, order: RunRequest, who: str, way: RunAction) -> Notifier:
-    """Who tells all hooks of a run that this operator acts on."""
-    return Notifier(configured(config), order, who, way, config.timeout)
+def notifier_of(config: HooksConfig, request: RunRequest, operator: str, action: RunAction) -> Notifier:
+    """What notifies all configured hooks of a run that this operator acts on."""
+    return Notifier(configured(config), request, operator, action, config.timeout)

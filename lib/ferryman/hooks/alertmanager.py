@@ -22,7 +22,7 @@ from ferryman.hooks.web import Server
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ferryman.hookconfig import AlertmanagerConfig, Matcher
+    from ferryman.config.hooks import AlertmanagerConfig, Matcher
     from ferryman.hooks.hook import RunNotice
 
 _AHEAD = timedelta(hours=1)
@@ -59,24 +59,24 @@ class Alertmanager:
     def __str__(self) -> str:
         return str(self._server)
 
-    def begun(self, occasion: RunNotice) -> str:
-        """Make the silence, or renew the one that an earlier process made; and keep it."""
-        matchers = [_filled(each, occasion.order.arguments) for each in self._config.matchers]
-        Thread(target=self._keep, args=(occasion, matchers), name="ferryman-silence", daemon=True).start()
+    def begun(self, notice: RunNotice) -> str:
+        """Create the silence, or renew the one that an earlier process made, and keep renewing it."""
+        matchers = [_filled(each, notice.request.arguments) for each in self._config.matchers]
+        Thread(target=self._keep, args=(notice, matchers), name="ferryman-silence", daemon=True).start()
         try:
-            self._make(occasion, matchers)
+            self._make(notice, matchers)
         except HookError as error:
             raise HookError(f"{error}; without a silence, alerts may fire") from error
         return ""
 
-    def ended(self, occasion: RunNotice) -> str:
-        """End every silence of the run; while it is to be taken up again, say how long they stay."""
+    def ended(self, notice: RunNotice) -> str:
+        """Expire every silence of the run; where the run is to be resumed, say how long they stay."""
         self._is_over.set()
         with self._one_at_a_time:
             try:
-                own = self._own(occasion.run)
-                if not occasion.is_over:
-                    return _what_stays(occasion, own)
+                own = self._own(notice.run)
+                if not notice.is_over:
+                    return _what_stays(notice, own)
                 for silence in own:
                     self._server.ask("DELETE", f"/api/v2/silence/{silence.id}")
             except HookError as error:
@@ -85,15 +85,15 @@ class Alertmanager:
                 ) from error
         return ""
 
-    def _keep(self, occasion: RunNotice, matchers: list[dict[str, Any]]) -> None:
+    def _keep(self, notice: RunNotice, matchers: list[dict[str, Any]]) -> None:
         """Renew it until the run has ended; what fails is tried again at the next time."""
         while not self._is_over.wait(self._config.duration / 2):
             try:
-                self._make(occasion, matchers)
+                self._make(notice, matchers)
             except HookError as error:
                 _log.warning("%s: the silence was not renewed: %s", self, error)
 
-    def _make(self, occasion: RunNotice, matchers: list[dict[str, Any]]) -> None:
+    def _make(self, notice: RunNotice, matchers: list[dict[str, Any]]) -> None:
         with self._one_at_a_time:
             if self._is_over.is_set():
                 return
@@ -102,34 +102,40 @@ class Alertmanager:
                 "matchers": matchers,
                 "startsAt": stamp(now - _AHEAD),
                 "endsAt": stamp(now + timedelta(seconds=self._config.duration)),
-                "createdBy": occasion.operator,
-                "comment": f"{_mark(occasion.run)} {occasion.what} {occasion.way}. {occasion.why}".strip(),
+                "createdBy": notice.operator,
+                "comment": f"{_mark(notice.run)} {notice.what} {notice.action}. {notice.why}".strip(),
             }
             # Only with its own start is it changed in place; else the old one ends and there is a new one.
-            same = {"id": own[0].id, "startsAt": own[0].startsAt} if (own := self._own(occasion.run)) else {}
+            same = {"id": own[0].id, "startsAt": own[0].startsAt} if (own := self._own(notice.run)) else {}
             self._read(_Made, self._server.ask("POST", "/api/v2/silences", wanted | same))
 
     def _own(self, run: str) -> list[_Silence]:
         """The run's silences that have not ended."""
         found: list[_Silence] = self._read(list[_Silence], self._server.ask("GET", "/api/v2/silences"))
-        return [one for one in found if one.status.state != "expired" and one.comment.startswith(_mark(run))]
+        return [
+            silence
+            for silence in found
+            if silence.status.state != "expired" and silence.comment.startswith(_mark(run))
+        ]
 
     def _read(self, kind: Any, text: str) -> Any:  # noqa: ANN401  # what TypeAdapter takes and gives
         try:
             return TypeAdapter(kind).validate_json(text)
         except ValidationError as error:
-            said = self._server.masked(text)
-            raise HookError(f"that is no answer of Alertmanager's API v2: {said!r}") from error
+            shown = self._server.masked(text)
+            raise HookError(f"that is no answer of Alertmanager's API v2: {shown!r}") from error
 
 
 def _mark(run: str) -> str:
     return f"ferryman {run}:"
 
 
-def _what_stays(occasion: RunNotice, own: list[_Silence]) -> str:
-    assert occasion.finished is not None
-    ends = f"the run is {occasion.finished.outcome}; it is renewed or ended when the run is taken up"
-    return "\n".join(f"silence {one.id} stays until {one.endsAt}, for {ends}" for one in own)
+def _what_stays(notice: RunNotice, own: list[_Silence]) -> str:
+    assert notice.finished is not None
+    ends = (
+        f"the run is {notice.finished.outcome}; it is renewed or ended when the run is resumed or rolled back"
+    )
+    return "\n".join(f"silence {silence.id} stays until {silence.endsAt}, for {ends}" for silence in own)
 
 
 def _filled(matcher: Matcher, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a hook is, and what it is told."""
+"""What a hook is, and the notice that it is called with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ferryman.state import RunRequest
 
 RunAction = Literal["begins", "goes on", "goes back", "is closed"]
-"""What a command does with a run: a new one, one that is resumed, taken back, or was put right by hand."""
+"""What a command does with a run: begins it, resumes it, rolls it back, or closes it by hand."""
 
 
 class HookError(FerrymanError):
@@ -24,47 +24,47 @@ class RunNotice:
     """A run that is about to change something, or has ended."""
 
     run: str
-    order: RunRequest
+    request: RunRequest
     operator: str
-    """Who acts now; who began the run is in the order."""
-    way: RunAction
+    """Who acts now; who began the run is in the request."""
+    action: RunAction
     finished: RunFinished | None = None
     """None until the run has ended."""
 
     @property
     def what(self) -> str:
         """The cookbook and its arguments, as far as they say something."""
-        return f"{self.order.cookbook} {self.order.given}".strip()
+        return f"{self.request.cookbook} {self.request.given}".strip()
 
     @property
     def why(self) -> str:
         """The operator's reason and the ticket; empty when there is neither."""
-        task = f"({self.order.task})" if self.order.task else ""
-        return " ".join(part for part in (self.order.reason, task) if part)
+        task = f"({self.request.task})" if self.request.task else ""
+        return " ".join(part for part in (self.request.reason, task) if part)
 
     @property
     def is_over(self) -> bool:
         """Whether nobody goes on with the run.
 
-        One that is held or stranded is taken up again; one that is busy is another process's by now.
+        One that is held or stranded is resumed or rolled back later; a busy one belongs to another process.
         """
         return self.finished is not None and self.finished.outcome not in ("held", "stranded", "busy")
 
 
 class Hook(Protocol):
-    """One who is told. It is called in a thread of its own, and what it raises is a warning and no more.
+    """Whoever is notified of runs. It is called in a thread of its own; what it raises is only a warning.
 
     Both methods return what the operator should know, or nothing.
     """
 
-    def begun(self, occasion: RunNotice) -> str:
+    def begun(self, notice: RunNotice) -> str:
         """Before the first change of a run, or the first thing that is put back.
 
         Raises:
             HookError: It could not be done.
         """
 
-    def ended(self, occasion: RunNotice) -> str:
+    def ended(self, notice: RunNotice) -> str:
         """After the run; also in another process than ``begun``, and without it.
 
         Raises:

@@ -14,7 +14,7 @@ from ferryman.hooks.hook import HookError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ferryman.hookconfig import LogConfig, SyslogAddress
+    from ferryman.config.hooks import LogConfig, SyslogAddress
     from ferryman.hooks.hook import RunNotice
 
 
@@ -27,22 +27,20 @@ class Log:
     def __str__(self) -> str:
         return str(self._config.file or self._config.syslog)
 
-    def begun(self, occasion: RunNotice) -> str:
-        """Who does what, and why."""
-        return self._write(
-            occasion, "START", f"{occasion.way}: {occasion.why}" if occasion.why else occasion.way
-        )
+    def begun(self, notice: RunNotice) -> str:
+        """Write the START line: who does what, and why."""
+        return self._write(notice, "START", f"{notice.action}: {notice.why}" if notice.why else notice.action)
 
-    def ended(self, occasion: RunNotice) -> str:
-        """How it ended."""
-        finished = occasion.finished
+    def ended(self, notice: RunNotice) -> str:
+        """Write the END line: outcome, exit code, and the first line of the reason."""
+        finished = notice.finished
         assert finished is not None
         first = next(iter(finished.reason.splitlines()), "")
-        return self._write(occasion, f"END ({finished.outcome}, exit code {finished.exit_code})", first)
+        return self._write(notice, f"END ({finished.outcome}, exit code {finished.exit_code})", first)
 
-    def _write(self, occasion: RunNotice, mark: str, more: str) -> str:
-        said = f"{occasion.operator} {mark} - {occasion.what} (run {occasion.run}) - {more}"
-        line = "".join(one if one.isprintable() else " " for one in said)
+    def _write(self, notice: RunNotice, mark: str, more: str) -> str:
+        text = f"{notice.operator} {mark} - {notice.what} (run {notice.run}) - {more}"
+        line = "".join(character if character.isprintable() else " " for character in text)
         if self._config.file is not None:
             _append(self._config.file, f"{utc_now()} {line}\n")
         else:

@@ -30,54 +30,54 @@ _log = logging.getLogger(__name__)
 class Notifier:
     """Subscribes to a run's events; never raises.
 
-    A run that changes nothing is no occasion: not one that is refused, nor a rehearsal, nor a check.
+    A run that changes nothing is not notified of: not one that is refused, nor a dry run, nor a check.
     """
 
     hooks: Mapping[str, Hook]
     """By the name that warnings call each."""
-    order: RunRequest
+    request: RunRequest
     operator: str
     """Who acts now."""
-    way: RunAction = "begins"
+    action: RunAction = "begins"
     limit_s: float = 5.0
     _has_begun: bool = False
     _at_work: dict[str, Future[str]] = field(default_factory=dict)
     """The last call of each hook, which may have outlived its time."""
 
     def __call__(self, occurrence: Occurrence) -> None:
-        """Take one event."""
+        """Call the hooks if this event is the first change of a run, or its end."""
         match occurrence.event:
             case StepStarted(phase="do" | "undo" as phase) if not self._has_begun:
                 self._has_begun = True
-                way = "goes back" if phase == "undo" else self.way
-                self._call(replace(self._occasion(occurrence.run), way=way))
-            case RunFinished() as finished if self._is_worth_a_word(finished):
+                action = "goes back" if phase == "undo" else self.action
+                self._call(replace(self._notice(occurrence.run), action=action))
+            case RunFinished() as finished if self._is_notified(finished):
                 self.ended(occurrence.run, finished)
 
     def ended(self, run: str, finished: RunFinished) -> None:
-        """Tell of a run's end."""
-        self._call(replace(self._occasion(run), finished=finished))
+        """Call the hooks because this run has ended."""
+        self._call(replace(self._notice(run), finished=finished))
 
-    def _is_worth_a_word(self, finished: RunFinished) -> bool:
-        """A run that is taken up was heard of before; but one that is busy is somebody else's."""
-        was_heard_of = self.way != "begins" and finished.outcome != "busy"
-        return not self.order.dry_run and (self._has_begun or was_heard_of)
+    def _is_notified(self, finished: RunFinished) -> bool:
+        """Whether the end is notified: of a run that changed something, in this process or an earlier one."""
+        was_notified = self.action != "begins" and finished.outcome != "busy"
+        return not self.request.dry_run and (self._has_begun or was_notified)
 
-    def _occasion(self, run: str) -> RunNotice:
-        return RunNotice(run=run, order=self.order, operator=self.operator, way=self.way)
+    def _notice(self, run: str) -> RunNotice:
+        return RunNotice(run=run, request=self.request, operator=self.operator, action=self.action)
 
-    def _call(self, occasion: RunNotice) -> None:
+    def _call(self, notice: RunNotice) -> None:
         before, self._at_work = self._at_work, {}
         for name, hook in self.hooks.items():
-            call = hook.begun if occasion.finished is None else hook.ended
+            call = hook.begun if notice.finished is None else hook.ended
             after = [before[name]] if name in before else []
-            self._at_work[name] = _in_background(partial(call, occasion), after)
+            self._at_work[name] = _in_background(partial(call, notice), after)
         wait(self._at_work.values(), timeout=self.limit_s)
         for name, result in self._at_work.items():
-            self._report(name, result, occasion)
+            self._report(name, result, notice)
 
-    def _report(self, name: str, result: Future[str], occasion: RunNotice) -> None:
-        goes_on = "the run goes on" if occasion.finished is None else "the run has ended as it says"
+    def _report(self, name: str, result: Future[str], notice: RunNotice) -> None:
+        goes_on = "the run goes on" if notice.finished is None else "the run has ended as it says"
         if not result.done():
             _log.warning("%s: not done within %g s, and not waited for; %s", name, self.limit_s, goes_on)
         elif isinstance(error := result.exception(), HookError):
@@ -85,8 +85,8 @@ class Notifier:
         elif error is not None:
             _log.warning("%s: a bug: %s; %s", name, type(error).__name__, goes_on)
             _log.debug("%s failed", name, exc_info=error)
-        elif said := result.result():
-            _log.warning("%s: %s", name, said)
+        elif message := result.result():
+            _log.warning("%s: %s", name, message)
 
 
 def _in_background(call: Callable[[], str], after: Iterable[Future[str]]) -> Future[str]:

@@ -24,7 +24,7 @@ _NO_SECRET = 3
 
 @dataclass(frozen=True)
 class Server:
-    """What answers at a URL."""
+    """An HTTP server at a URL, with the time in seconds that it has for an answer."""
 
     url: str = field(repr=False)
     timeout_s: float
@@ -64,8 +64,8 @@ class Server:
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
             raise HookError(self.masked(str(error)) or type(error).__name__) from error
         if not response.is_success:
-            said = f"answered {response.status_code} {response.reason_phrase}: {text}"
-            raise HookError(self.masked(said))
+            answer = f"answered {response.status_code} {response.reason_phrase}: {text}"
+            raise HookError(self.masked(answer))
         return text
 
     def masked(self, text: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ferryman.hooks.web import Server
 
 if TYPE_CHECKING:
-    from ferryman.hookconfig import WebhookConfig
+    from ferryman.config.hooks import WebhookConfig
     from ferryman.hooks.hook import RunNotice
 
 _LINES = 5
@@ -24,26 +24,28 @@ class Webhook:
     def __str__(self) -> str:
         return str(self._server)
 
-    def begun(self, occasion: RunNotice) -> str:
-        """Say who does what, and why."""
-        return self._say(occasion, occasion.way, occasion.why)
+    def begun(self, notice: RunNotice) -> str:
+        """Post who does what, and why."""
+        return self._say(notice, notice.action, notice.why)
 
-    def ended(self, occasion: RunNotice) -> str:
-        """Say how it ended."""
-        finished = occasion.finished
+    def ended(self, notice: RunNotice) -> str:
+        """Post the outcome, the exit code and the first lines of the reason."""
+        finished = notice.finished
         assert finished is not None
         return self._say(
-            occasion, f"ended {finished.outcome} (exit code {finished.exit_code})", finished.reason
+            notice, f"ended {finished.outcome} (exit code {finished.exit_code})", finished.reason
         )
 
-    def _say(self, occasion: RunNotice, how: str, more: str) -> str:
-        head = f"ferryman {occasion.what}: {how} (run {occasion.run}, {occasion.operator})"
+    def _say(self, notice: RunNotice, how: str, more: str) -> str:
+        head = f"ferryman {notice.what}: {how} (run {notice.run}, {notice.operator})"
         self._server.ask("POST", body={"text": escaped("\n".join([head, *_first_lines(more)]))})
         return ""
 
 
 def escaped(text: str) -> str:
-    """The three characters that Slack gives a meaning: without it a host's output could call the channel.
+    """The text with the three characters escaped that Slack gives a meaning.
+
+    Without it a host's output could notify the whole channel.
 
     Source: Slack's «Formatting message text», escaping text.
     """

@@ -1,4 +1,4 @@
-"""The hosts of a run: reaching them, reading what is so there, and judging whether they are ready.
+"""The hosts of a run: reaching them, and running commands there that read or write.
 
 ``ferryman.hosts.ssh`` has the real thing and is imported only where connections are made; everybody else
 types against ``Hosts``.

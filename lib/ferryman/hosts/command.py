@@ -42,19 +42,19 @@ class Channel(Protocol):
         """Send input; raises OSError when the channel is closed."""
 
     def shutdown_write(self) -> None:
-        """Say that the input ends here."""
+        """Close the command's standard input."""
 
     def recv(self, size: int, /) -> bytes:
-        """Standard output; nothing at its end."""
+        """Some bytes of standard output; empty at its end."""
 
     def recv_stderr(self, size: int, /) -> bytes:
-        """Standard error; nothing at its end."""
+        """Some bytes of standard error; empty at its end."""
 
     def recv_exit_status(self) -> int:
-        """The exit status, or ``NO_STATUS``."""
+        """Wait for the exit status; ``NO_STATUS`` when the channel closed without one."""
 
     def close(self) -> None:
-        """Close it; again is harmless."""
+        """Close the channel, which ends every wait on it; twice is harmless."""
 
 
 class RemoteCommand:
@@ -80,8 +80,8 @@ class RemoteCommand:
         self._lost = lost
         self._late = threading.Event()
 
-    def hold(self, stdin: str, timeout_s: float, alarms: Timeouts) -> Completed:
-        """Send the command and its input, and take in both outputs and the status; an alarm ends the waiting.
+    def run(self, stdin: str, timeout_s: float, timeouts: Timeouts) -> Completed:
+        """Send the command and its input, and read both outputs and the status; a timeout ends the waiting.
 
         A command that ended but whose output somebody holds open (a daemon it started) is taken as it is
         when the time is up: its status is known.
@@ -90,7 +90,7 @@ class RemoteCommand:
             UnknownOutcomeError: The end was not seen: the time was up, or the connection was lost.
         """
         try:
-            with alarms.after(timeout_s, self._give_up):
+            with timeouts.after(timeout_s, self._give_up):
                 status, out, err = self._exchange(stdin.encode("utf-8", "surrogateescape"))
         except Exception as error:
             raise self._unknown(timeout_s, error) from error
@@ -111,7 +111,7 @@ class RemoteCommand:
 
     @contextmanager
     def _feeding(self, stdin: bytes) -> Iterator[None]:
-        """Input goes in beside the reading; where there is none, its end is told without a thread."""
+        """Write input while output is read; where there is none, close standard input without a thread."""
         if not stdin:
             self._feed(stdin)
             yield

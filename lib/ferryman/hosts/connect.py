@@ -1,4 +1,4 @@
-"""TCP to a host before a deadline: name resolution too, which by itself knows no deadline; and alarms."""
+"""TCP to a host before a deadline: name resolution too, which by itself knows no deadline; and timeouts."""
 
 from __future__ import annotations
 
@@ -32,68 +32,68 @@ class Deadline:
         self._end = clock() + seconds
 
     def left(self) -> float:
-        """Seconds until it; 0 when it has passed."""
+        """The seconds that are left until it; 0 when it has passed."""
         return max(0.0, self._end - self._clock())
 
 
 class Timeouts:
-    """Does what is due once its time has come, for any number of waits: one thread looks after all of them.
+    """Runs an action when its time is up, for any number of waits: one thread looks after all of them.
 
     A ``threading.Timer`` for each command would cost more than reading what the command says.
     """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._set: dict[object, tuple[float, Callable[[], object]]] = {}
-        self._watch: threading.Thread | None = None
-        self._ringing: list[threading.Thread] = []
+        self._pending: dict[object, tuple[float, Callable[[], object]]] = {}
+        self._thread: threading.Thread | None = None
+        self._running: list[threading.Thread] = []
 
     @contextmanager
     def after(self, seconds: float, action: Callable[[], object]) -> Iterator[None]:
         """Do it when the body has not ended by then; in a thread of its own, for it may take its time."""
-        alarm, due = object(), time.monotonic() + seconds
+        key, due = object(), time.monotonic() + seconds
         with self._changed:
-            if all(due < other for other, _ in self._set.values()):
+            if all(due < other for other, _ in self._pending.values()):
                 self._changed.notify()
-            self._set[alarm] = due, action
-            self._watched()
+            self._pending[key] = due, action
+            self._ensure_thread()
         try:
             yield
         finally:
             with self._changed:
-                self._set.pop(alarm, None)
+                self._pending.pop(key, None)
 
     def close(self) -> None:
-        """End the thread, and await what has gone off for a second; the next alarm begins another."""
+        """End the thread, and wait a second for actions that still run; the next ``after`` starts another."""
         with self._changed:
-            watch, self._watch = self._watch, None
+            thread, self._thread = self._thread, None
             self._changed.notify()
-        if watch is not None:
-            watch.join()
+        if thread is not None:
+            thread.join()
         end = Deadline(1.0)
-        for one in self._ringing:
-            one.join(end.left())
+        for thread in self._running:
+            thread.join(end.left())
 
-    def _watched(self) -> None:
-        if self._watch is None:
-            self._watch = threading.Thread(target=self._look_after, daemon=True, name="ferryman-alarms")
-            self._watch.start()
+    def _ensure_thread(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, daemon=True, name="ferryman-timeouts")
+            self._thread.start()
 
-    def _look_after(self) -> None:
+    def _run(self) -> None:
         with self._changed:
-            while self._watch is threading.current_thread():
-                self._go_off()
-                first = min((due for due, _ in self._set.values()), default=None)
+            while self._thread is threading.current_thread():
+                self._run_due()
+                first = min((due for due, _ in self._pending.values()), default=None)
                 self._changed.wait(None if first is None else max(0.0, first - time.monotonic()))
 
-    def _go_off(self) -> None:
+    def _run_due(self) -> None:
         now = time.monotonic()
-        self._ringing = [one for one in self._ringing if one.is_alive()]
-        for alarm, (due, action) in list(self._set.items()):
+        self._running = [thread for thread in self._running if thread.is_alive()]
+        for key, (due, action) in list(self._pending.items()):
             if due <= now:
-                del self._set[alarm]
-                self._ringing.append(threading.Thread(target=action, daemon=True, name="ferryman-alarm"))
-                self._ringing[-1].start()
+                del self._pending[key]
+                self._running.append(threading.Thread(target=action, daemon=True, name="ferryman-timeout"))
+                self._running[-1].start()
 
 
 def within(deadline: Deadline, action: Callable[[], T]) -> T:
@@ -120,7 +120,7 @@ def within(deadline: Deadline, action: Callable[[], T]) -> T:
     return value  # type: ignore[return-value]  # None only when the action returned None
 
 
-def dial(where: HostAddress, deadline: Deadline) -> socket.socket:
+def connect(where: HostAddress, deadline: Deadline) -> socket.socket:
     """A TCP connection to the host, to the first of its addresses that takes it.
 
     Raises:
@@ -131,7 +131,7 @@ def dial(where: HostAddress, deadline: Deadline) -> socket.socket:
     for tried, (family, sockaddr) in enumerate(targets):
         share = deadline.left() / (len(targets) - tried)
         try:
-            return _connect(family, sockaddr, share)
+            return _connected(family, sockaddr, share)
         except OSError as error:
             failures.append(f"{sockaddr[0]} port {sockaddr[1]}: {_reason(error, share)}")
     raise UnreachableError(f"{where.name}: connect: {'; '.join(failures)}; nothing ran there")
@@ -159,7 +159,7 @@ def _is_literal(target: str) -> bool:
     return True
 
 
-def _connect(family: int, sockaddr: Any, seconds: float) -> socket.socket:  # noqa: ANN401  # as getaddrinfo has it
+def _connected(family: int, sockaddr: Any, seconds: float) -> socket.socket:  # noqa: ANN401  # as getaddrinfo has it
     connection = socket.socket(family, socket.SOCK_STREAM)
     try:
         connection.settimeout(max(seconds, 0.001))

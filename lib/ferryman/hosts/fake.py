@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ferryman.errors import DoubtError, RehearsalError, UnreachableError
+from ferryman.errors import DoubtError, DryRunError, UnreachableError
 from ferryman.hosts.hosts import Completed, shown
+from ferryman.hosts.script import Script
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +25,11 @@ class Call:
     command: str
     stdin: str
     writes: bool
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """The arguments of the function that built the command; none where it is a plain text."""
+        return self.command.arguments if isinstance(self.command, Script) else {}
 
 
 Reply = str | int | Completed | DoubtError | Callable[[Call], "str | int | Completed | DoubtError"]
@@ -41,19 +47,21 @@ class FakeHosts:
     '-A -t 192.0.2.1:80 -s wrr'
     """
 
-    rehearsal: bool = False
+    dry_run: bool = False
     calls: list[Call] = field(default_factory=list)
     """Everything that was asked, in order; refused writes are not in it."""
-    _scripts: list[_Script] = field(default_factory=list)
+    _scripts: list[_Reaction] = field(default_factory=list)
     _down: dict[str, DoubtError] = field(default_factory=dict)
 
-    def script(self, host: str, pattern: str, *replies: Reply) -> None:
-        """Answer commands of a host (``*``: of any) in which the regular expression is found.
+    def script(self, host: str, asked: str | Callable[..., Script], *replies: Reply) -> None:
+        """Answer what a host (``*``: any) is asked by this function, whatever the text is that it builds.
 
+        A regular expression instead answers commands in which it is found: for those of an operator.
         Several replies are given in turn; the last one stays.
         """
         assert replies, "a script needs a reply"
-        self._scripts.insert(0, _Script(host, re.compile(pattern, re.DOTALL), list(replies)))
+        known = re.compile(asked, re.DOTALL) if isinstance(asked, str) else asked
+        self._scripts.insert(0, _Reaction(host, known, list(replies)))
 
     def down(self, host: str, error: DoubtError | None = None) -> None:
         """Make a host fail every command from now on; unreachable, unless another error is given."""
@@ -86,9 +94,9 @@ class FakeHosts:
         stdin: str = "",
         timeout_s: float | None = None,  # noqa: ARG002  # a fake answers at once
     ) -> Completed:
-        """Answer as scripted; refuses in a rehearsal as the fleet does."""
-        if self.rehearsal:
-            raise RehearsalError(f"{host}: a rehearsal tried to run {shown(command)}")
+        """Answer as scripted; refuses in a dry run as the fleet does."""
+        if self.dry_run:
+            raise DryRunError(f"{host}: a dry run tried to run {shown(command)}")
         return self._answer(Call(host, command, stdin, writes=True))
 
     def read_all(self, commands: Mapping[str, str]) -> dict[str, Completed | DoubtError]:
@@ -105,19 +113,23 @@ class FakeHosts:
         self.calls.append(call)
         if call.host in self._down:
             raise self._down[call.host]
-        script = next((one for one in self._scripts if one.fits(call)), None)
+        script = next((script for script in self._scripts if script.fits(call)), None)
         assert script is not None, f"{call.host}: no script for {shown(call.command)}"
         return _completed(call, script.reply())
 
 
 @dataclass
-class _Script:
+class _Reaction:
     host: str
-    pattern: re.Pattern[str]
+    asked: re.Pattern[str] | Callable[..., Script]
     replies: list[Reply]
 
     def fits(self, call: Call) -> bool:
-        return self.host in (ANY_HOST, call.host) and self.pattern.search(call.command) is not None
+        if self.host not in (ANY_HOST, call.host):
+            return False
+        if isinstance(self.asked, re.Pattern):
+            return self.asked.search(call.command) is not None
+        return isinstance(call.command, Script) and call.command.builder is self.asked
 
     def reply(self) -> Reply:
         return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]

@@ -1,9 +1,9 @@
 """What keeps a command of a dead process from taking effect late.
 
 A process can die, or be stopped, while a command of its is on the way to a host: in a queue, or in the middle
-of its work. Whoever takes the run up looks at the host, finds it as before, and says so; then the late
-command comes. So each writing command carries its holder's number, which grows each time the run is taken
-up, and the host keeps the greatest that it has seen: under a lock, so that a command which has begun is
+of its work. Whoever resumes the run looks at the host, finds it as before, and says so; then the late
+command comes. So each writing command carries its holder's number, which grows each time the run is resumed,
+and the host keeps the greatest that it has seen: under a lock, so that a command which has begun is
 waited for, and one with a smaller number does nothing. (A fencing token, kept by the resource itself.)
 
 The number is in ``/run/ferryman``, for each run and host: it goes with a reboot, and so do all commands.
@@ -34,7 +34,7 @@ class Fence:
 
     run: str
     token: int
-    """Grows each time that the run is taken up."""
+    """Grows each time that the run is resumed."""
 
     def around(self, host: str, command: str) -> str:
         """The command, guarded: it does nothing once a later holder has been here.
@@ -59,12 +59,12 @@ exec 9>&-
         """What came of a guarded command, as that of the command itself.
 
         Raises:
-            BusyError: Another process has taken the run up; nothing ran.
+            BusyError: Another process has resumed the run; nothing ran.
             UnreachableError: A command of an earlier process did not end; nothing ran.
         """
         if done.status == OVERTAKEN:
             raise BusyError(
-                f"{done.host}: {self.run} was taken up by another process: nothing more is written from "
+                f"{done.host}: {self.run} was resumed by another process: nothing more is written from "
                 f"here; see ferryman show {self.run}"
             )
         if done.status == OCCUPIED:

@@ -20,18 +20,18 @@ SHOWN_LINES = 3
 
 @dataclass(frozen=True, slots=True)
 class HostAddress:
-    """Where a host of the inventory is reached."""
+    """The address, port and user with which a host of the inventory is reached."""
 
     name: str
     address: str | None = None
     """An IP address or a DNS name; None: the host's own name."""
     port: int = 22
     user: str | None = None
-    """None: the user of ``[ssh]``."""
+    """The user to log in as; None: that of ``[ssh]``."""
 
     @property
     def target(self) -> str:
-        """What is dialled."""
+        """The address or name that is connected to."""
         return self.address or self.name
 
 
@@ -50,7 +50,7 @@ class Completed:
     stderr: str
 
     def checked(self) -> Completed:
-        """Itself when the command succeeded.
+        """Return itself when the command succeeded.
 
         Raises:
             CommandFailedError: It ended with another status than 0.
@@ -85,8 +85,8 @@ class Hosts(Protocol):
         """Run a command that changes something; raises as ``read`` does.
 
         Raises:
-            RehearsalError: This is a rehearsal; nothing ran.
-            BusyError: Another process has taken the run up; nothing ran.
+            DryRunError: This is a dry run; nothing ran.
+            BusyError: Another process has resumed the run; nothing ran.
         """
 
     def read_all(self, commands: Mapping[str, str]) -> dict[str, Completed | DoubtError]:

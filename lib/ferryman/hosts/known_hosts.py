@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SSH_PORT = 22
 RSA_SIGNATURES = {"rsa-sha2-512", "rsa-sha2-256"}
-"""What an RSA key signs with (RFC 8332)."""
+"""The signature algorithms of an RSA key (RFC 8332)."""
 ANY_NAME = "*"
 """Where the lines stand whose patterns say more than one name."""
 _SPECIAL = re.compile(r"[*?!]")
@@ -41,11 +41,11 @@ class PresentedKey:
 
 @dataclass(frozen=True, slots=True)
 class KnownKey:
-    """One line of known_hosts."""
+    """One line of known_hosts: a key, and the patterns of the names that it is for."""
 
     line: int
     marker: str
-    """``@revoked``, ``@cert-authority``, or nothing."""
+    """``@revoked``, ``@cert-authority``, or empty."""
     patterns: tuple[str, ...]
     algorithm: str
     blob: bytes
@@ -84,7 +84,7 @@ class KnownHosts:
 
     @classmethod
     def parse(cls, path: Path, text: str) -> KnownHosts:
-        """Understand the text of the file."""
+        """Parse the text of the file; lines that cannot be parsed are kept by number in ``unreadable``."""
         keys, unreadable = [], []
         for number, line in enumerate(text.splitlines(), start=1):
             if not line.strip() or line.lstrip().startswith("#"):
@@ -112,7 +112,7 @@ class KnownHosts:
 
     @cached_property
     def _found(self) -> dict[str, tuple[KnownKey, ...]]:
-        """What was looked up already."""
+        """A cache: the lines for each name that was looked up."""
         return {}
 
     @cached_property
@@ -133,7 +133,7 @@ class KnownHosts:
         return [(at, *part) for at, part in parts if part is not None]
 
     def algorithms(self, names: Sequence[str]) -> tuple[str, ...]:
-        """The kinds of key known for a host."""
+        """The algorithms of the keys that are known for a host."""
         return tuple(dict.fromkeys(key.algorithm for key in self.for_host(names) if not key.marker))
 
     def signatures(self, names: Sequence[str]) -> frozenset[str]:
@@ -185,13 +185,13 @@ class KnownHosts:
 
 
 def known_names(name: str, address: str | None, port: int) -> tuple[str, ...]:
-    """What a host may be called in known_hosts: its name first, then the address it is dialled at.
+    """What a host may be called in known_hosts: its name first, then the address it is reached at.
 
     >>> known_names("web1", "192.0.2.7", 2222)
     ('[web1]:2222', '[192.0.2.7]:2222')
     """
-    names = dict.fromkeys(one.lower() for one in (name, address) if one)
-    return tuple(one if port == SSH_PORT else f"[{one}]:{port}" for one in names)
+    names = dict.fromkeys(known.lower() for known in (name, address) if known)
+    return tuple(known if port == SSH_PORT else f"[{known}]:{port}" for known in names)
 
 
 def fingerprint(blob: bytes) -> str:

@@ -6,7 +6,7 @@ and nothing is repeated once a command was sent: what became of it can only be r
 paramiko waits without a deadline in places where it takes a timeout (``recv_exit_status``, ``exec_command``'s
 reply: paramiko issues 1815 and 739), stops for ever when one of two streams fills its window unread (issue
 448), and leaves sockets and threads behind when a handshake fails (issues 2214, 2560). So the protocol's
-phases are walked through one by one here, a watch closes the channel when the time is up, both streams are
+phases are walked through one by one here, a timeout closes the channel, both streams are
 read at once, and whatever fails is closed here.
 """
 
@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING
 
 import paramiko
 
-from ferryman.errors import ConfigError, DoubtError, FerrymanError, RehearsalError, UnreachableError
+from ferryman.errors import ConfigError, DoubtError, DryRunError, FerrymanError, UnreachableError
 from ferryman.hosts.command import WINDOW, RemoteCommand
-from ferryman.hosts.connect import Deadline, Timeouts, dial, within
+from ferryman.hosts.connect import Deadline, Timeouts, connect, within
 from ferryman.hosts.fence import Fence
 from ferryman.hosts.hosts import Completed, HostAddress, shown
 from ferryman.hosts.known_hosts import KnownHosts, PresentedKey, known_names
@@ -61,7 +61,7 @@ EXPLANATIONS: dict[type[BaseException], str] = {
     TimeoutError: "no answer in time",
     OSError: "the connection broke",
 }
-"""What an exception out of paramiko means, most particular first; anything else is told as it is."""
+"""What an exception out of paramiko means, most specific first; any other is shown as it is."""
 
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
@@ -73,7 +73,7 @@ class Fleet:
     """
 
     def __init__(
-        self, addresses: Mapping[str, HostAddress], ssh: SshConfig, *, rehearsal: bool = False
+        self, addresses: Mapping[str, HostAddress], ssh: SshConfig, *, dry_run: bool = False
     ) -> None:
         """Read the key and known_hosts; connect to nothing yet.
 
@@ -82,10 +82,10 @@ class Fleet:
         """
         self._addresses = addresses
         self._ssh = ssh
-        self._rehearsal = rehearsal
+        self._dry_run = dry_run
         self._login = _Login(ssh)
-        self._lines: dict[str, _Connection] = {}
-        self._alarms = Timeouts()
+        self._connections: dict[str, _Connection] = {}
+        self._timeouts = Timeouts()
         self._lock = threading.Lock()
         self._closed = False
         self._fence: Fence | None = None
@@ -102,8 +102,8 @@ class Fleet:
 
     def write(self, host: str, command: str, *, stdin: str = "", timeout_s: float | None = None) -> Completed:
         """Run a command that changes something; see ``Hosts.write``."""
-        if self._rehearsal:
-            raise RehearsalError(f"{host}: a rehearsal tried to run {shown(command)}; nothing ran")
+        if self._dry_run:
+            raise DryRunError(f"{host}: a dry run tried to run {shown(command)}; nothing ran")
         if self._fence is None:
             return self._run(host, command, command, stdin, timeout_s)
         done = self._run(host, command, self._fence.around(host, command), stdin, timeout_s)
@@ -146,29 +146,29 @@ class Fleet:
         """Close every connection; a command that still runs ends with ``UnknownOutcomeError``."""
         with self._lock:
             self._closed = True
-            lines = list(self._lines.values())
-        for line in lines:
-            line.start_closing()
-        for line in lines:
-            line.close()
-        self._alarms.close()
+            connections = list(self._connections.values())
+        for connection in connections:
+            connection.start_closing()
+        for connection in connections:
+            connection.close()
+        self._timeouts.close()
 
     def _run(self, host: str, command: str, sent: str, stdin: str, timeout_s: float | None) -> Completed:
-        channel = self._line(host).channel()
-        talk = RemoteCommand(
+        channel = self._connection(host).channel()
+        remote = RemoteCommand(
             host, command, channel, sent=sent, lost=lambda error: _loss(channel.get_transport(), error)
         )
         seconds = self._ssh.command_timeout if timeout_s is None else timeout_s
-        return talk.hold(stdin, seconds, self._alarms)
+        return remote.run(stdin, seconds, self._timeouts)
 
-    def _line(self, host: str) -> _Connection:
+    def _connection(self, host: str) -> _Connection:
         with self._lock:
             if self._closed:
                 raise UnreachableError(f"{host}: connect: the fleet was closed; nothing ran there")
-            if host not in self._lines:
+            if host not in self._connections:
                 where = self._addresses.get(host) or HostAddress(host)
-                self._lines[host] = _Connection(where, self._login)
-            return self._lines[host]
+                self._connections[host] = _Connection(where, self._login)
+            return self._connections[host]
 
 
 class _Connection:
@@ -189,13 +189,13 @@ class _Connection:
             return self._on_kept() or self._on_new()
 
     def start_closing(self) -> None:
-        """Let whatever waits on the connection stop waiting."""
+        """Shut the socket down, so that whatever waits on the connection stops waiting."""
         if self._transport is not None:
             with suppress(OSError):
                 self._transport.sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Close the connection; again is harmless."""
+        """Close the connection and end its threads; twice is harmless."""
         with self._lock:
             if self._transport is not None:
                 _hang_up(self._transport)
@@ -205,7 +205,7 @@ class _Connection:
         if self._transport is None:
             return None
         try:
-            return self._transport.open_session(WINDOW, timeout=self._login.patience_s)
+            return self._transport.open_session(WINDOW, timeout=self._login.connect_timeout_s)
         except paramiko.ChannelException as error:
             raise _unreachable(self._where.name, "run", error) from error
         except (paramiko.SSHException, EOFError, OSError):
@@ -217,14 +217,14 @@ class _Connection:
             self._transport = None
         self._transport = self._login.connect(self._where)
         with _nothing_ran(self._where.name, "run"):
-            return self._transport.open_session(WINDOW, timeout=self._login.patience_s)
+            return self._transport.open_session(WINDOW, timeout=self._login.connect_timeout_s)
 
 
 class _Login:
     """How every host is connected to: as whom, with which key, trusting which host keys."""
 
     def __init__(self, ssh: SshConfig) -> None:
-        self.patience_s = ssh.connect_timeout
+        self.connect_timeout_s = ssh.connect_timeout
         self._user = ssh.user
         self._path = ssh.identity.expanduser()
         self._key = _identity(self._path)
@@ -236,8 +236,8 @@ class _Login:
         Raises:
             UnreachableError: It did not come about; host and phase are named.
         """
-        deadline = Deadline(self.patience_s)
-        connection = dial(where, deadline)
+        deadline = Deadline(self.connect_timeout_s)
+        connection = connect(where, deadline)
         transport = _transport(where, connection)
         try:
             self._shake_hands(where, transport, deadline)
@@ -257,10 +257,10 @@ class _Login:
         """
         options = transport.get_security_options()
         known = self._known.signatures(_names(where))
-        options.key_types = tuple(sorted(options.key_types, key=lambda one: one not in known))
-        options.ciphers = tuple(sorted(options.ciphers, key=lambda one: "-gcm@" not in one))
+        options.key_types = tuple(sorted(options.key_types, key=lambda algorithm: algorithm not in known))
+        options.ciphers = tuple(sorted(options.ciphers, key=lambda cipher: "-gcm@" not in cipher))
         transport.banner_timeout = transport.handshake_timeout = deadline.left()
-        transport.clear_to_send_timeout = self.patience_s
+        transport.clear_to_send_timeout = self.connect_timeout_s
         done = threading.Event()
         transport.start_client(event=done)
         done.wait(deadline.left())
@@ -391,7 +391,7 @@ def _unreachable(host: str, phase: str, error: Exception) -> UnreachableError:
 
 
 def _why(error: BaseException) -> str:
-    """What an exception means, and its own words."""
+    """What an exception means, from ``EXPLANATIONS``, and its own message."""
     meaning = next((words for kind, words in EXPLANATIONS.items() if isinstance(error, kind)), None)
     own = " ".join(str(error).split())
     if meaning is None:

@@ -1,8 +1,8 @@
 """Reading one YAML file so that every later complaint can name its line.
 
-Anchors, aliases and merge keys are followed. What YAML itself would let pass in silence is told: a key that
+Anchors, aliases and merge keys are followed. What YAML itself would accept silently is reported: a key that
 stands twice, bytes that are not UTF-8, a second document, an empty file. What is wrong in one entry of a file
-keeps nobody from the others: of a text that is not YAML, the entries that are to blame are cut out.
+stops nobody who needs another: of a text that is not YAML, the entries that are to blame are cut out.
 """
 
 from __future__ import annotations
@@ -84,11 +84,11 @@ class Document:
         return self._indices[id(node)]
 
     def problem(self, path: KeyPath, message: str, severity: Severity = "error") -> Problem:
-        """A problem at a key path."""
+        """A problem at a key path, with the line of its deepest part that is there."""
         return Problem(self.name, self.line(path), where(path), message, severity)
 
     def twice(self, found: Iterable[tuple[KeyPath, int, int]]) -> list[Problem]:
-        """Keys that stand twice, as problems."""
+        """The problems of keys that stand twice, from what ``duplicates`` found."""
         return [
             Problem(self.name, line, where(path), f"stands twice, first on line {first}")
             for path, line, first in found
@@ -111,7 +111,7 @@ def parse_mapping(content: bytes, name: str, depth: int) -> Document:
 
 
 def parse(content: bytes, name: str, depth: int = CATALOG_DEPTH) -> Document:
-    """Parse bytes; raises ``Unreadable``."""
+    """The document in a file's bytes, with entries at the end of ``depth`` keys; raises ``Unreadable``."""
     return parse_text(decoded(content), name, depth)
 
 
@@ -142,7 +142,7 @@ def decoded(content: bytes) -> str:
 
 
 def bytes_of(path: Path, name: str) -> bytes:
-    """What a file holds; raises ``Unreadable``."""
+    """The bytes of a file; raises ``Unreadable`` when it is missing or cannot be read."""
     try:
         return path.read_bytes()
     except FileNotFoundError as error:

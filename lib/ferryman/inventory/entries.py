@@ -30,7 +30,7 @@ class Source:
 
 
 class Entries(Mapping[str, T]):
-    """By name; an entry with a fault raises where it is asked for, and stops nobody who needs another."""
+    """The entries by name; a faulty one raises when it is asked for, and stops nobody who needs another."""
 
     def __init__(
         self,
@@ -170,7 +170,7 @@ class Entries(Mapping[str, T]):
 
 
 def _ambiguous(document: Document, keys: KeyPath) -> list[Problem]:
-    """The keys on the way to a mapping that stand twice, so that nobody can say which is meant."""
+    """The keys above a mapping that stand twice, so that nobody can say which is meant."""
     found = []
     for index, key in enumerate(keys):
         node = below(document.root, *map(str, keys[:index]))

@@ -69,23 +69,23 @@ class Folder:
 
     @cached_property
     def services(self) -> Entries[CatalogService]:
-        """The service catalog."""
+        """The services of services.yaml, by name."""
         source = self._source(SERVICES, CATALOG_KEY, "expected the service catalog below it")
         return Entries(source, (CATALOG_KEY,), _as(CatalogService), expected="a mapping SERVICE: {…}")
 
     @cached_property
     def hosts(self) -> Entries[HostEntry]:
-        """How hosts are reached."""
+        """How hosts are reached, by host, from hosts.yaml."""
         return Entries(self._source(HOSTS), (), _as_or_empty(HostEntry))
 
     @cached_property
     def clusters(self) -> Entries[ClusterEntry]:
-        """Kubernetes clusters."""
+        """The Kubernetes clusters of clusters.yaml, by name."""
         return Entries(self._source(CLUSTERS), (), _as_or_empty(ClusterEntry))
 
     @cached_property
     def director_sites(self) -> Entries[object]:
-        """The sites of directors.yaml."""
+        """The sites that directors.yaml has directors of."""
         return Entries(self._source(DIRECTORS), (), _whatever)
 
     def directors(self, site: str) -> Entries[list[DirectorEntry]]:
@@ -102,7 +102,7 @@ class Folder:
         return [name.removeprefix(f"{NODES}/").removesuffix(".yaml") for name in files if self.document(name)]
 
     def node_clusters(self, site: str) -> Entries[object]:
-        """The conftool clusters at a site."""
+        """The conftool clusters that a site's file of nodes lists."""
         expected = "a mapping CLUSTER: {HOST: [SERVICE, …]}"
         return Entries(self._source_of_nodes(site), (site,), _whatever, expected=expected)
 

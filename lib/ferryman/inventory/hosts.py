@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 
+from ferryman.encapsulation import ETHERNET_MTU
 from ferryman.inventory.dns import Resolve, addresses_of, first_of
 from ferryman.model import Director, Kind, MssStrategy, Realserver, Role
 
@@ -18,13 +19,12 @@ if TYPE_CHECKING:
     from ferryman.model import Address
 
 Family = type[IPv4Address] | type[IPv6Address]
-DEFAULT_PATH_MTU = 1500
 _BY_KIND = {Kind.SERVER: MssStrategy.CLAMP, Kind.KUBERNETES: MssStrategy.POD_MTU}
 
 
 @dataclass(frozen=True, slots=True)
-class Participants:
-    """Makes hosts of one service; addresses of hosts.yaml win, only missing ones are looked up."""
+class HostBuilder:
+    """Makes the hosts of one service; addresses of hosts.yaml win, only missing ones are looked up in DNS."""
 
     folder: Folder
     families: frozenset[Family]
@@ -100,9 +100,9 @@ class _Addresses:
 
 def room_of(host: HostEntry | None, cluster: ClusterEntry | None) -> tuple[MssStrategy, int]:
     """MSS strategy and path MTU in bytes: the host's own, else its cluster's, else its kind's."""
-    said = [entry for entry in (host, cluster) if entry is not None]
-    mss = next((entry.mss for entry in said if entry.mss is not None), None)
-    path_mtu = next((entry.path_mtu for entry in said if entry.path_mtu is not None), DEFAULT_PATH_MTU)
+    entries = [entry for entry in (host, cluster) if entry is not None]
+    mss = next((entry.mss for entry in entries if entry.mss is not None), None)
+    path_mtu = next((entry.path_mtu for entry in entries if entry.path_mtu is not None), ETHERNET_MTU)
     by_kind = _BY_KIND[Kind(host.kind)] if host else MssStrategy.CLAMP
     return MssStrategy(mss) if mss else by_kind, path_mtu
 

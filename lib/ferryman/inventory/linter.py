@@ -5,9 +5,10 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from ferryman.encapsulation import ETHERNET_MTU, IPV4_HEADER, IPV6_HEADER, max_inner_packet
 from ferryman.inventory.document import Unreadable
 from ferryman.inventory.folder import CLUSTERS, DIRECTORS, HOSTS, NODES, Folder
-from ferryman.inventory.hosts import DEFAULT_PATH_MTU, room_of
+from ferryman.inventory.hosts import room_of
 from ferryman.inventory.membership import nobody, sharers
 from ferryman.inventory.problems import Problem, nearest, similar
 from ferryman.model import MssStrategy
@@ -17,11 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ferryman.inventory.schema import CatalogService, DirectorEntry
-
-FULL_SIZE = 1500
-"""Bytes of the largest packet that a client sends to a VIP."""
-OUTER_HEADER, OUTER_HEADER6 = 20, 40
-"""Bytes that an outer IPv4 and IPv6 header take."""
 
 
 def lint(path: Path) -> list[Problem]:
@@ -115,23 +111,23 @@ def _clusters(folder: Folder) -> Iterator[Problem]:
     for name, entry in folder.clusters.readable():
         if name not in used:
             yield folder.problem(CLUSTERS, (name,), f"no host of {HOSTS} belongs to it", severity="warn")
-        room = (entry.path_mtu or DEFAULT_PATH_MTU) - OUTER_HEADER
+        room = max_inner_packet(4, entry.path_mtu or ETHERNET_MTU)
         if entry.pod_mtu is not None and entry.pod_mtu > room and entry.mss in (None, "pod_mtu"):
             message = f"is {entry.pod_mtu}, expected {room} at most: the path MTU less an outer IPv4 header"
             yield folder.problem(CLUSTERS, (name, "pod_mtu"), message, severity="warn")
 
 
 def _jumbo(folder: Folder, host: str, mss: MssStrategy, path_mtu: int) -> Iterator[Problem]:
-    if mss is MssStrategy.JUMBO and path_mtu < FULL_SIZE + OUTER_HEADER:
+    if mss is MssStrategy.JUMBO and path_mtu < ETHERNET_MTU + IPV4_HEADER:
         message = (
-            f"is jumbo with a path MTU of {path_mtu}, expected path_mtu: {FULL_SIZE + OUTER_HEADER} or more "
-            f"({FULL_SIZE + OUTER_HEADER6} with IPv6) beside it"
+            f"is jumbo with a path MTU of {path_mtu}, expected path_mtu: {ETHERNET_MTU + IPV4_HEADER} or "
+            f"more ({ETHERNET_MTU + IPV6_HEADER} with IPv6) beside it"
         )
         yield folder.problem(HOSTS, (host, "mss"), message)
 
 
 def _directors(folder: Folder) -> Iterator[Problem]:
-    """A common key that is misspelt would be taken for one of the driver's, and a gate stay open."""
+    """A common key that is misspelt would be taken for one of the driver's, and the driver run without it."""
     for site, name, found in _all_directors(folder):
         for index, entry in enumerate(found):
             for key in entry.model_extra or ():
@@ -142,7 +138,7 @@ def _directors(folder: Folder) -> Iterator[Problem]:
 
 
 def _all_directors(folder: Folder) -> Iterator[tuple[str, str, list[DirectorEntry]]]:
-    """Site, class, and its directors."""
+    """Every class of directors at every site: the site, the class, and its directors."""
     for site in folder.director_sites:
         for name, found in folder.directors(site).readable():
             yield site, name, found

@@ -1,4 +1,4 @@
-"""The inventory as a whole: which services there are, and everybody who takes part in one."""
+"""The inventory as a whole: which services there are, and the hosts of each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ferryman.errors import InventoryError
 from ferryman.inventory.dns import Resolve, system_resolver
-from ferryman.inventory.hosts import Participants
+from ferryman.inventory.hosts import HostBuilder
 from ferryman.inventory.problems import Problem, errors_of, nearest
 from ferryman.model import Realserver, Service, VirtualService
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 V = TypeVar("V")
 LOOKUPS_AT_A_TIME = 16
-"""Names that are looked up at once: one dead name server must not cost its timeout for each host."""
+"""Names that are looked up at once: one dead name server must not cost its timeout once for each host."""
 
 
 class Inventory:
-    """An inventory, read at one moment; of what is wrong with it, only what is asked for is in the way."""
+    """An inventory, read at one moment; a fault is an error only for those who ask for what is faulty."""
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
@@ -86,7 +86,7 @@ class Inventory:
         return Translated(self._folder.hosts, reached)
 
     def names_in(self, cluster: str, site: str) -> tuple[str, ...]:
-        """The services whose realservers are in a conftool cluster, and that could be taken across.
+        """The services whose realservers are in a conftool cluster, and that could be migrated.
 
         Raises:
             InventoryError: There is none, or one that says that it is in the cluster has a fault.
@@ -118,17 +118,17 @@ class Inventory:
         begun: bool = False,
         resolve: Resolve = system_resolver,
     ) -> Service:
-        """One service at one site, fit to be migrated, with everybody who takes part in it.
+        """One service at one site, fit to be migrated, with its realservers and directors.
 
         ``only`` names the realservers that are meant; also some that are out of the pool. ``begun`` is for a
-        run that has begun: the service's state, and others on its address, do not keep it from going back.
+        run that has begun: the service's state, and others on its address, do not block its rollback.
 
         Addresses in hosts.yaml win over what ``resolve`` says; only missing ones are looked up. A director
         that cannot be looked up has no address: it is reached by its name all the same.
 
         Raises:
             InventoryError: There is no such service (with the nearest names), or something about it or about
-                those who take part in it is in the way; with every such thing, and nothing about others.
+                its hosts blocks the migration; with every such thing, and nothing about others.
         """
         from ferryman.inventory import membership  # noqa: PLC0415  # pydantic stays out of start-up
 
@@ -137,8 +137,8 @@ class Inventory:
         directors = membership.directors_of(self._folder, lvs, site)
         named = [*hosts, *(director.host for director in directors)]
         _raise([*faults, *membership.faults_of_hosts(self._folder, named)])
-        maker = Participants(self._folder, frozenset(type(vip) for vip in entry.ip[site].values()), resolve)
-        realservers, directors_found = self._participants(maker, hosts, directors)
+        builder = HostBuilder(self._folder, frozenset(type(vip) for vip in entry.ip[site].values()), resolve)
+        realservers, directors_found = self._hosts(builder, hosts, directors)
         return Service(
             name=name,
             site=site,
@@ -152,7 +152,7 @@ class Inventory:
         )
 
     def _balanced(self, name: str, site: str, *, begun: bool) -> tuple[CatalogService, Lvs, list[Problem]]:
-        """A service's entry and its lvs section, and what is in the way of taking it across.
+        """A service's entry and its lvs section, and what blocks its migration.
 
         Raises:
             InventoryError: There is none that could be judged any further.
@@ -172,25 +172,25 @@ class Inventory:
         lvs = entry.lvs
         if lvs is None:
             _raise(faults)
-        assert lvs is not None, "obstacles speaks up for a service without lvs"
+        assert lvs is not None, "obstacles names a service without lvs"
         faults += membership.faults_of_nodes(folder, lvs, site)
         return entry, lvs, [*faults, *membership.faults_of_directors(folder, lvs, site)]
 
     def _unseen(self) -> list[str]:
-        """What of the catalog cannot be read, where one of it may be what was meant."""
+        """The parts of the catalog that cannot be read, any of which may be the one that was meant."""
         return [
             f"{problem}; it may be the one that was meant"
             for problem in errors_of(self._folder.services.unseen)
         ]
 
-    def _participants(
-        self, maker: Participants, hosts: list[str], entries: list[DirectorEntry]
+    def _hosts(
+        self, builder: HostBuilder, hosts: list[str], entries: list[DirectorEntry]
     ) -> tuple[tuple[Realserver, ...], tuple[Director, ...]]:
         with ThreadPoolExecutor(LOOKUPS_AT_A_TIME) as pool:
-            realservers, directors = pool.map(maker.realserver, hosts), pool.map(maker.director, entries)
+            realservers, directors = pool.map(builder.realserver, hosts), pool.map(builder.director, entries)
             found = list(realservers)
-            _raise(one for one in found if isinstance(one, Problem))
-            return tuple(one for one in found if isinstance(one, Realserver)), tuple(directors)
+            _raise(host for host in found if isinstance(host, Problem))
+            return tuple(host for host in found if isinstance(host, Realserver)), tuple(directors)
 
 
 class Translated(Mapping[str, V], Generic[T, V]):

@@ -1,4 +1,4 @@
-"""Who takes part in a service at a site, and what keeps a service from being taken across."""
+"""The realservers and directors of a service at a site, and what blocks a service's migration."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def faults_of_hosts(folder: Folder, hosts: Iterable[str]) -> Iterator[Problem]:
 
 
 def obstacles(folder: Folder, name: str, site: str, *, begun: bool = False) -> Iterator[Problem]:
-    """Everything in the inventory that keeps the service from being migrated at the site.
+    """Everything in the inventory that blocks the service's migration at the site.
 
-    A run that has begun is held up only by what it cannot do without: it may have to go back.
+    A run that has begun is blocked only by what it cannot do without: it may have to roll back.
     """
     entry = folder.services.read(name)
     assert entry is not None, "whoever asks has read it"

@@ -1,7 +1,7 @@
 """Of a text that is not YAML, the entries that can be read all the same.
 
 Each entry is parsed alone. Those that cannot be, or that use an anchor that is not there, are replaced by
-comments of the same length, so that every other place stays what it was. This is done only to a text that
+comments of the same length, so that every other place stays the same. This is done only to a text that
 does not parse as a whole, and what is left must parse as a whole then.
 
 No entry may be read cut short: where the line behind it is faulty and may be a part of it, it is cut out too.
@@ -105,7 +105,7 @@ def _lost(
 ) -> Iterator[tuple[int, Problem]]:
     rest, firsts = _without(lines, [blocks[index] for index in found]), [block.first for block in blocks]
     if NO_UTF8.search(rest):
-        return  # above all entries; whoever reads what is left is told so
+        return  # above all entries; whoever reads what is left gets that error
     known: set[str] = set()
     doubtful: set[str] = set()
     try:

@@ -123,7 +123,7 @@ class DirectorEntry(BaseModel):
 
 
 class Room(Strict):
-    """How much fits on the way from the directors, and what keeps packets small enough for it."""
+    """The path MTU from the directors, and the way that TCP segments are kept small enough for it."""
 
     mss: Literal["clamp", "pod_mtu", "jumbo"] | None = Field(None, description="clamp, pod_mtu or jumbo")
     path_mtu: int | None = Field(None, ge=1280, le=65535, description="an MTU in bytes, 1280 to 65535")

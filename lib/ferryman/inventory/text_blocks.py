@@ -47,14 +47,14 @@ class Block:
         return self.is_open and not re.search(r"\s", str(self.keys[-1]))
 
     def leaves(self) -> Iterator[Block]:
-        """The innermost blocks."""
+        """The innermost blocks of this one, which may be itself, in the order of the text."""
         if not self.below:
             yield self
         for block in self.below:
             yield from block.leaves()
 
     def text(self, lines: list[str]) -> str:
-        """What stands in it."""
+        """The text of its lines, with their line breaks."""
         return "".join(lines[self.first : self.end])
 
 
@@ -90,7 +90,7 @@ def _look_below(lines: list[str], block: Block, depth: int, indent: int) -> None
 
 
 def _split(lines: list[str], keys: KeyPath, first: int, end: int, above: int) -> list[Block]:
-    """The blocks between two lines, indented more than ``above``; none where that cannot be seen."""
+    """The blocks between two lines, indented more than ``above``; none where no line begins one."""
     begun = [(index, indent) for index in range(first, end) if (indent := _indent(lines[index])) is not None]
     if not begun or begun[0][1] <= above:
         return []

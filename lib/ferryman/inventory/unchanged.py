@@ -23,10 +23,10 @@ def difference(before: yaml.Node, after: yaml.Node, *, around: KeyPath, but: str
     todo: list[tuple[KeyPath, yaml.Node, yaml.Node]] = [((), before, after)]
     while todo:
         path, old, new = todo.pop()
-        on_the_way = path == around[: len(path)]
-        if not on_the_way and (id(old), id(new)) in seen:
+        leads_to_key = path == around[: len(path)]
+        if not leads_to_key and (id(old), id(new)) in seen:
             continue
-        if not on_the_way:
+        if not leads_to_key:
             seen.add((id(old), id(new)))
         inside = _children(path, old, new, but if path == around else None)
         if inside is None:
@@ -47,7 +47,7 @@ def _children(
         if len(old.value) != len(new.value):
             return None
         both = zip(old.value, new.value, strict=True)
-        return [((*path, index), one, other) for index, (one, other) in enumerate(both)]
+        return [((*path, index), old_item, new_item) for index, (old_item, new_item) in enumerate(both)]
     return [] if old.value == new.value else None
 
 

@@ -15,7 +15,7 @@ NO_UTF8 = re.compile("[\udc80-\udcff]")
 """What stands in a text for a byte that is not UTF-8."""
 
 
-class Unreadable(Exception):  # noqa: N818  # no error for callers: a parcel of problems on its way to the list
+class Unreadable(Exception):  # noqa: N818  # no error for callers: it carries problems to where they are listed
     """It cannot be read as YAML; carries what is wrong with it."""
 
     def __init__(self, *problems: Problem) -> None:
@@ -45,7 +45,7 @@ def no_utf8(text: str, found: re.Match[str], name: str, above: int = 0) -> Probl
 
 
 def not_yaml(error: yaml.MarkedYAMLError, text: str, name: str, above: int = 0) -> Problem:
-    """What a loader says of a text that has ``above`` lines above it in its file."""
+    """The problem that a loader found in a text that has ``above`` lines above it in its file."""
     mark = error.problem_mark or error.context_mark
     line = mark.line if mark else 0
     why = error.problem or str(error)
@@ -58,14 +58,14 @@ def not_yaml(error: yaml.MarkedYAMLError, text: str, name: str, above: int = 0) 
 
 
 def forbidden(error: yaml.reader.ReaderError, text: str, name: str, above: int = 0) -> Problem:
-    """A character that YAML has no place for."""
+    """The problem of a character that YAML forbids."""
     line = text.encode("utf-8").count(b"\n", 0, error.position) + 1 + above
     message = f"has a character that YAML forbids, U+{_code(error.character):04X}; remove it"
     return Problem(name, line, "", message)
 
 
 def too_deep(name: str) -> Problem:
-    """What the loader gives up on."""
+    """The problem of a file that is nested too deeply for the loader."""
     return Problem(name, 0, "", "is nested too deeply to read")
 
 

@@ -1,7 +1,7 @@
 """YAML's nodes: composed from a text, looked into, and made into values one at a time.
 
 A node knows the line that it stands on. Nothing is made into a value before it is asked for, so that a tag
-or a date that nobody can read is in the way only of those who need it.
+or a date that cannot be read is an error only for those who need it.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def step(node: yaml.Node, key: str | int) -> Pair | None:
 
 
 def below(node: yaml.Node | None, *keys: str) -> yaml.Node | None:
-    """What stands at the end of a way of keys; None when the way ends before."""
+    """What stands at the end of a path of keys; None when the path does not exist."""
     for key in keys:
         found = step(node, key) if node is not None else None
         node = found[1] if found is not None else None
@@ -110,7 +110,7 @@ def key_name(key: yaml.Node) -> str:
 
 
 def is_null(node: yaml.Node) -> bool:
-    """Whether nothing stands there."""
+    """Whether the node is YAML's null: written as such, or left empty."""
     return bool(node.tag == NULL_TAG)
 
 
@@ -131,7 +131,7 @@ def duplicates(root: yaml.Node, path: KeyPath = ()) -> Iterator[tuple[KeyPath, i
 
 
 def duplicate_keys(node: yaml.Node, path: KeyPath) -> Iterator[tuple[KeyPath, int, int]]:
-    """As ``duplicates``, of this one mapping."""
+    """As ``duplicates``, but only of the keys of this one mapping."""
     first: dict[tuple[str, str], int] = {}
     for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
         if not isinstance(key, yaml.ScalarNode) or key.tag == MERGE_TAG:
@@ -162,7 +162,7 @@ class _Constructor(yaml.constructor.SafeConstructor):
     def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict[Any, Any]:
         for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
             several = value.value if isinstance(value, yaml.SequenceNode) else [value]
-            if key.tag == MERGE_TAG and not all(isinstance(one, yaml.MappingNode) for one in several):
+            if key.tag == MERGE_TAG and not all(isinstance(source, yaml.MappingNode) for source in several):
                 what = "expected a mapping or list of mappings for merging"
                 raise yaml.constructor.ConstructorError(
                     "while constructing a mapping", node.start_mark, what, value.start_mark

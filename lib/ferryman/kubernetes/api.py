@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
-from ferryman.kubernetes.cluster import ClusterSeen, LocalService, Node, NotLookedAtError
+from ferryman.kubernetes.cluster import ClusterState, ClusterUnreadableError, LocalService, Node
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -31,20 +31,20 @@ PLUGIN_S = 30.0
 _EXEC = "client.authentication.k8s.io"
 
 
-def look(entry: ClusterEntry, service: Service) -> ClusterSeen:
-    """What the cluster says of its nodes, and of the Services behind this service's addresses.
+def read_cluster(entry: ClusterEntry, service: Service) -> ClusterState:
+    """Read what the cluster says of its nodes, and of the Services behind this service's addresses.
 
     Raises:
-        NotLookedAtError: The API server could not be asked, or what it said is not understood.
+        ClusterUnreadableError: The API server could not be asked, or its answer is not understood.
     """
     from lightkube import Client  # noqa: PLC0415  # 0.3 s, for those with an API server alone
 
     try:
         with Client(_config(entry)) as client:
-            return _look(client, service)
+            return _read(client, service)
     except Exception as error:  # of many libraries; whatever it was, nothing was seen
         words = " ".join(str(error).split()) or "no reason given"
-        raise NotLookedAtError(f"{type(error).__name__}: {words}") from error
+        raise ClusterUnreadableError(f"{type(error).__name__}: {words}") from error
 
 
 def _config(entry: ClusterEntry) -> SingleConfig:
@@ -63,11 +63,11 @@ def _config(entry: ClusterEntry) -> SingleConfig:
     if entry.api:
         config.cluster.server = entry.api
     if config.user and config.user.exec:
-        _tame(config.user.exec)
+        _limit_plugin(config.user.exec)
     return config
 
 
-def _tame(plugin: UserExec) -> None:
+def _limit_plugin(plugin: UserExec) -> None:
     """Make a login plugin end, though it asks somebody something."""
     plugin.command, plugin.args = "timeout", [f"{PLUGIN_S}", plugin.command, *(plugin.args or ())]
     if plugin.apiVersion == f"{_EXEC}/v1":
@@ -75,31 +75,32 @@ def _tame(plugin: UserExec) -> None:
         plugin.apiVersion = f"{_EXEC}/v1beta1"
 
 
-def _look(client: Client, service: Service) -> ClusterSeen:
+def _read(client: Client, service: Service) -> ClusterState:
     from lightkube.resources.core_v1 import Node as ApiNode  # noqa: PLC0415  # as above
     from lightkube.resources.core_v1 import Service as ApiService  # noqa: PLC0415  # as above
 
-    nodes = tuple(_node(one) for one in client.list(ApiNode))
-    ours = [one for one in client.list(ApiService, namespace="*") if _is_local(one) and _serves(one, service)]
-    return ClusterSeen(nodes, tuple(_local(client, node) for node in ours))
+    nodes = tuple(_node(node) for node in client.list(ApiNode))
+    local = (found for found in client.list(ApiService, namespace="*") if _is_local(found))
+    serving = [found for found in local if _serves(found, service)]
+    return ClusterState(nodes, tuple(_local(client, found) for found in serving))
 
 
-def _node(one: ApiNode) -> Node:
-    meta, spec, status = one.metadata, one.spec, one.status
+def _node(node: ApiNode) -> Node:
+    meta, spec, status = node.metadata, node.spec, node.status
     conditions = status.conditions if status else None
-    ready = next((each for each in conditions or () if each.type == "Ready"), None)
+    ready = next((condition for condition in conditions or () if condition.type == "Ready"), None)
     taints = (spec.taints if spec else None) or []
     return Node(
         name=(meta.name if meta else None) or "",
         hostname=((meta.labels if meta else None) or {}).get(HOSTNAME_LABEL, ""),
-        addresses=frozenset(_plain(each.address) for each in (status.addresses if status else None) or ()),
+        addresses=frozenset(_plain(entry.address) for entry in (status.addresses if status else None) or ()),
         ready=ready is not None and ready.status == "True",
         not_ready=_why(ready),
         cordoned=bool(spec and spec.unschedulable),
         no_execute=tuple(
-            f"{each.key}={each.value}" if each.value else each.key
-            for each in taints
-            if each.effect == "NoExecute"
+            f"{taint.key}={taint.value}" if taint.value else taint.key
+            for taint in taints
+            if taint.effect == "NoExecute"
         ),
     )
 
@@ -118,18 +119,20 @@ def _plain(address: str) -> str:
         return address
 
 
-def _is_local(one: ApiService) -> bool:
-    return one.spec is not None and one.spec.externalTrafficPolicy == "Local"
+def _is_local(api_service: ApiService) -> bool:
+    return api_service.spec is not None and api_service.spec.externalTrafficPolicy == "Local"
 
 
-def _serves(one: ApiService, service: Service) -> bool:
+def _serves(api_service: ApiService, service: Service) -> bool:
     """Whether traffic of the service's VIP and port ends at this Service: by node port, or by its VIP."""
-    spec = one.spec
+    spec = api_service.spec
     assert spec is not None, "asked of Services with a spec alone"
-    balancer = one.status.loadBalancer if one.status else None
-    given = [each.ip for each in (balancer.ingress if balancer else None) or ()]
-    vips = {_plain(each) for each in (*(spec.externalIPs or ()), *given, spec.loadBalancerIP) if each}
-    ports = [(each.protocol or "TCP", each.port, each.nodePort) for each in spec.ports or ()]
+    balancer = api_service.status.loadBalancer if api_service.status else None
+    given = [entry.ip for entry in (balancer.ingress if balancer else None) or ()]
+    vips = {
+        _plain(address) for address in (*(spec.externalIPs or ()), *given, spec.loadBalancerIP) if address
+    }
+    ports = [(port.protocol or "TCP", port.port, port.nodePort) for port in spec.ports or ()]
     return any(
         protocol == virtual.protocol.upper()
         and (node_port == virtual.port or (port == virtual.port and str(virtual.vip) in vips))
@@ -138,10 +141,10 @@ def _serves(one: ApiService, service: Service) -> bool:
     )
 
 
-def _local(client: Client, one: ApiService) -> LocalService:
+def _local(client: Client, api_service: ApiService) -> LocalService:
     from lightkube.resources.discovery_v1 import EndpointSlice  # noqa: PLC0415  # as above
 
-    meta = one.metadata
+    meta = api_service.metadata
     assert meta is not None, "the API server names what it lists"
     assert meta.name is not None
     slices = client.list(EndpointSlice, namespace=meta.namespace, labels={SERVICE_LABEL: meta.name})
@@ -150,8 +153,8 @@ def _local(client: Client, one: ApiService) -> LocalService:
 
 def _nodes_of(slices: Iterable[EndpointSlice]) -> Iterator[str]:
     """The nodes of endpoints that are ready; one that does not say is (``EndpointConditions``)."""
-    for each in slices:
-        for endpoint in each.endpoints or ():
+    for endpoint_slice in slices:
+        for endpoint in endpoint_slice.endpoints or ():
             ready = endpoint.conditions is None or endpoint.conditions.ready is not False
             if ready and endpoint.nodeName:
                 yield endpoint.nodeName

@@ -9,13 +9,13 @@ if TYPE_CHECKING:
     from ferryman.model import Realserver
 
 
-class NotLookedAtError(Exception):
+class ClusterUnreadableError(Exception):
     """The API server could not be asked, or was not understood; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """What the API server says of a node."""
+    """The state of a node, as the API server reports it."""
 
     name: str
     hostname: str = ""
@@ -34,27 +34,27 @@ class LocalService:
     """A Service with ``externalTrafficPolicy: Local`` that takes this service's traffic."""
 
     name: str
-    """``NAMESPACE/NAME``."""
+    """The Service as ``NAMESPACE/NAME``."""
     nodes: frozenset[str]
     """The nodes that have an endpoint of it that is ready."""
 
 
 @dataclass(frozen=True, slots=True)
-class ClusterSeen:
-    """What was read of a cluster."""
+class ClusterState:
+    """The state of a cluster, as far as it was read: its nodes, and the Services that are local to them."""
 
     nodes: tuple[Node, ...]
     local: tuple[LocalService, ...] = ()
 
     def node_of(self, realserver: Realserver) -> Node | None:
         """The node that a realserver is: by name, else by hostname label, else by address."""
-        mine = {str(one) for one in (realserver.address, realserver.address6) if one is not None}
-        for same in (
+        own = {str(address) for address in (realserver.address, realserver.address6) if address is not None}
+        for matches in (
             lambda node: node.name == realserver.host,
             lambda node: node.hostname == realserver.host,
-            lambda node: bool(node.addresses & mine),
+            lambda node: bool(node.addresses & own),
         ):
-            found = next(filter(same, self.nodes), None)
+            found = next(filter(matches, self.nodes), None)
             if found is not None:
                 return found
         return None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ferryman.kubernetes.api import look
-from ferryman.kubernetes.cluster import ClusterSeen, NotLookedAtError
+from ferryman.kubernetes.api import read_cluster
+from ferryman.kubernetes.cluster import ClusterState, ClusterUnreadableError
 from ferryman.model import Finding, Kind, Verdict
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ WANTED = "a node that is Ready, not cordoned, and evicts no pods"
 
 @dataclass(frozen=True, slots=True)
 class NodeStates:
-    """What was found of a service's nodes."""
+    """The findings about a service's nodes, and which of them are expected to be silent."""
 
     findings: tuple[Finding, ...]
     silent: frozenset[str] = frozenset()
@@ -52,34 +52,34 @@ def _of_cluster(
 ) -> NodeStates:
     if name is None:
         hosts = ", ".join(member.host for member in members)
-        return _one(hosts, Verdict.SKIP, f"hosts.yaml names no cluster for {hosts}", "")
+        return _single(hosts, Verdict.SKIP, f"hosts.yaml names no cluster for {hosts}", "")
     entry = clusters.get(name)
     if entry is None or not (entry.api or entry.kubeconfig):
-        return _one(name, Verdict.SKIP, f"clusters.yaml names no API server for {name}", "")
+        return _single(name, Verdict.SKIP, f"clusters.yaml names no API server for {name}", "")
     try:
-        seen = look(entry, service)
-    except NotLookedAtError as error:
+        cluster = read_cluster(entry, service)
+    except ClusterUnreadableError as error:
         words = f"the API server could not be asked: {error}"
-        return _one(name, Verdict.UNKNOWN, words, f"{_REMEDY} (clusters.yaml: {name})")
-    silent = frozenset(member.host for member in members if _without_endpoint(member, seen))
-    return NodeStates(tuple(finding for member in members for finding in node_state(member, seen)), silent)
+        return _single(name, Verdict.UNKNOWN, words, f"{_REMEDY} (clusters.yaml: {name})")
+    silent = frozenset(member.host for member in members if _without_endpoint(member, cluster))
+    return NodeStates(tuple(finding for member in members for finding in node_state(member, cluster)), silent)
 
 
 _REMEDY = "see that kubectl get nodes,services,endpointslices -A works with this kubeconfig and context"
 
 
-def _one(host: str, verdict: Verdict, seen: str, remedy: str) -> NodeStates:
+def _single(host: str, verdict: Verdict, seen: str, remedy: str) -> NodeStates:
     return NodeStates((Finding(CHECK, host, verdict, seen, WANTED, remedy),))
 
 
-def node_state(realserver: Realserver, seen: ClusterSeen) -> Iterator[Finding]:
+def node_state(realserver: Realserver, cluster: ClusterState) -> Iterator[Finding]:
     """A node that is pooled gets traffic whatever Kubernetes thinks of it, so it must be Ready.
 
     NotReady fails. A cordoned or tainted node still gets traffic and still must answer, but somebody means
     to take it away: a warning, as is a realserver that is no node of the cluster (domain: node state;
     kubernetes/kubernetes#75262 for ``externalTrafficPolicy: Local``).
     """
-    node = seen.node_of(realserver)
+    node = cluster.node_of(realserver)
     if node is None:
         yield _warning(
             realserver,
@@ -87,7 +87,7 @@ def node_state(realserver: Realserver, seen: ClusterSeen) -> Iterator[Finding]:
             "take it out of the node files, or give the cluster that it belongs to in hosts.yaml",
         )
         return
-    problems = [*_problems(realserver, node), *_silence(realserver, seen)]
+    problems = [*_problems(realserver, node), *_silence(realserver, cluster)]
     yield from problems or [Finding(CHECK, realserver.host, Verdict.PASS, "Ready", WANTED)]
 
 
@@ -113,8 +113,8 @@ def _problems(realserver: Realserver, node: Node) -> Iterator[Finding]:
         )
 
 
-def _silence(realserver: Realserver, seen: ClusterSeen) -> Iterator[Finding]:
-    names = _without_endpoint(realserver, seen)
+def _silence(realserver: Realserver, cluster: ClusterState) -> Iterator[Finding]:
+    names = _without_endpoint(realserver, cluster)
     if names:
         yield _warning(
             realserver,
@@ -125,9 +125,9 @@ def _silence(realserver: Realserver, seen: ClusterSeen) -> Iterator[Finding]:
         )
 
 
-def _without_endpoint(realserver: Realserver, seen: ClusterSeen) -> list[str]:
-    node = seen.node_of(realserver)
-    return [one.name for one in seen.local if node is not None and node.name not in one.nodes]
+def _without_endpoint(realserver: Realserver, cluster: ClusterState) -> list[str]:
+    node = cluster.node_of(realserver)
+    return [local.name for local in cluster.local if node is not None and node.name not in local.nodes]
 
 
 def _warning(realserver: Realserver, seen: str, remedy: str) -> Finding:

@@ -1,9 +1,9 @@
 """The lab: directors, realservers and a router made on this one machine, with a real kernel's IPIP and IPVS.
 
-    place = LabPaths.of(folder_of_ferryman_toml)
-    up(place)
-    access = enter(place)       # this process now runs on the lab's control host
-    down(place)
+    paths = LabPaths.of(folder_of_ferryman_toml)
+    up(paths)
+    access = enter(paths)       # this process now runs on the lab's control host
+    down(paths)
 
 ``docs/lab.md`` has it for people; ``topology.py`` says what the lab is made of.
 """

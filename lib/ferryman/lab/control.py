@@ -30,7 +30,7 @@ class LabAccess:
     ssh_config: Path
 
 
-def enter(place: LabPaths) -> LabAccess:
+def enter(paths: LabPaths) -> LabAccess:
     """Take this process into the control namespace of the lab that is up; twice is harmless.
 
     From then on it cannot reach any network but the lab's. It must be called before any thread is started.
@@ -39,27 +39,27 @@ def enter(place: LabPaths) -> LabAccess:
     Raises:
         LabError: There is no lab, or it cannot be entered.
     """
-    require(place).enter()
-    return LabAccess(place.identity, place.known_hosts, place.ssh_config)
+    require(paths).enter()
+    return LabAccess(paths.identity, paths.known_hosts, paths.ssh_config)
 
 
-def exec_argv(place: LabPaths, host: str, command: Sequence[str]) -> list[str]:
+def exec_argv(paths: LabPaths, host: str, command: Sequence[str]) -> list[str]:
     """The command that runs a command, or a shell, on one of the lab's hosts or in the control namespace.
 
     Raises:
         LabError: There is no lab, or no such host.
     """
-    prefix = require(place).command_prefix()
+    prefix = require(paths).command_prefix()
     if host == topology.CONTROL:
         return [*prefix, *(command or ["/bin/sh"])]
     if host not in topology.BY_NAME:
         known = ", ".join((topology.CONTROL, *topology.BY_NAME))
         raise LabError(f"{host}: is not a host of the lab; it has {known}")
     there = ["--", shlex.join(command)] if command else []
-    return [*prefix, "ssh", "-F", str(place.ssh_config), host, *there]
+    return [*prefix, "ssh", "-F", str(paths.ssh_config), host, *there]
 
 
-def console(place: LabPaths, host: str, script: str, *, timeout_s: float = CONSOLE_S) -> str:
+def console(paths: LabPaths, host: str, script: str, *, timeout_s: float = CONSOLE_S) -> str:
     """Run a shell script on a host or pod out of band, past its own sshd; what it printed.
 
     It goes to the router's sshd, and from there into the host's namespace.
@@ -75,7 +75,7 @@ def console(place: LabPaths, host: str, script: str, *, timeout_s: float = CONSO
     )
     try:
         done = subprocess.run(
-            exec_argv(place, router, inner),
+            exec_argv(paths, router, inner),
             input=script,
             capture_output=True,
             text=True,

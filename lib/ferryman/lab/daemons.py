@@ -79,12 +79,12 @@ until [ "$(wc -l </proc/net/ip_vs)" -ge {lines} ]; do sleep 0.2; done
 
 
 def sshd_config(name: str) -> str:
-    """A host's sshd_config."""
+    """The text of a host's sshd_config."""
     return _SSHD.format(name=name)
 
 
 def sshd_command(name: str) -> str:
-    """Starts a host's sshd; ``-r``: a connection costs no exec, which is slow in the guest."""
+    """The command that starts a host's sshd; ``-r`` saves the exec for each connection, slow in the guest."""
     return f"/usr/sbin/sshd -r -f /lab/{name}/sshd_config -E /lab/log/{name}.sshd"
 
 
@@ -95,12 +95,12 @@ def nginx_conf(name: str, ports: Sequence[int]) -> str:
 
 
 def nginx_command(name: str) -> str:
-    """Starts the nginx of a plain server or a pod."""
+    """The command that starts the nginx of a plain server or a pod."""
     return f"/usr/sbin/nginx -c /lab/{name}/nginx.conf -e /lab/log/{name}.nginx"
 
 
 def keepalived_command(name: str) -> str:
-    """Starts a director's keepalived: checkers alone, no VRRP."""
+    """The command that starts a director's keepalived: checkers alone, no VRRP."""
     return (
         f"keepalived -n -l -D -C -f /etc/keepalived/keepalived.conf -p /run/keepalived-{name}.pid "
         f"-c /run/keepalived-{name}.checkers.pid >/lab/log/{name}.keepalived 2>&1 &"

@@ -47,8 +47,8 @@ ip link add fmlab1 type ip6tnl external 2>/dev/null || echo ip6_tunnel
 ipvsadm -Ln >/dev/null 2>&1 || echo ip_vs
 """
 _RECORD_AND_GO = 'read -r stat <"/proc/$$/stat"; echo "$stat" >"$1"; shift; exec "$@" </dev/null'
-"""The holder writes down itself: it holds the lab's lock as its standard input until that is done, so nobody
-who has the lock can miss it, even if ``lab up`` is killed right here."""
+"""The first process writes down its own identity: it holds the lab's lock as its standard input until that is
+done, so nobody who has the lock can miss it, even if ``lab up`` is killed right here."""
 
 
 def choose(wanted: EngineChoice) -> Engine:
@@ -90,7 +90,7 @@ def missing_for_netns() -> list[str]:
 
 
 def require_programs(engine: Engine) -> None:
-    """Every program that the lab runs is installed.
+    """Return when every program that the lab runs is installed.
 
     Raises:
         LabError: Some are missing; names them and their packages.
@@ -103,7 +103,7 @@ def require_programs(engine: Engine) -> None:
 
 
 def require_namespaces(engine: Engine) -> None:
-    """The guest's user may make the namespaces it needs.
+    """Return when the guest's user may make the namespaces that it needs.
 
     Raises:
         LabError: It may not; says what the kernel said and where that is set.
@@ -126,21 +126,21 @@ def require_namespaces(engine: Engine) -> None:
         )
 
 
-def start(engine: Engine, place: LabPaths, lock: int) -> None:
+def start(engine: Engine, paths: LabPaths, lock: int) -> None:
     """Start the lab's first process, in a session of its own; returns at once.
 
     Args:
         engine: On which kernel.
-        place: Where the files made for it are.
+        paths: Where the files made for it are.
         lock: The lab's lock, which the process keeps until it has written down who it is.
     """
-    rights = [*_one_processor(place), *_unprivileged()] if engine == "guest" else []
-    outer = ["/bin/sh", str(place.share / "outer.sh"), engine, str(place.share)]
-    with place.console_log.open("wb") as log:
+    prefix = [*_one_processor(paths), *_unprivileged()] if engine == "guest" else []
+    outer = ["/bin/sh", str(paths.share / "outer.sh"), engine, str(paths.share)]
+    with paths.console_log.open("wb") as log:
         subprocess.run(
             [
-                *("setsid", "--fork", "/bin/sh", "-c", _RECORD_AND_GO, "ferryman-lab", str(place.holder)),
-                *(*rights, *_unshare(engine), *outer),
+                *("setsid", "--fork", "/bin/sh", "-c", _RECORD_AND_GO, "ferryman-lab", str(paths.owner)),
+                *(*prefix, *_unshare(engine), *outer),
             ],
             stdin=lock,
             stdout=log,
@@ -151,20 +151,20 @@ def start(engine: Engine, place: LabPaths, lock: int) -> None:
         )
 
 
-def _one_processor(place: LabPaths) -> list[str]:
-    """Keeps the guest on one processor: its kernel and its processes take turns and never run side by side.
+def _one_processor(paths: LabPaths) -> list[str]:
+    """The command prefix that keeps the guest on one processor: its processes never run side by side.
 
     Boot takes two thirds of the time so, for waking a process on another processor costs more than the
     processor's idle time is worth. Labs side by side get one each, as far as there are enough: what each
     one got is written down beside its files.
     """
     usable = sorted(os.sched_getaffinity(0))
-    lock = os.open(place.root.parent, os.O_RDONLY | os.O_DIRECTORY)
+    lock = os.open(paths.root.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        taken = [file.read_text() for file in place.root.parent.glob("*/processor")]
-        chosen = min(usable, key=lambda one: taken.count(str(one)))
-        (place.root / "processor").write_text(str(chosen))
+        taken = [file.read_text() for file in paths.root.parent.glob("*/processor")]
+        chosen = min(usable, key=lambda processor: taken.count(str(processor)))
+        (paths.root / "processor").write_text(str(chosen))
     finally:
         os.close(lock)
     return ["taskset", "--cpu-list", str(chosen)]
@@ -175,7 +175,7 @@ def _guest_user() -> int:
 
 
 def _unprivileged() -> list[str]:
-    """Gives root's rights up: root inside the guest can reach whatever the guest's process can."""
+    """The command prefix that gives root's rights up: root in the guest can reach what its process can."""
     if os.getuid() != 0:
         return []
     return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs", "--"]

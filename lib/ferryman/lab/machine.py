@@ -1,7 +1,7 @@
 """The lab as a whole: up, down, and how it is.
 
-What is left of a lab that died half-way, whichever way, is found by its folder and its holder and cleared by
-the next ``up`` or ``down``.
+What is left of a lab that died half-way is found by its folder and its first process, and cleared
+by the next ``up`` or ``down``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from ferryman.errors import LabError
 from ferryman.lab import engines, namespace, topology
-from ferryman.lab.provision import furnish
+from ferryman.lab.provision import provision
 from ferryman.retry import poll_until
 
 if TYPE_CHECKING:
@@ -51,69 +51,69 @@ class LabStatus:
     """How long this call took to boot it; None when it was up already."""
 
 
-def up(place: LabPaths, engine: EngineChoice = "auto", *, within_s: float = BOOT_S) -> LabStatus:
+def up(paths: LabPaths, engine: EngineChoice = "auto", *, within_s: float = BOOT_S) -> LabStatus:
     """Boot the lab, unless it is up and answers; what is left of a dead one is cleared first.
 
     Raises:
         LabError: It cannot be booted here, or did not come up in time; with the end of its log.
     """
     begun = time.monotonic()
-    with place.locked() as lock:
-        found = _status(place)
+    with paths.locked() as lock:
+        found = _status(paths)
         if found.up and found.hosts[topology.ROUTER.name]:
             return found
-        _clear(place)
+        _clear(paths)
         chosen = engines.choose(engine)
         engines.require_programs(chosen)
         engines.require_namespaces(chosen)
         try:
-            furnish(place, chosen)
-            engines.start(chosen, place, lock)
-            _wait_until_ready(place, begun + within_s)
+            provision(paths, chosen)
+            engines.start(chosen, paths, lock)
+            _wait_until_ready(paths, begun + within_s)
             now = time.monotonic()
             state = {"engine": chosen, "booted_s": round(now - begun, 1)}
-            place.ready.write_text(json.dumps(state))
+            paths.ready.write_text(json.dumps(state))
         except BaseException:
-            _clear(place)
+            _clear(paths)
             raise
-        status = _status(place)
+        status = _status(paths)
     return LabStatus(True, chosen, status.pid, status.hosts, status.faults, now - begun)
 
 
-def down(place: LabPaths) -> bool:
-    """Take the lab down and leave nothing of it; whether there was anything."""
-    if not place.root.parent.is_dir():
+def down(paths: LabPaths) -> bool:
+    """Take the lab down and remove all its files; returns whether there was a lab."""
+    if not paths.root.parent.is_dir():
         return False
-    with place.locked():
-        was = place.root.is_dir()
-        _clear(place)
-        place.remove_lock()
-    return was
+    with paths.locked():
+        existed = paths.root.is_dir()
+        _clear(paths)
+        paths.remove_lock()
+    return existed
 
 
-def status(place: LabPaths) -> LabStatus:
+def status(paths: LabPaths) -> LabStatus:
     """How the lab is now; it waits two seconds at most for hosts that do not answer."""
-    return _status(place)
+    return _status(paths)
 
 
-def require(place: LabPaths) -> NamespaceOwner:
-    """The holder of a lab that is up.
+def require(paths: LabPaths) -> NamespaceOwner:
+    """The process that owns the namespaces of a lab that is up.
 
     Raises:
         LabError: There is none.
     """
-    found = namespace.find(place)
-    if found is None or not place.ready.exists():
+    found = namespace.find(paths)
+    if found is None or not paths.ready.exists():
         raise LabError("the lab is not up: ferryman lab up")
     return found
 
 
-def _status(place: LabPaths) -> LabStatus:
-    found = namespace.find(place)
-    if found is None or not place.ready.exists():
+def _status(paths: LabPaths) -> LabStatus:
+    found = namespace.find(paths)
+    if found is None or not paths.ready.exists():
         return LabStatus(up=False)
-    state = json.loads(place.ready.read_text())
-    faults = json.loads(place.faults.read_text()) if place.faults.exists() else []
+    state = json.loads(paths.ready.read_text())
+    faults = json.loads(paths.faults.read_text()) if paths.faults.exists() else []
     named = tuple(f"{fault['name']} on {fault['host']}" for fault in faults)
     return LabStatus(True, state["engine"], found.pid, _answering(found, _ANSWER_S), named)
 
@@ -121,7 +121,7 @@ def _status(place: LabPaths) -> LabStatus:
 def _answering(found: NamespaceOwner, within_s: float) -> dict[str, bool]:
     """Which hosts' sshd greet, asked by a small program in the control namespace."""
     addresses = {str(host.address): host.name for host in topology.HOSTS}
-    program = [sys.executable, "-I", "-S", str(Path(__file__).with_name("answers.py"))]
+    program = [sys.executable, "-I", "-S", str(Path(__file__).with_name("ssh_ready.py"))]
     asked = subprocess.run(
         [*found.command_prefix(), *program, str(within_s), *addresses],
         capture_output=True,
@@ -135,32 +135,32 @@ def _answering(found: NamespaceOwner, within_s: float) -> dict[str, bool]:
     return {name: address in answered for address, name in addresses.items()}
 
 
-def _wait_until_ready(place: LabPaths, end: float) -> None:
+def _wait_until_ready(paths: LabPaths, end: float) -> None:
     def left() -> float:
         return max(0.0, end - time.monotonic())
 
     started = poll_until(
-        lambda: namespace.find(place), lambda found: found is not None, within_s=10, every_s=0.01
+        lambda: namespace.find(paths), lambda found: found is not None, within_s=10, every_s=0.01
     )
     if started is None:
-        raise LabError(_failed(place, "did not start"))
-    ready = place.share / "ready"
-    poll_until(ready.exists, lambda there: there or not started.alive, within_s=left(), every_s=0.05)
+        raise LabError(_failed(paths, "did not start"))
+    ready = paths.share / "ready"
+    poll_until(ready.exists, lambda exists: exists or not started.alive, within_s=left(), every_s=0.05)
     if not ready.exists():
-        raise LabError(_failed(place, "did not come up in time" if started.alive else "died while booting"))
+        raise LabError(_failed(paths, "did not come up in time" if started.alive else "died while booting"))
     answers = poll_until(
         lambda: _answering(started, min(_ANSWER_S, left())),
         lambda hosts: all(hosts.values()),
         within_s=left(),
     )
     if silent := [name for name, answered in answers.items() if not answered]:
-        raise LabError(_failed(place, f"came up, but {', '.join(silent)} did not answer"))
+        raise LabError(_failed(paths, f"came up, but {', '.join(silent)} did not answer"))
 
 
-def _failed(place: LabPaths, what: str) -> str:
+def _failed(paths: LabPaths, what: str) -> str:
     """The sentence, and the end of what the lab's kernel and its scripts said."""
-    said = [_tail(path) for path in (place.console_log, place.share / "log")]
-    return "\n".join([f"the lab {what}; the end of its log:", *(text for text in said if text)])
+    tails = [_tail(path) for path in (paths.console_log, paths.share / "log")]
+    return "\n".join([f"the lab {what}; the end of its log:", *(text for text in tails if text)])
 
 
 def _tail(path: Path) -> str:
@@ -172,20 +172,20 @@ def _tail(path: Path) -> str:
     with os.fdopen(descriptor, "rb") as log:
         log.seek(max(0, log.seek(0, os.SEEK_END) - _LOG_BYTES))
         lines = log.read(_LOG_BYTES).decode(errors="replace").splitlines()
-    said = [line for line in lines if not line.startswith(" [<")]  # a panic's call trace
-    return "\n".join(said[-_TAIL_LINES:])
+    kept = [line for line in lines if not line.startswith(" [<")]  # a panic's call trace
+    return "\n".join(kept[-_TAIL_LINES:])
 
 
-def _clear(place: LabPaths) -> None:
+def _clear(paths: LabPaths) -> None:
     """End whatever runs and take the folder away; harmless when there is nothing."""
-    if place.kept_connection.is_socket():
-        _hang_up(place)
-    if (found := namespace.find(place)) is not None:
+    if paths.kept_connection.is_socket():
+        _hang_up(paths)
+    if (found := namespace.find(paths)) is not None:
         found.end()
     # A program of a boot that was killed (a key in the making) may still add a file for some milliseconds.
-    poll_until(lambda: _gone(place.root), bool, within_s=_LAST_WRITE_S, every_s=0.05)
-    if place.root.is_dir():
-        shutil.rmtree(place.root)
+    poll_until(lambda: _gone(paths.root), bool, within_s=_LAST_WRITE_S, every_s=0.05)
+    if paths.root.is_dir():
+        shutil.rmtree(paths.root)
 
 
 def _gone(folder: Path) -> bool:
@@ -193,8 +193,8 @@ def _gone(folder: Path) -> bool:
     return not folder.exists()
 
 
-def _hang_up(place: LabPaths) -> None:
+def _hang_up(paths: LabPaths) -> None:
     """End the process that keeps the connection to the router; it ends by itself soon after its last use."""
-    command = ["ssh", "-F", str(place.ssh_config), "-O", "exit", topology.ROUTER.name]
+    command = ["ssh", "-F", str(paths.ssh_config), "-O", "exit", topology.ROUTER.name]
     with suppress(subprocess.TimeoutExpired):
         subprocess.run(command, capture_output=True, check=False, timeout=_ANSWER_S)

@@ -58,7 +58,7 @@ class NamespaceOwner:
         """Take this process into the lab's control namespace; twice is harmless.
 
         Raises:
-            LabError: The holder has gone meanwhile, or this process has threads.
+            LabError: The process has ended meanwhile, or this process has threads.
         """
         if self.entered:
             return
@@ -124,16 +124,16 @@ class NamespaceOwner:
         return found
 
 
-def find(place: LabPaths) -> NamespaceOwner | None:
-    """The holder of the lab at this place, alive; None when there is none."""
+def find(paths: LabPaths) -> NamespaceOwner | None:
+    """The process that owns the namespaces of the lab, if it is alive; else None."""
     try:
-        fields = _split(place.holder.read_text())
+        fields = _split(paths.owner.read_text())
     except FileNotFoundError:
         return None
     if fields is None:
         return None
-    holder = NamespaceOwner(int(fields[0]), int(fields[1 + 19]))
-    return holder if holder.alive else None
+    owner = NamespaceOwner(int(fields[0]), int(fields[1 + 19]))
+    return owner if owner.alive else None
 
 
 def _started(process: Path) -> int | None:

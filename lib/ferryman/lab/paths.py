@@ -1,4 +1,4 @@
-"""Where one lab lives on the machine: a folder in memory, named after the configuration it belongs to.
+"""The paths of one lab on the machine: a folder in memory, named after the configuration it belongs to.
 
 Every checkout has a lab of its own. The name is made of the user and of the resolved path of the folder of
 ``ferryman.toml``; nothing else about a lab is global, so several may be up at once.
@@ -35,7 +35,7 @@ class LabPaths:
 
     @classmethod
     def of(cls, config_folder: Path) -> LabPaths:
-        """The place of the lab that belongs to the ``ferryman.toml`` in this folder; nothing is made."""
+        """The paths of the lab that belongs to the ``ferryman.toml`` in this folder; nothing is made."""
         name = hashlib.sha256(f"{_USER}:{config_folder.resolve()}".encode()).hexdigest()[:12]
         return cls(_labs_folder(_USER) / name)
 
@@ -56,12 +56,12 @@ class LabPaths:
 
     @property
     def known_hosts(self) -> Path:
-        """The lab's host keys, as the lab was made with."""
+        """The known_hosts file with the host keys that the lab was made with."""
         return self.own / "known_hosts"
 
     @property
     def ssh_config(self) -> Path:
-        """For the OpenSSH client: the lab's hosts by name."""
+        """The configuration for the OpenSSH client, with the lab's hosts by name."""
         return self.own / "ssh_config"
 
     @property
@@ -70,18 +70,18 @@ class LabPaths:
         return self.own / "router"
 
     @property
-    def holder(self) -> Path:
-        """The line of /proc/PID/stat of the process that holds the lab's namespaces."""
+    def owner(self) -> Path:
+        """The file with the line of /proc/PID/stat of the process that holds the lab's namespaces."""
         return self.own / "holder"
 
     @property
     def ready(self) -> Path:
-        """There from the end of ``lab up``; says which engine runs."""
+        """The file that exists from the end of ``lab up`` on, and says which engine runs."""
         return self.own / "ready.json"
 
     @property
     def faults(self) -> Path:
-        """The faults that are in."""
+        """The JSON file that lists the faults which are active."""
         return self.own / "faults.json"
 
     @property

@@ -1,4 +1,4 @@
-"""What is laid out on the machine before a lab boots: its keys, and the folder that its kernel sees."""
+"""Provisions a lab before it boots: its keys, and the folder that its kernel sees."""
 
 from __future__ import annotations
 
@@ -24,37 +24,37 @@ _SCRIPTS = Path(__file__).parent / "guest"
 _SECRET = ("etc/shadow", "ssh_host_ed25519_key")
 
 
-def furnish(place: LabPaths, engine: Engine) -> None:
+def provision(paths: LabPaths, engine: Engine) -> None:
     """Make the lab's folder, which must not be there yet."""
-    place.root.mkdir(mode=0o711)
-    place.own.mkdir(mode=0o700)
-    place.share.mkdir(mode=0o700)
-    authorized = _keys(place, [host.name for host in topology.HOSTS])
-    private = {host.name: (place.own / host.name).read_text() for host in topology.HOSTS}
+    paths.root.mkdir(mode=0o711)
+    paths.own.mkdir(mode=0o700)
+    paths.share.mkdir(mode=0o700)
+    authorized = _keys(paths, [host.name for host in topology.HOSTS])
+    private = {host.name: (paths.own / host.name).read_text() for host in topology.HOSTS}
     for name, text in render.files(private, authorized).items():
-        _write(place.share / "files" / name, text)
+        _write(paths.share / "files" / name, text)
     downloaded = random.Random(_SEED).randbytes(DOWNLOAD_BYTES)  # noqa: S311  # the same bytes in every lab
-    (place.share / "files/lab/download").write_bytes(downloaded)
-    _write(place.share / "control", render.control_batch())
-    _write(place.share / "modules", "\n".join(render.MODULES))
-    _write(place.share / "fstab", render.FSTAB)
+    (paths.share / "files/lab/download").write_bytes(downloaded)
+    _write(paths.share / "control", render.control_batch())
+    _write(paths.share / "modules", "\n".join(render.MODULES))
+    _write(paths.share / "fstab", render.FSTAB)
     for script in _SCRIPTS.glob("*.sh"):
-        shutil.copyfile(script, place.share / script.name)
-        (place.share / script.name).chmod(0o755)
+        shutil.copyfile(script, paths.share / script.name)
+        (paths.share / script.name).chmod(0o755)
     if engine == "guest":
-        _guest_only(place)
+        _guest_only(paths)
 
 
-def _guest_only(place: LabPaths) -> None:
-    (place.share / "uml").mkdir()
+def _guest_only(paths: LabPaths) -> None:
+    (paths.share / "uml").mkdir()
     for folder in ("bin", "files/usr/bin"):  # for the first stage, and over the set-uid ones ever after
-        (place.share / folder).mkdir(parents=True)
+        (paths.share / folder).mkdir(parents=True)
         for name in ("mount", "umount"):
-            program = place.share / folder / name
+            program = paths.share / folder / name
             shutil.copyfile(f"/bin/{name}", program)
             program.chmod(0o755)
     if os.getuid() == 0:
-        for folder, _, names in os.walk(place.share):
+        for folder, _, names in os.walk(paths.share):
             os.chown(folder, NOBODY, NOBODY)
             for name in names:
                 os.chown(Path(folder) / name, NOBODY, NOBODY)
@@ -67,13 +67,13 @@ def _write(path: Path, text: str) -> None:
         path.chmod(0o600)
 
 
-def _keys(place: LabPaths, hosts: list[str]) -> str:
+def _keys(paths: LabPaths, hosts: list[str]) -> str:
     """A key for the tool and one for each host, and what OpenSSH clients need; the tool's public key."""
-    public = {name: _key(place.own / name) for name in (place.identity.name, *hosts)}
+    public = {name: _key(paths.own / name) for name in (paths.identity.name, *hosts)}
     known = (f"{host.name},{host.address},{host.address6} {public[host.name]}\n" for host in topology.HOSTS)
-    place.known_hosts.write_text("".join(known))
-    place.ssh_config.write_text(_ssh_config(place))
-    return f"{public[place.identity.name]}\n"
+    paths.known_hosts.write_text("".join(known))
+    paths.ssh_config.write_text(_ssh_config(paths))
+    return f"{public[paths.identity.name]}\n"
 
 
 def _key(path: Path) -> str:
@@ -83,14 +83,14 @@ def _key(path: Path) -> str:
     return f"{kind} {key}"
 
 
-def _ssh_config(place: LabPaths) -> str:
+def _ssh_config(paths: LabPaths) -> str:
     hosts = (f"Host {host.name}\n    HostName {host.address}\n" for host in topology.HOSTS)
     common = {
         "User": "root",
-        "IdentityFile": place.identity,
+        "IdentityFile": paths.identity,
         "IdentitiesOnly": "yes",
         "IdentityAgent": "none",
-        "UserKnownHostsFile": place.known_hosts,
+        "UserKnownHostsFile": paths.known_hosts,
         "GlobalKnownHostsFile": "/dev/null",
         "StrictHostKeyChecking": "yes",
         "BatchMode": "yes",
@@ -100,7 +100,7 @@ def _ssh_config(place: LabPaths) -> str:
         "ServerAliveCountMax": 2,
         "LogLevel": "ERROR",
     }
-    kept = f"Host {topology.ROUTER.name}\n    ControlMaster auto\n    ControlPath {place.kept_connection}\n"
+    kept = f"Host {topology.ROUTER.name}\n    ControlMaster auto\n    ControlPath {paths.kept_connection}\n"
     kept += f"    ControlPersist {KEPT_S}\n"
     return (
         "".join(hosts) + kept + "Host *\n" + "".join(f"    {key} {value}\n" for key, value in common.items())

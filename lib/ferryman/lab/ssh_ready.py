@@ -1,4 +1,4 @@
-"""Which of these addresses greet as sshd does, in time? Run as a program in the lab's namespace.
+"""Tells which of these addresses greet as sshd does, in time. Run as a program in the lab's namespace.
 
 Arguments: seconds, then addresses. Prints those that answered, one a line. It needs nothing of the package,
 so that it starts quickly.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Literal
 
+from ferryman.encapsulation import max_inner_packet, mss_for_mtu
 from ferryman.model import Address, Forwarding
 
 HostRole = Literal["router", "director", "server", "node", "client"]
@@ -24,10 +25,10 @@ CLIENT_GATEWAYS = (IPv4Address("10.20.0.1"), IPv6Address("fd20::1"))
 SEGMENT_GATEWAYS = (IPv4Address("10.10.0.254"), IPv6Address("fd10::fe"))
 VIP_NETWORKS = ("10.99.0.0/24", "fd99::/64")
 
-CLAMPED_MSS_BYTES = (1440, 1400)
-"""Plain servers clamp to this: 1500 less the outer header (20, 40), the inner one (20, 40) and TCP's 20."""
-POD_MTU_BYTES = 1460
-"""Low enough for both families: 1500 less the 40-byte outer IPv6 header."""
+CLAMPED_MSS_BYTES = (mss_for_mtu(4, max_inner_packet(4)), mss_for_mtu(6, max_inner_packet(6)))
+"""What plain servers clamp the MSS to, for IPv4 in IPv4 and for IPv6 in IPv6: 1440 and 1400."""
+POD_MTU_BYTES = max_inner_packet(6)
+"""Low enough for both families: 1460, which is 1500 less the 40-byte outer IPv6 header."""
 POD_GATEWAY = IPv4Address("169.254.1.1")
 """Calico's: no device has it; the node's end of the pair answers ARP for it."""
 POD_PORT = 8443
@@ -142,5 +143,5 @@ def vips_of(host: Host) -> tuple[Address, ...]:
 
 def realserver_address(host: str, vip: Address) -> Address:
     """The address that a director forwards packets for this VIP to."""
-    where = BY_NAME[host]
-    return where.address if isinstance(vip, IPv4Address) else where.address6
+    found = BY_NAME[host]
+    return found.address if isinstance(vip, IPv4Address) else found.address6

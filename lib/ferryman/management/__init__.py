@@ -1,4 +1,4 @@
-"""Configuration management: how what the catalog says reaches a director or a realserver."""
+"""Configuration management: the agents that apply the catalog to directors and realservers."""
 
 from __future__ import annotations
 
@@ -32,6 +32,6 @@ _ON_HOSTS: dict[str, type[AgentOnHosts]] = {
 
 
 def agent_for(config: ManagementConfig) -> Agent:
-    """The agent that ``[management]`` names."""
+    """The agent that ``[management]`` names; ``NoAgent`` for any other word."""
     kind = _ON_HOSTS.get(config.agent)
     return kind(config) if kind else NoAgent()

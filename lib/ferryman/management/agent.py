@@ -1,4 +1,4 @@
-"""What brings a host in line with the catalog: an agent of configuration management, or ferryman itself."""
+"""What applies the catalog to a host: an agent of configuration management, or ferryman's own drivers."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class AgentRun:
 
 
 class Agent(ABC):
-    """Brings hosts in line with what the catalog says now."""
+    """Applies to hosts what the catalog says now."""
 
     @property
     @abstractmethod
     def command(self) -> str:
-        """What it runs on each host, for people to read; empty when it runs nothing."""
+        """The command that it runs on each host, for people to read; empty when it runs none."""
 
     def obstacles(
         self,
@@ -51,8 +51,8 @@ class Agent(ABC):
         it applied must contain it. A host where it failed has the reason instead; it stops no other host.
 
         Raises:
-            RehearsalError: This is a rehearsal; nothing ran.
-            BusyError: Another process has taken the run up; nothing more ran.
+            DryRunError: This is a dry run; nothing ran.
+            BusyError: Another process has resumed the run; nothing more ran.
         """
 
 
@@ -61,7 +61,7 @@ class NoAgent(Agent):
 
     @property
     def command(self) -> str:
-        """Nothing."""
+        """An empty text, for this agent runs no command."""
         return ""
 
     def converge(
@@ -71,5 +71,5 @@ class NoAgent(Agent):
         *,
         revision: str = "",  # noqa: ARG002
     ) -> Mapping[str, AgentRun | VerifyError | DoubtError]:
-        """Every host is as it is to be already."""
+        """Return a run for each host at once: no change is needed there."""
         return {name: AgentRun(name) for name in names}

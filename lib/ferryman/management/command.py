@@ -20,25 +20,25 @@ class CommandAgent(AgentOnHosts):
         done = hosts.write(name, f"{self.command} </dev/null", timeout_s=timeout_s)
         if done.status != 0:
             raise VerifyError(f"{name}: {self.command}: status {done.status}: {own_words(done)}")
-        said = self._revision(hosts, name)
-        if contained(revision, said) is False:
+        applied = self._revision(hosts, name)
+        if contained(revision, applied) is False:
             return Retry(
                 VerifyError(
-                    f"{name}: {self.command}: applied {_newest(said)}, which does not have the change, "
+                    f"{name}: {self.command}: applied {_newest(applied)}, which does not have the change, "
                     f"{revision}; is it merged, and where this host gets its revisions from?"
                 )
             )
-        return AgentRun(name, _newest(said))
+        return AgentRun(name, _newest(applied))
 
     def _revision(self, hosts: Hosts, name: str) -> str:
-        """What the host says it has applied; nothing, where nobody told how to ask.
+        """What the host says it has applied; empty where ``management.revision`` gives no command for it.
 
         Raises:
-            CommandFailedError: The command that is to tell it failed.
+            CommandFailedError: The command for it failed.
         """
-        return hosts.read(name, asked).checked().stdout if (asked := self._asked()) else ""
+        return hosts.read(name, asked).checked().stdout if (asked := self._ask_revision()) else ""
 
-    def _asked(self) -> str:
+    def _ask_revision(self) -> str:
         return shlex.join(self._config.revision)
 
 
@@ -50,14 +50,14 @@ class AnsiblePull(CommandAgent):
 
     default_run = ("ansible-pull",)
 
-    def _asked(self) -> str:
+    def _ask_revision(self) -> str:
         folder = _folder(self._config.run)
         history = "log --format=%H -n 1000"
-        return super()._asked() or f"git -C {folder} {history}"
+        return super()._ask_revision() or f"git -C {folder} {history}"
 
 
 def _folder(run: tuple[str, ...]) -> str:
-    """Where ``ansible-pull`` keeps its checkout, as a word for the shell."""
+    """The folder of ``ansible-pull``'s checkout, as a word for the shell."""
     for place, word in enumerate(run):
         if word in ("-d", "--directory") and place + 1 < len(run):
             return shlex.quote(run[place + 1])
@@ -66,5 +66,5 @@ def _folder(run: tuple[str, ...]) -> str:
     return '~/.ansible/pull/"$(hostname -f)"'
 
 
-def _newest(said: str) -> str:
-    return next((line.strip() for line in said.splitlines() if line.strip()), "")
+def _newest(printed: str) -> str:
+    return next((line.strip() for line in printed.splitlines() if line.strip()), "")

@@ -35,17 +35,17 @@ _PLACES = """\
 export LC_ALL=C
 place() { puppet config print --section agent "$1"; }
 """
-_TELL_DISABLED = f"""\
+_SHOW_DISABLED = f"""\
 echo '{_DISABLED}'
 cat -- "$(place agent_disabled_lockfile)" 2>/dev/null || :
 """
 _LOOK = f"""\
 {_PLACES}command -v puppet >/dev/null || {{ echo "no puppet here" >&2; exit 127; }}
-{_TELL_DISABLED}"""
+{_SHOW_DISABLED}"""
 
 
 class PuppetAgent(AgentOnHosts):
-    """Runs ``puppet agent`` in the foreground."""
+    """Runs ``puppet agent`` in the foreground, and judges the run by its exit status and summary."""
 
     default_run = ("puppet", "agent", "--test", "--color=false")
 
@@ -59,31 +59,31 @@ class PuppetAgent(AgentOnHosts):
         script = f"""{_PLACES}started=$(date +%s)
 {self.command} </dev/null
 echo "{_STATUS} $? $started"
-{_TELL_DISABLED}echo '{_SUMMARY}'
+{_SHOW_DISABLED}echo '{_SUMMARY}'
 cat -- "$(place lastrunsummary)"
 """
-        ran = _Ran.of(hosts.write(name, script, timeout_s=timeout_s))
-        if ran.status in _FINE:
-            return ran.judged()
-        if ran.status == 1 and ran.disabled is not None:
-            raise _is_disabled(name, ran.disabled)
-        if ran.status == 1 and _UNDER_WAY.search(ran.done.stdout):
+        run = _PuppetRun.of(hosts.write(name, script, timeout_s=timeout_s))
+        if run.status in _FINE:
+            return run.judged()
+        if run.status == 1 and run.disabled is not None:
+            raise _is_disabled(name, run.disabled)
+        if run.status == 1 and _UNDER_WAY.search(run.done.stdout):
             return Retry(
                 DoubtError(
                     f"{name}: puppet: a run that began before has not ended in {self._config.timeout:g} s, "
                     "management.timeout; see what it does there: ps -ef | grep puppet"
                 )
             )
-        what = "resources failed" if ran.status in _RESOURCES_FAILED else f"status {ran.status}"
-        raise VerifyError(f"{name}: {shlex.quote(self.command)}: {what}: {own_words(ran.done)}")
+        what = "resources failed" if run.status in _RESOURCES_FAILED else f"status {run.status}"
+        raise VerifyError(f"{name}: {shlex.quote(self.command)}: {what}: {own_words(run.done)}")
 
 
 @dataclass(frozen=True, slots=True)
-class _Ran:
-    """What one run left behind."""
+class _PuppetRun:
+    """One run of puppet: its output, its exit status, and what puppet wrote about it."""
 
     done: Completed
-    """What it printed itself."""
+    """The output and status of puppet itself."""
     status: int
     started: int
     """Seconds since the epoch on the host's own clock, right before it began."""
@@ -91,21 +91,21 @@ class _Ran:
     summary: str
 
     @classmethod
-    def of(cls, done: Completed) -> _Ran:
+    def of(cls, done: Completed) -> _PuppetRun:
         own, _, rest = done.stdout.rpartition(f"{_STATUS} ")
         numbers, _, rest = rest.partition("\n")
-        told, _, summary = rest.partition(f"{_SUMMARY}\n")
+        lock_file, _, summary = rest.partition(f"{_SUMMARY}\n")
         try:
             status, started = map(int, numbers.split())
         except ValueError:
             raise VerifyError(f"{done.host}: puppet could not be run: {own_words(done)}") from None
         printed = type(done)(done.host, done.command, status, own, done.stderr)
-        return cls(printed, status, started, _disabled(told), summary)
+        return cls(printed, status, started, _disabled(lock_file), summary)
 
     def judged(self) -> AgentRun:
         """The run, if the summary says as the exit status does."""
-        host, said = self.done.host, _summary(self.summary)
-        last_run, failed = _number(said, "time", "last_run"), _number(said, "resources", "failed")
+        host, summary = self.done.host, _summary(self.summary)
+        last_run, failed = _number(summary, "time", "last_run"), _number(summary, "resources", "failed")
         if last_run is None or last_run < self.started:
             raise VerifyError(
                 f"{host}: puppet ended with status {self.status}, but its last_run_summary.yaml is not of "
@@ -113,20 +113,20 @@ class _Ran:
             )
         if failed:
             raise VerifyError(f"{host}: puppet: resources.failed is {failed}: {own_words(self.done)}")
-        version = said.get("version")
+        version = summary.get("version")
         return AgentRun(host, str(version.get("config", "")) if isinstance(version, dict) else "")
 
 
 def _summary(text: str) -> dict[str, Any]:
     try:
-        said = yaml.safe_load(text)
+        summary = yaml.safe_load(text)
     except yaml.YAMLError:
         return {}
-    return said if isinstance(said, dict) else {}
+    return summary if isinstance(summary, dict) else {}
 
 
-def _number(said: dict[str, Any], table: str, key: str) -> int | None:
-    values = said.get(table)
+def _number(summary: dict[str, Any], table: str, key: str) -> int | None:
+    values = summary.get(table)
     value = values.get(key) if isinstance(values, dict) else None
     return int(value) if isinstance(value, int | float) else None
 
@@ -148,13 +148,13 @@ def _is_disabled(host: str, message: str) -> VerifyError:
     )
 
 
-def _disabled(told: str) -> str | None:
+def _disabled(shown: str) -> str | None:
     """Why it is disabled, from the lock file's JSON; None when there is no such file."""
-    text = told.partition(f"{_DISABLED}\n")[2].strip()
+    text = shown.partition(f"{_DISABLED}\n")[2].strip()
     if not text:
         return None
     try:
-        said = json.loads(text)
+        lock = json.loads(text)
     except json.JSONDecodeError:
         return text
-    return str(said.get("disabled_message", "")) if isinstance(said, dict) else text
+    return str(lock.get("disabled_message", "")) if isinstance(lock, dict) else text

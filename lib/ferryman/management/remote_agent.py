@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from ferryman.config import ManagementConfig
     from ferryman.hosts.hosts import Completed, Hosts
 
-AGAIN_S = 5.0
-"""Seconds between two runs on a host, when the first was not the one that is waited for."""
+RERUN_S = 5.0
+"""Seconds between two runs on a host, when the first did not have the change."""
 SHOWN_LINES = 5
 """Lines of its own that a host is quoted with."""
 _COMPLAINT = re.compile(r"^\s*(error|fatal|failed|critical)\b", re.IGNORECASE)
@@ -42,7 +42,7 @@ class AgentOnHosts(Agent):
     """Runs a command on each host, ``batch`` hosts at a time, ``timeout`` seconds for each."""
 
     default_run: tuple[str, ...] = ()
-    """What is run where ``management.run`` says nothing."""
+    """The command that is run where ``management.run`` gives none."""
 
     def __init__(self, config: ManagementConfig, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self._config = config
@@ -56,26 +56,26 @@ class AgentOnHosts(Agent):
     def converge(
         self, hosts: Hosts, names: Sequence[str], *, revision: str = ""
     ) -> Mapping[str, AgentRun | VerifyError | DoubtError]:
-        """Run it everywhere; see ``Agent.converge``."""
+        """Run the command on every host; returns and raises as ``Agent.converge`` does."""
 
-        def settled(name: str) -> AgentRun | VerifyError | DoubtError:
-            return self._settled(hosts, name, revision)
+        def outcome(name: str) -> AgentRun | VerifyError | DoubtError:
+            return self._outcome(hosts, name, revision)
 
         if not names:
             return {}
         with ThreadPoolExecutor(min(self._config.batch, len(names)), "ferryman-agent") as pool:
-            return dict(zip(names, pool.map(settled, names), strict=True))
+            return dict(zip(names, pool.map(outcome, names), strict=True))
 
     @abstractmethod
     def _run(self, hosts: Hosts, name: str, revision: str, timeout_s: float) -> Outcome:
-        """One run on one host.
+        """Run the agent once on one host.
 
         Raises:
             VerifyError: It failed there.
             DoubtError: What became of it is not known.
         """
 
-    def _settled(self, hosts: Hosts, name: str, revision: str) -> AgentRun | VerifyError | DoubtError:
+    def _outcome(self, hosts: Hosts, name: str, revision: str) -> AgentRun | VerifyError | DoubtError:
         """The first run that counts, or why there is none; all in the time that one host has."""
         end = time.monotonic() + self._config.timeout
 
@@ -85,9 +85,9 @@ class AgentOnHosts(Agent):
         try:
             last = retry.poll_until(
                 run,
-                lambda one: isinstance(one, AgentRun),
+                lambda outcome: isinstance(outcome, AgentRun),
                 within_s=self._config.timeout,
-                every_s=AGAIN_S,
+                every_s=RERUN_S,
                 sleep=self._sleep,
             )
         except (VerifyError, DoubtError) as error:
@@ -96,7 +96,7 @@ class AgentOnHosts(Agent):
 
 
 def contained(revision: str, printed: str) -> bool | None:
-    """Whether a change is in what was applied: revisions, newest first, one to a line; None: who knows.
+    """Whether a change is in what was applied: revisions, newest first, one to a line; None: unknown.
 
     One revision alone that is another one may come after the change or before it: only a history tells.
     """
@@ -125,7 +125,7 @@ def own_words(done: Completed) -> str:
 
 
 def raise_failures(outcomes: Mapping[str, AgentRun | VerifyError | DoubtError]) -> None:
-    """Go on where every host went well.
+    """Return when the run went well on every host.
 
     Raises:
         VerifyError: It failed on some; the message has each host's own words.
@@ -138,5 +138,7 @@ def raise_failures(outcomes: Mapping[str, AgentRun | VerifyError | DoubtError]) 
     if len(unknown) == 1:
         raise unknown[0]
     if unknown:
-        kind = UnreachableError if all(isinstance(one, UnreachableError) for one in unknown) else DoubtError
+        kind = (
+            UnreachableError if all(isinstance(error, UnreachableError) for error in unknown) else DoubtError
+        )
         raise kind("\n".join(map(str, unknown)))

@@ -1,19 +1,19 @@
 """Encapsulated SYNs to realservers, as a director in tunnel mode would send them, and what came back.
 
 A SYN/ACK whose MSS fits proves everything at once: the tunnel device, rp_filter, the firewall, the VIP or its
-DNAT, the clamp or the pods' MTU, and the way back. Scapy is loaded when the first probe is made.
+DNAT, the clamp or the pods' MTU, and the route back. Scapy is loaded when the first probe is made.
 """
 
+from ferryman.encapsulation import mss_limit
 from ferryman.probe.aggregate import FROM_BEST_TO_WORST
 from ferryman.probe.prober import Prober
 from ferryman.probe.targets import (
     SpoofTarget,
     Target,
-    from_here,
-    mss_limit,
     probe_targets,
     single_try,
     spoof_targets,
+    with_own_source,
 )
 from ferryman.probe.transport import own_source, require_raw_sockets
 
@@ -22,11 +22,11 @@ __all__ = [
     "Prober",
     "SpoofTarget",
     "Target",
-    "from_here",
     "mss_limit",
     "own_source",
     "probe_targets",
     "require_raw_sockets",
     "single_try",
     "spoof_targets",
+    "with_own_source",
 ]

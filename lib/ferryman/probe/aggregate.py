@@ -1,4 +1,4 @@
-"""What the flows of one target add up to: the worst that any of them met."""
+"""The result of one target, from those of its flows: the worst verdict that any of them met."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ferryman.model import ProbeResult, ProbeVerdict
 
 if TYPE_CHECKING:
-    from ferryman.model import Address
+    from ferryman.model import Address, IcmpReason
     from ferryman.probe.classify import Judgement
     from ferryman.probe.targets import Target
 
@@ -21,34 +21,35 @@ FROM_BEST_TO_WORST = (
 _RANK = {verdict: rank for rank, verdict in enumerate(FROM_BEST_TO_WORST)}
 
 REMARKS = 3
-"""As many uncounted answers are told for one target."""
+"""Uncounted answers that are reported for one target, at most."""
 
 
 class TargetResult:
-    """One target's flows: how many are out, and what the others said."""
+    """One target's flows as they are answered, and what they add up to."""
 
     __slots__ = (
-        "_accepted", "_details", "_mss", "_remarks", "_retried", "_rtt_ms", "_worst",
+        "_accepted", "_details", "_icmp_reasons", "_mss", "_remarks", "_retried", "_rtt_ms", "_worst",
         "asked", "outer_source", "target", "tries", "waiting",
     )  # fmt: skip
 
     def __init__(self, target: Target, outer_source: Address, asked: int) -> None:
         self.target, self.outer_source, self.asked = target, outer_source, asked
         self.waiting = asked
-        """Flows that nothing is known of yet."""
+        """The number of flows that nothing is known of yet."""
         self._worst = ProbeVerdict.ACCEPTED
         self._accepted = 0
         self._retried = 0
         self.tries = 1
         """How many times the SYN was sent, of the flow where that was most often."""
         self._details: list[str] = []
+        self._icmp_reasons: set[IcmpReason] = set()
         self._remarks: list[str] = []
         self._mss: int | None = None
         self._rtt_ms: float | None = None
 
     @property
-    def heard(self) -> bool:
-        """Whether any flow has been answered."""
+    def answered(self) -> bool:
+        """Whether at least one flow of the target has been answered."""
         return self.waiting < self.asked
 
     def count(self, judgement: Judgement, after_ms: float) -> None:
@@ -67,7 +68,7 @@ class TargetResult:
             self._mss = max(self._mss or 0, judgement.mss)
         if rtt_ms is not None:
             self._rtt_ms = rtt_ms if self._rtt_ms is None else min(self._rtt_ms, rtt_ms)
-        self._heed(verdict, judgement.detail)
+        self._add(verdict, judgement.detail, judgement.icmp_reason)
 
     def give_up(self, detail: str) -> None:
         """Count the flows that are still out as silent.
@@ -75,16 +76,16 @@ class TargetResult:
         Beside an ICMP error silence says nothing: who sends these limits their rate (RFC 1812, 4.3.2.8).
         """
         if self._worst is not ProbeVerdict.UNREACHABLE:
-            self._heed(ProbeVerdict.SILENT, self._silence(detail))
+            self._add(ProbeVerdict.SILENT, self._silence(detail))
         self.waiting = 0
 
     def remark(self, remark: str) -> None:
-        """Note what was seen and did not count."""
+        """Add a remark about an answer that does not count; three are kept, each once."""
         if remark not in self._remarks and len(self._remarks) < REMARKS:
             self._remarks.append(remark)
 
     def result(self) -> ProbeResult:
-        """All of it."""
+        """The result of the whole target: its worst verdict, with what was said about that one."""
         return ProbeResult(
             self.target.host,
             self.target.virtual_service,
@@ -97,16 +98,21 @@ class TargetResult:
             self._accepted,
             self.tries,
             self._retried,
+            frozenset(self._icmp_reasons),
         )
 
-    def _heed(self, verdict: ProbeVerdict, detail: str) -> None:
+    def _add(self, verdict: ProbeVerdict, detail: str, icmp_reason: IcmpReason | None = None) -> None:
         if _RANK[verdict] > _RANK[self._worst]:
-            self._worst, self._details = verdict, []
-        if verdict is self._worst and detail and detail not in self._details:
+            self._worst, self._details, self._icmp_reasons = verdict, [], set()
+        if verdict is not self._worst:
+            return
+        if detail and detail not in self._details:
             self._details.append(detail)
+        if icmp_reason is not None:
+            self._icmp_reasons.add(icmp_reason)
 
     def _silence(self, detail: str) -> str:
-        if not self.heard:
+        if not self.answered:
             return detail
         return (
             f"{self.asked - self.waiting} of {self.asked} source ports answered: "

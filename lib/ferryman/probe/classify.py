@@ -1,4 +1,4 @@
-"""What an answer means: pure judgement over dissected packets, against the SYNs that are out."""
+"""What an answer means: judgements over dissected packets and the SYNs that are out; no side effects."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ from functools import cached_property
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, NamedTuple
 
-from ferryman.model import Address, ProbeVerdict, host_port
+from ferryman.encapsulation import DEFAULT_MSS
+from ferryman.model import Address, IcmpReason, ProbeVerdict, host_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SEQUENCE_SPACE = 2**32
 
-DEFAULT_MSS = {4: 536, 6: 1220}
-"""Bytes that a peer assumes when the SYN/ACK has no MSS option, by IP version (RFC 9293, 3.7.1)."""
-
-ICMP_WORDS = {
+ICMP_TEXTS = {
     (4, 3, 0): "network unreachable",
     (4, 3, 1): "host unreachable",
     (4, 3, 2): "protocol unreachable",
@@ -35,16 +33,38 @@ ICMP_WORDS = {
     (6, 3, 0): "hop limit exceeded: a routing loop",
     (6, 4, 1): "unrecognised next header",
 }
-"""(IP version, type, code) in words (IANA's ICMP and ICMPv6 parameters)."""
+"""(IP version, type, code) in words (IANA's ICMP and ICMPv6 parameters); only for people to read."""
 
-NOBODY_TAKES_IT = frozenset({(4, 3, 2), (4, 3, 3), (6, 1, 4), (6, 4, 1)})
-"""What a host says of an outer packet when it has no tunnel device for it.
+ICMP_REASONS = {
+    (4, 3, 0): IcmpReason.NOT_FORWARDED,
+    (4, 3, 1): IcmpReason.NOT_FORWARDED,
+    (4, 3, 2): IcmpReason.NO_TUNNEL_DEVICE,
+    (4, 3, 3): IcmpReason.NO_TUNNEL_DEVICE,
+    (4, 3, 4): IcmpReason.TOO_BIG,
+    (4, 3, 9): IcmpReason.PROHIBITED,
+    (4, 3, 10): IcmpReason.PROHIBITED,
+    (4, 3, 13): IcmpReason.PROHIBITED,
+    (4, 11, 0): IcmpReason.NOT_FORWARDED,
+    (6, 1, 0): IcmpReason.NOT_FORWARDED,
+    (6, 1, 1): IcmpReason.PROHIBITED,
+    (6, 1, 3): IcmpReason.NOT_FORWARDED,
+    (6, 1, 4): IcmpReason.NO_TUNNEL_DEVICE,
+    (6, 2, 0): IcmpReason.TOO_BIG,
+    (6, 3, 0): IcmpReason.NOT_FORWARDED,
+    (6, 4, 1): IcmpReason.NO_TUNNEL_DEVICE,
+}
+"""(IP version, type, code) as a reason, for an error that quotes the outer packet.
 
-Protocol unreachable without the tunnel's kernel module, port unreachable with it (net/ipv4/tunnel4.c and
-net/ipv6/tunnel6.c). Of an inner packet only a firewall says so, for a closed TCP port answers with a RST.
+A host without a tunnel device says protocol unreachable without the tunnel's kernel module, and port
+unreachable with it (net/ipv4/tunnel4.c and net/ipv6/tunnel6.c). Of an inner packet only a firewall says so,
+for a closed TCP port answers with a RST.
 """
 
-PROHIBITED = frozenset({(4, 3, 9), (4, 3, 10), (4, 3, 13), (6, 1, 1)})
+ICMP_CAUSES = {
+    IcmpReason.NO_TUNNEL_DEVICE: "no tunnel device takes it",
+    IcmpReason.PROHIBITED: "a firewall rejects it",
+}
+"""What is added to the words of an error, by its reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +88,7 @@ class Syn:
     """The SYN of one flow of one target: what its answer is judged by, and how far it has got."""
 
     target: int
-    """Which of the probe's targets it asks, an index."""
+    """The index of the target that it asks, among the probe's targets."""
     flow: Flow
     isn: int
     """Initial sequence number; no two SYNs of a probe share one, so an acknowledgement names its SYN."""
@@ -76,9 +96,9 @@ class Syn:
     outer_source: Address
     mss_limit: int
     sent: int = 0
-    """How many times."""
+    """How many times it was sent."""
     sent_ns: int = 0
-    """When last, in nanoseconds since the epoch."""
+    """When it was sent last, in nanoseconds since the epoch."""
     answered: ProbeVerdict | None = None
     half_open: bool = False
     """Whether a realserver may hold a connection for it."""
@@ -98,7 +118,7 @@ class TcpAnswer:
     """Of ``SYN``, ``ACK``, ``RST`` and ``FIN``, those that are set."""
     acknowledgement: int
     mss: int | None
-    """Bytes; None without an MSS option."""
+    """The MSS option in bytes; None without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,37 +134,39 @@ class IcmpError:
     sequence: int | None
 
     @property
-    def about_the_tunnel(self) -> bool:
-        """Whether it says that nobody takes the outer packet."""
-        number = (self.reporter.version, self.kind, self.code)
-        return number in NOBODY_TAKES_IT and self.outer is not None
+    def number(self) -> tuple[int, int, int]:
+        """IP version, type and code, as ``ICMP_REASONS`` and ``ICMP_TEXTS`` have them."""
+        return self.reporter.version, self.kind, self.code
+
+    @property
+    def reason(self) -> IcmpReason:
+        """What it says about the SYN; consumers judge by this, never by the words."""
+        reason = ICMP_REASONS.get(self.number, IcmpReason.OTHER)
+        if reason is IcmpReason.NO_TUNNEL_DEVICE and self.outer is None:
+            return IcmpReason.PROHIBITED
+        return reason
 
     def __str__(self) -> str:
-        number = (self.reporter.version, self.kind, self.code)
-        words = ", ".join(filter(None, (ICMP_WORDS.get(number), self._cause(number))))
+        words = ", ".join(filter(None, (ICMP_TEXTS.get(self.number), ICMP_CAUSES.get(self.reason))))
         name = "ICMP" if isinstance(self.reporter, IPv4Address) else "ICMPv6"
         return f"{name} {self.kind}/{self.code} from {self.reporter}" + (f" ({words})" if words else "")
-
-    def _cause(self, number: tuple[int, int, int]) -> str:
-        if number in NOBODY_TAKES_IT and self.outer is not None:
-            return "no tunnel device takes it"
-        return "a firewall rejects it" if number in NOBODY_TAKES_IT | PROHIBITED else ""
 
 
 Answer = TcpAnswer | IcmpError
 
 
 class Judgement(NamedTuple):
-    """What an answer says about one SYN; without a verdict it does not count, and is only told."""
+    """What an answer says about one SYN; without a verdict it does not count, and is only reported."""
 
     syn: Syn
     verdict: ProbeVerdict | None
     mss: int | None = None
     detail: str = ""
+    icmp_reason: IcmpReason | None = None
 
 
-class Awaited:
-    """The SYNs of one probe: a late answer still finds the SYN that it belongs to."""
+class SynIndex:
+    """The SYNs of one probe, found by what answers to them say; a late answer still finds its own."""
 
     def __init__(self, syns: Iterable[Syn]) -> None:
         self._by_acknowledgement = {syn.acknowledgement: syn for syn in syns}
@@ -178,29 +200,29 @@ class Awaited:
         return found
 
 
-def classify(answer: Answer, awaited: Awaited) -> list[Judgement]:
+def classify(answer: Answer, index: SynIndex) -> list[Judgement]:
     """Judge one answer: nothing when it has to do with no SYN of ours, several when it concerns several."""
     if isinstance(answer, IcmpError):
-        return _unreachable(answer, awaited)
-    syn = awaited.acknowledged_by(answer.acknowledgement) if "ACK" in answer.flags else None
+        return _unreachable(answer, index)
+    syn = index.acknowledged_by(answer.acknowledgement) if "ACK" in answer.flags else None
     if syn is None:
-        return _strays(answer, awaited.in_flow(answer.flow))
+        return _unmatched(answer, index.in_flow(answer.flow))
     if syn.flow != answer.flow:
-        return [Judgement(syn, None, detail=_from_elsewhere(answer, syn))]
+        return [Judgement(syn, None, detail=_wrong_source(answer, syn))]
     if "RST" in answer.flags:
         return [refused(syn)]
     if answer.flags == {"SYN", "ACK"}:
         return [answered(answer.mss, syn)]
-    return _strays(answer, [syn])
+    return _unmatched(answer, [syn])
 
 
 def refused(syn: Syn) -> Judgement:
-    """Judge a true RST."""
+    """The judgement over a RST that acknowledges the SYN: nothing listens."""
     return Judgement(syn, ProbeVerdict.REFUSED, detail=f"RST: nothing listens on port {syn.flow.port}")
 
 
 def answered(mss: int | None, syn: Syn) -> Judgement:
-    """Judge a true SYN/ACK by its MSS."""
+    """The judgement over a SYN/ACK that acknowledges the SYN: by its MSS, accepted or unsuitable."""
     effective = DEFAULT_MSS[syn.flow.vip.version] if mss is None else mss
     seen = f"MSS {mss}" if mss is not None else f"no MSS option, which means {effective}"
     if effective > syn.mss_limit:
@@ -209,7 +231,7 @@ def answered(mss: int | None, syn: Syn) -> Judgement:
     return Judgement(syn, ProbeVerdict.ACCEPTED, mss, "" if mss is not None else seen)
 
 
-def _strays(answer: TcpAnswer, syns: list[Syn]) -> list[Judgement]:
+def _unmatched(answer: TcpAnswer, syns: list[Syn]) -> list[Judgement]:
     flags = "/".join(name for name in ("SYN", "RST", "FIN", "ACK") if name in answer.flags) or "segment"
     number = str(answer.acknowledgement) if "ACK" in answer.flags else "nothing"
     what = f"{flags} from {_peer(answer)} that acknowledges {number}"
@@ -217,7 +239,7 @@ def _strays(answer: TcpAnswer, syns: list[Syn]) -> list[Judgement]:
     return [Judgement(syn, None, detail=detail) for syn in syns]
 
 
-def _from_elsewhere(answer: TcpAnswer, syn: Syn) -> str:
+def _wrong_source(answer: TcpAnswer, syn: Syn) -> str:
     wanted = host_port(syn.flow.vip, syn.flow.port)
     return f"not counted: an answer to this SYN from {_peer(answer)}, expected from {wanted}"
 
@@ -226,17 +248,19 @@ def _peer(answer: TcpAnswer) -> str:
     return host_port(answer.flow.vip, answer.flow.port)
 
 
-def _unreachable(error: IcmpError, awaited: Awaited) -> list[Judgement]:
+def _unreachable(error: IcmpError, index: SynIndex) -> list[Judgement]:
     """Match an ICMP error by the SYN that it quotes, or by the outer addresses when the quote ends there.
 
     A host without a tunnel device for one SYN has none for the others to it. It says so of a few alone, for
     it limits the rate of its errors.
     """
     if error.flow is not None and error.sequence is not None:
-        syn = awaited.acknowledged_by((error.sequence + 1) % SEQUENCE_SPACE)
+        syn = index.acknowledged_by((error.sequence + 1) % SEQUENCE_SPACE)
         syns = [syn] if syn is not None and syn.flow == error.flow else []
-        if syns and error.outer is not None and error.about_the_tunnel:
-            syns = awaited.inside(*error.outer)
+        if syns and error.outer is not None and error.reason is IcmpReason.NO_TUNNEL_DEVICE:
+            syns = index.inside(*error.outer)
     else:
-        syns = awaited.inside(*error.outer) if error.outer is not None else []
-    return [Judgement(syn, ProbeVerdict.UNREACHABLE, detail=str(error)) for syn in syns]
+        syns = index.inside(*error.outer) if error.outer is not None else []
+    return [
+        Judgement(syn, ProbeVerdict.UNREACHABLE, detail=str(error), icmp_reason=error.reason) for syn in syns
+    ]

@@ -1,6 +1,6 @@
-"""The answers that nearly all answers are, SYN/ACK and RST without frills, read without ceremony.
+"""The fast path for what nearly all answers are: a SYN/ACK or RST without fragments or unusual options.
 
-Whatever is less plain is left to ``packets.dissect`` and ``answers.classify``, which judge these the same.
+Any other packet is left to ``packets.dissect`` and ``classify.classify``, which judge these the same.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
+from ferryman.encapsulation import TCP
 from ferryman.probe.classify import answered, refused
 
 if TYPE_CHECKING:
-    from ferryman.probe.classify import Awaited, Judgement
+    from ferryman.probe.classify import Judgement, SynIndex
 
-TCP = 6
 IPV4_WITHOUT_OPTIONS, IPV6 = 0x45, 6
 FRAGMENTED = 0x3FFF
 FLAGS, SYN_ACK, RST_ACK = 0x17, 0x12, 0x14
@@ -30,8 +30,8 @@ _ipv6 = struct.Struct("!6xBx36s4xIH6x")
 _option = struct.Struct("!HH")
 
 
-def judged_plainly(packet: bytes, awaited: Awaited) -> Judgement | None:
-    """The judgement over a plain answer to one of our SYNs; None for any other packet."""
+def fast_judgement(packet: bytes, index: SynIndex) -> Judgement | None:
+    """The judgement over a common answer to one of our SYNs; None for any other packet."""
     try:
         first, fragment, protocol, reply, acknowledgement, flags = _ipv4.unpack_from(packet)
         options_at = _ipv4.size
@@ -42,7 +42,7 @@ def judged_plainly(packet: bytes, awaited: Awaited) -> Judgement | None:
             return None
     except struct.error:
         return None
-    syn = awaited.acknowledged_by(acknowledgement)
+    syn = index.acknowledged_by(acknowledgement)
     if syn is None or protocol != TCP or fragment & FRAGMENTED or syn.flow.reply != reply:
         return None
     if flags & FLAGS == SYN_ACK and flags >> 12 >= WITH_OPTIONS and len(packet) >= options_at + _option.size:

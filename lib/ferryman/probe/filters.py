@@ -18,18 +18,18 @@ JUMP_EQUAL, JUMP_GREATER, JUMP_GREATER_OR_EQUAL, RETURN = 0x15, 0x25, 0x35, 0x06
 SO_ATTACH_FILTER = 26
 
 PROTOCOL_FIELD = {4: (9, socket.IPPROTO_ICMP), 6: (6, socket.IPPROTO_ICMPV6)}
-"""Where the protocol stands in the IP header, and the number of ICMP, by IP version."""
+"""The offset of the protocol in the IP header, and the number of ICMP, by IP version."""
 LOAD_PORT: dict[int, list[Instruction]] = {
     4: [(IPV4_HEADER_TO_X, 0, 0, 0), (LOAD_HALF_AT_X, 0, 0, 2)],
     6: [(LOAD_HALF, 0, 0, 42)],
 }
 """The TCP destination port, behind an IPv4 header of any length or a plain IPv6 header."""
-TAKE: Instruction = (RETURN, 0, 0, 0xFFFFFFFF)
-LEAVE: Instruction = (RETURN, 0, 0, 0)
+ACCEPT: Instruction = (RETURN, 0, 0, 0xFFFFFFFF)
+REJECT: Instruction = (RETURN, 0, 0, 0)
 
 
 def answers_only(version: int, ports: Iterable[int]) -> list[Instruction]:
-    """A program for packets from their IP header on: takes ICMP, and TCP to these ports.
+    """A program for packets from their IP header on: accepts ICMP, and TCP to these ports.
 
     Neighbouring ports are matched as one range, so that it stays short.
     """
@@ -37,12 +37,12 @@ def answers_only(version: int, ports: Iterable[int]) -> list[Instruction]:
     return [
         (LOAD_BYTE, 0, 0, protocol),
         (JUMP_EQUAL, 0, 1, icmp),
-        TAKE,
+        ACCEPT,
         (JUMP_EQUAL, 1, 0, socket.IPPROTO_TCP),
-        LEAVE,
+        REJECT,
         *LOAD_PORT[version],
-        *(instruction for low, high in ranges(ports) for instruction in _take_between(low, high)),
-        LEAVE,
+        *(instruction for low, high in ranges(ports) for instruction in _accept_between(low, high)),
+        REJECT,
     ]
 
 
@@ -62,13 +62,13 @@ def ranges(ports: Iterable[int]) -> list[tuple[int, int]]:
 
 
 def attach(receiver: socket.socket, program: list[Instruction]) -> None:
-    """Let a socket receive only what the program takes."""
+    """Let a socket receive only what the program accepts."""
     code = b"".join(struct.pack("HBBI", *instruction) for instruction in program)
-    held = ctypes.create_string_buffer(code)
+    buffer = ctypes.create_string_buffer(code)
     receiver.setsockopt(
-        socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HL", len(program), ctypes.addressof(held))
+        socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HL", len(program), ctypes.addressof(buffer))
     )
 
 
-def _take_between(low: int, high: int) -> list[Instruction]:
-    return [(JUMP_GREATER_OR_EQUAL, 0, 2, low), (JUMP_GREATER, 1, 0, high), TAKE]
+def _accept_between(low: int, high: int) -> list[Instruction]:
+    return [(JUMP_GREATER_OR_EQUAL, 0, 2, low), (JUMP_GREATER, 1, 0, high), ACCEPT]

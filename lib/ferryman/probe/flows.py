@@ -2,7 +2,7 @@
 
 A flow keeps its port and its sequence number through all tries. Behind a node the port decides which pod
 answers: with another one, the next try might meet a sound pod and hide the bad one. And to TCP the same SYN
-again is a retransmission, which every stack answers; one with another number would look like a stranger's.
+again is a retransmission, which every stack answers; one with another number would look like a new one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from array import array
 from typing import TYPE_CHECKING, NamedTuple
 
 from ferryman.probe.classify import Flow
-from ferryman.probe.packets import PacketPair, opening
+from ferryman.probe.packets import PacketPair, packet_pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -35,13 +35,14 @@ def outer_source(target: Target, probe: ProbeConfig) -> Address:
 class Lane(NamedTuple):
     """What the flows from one own address to one VIP and port through one outer source share."""
 
-    opening: PacketPair
+    packets: PacketPair
+    """The templates of what opens a flow, and of what closes it."""
     flows: list[Flow]
-    """One for each reserved port."""
+    """The flows, one for each reserved port."""
 
 
 class FlowAllocator:
-    """The lanes of a probe, made when first asked for.
+    """Gives each target its lane; lanes are made when first asked for.
 
     ``pools`` are the ports reserved for each own address.
     """
@@ -52,7 +53,10 @@ class FlowAllocator:
         self._known: dict[tuple[int, int, int], Lane] = {}
 
     def lane(self, source: Address, virtual: VirtualService, outer: Address) -> Lane:
-        """The lane between these. They outlive the probe, so the same objects are not compared again."""
+        """The lane from an own address through an outer source to a virtual service.
+
+        These outlive the probe, so the same objects are known by their identity and not compared again.
+        """
         identity = (id(source), id(virtual), id(outer))
         known = self._known.get(identity)
         if known is None:
@@ -63,7 +67,7 @@ class FlowAllocator:
         key = (source, vip, port, outer)
         if key not in self._made:
             flows = [Flow(source, own, vip, port) for own in self._pools[source]]
-            self._made[key] = Lane(opening(*key), flows)
+            self._made[key] = Lane(packet_pair(*key), flows)
         return self._made[key]
 
 
@@ -77,10 +81,10 @@ def pool_size(targets: int, samples: int) -> int:
     return min(PORT_POOL, targets * samples)
 
 
-def samples_of(lane: Lane, place: int, samples: int) -> Iterator[Flow]:
-    """The flows of the target at this place among all."""
+def samples_of(lane: Lane, index: int, samples: int) -> Iterator[Flow]:
+    """The flows of the target with this index among all."""
     flows = lane.flows
-    first = place * samples
+    first = index * samples
     return (flows[(first + number) % len(flows)] for number in range(samples))
 
 

@@ -6,7 +6,7 @@ import contextlib
 import gc
 from typing import TYPE_CHECKING
 
-from ferryman.probe.transport import RawWire
+from ferryman.probe.transport import RawTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,26 +14,28 @@ if TYPE_CHECKING:
     from ferryman.config import ProbeConfig
     from ferryman.model import ProbeResult
     from ferryman.probe.targets import Target
-    from ferryman.probe.transport import Wire
+    from ferryman.probe.transport import Transport
 
 
 class Prober:
     """Sends encapsulated SYNs as a director would, and says what came back."""
 
-    def __init__(self, probe: ProbeConfig, *, wire: Callable[[Iterable[int]], Wire] = RawWire) -> None:
+    def __init__(
+        self, probe: ProbeConfig, *, transport: Callable[[Iterable[int]], Transport] = RawTransport
+    ) -> None:
         self._probe = probe
-        self._wire = wire
+        self._transport = transport
 
     def probe(
-        self, targets: Sequence[Target], told: Callable[[ProbeResult], None] = lambda _: None
+        self, targets: Sequence[Target], on_result: Callable[[ProbeResult], None] = lambda _: None
     ) -> list[ProbeResult]:
         """Ask all targets at once, each with several source ports; one result for each, in their order.
 
-        A result's verdict is the worst that any of its flows met; of accepted ones, the largest MSS is told.
+        A result's verdict is the worst that any of its flows met; of accepted ones it has the largest MSS.
 
-        ``told`` hears each result as soon as it is known, once. What is seen after that, such as a second
+        ``on_result`` gets each result as soon as it is known, once. What is seen after that, such as a second
         answer, is added to the details of the results returned. What the SYNs left half open at the
-        realservers is closed behind them, also when ``told`` or a signal interrupts.
+        realservers is closed behind them, also when ``on_result`` or a signal interrupts.
 
         Raises:
             RefusedError: This host cannot probe: it may not open raw sockets, or has no TCP port to spare.
@@ -43,9 +45,9 @@ class Prober:
         # Scapy takes most of a second to load: whoever never probes never waits for it.
         from ferryman.probe.session import ProbeSession  # noqa: PLC0415  # see above
 
-        wire = self._wire(_versions(targets))
-        with contextlib.closing(wire), _without_collections():
-            return ProbeSession(wire, self._probe, targets, told).run()
+        transport = self._transport(_versions(targets))
+        with contextlib.closing(transport), _without_collections():
+            return ProbeSession(transport, self._probe, targets, on_result).run()
 
 
 @contextlib.contextmanager

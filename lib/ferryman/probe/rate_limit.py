@@ -17,8 +17,8 @@ ROUNDING = 1e-6
 """Packets; without it a wait for the last billionth of one would be too short to be a wait."""
 
 
-class Pace:
-    """How many packets may leave now; ``monotonic`` tells the seconds."""
+class RateLimiter:
+    """Says how many packets may leave now; ``monotonic`` is a clock in seconds that never goes back."""
 
     def __init__(self, rate: int, monotonic: Callable[[], float]) -> None:
         self._rate, self._monotonic = rate, monotonic
@@ -34,7 +34,7 @@ class Pace:
         return int(self._tokens + ROUNDING)
 
     def spend(self, packets: int) -> None:
-        """Take for the packets that have left."""
+        """Take tokens for the packets that have been sent."""
         self._tokens -= packets
 
     @property

@@ -1,4 +1,4 @@
-"""All targets asked at once, answers judged as they come, the unanswered asked again."""
+"""One probe: all targets asked at once, answers judged as they come, unanswered SYNs sent again."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from ferryman.model import ProbeResult, ProbeVerdict
 from ferryman.probe.aggregate import TargetResult
-from ferryman.probe.classify import Awaited, Judgement, Syn, classify
-from ferryman.probe.fast_path import judged_plainly
+from ferryman.probe.classify import Judgement, Syn, SynIndex, classify
+from ferryman.probe.fast_path import fast_judgement
 from ferryman.probe.flows import FlowAllocator, outer_source, pool_size, samples_of, sequence_numbers
 from ferryman.probe.packets import dissect
-from ferryman.probe.rate_limit import Pace
+from ferryman.probe.rate_limit import RateLimiter
 from ferryman.probe.transport import FAMILY
 from ferryman.retry import retry
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ferryman.model import Address
     from ferryman.probe.packets import PacketPair
     from ferryman.probe.targets import Target
-    from ferryman.probe.transport import Wire
+    from ferryman.probe.transport import Transport
 
 NETWORK_BYTES = {4: 1, 6: 8}
 """The end of an address that its neighbours differ in. One of them is asked for: whichever own address the
@@ -57,24 +57,29 @@ class ProbeSession:
     """The SYNs of one probe: what is out, what has been answered, what is still to be closed."""
 
     def __init__(
-        self, wire: Wire, probe: ProbeConfig, targets: Sequence[Target], told: Callable[[ProbeResult], None]
+        self,
+        transport: Transport,
+        probe: ProbeConfig,
+        targets: Sequence[Target],
+        on_result: Callable[[ProbeResult], None],
     ) -> None:
-        self._wire, self._probe, self._targets, self._told = wire, probe, targets, told
-        self._pace = Pace(probe.rate, wire.monotonic)
+        self._transport, self._probe, self._targets = transport, probe, targets
+        self._on_result = on_result
+        self._limiter = RateLimiter(probe.rate, transport.monotonic)
         self._results: dict[int, ProbeResult] = {}
         self._remarked: set[int] = set()
-        self._tallies: dict[int, TargetResult] = {}
-        self._openings: dict[int, PacketPair] = {}
-        self._to: dict[int, str] = {}
+        self._aggregates: dict[int, TargetResult] = {}
+        self._packets: dict[int, PacketPair] = {}
+        self._destinations: dict[int, str] = {}
         self._packed: dict[int, bytes] = {}
         self._syns: list[Syn] = []
-        self._awaited = Awaited(())
-        self._left_ns = 0
+        self._index = SynIndex(())
+        self._departed_ns = 0
         self._asking: deque[Syn] = deque()
         self._closing: deque[Syn] = deque()
 
     def run(self) -> list[ProbeResult]:
-        """Probe; one result for each target, in their order."""
+        """Send, receive and close everything; returns one result for each target, in their order."""
         self._plan()
         try:
             for number in range(self._probe.tries):
@@ -89,18 +94,18 @@ class ProbeSession:
         probe = self._probe
         sources = self._inner_sources()
         size = pool_size(len(sources), probe.samples)
-        pools = {source: self._wire.reserve(source, size) for source in set(sources.values())}
+        pools = {source: self._transport.reserve(source, size) for source in set(sources.values())}
         lanes, numbers = FlowAllocator(pools), sequence_numbers(len(sources) * probe.samples)
-        for place, (index, source) in enumerate(sources.items()):
+        for position, (index, source) in enumerate(sources.items()):
             target = self._targets[index]
             realserver, outer = target.realserver_address, outer_source(target, probe)
             lane = lanes.lane(source, target.virtual_service, outer)
-            self._openings[index] = lane.opening
-            self._tallies[index] = TargetResult(target, outer, probe.samples)
-            for flow in samples_of(lane, place, probe.samples):
+            self._packets[index] = lane.packets
+            self._aggregates[index] = TargetResult(target, outer, probe.samples)
+            for flow in samples_of(lane, position, probe.samples):
                 self._syns.append(Syn(index, flow, next(numbers), realserver, outer, target.mss_limit))
-        self._awaited = Awaited(self._syns)
-        self._wire.listen({port for pool in pools.values() for port in pool})
+        self._index = SynIndex(self._syns)
+        self._transport.listen({port for pool in pools.values() for port in pool})
 
     def _inner_sources(self) -> dict[int, Address]:
         """The own address that each target's answers come back to; those without a route are decided."""
@@ -109,13 +114,14 @@ class ProbeSession:
         for index, target in enumerate(self._targets):
             outer, vip = target.realserver_address, target.virtual_service.vip
             packed = self._packed[index] = outer.packed
-            self._to[index] = socket.inet_ntop(FAMILY[outer.version], packed)  # str() takes ten times as long
+            # str() takes ten times as long
+            self._destinations[index] = socket.inet_ntop(FAMILY[outer.version], packed)
             same = outer.version == vip.version
             network = (packed if same else vip.packed)[: -NETWORK_BYTES[vip.version]]
             source = known.get(network)
             if source is None:
                 try:
-                    source = self._wire.source_towards(self._to[index] if same else str(vip))
+                    source = self._transport.source_towards(self._destinations[index] if same else str(vip))
                 except OSError as problem:
                     self._decide_unsent(index, problem)
                     continue
@@ -125,7 +131,7 @@ class ProbeSession:
 
     def _decide_unsent(self, index: int, problem: OSError) -> None:
         target = self._targets[index]
-        detail = _not_sent(problem, self._to[index])
+        detail = _not_sent(problem, self._destinations[index])
         result = ProbeResult(
             target.host, target.virtual_service, ProbeVerdict.UNREACHABLE, detail=detail, asked=0
         )
@@ -133,7 +139,7 @@ class ProbeSession:
 
     def _decide(self, index: int, result: ProbeResult) -> None:
         self._results[index] = result
-        self._told(result)
+        self._on_result(result)
 
     @property
     def _all_known(self) -> bool:
@@ -144,7 +150,7 @@ class ProbeSession:
         self._ask(self._unanswered())
         for part in range(PARTS):
             if part:
-                self._ask(syn for syn in self._unanswered() if self._tallies[syn.target].heard)
+                self._ask(syn for syn in self._unanswered() if self._aggregates[syn.target].answered)
             self._wait(wait_s / PARTS)
 
     def _unanswered(self) -> Iterator[Syn]:
@@ -157,16 +163,16 @@ class ProbeSession:
 
     def _wait(self, within_s: float) -> None:
         """Take answers until all have come, or it is time."""
-        end = self._wire.monotonic() + within_s
-        while not self._all_known and (left := end - self._wire.monotonic()) > 0:
-            self._hear(left)
+        end = self._transport.monotonic() + within_s
+        while not self._all_known and (left := end - self._transport.monotonic()) > 0:
+            self._receive(left)
             self._flush()
 
     def _flush(self) -> None:
         """Send what is queued, at the configured rate, and listen after each batch."""
         while self._closing or self._asking:
-            self._send_batch(self._pace.granted())
-            self._hear(self._pace.wait_s)
+            self._send_batch(self._limiter.granted())
+            self._receive(self._limiter.wait_s)
 
     def _send_batch(self, granted: int) -> None:
         """Close before anything else is asked: nothing stays open long."""
@@ -176,65 +182,63 @@ class ProbeSession:
             elif self._asking:
                 self._send_syn(self._asking.popleft())
             else:
-                self._pace.spend(sent)
+                self._limiter.spend(sent)
                 return
-        self._pace.spend(granted)
+        self._limiter.spend(granted)
 
     def _send_syn(self, syn: Syn) -> None:
         if syn.answered is not None:
             return
-        packet = self._openings[syn.target].syn.filled(
-            self._packed[syn.target], syn.flow.source_port, syn.isn
-        )
+        packet = self._packets[syn.target].syn.filled(self._packed[syn.target], syn.flow.source_port, syn.isn)
         syn.half_open = True
         syn.sent += 1
-        problem = self._send(packet, self._to[syn.target])
-        syn.sent_ns = self._left_ns
+        problem = self._send(packet, self._destinations[syn.target])
+        syn.sent_ns = self._departed_ns
         if problem is not None:
-            detail = _not_sent(problem, self._to[syn.target])
-            self._heed(Judgement(syn, ProbeVerdict.UNREACHABLE, detail=detail), syn.sent_ns)
+            detail = _not_sent(problem, self._destinations[syn.target])
+            self._apply(Judgement(syn, ProbeVerdict.UNREACHABLE, detail=detail), syn.sent_ns)
 
     def _close(self, syn: Syn) -> None:
         """Reset one; where even that cannot be sent, the realserver gives up within a minute or so."""
-        rst = self._openings[syn.target].rst
+        rst = self._packets[syn.target].rst
         packet = rst.filled(self._packed[syn.target], syn.flow.source_port, syn.acknowledgement)
-        self._send(packet, self._to[syn.target])
+        self._send(packet, self._destinations[syn.target])
         syn.half_open = False
 
-    def _send(self, packet: bytearray, to: str) -> OSError | None:
+    def _send(self, packet: bytearray, destination: str) -> OSError | None:
         """Hand a packet over; a full queue is waited for, listening meanwhile."""
-        problem = self._handed_over(packet, to)
+        problem = self._handed_over(packet, destination)
         if problem is None or problem.errno not in QUEUE_FULL:
             return problem
         return retry(
-            lambda _: self._handed_over(packet, to),
+            lambda _: self._handed_over(packet, destination),
             lambda problem: problem is not None and problem.errno in QUEUE_FULL,
             tries=QUEUE_TRIES,
             pause_s=QUEUE_PAUSE_S,
-            sleep=self._hear,
+            sleep=self._receive,
         )
 
-    def _handed_over(self, packet: bytearray, to: str) -> OSError | None:
+    def _handed_over(self, packet: bytearray, destination: str) -> OSError | None:
         # Stamped before it leaves: on a short way the answer is here before send() returns.
-        self._left_ns = self._wire.now_ns()
+        self._departed_ns = self._transport.now_ns()
         try:
-            self._wire.send(packet, to)
+            self._transport.send(packet, destination)
         except OSError as problem:
             return problem
         return None
 
-    def _hear(self, within_s: float) -> None:
+    def _receive(self, within_s: float) -> None:
         """Judge what has arrived; waits for the first packet, but not longer than this."""
-        for packet, at_ns in self._wire.receive(within_s):
-            plainly = judged_plainly(packet, self._awaited)
-            for judgement in (plainly,) if plainly is not None else self._judged_oddly(packet):
-                self._heed(judgement, at_ns)
+        for packet, at_ns in self._transport.receive(within_s):
+            judgement = fast_judgement(packet, self._index)
+            for each in (judgement,) if judgement is not None else self._slow_judgements(packet):
+                self._apply(each, at_ns)
 
-    def _judged_oddly(self, packet: bytes) -> list[Judgement]:
+    def _slow_judgements(self, packet: bytes) -> list[Judgement]:
         answer = dissect(packet)
-        return classify(answer, self._awaited) if answer is not None else []
+        return classify(answer, self._index) if answer is not None else []
 
-    def _heed(self, judgement: Judgement, at_ns: int) -> None:
+    def _apply(self, judgement: Judgement, at_ns: int) -> None:
         syn, verdict = judgement.syn, judgement.verdict
         if verdict is None:
             self._remark(syn.target, judgement.detail)
@@ -244,58 +248,58 @@ class ProbeSession:
             self._remark(syn.target, f"not counted: a second answer to the same SYN: {_words(judgement)}")
 
     def _count(self, judgement: Judgement, verdict: ProbeVerdict, at_ns: int) -> None:
-        syn, tally = judgement.syn, self._tallies[judgement.syn.target]
+        syn, aggregate = judgement.syn, self._aggregates[judgement.syn.target]
         syn.answered = verdict
         if verdict is ProbeVerdict.REFUSED:
             syn.half_open = False
         elif verdict is not ProbeVerdict.UNREACHABLE:
             self._closing.append(syn)
-        tally.count(judgement, max(0, at_ns - syn.sent_ns) / 1e6)
-        if not tally.waiting:
-            self._decide(syn.target, tally.result())
+        aggregate.count(judgement, max(0, at_ns - syn.sent_ns) / 1e6)
+        if not aggregate.waiting:
+            self._decide(syn.target, aggregate.result())
 
     def _remark(self, index: int, remark: str) -> None:
-        self._tallies[index].remark(remark)
+        self._aggregates[index].remark(remark)
         self._remarked.add(index)
 
     def _give_up(self) -> None:
-        """Decide the targets of which flows are still out."""
+        """Decide the targets of which flows are still unanswered: as silent."""
         for syn in self._unanswered():
             syn.answered = ProbeVerdict.SILENT
-            self._tallies[syn.target].tries = max(self._tallies[syn.target].tries, syn.sent)
+            self._aggregates[syn.target].tries = max(self._aggregates[syn.target].tries, syn.sent)
         detail = self._silence()
-        for index, tally in self._tallies.items():
-            if tally.waiting:
-                tally.give_up(detail)
-                self._decide(index, tally.result())
+        for index, aggregate in self._aggregates.items():
+            if aggregate.waiting:
+                aggregate.give_up(detail)
+                self._decide(index, aggregate.result())
 
     def _silence(self) -> str:
-        probe, lost = self._probe, self._wire.lost()
+        probe, lost = self._probe, self._transport.lost()
         syns = "1 SYN" if probe.tries == 1 else f"{probe.tries} SYNs"
         each = f" from each of {probe.samples} source ports" if probe.samples > 1 else ""
-        said = [f"no answer to {syns}{each} in {probe.patience_s:g} s"]
+        parts = [f"no answer to {syns}{each} in {probe.give_up_after_s:g} s"]
         if lost:
-            said.append(f"{lost} answers were lost here, for the receive buffer was full: lower the rate")
-        said.append("look at rp_filter, the firewall, whether the tunnel device is up, and the VIP")
-        return "; ".join(said)
+            parts.append(f"{lost} answers were lost here, for the receive buffer was full: lower the rate")
+        parts.append("look at rp_filter, the firewall, whether the tunnel device is up, and the VIP")
+        return "; ".join(parts)
 
     def _final(self, index: int) -> ProbeResult:
-        return self._tallies[index].result() if index in self._remarked else self._results[index]
+        return self._aggregates[index].result() if index in self._remarked else self._results[index]
 
     def _close_behind(self) -> None:
-        """Close what is still half open, also where only the way back is broken; nobody is told any more."""
+        """Close what is still half open, also where only the route back is broken; results stay."""
         half_open = deque(syn for syn in self._syns if syn.half_open)
         while half_open:
-            granted = min(self._pace.granted(), len(half_open))
+            granted = min(self._limiter.granted(), len(half_open))
             for _ in range(granted):
                 self._close(half_open.popleft())
-            self._pace.spend(granted)
-            self._wire.receive(self._pace.wait_s)
+            self._limiter.spend(granted)
+            self._transport.receive(self._limiter.wait_s)
 
 
-def _not_sent(problem: OSError, to: str) -> str:
+def _not_sent(problem: OSError, destination: str) -> str:
     number = problem.errno or 0
-    return f"nothing was sent to {to}: {NOT_SENT.get(number, os.strerror(number))}"
+    return f"nothing was sent to {destination}: {NOT_SENT.get(number, os.strerror(number))}"
 
 
 def _words(judgement: Judgement) -> str:

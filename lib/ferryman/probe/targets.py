@@ -1,10 +1,11 @@
-"""What is probed, and the largest MSS that it may answer."""
+"""What is probed: realservers for each virtual service and outer source, and what they must drop."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from ferryman.encapsulation import mss_limit
 from ferryman.errors import InventoryError
 from ferryman.model import VirtualService
 from ferryman.probe.transport import own_source
@@ -15,14 +16,6 @@ if TYPE_CHECKING:
     from ferryman.config import ProbeConfig
     from ferryman.model import Address, Director, Realserver, Service
 
-ETHERNET_MTU = 1500
-
-IP_HEADER = {4: 20, 6: 40}
-"""Bytes of an IP header without options, by version."""
-
-TCP_HEADER = 20
-"""Bytes of a TCP header without options; timestamps take from the payload, not from the MSS."""
-
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -31,31 +24,17 @@ class Target:
     host: str
     virtual_service: VirtualService
     realserver_address: Address
-    """Where the outer packet goes."""
+    """The destination of the outer packet."""
     mss_limit: int
     """The largest MSS in bytes with which full-size packets fit the tunnel."""
     outer_source: Address | None = None
-    """None: the one of ``[probe]``."""
-
-
-def mss_limit(inner: Address, outer: Address, path_mtu: int = ETHERNET_MTU) -> int:
-    """The largest MSS whose full-size segments fit ``path_mtu`` bytes once they are encapsulated.
-
-    What is left of the path MTU after the outer header must hold the inner IP header, the TCP header and the
-    segment. At 1500 bytes::
-
-        IPv4 in IPv4   1500 - 20 - 20 - 20 = 1440
-        IPv6 in IPv6   1500 - 40 - 40 - 20 = 1400
-        IPv6 in IPv4   1500 - 20 - 40 - 20 = 1420
-        IPv4 in IPv6   1500 - 40 - 20 - 20 = 1420
-    """
-    return path_mtu - IP_HEADER[outer.version] - IP_HEADER[inner.version] - TCP_HEADER
+    """None: the outer source that ``[probe]`` configures."""
 
 
 Question = Literal["open-decapsulator", "forwards-strangers"]
-"""What a stranger's packet finds out; also the id of the finding."""
+"""What a packet of an unauthorised source, or for another host, finds out; also the id of the finding."""
 
-STRANGERS_PORT = 22
+UNRELATED_PORT = 22
 """Of the host that is no VIP: whatever that host says to a SYN, it must not get one."""
 
 
@@ -76,7 +55,9 @@ def probe_targets(service: Service) -> list[Target]:
     Raises:
         InventoryError: A realserver has no address of a VIP's family; names all of them.
     """
-    pairs = [(virtual, realserver) for virtual in _asked(service) for realserver in service.realservers]
+    pairs = [
+        (virtual, realserver) for virtual in _tcp_services(service) for realserver in service.realservers
+    ]
     missing = [
         f"{realserver.host}: has no IPv{virtual.vip.version} address, and {service} has the VIP "
         f"{virtual.vip}; give it one in hosts.yaml"
@@ -94,7 +75,7 @@ def probe_targets(service: Service) -> list[Target]:
 
 
 def spoof_targets(service: Service) -> list[SpoofTarget]:
-    """What realservers must leave unanswered; ``single_try`` says how they are asked.
+    """Packets that realservers must leave unanswered; ``single_try`` says how they are sent.
 
     ``open-decapsulator``: this control host's own outer source, which is none of a director. Left out where
     it is one all the same, and where there is no route.
@@ -109,7 +90,7 @@ def single_try(probe: ProbeConfig) -> ProbeConfig:
 
 
 def _open_decapsulators(service: Service) -> Iterator[SpoofTarget]:
-    for virtual in _asked(service):
+    for virtual in _tcp_services(service):
         for realserver in service.realservers:
             address = realserver.address_for(virtual.vip)
             own = _own_source(address) if address is not None else None
@@ -118,29 +99,31 @@ def _open_decapsulators(service: Service) -> Iterator[SpoofTarget]:
 
 
 def _forwarders(service: Service) -> Iterator[SpoofTarget]:
-    vips = {virtual.vip.version: virtual.vip for virtual in _asked(service)}
+    vips = {virtual.vip.version: virtual.vip for virtual in _tcp_services(service)}
     for vip in vips.values():
         for realserver in service.realservers:
             address, other = realserver.address_for(vip), _another_host(service, realserver, vip)
             if address is not None and other is not None:
-                nowhere = VirtualService(service.name, "stranger", "tcp", other, STRANGERS_PORT, scheduler="")
+                unrelated = VirtualService(
+                    service.name, "unrelated", "tcp", other, UNRELATED_PORT, scheduler=""
+                )
                 source, *_ = _outer_sources(service, address)
-                yield SpoofTarget("forwards-strangers", _target(realserver, nowhere, address, source))
+                yield SpoofTarget("forwards-strangers", _target(realserver, unrelated, address, source))
 
 
 def _another_host(service: Service, realserver: Realserver, vip: Address) -> Address | None:
-    """The next realserver, or else a director: a host that packets through this one have no business with."""
+    """The next realserver, or else a director: a host that this one must not forward packets to."""
     place = service.realservers.index(realserver)
     others: list[Realserver | Director] = [
         *service.realservers[place + 1 :],
         *service.realservers[:place],
         *service.directors,
     ]
-    addresses = (one.address if vip.version == 4 else one.address6 for one in others)  # noqa: PLR2004  # IPv4
+    addresses = (host.address if vip.version == 4 else host.address6 for host in others)  # noqa: PLR2004  # IPv4
     return next((address for address in addresses if address is not None), None)
 
 
-def from_here(target: Target) -> Target | None:
+def with_own_source(target: Target) -> Target | None:
     """The same question with this control host's own outer source; None: that is it, or there is no route."""
     own = _own_source(target.realserver_address)
     return None if own in (None, target.outer_source) else replace(target, outer_source=own)
@@ -153,7 +136,7 @@ def _own_source(address: Address) -> Address | None:
         return None
 
 
-def _asked(service: Service) -> list[VirtualService]:
+def _tcp_services(service: Service) -> list[VirtualService]:
     return [virtual for virtual in service.virtual_services if virtual.protocol == "tcp"]
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import struct
 
-IP_HEADER = {4: 20, 6: 40}
-"""Bytes without options, by IP version."""
+from ferryman.encapsulation import IP_HEADER
+
 DESTINATION = {4: slice(16, 20), 6: slice(24, 40)}
-"""Where the destination stands in an IP header."""
+"""The place of the destination in an IP header."""
 IPV4_CHECKSUM = 10
 
 ONES_COMPLEMENT = 0xFFFF

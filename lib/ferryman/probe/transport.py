@@ -39,12 +39,12 @@ LONGEST = 2048
 """Bytes read of a packet at most."""
 
 RECEIVED_AT_ONCE = 512
-"""Packets read before anything else gets its turn again."""
+"""Packets read at most before anything else is done."""
 
 LOWEST_PORT = 10_000
-"""Below it services listen."""
+"""The lowest port that is reserved: services listen below it."""
 ANY_PORT = 0
-"""The kernel chooses."""
+"""Bound to this port, the kernel chooses one."""
 
 DISCARD_PORT = 9
 """Any port will do to ask the kernel for a route: nothing is sent."""
@@ -71,14 +71,14 @@ Arrival = tuple[bytes, int]
 """A packet from its IP header on, and when the kernel received it, in nanoseconds since the epoch."""
 
 
-class Wire(Protocol):
-    """What a prober needs of the network."""
+class Transport(Protocol):
+    """What a prober needs of the network: the raw sockets, or a simulation of them."""
 
     def source_towards(self, address: str) -> Address:
         """The own address that packets to this one leave with; raises OSError when there is no route."""
 
     def reserve(self, source: Address, count: int) -> list[int]:
-        """TCP ports of an own address that nobody else gets until the wire is closed."""
+        """TCP ports of an own address that nobody else gets until the transport is closed."""
 
     def listen(self, ports: Iterable[int]) -> None:
         """Keep what arrives for these TCP ports, and ICMP, from now on."""
@@ -93,13 +93,13 @@ class Wire(Protocol):
         """How many answers the receive buffer had no room for."""
 
     def monotonic(self) -> float:
-        """Seconds that never go back."""
+        """The time in seconds of a clock that never goes back."""
 
     def now_ns(self) -> int:
         """Nanoseconds since the epoch, of the clock that stamps arrivals."""
 
     def close(self) -> None:
-        """Give everything back."""
+        """Close all sockets, and release the reserved ports."""
 
 
 def own_source(address: Address) -> Address:
@@ -113,16 +113,16 @@ def own_source(address: Address) -> Address:
 
 
 def require_raw_sockets() -> None:
-    """Make sure that probes can be sent from here.
+    """Return when probes can be sent from here.
 
     Raises:
         RefusedError: This process may not open raw sockets.
     """
-    RawWire({4}).close()
+    RawTransport({4}).close()
 
 
-class RawWire:
-    """The wire for real.
+class RawTransport:
+    """Raw sockets of this host.
 
     Raises:
         RefusedError: This process may not open raw sockets.
@@ -136,7 +136,7 @@ class RawWire:
             self._receivers = {version: _receiver() for version in self._versions}
         except OSError as error:
             self._open.close()
-            raise RefusedError(_why_not(error)) from error
+            raise RefusedError(_refusal(error)) from error
         self._open.callback(_close_in_background, list(self._receivers.values()))
         self._routes = self._open.enter_context(contextlib.closing(_Routes()))
         self._lost = 0
@@ -182,7 +182,7 @@ class RawWire:
         return bound
 
     def listen(self, ports: Iterable[int]) -> None:
-        """Nothing may be sent before."""
+        """Attach the filters for these ports and begin to receive; nothing may be sent before."""
         wanted = tuple(ports)
         for version, receiver in self._receivers.items():
             attach(receiver, answers_only(version, wanted))
@@ -194,8 +194,8 @@ class RawWire:
 
     def receive(self, within_s: float) -> Sequence[Arrival]:
         """Everything that is there, after waiting for the first; a wait too short to be one is none."""
-        patience_s = within_s if within_s > TIMER_SLACK_S else 0.0
-        ready, _, _ = select.select(list(self._receivers.values()), [], [], patience_s)
+        timeout_s = within_s if within_s > TIMER_SLACK_S else 0.0
+        ready, _, _ = select.select(list(self._receivers.values()), [], [], timeout_s)
         return [arrival for receiver in ready for arrival in _queued(receiver)]
 
     def lost(self) -> int:
@@ -206,7 +206,7 @@ class RawWire:
         return self._lost
 
     def monotonic(self) -> float:
-        """The machine's monotonic clock."""
+        """The seconds of the machine's monotonic clock."""
         return time.monotonic()
 
     def now_ns(self) -> int:
@@ -231,28 +231,28 @@ class _Routes:
     """The kernel's routing table, asked through UDP sockets that are connected and send nothing."""
 
     def __init__(self) -> None:
-        self._asking: dict[int, socket.socket] = {}
+        self._sockets: dict[int, socket.socket] = {}
         self._addresses: dict[str, Address] = {}
 
     def source_towards(self, address: str) -> Address:
         """The own address that packets to this one leave with; raises OSError when there is no route."""
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        asking = self._asking.get(family)
-        if asking is None:
-            asking = self._asking[family] = socket.socket(family, socket.SOCK_DGRAM)
+        opened = self._sockets.get(family)
+        if opened is None:
+            opened = self._sockets[family] = socket.socket(family, socket.SOCK_DGRAM)
         else:
             # Connected to no family it forgets the source that it chose; Python has no word for that.
-            _libc.connect(asking.fileno(), UNSPECIFIED, len(UNSPECIFIED))
-        asking.connect((address, DISCARD_PORT))
-        own = asking.getsockname()[0]
+            _libc.connect(opened.fileno(), UNSPECIFIED, len(UNSPECIFIED))
+        opened.connect((address, DISCARD_PORT))
+        own = opened.getsockname()[0]
         if own not in self._addresses:
             self._addresses[own] = ip_address(own)
         return self._addresses[own]
 
     def close(self) -> None:
-        """Close the sockets."""
-        for asking in self._asking.values():
-            asking.close()
+        """Close the UDP sockets; nothing can be asked after."""
+        for opened in self._sockets.values():
+            opened.close()
 
 
 def _never_ephemeral(count: int) -> Iterator[int]:
@@ -296,7 +296,7 @@ def _bind(receiver: socket.socket, ethertype: int) -> None:
 
 
 def _close_in_background(receivers: list[socket.socket]) -> None:
-    """Close packet sockets: they hear nothing from then on, but it takes the kernel tens of milliseconds.
+    """Close packet sockets: they receive nothing from then on, but it takes the kernel tens of milliseconds.
 
     It waits until no processor handles a packet for them any more (RCU), and nobody needs to wait with it.
     """
@@ -328,7 +328,7 @@ def _queued(receiver: socket.socket) -> Iterator[Arrival]:
         yield packet, seconds * 1_000_000_000 + nanoseconds
 
 
-def _why_not(error: OSError) -> str:
+def _refusal(error: OSError) -> str:
     if error.errno in (errno.EPERM, errno.EACCES):
         python = os.path.realpath(sys.executable)
         return (

@@ -1,11 +1,10 @@
-"""Where runs are kept: one interface, a SQLite file for one control host or etcd for many under it."""
+"""The store of runs: one interface over a SQLite file for one control host, or etcd for several."""
 
-from ferryman.state.base import Close, Liveness, Store
-from ferryman.state.records import Lock, LockState, NewRecord, Record, Run, RunRequest
-from ferryman.state.sqlite import SqliteStore
+from ferryman.state.records import Lock, LockState, NewRecord, Record, Run, RunRequest, new_run_id
+from ferryman.state.sqlite.store import SqliteStore
+from ferryman.state.store import Liveness, Store
 
 __all__ = [
-    "Close",
     "Liveness",
     "Lock",
     "LockState",
@@ -15,4 +14,5 @@ __all__ = [
     "RunRequest",
     "SqliteStore",
     "Store",
+    "new_run_id",
 ]

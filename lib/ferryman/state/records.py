@@ -6,7 +6,7 @@ import hashlib
 import json
 import secrets
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from ferryman.engine.clock import stamp
 from ferryman.engine.process import ProcessId
@@ -15,19 +15,27 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from ferryman.engine.plan import Plan
-    from ferryman.events import RunOutcome
+    from ferryman.outcomes import RunOutcome, RunResult
 
 LockState = Literal["running", "held", "stranded"]
 Row = dict[str, Any]
 """Column by name; values are text, whole numbers and None."""
 
 _SUFFIX_LETTERS = "23456789abcdefghjkmnpqrstvwxyz"
-"""Nothing that is misread over the telephone."""
+"""Without letters and digits that look or sound alike."""
 _OPEN_OUTCOMES = (None, "held", "stranded")
 _FIELDS = 7
-"""What a record's row has before its checksum."""
-_SEALED = ("id", "cookbook", "arguments", "operator", "reason", "task", "version", "plan", "fingerprint")
+"""How many fields a record's row has before its checksum."""
+_REQUEST_COLUMNS = (
+    *("id", "cookbook", "arguments", "operator", "reason", "task", "version"),
+    *("plan", "fingerprint"),
+)
+
+
+def new_run_id(now: datetime) -> str:
+    """An id for a run that begins now: it sorts by time and is short enough to be read out."""
+    suffix = "".join(secrets.choice(_SUFFIX_LETTERS) for _ in range(4))
+    return f"{now:%Y%m%d-%H%M%S}-{suffix}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,84 +44,97 @@ class RunRequest:
 
     cookbook: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    """What the cookbook's command is called with again when the run is taken up; plain JSON values."""
+    """The arguments of the cookbook's command, with which resume calls it again; plain JSON values."""
     operator: str
     reason: str = ""
     task: str = ""
     dry_run: bool = False
     version: str = ""
-    """The program's."""
+    """The version of Ferryman that was asked."""
+    run_id: str = field(default="", compare=False)
+    """The run's id; empty while it has none."""
 
     @property
     def given(self) -> str:
-        """The arguments as ``name=value``, for people: those that were not given are left out."""
+        """The arguments that were given, as ``name=value``, for people."""
         not_given: tuple[object, ...] = ("", [], ())
         given = {
             name: value
             for name, value in self.arguments.items()
-            if value is not None and value is not False and value not in not_given  # 0 says something
+            if value is not None and value is not False and value not in not_given  # 0 was given
         }
         return " ".join(f"{name}={_text(value)}" for name, value in given.items())
 
 
+class PlanSummary(Protocol):
+    """What is stored of a run's plan."""
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """The titles of its steps."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A checksum by which a resumed run recognises its plan."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run as it is listed."""
+    """One run, without its records."""
 
     id: str
-    order: RunRequest
+    request: RunRequest
     plan: tuple[str, ...]
     """The titles of its steps."""
     fingerprint: str
     started: str
     ended: str | None
     outcome: RunOutcome | None
-    """None while it runs, and after its process died."""
+    """None while it runs, and after its process has died."""
     exit_code: int | None
     ending: str
     owner: ProcessId
-    """The process that works on it, or was the last to."""
+    """The process that works on it, or the last that did."""
     records: int = 0
-    """How many records it has: one that was cut off at the end is missed."""
-    head: str = ""
-    """The checksum of the last record."""
-    seal: str = ""
-    """The checksum of what was asked for, from which the first record's goes on; schema 1 had none."""
+    """How many records it has, so that one which is missing at the end is noticed."""
+    last_checksum: str = ""
+    """The checksum of the last record; empty where there is none."""
+    request_checksum: str = ""
+    """The checksum of request and plan, which the first record's checksum includes; schema 1 had none."""
     alive_at: str = ""
-    """When its process last gave a sign of life; empty where it gave none, or the store keeps none."""
+    """When its process last renewed its lease (RFC 3339); empty where it did not, or it is not stored."""
     alive_records: int = 0
-    """How many records its process had written by then."""
+    """How many records its process had written at ``alive_at``."""
 
     @property
     def is_open(self) -> bool:
-        """Whether it can be resumed or rolled back: it runs, died, is held or stranded."""
+        """Whether it can be resumed or rolled back: it runs, has died, is held or is stranded."""
         return self.outcome in _OPEN_OUTCOMES
 
     @property
-    def tip(self) -> str:
-        """What the next record's checksum goes on from."""
-        return self.head or self.seal
+    def chain_head(self) -> str:
+        """The checksum that the next record's checksum includes."""
+        return self.last_checksum or self.request_checksum
 
     @classmethod
-    def new(cls, order: RunRequest, plan: Plan, owner: ProcessId, now: datetime) -> Run:
-        """A run that begins now; its id sorts by time and is short enough to be read out."""
-        suffix = "".join(secrets.choice(_SUFFIX_LETTERS) for _ in range(4))
-        run = f"{now:%Y%m%d-%H%M%S}-{suffix}"
-        fields = (run, order, plan.titles, plan.fingerprint, stamp(now), None, None, None, "", owner)
-        return cls(*fields, seal=sealed(cls(*fields).as_row()))
+    def new(cls, request: RunRequest, plan: PlanSummary, owner: ProcessId, now: datetime) -> Run:
+        """A run that begins now; it has the id that its request names, or gets one."""
+        run = request.run_id or new_run_id(now)
+        fields = (run, request, plan.titles, plan.fingerprint, stamp(now), None, None, None, "", owner)
+        return cls(*fields, request_checksum=checksum_of_request(cls(*fields).as_row()))
 
     def as_row(self) -> Row:
-        """As it is kept."""
-        order = self.order
+        """The run as a row of the store."""
+        request = self.request
         return {
             "id": self.id,
-            "cookbook": order.cookbook,
-            "arguments": json.dumps(dict(order.arguments)),
-            "operator": order.operator,
-            "reason": order.reason,
-            "task": order.task,
-            "dry_run": int(order.dry_run),
-            "version": order.version,
+            "cookbook": request.cookbook,
+            "arguments": json.dumps(dict(request.arguments)),
+            "operator": request.operator,
+            "reason": request.reason,
+            "task": request.task,
+            "dry_run": int(request.dry_run),
+            "version": request.version,
             "plan": json.dumps(self.plan),
             "fingerprint": self.fingerprint,
             "started": self.started,
@@ -123,16 +144,16 @@ class Run:
             "ending": self.ending,
             **self.owner.as_row(),
             "records": self.records,
-            "head": self.head,
-            "seal": self.seal,
+            "head": self.last_checksum,
+            "seal": self.request_checksum,
             "alive_at": self.alive_at,
             "alive_records": self.alive_records,
         }
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Run:
-        """From what was kept; what is damaged in it is there as it is, for ``faults`` to tell."""
-        order = RunRequest(
+        """The run in a row of the store; damaged values are kept as they are, and ``faults`` reports them."""
+        request = RunRequest(
             cookbook=row["cookbook"],
             arguments=_mapping(row["arguments"]),
             operator=row["operator"],
@@ -143,7 +164,7 @@ class Run:
         )
         return cls(
             id=row["id"],
-            order=order,
+            request=request,
             plan=tuple(map(str, _read(row["plan"], list) or [row["plan"]])),
             fingerprint=row["fingerprint"],
             started=row["started"],
@@ -153,8 +174,8 @@ class Run:
             ending=row["ending"],
             owner=ProcessId.from_row(row),
             records=_number(row["records"]),
-            head=row["head"],
-            seal=row["seal"],
+            last_checksum=row["head"],
+            request_checksum=row["seal"],
             # A row that an earlier version left in a cluster has neither.
             alive_at=row.get("alive_at", ""),
             alive_records=_number(row.get("alive_records", 0)),
@@ -163,7 +184,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class NewRecord:
-    """Something to be recorded."""
+    """A record that is to be appended to a run's journal."""
 
     time: str
     kind: str
@@ -174,7 +195,7 @@ class NewRecord:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Something that was recorded."""
+    """A record as it is read from a run's journal."""
 
     run: str
     seq: int
@@ -184,12 +205,12 @@ class Record:
     phase: str | None
     payload: Mapping[str, Any]
     sound: bool
-    """False when the record, or one just before it, is not what was written."""
+    """False where this record or the one before it is not as it was written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """Who has one key."""
+    """The lock of one key, and the run and process that have it."""
 
     key: str
     run: str
@@ -200,7 +221,7 @@ class Lock:
     lease_until: str
 
     def as_row(self) -> Row:
-        """As it is kept."""
+        """The lock as a row of the store."""
         return {
             "key": self.key,
             "run": self.run,
@@ -213,7 +234,7 @@ class Lock:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Lock:
-        """From what was kept."""
+        """The lock in a row of the store."""
         return cls(
             row["key"],
             row["run"],
@@ -225,52 +246,59 @@ class Lock:
         )
 
 
-def sealed(row: Mapping[str, Any]) -> str:
-    """The checksum of what was asked for."""
-    return hashlib.sha256(json.dumps([row[name] for name in _SEALED]).encode()).hexdigest()
+def checksum_of_request(row: Mapping[str, Any]) -> str:
+    """The checksum of a run's request and plan, from its row."""
+    return hashlib.sha256(json.dumps([row[name] for name in _REQUEST_COLUMNS]).encode()).hexdigest()
 
 
-def written(entry: Run, notes: Sequence[NewRecord]) -> list[list[Any]]:
-    """The rows of the run's next records; each one's checksum covers the one before."""
+def lock_state_after(result: RunResult) -> LockState | None:
+    """The state in which the run's locks are kept after this result; None where they are released."""
+    return result.outcome if result.outcome in ("held", "stranded") else None
+
+
+def chained_rows(entry: Run, new_records: Sequence[NewRecord]) -> list[list[Any]]:
+    """The rows of the run's next records; each checksum includes the one of the record before."""
     rows: list[list[Any]] = []
-    tip = entry.tip
-    for seq, note in enumerate(notes, entry.records + 1):
-        payload = json.dumps(dict(note.payload))
-        row = [entry.id, seq, note.time, note.kind, note.step, note.phase, payload]
-        tip = _checksum(tip, row)
-        rows.append([*row, tip])
+    chain_head = entry.chain_head
+    for seq, record in enumerate(new_records, entry.records + 1):
+        payload = json.dumps(dict(record.payload))
+        row = [entry.id, seq, record.time, record.kind, record.step, record.phase, payload]
+        chain_head = _checksum(chain_head, row)
+        rows.append([*row, chain_head])
     return rows
 
 
-def follow(entry: Run, rows: Sequence[Sequence[Any]]) -> bool:
-    """Whether these are the run's next records: its own, numbered on, each checksum over the one before."""
-    tip = entry.tip
+def continues(entry: Run, rows: Sequence[Sequence[Any]]) -> bool:
+    """Whether these rows are the run's next records: its own, numbered on, with an unbroken chain."""
+    chain_head = entry.chain_head
     for seq, row in enumerate(rows, entry.records + 1):
-        *said, checksum = row or [None]
-        if len(said) != _FIELDS or said[:2] != [entry.id, seq] or checksum != _checksum(tip, said):
+        *fields, checksum = row or [None]
+        if len(fields) != _FIELDS or fields[:2] != [entry.id, seq]:
             return False
-        tip = checksum
+        if checksum != _checksum(chain_head, fields):
+            return False
+        chain_head = checksum
     return True
 
 
 def read(entry: Run, rows: Sequence[Sequence[Any]]) -> list[Record]:
-    """The records of these rows, in order; damaged ones are there, and marked."""
-    records, tip = [], entry.seal
+    """The records in these rows, in order; damaged ones are included, and marked."""
+    records, chain_head = [], entry.request_checksum
     for row in rows:
-        *said, checksum = row
-        records.append(_record(said, sound=checksum == _checksum(tip, said)))
-        tip = checksum
+        *fields, checksum = row
+        records.append(_record(fields, sound=checksum == _checksum(chain_head, fields)))
+        chain_head = checksum
     return records
 
 
 def faults(entry: Run, rows: Sequence[Sequence[Any]]) -> list[str]:
-    """What is wrong with a run as it was kept, in words."""
+    """What of a stored run is not as it was written, for people; empty where nothing is damaged."""
     damaged = [record for record in read(entry, rows) if not record.sound]
     found = []
-    if entry.seal and entry.seal != sealed(entry.as_row()):
+    if entry.request_checksum and entry.request_checksum != checksum_of_request(entry.as_row()):
         found.append("what was asked for, or its plan, is not what was written")
     if damaged:
-        found.append("record " + ", ".join(f"{one.seq} ({one.kind})" for one in damaged))
+        found.append("record " + ", ".join(f"{record.seq} ({record.kind})" for record in damaged))
     if not _are_all_there(entry, rows):
         found.append(f"it had {entry.records} records, and {len(rows)} are there")
     if len(rows) < entry.alive_records:
@@ -282,14 +310,14 @@ def faults(entry: Run, rows: Sequence[Sequence[Any]]) -> list[str]:
 
 
 def _are_all_there(entry: Run, rows: Sequence[Sequence[Any]]) -> bool:
-    """More may be: they came after the run was read."""
+    """Whether no record is missing. There may be more: they came after the run was read."""
     if entry.records == 0:
         return True
-    return 0 < entry.records <= len(rows) and bool(rows[entry.records - 1][-1] == entry.head)
+    return 0 < entry.records <= len(rows) and bool(rows[entry.records - 1][-1] == entry.last_checksum)
 
 
 def _number(value: object) -> int:
-    """A count as it was kept; one that is too damaged to be a number fits none."""
+    """A stored count; -1, which matches nothing, where it is damaged and no number."""
     return value if isinstance(value, int) else -1
 
 
@@ -297,13 +325,13 @@ def _checksum(previous: str, row: Sequence[object]) -> str:
     return hashlib.sha256(json.dumps([previous, *row]).encode()).hexdigest()
 
 
-def _record(said: Sequence[Any], *, sound: bool) -> Record:
-    run, seq, time, kind, step, phase, payload = said
+def _record(fields: Sequence[Any], *, sound: bool) -> Record:
+    run, seq, time, kind, step, phase, payload = fields
     return Record(run, seq, time, kind, step, phase, _mapping(payload), sound)
 
 
 def _mapping(text: str) -> dict[str, Any]:
-    """What was written; if it is too damaged to be read, the text as it is."""
+    """The JSON object in a stored text; where that is damaged, the text under ``unreadable``."""
     found = _read(text, dict)
     return cast("dict[str, Any]", found) if found is not None else {"unreadable": text}
 

@@ -1,8 +1,8 @@
-"""For the tests of cookbooks and of the engine: worlds in memory, runs cut short, and people who meddle.
+"""For the tests of cookbooks and of the engine: worlds in memory, runs cut short, and third parties.
 
-``cut_everywhere`` and ``meddle_everywhere`` are the tests that every cookbook must stand. Whatever call to
+``cut_everywhere`` and ``meddle_everywhere`` are the tests that every cookbook must pass. Whatever call to
 the outside goes wrong, and however, the world must end as it was or as it was wanted, and the run must say
-which; and whatever somebody else changes meanwhile, "done" and "rolled back" are true, or are not said.
+which; and whatever someone else changes meanwhile, "done" and "rolled back" are true, or are not said.
 """
 
 from ferryman.testing.cutting import cut_everywhere
@@ -14,12 +14,12 @@ from ferryman.testing.fakes import (
     Harness,
     Is,
     Killed,
-    Moment,
     OwnPart,
+    RecoveryCommand,
     Scene,
     ThirdParty,
     TurningClock,
-    WayOn,
+    When,
 )
 from ferryman.testing.losing import lose_records_everywhere
 from ferryman.testing.meddling import meddle_everywhere
@@ -32,12 +32,12 @@ __all__ = [
     "Harness",
     "Is",
     "Killed",
-    "Moment",
     "OwnPart",
+    "RecoveryCommand",
     "Scene",
     "ThirdParty",
     "TurningClock",
-    "WayOn",
+    "When",
     "cut_everywhere",
     "lose_records_everywhere",
     "meddle_everywhere",

@@ -1,4 +1,4 @@
-"""Fakes with a state: a world of keys and values, calls that go wrong, a clock, a place to run plans."""
+"""Fakes with a state: a world of keys and values, calls that go wrong, a clock, a harness to run plans in."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from ferryman.engine.steps import Change, Look, NoChange, Report
 from ferryman.errors import VerifyError, WorldChangedError
 from ferryman.model import Edit, Finding, Verdict
 from ferryman.state import RunRequest, SqliteStore
-from ferryman.state.database import Database
+from ferryman.state.sqlite.database import Database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from ferryman.engine.endings import Ending
     from ferryman.engine.plan import Plan
     from ferryman.events import Occurrence
+    from ferryman.outcomes import RunResult
 
 T = TypeVar("T")
 
-Moment = Literal["before", "after"]
+When = Literal["before", "after"]
 """Whether a call is cut before it takes effect, or after: then it was the answer that got lost."""
-WayOn = Literal["resume", "rollback"]
+RecoveryCommand = Literal["resume", "rollback"]
+"""How a run that is not over is taken to its end."""
 
 
 class Killed(BaseException):
-    """kill -9, as near as one process can come to it: the engine must not catch it."""
+    """Stands for kill -9 within one process: the engine must not catch it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +38,15 @@ class Cut:
     """One call to the outside that goes wrong; calls count from 0, over all runs on the same world."""
 
     at: int
-    moment: Moment
-    blow: Callable[[], None]
+    when: When
+    fault: Callable[[], None]
 
 
 class Cuts:
-    """Stands between the steps and a fake world: counts the calls, and cuts those it is told to."""
+    """Between the steps and a fake world: counts the calls, and cuts those that it was given."""
 
     whole_scripts = False
-    """Whether a script that has several effects makes one call, for nobody comes between its lines."""
+    """Whether a script that has several effects makes one call, for nothing comes between its lines."""
 
     def __init__(self, *cuts: Cut) -> None:
         self.calls = 0
@@ -55,15 +56,15 @@ class Cuts:
         """One call to the outside; every fake makes all of its calls through this."""
         number = self.calls
         self.calls += 1
-        self._fall(number, "before")
+        self._apply_cut(number, "before")
         result = effect()
-        self._fall(number, "after")
+        self._apply_cut(number, "after")
         return result
 
-    def _fall(self, number: int, moment: Moment) -> None:
+    def _apply_cut(self, number: int, when: When) -> None:
         for cut in self._cuts:
-            if (cut.at, cut.moment) == (number, moment):
-                cut.blow()
+            if (cut.at, cut.when) == (number, when):
+                cut.fault()
 
 
 class FakeWorld:
@@ -71,18 +72,18 @@ class FakeWorld:
 
     def __init__(self, cuts: Cuts | None = None, **values: str) -> None:
         self.values = values
-        """What is there; whoever writes here is a stranger, and is not counted."""
+        """What is there; a test writes here as a third party, which is not counted as a call."""
         self._cuts = cuts or Cuts()
 
     def read(self, key: str) -> str:
-        """What is there now."""
+        """The value of this key, in one call."""
         return self._cuts.call(lambda: self.values[key])
 
     def write(self, key: str, value: str, *, expected: str) -> None:
         """Write, if what is there is what the caller believes to be there.
 
         Raises:
-            WorldChangedError: It is not.
+            WorldChangedError: What is there is something else.
         """
 
         def effect() -> None:
@@ -102,7 +103,7 @@ class Is(Look):
     wanted: str
 
     def look(self, report: Report) -> None:
-        """Read it, and tell a finding."""
+        """Read the value, and report a finding."""
         seen = self.world.read(self.key)
         verdict = Verdict.PASS if seen == self.wanted else Verdict.FAIL
         report.finding(Finding("value", self.key, verdict, seen, self.wanted))
@@ -117,36 +118,36 @@ class Becomes(Change[str]):
     wanted: str
 
     def check(self, report: Report) -> str | NoChange:
-        """Read it."""
+        """Read the value."""
         del report
         seen = self.world.read(self.key)
         return NoChange(f"{self.key} is {seen}") if seen == self.wanted else seen
 
     def edits(self, before: str) -> Sequence[Edit]:
-        """The one write."""
+        """The one write, as a command."""
         del before
         return [Edit("host", self.key, command=f"set {self.key} {self.wanted}")]
 
     def do(self, before: str) -> None:
-        """Write it, unless it is there."""
+        """Write the wanted value, unless it is there."""
         if self.world.read(self.key) != self.wanted:
             self.world.write(self.key, self.wanted, expected=before)
 
     def verify(self, report: Report) -> None:
-        """Read it back."""
+        """Read the value back, and compare it with the wanted one."""
         del report
         if (seen := self.world.read(self.key)) != self.wanted:
             raise VerifyError(f"{self.key}: is {seen}, wanted {self.wanted}")
 
     def undo(self, before: str) -> Sequence[Edit] | None:
-        """Write the before, unless it is there; only over what we wrote."""
+        """Write the before, unless it is there; only over what ``do`` wrote."""
         if self.world.read(self.key) == before:
             return []
         self.world.write(self.key, before, expected=self.wanted)
         return self.undo_edits(before)
 
-    def undone(self, before: str, report: Report) -> str | None:
-        """Whether it is what we wrote; what others have written over it is theirs, and told."""
+    def diff_after_undo(self, before: str, report: Report) -> str | None:
+        """Whether it is what ``do`` wrote; what others have written over it is reported as a warning."""
         if (seen := self.world.read(self.key)) == before:
             return None
         if seen == self.wanted:
@@ -160,18 +161,18 @@ class Becomes(Change[str]):
 
 
 class TurningClock:
-    """A clock that stands still until it is turned."""
+    """A clock that stands still until a test turns it."""
 
     def __init__(self, start: datetime = datetime(2026, 11, 22, 22, 19, 43, tzinfo=UTC)) -> None:
         self._start = start
         self._turned_s = 0.0
 
     def turn(self, seconds: float) -> None:
-        """Let time pass."""
+        """Let this many seconds pass."""
         self._turned_s += seconds
 
     def now(self) -> datetime:
-        """The wall clock, in UTC."""
+        """The time of day, in UTC."""
         return self._start + timedelta(seconds=self._turned_s)
 
     def monotonic(self) -> float:
@@ -184,25 +185,30 @@ class Harness:
     """Runs plans as the command line does; its journal, in memory, outlives every ``Killed`` process."""
 
     database: Database = field(default_factory=Database.in_memory)
-    heard: list[Occurrence] = field(default_factory=list)
-    """What subscribers were told, over all runs."""
-    _born: int = 0
+    events: list[Occurrence] = field(default_factory=list)
+    """What subscribers got, over all runs."""
+    _processes: int = 0
 
     def runner(self, on_doubt: OnDoubt = "hold") -> Runner:
         """A runner in a new process; those before it are dead."""
-        self._born += 1
-        owner = ProcessId("dock", self._born, self._born, "one boot")
-        store = SqliteStore(self.database, owner=owner, alive=lambda other: other.pid == self._born)
-        return Runner(store=store, subscribers=[self.heard.append], on_doubt=on_doubt)
+        self._processes += 1
+        owner = ProcessId("harness", self._processes, self._processes, "one boot")
+        store = SqliteStore(self.database, owner=owner, alive=lambda other: other.pid == self._processes)
+        return Runner(store=store, subscribers=[self.events.append], on_doubt=on_doubt)
 
-    def perform(self, plan: Plan, *, on_doubt: OnDoubt = "hold", dry_run: bool = False) -> Ending:
-        """A new run, in a new process."""
-        order = RunRequest(cookbook="test", operator="tester", dry_run=dry_run)
-        return self.runner(on_doubt).perform(order, plan)
+    def perform(self, plan: Plan, *, on_doubt: OnDoubt = "hold", dry_run: bool = False) -> RunResult:
+        """Perform a plan as a new run, in a new process."""
+        request = RunRequest(cookbook="test", operator="tester", dry_run=dry_run)
+        return self.runner(on_doubt).perform(request, plan)
 
-    def go_on(
-        self, plan: Plan, way: WayOn, *, on_doubt: OnDoubt = "hold", accept_changed_plan: bool = False
-    ) -> Ending:
+    def recover(
+        self,
+        plan: Plan,
+        way: RecoveryCommand,
+        *,
+        on_doubt: OnDoubt = "hold",
+        accept_changed_plan: bool = False,
+    ) -> RunResult:
         """Resume the latest run, or roll it back, in a new process."""
         runner, run = self.runner(on_doubt), self.journal.runs()[0].id
         go = runner.resume if way == "resume" else runner.roll_back
@@ -211,7 +217,7 @@ class Harness:
     @property
     def journal(self) -> SqliteStore:
         """The journal of all runs, to be read."""
-        return SqliteStore(self.database, owner=ProcessId("dock", 0, 0, "one boot"))
+        return SqliteStore(self.database, owner=ProcessId("harness", 0, 0, "one boot"))
 
     @property
     def locked(self) -> dict[str, str]:
@@ -221,26 +227,26 @@ class Harness:
 
 @dataclass(frozen=True, slots=True)
 class ThirdParty:
-    """Somebody else who writes to the same world: they know of no run, and no run knows of them."""
+    """Someone else who writes to the same world: they know of no run, and no run knows of them."""
 
     name: str
     """What they do, as in ``reboots lvs2``."""
     words: Sequence[str]
-    """Where they do it: a run that they are in the way of says one of these."""
+    """Where they do it: a run that they block says one of these."""
     write: Callable[[], None]
-    """What they do to the world as it is by then; it is no call to the outside."""
+    """What they do to the world as it is by then; it is no call of the run."""
 
 
 @dataclass(frozen=True, slots=True)
 class OwnPart:
-    """What of a world a plan answers for. Each line is ``where: what``; where is what a run calls it."""
+    """Which part of a world a plan changes. A line is ``where: what``, with the run's name for where."""
 
     in_place: Callable[[], Collection[str]]
     """What of the change is in the world now, a line for each thing."""
     missing: Callable[[], Collection[str]]
     """What of the change is not in the world now, a line for each thing."""
     rest: Callable[[], object]
-    """All the rest of it, as a value: no run of this plan may change that."""
+    """All the rest of the world, as a value: no run of this plan may change that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,4 +260,4 @@ class Scene:
     third_parties: Sequence[ThirdParty] = ()
     """For ``meddle_everywhere``: whoever else may write there; in the same order each time."""
     own: OwnPart | None = None
-    """For ``meddle_everywhere`` too."""
+    """For ``meddle_everywhere`` and ``lose_records_everywhere``: what is the plan's own part."""

@@ -1,6 +1,6 @@
-"""A journal that has lost its latest records, all that is left of it being sound: nobody acts on it blindly.
+"""A journal that has lost its latest records, the rest of it being sound: no run acts on it blindly.
 
-So is a file that is put back from a backup, or written on into after somebody unlinked it.
+An example is a file that is restored from a backup, or one that was unlinked and is still written to.
 """
 
 from __future__ import annotations
@@ -11,45 +11,53 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, get_args
 
 from ferryman.engine.progress import ChangeState
-from ferryman.state.database import Database
+from ferryman.state.sqlite.database import Database
 from ferryman.testing.fakes import Cut, Harness
-from ferryman.testing.observing import AGAIN, Observed, commanded, in_a_row, kill, observed, warnings
+from ferryman.testing.observing import (
+    ATTEMPTS,
+    Observed,
+    kill,
+    observed,
+    run_command,
+    warnings,
+    without_repeats,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from ferryman.engine.endings import Ending
-    from ferryman.testing.fakes import Cuts, Scene, WayOn
+    from ferryman.outcomes import RunResult
+    from ferryman.testing.fakes import Cuts, RecoveryCommand, Scene
 
-_TOLD = 3
-"""How many of the faults that were found are told in full."""
-_WAYS: tuple[WayOn, ...] = ("rollback", "resume")
-_THERE_AND_BACK = ("perform", "rollback")
+_SHOWN = 3
+"""How many of the faults that were found are shown in full."""
+_RECOVERIES: tuple[RecoveryCommand, ...] = ("rollback", "resume")
+_COMMANDS = ("perform", "rollback")
 
 
 def lose_records_everywhere(build: Callable[[Cuts], Scene], *, first: int = 0, every: int = 1) -> int:
-    """Take up, with a journal from earlier, a run that ended, or was killed when it had changed something.
+    """Resume or roll back, with an earlier journal, a run that ended, or was killed after a change.
 
-    Whatever was recorded last before each record that moves a change on: with no more than that the run is
-    resumed, and rolled back, in the world as it is. "Done" and "rolled back" must be true, or not be said;
-    and who says something else says where something of the run is in place.
+    The journal is cut before each record of a ``ChangeState``; with that much the run is resumed, and rolled
+    back, in the world as it is. "Done" and "rolled back" must be true, or not be said; any other outcome
+    must say where a part of the run's change is in place.
 
     Args:
         build: Makes a fresh scene, the same each time, whose every outside call goes through the cuts; it
             says what is its ``own``.
-        first: With ``every``: a share of the trials, which are dealt out like cards.
+        first: With ``every``: a share of the trials: those number ``first``, ``first + every`` and so on.
         every: The number of shares.
 
     Returns:
         How many trials there were.
 
     Raises:
-        AssertionError: Something that was said was not so.
+        AssertionError: Something that a run said was not true.
     """
     trials = list(_trials(build))[first::every]
     faults = [fault for trial in trials for fault in _faults(build, trial)]
     if faults:
-        raise AssertionError("\n".join([f"{len(faults)} in {len(trials)} trials:", *faults[:_TOLD]]))
+        raise AssertionError("\n".join([f"{len(faults)} in {len(trials)} trials:", *faults[:_SHOWN]]))
     return len(trials)
 
 
@@ -61,8 +69,8 @@ class _Trial:
     """What was done until then."""
     journal: bytes
     records: int
-    """How many of its records move a change on."""
-    way: WayOn
+    """How many of its records are of a ``ChangeState``."""
+    way: RecoveryCommand
 
     def __str__(self) -> str:
         until = f"killed at call {self.at}" if self.at is not None else "that ended"
@@ -72,12 +80,12 @@ class _Trial:
 
 @dataclass(frozen=True, slots=True)
 class _Copy:
-    """A journal as it was."""
+    """A journal as it was at one moment."""
 
     calls: int
     """How many calls to the outside had been made by then."""
     records: int
-    """How many records that move a change on it had."""
+    """How many records of a ``ChangeState`` it had."""
     journal: bytes
 
 
@@ -91,7 +99,7 @@ class _Kept(Database):
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """As a database's; then it is copied."""
+        """As ``Database.transaction``; then the database is copied."""
         with super().transaction():
             yield
         assert self._connection
@@ -103,7 +111,7 @@ class _Kept(Database):
 
 
 @dataclass
-class _FromACopy:
+class _DatabaseFromCopy:
     """A database in memory that begins as another one was."""
 
     journal: bytes
@@ -121,17 +129,17 @@ class _FromACopy:
 def _trials(build: Callable[[Cuts], Scene]) -> Iterator[_Trial]:
     cuts = Observed()
     scene, database = observed(build, cuts), _Kept(cuts)
-    dock = Harness(database)
-    commanded(dock, scene, "perform")
-    there, calls = len(database.copies), cuts.calls
-    commanded(dock, scene, "rollback")
-    for records, journal in _earlier(database.copies[:there]):
-        for way in _WAYS:
-            yield _Trial(None, _THERE_AND_BACK[:1], journal, records, way)
+    harness = Harness(database)
+    run_command(harness, scene, "perform")
+    after_perform, calls = len(database.copies), cuts.calls
+    run_command(harness, scene, "rollback")
+    for records, journal in _earlier(database.copies[:after_perform]):
+        for way in _RECOVERIES:
+            yield _Trial(None, _COMMANDS[:1], journal, records, way)
     for at in cuts.changes:
-        commands = _THERE_AND_BACK[: 1 if at < calls else 2]
+        commands = _COMMANDS[: 1 if at < calls else 2]
         for records, journal in _earlier([copy for copy in database.copies if copy.calls <= at]):
-            for way in _WAYS[: 3 - len(commands)]:
+            for way in _RECOVERIES[: 3 - len(commands)]:
                 yield _Trial(at, commands, journal, records, way)
 
 
@@ -142,50 +150,50 @@ def _earlier(copies: Sequence[_Copy]) -> list[tuple[int, bytes]]:
 
 
 def _made(
-    build: Callable[[Cuts], Scene], commands: Sequence[str], at: int | None, dock: Harness
+    build: Callable[[Cuts], Scene], commands: Sequence[str], at: int | None, harness: Harness
 ) -> tuple[Observed, Scene]:
-    """The world as these commands leave it."""
+    """Run these commands in a fresh world, and return it with its calls."""
     cuts = Observed(None, *([] if at is None else [Cut(at, "after", kill)]))
     scene = observed(build, cuts)
     for command in commands:
-        commanded(dock, scene, command)
+        run_command(harness, scene, command)
     return cuts, scene
 
 
 def _faults(build: Callable[[Cuts], Scene], trial: _Trial) -> Iterator[str]:
     cuts, scene = _made(build, trial.commands, trial.at, Harness())
-    copied = _FromACopy(trial.journal)
-    dock = Harness(copied.database, _born=len(trial.commands))
-    said: list[str] = []
-    ending: Ending | None = None
-    while ending is None or ending.outcome in {"held", "stranded"}:
-        if len(said) >= AGAIN:
+    copied = _DatabaseFromCopy(trial.journal)
+    harness = Harness(copied.database, _processes=len(trial.commands))
+    messages: list[str] = []
+    result: RunResult | None = None
+    while result is None or result.outcome in {"held", "stranded"}:
+        if len(messages) >= ATTEMPTS:
             return
-        began, heard = cuts.calls, len(dock.heard)
+        began, earlier = cuts.calls, len(harness.events)
         try:
-            ending = commanded(dock, scene, trial.way)
-        except Exception as error:  # noqa: BLE001  # whatever it is, it is a fault to be told
+            result = run_command(harness, scene, trial.way)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is a fault to report
             yield f"{trial}: raised {type(error).__name__}: {error}"
             return
-        assert ending
-        said.append(f"{ending.outcome}: {ending.reason}")
+        assert result
+        messages.append(f"{result.outcome}: {result.reason}")
         changed = any(number >= began for number in cuts.changes)
-        told = "\n".join([ending.reason, *warnings(dock.heard[heard:])])
-        if wrong := _wrong(cuts, ending.outcome, told, changed=changed):
-            yield f"{trial}: {wrong}\n    it said: {in_a_row(said)}"
+        text = "\n".join([result.reason, *warnings(harness.events[earlier:])])
+        if wrong := _wrong(cuts, result.outcome, text, changed=changed):
+            yield f"{trial}: {wrong}\n    it said: {without_repeats(messages)}"
             return
 
 
-def _wrong(cuts: Observed, outcome: str, told: str, *, changed: bool) -> str | None:
-    """What of an ending is not so, if anything."""
-    there, missing = sorted(cuts.own.in_place()), sorted(cuts.own.missing())
+def _wrong(cuts: Observed, outcome: str, text: str, *, changed: bool) -> str | None:
+    """What of a result is not true; None when all of it is."""
+    in_place, missing = sorted(cuts.own.in_place()), sorted(cuts.own.missing())
     if outcome not in {"done", "rolled-back", "refused", "held", "stranded"}:
         return f"it ended {outcome}"
     if outcome == "done":
         return f"done, and the world is otherwise: {'; '.join(missing)}" if missing else None
-    if outcome == "rolled-back" and there and missing:
-        return f"rolled back, and the world is torn; there is still: {'; '.join(there)}"
+    if outcome == "rolled-back" and in_place and missing:
+        return f"rolled back, and the world is torn; there is still: {'; '.join(in_place)}"
     if outcome == "refused" and changed:
         return "refused, and it changed something"
-    unnamed = sorted({line.partition(": ")[0] for line in there if line.partition(": ")[0] not in told})
+    unnamed = sorted({line.partition(": ")[0] for line in in_place if line.partition(": ")[0] not in text})
     return f"{outcome}, and not a word of {', '.join(unnamed)}" if unnamed else None

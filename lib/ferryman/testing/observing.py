@@ -13,19 +13,19 @@ from ferryman.testing.fakes import Cuts, Killed
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ferryman.engine.endings import Ending
     from ferryman.events import Occurrence
-    from ferryman.testing.fakes import Cut, Harness, OwnPart, Scene, ThirdParty, WayOn
+    from ferryman.outcomes import RunResult
+    from ferryman.testing.fakes import Cut, Harness, OwnPart, RecoveryCommand, Scene, ThirdParty
 
 T = TypeVar("T")
 
 _WARNS = {Verdict.WARN, Verdict.FAIL, Verdict.UNKNOWN}
-AGAIN = 3
-"""How often a run that was held or stranded is taken up again, in peace, before it must have settled."""
+ATTEMPTS = 3
+"""How often a run that was held or stranded is resumed or rolled back, undisturbed, before it must end."""
 
 
 class Observed(Cuts):
-    """Counts the calls, lets somebody write before one of them, and sees which calls changed the world."""
+    """Counts the calls, lets a third party write before one, and notes which changed the world."""
 
     whole_scripts = True
 
@@ -33,46 +33,46 @@ class Observed(Cuts):
         super().__init__(*cuts)
         self.at = at
         self.scene: Scene | None = None
-        self.party: ThirdParty | None = None
+        self.third_party: ThirdParty | None = None
         self.changes: list[int] = []
         """The numbers of the calls that changed the world."""
         self.made: set[str] = set()
-        """What of the change was in the world after each of them."""
+        """Lines of the plan's own part that were in place after any of them."""
         self.wrote = False
         self.mattered = False
-        """Whether what they wrote made a difference."""
+        """Whether what the third party wrote made a difference."""
         self.put: frozenset[str] = frozenset()
-        """What of the change they put into the world."""
+        """Lines of the plan's own part that the third party put in place."""
         self.took: frozenset[str] = frozenset()
-        """What of the change they took out of it."""
+        """Lines of the plan's own part that the third party removed."""
         self.rest: object = None
 
     @property
     def own(self) -> OwnPart:
-        """What of the world is the plan's own."""
+        """The part of the world that is the plan's own."""
         assert self.scene
         assert self.scene.own, "the scene does not say what is its own: see OwnPart"
         return self.scene.own
 
     def call(self, effect: Callable[[], T]) -> T:
-        """One call to the outside; whose time it is writes before it."""
+        """One call to the outside; the third party writes before it when it is time."""
         self.let_in()
         return super().call(lambda: self._watched(effect))
 
     def spare(self) -> None:
-        """Cut nothing from now on: what goes wrong is for the first command alone."""
+        """Cut nothing from now on: only the first command is cut."""
         self._cuts = ()
 
     def let_in(self) -> None:
-        """Somebody writes, if it is their time."""
-        if self.wrote or self.party is None or self.at is None or self.calls < self.at:
+        """Let the third party write, if it is time."""
+        if self.wrote or self.third_party is None or self.at is None or self.calls < self.at:
             return
         self.wrote = True
-        world, there, lacking = self._world(), set(self.own.in_place()), set(self.own.missing())
-        self.party.write()
+        world, in_place, missing = self._world(), set(self.own.in_place()), set(self.own.missing())
+        self.third_party.write()
         self.mattered = self._world() != world
-        self.put = frozenset(self.own.in_place()) - there
-        self.took = frozenset(self.own.missing()) - lacking
+        self.put = frozenset(self.own.in_place()) - in_place
+        self.took = frozenset(self.own.missing()) - missing
         self.rest = deepcopy(self.own.rest())
 
     def _watched(self, effect: Callable[[], T]) -> T:
@@ -96,39 +96,39 @@ def observed(build: Callable[[Cuts], Scene], cuts: Observed) -> Scene:
     return cuts.scene
 
 
-def commanded(dock: Harness, scene: Scene, command: str) -> Ending | None:
-    """One command in a process of its own; None when it was killed."""
+def run_command(harness: Harness, scene: Scene, command: str) -> RunResult | None:
+    """Run one command in a process of its own; None when it was killed."""
     try:
         if command == "perform":
-            return dock.perform(scene.plan())
-        way: WayOn = "resume" if command == "resume" else "rollback"
+            return harness.perform(scene.plan())
+        way: RecoveryCommand = "resume" if command == "resume" else "rollback"
         try:
-            return dock.go_on(scene.plan(), way)
+            return harness.recover(scene.plan(), way)
         except UsageError as error:
             if "--accept-changed-plan" not in str(error):
                 raise
-            return dock.go_on(scene.plan(), way, accept_changed_plan=True)
+            return harness.recover(scene.plan(), way, accept_changed_plan=True)
     except Killed:
         return None
 
 
-def in_a_row(said: Sequence[str]) -> str:
-    """What it said, once for each time that it was something else."""
-    other = [one for number, one in enumerate(said) if said[number - 1 : number] != [one]]
-    return "\n    then: ".join(one.replace("\n", "\n        ") for one in other)
+def without_repeats(messages: Sequence[str]) -> str:
+    """The messages, each on a line of its own, without immediate repeats."""
+    changed = [text for number, text in enumerate(messages) if messages[number - 1 : number] != [text]]
+    return "\n    then: ".join(text.replace("\n", "\n        ") for text in changed)
 
 
-def warnings(heard: Sequence[Occurrence]) -> list[str]:
-    """The findings among what was heard that do not simply pass, in words."""
-    found = [one.event.finding for one in heard if isinstance(one.event, FindingMade)]
+def warnings(events: Sequence[Occurrence]) -> list[str]:
+    """The findings among these events that do not simply pass, in words."""
+    found = [line.event.finding for line in events if isinstance(line.event, FindingMade)]
     return [str(finding) for finding in found if finding.verdict in _WARNS]
 
 
-def say_no() -> None:
-    """A host refuses."""
+def refuse() -> None:
+    """Fail as when a host refuses a command."""
     raise VerifyError("the host said no")
 
 
 def kill() -> None:
-    """Die by kill -9."""
+    """End the process as kill -9 does."""
     raise Killed

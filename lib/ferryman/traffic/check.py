@@ -39,10 +39,10 @@ class TrafficCheck:
     """The director whose ``traffic_source`` the requests are sent from."""
     ask: Callable[[Request], Result] = exchange
     sent_from: set[tuple[Address, int]] = field(default_factory=set, compare=False)
-    """The addresses and ports of this check's own connections; all of them are over when it is."""
+    """The addresses and ports of this check's own connections; all of them are closed when it has run."""
 
     def run(self) -> list[Finding]:
-        """Send everything and judge it.
+        """Send all requests and return the findings about them.
 
         Raises:
             ConfigError: ``traffic_source`` of directors.yaml is not what it should be.

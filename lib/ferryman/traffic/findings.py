@@ -1,4 +1,4 @@
-"""What the results of real requests mean; it touches nothing."""
+"""What the results of real requests mean, as findings; no side effects."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LARGE_BYTES = 65_536
 _SERVER_ERROR = 500
 _ERROR = 400
 
-_NOBODY = "find the realserver that does not answer: probe each of them"
+_FIND_REALSERVER = "find the realserver that does not answer: probe each of them"
 _BLACK_HOLE = (
     "small requests pass and full packets do not: look at the MSS that realservers announce and at the MTU of"
     " the path to them; net.ipv4.vs.pmtu_disc=0 on the director makes it fragment meanwhile"
@@ -39,7 +39,7 @@ def judge_requests(host: str, virtual: VirtualService, results: Sequence[Result]
         seen += f", p50 {_ms(statistics.median(answered))}, max {_ms(answered[-1])}"
     for problem, count in sorted(problems.items()):
         seen += f", {count} {problem}"
-    remedy = _NOBODY if problems else ""
+    remedy = _FIND_REALSERVER if problems else ""
     verdict = Verdict.FAIL if problems else Verdict.PASS
     return Finding(REQUESTS_CHECK, host, verdict, seen, "every request answered", remedy)
 
@@ -60,7 +60,7 @@ def judge_retries(host: str, virtual: VirtualService, results: Sequence[Result])
 def judge_transfer(
     host: str, virtual: VirtualService, result: Result, *, path: str, timeout_s: float
 ) -> Finding:
-    """Whether a large body went across whole."""
+    """The finding whether a large body was transferred whole."""
     verdict, seen, remedy = _judged(result, path, timeout_s)
     wanted = f"the whole {result.kind} of {path}"
     return Finding(TRANSFER_CHECKS[result.kind], host, verdict, f"{virtual}: {seen}", wanted, remedy)
@@ -73,7 +73,7 @@ def _judged(result: Result, path: str, timeout_s: float) -> tuple[Verdict, str, 
         return Verdict.FAIL, f"{result.kind} stalled after {_of(result)} for {timeout_s:g} s", _BLACK_HOLE
     if result.problem:
         when = f"failed after {_of(result)}" if result.connected else "could not connect"
-        return Verdict.FAIL, f"{result.kind} {when}: {result.problem}", _NOBODY
+        return Verdict.FAIL, f"{result.kind} {when}: {result.problem}", _FIND_REALSERVER
     if result.status is None or result.status >= _ERROR:
         seen = f"{path} answered HTTP {result.status}: no large transfer was made"
         return Verdict.WARN, seen, other_path
@@ -98,13 +98,13 @@ def not_configured(kind: str, host: str, virtual: VirtualService) -> Finding:
 
 
 def not_tried(kind: str, host: str, virtual: VirtualService) -> Finding:
-    """The finding where a large transfer would say nothing new."""
+    """The finding where a large transfer is left out, for it would say nothing new."""
     seen = f"{virtual}: not tried: small requests fail already"
     return Finding(TRANSFER_CHECKS[kind], host, Verdict.SKIP, seen, f"a large {kind}")
 
 
 def not_asked(host: str, virtual: VirtualService, why: str) -> Finding:
-    """The finding where requests make no sense."""
+    """The finding where no requests are sent: ``why`` says the reason."""
     return Finding(REQUESTS_CHECK, host, Verdict.SKIP, f"{virtual}: {why}", "requests answered")
 
 

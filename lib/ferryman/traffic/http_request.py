@@ -41,7 +41,7 @@ _UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked of a VIP."""
+    """One HTTP request to a VIP: where to, what for, and how long it may take."""
 
     vip: Address
     port: int
@@ -49,7 +49,7 @@ class Request:
     path: str
     kind: Kind = "small"
     upload_bytes: int = 0
-    """Length of the body that an upload sends."""
+    """The length in bytes of the body that an upload sends."""
     source: Address | None = None
     """The control host's address to send from; None leaves it to the routes."""
     timeout_s: float = 10.0
@@ -58,7 +58,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one request."""
+    """The outcome of one request: what went wrong, if anything, and how much was moved."""
 
     kind: Kind
     problem: str = ""
@@ -66,14 +66,14 @@ class Result:
     status: int | None = None
     """The HTTP status of the answer."""
     moved_bytes: int = 0
-    """Bytes of the body that went across: received, or acknowledged by the other side's kernel."""
+    """Bytes of the body that were transferred: received, or acknowledged by the other side's kernel."""
     total_bytes: int | None = None
     """Bytes of the whole body; None when the answer did not say."""
     seconds: float = 0.0
     local: tuple[Address, int] | None = None
     """The address and port that it was sent from; None when it could not be sent at all."""
     connected: bool = True
-    """Whether a connection came about."""
+    """Whether a TCP connection was established."""
     syns_again: int = 0
     """How many times the kernel sent its SYN again until it did."""
 
@@ -81,24 +81,24 @@ class Result:
 def exchange(request: Request) -> Result:
     """Ask once, over a new connection; what goes wrong is part of the result, nothing is raised."""
     began = time.monotonic()
-    conversation = _Conversation(request, began)
+    exchanging = _Exchange(request, began)
     problem = ""
     try:
-        conversation.run()
+        exchanging.run()
     except (OSError, http.client.HTTPException) as error:
         problem = problem_of(error)
     finally:
-        conversation.close()
+        exchanging.close()
     return Result(
         request.kind,
         problem,
-        conversation.status,
-        conversation.moved_bytes,
-        conversation.total_bytes,
+        exchanging.status,
+        exchanging.moved_bytes,
+        exchanging.total_bytes,
         time.monotonic() - began,
-        conversation.local,
-        conversation.connected,
-        conversation.syns_again,
+        exchanging.local,
+        exchanging.connected,
+        exchanging.syns_again,
     )
 
 
@@ -116,8 +116,8 @@ def problem_of(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-class _Conversation:
-    """The moving parts of one exchange; what it has seen so far survives an error."""
+class _Exchange:
+    """The state of one exchange; what was counted before an error is kept."""
 
     def __init__(self, request: Request, began: float) -> None:
         self.status: int | None = None
@@ -132,13 +132,13 @@ class _Conversation:
         self._answer: http.client.HTTPResponse | None = None
 
     def run(self) -> None:
-        """Connect, send, receive.
+        """Connect, send the request, and read the whole answer.
 
         Raises:
-            OSError: The network or the deadline said no.
+            OSError: The network failed, or the deadline has passed.
             http.client.HTTPException: What came back is not HTTP.
         """
-        self._connection.sock = self._dialled()
+        self._connection.sock = self._connected()
         if self._request.kind == "upload":
             try:
                 self._upload()
@@ -150,12 +150,12 @@ class _Conversation:
         self._receive()
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection, and the answer that is read from it."""
         self._connection.close()
         if self._answer is not None:
             self._answer.close()
 
-    def _dialled(self) -> socket.socket:
+    def _connected(self) -> socket.socket:
         """A connection from an address and a port that are known before the first packet is sent."""
         vip, port = str(self._request.vip), self._request.port
         family = socket.AF_INET6 if self._request.vip.version == IPV6 else socket.AF_INET
@@ -182,7 +182,7 @@ class _Conversation:
         sent = 0
         try:
             while sent < length:
-                self._be_patient()
+                self._set_deadline()
                 piece = min(CHUNK_BYTES, length - sent)
                 self._connection.send(bytes(piece))
                 sent += piece
@@ -192,45 +192,45 @@ class _Conversation:
 
     def _await_acknowledged(self) -> None:
         """Wait while what lies in the kernel is still going out; no progress for the timeout is a stall."""
-        left, since = _unacknowledged(self._connection.sock), time.monotonic()
-        while left:
+        unsent, since = _unacknowledged(self._connection.sock), time.monotonic()
+        while unsent:
             time.sleep(0.02)
             now = _unacknowledged(self._connection.sock)
-            if now != left:
-                left, since = now, time.monotonic()
+            if now != unsent:
+                unsent, since = now, time.monotonic()
             elif time.monotonic() - since > self._request.timeout_s:
                 raise TimeoutError
 
     def _receive(self) -> None:
-        self._be_patient()
+        self._set_deadline()
         answer = self._answer = self._connection.getresponse()
         self.status = answer.status
         counts = self._request.kind != "upload"
         if counts:
             self.total_bytes = answer.length
         while True:
-            self._be_patient()
+            self._set_deadline()
             piece = answer.read1(CHUNK_BYTES)
             if not piece:
                 break
             self.moved_bytes += len(piece) if counts else 0
 
-    def _be_patient(self) -> None:
+    def _set_deadline(self) -> None:
         """Set the deadline of the next wait: of silence for a transfer, of the whole for a small request."""
-        patience_s = self._request.timeout_s
+        timeout_s = self._request.timeout_s
         if self._request.kind == "small":
-            patience_s -= time.monotonic() - self._began
-            if patience_s <= 0:
+            timeout_s -= time.monotonic() - self._began
+            if timeout_s <= 0:
                 raise TimeoutError
         if self._connection.sock is not None:
-            self._connection.sock.settimeout(patience_s)
+            self._connection.sock.settimeout(timeout_s)
 
 
 def _source_towards(vip: str, port: int, family: int) -> str:
     """This host's own address towards a VIP, as its routes choose it; nothing is sent for that."""
-    with socket.socket(family, socket.SOCK_DGRAM) as asking:
-        asking.connect((vip, port))
-        source: str = asking.getsockname()[0]
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        sock.connect((vip, port))
+        source: str = sock.getsockname()[0]
         return source
 
 
@@ -239,8 +239,8 @@ def _sent_again(sock: socket.socket) -> int:
 
     A kernel that does not say so says nothing worse.
     """
-    told = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
-    return int(_TCP_INFO.unpack(told)[0]) if len(told) == _TCP_INFO.size else 0
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+    return int(_TCP_INFO.unpack(info)[0]) if len(info) == _TCP_INFO.size else 0
 
 
 def _unverified() -> ssl.SSLContext:

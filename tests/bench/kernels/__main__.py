@@ -132,7 +132,7 @@ def mirror(suite: str) -> str:
     """The mirror that this host's apt uses for such a suite."""
     archive = "/debian-security/" if suite.endswith("-security") else "/debian/"
     used = run("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages").splitlines()
-    fits = next((one for one in used if one.endswith(archive)), None)
+    fits = next((name for name in used if name.endswith(archive)), None)
     return fits or sys.exit(f"{suite}: no apt source of this host ends in {archive}; add Debian's")
 
 
@@ -161,7 +161,7 @@ def found(program: str) -> Path:
 
 
 def initramfs(kernel: Kernel) -> Path:
-    """The guest's whole file system."""
+    """The guest's whole file system, as a cpio archive that a kernel boots from."""
     tree = CACHE / f"{kernel.release}.tree"
     shutil.rmtree(tree, ignore_errors=True)
     files = {name: file.read_bytes() for name, file in programs().items()}
@@ -186,15 +186,15 @@ def boot(kernel: Kernel) -> list[str]:
     words = ["timeout", str(LONGEST), "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "512"]
     words += ["-nographic", "-no-reboot", "-nic", "none", "-kernel", str(kernel.image)]
     words += ["-initrd", str(initramfs(kernel)), "-append", "console=ttyS0 quiet panic=-1 mitigations=off"]
-    said = []
+    lines = []
     with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as guest:
         assert guest.stdout
         for line in guest.stdout:
             print(f"{kernel.release}: {line.rstrip()}", flush=True)
-            said.append(line.strip())
-    if "finished" not in said:
+            lines.append(line.strip())
+    if "finished" not in lines:
         sys.exit(f"{kernel.release}: the guest did not finish; its last words are above")
-    return said
+    return lines
 
 
 def absent() -> list[str]:
@@ -211,7 +211,7 @@ def main() -> None:
     if missing := absent():
         print(f"skipped, not installed: apt install {' '.join(missing)}")
         return
-    kernels = [unpacked(Path(one)) if Path(one).is_dir() else Apt(one).kernel() for one in wanted]
+    kernels = [unpacked(Path(suite)) if Path(suite).is_dir() else Apt(suite).kernel() for suite in wanted]
     table = [row(kernel, line) for kernel in kernels for line in boot(kernel) if line.startswith("case ")]
     print("| kernel | family | case | host routes | old alive | new alive | asked for the VIP |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
@@ -219,7 +219,7 @@ def main() -> None:
 
 
 def row(kernel: Kernel, line: str) -> str:
-    """A line of the table."""
+    """The line of the table for one kernel."""
     _, family, case, routes, *counts = line.split()
     cells = (kernel.release, family, case, routes, *(count.partition("=")[2] for count in counts))
     return f"| {' | '.join(cells)} |"

@@ -48,7 +48,9 @@ class Authority:
             x509.ExtendedKeyUsage(usage), critical=False
         )
         if addresses:
-            names = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address(each)) for each in addresses])
+            names = x509.SubjectAlternativeName(
+                [x509.IPAddress(IPv4Address(address)) for address in addresses]
+            )
             builder = builder.add_extension(names, critical=False)
         written = Certificate(self._folder / f"{name}.pem", self._folder / f"{name}.key")
         written.certificate.write_bytes(_pem(builder.sign(self._key, hashes.SHA256())))

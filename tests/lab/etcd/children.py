@@ -32,7 +32,7 @@ class Child:
         self.kill()
 
     def go(self) -> None:
-        """Begin, or go on."""
+        """Let the process begin, or continue."""
         assert self._process.stdin is not None
         self._process.stdin.write("go\n")
         self._process.stdin.flush()
@@ -47,10 +47,10 @@ class Child:
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Continue a process that was stopped."""
         self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """kill -9."""
+        """End the process with SIGKILL."""
         self._process.kill()
         self._process.communicate()

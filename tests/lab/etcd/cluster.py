@@ -39,13 +39,13 @@ _ANSWER_WITHIN_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """What a member shows and whom it trusts."""
+    """The certificate of a member, and the authority that it trusts."""
 
     authority: Authority
     own: Certificate
 
     def flags(self) -> Sequence[str]:
-        """Nobody comes in without a certificate of the authority."""
+        """The options of etcd that refuse clients without a certificate of the authority."""
         return [
             f"--cert-file={self.own.certificate}",
             f"--key-file={self.own.key}",
@@ -54,7 +54,7 @@ class Security:
         ]
 
     def context(self) -> ssl.SSLContext:
-        """For a client that comes in with the member's own certificate."""
+        """The TLS context of a client that shows the member's own certificate."""
         context = ssl.create_default_context(cafile=self.authority.ca)
         context.load_cert_chain(self.own.certificate, self.own.key)
         return context
@@ -102,7 +102,7 @@ class Member:
             f"--advertise-client-urls={scheme}://{self.endpoint}",
             f"--listen-peer-urls={self.peer_url}",
             f"--initial-advertise-peer-urls={self.peer_url}",
-            f"--initial-cluster={','.join(f'{each.name}={each.peer_url}' for each in initial)}",
+            f"--initial-cluster={','.join(f'{member.name}={member.peer_url}' for member in initial)}",
             f"--heartbeat-interval={HEARTBEAT_MS}",
             f"--election-timeout={ELECTION_MS}",
             "--logger=zap",
@@ -113,19 +113,19 @@ class Member:
         self._frozen = False
 
     def kill(self) -> None:
-        """kill -9; what it had not yet told anybody is lost."""
+        """End it with SIGKILL; what it had not yet replicated is lost."""
         if self.is_running:
             self._send(signal.SIGKILL)
         if self._process is not None:
             self._process.wait()
 
     def freeze(self) -> None:
-        """Stop it where it stands: its connections stay, and nothing answers."""
+        """Stop it with SIGSTOP: its connections stay, and nothing answers."""
         self._send(signal.SIGSTOP)
         self._frozen = True
 
     def thaw(self) -> None:
-        """Let a frozen one go on, believing that no time has passed."""
+        """Continue a frozen member, which then believes that no time has passed."""
         if self._frozen and self.is_running:
             self._send(signal.SIGCONT)
         self._frozen = False
@@ -168,12 +168,12 @@ class Member:
 
 @dataclass
 class Cluster:
-    """All members; entering starts them, leaving ends them."""
+    """All members of a cluster; entering starts them, leaving ends them."""
 
     folder: Path
     size: int = 3
     authority: Authority | None = None
-    """With one, clients need a certificate of its."""
+    """With an authority, clients need a certificate of it."""
     members: list[Member] = field(init=False)
     network: str = field(init=False)
     """The first three numbers of its addresses; those from 101 on are for whatever stands before it."""
@@ -199,13 +199,13 @@ class Cluster:
         return [member.endpoint for member in self.members]
 
     def leader(self) -> Member:
-        """The member that leads now, once there is one.
+        """The member that leads now, or as soon as one does.
 
         Raises:
-            AssertionError: Nobody was elected in time.
+            AssertionError: No leader was elected in time.
         """
         leader = poll_until(self._leader, bool, within_s=_HEALTHY_WITHIN_S, every_s=_LOOK_EVERY_S)
-        assert leader is not None, "nobody leads"
+        assert leader is not None, "no member leads"
         return leader
 
     def start(self, member: Member) -> None:
@@ -213,7 +213,7 @@ class Cluster:
         member.start(self.members)
 
     def heal(self) -> None:
-        """Everybody runs, nobody is frozen, all can write.
+        """Start and thaw all members, and wait until all can write.
 
         Raises:
             AssertionError: They do not come up in time; with what they wrote last.
@@ -232,7 +232,7 @@ class Cluster:
         assert not sick, "\n".join(self._last_words(member) for member in sick)
 
     def clear(self) -> None:
-        """Forget every key."""
+        """Delete all keys of the cluster."""
         everything = "AA=="  # from the byte 0 on, without end
         self.leader().ask("POST", "/v3/kv/deleterange", {"key": everything, "range_end": everything})
 
@@ -254,7 +254,7 @@ class Cluster:
         return Member(name, address, self.folder, Security(self.authority, own))
 
     def _leader(self) -> Member | None:
-        terms = dict(each for member in self.members if member.can_answer and (each := _leads(member)))
+        terms = dict(term for member in self.members if member.can_answer and (term := _leads(member)))
         return terms[max(terms)] if terms else None
 
     def _sick(self) -> list[Member]:

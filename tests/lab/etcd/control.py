@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from ferryman.config import EtcdCluster, EtcdConfig
 from ferryman.engine.runner import Runner
-from ferryman.state.etcd import EtcdStore
+from ferryman.state.etcd.store import EtcdStore
 from ferryman.testing import Cut, Cuts, FakeWorld
 from lab.etcd.hosts import ORDER, plan
 
 if TYPE_CHECKING:
-    from ferryman.engine.endings import Ending
+    from ferryman.outcomes import RunResult
 
 
 class KeptValues(dict[str, str]):
@@ -48,7 +48,7 @@ def wait() -> None:
     sys.stdin.readline()
 
 
-def perform(state: str, path: Path, lease_s: int, at: int) -> Ending:
+def perform(state: str, path: Path, lease_s: int, at: int) -> RunResult:
     cluster = EtcdCluster.named(state)
     assert cluster is not None
     store = EtcdStore(cluster, EtcdConfig(lease=lease_s))

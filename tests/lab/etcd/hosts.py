@@ -4,28 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
-from requests.adapters import HTTPAdapter
+import httpx2
 
 from ferryman.config import EtcdCluster, EtcdConfig
 from ferryman.engine.plan import Plan
 from ferryman.engine.process import ProcessId
 from ferryman.engine.runner import Runner
 from ferryman.state import RunRequest
-from ferryman.state.etcd import EtcdStore
-from ferryman.state.etcd_gateway import HttpGateway
+from ferryman.state.etcd.gateway import HttpGateway
+from ferryman.state.etcd.store import EtcdStore
 from ferryman.testing import Becomes, Cuts, FakeWorld, Is
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from requests import PreparedRequest, Response
-
     from ferryman.engine.clock import Clock
-    from ferryman.engine.endings import Ending
-    from ferryman.testing import WayOn
+    from ferryman.outcomes import RunResult
+    from ferryman.testing import RecoveryCommand
     from lab.etcd.cluster import Cluster
 
 ORDER = RunRequest(cookbook="test", operator="tester")
@@ -43,25 +41,26 @@ def plan(of: FakeWorld, lock: str = "web") -> Plan:
 
 
 def gateway(store: EtcdStore) -> HttpGateway:
-    """What a store asks its cluster through."""
+    """The gateway of a store that does not fork."""
     found = store._client.gateway
     assert isinstance(found, HttpGateway)
     return found
 
 
-class CutAdapter(HTTPAdapter):
+class CutTransport(httpx2.HTTPTransport):
     """Sends the requests of one process, unless they are cut; keeps them, to be sent again."""
 
     def __init__(self, cuts: Cuts) -> None:
-        super().__init__()
-        self.sent: list[PreparedRequest] = []
+        super().__init__(trust_env=False)
+        self.sent: list[httpx2.Request] = []
         self._cuts = cuts
 
-    def send(self, request: PreparedRequest, *args: Any, **more: Any) -> Response:  # noqa: ANN401  # as requests has it
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send it, with what the cuts do before and after."""
         self.sent.append(request)
-        answers: list[Response] = []
+        answers: list[httpx2.Response] = []
         try:
-            self._cuts.call(lambda: answers.append(super(CutAdapter, self).send(request, *args, **more)))
+            self._cuts.call(lambda: answers.append(super(CutTransport, self).handle_request(request)))
         except BaseException:
             for answer in answers:
                 answer.close()
@@ -69,8 +68,8 @@ class CutAdapter(HTTPAdapter):
         return answers[0]
 
     def send_again(self, number: int) -> None:
-        """A copy of an earlier request, which had been on its way for long, arrives."""
-        super().send(self.sent[number]).close()
+        """Send a copy of an earlier request, as if it had been delayed in the network."""
+        super().handle_request(self.sent[number]).close()
 
 
 @dataclass
@@ -111,18 +110,18 @@ class ControlHosts:
         if self.folder is not None:
             store.spool_folder = self.folder / host
         if cuts is not None:
-            adapter = CutAdapter(cuts)
-            for client in gateway(store)._clients:
-                client.session.mount("http://", adapter)
+            transport = CutTransport(cuts)
+            for client in gateway(store)._opened():
+                client._transport = transport
         self._stores.append(store)
         return store
 
     @staticmethod
-    def adapter(store: EtcdStore) -> CutAdapter:
-        """What sends the requests of a store whose calls are cut."""
-        adapter = gateway(store)._clients[0].session.get_adapter("http://")
-        assert isinstance(adapter, CutAdapter)
-        return adapter
+    def transport(store: EtcdStore) -> CutTransport:
+        """The transport of a store whose requests are cut."""
+        transport = gateway(store)._clients[0]._transport
+        assert isinstance(transport, CutTransport)
+        return transport
 
     def named(self) -> EtcdCluster:
         found = EtcdCluster.named(f"etcd://{','.join(self.endpoints or self.cluster.endpoints)}{PREFIX}")
@@ -133,14 +132,14 @@ class ControlHosts:
     def config(self) -> EtcdConfig:
         return EtcdConfig(lease=self.lease_s, timeout=self.timeout_s)
 
-    def perform(self, plan: Plan, host: str, cuts: Cuts | None = None) -> Ending:
+    def perform(self, plan: Plan, host: str, cuts: Cuts | None = None) -> RunResult:
         """A new run, in a new process on this host."""
         return Runner(store=self.store(host, cuts)).perform(ORDER, plan)
 
-    def go_on(self, plan: Plan, way: WayOn, host: str, cuts: Cuts | None = None) -> Ending:
+    def recover(self, plan: Plan, command: RecoveryCommand, host: str, cuts: Cuts | None = None) -> RunResult:
         """Resume the latest run, or roll it back, in a new process on this host."""
         runner, run = Runner(store=self.store(host, cuts)), self.run
-        return runner.resume(run, plan) if way == "resume" else runner.roll_back(run, plan)
+        return runner.resume(run, plan) if command == "resume" else runner.roll_back(run, plan)
 
     @cached_property
     def onlooker(self) -> EtcdStore:
@@ -149,7 +148,7 @@ class ControlHosts:
 
     @property
     def run(self) -> str:
-        """The latest run's id."""
+        """The id of the latest run."""
         return self.onlooker.runs()[0].id
 
     @property

@@ -29,10 +29,10 @@ from lab.etcd.proxy import Network
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from ferryman.engine.endings import Ending
     from ferryman.engine.steps import Report
     from ferryman.events import Occurrence
     from ferryman.model import Edit
+    from ferryman.outcomes import RunResult
 
 UNDO_TAKES = 0.1
 """Of the lease, like each change."""
@@ -83,7 +83,7 @@ class Outage:
     began: float = 0.0
 
     def reach(self, moment: When) -> None:
-        """The run is there."""
+        """Begin the outage, if the run is now in the part where it is to happen."""
         if moment is self.when and not self.began:
             self._begin()
             leases = SURVIVED if self.kind.is_survived else TOO_LONG
@@ -132,13 +132,13 @@ class Staged(Becomes):
         super().do(before)
 
     def verify(self, report: Report) -> None:
-        """Read it back."""
+        """Read the value back; here an outage may happen."""
         if self.key == "b":
             self.outage.reach(When.VERIFY)
         super().verify(report)
 
     def undo(self, before: str) -> None:
-        """Take a while."""
+        """Take a tenth of the lease."""
         self.outage.reach(When.ROLLBACK)
         time.sleep(self.outage.undo_takes * self.outage.lease_s)
         super().undo(before)
@@ -165,7 +165,7 @@ class Row:
 
     outage: Outage
     world: Mapping[str, str]
-    ending: Ending
+    ending: RunResult
     ended_s: float
     """From the outage on, like every time here."""
     stopped_s: float | None
@@ -182,11 +182,13 @@ class Row:
     """The records in the journal after that."""
 
     def cells(self) -> Iterator[str]:
-        """For people."""
+        """The cells of the row as people read them."""
         yield f"{self.outage.lease_s:g}"
         yield self.outage.kind.value
         yield self.outage.when.value
-        yield from (f"{one:.1f}" if one is not None else "-" for one in (self.stopped_s, self.back_s))
+        yield from (
+            f"{seconds:.1f}" if seconds is not None else "-" for seconds in (self.stopped_s, self.back_s)
+        )
         yield f"{self.ended_s:.1f}"
         yield f"{self.ending.outcome} ({self.ending.exit_code})"
         yield "old" if self.world == OLD else "new" if "old" not in self.world.values() else "torn"
@@ -197,7 +199,7 @@ HEAD = ("lease", "outage", "when", "stopped", "back", "ended", "end", "world", "
 
 
 @dataclass
-class Bench:
+class OutageRunner:
     """A cluster behind a network, and a folder for the files of control hosts."""
 
     network: Network
@@ -215,7 +217,7 @@ class Bench:
             row.files = sorted(folder.rglob("*.jsonl"))
             self._heal()
             if hosts.onlooker.run(row.ending.run).is_open:
-                row.closed = hosts.go_on(
+                row.closed = hosts.recover(
                     plan(FakeWorld(None, **row.world), outage), "rollback", "one"
                 ).outcome
             row.files_then = sorted(folder.rglob("*.jsonl*"))
@@ -226,15 +228,15 @@ class Bench:
 
     def _perform(self, hosts: ControlHosts, outage: Outage) -> Row:
         world = FakeWorld(None, **OLD)
-        heard: list[tuple[float, Occurrence]] = []
+        occurrences: list[tuple[float, Occurrence]] = []
         runner = Runner(
             store=hosts.store("one"),
-            subscribers=[lambda one: heard.append((time.monotonic(), one))],
+            subscribers=[lambda occurrence: occurrences.append((time.monotonic(), occurrence))],
             confirm=outage.confirm,
         )
         ending = runner.perform(ORDER, plan(world, outage))
         ended = time.monotonic()
-        after = [(at - outage.began, one.event) for at, one in heard if at > outage.began]
+        after = [(at - outage.began, occurrence.event) for at, occurrence in occurrences if at > outage.began]
         undone = [at for at, event in after if getattr(event, "phase", "") == "undo"]
         stops = [at for at, event in after if _goes_elsewhere(event)]
         return Row(
@@ -284,7 +286,7 @@ def trials(lease_s: int) -> Iterator[tuple[int, Kind, When, float]]:
 
 
 def main(leases: Sequence[int]) -> None:
-    """Print the table."""
+    """Print the table of outages."""
     with (
         tempfile.TemporaryDirectory() as folder,
         Cluster(Path(folder)) as cluster,
@@ -292,10 +294,10 @@ def main(leases: Sequence[int]) -> None:
     ):
         _say(HEAD)
         _say(["---"] * len(HEAD))
-        bench = Bench(network, Path(folder) / "hosts")
+        outage_runner = OutageRunner(network, Path(folder) / "hosts")
         for lease_s in leases:
             for trial in trials(lease_s):
-                _say(bench.row(*trial).cells())
+                _say(outage_runner.row(*trial).cells())
 
 
 def _say(cells: Iterable[str]) -> None:
@@ -304,4 +306,4 @@ def _say(cells: Iterable[str]) -> None:
 
 
 if __name__ == "__main__":
-    main([int(each) for each in sys.argv[1:]] or [SHORT_LEASE_S])
+    main([int(lease_s) for lease_s in sys.argv[1:]] or [SHORT_LEASE_S])

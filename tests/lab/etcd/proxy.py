@@ -24,7 +24,7 @@ _CHUNK_BYTES = 65536
 
 
 class Cutting(Enum):
-    """How a network fails."""
+    """The ways in which a network fails."""
 
     SILENCE = "silence"
     """Nothing passes, nothing is said; what was sent meanwhile arrives when it heals, as TCP does it."""
@@ -42,7 +42,9 @@ class Network:
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
-        self._ways = {f"{cluster.network}.{int(_last(each.address)) + 100}": each for each in cluster.members}
+        self._ways = {
+            f"{cluster.network}.{int(_last(member.address)) + 100}": member for member in cluster.members
+        }
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="network", daemon=True)
         self._there, self._back = asyncio.Event(), asyncio.Event()
@@ -77,7 +79,7 @@ class Network:
         self._wait_for(self._set(how))
 
     def heal(self) -> None:
-        """Let everything through."""
+        """Let all bytes through again."""
         self._wait_for(self._set(None))
 
     def _wait_for(self, work: Coroutine[None, None, None]) -> None:
@@ -125,7 +127,7 @@ class Network:
 
 
 async def _pump(source: StreamReader, sink: StreamWriter, passable: asyncio.Event) -> None:
-    """Carry bytes one way until that way ends; they wait where it is not passable."""
+    """Carry bytes in one direction until its source ends; they wait while it is not passable."""
     try:
         while chunk := await source.read(_CHUNK_BYTES):
             await passable.wait()
@@ -143,11 +145,11 @@ def _break(writer: StreamWriter) -> None:
     writer.transport.abort()
 
 
-def _let(way: asyncio.Event, passable: bool) -> None:
+def _let(direction: asyncio.Event, passable: bool) -> None:
     if passable:
-        way.set()
+        direction.set()
     else:
-        way.clear()
+        direction.clear()
 
 
 def _last(address: str) -> str:

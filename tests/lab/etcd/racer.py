@@ -17,8 +17,8 @@ from ferryman.engine.process import ProcessId
 from ferryman.engine.runner import Runner
 from ferryman.engine.steps import Change
 from ferryman.state import RunRequest, SqliteStore, Store
-from ferryman.state.database import Database
-from ferryman.state.etcd import EtcdStore
+from ferryman.state.etcd.store import EtcdStore
+from ferryman.state.sqlite.database import Database
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

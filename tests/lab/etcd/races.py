@@ -10,7 +10,7 @@ from lab.etcd.children import Child
 
 def race(state: str, rounds: int) -> Counter[str]:
     """Let two start at once, so many times; what both said, how often."""
-    said: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     with ExitStack() as stack:
         racers = [stack.enter_context(Child("racer", state, host)) for host in ("one", "two")]
         for _ in range(rounds):
@@ -21,8 +21,8 @@ def race(state: str, rounds: int) -> Counter[str]:
                 if word == "inside":
                     racer.go()
                     word = racer.word()  # noqa: PLW2901  # what became of it
-                    said[f"inside, {word}"] += 1
+                    counts[f"inside, {word}"] += 1
                 else:
-                    said[word] += 1
-            said["both inside"] += words.count("inside") > 1
-    return said
+                    counts[word] += 1
+            counts["both inside"] += words.count("inside") > 1
+    return counts

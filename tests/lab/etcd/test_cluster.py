@@ -108,22 +108,22 @@ def test_a_reset_network_breaks_connections_old_and_new(proxied: Network) -> Non
 def test_whoever_shows_no_certificate_is_refused(guarded: Cluster) -> None:
     assert guarded.leader().is_healthy()
     assert guarded.authority is not None
-    stranger = ssl.create_default_context(cafile=guarded.authority.ca)
+    anonymous = ssl.create_default_context(cafile=guarded.authority.ca)
 
     with pytest.raises(ssl.SSLError, match=r"certificate required|bad certificate"):
-        greet(guarded, stranger)
+        greet(guarded, anonymous)
 
 
 def test_whoever_shows_a_certificate_of_another_authority_is_refused(
     guarded: Cluster, tmp_path: Path
 ) -> None:
     assert guarded.authority is not None
-    stranger = ssl.create_default_context(cafile=guarded.authority.ca)
+    anonymous = ssl.create_default_context(cafile=guarded.authority.ca)
     forged = Authority(tmp_path, "forger").issue("client")
-    stranger.load_cert_chain(forged.certificate, forged.key)
+    anonymous.load_cert_chain(forged.certificate, forged.key)
 
     with pytest.raises((ssl.SSLError, ConnectionError)):
-        greet(guarded, stranger)
+        greet(guarded, anonymous)
 
 
 def ask_again(connection: http.client.HTTPConnection) -> None:

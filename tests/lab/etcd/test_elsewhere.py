@@ -10,23 +10,25 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ferryman.errors import JournalError
-from ferryman.state import etcd_gateway
-from ferryman.state.etcd_client import EtcdClient, put
-from ferryman.state.etcd_gateway import ForkedGateway
+from ferryman.state.etcd import gateway as etcd_gateway
+from ferryman.state.etcd.client import EtcdClient, put
+from ferryman.state.etcd.gateway import ForkedGateway
 from lab.running import REPOSITORY
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lab.etcd.hosts import ControlHosts
 
 GOES = """
 import ctypes, sys, time
 from ferryman.config import EtcdCluster, EtcdConfig
 from ferryman.state import RunRequest
-from ferryman.state.etcd import EtcdStore
+from ferryman.state.etcd.store import EtcdStore
 from ferryman.engine.plan import Plan
 from ferryman.testing import FakeWorld, Is
 
-store = EtcdStore.staying(EtcdCluster.named(sys.argv[1]), EtcdConfig())
+store = EtcdStore.in_this_namespace(EtcdCluster.named(sys.argv[1]), EtcdConfig())
 CLONE_NEWNET = 0x40000000
 assert ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET) == 0
 request = RunRequest(cookbook="test", operator="tester")
@@ -36,31 +38,35 @@ store.close()
 """
 
 
-def gone(hosts: ControlHosts) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+@pytest.fixture
+def departed(hosts: ControlHosts) -> Iterator[subprocess.Popen[str]]:
+    """A process in another network namespace, which has begun a run and said its id."""
+    with subprocess.Popen(
         [sys.executable, "-c", GOES, f"etcd://{','.join(hosts.cluster.endpoints)}/ferryman"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY / "lib")},
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
-def test_it_writes_from_where_it_was(hosts: ControlHosts) -> None:
-    with gone(hosts) as process:
-        assert process.stdout
-        run = process.stdout.readline().strip()
-        assert hosts.onlooker.run(run).outcome is None
-        process.communicate("")
-    assert process.returncode == 0
+def test_it_writes_from_where_it_was(hosts: ControlHosts, departed: subprocess.Popen[str]) -> None:
+    assert departed.stdout
+    run = departed.stdout.readline().strip()
+    assert hosts.onlooker.run(run).outcome is None
+    departed.communicate("")
+    assert departed.returncode == 0
 
 
-def test_nothing_of_it_is_left_when_it_is_killed(hosts: ControlHosts) -> None:
-    with gone(hosts) as process:
-        assert process.stdout
-        assert process.stdout.readline()
-        process.kill()
-        assert process.stdout.read() == "", "what it forked has its output too, and has ended"
+def test_nothing_of_it_is_left_when_it_is_killed(departed: subprocess.Popen[str]) -> None:
+    assert departed.stdout
+    assert departed.stdout.readline()
+    departed.kill()
+    assert departed.stdout.read() == "", "what it forked has its output too, and has ended"
 
 
 def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_ones(

@@ -105,7 +105,7 @@ def test_a_run_that_is_cut_off_for_long_stops_and_another_host_closes_it(
 
     proxied.heal()
     behind.cluster.end_leases()
-    closed = behind.go_on(plan(fake), "rollback", "two")
+    closed = behind.recover(plan(fake), "rollback", "two")
 
     assert (closed.outcome, fake.values) == ("rolled-back", OLD)
     expect_settled(behind, fake.values, (at, how))
@@ -132,5 +132,5 @@ def test_a_run_that_is_cut_off_for_longer_than_its_lease_does_not_even_go_back(
     proxied.heal()
     behind.cluster.end_leases()
 
-    assert behind.go_on(plan(fake), "rollback", "two").outcome == "rolled-back"
+    assert behind.recover(plan(fake), "rollback", "two").outcome == "rolled-back"
     expect_settled(behind, fake.values, "cut off")

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import httpx2
 import pytest
-import requests
 
 from ferryman.engine.runner import Runner
 from ferryman.errors import UnknownOutcomeError
-from ferryman.state import etcd_gateway
+from ferryman.state.etcd import gateway as etcd_gateway
 from ferryman.testing import Cut, Cuts, Killed
-from lab.etcd.hosts import ORDER, CutAdapter, plan, world
+from lab.etcd.hosts import ORDER, CutTransport, plan, world
 from lab.etcd.torture import attempt, expect_settled, some
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ferryman.engine.endings import Ending
-    from ferryman.testing import Moment, WayOn
+    from ferryman.outcomes import RunResult
+    from ferryman.testing import RecoveryCommand, When
     from lab.etcd.hosts import ControlHosts
 
 
@@ -28,7 +28,7 @@ def _no_pause_before_the_next_try(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def lose() -> None:
-    raise requests.ConnectionError("cut by the test")
+    raise httpx2.ConnectError("cut by the test")
 
 
 def doubt() -> None:
@@ -39,33 +39,35 @@ def kill() -> None:
     raise Killed
 
 
-def calls_of(act: Callable[[Cuts], Ending]) -> int:
+def calls_of(act: Callable[[Cuts], RunResult]) -> int:
     cuts = Cuts()
     act(cuts)
     return cuts.calls
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_run_whose_request_or_answer_is_lost_goes_on(hosts: ControlHosts, moment: Moment) -> None:
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_run_whose_request_or_answer_is_lost_goes_on(hosts: ControlHosts, when: When) -> None:
     calls = calls_of(lambda cuts: hosts.perform(plan(world()), "one", cuts))
     hosts.cluster.clear()
     for at in some(range(calls), 2):
         fake = world()
-        ending = hosts.perform(plan(fake), "one", Cuts(Cut(at, moment, lose)))
+        ending = hosts.perform(plan(fake), "one", Cuts(Cut(at, when, lose)))
         assert ending.outcome == "done", (at, ending)
-        expect_settled(hosts, fake.values, (moment, at))
+        expect_settled(hosts, fake.values, (when, at))
         hosts.cluster.clear()
 
 
-@pytest.mark.parametrize("way", ["resume", "rollback"])
-def test_whoever_takes_a_held_run_up_goes_on_when_an_answer_is_lost(hosts: ControlHosts, way: WayOn) -> None:
+@pytest.mark.parametrize("command", ["resume", "rollback"])
+def test_whoever_takes_a_held_run_up_goes_on_when_an_answer_is_lost(
+    hosts: ControlHosts, command: RecoveryCommand
+) -> None:
     at, calls = 0, 1
     while at < calls:
         fake = world(Cuts(Cut(5, "before", doubt)))  # while the first change is verified
         assert hosts.perform(plan(fake), "one").outcome == "held"
         cuts = Cuts(Cut(at, "after", lose))
-        ending = hosts.go_on(plan(fake), way, "two", cuts)
-        assert ending.outcome == ("done" if way == "resume" else "rolled-back"), (at, ending)
+        ending = hosts.recover(plan(fake), command, "two", cuts)
+        assert ending.outcome == ("done" if command == "resume" else "rolled-back"), (at, ending)
         expect_settled(hosts, fake.values, at)
         hosts.cluster.clear()
         at, calls = at + 1, cuts.calls
@@ -77,18 +79,18 @@ def test_a_request_that_arrives_again_much_later_changes_nothing(hosts: ControlH
     hosts.cluster.clear()
     late = [(first, then) for then in range(calls) for first in range(then)]
     for first, then in some(late, 23):
-        adapters: list[CutAdapter] = []
+        transports: list[CutTransport] = []
 
-        def arrive_and_die(first: int = first, adapters: list[CutAdapter] = adapters) -> None:
-            adapters[0].send_again(first)
+        def arrive_and_die(first: int = first, transports: list[CutTransport] = transports) -> None:
+            transports[0].send_again(first)
             raise Killed
 
         fake, cuts = world(), Cuts(Cut(then, "before", arrive_and_die))
         store = hosts.store("one", cuts)
-        adapters.append(hosts.adapter(store))
+        transports.append(hosts.transport(store))
         attempt(lambda: Runner(store=store).perform(ORDER, plan(fake)))  # noqa: B023  # called at once
         hosts.cluster.end_leases()
         if any(run.is_open for run in hosts.onlooker.runs()):
-            assert hosts.go_on(plan(fake), "rollback", "two").outcome == "rolled-back", (first, then)
+            assert hosts.recover(plan(fake), "rollback", "two").outcome == "rolled-back", (first, then)
         expect_settled(hosts, fake.values, (first, then))
         hosts.cluster.clear()

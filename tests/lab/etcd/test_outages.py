@@ -15,8 +15,8 @@ from lab.etcd.outages import (
     LEADERS_LEASE_S,
     SHORT_LEASE_S,
     TOO_SLOW,
-    Bench,
     Kind,
+    OutageRunner,
     Row,
     When,
 )
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ferryman.engine.endings import Ending
+    from ferryman.outcomes import RunResult
     from lab.etcd.cluster import Cluster
     from lab.etcd.proxy import Network
 
@@ -45,8 +45,8 @@ SAMPLE = [
 
 
 @pytest.fixture
-def bench(proxied: Network, tmp_path: Path) -> Bench:
-    return Bench(proxied, tmp_path)
+def outage_runner(proxied: Network, tmp_path: Path) -> OutageRunner:
+    return OutageRunner(proxied, tmp_path)
 
 
 @pytest.fixture
@@ -58,9 +58,9 @@ def behind(etcd: Cluster, proxied: Network, tmp_path: Path) -> Iterator[ControlH
 
 @pytest.mark.parametrize(("kind", "when"), product(STOPS, When) if EVERY else SAMPLE)
 def test_a_run_without_its_cluster_stops_and_all_is_back_while_its_lease_lasts(
-    bench: Bench, kind: Kind, when: When
+    outage_runner: OutageRunner, kind: Kind, when: When
 ) -> None:
-    row = bench.row(SHORT_LEASE_S, kind, when)
+    row = outage_runner.row(SHORT_LEASE_S, kind, when)
 
     assert row.world == OLD
     if when is When.QUESTION:
@@ -88,18 +88,20 @@ def expect_in_the_journal(row: Row) -> None:
 @pytest.mark.parametrize(
     ("kind", "lease_s"), [(Kind.FOLLOWER, SHORT_LEASE_S), (Kind.LEADER, LEADERS_LEASE_S)]
 )
-def test_a_run_goes_on_with_two_members_of_three(bench: Bench, kind: Kind, lease_s: int) -> None:
-    row = bench.row(lease_s, kind, When.SOAK)
+def test_a_run_goes_on_with_two_members_of_three(
+    outage_runner: OutageRunner, kind: Kind, lease_s: int
+) -> None:
+    row = outage_runner.row(lease_s, kind, When.SOAK)
 
     assert (row.ending.outcome, row.world, row.files) == ("done", NEW, [])
 
 
-def test_what_cannot_be_put_back_while_the_lease_lasts_is_left_and_told(bench: Bench) -> None:
-    row = bench.row(SHORT_LEASE_S, Kind.FROZEN, When.SOAK, TOO_SLOW)
+def test_what_cannot_be_put_back_while_the_lease_lasts_is_left_and_told(outage_runner: OutageRunner) -> None:
+    row = outage_runner.row(SHORT_LEASE_S, Kind.FROZEN, When.SOAK, TOO_SLOW)
 
     assert (row.ending.outcome, row.ending.exit_code) == ("stranded", 5)
     assert row.world == {"a": "new", "b": "old"}
-    assert "a  not as before" in row.ending.reason
+    assert "a  not restored" in row.ending.reason
     assert "b  as before, verified" in row.ending.reason
     assert f"only in {row.files[0]}" in row.ending.reason
     assert row.closed == "rolled-back"
@@ -107,7 +109,7 @@ def test_what_cannot_be_put_back_while_the_lease_lasts_is_left_and_told(bench: B
 
 def lost_in_the_second_change(
     behind: ControlHosts, network: Network, how: Cutting
-) -> tuple[FakeWorld, Ending]:
+) -> tuple[FakeWorld, RunResult]:
     fake = world(Cuts(Cut(WRITES_AGAIN, "before", lambda: network.cut(how))))
     ending = behind.perform(plan(fake), "one")
     network.heal()
@@ -122,10 +124,10 @@ def test_a_record_that_arrived_though_nobody_heard_of_it_is_there_once(
 ) -> None:
     fake, ending = lost_in_the_second_change(behind, proxied, how)
 
-    assert behind.go_on(plan(fake), "rollback", "one").outcome == "rolled-back"
+    assert behind.recover(plan(fake), "rollback", "one").outcome == "rolled-back"
 
     kinds = [record.kind for record in behind.onlooker.show(ending.run)]
-    assert [kinds.count(each) for each in ("made", "undone", "ended")] == [2, 2, 1]
+    assert [kinds.count(kind) for kind in ("made", "undone", "ended")] == [2, 2, 1]
     expect_settled(behind, fake.values, how)
 
 
@@ -135,17 +137,17 @@ def test_another_control_host_looks_at_the_world_and_the_file_is_kept_where_it_f
     fake, ending = lost_in_the_second_change(behind, proxied, Cutting.SILENCE)
     behind.cluster.end_leases()
     stops = FakeWorld(Cuts(Cut(3, "before", proxied.cut)), **fake.values)
-    assert behind.go_on(plan(stops), "rollback", "two").outcome in {"rolled-back", "stranded"}
+    assert behind.recover(plan(stops), "rollback", "two").outcome in {"rolled-back", "stranded"}
     proxied.heal()
     behind.cluster.end_leases()
     assert behind.onlooker.run(ending.run).is_open
 
-    closed = behind.go_on(plan(fake), "rollback", "one")
+    closed = behind.recover(plan(fake), "rollback", "one")
 
     assert (closed.outcome, fake.values) == ("rolled-back", OLD)
     [kept] = (tmp_path / "one").iterdir()
     assert kept.name == f"{ending.run}.jsonl.kept-1"
-    assert f"{kept}: what an earlier process here could not write does not follow" in caplog.text
+    assert f"{kept}: the records that an earlier process here could not write do not" in caplog.text
     assert "spool-left" in [record.kind for record in behind.onlooker.show(ending.run)]
     expect_settled(behind, fake.values, "kept")
 
@@ -157,9 +159,9 @@ def test_a_cluster_that_is_back_before_the_end_gets_everything_at_once(
 
     def back() -> None:
         proxied.heal()
-        seen, hold = store.clock.monotonic(), store._hold
-        assert hold is not None
-        poll_until(lambda: hold.renewed, lambda at: at > seen, within_s=SHORT_LEASE_S / 2, every_s=0.05)
+        now, owned = store.clock.monotonic(), store._owned
+        assert owned is not None
+        poll_until(lambda: owned.renewed, lambda at: at > now, within_s=SHORT_LEASE_S / 2, every_s=0.05)
 
     fake = world(Cuts(Cut(WRITES_AGAIN, "before", proxied.cut), Cut(UNDOES_FIRST, "before", back)))
 
@@ -179,12 +181,12 @@ def test_a_rollback_that_loses_its_cluster_goes_on_while_its_lease_lasts(
     writes_back = 3
     loses = FakeWorld(Cuts(Cut(writes_back, "before", proxied.cut)), **fake.values)
 
-    ending = behind.go_on(plan(loses), "rollback", "one")
+    ending = behind.recover(plan(loses), "rollback", "one")
     proxied.heal()
 
     assert (ending.outcome, ending.exit_code, loses.values) == ("rolled-back", 0, OLD)
     assert "still open there" in ending.reason
-    assert behind.go_on(plan(loses), "rollback", "one").outcome == "rolled-back"
+    assert behind.recover(plan(loses), "rollback", "one").outcome == "rolled-back"
     kinds = [record.kind for record in behind.onlooker.show(ending.run)]
     assert kinds.count("undone") == 2
     expect_settled(behind, loses.values, "lost in the rollback")

@@ -9,7 +9,7 @@ import pytest
 
 from ferryman.engine.runner import Runner
 from ferryman.retry import poll_until
-from ferryman.state.etcd import EtcdStore
+from ferryman.state.etcd.store import EtcdStore
 from lab.etcd.children import Child
 from lab.etcd.cluster import MIN_LEASE_S
 from lab.etcd.control import kept_world
@@ -19,8 +19,8 @@ from lab.etcd.torture import expect_settled
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ferryman.engine.endings import Ending
-    from ferryman.testing import WayOn
+    from ferryman.outcomes import RunResult
+    from ferryman.testing import RecoveryCommand
     from lab.etcd.hosts import ControlHosts
 
 LOOKS_BETWEEN, CHECKS_AGAIN, WRITES_AGAIN = 6, 7, 9
@@ -32,7 +32,7 @@ SHORT_LEASE_S = 5
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """The world's file."""
+    """The file with the values of the fake world."""
     (tmp_path / "world").write_text(json.dumps(OLD))
     return tmp_path / "world"
 
@@ -44,10 +44,10 @@ def begin(hosts: ControlHosts, path: Path, lease_s: int, at: int) -> Child:
     return child
 
 
-def when_it_may(hosts: ControlHosts, path: Path, way: WayOn) -> Ending:
+def when_it_may(hosts: ControlHosts, path: Path, command: RecoveryCommand) -> RunResult:
     """Another host tries to take the run up, until the lease has ended by itself."""
     return poll_until(
-        lambda: hosts.go_on(plan(kept_world(path)), way, "two"),
+        lambda: hosts.recover(plan(kept_world(path)), command, "two"),
         lambda ending: ending.outcome != "busy",
         within_s=30,
         every_s=0.2,
@@ -60,10 +60,10 @@ def values(path: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("at", "way", "left"), [(LOOKS_BETWEEN, "resume", NEW), (WRITES_AGAIN, "rollback", OLD)]
+    ("at", "command", "left"), [(LOOKS_BETWEEN, "resume", NEW), (WRITES_AGAIN, "rollback", OLD)]
 )
 def test_the_same_host_need_not_wait_for_the_lease_of_a_killed_process(
-    hosts: ControlHosts, path: Path, at: int, way: WayOn, left: dict[str, str]
+    hosts: ControlHosts, path: Path, at: int, command: RecoveryCommand, left: dict[str, str]
 ) -> None:
     with begin(hosts, path, LONG_LEASE_S, at) as child:
         child.kill()
@@ -71,32 +71,34 @@ def test_the_same_host_need_not_wait_for_the_lease_of_a_killed_process(
     runner, world = Runner(store=store), kept_world(path)
 
     ending = (
-        runner.resume(hosts.run, plan(world)) if way == "resume" else runner.roll_back(hosts.run, plan(world))
+        runner.resume(hosts.run, plan(world))
+        if command == "resume"
+        else runner.roll_back(hosts.run, plan(world))
     )
 
     store.close()
     assert (ending.exit_code, values(path)) == (0, left)
-    expect_settled(hosts, values(path), (at, way))
+    expect_settled(hosts, values(path), (at, command))
 
 
 def test_another_host_waits_until_the_lease_of_a_killed_process_has_ended(
     hosts: ControlHosts, path: Path
 ) -> None:
     with begin(hosts, path, MIN_LEASE_S, LOOKS_BETWEEN) as child:
-        assert hosts.go_on(plan(kept_world(path)), "rollback", "two").outcome == "busy"
+        assert hosts.recover(plan(kept_world(path)), "rollback", "two").outcome == "busy"
         child.kill()
 
     assert when_it_may(hosts, path, "rollback").outcome == "rolled-back"
     expect_settled(hosts, values(path), "killed")
 
 
-@pytest.mark.parametrize(("at", "way"), [(LOOKS_BETWEEN, "rollback"), (CHECKS_AGAIN, "resume")])
+@pytest.mark.parametrize(("at", "command"), [(LOOKS_BETWEEN, "rollback"), (CHECKS_AGAIN, "resume")])
 def test_a_process_that_wakes_up_after_its_lease_changes_nothing_more(
-    hosts: ControlHosts, path: Path, at: int, way: WayOn
+    hosts: ControlHosts, path: Path, at: int, command: RecoveryCommand
 ) -> None:
     with begin(hosts, path, SHORT_LEASE_S, at) as child:
         child.freeze()
-        outcome = when_it_may(hosts, path, way).outcome
+        outcome = when_it_may(hosts, path, command).outcome
         left = values(path)
         child.thaw()
         child.go()
@@ -105,14 +107,14 @@ def test_a_process_that_wakes_up_after_its_lease_changes_nothing_more(
 
     assert values(path) == left
     assert hosts.onlooker.runs()[0].outcome == outcome
-    expect_settled(hosts, values(path), (at, way))
+    expect_settled(hosts, values(path), (at, command))
 
 
 def test_a_process_that_waits_for_long_keeps_its_run(hosts: ControlHosts, path: Path) -> None:
     """Its heart beats: twice the lease goes by, and nobody else gets in."""
     with begin(hosts, path, SHORT_LEASE_S, LOOKS_BETWEEN) as child:
         ending = poll_until(
-            lambda: hosts.go_on(plan(kept_world(path)), "rollback", "two"),
+            lambda: hosts.recover(plan(kept_world(path)), "rollback", "two"),
             lambda ending: ending.outcome != "busy",
             within_s=SHORT_LEASE_S * 2,
         )

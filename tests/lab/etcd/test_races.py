@@ -14,16 +14,16 @@ from lab.etcd.races import race
 from lab.etcd.torture import EVERY
 
 if TYPE_CHECKING:
-    from ferryman.state.etcd import EtcdStore
+    from ferryman.state.etcd.store import EtcdStore
     from lab.etcd.hosts import ControlHosts
 
 ROUNDS = 1000 if EVERY else 30
 
 
 def test_of_two_control_hosts_one_goes_and_the_other_is_busy(hosts: ControlHosts) -> None:
-    said = race(f"etcd://{','.join(hosts.cluster.endpoints)}/race", ROUNDS)
+    counts = race(f"etcd://{','.join(hosts.cluster.endpoints)}/race", ROUNDS)
 
-    assert said == {"inside, done": ROUNDS, "busy": ROUNDS, "both inside": 0}
+    assert counts == {"inside, done": ROUNDS, "busy": ROUNDS, "both inside": 0}
 
 
 @pytest.mark.parametrize("at", range(6))
@@ -34,12 +34,12 @@ def test_between_whichever_requests_the_other_comes_one_alone_has_the_lock(
     theirs = other.begin(ORDER, plan(world()))
     won: list[str] = []
 
-    def take(store: EtcdStore, run: str, host: str) -> None:
+    def acquire(store: EtcdStore, run: str, host: str) -> None:
         with suppress(BusyError):
-            store.take(run, ["web"], host)
+            store.acquire(run, ["web"], host)
             won.append(host)
 
-    one = hosts.store("one", Cuts(Cut(at, "before", lambda: take(other, theirs, "two"))))
-    take(one, one.begin(ORDER, plan(world())), "one")
+    store = hosts.store("one", Cuts(Cut(at, "before", lambda: acquire(other, theirs, "two"))))
+    acquire(store, store.begin(ORDER, plan(world())), "one")
 
     assert len(won) == 1

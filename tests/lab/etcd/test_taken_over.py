@@ -19,13 +19,13 @@ from lab.etcd.torture import expect_settled, some
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ferryman.engine.endings import Ending
     from ferryman.engine.steps import Report
-    from ferryman.testing import Moment, WayOn
+    from ferryman.outcomes import RunResult
+    from ferryman.testing import RecoveryCommand, When
     from lab.etcd.hosts import ControlHosts
 
-MOMENTS: tuple[Moment, ...] = ("before", "after")
-WAYS: tuple[WayOn, ...] = ("resume", "rollback")
+WHEN_CUT: tuple[When, ...] = ("before", "after")
+COMMANDS: tuple[RecoveryCommand, ...] = ("resume", "rollback")
 
 
 class WatchedWorld(FakeWorld):
@@ -81,11 +81,11 @@ class Absence:
     """
 
     hosts: ControlHosts
-    way: WayOn
+    command: RecoveryCommand
     plan: Callable[[WatchedWorld], Plan]
     clock: TurningClock
     world: WatchedWorld | None = None
-    ended: Ending | None = None
+    ended: RunResult | None = None
 
     def __call__(self) -> None:
         assert self.world is not None
@@ -93,7 +93,7 @@ class Absence:
             return
         self.clock.turn(self.hosts.lease_s)
         self.hosts.cluster.end_leases()
-        self.ended = self.hosts.go_on(self.plan(self.world), self.way, "two")
+        self.ended = self.hosts.recover(self.plan(self.world), self.command, "two")
         self.left = dict(self.world.values)
 
 
@@ -102,16 +102,16 @@ def test_a_run_that_is_taken_over_at_any_call_changes_nothing_more(
     hosts: ControlHosts, plan: Callable[[WatchedWorld], Plan]
 ) -> None:
     taken_over = 0
-    for at, moment, way in some(list(product(range(calls_of_a_run(hosts, plan)), MOMENTS, WAYS)), 7):
-        absence = Absence(hosts, way, plan, clock := TurningClock())
-        cuts = Cuts(Cut(at, moment, absence))
+    for at, when, command in some(list(product(range(calls_of_a_run(hosts, plan)), WHEN_CUT, COMMANDS)), 7):
+        absence = Absence(hosts, command, plan, clock := TurningClock())
+        cuts = Cuts(Cut(at, when, absence))
         absence.world = fake = WatchedWorld(cuts, **OLD)
         ending = Runner(store=hosts.store("one", cuts, clock), clock=clock).perform(ORDER, plan(fake))
         if absence.ended is not None:
             taken_over += 1
-            assert ending.exit_code != 0, (at, moment, way, ending)
-            assert fake.values == absence.left, (at, moment, way, ending)
-        expect_settled(hosts, fake.values, (at, moment, way))
+            assert ending.exit_code != 0, (at, when, command, ending)
+            assert fake.values == absence.left, (at, when, command, ending)
+        expect_settled(hosts, fake.values, (at, when, command))
         hosts.cluster.clear()
 
     assert taken_over > 10

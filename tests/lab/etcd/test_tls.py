@@ -9,7 +9,7 @@ import pytest
 from ferryman.config import EtcdCluster, EtcdConfig
 from ferryman.engine.runner import Runner
 from ferryman.errors import JournalError
-from ferryman.state.etcd import EtcdStore
+from ferryman.state.etcd.store import EtcdStore
 from lab.etcd.certificates import Authority
 from lab.etcd.hosts import NEW, OLD, ORDER, plan, world
 
@@ -34,8 +34,8 @@ def store(guarded: Cluster) -> Iterator[Store]:
         return made[-1]
 
     yield make
-    for each in made:
-        each.close()
+    for store in made:
+        store.close()
 
 
 def authority_of(cluster: Cluster) -> Authority:

@@ -14,11 +14,11 @@ from lab.etcd.hosts import NEW, OLD, ORDER, ControlHosts, plan, world
 from lab.etcd.torture import attempt, some
 
 if TYPE_CHECKING:
-    from ferryman.testing import FakeWorld, WayOn
+    from ferryman.testing import FakeWorld, RecoveryCommand
 
 CALLS = 24
 """More than a run and its rollback make to the world."""
-WAYS: tuple[WayOn, ...] = ("resume", "rollback")
+COMMANDS: tuple[RecoveryCommand, ...] = ("resume", "rollback")
 
 
 @dataclass
@@ -76,16 +76,16 @@ def test_a_run_that_is_killed_while_they_come_is_ended_by_another_process(
     def kill() -> None:
         raise Killed
 
-    for way, host in some(list(product(WAYS, ("one", "three"))), 3):
+    for command, host in some(list(product(COMMANDS, ("one", "three"))), 3):
         fake = world(Visitors(hosts).cuts(Cut(at, "after", kill)))
         assert attempt(lambda: hosts.perform(plan(fake), "one")) is None  # noqa: B023  # called at once
         hosts.cluster.end_leases()
         run, runner = run_of(hosts), Runner(store=hosts.store(host))
 
-        ending = runner.resume(run, plan(fake)) if way == "resume" else runner.roll_back(run, plan(fake))
+        ending = runner.resume(run, plan(fake)) if command == "resume" else runner.roll_back(run, plan(fake))
 
-        assert ending.outcome == ("done" if way == "resume" else "rolled-back")
-        expect_all_settled(hosts, fake, run, NEW if way == "resume" else OLD)
+        assert ending.outcome == ("done" if command == "resume" else "rolled-back")
+        expect_all_settled(hosts, fake, run, NEW if command == "resume" else OLD)
         hosts.cluster.clear()
 
 

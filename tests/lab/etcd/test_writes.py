@@ -16,14 +16,14 @@ from lab.etcd.torture import attempt
 if TYPE_CHECKING:
     import pytest
 
-    from ferryman.engine.endings import Ending
+    from ferryman.outcomes import RunResult
     from lab.etcd.hosts import ControlHosts
 
 WRITES = 3
 """The call to the world in which the one change writes."""
 
 
-class Heard(logging.Handler):
+class WaitNotice(logging.Handler):
     """Notices that a run says it waits."""
 
     def __init__(self) -> None:
@@ -42,9 +42,9 @@ def service(world: FakeWorld, name: str, director: str) -> Plan:
 def test_the_second_service_of_a_director_waits_and_then_goes(
     hosts: ControlHosts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "_LOOK_EVERY_S", 0.05)
-    heard = Heard()
-    endings: list[Ending] = []
+    monkeypatch.setattr(engine, "_LOCK_POLL_S", 0.05)
+    notice = WaitNotice()
+    endings: list[RunResult] = []
     wiki = FakeWorld(None, wiki="old")
     seen_by_the_second: list[str] = []
 
@@ -56,16 +56,16 @@ def test_the_second_service_of_a_director_waits_and_then_goes(
 
     def let_the_second_come() -> None:
         thread.start()
-        assert heard.waits.wait(60)
+        assert notice.waits.wait(60)
         seen_by_the_second.append(wiki.values["wiki"])
 
     web = FakeWorld(Cuts(Cut(WRITES, "before", let_the_second_come)), web="old")
-    engine._log.addHandler(heard)
+    engine._log.addHandler(notice)
     try:
         endings.append(Runner(store=hosts.store("one")).perform(ORDER, service(web, "web", "lvs1")))
         thread.join()
     finally:
-        engine._log.removeHandler(heard)
+        engine._log.removeHandler(notice)
 
     assert [ending.outcome for ending in endings] == ["done", "done"]
     assert seen_by_the_second == ["old"], "it waited"

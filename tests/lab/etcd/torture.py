@@ -11,7 +11,7 @@ from lab.etcd.hosts import NEW, OLD
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ferryman.engine.endings import Ending
+    from ferryman.outcomes import RunResult
     from lab.etcd.hosts import ControlHosts
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ def some(trials: Sequence[T], stride: int) -> Sequence[T]:
     return trials if EVERY else trials[::stride]
 
 
-def attempt(run: Callable[[], Ending]) -> Ending | None:
+def attempt(run: Callable[[], RunResult]) -> RunResult | None:
     """How it ended; None when its process was killed."""
     try:
         return run()

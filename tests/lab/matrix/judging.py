@@ -44,8 +44,8 @@ BY_THEMSELVES = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What ``ferryman check`` said."""
+class CheckOutput:
+    """What ``ferryman check`` said, and how it ended."""
 
     exit_code: int
     findings: tuple[dict[str, Any], ...]
@@ -58,23 +58,25 @@ class Said:
         ]
 
     @property
-    def standing(self) -> list[dict[str, Any]]:
-        """What stands in the way."""
+    def blocking(self) -> list[dict[str, Any]]:
+        """The findings that block: those that failed or could not be determined."""
         return [finding for finding in self.findings if finding["verdict"] in ("fail", "unknown")]
 
     def causes(self, host: str) -> set[str]:
         """What the failed probes of a host name as their cause."""
-        probes = [one["seen"] for one in self.of(host, "fail", "unknown") if one["check"] == "probe"]
+        probes = [
+            finding["seen"] for finding in self.of(host, "fail", "unknown") if finding["check"] == "probe"
+        ]
         return {found[1] if (found := CAUSE.search(seen)) else "none" for seen in probes}
 
 
-def checked(lab: RunningLab, service: str) -> Said:
-    """Check a service as it is now."""
-    return said_by(lab, [], service)
+def checked(lab: RunningLab, service: str) -> CheckOutput:
+    """Run ``ferryman check`` for a service, and return what it said."""
+    return run_check(lab, [], service)
 
 
-def said_by(lab: RunningLab, within: Sequence[str], service: str) -> Said:
-    """Check a service, by a command that another command runs."""
+def run_check(lab: RunningLab, within: Sequence[str], service: str) -> CheckOutput:
+    """Run ``ferryman check`` inside another command, such as ``setpriv``, and return what it said."""
     config = str(lab.folder / "ferryman.toml")
     command = [sys.executable, "-m", "ferryman", "--config", config, "--output", "json", "check"]
     done = subprocess.run(
@@ -87,11 +89,11 @@ def said_by(lab: RunningLab, within: Sequence[str], service: str) -> Said:
     )
     events = [json.loads(line) for line in done.stdout.splitlines()]
     findings = tuple(event for event in events if event["event"] == "finding")
-    return Said(done.returncode, findings, done.stderr)
+    return CheckOutput(done.returncode, findings, done.stderr)
 
 
 def put(lab: RunningLab, rows: Sequence[Row]) -> None:
-    """Put the faults of some rows in."""
+    """Put the faults of these rows into the lab."""
     for row in rows:
         lab.put(row.fault, row.host)
 
@@ -131,30 +133,36 @@ def looked_at(lab: RunningLab, hosts: Sequence[str]) -> dict[str, list[str]]:
     script = "".join(
         f"echo '=={host}'; ip netns exec {host} sh -c {shlex.quote(look)}\n" for host, look in looks.items()
     )
-    told = BY_THEMSELVES.sub("", lab.console("rt", script)).split("==")[1:]
-    return {host: text.splitlines() for host, _, text in (one.partition("\n") for one in told)}
+    texts = BY_THEMSELVES.sub("", lab.console("rt", script)).split("==")[1:]
+    return {host: text.splitlines() for host, _, text in (part.partition("\n") for part in texts)}
 
 
-def differences(rows: Sequence[Row], said: Said) -> list[str]:
+def differences(rows: Sequence[Row], output: CheckOutput) -> list[str]:
     """How what was said differs from what the rows want, which are of one service and one exit code."""
     wanted = rows[0].exit_code
-    told = [] if said.exit_code == wanted else [f"exit code {said.exit_code}, wanted {wanted}: {said.stderr}"]
-    told += [difference for row in rows for difference in _of_one(row, said)]
-    standing = [one for one in said.standing if not _follows(one, rows)]
-    innocent = {one["host"] for one in standing} - _may_be_accused(rows)
-    return [*told, *(f"accuses {host}: {_seen(said, host)}" for host in sorted(innocent))]
+    problems = (
+        []
+        if output.exit_code == wanted
+        else [f"exit code {output.exit_code}, wanted {wanted}: {output.stderr}"]
+    )
+    problems += [difference for row in rows for difference in _of_one(row, output)]
+    blocking = [finding for finding in output.blocking if not _follows(finding, rows)]
+    innocent = {finding["host"] for finding in blocking} - _may_be_accused(rows)
+    return [*problems, *(f"accuses {host}: {_seen(output, host)}" for host in sorted(innocent))]
 
 
-def _of_one(row: Row, said: Said) -> list[str]:
+def _of_one(row: Row, output: CheckOutput) -> list[str]:
     about = row.on or row.host
     verdicts = ("fail", "unknown") if row.exit_code else ("warn",)
-    named = {one["check"] for one in said.of(about, *verdicts)}
-    told = []
+    named = {finding["check"] for finding in output.of(about, *verdicts)}
+    problems = []
     if row.check is not None and row.check not in named:
-        told.append(f"{row}: names {sorted(named)}, wanted {row.check}: {_seen(said, about)}")
-    if row.cause is not None and said.causes(row.host) != {row.cause}:
-        told.append(f"{row}: causes {said.causes(row.host)}, wanted {row.cause}: {_seen(said, row.host)}")
-    return told
+        problems.append(f"{row}: names {sorted(named)}, wanted {row.check}: {_seen(output, about)}")
+    if row.cause is not None and output.causes(row.host) != {row.cause}:
+        problems.append(
+            f"{row}: causes {output.causes(row.host)}, wanted {row.cause}: {_seen(output, row.host)}"
+        )
+    return problems
 
 
 def _follows(finding: dict[str, Any], rows: Sequence[Row]) -> bool:
@@ -168,13 +176,15 @@ def _may_be_accused(rows: Sequence[Row]) -> set[str]:
     """The hosts themselves; requests through a VIP fail for all when one server's share does."""
     if rows[0].exit_code == 0:
         return set()
-    (service,) = (one for one in topology.SERVICES if one.name == rows[0].service)
+    (service,) = (service for service in topology.SERVICES if service.name == rows[0].service)
     asked = set(service.realservers) if any(row.host == topology.ROUTER.name for row in rows) else set()
     return {row.on or row.host for row in rows} | {str(vip) for vip in service.vips} | asked
 
 
-def _seen(said: Said, host: str) -> str:
-    return "; ".join(f"{one['check']}: {one['seen']}" for one in said.of(host, "fail", "unknown", "warn"))
+def _seen(output: CheckOutput, host: str) -> str:
+    return "; ".join(
+        f"{finding['check']}: {finding['seen']}" for finding in output.of(host, "fail", "unknown", "warn")
+    )
 
 
 def hasten(folder: Path) -> None:

@@ -21,7 +21,7 @@ class Row:
     host: str
     service: str
     check: str | None = None
-    """The id of a finding that stands in the way, or, in a row that passes, of one that warns."""
+    """The id of a finding that blocks, or, in a row that passes, of one that warns."""
     cause: str | None = None
     """What the failed probe names; None where the probe is answered, or there is nobody to ask."""
     exit_code: int = REFUSED
@@ -67,7 +67,7 @@ WRONG = (
     _wrong("ipip60-absent", "web2", DUAL, "tunnel-device", "tunnel-device"),
     _wrong("ipip60-without-ipv6", "web3", DUAL, "tunnel-device", "tunnel-device"),
     _wrong("ipip0-no-address-loose", "web1", V4, "tunnel-address", "tunnel-address"),
-    _wrong("ipip0-for-a-stranger", "web2", V4, "probe", "tunnel-device"),
+    _wrong("ipip0-for-an-unknown-director", "web2", V4, "probe", "tunnel-device"),
     _wrong("ipip0-for-one-director", "web3", V4, "probe", "tunnel-device"),
     _wrong("tunnel-external-other", "web1", V4, "tunnel-device"),
     # who keeps out

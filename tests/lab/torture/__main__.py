@@ -24,7 +24,7 @@ from pathlib import Path
 
 from lab.running import REPOSITORY
 from lab.torture.report import as_text, summed
-from lab.torture.torture_host import Share, work
+from lab.torture.trial_runner import Share, work
 from lab.torture.trials import Trial
 
 
@@ -70,7 +70,7 @@ def _shares(given: argparse.Namespace) -> list[Share]:
 
 
 def main() -> int:
-    """Torture, then report."""
+    """Make the trials that the command line asks for, then report; 1 when any ended wrong."""
     given = _arguments()
     files = given.report
     if not files:

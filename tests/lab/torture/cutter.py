@@ -1,10 +1,10 @@
 """Runs the real command line and cuts it at one of its calls to the outside.
 
-    python -m lab.torture.cutter CALLS CUT BEAT_S ARGUMENT…
+    python -m lab.torture.cutter CALLS CUT HEARTBEAT_S ARGUMENT…
 
 Every call to the outside is numbered and written to the file CALLS, one JSON line each, before it is made:
 what fleet, catalog, probe and traffic are asked, and each commit of journal and locks. CUT is a ``Cut``.
-BEAT_S is the seconds between two renewals of the run's lease; 0: as many as the product takes.
+HEARTBEAT_S is the seconds between two renewals of the run's lease; 0: as many as the product takes.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ferryman.catalog import Catalog
 from ferryman.cli import main
-from ferryman.cookbook.ferry import Ferry
+from ferryman.cookbook.context import Ferry
 from ferryman.engine.event_log import EventLog
 from ferryman.hosts.ssh import Fleet
-from ferryman.inventory import Catalog
 from ferryman.state import SqliteStore
-from ferryman.state.database import Database
+from ferryman.state.sqlite.database import Database
 from ferryman.traffic import TrafficCheck
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 Kind = Literal["read", "read-all", "write", "catalog-read", "catalog-write", "probe", "traffic", "commit"]
-Moment = Literal["before", "during", "after"]
-Blow = Literal["kill", "term", "meddle"]
+When = Literal["before", "during", "after"]
+Fault = Literal["kill", "term", "meddle"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,8 @@ class Cut:
     kind: str = ""
     host: str = ""
     text: str = ""
-    moment: Moment = "before"
-    blow: Blow = "kill"
+    when: When = "before"
+    fault: Fault = "kill"
     delay_s: float = 0.0
     """For ``during``: seconds after the call has begun."""
     meddle: tuple[str, ...] = ()
@@ -70,8 +70,8 @@ class Cut:
         return self.kind in ("", call.kind) and self.host in ("", call.host) and self.text in call.text
 
     def fall(self) -> None:
-        """Let it happen."""
-        match self.blow:
+        """Send the signal to this process, or run the command of somebody else."""
+        match self.fault:
             case "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
             case "term":
@@ -94,7 +94,7 @@ class Cutter:
 
     @contextmanager
     def around(self, kind: Kind, host: str, text: str) -> Iterator[None]:
-        """One call to the outside."""
+        """Count the block as one call to the outside, and cut it when it is the one to be cut."""
         if self._inside or threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -117,23 +117,23 @@ class Cutter:
         self._fitting += 1
         return self._cut if self._fitting == self._cut.nth + 1 else None
 
-    def _fall(self, cut: Cut | None, moment: Moment) -> None:
-        if cut is None or cut.moment != moment:
+    def _fall(self, cut: Cut | None, when: When) -> None:
+        if cut is None or cut.when != when:
             return
-        if moment == "during":
+        if when == "during":
             timer = threading.Timer(cut.delay_s, cut.fall)
             timer.daemon = True
             timer.start()
         else:
             cut.fall()
 
-    def wrap(self, owner: type, name: str, kind: Kind, told: Callable[..., tuple[str, str]]) -> None:
-        """Count a method's calls; ``told`` makes host and text of its arguments."""
+    def wrap(self, owner: type, name: str, kind: Kind, describe: Callable[..., tuple[str, str]]) -> None:
+        """Count a method's calls; ``describe`` makes host and text of its arguments."""
         inner = getattr(owner, name)
 
         @wraps(inner)
         def counted(this: object, *given: Any, **named: Any) -> Any:  # noqa: ANN401  # any method's
-            with self.around(kind, *told(*given)):
+            with self.around(kind, *describe(*given)):
                 return inner(this, *given, **named)
 
         setattr(owner, name, counted)
@@ -181,8 +181,8 @@ def set_up(calls: Path, cut: Cut | None) -> None:
 
 
 if __name__ == "__main__":
-    _, calls_file, cut_json, beat_s, *arguments = sys.argv
-    told = json.loads(cut_json)
-    SqliteStore.beat_s = float(beat_s) or SqliteStore.beat_s
-    set_up(Path(calls_file), Cut(**told) if told else None)
+    _, calls_file, cut_json, heartbeat_s, *arguments = sys.argv
+    given = json.loads(cut_json)
+    SqliteStore.heartbeat_s = float(heartbeat_s) or SqliteStore.heartbeat_s
+    set_up(Path(calls_file), Cut(**given) if given else None)
     main(arguments)

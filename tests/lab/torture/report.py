@@ -31,7 +31,7 @@ def summed(files: Iterable[Path]) -> dict[str, Any]:
 
 
 def as_text(total: dict[str, Any]) -> str:
-    """The same for people."""
+    """The summary as lines of text for people."""
     lines = [f"{name:>20}  {value}" for name, value in total.items() if not isinstance(value, dict | list)]
     for name, value in total.items():
         if isinstance(value, dict):
@@ -39,7 +39,7 @@ def as_text(total: dict[str, Any]) -> str:
             lines += [f"{count:>20}  {what}" for what, count in sorted(value.items())]
     for row in total["wrong"]:
         lines += ["", f"WRONG {row['name']}: replay with --only '{json.dumps(row['trial'])}'"]
-        lines += [f"    {one}" for one in row["wrong"]]
+        lines += [f"    {problem}" for problem in row["wrong"]]
         lines += [
             f"    {each['arguments']}: {each['status']} at {each['last_call']}" for each in row["commands"]
         ]
@@ -49,15 +49,15 @@ def as_text(total: dict[str, Any]) -> str:
 def _kinds(row: dict[str, Any]) -> Sequence[str]:
     """Of each cut that fell: what fell, and where."""
     cuts = row["trial"]["cuts"]
-    told = zip(cuts, row["commands"], strict=False)
-    return [_kind(cut, command) for cut, command in told if command["struck"]]
+    pairs = zip(cuts, row["commands"], strict=False)
+    return [_kind(cut, command) for cut, command in pairs if command["struck"]]
 
 
 def _kind(cut: dict[str, Any], command: dict[str, Any]) -> str:
     what = command["arguments"].split()[0]
     if "share" in cut:
-        return f"{cut['blow']} {what} at a random instant"
-    return f"{cut['blow']} {what} {cut['moment']} {command['last_call'].split()[1]}"
+        return f"{cut['fault']} {what} at a random instant"
+    return f"{cut['fault']} {what} {cut['when']} {command['last_call'].split()[1]}"
 
 
 def _without_names(note: str) -> str:

@@ -6,27 +6,27 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from unit.cli.processes import Harbour
+from unit.cli.processes import ForkServer
 from unit.cli.stage import Stage
 from unit.cli.terminal import Terminal
-from unit.cli.workspace import Shore
+from unit.cli.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 @pytest.fixture(scope="module")
-def harbour() -> Iterator[Harbour]:
-    with Harbour() as harbour:
-        yield harbour
+def fork_server() -> Iterator[ForkServer]:
+    with ForkServer() as fork_server:
+        yield fork_server
 
 
 @pytest.fixture
-def shore(tmp_path: Path, harbour: Harbour) -> Iterator[Shore]:
-    shore = Shore(tmp_path)
-    yield shore
-    harbour.clear()
-    shore.close()
+def workspace(tmp_path: Path, fork_server: ForkServer) -> Iterator[Workspace]:
+    workspace = Workspace(tmp_path)
+    yield workspace
+    fork_server.clear()
+    workspace.close()
 
 
 @pytest.fixture
@@ -42,5 +42,5 @@ def nowhere() -> Iterator[int]:
 
 
 @pytest.fixture
-def stage(harbour: Harbour, shore: Shore, terminal: Terminal, nowhere: int) -> Stage:
-    return Stage(harbour, shore, terminal, nowhere)
+def stage(fork_server: ForkServer, workspace: Workspace, terminal: Terminal, nowhere: int) -> Stage:
+    return Stage(fork_server, workspace, terminal, nowhere)

@@ -31,27 +31,27 @@ class Child:
     """One process; it is there, if only as a zombie, until its code has been asked for."""
 
     pid: int
-    harbour: Harbour
+    fork_server: ForkServer
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it this signal."""
+        """Send this signal to the process."""
         os.kill(self.pid, number)
 
     def code(self) -> int:
         """The exit code, once it has ended; of one that a signal killed, that signal, negative."""
-        self.harbour.children.remove(self)
+        self.fork_server.children.remove(self)
         try:
-            status = self.harbour.ask({"wait": self.pid})
+            status = self.fork_server.ask({"wait": self.pid})
         except TimeoutError:
             self.signal(signal.SIGKILL)
-            self.harbour.answer()
+            self.fork_server.answer()
             raise
         return os.waitstatus_to_exitcode(status)
 
 
 @dataclass
-class Harbour:
-    """Where they come from."""
+class ForkServer:
+    """A process that has imported ferryman, and forks a child for each command line that it is sent."""
 
     children: list[Child] = field(default_factory=list)
 
@@ -110,7 +110,7 @@ class Harbour:
         return self.answer()
 
     def answer(self) -> int:
-        """The next answer."""
+        """Wait for the next answer of the fork server, and return its number."""
         return int(self._line.recv(100))
 
 
@@ -134,7 +134,7 @@ def serve(line: socket.socket) -> list[str]:
 
 
 def become(order: dict[str, Any], descriptors: Sequence[int]) -> None:
-    """Be the process that was ordered."""
+    """Take on the session, folder, signals and streams of an order, in the forked child."""
     os.setsid()
     os.chdir(order["folder"])
     for number in order["ignoring"]:

@@ -1,4 +1,4 @@
-"""The real command line at work on a shore: in a terminal, or with whatever streams it is given."""
+"""The real command line run in a workspace: in a terminal, or with whatever streams it is given."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import signal
 
-    from unit.cli.processes import Child, Harbour
+    from unit.cli.processes import Child, ForkServer
     from unit.cli.terminal import Terminal
-    from unit.cli.workspace import Shore
+    from unit.cli.workspace import Workspace
 
 OLD, NEW = ("old", "old"), ("new", "new")
 Streams = tuple[int | None, int | None, int | None]
@@ -20,24 +20,26 @@ Streams = tuple[int | None, int | None, int | None]
 
 @dataclass
 class Stage:
-    """Ferryman at work on this shore."""
+    """Runs ferryman in a workspace, and says what the workspace and the journal then have."""
 
-    harbour: Harbour
-    shore: Shore
+    fork_server: ForkServer
+    workspace: Workspace
     terminal: Terminal
     nowhere: int
 
     def in_the_terminal(self, *words: str) -> Child:
         inside = self.terminal.inside
-        return self.harbour.start(self.shore.folder, words, (inside,) * 3, terminal=inside)
+        return self.fork_server.start(self.workspace.folder, words, (inside,) * 3, terminal=inside)
 
     def elsewhere(
         self, *words: str, streams: Streams | None = None, ignoring: tuple[signal.Signals, ...] = ()
     ) -> Child:
-        return self.harbour.start(self.shore.folder, words, streams or (self.nowhere,) * 3, ignoring=ignoring)
+        return self.fork_server.start(
+            self.workspace.folder, words, streams or (self.nowhere,) * 3, ignoring=ignoring
+        )
 
     def told(self, *words: str) -> list[dict[str, Any]]:
-        """What a command says in JSON."""
+        """Run a command, and return its JSON lines."""
         reading, writing = os.pipe()
         with os.fdopen(reading, encoding="utf-8") as reader:
             child = self.elsewhere("--output", "json", *words, streams=(self.nowhere, writing, self.nowhere))
@@ -52,7 +54,7 @@ class Stage:
 
     def expect(self, files: tuple[str, str], outcome: str, code: int) -> None:
         """The world is so, and the journal says so."""
-        assert self.shore.files == files
+        assert self.workspace.files == files
         run = self.run()
         assert (run["outcome"], run["exit_code"]) == (outcome, code)
 

@@ -32,7 +32,7 @@ def run(state: Path) -> str:
         run = store.begin(
             RunRequest(cookbook="test", operator="alice"), Plan([Is(FakeWorld(), "a", "b")], ["web"])
         )
-        store.take(run, ["web"], "alice")
+        store.acquire(run, ["web"], "alice")
         for number in range(8):
             store.append(
                 run, [NewRecord("2026-11-22T22:19:43.000Z", "remark", {"n": number, "text": "x" * 500})]

@@ -38,14 +38,14 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_file_is_a_command_and_a_folder_is_a_group(folder: Path) -> None:
     found = discovery.read([folder])
-    assert [volume.name for volume in found.all()] == ["good", "mtu deep one", "mtu roll-out"]
-    assert found.sections["mtu"].summary == "MTU runbooks."
+    assert [cookbook.name for cookbook in found.all()] == ["good", "mtu deep one", "mtu roll-out"]
+    assert found.groups["mtu"].summary == "MTU runbooks."
 
 
 def test_summary_and_owner_are_read_without_running_the_file(folder: Path) -> None:
     (folder / "good.py").write_text(GOOD + "raise SystemExit('this file was run')\n")
-    volume = discovery.read([folder]).find("good")
-    assert (volume.summary, volume.owner) == ("Do one thing.", "net")
+    cookbook = discovery.read([folder]).find("good")
+    assert (cookbook.summary, cookbook.owner) == ("Do one thing.", "net")
 
 
 def test_a_loaded_cookbook_knows_its_words(folder: Path) -> None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ferryman.cli import main
-from ferryman.engine.signals import HEEDED
-from unit.cli.workspace import Shore
+from ferryman.engine.signals import HANDLED
+from unit.cli.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +44,7 @@ COOKBOOK = '''\
 
 from pathlib import Path
 
-import river
+import waiting
 from ferryman.cookbook import Ferry, Plan, argument, cookbook
 
 
@@ -53,14 +53,14 @@ from ferryman.cookbook import Ferry, Plan, argument, cookbook
 def renew(ferry: Ferry, service: str) -> Plan:
     """Make a file new."""
     moving = ferry.service(service, "lab")
-    return Plan([river.New(ferry.config.folder, "a")], [moving.name])
+    return Plan([waiting.New(ferry.config.folder, "a")], [moving.name])
 '''
 
 
 @pytest.fixture(autouse=True)
 def signals_as_before() -> Iterator[None]:
     """A command that has ended ignores signals; the process of the tests must not."""
-    before = {each: signal.getsignal(each) for each in HEEDED}
+    before = {each: signal.getsignal(each) for each in HANDLED}
     yield
     for each, handler in before.items():
         signal.signal(each, handler)
@@ -78,9 +78,9 @@ def alone(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def shore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shore]:
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
     """A folder with a sound service ``web``, a faulty one, and a cookbook for a service."""
-    shore = Shore(tmp_path)
+    workspace = Workspace(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path / "cookbooks"))
     (tmp_path / "cookbooks" / "renew.py").write_text(COOKBOOK)
     inventory = tmp_path / "inventory"
@@ -90,8 +90,8 @@ def shore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shore]:
     (inventory / "directors.yaml").write_text(
         "lab: {low-traffic: [{host: lvs1, role: primary, driver: ipvsadm}]}\n"
     )
-    yield shore
-    shore.close()
+    yield workspace
+    workspace.close()
 
 
 def ferryman(config: Path, *words: str) -> int:
@@ -100,11 +100,11 @@ def ferryman(config: Path, *words: str) -> int:
     return int(leaving.value.code or 0)
 
 
-def renewed(shore: Shore, capsys: pytest.CaptureFixture[str]) -> str:
+def renewed(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> str:
     """A run that is done and stands; its name."""
-    assert ferryman(shore.folder / "ferryman.toml", "renew", "web", "--yes") == 0
+    assert ferryman(workspace.folder / "ferryman.toml", "renew", "web", "--yes") == 0
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert shore.files[0] == "new"
+    assert workspace.files[0] == "new"
     return str(events[-1]["run"])
 
 
@@ -145,17 +145,17 @@ def test_lint_tells_everything_whatever_else_the_configuration_says(
 
 
 def test_a_run_begins_and_goes_back_though_others_entries_are_broken_meanwhile(
-    shore: Shore, capsys: pytest.CaptureFixture[str]
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = renewed(shore, capsys)
-    inventory = shore.folder / "inventory"
+    run = renewed(workspace, capsys)
+    inventory = workspace.folder / "inventory"
     (inventory / "services.yaml").write_text(SERVICES.replace("page: false", "page: ["))
     (inventory / "nodes" / "far.yaml").write_text("far: {\n")
     (inventory / "clusters.yaml").write_text("other: {pod_mtu: 1\n")
     with (inventory / "hosts.yaml").open("a") as hosts:
         hosts.write("depot1: {address: nowhere}\n")
-    assert ferryman(shore.folder / "ferryman.toml", "rollback", run) == 0
-    assert shore.files[0] == "old"
+    assert ferryman(workspace.folder / "ferryman.toml", "rollback", run) == 0
+    assert workspace.files[0] == "old"
     assert "depot" not in capsys.readouterr().err
 
 
@@ -169,28 +169,28 @@ def test_a_run_begins_and_goes_back_though_others_entries_are_broken_meanwhile(
     ids=["its state", "it is not enabled", "another service on its address"],
 )
 def test_what_only_keeps_a_run_from_beginning_keeps_none_from_going_back(
-    shore: Shore, capsys: pytest.CaptureFixture[str], old: str, new: str
+    workspace: Workspace, capsys: pytest.CaptureFixture[str], old: str, new: str
 ) -> None:
-    run = renewed(shore, capsys)
+    run = renewed(workspace, capsys)
     assert old in SERVICES
     changed = SERVICES.replace(old, new).replace("port: 8080", "port: 8443")
-    (shore.folder / "inventory" / "services.yaml").write_text(changed)
-    assert ferryman(shore.folder / "ferryman.toml", "renew", "web", "--yes") == 2
-    assert ferryman(shore.folder / "ferryman.toml", "rollback", run) == 0
-    assert shore.files[0] == "old"
+    (workspace.folder / "inventory" / "services.yaml").write_text(changed)
+    assert ferryman(workspace.folder / "ferryman.toml", "renew", "web", "--yes") == 2
+    assert ferryman(workspace.folder / "ferryman.toml", "rollback", run) == 0
+    assert workspace.files[0] == "old"
 
 
 def test_a_run_whose_own_entry_is_broken_meanwhile_says_where_and_what_to_do(
-    shore: Shore, capsys: pytest.CaptureFixture[str]
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = renewed(shore, capsys)
-    catalog = shore.folder / "inventory" / "services.yaml"
+    run = renewed(workspace, capsys)
+    catalog = workspace.folder / "inventory" / "services.yaml"
     catalog.write_text(SERVICES.replace("port: 8443", "port: many"))
-    assert ferryman(shore.folder / "ferryman.toml", "rollback", run) == 2
+    assert ferryman(workspace.folder / "ferryman.toml", "rollback", run) == 2
     said = " ".join(capsys.readouterr().err.split())
     assert "services.yaml:14: web: port: is 'many', expected a port number" in said
     assert f"nothing was changed just now, and all is as the run left it (ferryman show {run})" in said
     assert f"mend them, then: ferryman rollback {run}" in said
     catalog.write_text(SERVICES)
-    assert ferryman(shore.folder / "ferryman.toml", "rollback", run) == 0
-    assert shore.files[0] == "old"
+    assert ferryman(workspace.folder / "ferryman.toml", "rollback", run) == 0
+    assert workspace.files[0] == "old"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from unit.cli.workspace import Shore
+from unit.cli.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,10 +34,10 @@ def ask(ferry, service, site):
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    shore = Shore(tmp_path)
+    workspace = Workspace(tmp_path)
     (tmp_path / "cookbooks" / "ask.py").write_text(COOKBOOK)
     yield tmp_path
-    shore.close()
+    workspace.close()
 
 
 def ferryman(folder: Path, *words: str) -> tuple[int, str]:

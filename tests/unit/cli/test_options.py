@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ferryman.cli.root import root
-from ferryman.commandline import FloatRange, UsageError, argument, command, option
+from ferryman.click_shim import FloatRange, UsageError, argument, command, option
 
 
 @command()

@@ -50,12 +50,12 @@ def streams_that_take_nothing(which: str, stage: Stage, shown: Path) -> Iterator
         ("both full", "json"),
     ],
 )
-def test_streams_that_take_nothing_leave_a_run_its_way_back(
+def test_streams_that_take_nothing_leave_a_run_its_rollback(
     stage: Stage, tmp_path: Path, which: str, form: str
 ) -> None:
-    stage.shore.have("storm-after")
+    stage.workspace.have("fault-after")
     with streams_that_take_nothing(which, stage, tmp_path / "shown") as streams:
-        assert stage.elsewhere("--output", form, "river", "--yes", streams=streams).code() == 4
+        assert stage.elsewhere("--output", form, "waiting", "--yes", streams=streams).code() == 4
     stage.expect(OLD, "rolled-back", 4)
     stage.expect_whole_journal()
     text = (tmp_path / "shown").read_text()
@@ -69,7 +69,7 @@ def test_a_run_that_could_not_tell_is_done_all_the_same_and_says_so_in_its_exit_
     stage: Stage, tmp_path: Path, which: str, form: str
 ) -> None:
     with streams_that_take_nothing(which, stage, tmp_path / "shown") as streams:
-        assert stage.elsewhere("--output", form, "river", "--yes", streams=streams).code() == 1
+        assert stage.elsewhere("--output", form, "waiting", "--yes", streams=streams).code() == 1
     stage.expect(NEW, "done", 0)
     said = (tmp_path / "shown").read_text()
     if which.startswith("stdout"):
@@ -82,21 +82,21 @@ def test_standard_error_alone_is_not_what_a_run_is_asked_for(
     stage: Stage, tmp_path: Path, which: str
 ) -> None:
     with streams_that_take_nothing(which, stage, tmp_path / "shown") as streams:
-        assert stage.elsewhere("river", "--yes", streams=streams).code() == 0
+        assert stage.elsewhere("waiting", "--yes", streams=streams).code() == 0
     stage.expect(NEW, "done", 0)
 
 
 @pytest.mark.parametrize("form", ["human", "json"])
 @pytest.mark.parametrize("which", ["stdout closed", "stdout full"])
 @pytest.mark.parametrize(
-    "words", [("runs",), ("show",), ("list",), ("inventory", "lint"), ("river", "--dry-run")]
+    "words", [("runs",), ("show",), ("list",), ("inventory", "lint"), ("waiting", "--dry-run")]
 )
 def test_what_only_reads_and_could_not_tell_takes_nothing_for_success(
     stage: Stage, tmp_path: Path, words: tuple[str, ...], which: str, form: str
 ) -> None:
-    stage.shore.make_unsound_but_usable()
-    assert stage.elsewhere("river", "--yes").code() == 0
-    stage.shore.make_old()
+    stage.workspace.make_unsound_but_usable()
+    assert stage.elsewhere("waiting", "--yes").code() == 0
+    stage.workspace.make_old()
     words = (*words, stage.run()["run"]) if words == ("show",) else words
     with streams_that_take_nothing(which, stage, tmp_path / "shown") as streams:
         assert stage.elsewhere("--output", form, *words, streams=streams).code() == 1
@@ -106,12 +106,12 @@ def test_what_only_reads_and_could_not_tell_takes_nothing_for_success(
 
 
 @pytest.mark.parametrize("form", ["human", "json"])
-@pytest.mark.parametrize("words", [("runs",), ("list",), ("river", "--dry-run")])
+@pytest.mark.parametrize("words", [("runs",), ("list",), ("waiting", "--dry-run")])
 def test_what_only_reads_is_quiet_when_its_reader_has_gone(
     stage: Stage, tmp_path: Path, words: tuple[str, ...], form: str
 ) -> None:
-    assert stage.elsewhere("river", "--yes").code() == 0
-    stage.shore.make_old()
+    assert stage.elsewhere("waiting", "--yes").code() == 0
+    stage.workspace.make_old()
     reading, writing = os.pipe()
     os.close(reading)
     with (tmp_path / "shown").open("wb") as shown:
@@ -124,16 +124,16 @@ def test_what_only_reads_is_quiet_when_its_reader_has_gone(
 
 @pytest.mark.parametrize("form", ["human", "json"])
 def test_a_reader_that_goes_after_one_line_changes_nothing(stage: Stage, tmp_path: Path, form: str) -> None:
-    stage.shore.have("storm-after")
-    stage.shore.stop_at("look-before")
+    stage.workspace.have("fault-after")
+    stage.workspace.stop_at("look-before")
     reading, writing = os.pipe()
     with (tmp_path / "shown").open("wb") as shown, os.fdopen(reading, "rb") as reader:
         streams = (stage.nowhere, writing, shown.fileno())
-        child = stage.elsewhere("--output", form, "river", "--yes", streams=streams)
+        child = stage.elsewhere("--output", form, "waiting", "--yes", streams=streams)
         os.close(writing)
-        assert stage.shore.reached() == "look-before"
+        assert stage.workspace.reached() == "look-before"
         assert reader.readline()
-    stage.shore.go_on()
+    stage.workspace.go_on()
     assert child.code() == 4
     stage.expect(OLD, "rolled-back", 4)
     assert "Traceback" not in (tmp_path / "shown").read_text()
@@ -148,12 +148,12 @@ def test_a_list_that_cannot_be_written_is_an_error(stage: Stage, tmp_path: Path)
 
 @pytest.mark.parametrize("words", [("runs",), ("show",), ("list",), ("lab", "fault", "list")])
 def test_in_a_narrow_window_no_name_is_broken(stage: Stage, words: tuple[str, ...]) -> None:
-    assert stage.elsewhere("river", "--yes").code() == 0
+    assert stage.elsewhere("waiting", "--yes").code() == 0
     run = stage.run()
     names = {
         "runs": [run["run"], run["outcome"], run["started"]],
         "show": [run["run"], "step-started", "verified"],
-        "list": ["river"],
+        "list": ["waiting"],
         "lab": ["rp-filter-all-loose-over-strict", "breaks-in-soak"],
     }[words[0]]
     stage.terminal.narrow(40)

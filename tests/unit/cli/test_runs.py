@@ -12,7 +12,7 @@ from ferryman.cli import main
 from ferryman.engine.plan import Plan
 from ferryman.engine.process import ProcessId
 from ferryman.state import NewRecord, RunRequest, SqliteStore
-from ferryman.state.database import Database
+from ferryman.state.sqlite.database import Database
 from ferryman.testing import Becomes, FakeWorld
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def left(config: Path) -> str:
     run = with_it.begin(
         RunRequest(cookbook="migrate", operator="alice"), Plan([Becomes(FakeWorld(), "a", "b")])
     )
-    with_it.take(run, ["web"], "alice")
+    with_it.acquire(run, ["web"], "alice")
     with_it.append(run, [NewRecord("2026-11-22T22:19:43.000Z", "intent", {"title": "a becomes b"}, step=0)])
     with_it.close()
     return run

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 SLOW = (
-    *("scapy", "paramiko", "cryptography", "pydantic", "rich", "tenacity", "yaml", "sqlite3", "etcd3gw"),
+    *("scapy", "paramiko", "cryptography", "pydantic", "rich", "tenacity", "yaml", "sqlite3", "httpx2"),
     *("asyncio", "concurrent.futures", "ssl", "subprocess", "http", "email", "json", "importlib.metadata"),
     *("ferryman.config", "ferryman.model", "ferryman.events", "ferryman.fleet", "ferryman.inventory"),
 )

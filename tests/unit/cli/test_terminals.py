@@ -50,9 +50,9 @@ every_wish = pytest.mark.parametrize(
 def test_a_look_is_given_up_at_once(
     stage: Stage, place: str, said: str, wish: Callable[[Stage, Child], None]
 ) -> None:
-    stage.shore.stop_at(place)
-    child = stage.in_the_terminal("river", "--yes")
-    assert stage.shore.reached() == place
+    stage.workspace.stop_at(place)
+    child = stage.in_the_terminal("waiting", "--yes")
+    assert stage.workspace.reached() == place
     wish(stage, child)
     assert child.code() == 130
     stage.terminal.wait_for(said)
@@ -63,12 +63,12 @@ def test_a_look_is_given_up_at_once(
 def test_a_change_is_finished_first_and_then_all_goes_back(
     stage: Stage, wish: Callable[[Stage, Child], None]
 ) -> None:
-    stage.shore.stop_at("do-b")
-    child = stage.in_the_terminal("river", "--yes")
-    assert stage.shore.reached() == "do-b"
+    stage.workspace.stop_at("do-b")
+    child = stage.in_the_terminal("waiting", "--yes")
+    assert stage.workspace.reached() == "do-b"
     wish(stage, child)
-    stage.terminal.wait_for("going back; a change under way is finished first")
-    stage.shore.go_on()
+    stage.terminal.wait_for("rolling back; a change under way is finished first")
+    stage.workspace.go_on()
     assert child.code() == 130
     stage.terminal.wait_for("all is as before, verified")
     stage.expect(OLD, "interrupted", 130)
@@ -76,7 +76,7 @@ def test_a_change_is_finished_first_and_then_all_goes_back(
 
 @every_wish
 def test_at_the_question_it_is_a_no(stage: Stage, wish: Callable[[Stage, Child], None]) -> None:
-    child = stage.in_the_terminal("river")
+    child = stage.in_the_terminal("waiting")
     stage.terminal.wait_for("Go on?")
     wish(stage, child)
     assert child.code() == 130
@@ -85,56 +85,56 @@ def test_at_the_question_it_is_a_no(stage: Stage, wish: Callable[[Stage, Child],
 
 
 def test_a_second_ctrl_c_strands_the_run_and_rollback_finishes_it(stage: Stage) -> None:
-    stage.shore.stop_at("look-after", "undo-b")
-    child = stage.in_the_terminal("river", "--yes")
-    assert stage.shore.reached() == "look-after"
+    stage.workspace.stop_at("look-after", "undo-b")
+    child = stage.in_the_terminal("waiting", "--yes")
+    assert stage.workspace.reached() == "look-after"
     stage.terminal.type(CTRL_C)
-    assert stage.shore.reached() == "undo-b"
+    assert stage.workspace.reached() == "undo-b"
     stage.terminal.type(CTRL_C)
     assert child.code() == 5
     stage.expect(NEW, "stranded", 5)
-    assert stage.elsewhere("river", "--yes").code() == 6, "its lock is kept"
+    assert stage.elsewhere("waiting", "--yes").code() == 6, "its lock is kept"
 
-    stage.shore.stop_at()
+    stage.workspace.stop_at()
     stranded = next(run["run"] for run in stage.told("runs") if run["outcome"] == "stranded")
     assert stage.elsewhere("rollback", stranded).code() == 0
-    assert stage.shore.files == OLD
-    assert stage.elsewhere("river", "--yes").code() == 0, "its lock is free"
+    assert stage.workspace.files == OLD
+    assert stage.elsewhere("waiting", "--yes").code() == 0, "its lock is free"
 
 
 @pytest.mark.parametrize("place", ["look-before", "do-a", "look-after"])
 def test_a_window_that_closes_takes_the_run_back(stage: Stage, place: str) -> None:
-    stage.shore.stop_at(place)
-    child = stage.in_the_terminal("river", "--yes")
-    assert stage.shore.reached() == place
+    stage.workspace.stop_at(place)
+    child = stage.in_the_terminal("waiting", "--yes")
+    assert stage.workspace.reached() == place
     stage.terminal.hang_up()
-    stage.shore.go_on()
+    stage.workspace.go_on()
     assert child.code() == 130
     stage.expect(OLD, "interrupted", 130)
     stage.expect_whole_journal()
 
 
 def test_a_window_that_closes_at_the_question_is_a_no(stage: Stage) -> None:
-    child = stage.in_the_terminal("river")
+    child = stage.in_the_terminal("waiting")
     stage.terminal.wait_for("Go on?")
     stage.terminal.hang_up()
     assert child.code() == 130
     stage.expect(OLD, "interrupted", 130)
 
 
-def test_a_window_that_closes_on_the_way_back_does_not_stop_it(stage: Stage) -> None:
-    stage.shore.have("storm-after")
-    stage.shore.stop_at("undo-b")
-    child = stage.in_the_terminal("river", "--yes")
-    assert stage.shore.reached() == "undo-b"
+def test_a_window_that_closes_during_the_rollback_does_not_stop_it(stage: Stage) -> None:
+    stage.workspace.have("fault-after")
+    stage.workspace.stop_at("undo-b")
+    child = stage.in_the_terminal("waiting", "--yes")
+    assert stage.workspace.reached() == "undo-b"
     stage.terminal.hang_up()
-    stage.shore.go_on()
+    stage.workspace.go_on()
     assert child.code() == 4
     stage.expect(OLD, "rolled-back", 4)
 
 
 def test_no_answer_at_the_question_is_a_no(stage: Stage) -> None:
-    child = stage.in_the_terminal("river")
+    child = stage.in_the_terminal("waiting")
     stage.terminal.wait_for("Go on?")
     stage.terminal.type(CTRL_D)
     assert child.code() == 130
@@ -142,55 +142,55 @@ def test_no_answer_at_the_question_is_a_no(stage: Stage) -> None:
 
 
 def test_nohup_is_taken_at_its_word(stage: Stage) -> None:
-    stage.shore.stop_at("do-a")
-    child = stage.elsewhere("river", "--yes", ignoring=(signal.SIGHUP,))
-    assert stage.shore.reached() == "do-a"
+    stage.workspace.stop_at("do-a")
+    child = stage.elsewhere("waiting", "--yes", ignoring=(signal.SIGHUP,))
+    assert stage.workspace.reached() == "do-a"
     child.signal(signal.SIGHUP)
-    stage.shore.go_on()
+    stage.workspace.go_on()
     assert child.code() == 0
     stage.expect(NEW, "done", 0)
 
 
 def test_what_ends_the_whole_process_group_still_leaves_all_old(stage: Stage) -> None:
-    stage.shore.have("helper")
-    child = stage.elsewhere("river", "--yes")
-    assert stage.shore.reached() == "helper"
+    stage.workspace.have("helper")
+    child = stage.elsewhere("waiting", "--yes")
+    assert stage.workspace.reached() == "helper"
     os.killpg(child.pid, signal.SIGTERM)
     assert child.code() == 130
     stage.expect(OLD, "interrupted", 130)
 
 
 def test_ctrl_z_and_fg_are_harmless(stage: Stage) -> None:
-    stage.shore.stop_at("do-a")
+    stage.workspace.stop_at("do-a")
     script = 'set -m; "$@"; echo "stopped: $?"; fg; echo "ended: $?"'
-    command = [sys.executable, "-m", "ferryman", "river", "--yes"]
+    command = [sys.executable, "-m", "ferryman", "waiting", "--yes"]
     shell = subprocess.Popen(
         ["setsid", "--ctty", "bash", "-c", script, "bash", *command],
-        cwd=stage.shore.folder,
+        cwd=stage.workspace.folder,
         stdin=stage.terminal.inside,
         stdout=stage.terminal.inside,
         stderr=stage.terminal.inside,
     )
-    assert stage.shore.reached() == "do-a"
+    assert stage.workspace.reached() == "do-a"
     stage.terminal.type(CTRL_Z)
     stage.terminal.wait_for("stopped: 148")
-    stage.shore.go_on()
+    stage.workspace.go_on()
     stage.terminal.wait_for("ended: 0")
     assert shell.wait() == 0
     stage.expect(NEW, "done", 0)
 
 
 def test_sigterm_before_there_is_a_run_says_so(stage: Stage, tmp_path: Path) -> None:
-    slow = stage.shore.folder / "inventory" / "services.yaml"
+    slow = stage.workspace.folder / "inventory" / "services.yaml"
     slow.unlink()
     os.mkfifo(slow)
     with (tmp_path / "shown").open("wb") as shown:
-        child = stage.elsewhere("river", "--yes", streams=(stage.nowhere, stage.nowhere, shown.fileno()))
+        child = stage.elsewhere("waiting", "--yes", streams=(stage.nowhere, stage.nowhere, shown.fileno()))
         with slow.open("wb"):
             child.signal(signal.SIGTERM)
             assert child.code() == 130
     assert (tmp_path / "shown").read_text().strip() == "ferryman: interrupted; no run was begun"
-    assert stage.shore.files == OLD
+    assert stage.workspace.files == OLD
 
 
 def sigterm_after(stage: Stage, events: int, delay_s: float = 0.0) -> str:
@@ -198,7 +198,7 @@ def sigterm_after(stage: Stage, events: int, delay_s: float = 0.0) -> str:
     reading, writing = os.pipe()
     with os.fdopen(reading, encoding="utf-8") as reader:
         streams = (stage.nowhere, writing, stage.nowhere)
-        child = stage.elsewhere("--output", "json", "river", "--yes", streams=streams)
+        child = stage.elsewhere("--output", "json", "waiting", "--yes", streams=streams)
         os.close(writing)
         lines = [reader.readline() for _ in range(events)]
         time.sleep(delay_s)
@@ -208,11 +208,11 @@ def sigterm_after(stage: Stage, events: int, delay_s: float = 0.0) -> str:
     told = [json.loads(line) for line in lines if line]
     outcome = told[-1]["outcome"] if told else "no run"
     files = {("done", 0): NEW, ("interrupted", 130): OLD, ("no run", 130): OLD, ("no run", -15): OLD}
-    assert stage.shore.files == files[outcome, code], f"{outcome} {code} after {events} events"
+    assert stage.workspace.files == files[outcome, code], f"{outcome} {code} after {events} events"
     if told:
         [run] = [run for run in stage.told("runs") if run["run"] == told[0]["run"]]
         assert (run["outcome"], run["exit_code"]) == (outcome, code)
-    stage.shore.make_old()
+    stage.workspace.make_old()
     return str(outcome)
 
 

@@ -1,4 +1,4 @@
-"""A cookbook that makes two files new, and waits wherever its test wants to see it wait; see ``shore.py``."""
+"""A cookbook that makes two files new, and waits wherever its test wants it to; see ``workspace.py``."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ HELPER = "echo helper > reached; read answer < go"
 
 
 @cookbook
-def river(ferry: Ferry) -> Plan:
+def waiting(ferry: Ferry) -> Plan:
     """Make two files new."""
     here = ferry.config.folder
-    return Plan([Calm(here, "before"), New(here, "a"), New(here, "b"), Calm(here, "after")], ["river"])
+    return Plan(
+        [NoFault(here, "before"), New(here, "a"), New(here, "b"), NoFault(here, "after")], ["waiting"]
+    )
 
 
 def wait_at(here: Path, place: str) -> None:
@@ -35,16 +37,16 @@ def wait_at(here: Path, place: str) -> None:
 
 
 @dataclass(frozen=True)
-class Calm(Look):
-    """The river is calm {when}."""
+class NoFault(Look):
+    """No fault was put into the folder {when}."""
 
     here: Path
     when: str
 
     def look(self, report: Report) -> None:
         wait_at(self.here, f"look-{self.when}")
-        if (self.here / f"storm-{self.when}").exists():
-            raise VerifyError("a storm")
+        if (self.here / f"fault-{self.when}").exists():
+            raise VerifyError("a fault")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A folder where the cookbook of ``river.py`` can be run, and seen to wait."""
+"""A folder where the cookbook of ``waiting_cookbook.py`` can be run, and seen to wait."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ ssh = { identity = "key", known_hosts = "known_hosts" }
 
 
 @dataclass
-class Shore:
-    """Everything old, and nothing waits."""
+class Workspace:
+    """A configuration folder with two old files; nothing is told to wait yet."""
 
     folder: Path
 
@@ -38,7 +38,7 @@ class Shore:
         (self.folder / "key").write_bytes(_private_key())
         (self.folder / "known_hosts").touch()
         (self.folder / "ferryman.toml").write_text(CONFIGURATION)
-        shutil.copy(Path(__file__).with_name("river.py"), self.folder / "cookbooks")
+        shutil.copy(Path(__file__).with_name("waiting_cookbook.py"), self.folder / "cookbooks" / "waiting.py")
         self.make_old()
         self.stop_at()
         for name in ("reached", "go"):
@@ -46,17 +46,17 @@ class Shore:
         self._reached, self._go = (os.open(self.folder / name, os.O_RDWR) for name in ("reached", "go"))
 
     def close(self) -> None:
-        """Give the pipes back."""
+        """Close both pipes."""
         os.close(self._reached)
         os.close(self._go)
 
     def make_old(self) -> None:
-        """Both files are old."""
+        """Write ``old`` into both files."""
         for name in ("a", "b"):
             (self.folder / name).write_text("old")
 
     def make_unsound_but_usable(self) -> None:
-        """``inventory lint`` has something to warn of."""
+        """Give ``inventory lint`` something to warn of."""
         (self.folder / "inventory" / "hosts.yaml").write_text("unused: {address: 10.0.0.1}\n")
 
     def stop_at(self, *places: str) -> None:
@@ -64,7 +64,7 @@ class Shore:
         (self.folder / "stops").write_text("\n".join(places))
 
     def have(self, name: str) -> None:
-        """There is a storm-before, a storm-after, or a helper."""
+        """Make a file that the run looks for: fault-before, a fault-after or helper."""
         (self.folder / name).touch()
 
     def reached(self) -> str:
@@ -73,12 +73,12 @@ class Shore:
         return os.read(self._reached, 100).decode().strip()
 
     def go_on(self) -> None:
-        """Let it."""
+        """Let the run that waits go on."""
         os.write(self._go, b"\n")
 
     @property
     def files(self) -> tuple[str, str]:
-        """What is in a and in b."""
+        """The texts of the files a and b."""
         return (self.folder / "a").read_text(), (self.folder / "b").read_text()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from ferryman.config import Config
 from ferryman.cookbook import CatalogFlipped, Ferry, Plan
-from ferryman.errors import RefusedError, RehearsalError, VerifyError, WorldChangedError
+from ferryman.errors import DryRunError, RefusedError, VerifyError, WorldChangedError
 from ferryman.hosts.fake import FakeHosts
 from ferryman.model import Director, Kind, Realserver, Role, Service, VirtualService
 from ferryman.testing import Harness
@@ -53,9 +53,9 @@ def catalog(tmp_path: Path) -> Path:
     return file
 
 
-def step(catalog: Path, *, rehearsal: bool = False) -> CatalogFlipped:
+def step(catalog: Path, *, dry_run: bool = False) -> CatalogFlipped:
     config = Config(file=catalog.parents[1] / "ferryman.toml", inventory=catalog.parent)
-    return CatalogFlipped(Ferry(config, FakeHosts(), rehearsal=rehearsal), SERVICE)
+    return CatalogFlipped(Ferry(config, FakeHosts(), dry_run=dry_run), SERVICE)
 
 
 class Unheard:
@@ -74,7 +74,7 @@ def test_it_is_flipped_by_its_own_lines_and_put_back_to_the_byte(catalog: Path) 
     flip.undo(was)
     flip.undo(was)
     assert catalog.read_text() == CATALOG
-    assert flip.undone(was, Unheard()) is None
+    assert flip.diff_after_undo(was, Unheard()) is None
 
 
 def test_a_flag_that_is_there_is_already_so(catalog: Path) -> None:
@@ -83,20 +83,20 @@ def test_a_flag_that_is_there_is_already_so(catalog: Path) -> None:
     assert (ending.outcome, catalog.read_text()) == ("done", FLIPPED)
 
 
-def test_a_rehearsal_shows_the_diff_and_writes_nothing(catalog: Path) -> None:
-    dock = Harness()
-    assert dock.perform(Plan([step(catalog, rehearsal=True)]), dry_run=True).outcome == "done"
-    (shown,) = [one.as_dict() for one in dock.heard if one.event.event == "change"]
+def test_a_dry_run_shows_the_diff_and_writes_nothing(catalog: Path) -> None:
+    harness = Harness()
+    assert harness.perform(Plan([step(catalog, dry_run=True)]), dry_run=True).outcome == "done"
+    (shown,) = [one.as_dict() for one in harness.events if one.event.event == "change"]
     assert "+      ipip_encapsulation: [lab]\n" in shown["diff"]
     assert shown["applied"] is False
     assert catalog.read_text() == CATALOG
 
 
-def test_a_step_that_forgets_the_rehearsal_is_stopped_where_it_writes(catalog: Path) -> None:
-    flip = step(catalog, rehearsal=True)
+def test_a_step_that_forgets_the_dry_run_is_stopped_where_it_writes(catalog: Path) -> None:
+    flip = step(catalog, dry_run=True)
     was = flip.check(Unheard())
     assert isinstance(was, dict)
-    with pytest.raises(RehearsalError):
+    with pytest.raises(DryRunError):
         flip.do(was)
     assert catalog.read_text() == CATALOG
 
@@ -154,7 +154,7 @@ def test_a_catalog_that_it_cannot_be_taken_out_of_is_known_beforehand(catalog: P
         flip.require_undoable(was, Unheard())
 
 
-def test_on_the_way_back_the_flag_goes_and_somebody_elses_edit_stays(catalog: Path) -> None:
+def test_during_the_rollback_the_flag_goes_and_somebody_elses_edit_stays(catalog: Path) -> None:
     flip = step(catalog)
     was = flip.check(Unheard())
     assert isinstance(was, dict)
@@ -162,4 +162,4 @@ def test_on_the_way_back_the_flag_goes_and_somebody_elses_edit_stays(catalog: Pa
     catalog.write_text(FLIPPED.replace("port: 81", "port: 82"))
     flip.undo(was)
     assert catalog.read_text() == CATALOG.replace("port: 81", "port: 82")
-    assert flip.undone(was, Unheard()) is None
+    assert flip.diff_after_undo(was, Unheard()) is None

@@ -53,10 +53,10 @@ def shell(tmp_path: Path) -> RealShell:
 
 
 def step(shell: RealShell, *, accepted: bool = False, **keys: Any) -> DirectorConverged:  # noqa: ANN401  # as in the file
-    ferry = QuietFerry(Config(file=Path("ferryman.toml")), shell, rehearsal=shell.rehearsal)
-    one = replace(FINAL, options={**FINAL.options, **keys})
-    ferry.irreversible_accepted = accepted
-    return DirectorConverged(ferry, WEB, one)
+    config = Config(file=Path("ferryman.toml"))
+    ferry = QuietFerry(config, shell, dry_run=shell.dry_run, irreversible_accepted=accepted)
+    lvs1 = replace(FINAL, options={**FINAL.options, **keys})
+    return DirectorConverged(ferry, WEB, lvs1)
 
 
 def told(heard: list[Occurrence], event: str) -> list[dict[str, Any]]:
@@ -65,7 +65,7 @@ def told(heard: list[Occurrence], event: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_without_consent_it_is_refused_and_what_to_say_is_said(shell: RealShell, *, dry_run: bool) -> None:
-    shell.rehearsal = dry_run
+    shell.dry_run = dry_run
     ending = Harness().perform(Plan([step(shell)]), dry_run=dry_run)
     assert ending.outcome == "refused"
     assert "lvs1: not reversible: directors.yaml: lab: low-traffic: lvs1: undo: is false" in ending.reason
@@ -77,11 +77,11 @@ def test_without_consent_it_is_refused_and_what_to_say_is_said(shell: RealShell,
 def test_with_consent_title_and_a_warning_still_say_that_it_is_for_good(
     shell: RealShell, *, dry_run: bool
 ) -> None:
-    shell.rehearsal = dry_run
-    one, dock = step(shell, accepted=True), Harness()
+    shell.dry_run = dry_run
+    one, harness = step(shell, accepted=True), Harness()
     assert one.title == "lvs1, primary, not reversible, forwards web through the tunnel"
-    assert dock.perform(Plan([one]), dry_run=dry_run).outcome == "done"
-    warned = [each for each in told(dock.heard, "finding") if each["check"] == "irreversible"]
+    assert harness.perform(Plan([one]), dry_run=dry_run).outcome == "done"
+    warned = [each for each in told(harness.events, "finding") if each["check"] == "irreversible"]
     assert {each["verdict"] for each in warned} == {Verdict.WARN.value}
     assert warned[0]["seen"].startswith("not reversible: ")
     assert (shell.rules == RULES) is dry_run
@@ -94,7 +94,7 @@ def test_a_run_that_has_to_go_back_is_stranded_and_says_what_to_do_by_hand(shell
     assert shell.rules != RULES
 
 
-def test_a_director_with_a_way_back_is_as_every_other(shell: RealShell) -> None:
+def test_a_director_that_can_be_put_back_is_as_every_other(shell: RealShell) -> None:
     one = step(shell, undo=PLAIN["undo"])
     assert one.title == "lvs1, primary, forwards web through the tunnel"
     assert Harness().perform(Plan([one, Storm()])).outcome == "rolled-back"
@@ -103,6 +103,6 @@ def test_a_director_with_a_way_back_is_as_every_other(shell: RealShell) -> None:
 
 def test_without_ipvs_no_host_routes_are_needed(shell: RealShell) -> None:
     one = step(shell, ipvs=False)
-    dock = Harness()
-    assert dock.perform(Plan([HostRoutesUp(one.ferry, WEB, one.director)])).outcome == "done"
-    assert told(dock.heard, "change") == []
+    harness = Harness()
+    assert harness.perform(Plan([HostRoutesUp(one.ferry, WEB, one.director)])).outcome == "done"
+    assert told(harness.events, "change") == []

@@ -17,6 +17,7 @@ from ferryman.cookbook import (
     RealserversConverged,
     realserver_steps,
 )
+from ferryman.directors.ipvs.listing import table_command
 from ferryman.errors import DoubtError, RefusedError, UnreachableError, VerifyError
 from ferryman.hosts.fake import Call, FakeHosts
 from ferryman.hosts.hosts import Completed
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 PYBAL = Director("lvs2", Role.SECONDARY, "pybal")
 FOLLOWED = replace(WEB, directors=(PYBAL, *WEB.directors))
-HEALTHY = (Path(__file__).parents[1] / "fleet/cases/lab-web-healthy.txt").read_text()
+HEALTHY = (Path(__file__).parents[1] / "realservers/cases/lab-web-healthy.txt").read_text()
 
 
 @dataclass
@@ -88,7 +89,7 @@ def test_every_realserver_gets_its_run_there_and_back() -> None:
     step.do(before)
     step.undo(before)
     assert sorted(call.host for call in hosts.calls if call.writes) == ["web1", "web1", "web2", "web2"]
-    assert step.undone(before, Heard()) is None
+    assert step.diff_after_undo(before, Heard()) is None
 
 
 def test_whoever_has_left_the_pool_goes_back_too_and_is_no_difference() -> None:
@@ -99,21 +100,21 @@ def test_whoever_has_left_the_pool_goes_back_too_and_is_no_difference() -> None:
     edits = step.undo(["web1", "web2"])
     assert [edit.target for edit in edits] == ["web1", "web2"]
     assert sorted(call.host for call in hosts.calls if call.writes) == ["web1", "web2"]
-    assert step.undone(["web1", "web2"], Heard()) is None
+    assert step.diff_after_undo(["web1", "web2"], Heard()) is None
     assert step.effect_seen(["web1"], Heard()) is None
 
 
-def test_an_agent_that_failed_on_the_way_back_is_not_taken_for_back() -> None:
+def test_an_agent_that_failed_during_the_rollback_is_not_taken_for_back() -> None:
     hosts = FakeHosts()
     hosts.script("*", "apply-it", "")
     hosts.script("web1", "apply-it", lambda call: Completed("web1", call.command, 1, "", "Error: no clamp\n"))
     step = RealserversConverged(ferry(COMMAND, hosts), WEB)
     with pytest.raises(VerifyError):
         step.undo(["web1", "web2"])
-    assert "web1: apply-it: status 1: Error: no clamp" in str(step.undone(["web1", "web2"], Heard()))
+    assert "web1: apply-it: status 1: Error: no clamp" in str(step.diff_after_undo(["web1", "web2"], Heard()))
     hosts.script("*", "apply-it", "")
     step.undo(["web1", "web2"])
-    assert step.undone(["web1", "web2"], Heard()) is None
+    assert step.diff_after_undo(["web1", "web2"], Heard()) is None
 
 
 def test_an_agent_that_could_not_run_is_known_before_anything_is_put_back() -> None:
@@ -169,7 +170,7 @@ def test_their_settings_are_looked_at_once_more_after_the_agent() -> None:
 
 def test_a_follower_that_has_not_followed_is_doubt_and_any_other_director_is_wrong() -> None:
     hosts = FakeHosts()
-    hosts.script("*", "ipvsadm", RULES)
+    hosts.script("*", table_command, RULES)
     follower, edited = FOLLOWED.directors
     with pytest.raises(DoubtError, match=r"2 of 2 destinations Route"):
         DirectorConverged(ferry({"agent": "puppet"}, hosts), FOLLOWED, follower).verify(Heard())

@@ -102,11 +102,11 @@ class TestHostRoutes:
     def test_one_to_a_realserver_that_has_left_the_pool_goes_too(self, shell: RealShell) -> None:
         before = made(up(shell))
         later = up(shell, POOL)
-        assert later.undone(before, Heard()) is not None
+        assert later.diff_after_undo(before, Heard()) is not None
         (edit,) = later.undo(before)
         assert [one in str(edit.command) for one in WEB2] == [True, True]
         assert there(shell) == []
-        assert later.undone(before, Heard()) is None
+        assert later.diff_after_undo(before, Heard()) is None
         assert list(later.undo(before)) == [], "nothing is told that did not happen"
 
     def test_those_that_nobody_put_up_are_not_told_as_removed(self, shell: RealShell) -> None:
@@ -142,11 +142,11 @@ class TestHostRoutes:
         down.do(before)
         down.verify_again(before, Heard())
         later = HostRoutesDown(ferry(shell), POOL, LVS1)
-        assert later.undone(before, Heard()) is not None
+        assert later.diff_after_undo(before, Heard()) is not None
         (edit,) = later.undo(before)
         assert "10.10.0.22" in str(edit.command)
         assert [one for one in WEB2 if one in there(shell)] == list(WEB2)
-        assert later.undone(before, Heard()) is None
+        assert later.diff_after_undo(before, Heard()) is None
 
     def test_their_effect_is_seen_by_their_marks(self, shell: RealShell) -> None:
         routes = up(shell)
@@ -180,7 +180,7 @@ class TestDirector:
             stands(change, before)
         assert len(change.undo(before)) == 4
         heard = Heard()
-        assert change.undone(before, heard) is None
+        assert change.diff_after_undo(before, heard) is None
         (warning,) = heard.findings
         assert (warning.check, warning.verdict) == ("changed-by-others", Verdict.WARN)
         assert "10.10.0.29:80 is there (Route), wanted no such destination" in warning.seen
@@ -221,7 +221,7 @@ class TestDirector:
         self, shell: RealShell
     ) -> None:
         routes, change = up(shell), step(shell)
-        change.ferry.host_routes |= routes.ferry.host_routes
+        change.ferry.memory.with_host_routes |= routes.ferry.memory.with_host_routes
         routes_before, before = made(routes), made(change)
         flush(shell)
         shell.writes.clear()
@@ -248,7 +248,7 @@ class TestDirector:
 
     def test_routes_that_cannot_be_put_up_keep_no_destination_from_going_back(self, shell: RealShell) -> None:
         routes, change = up(shell), step(shell)
-        change.ferry.host_routes |= routes.ferry.host_routes
+        change.ferry.memory.with_host_routes |= routes.ferry.memory.with_host_routes
         before = made(change)
         tool = shell.folder / "bin" / "ip"
         refusal = "case \"$*\" in *replace*) echo 'not permitted' >&2; exit 2 ;; esac"
@@ -256,7 +256,7 @@ class TestDirector:
         with pytest.raises((VerifyError, DoubtError)):
             change.undo(before)
         assert shell.rules == RULES
-        assert change.undone(before, Heard()) is None
+        assert change.diff_after_undo(before, Heard()) is None
 
 
 def stands(change: DirectorConverged, before: Mapping[str, Any]) -> list[str]:
@@ -324,7 +324,7 @@ class TestKeepalived:
             kept.step.check(Heard())
         assert kept.shell.writes == []
 
-    def test_one_that_comes_between_check_and_reload_is_named_at_the_end_of_the_way_back(
+    def test_one_that_comes_between_check_and_reload_is_named_at_the_end_of_the_rollback(
         self, kept: Kept
     ) -> None:
         before = kept.step.check(Heard())
@@ -336,10 +336,10 @@ class TestKeepalived:
         assert [finding.check for finding in heard.findings if finding.verdict is Verdict.FAIL] == [
             "other-services"
         ]
-        assert kept.step.ferry.made == {}
+        assert kept.step.ferry.memory.verified == {}
         kept.step.undo(before)
         heard = Heard()
-        assert kept.step.undone(before, heard) is None
+        assert kept.step.diff_after_undo(before, heard) is None
         (warning,) = heard.findings
         assert (warning.check, warning.verdict) == ("other-services-changed", Verdict.WARN)
         assert "tcp 10.99.0.9:80: 10.10.0.21:80 is Tunnel, wanted Route" in warning.seen
@@ -360,7 +360,7 @@ class TestKeepalived:
         kept.own.write_text(kept.own.read_text() + "# new disks on Monday\n")
         kept.shell.rules = RULES
         heard = Heard()
-        left = kept.again().undone(before, heard)
+        left = kept.again().diff_after_undo(before, heard)
         assert left is not None
         assert left.startswith("lvs1: still in effect: ")
         assert "web.conf: line 3: virtual_server 10.99.0.1 80: lvs_method: it says TUN" in left
@@ -375,9 +375,9 @@ class TestKeepalived:
         with pytest.raises(NotFollowedError):
             kept.step.undo(before)
         kept.shell.rules = without
-        assert "10.10.0.22:80 is missing" in str(kept.step.undone(before, Heard()))
+        assert "10.10.0.22:80 is missing" in str(kept.step.diff_after_undo(before, Heard()))
         heard = Heard()
-        assert kept.again().undone(before, heard) is None
+        assert kept.again().diff_after_undo(before, heard) is None
         assert "10.10.0.22:80 is missing" in heard.told(Verdict.WARN)[0]
 
 
@@ -441,7 +441,7 @@ class TestTheWatchOfTables:
         self, shell: RealShell, change: DirectorConverged
     ) -> None:
         def turning_back(commands: Mapping[str, str]) -> dict[str, Completed | DoubtError]:
-            change.ferry.forget_made(("lvs1", "web"))
+            change.ferry.memory.forget(("lvs1", "web"))
             return {host: shell.read(host, command) for host, command in commands.items()}
 
         shell.read_all = turning_back  # type: ignore[method-assign]  # it happens meanwhile

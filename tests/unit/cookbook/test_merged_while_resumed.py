@@ -1,4 +1,4 @@
-"""People merge a proposal while its own run is taken up again: at each moment of that it is the run's own.
+"""People merge a proposal while its own run is resumed: at each moment of that it is the run's own.
 
 git is real. The merge falls right before a command of git that could see it; each such command has its turn.
 """
@@ -11,21 +11,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ferryman.catalog import GitCatalog
 from ferryman.catalog.review.git import Git
 from ferryman.config import Config
 from ferryman.cookbook import Ferry, Plan, catalog_step
-from ferryman.cookbook.provenance import Provenance
 from ferryman.hosts.fake import FakeHosts
-from ferryman.inventory import GitCatalog
-from unit.cookbook.test_git_catalog_step import FLIPPED, RUN, SERVICE, WAITING, Crossing
+from unit.cookbook.test_git_catalog_step import FLIPPED, REQUEST, SERVICE, WAITING, Migration
 from unit.inventory.git_world import PATH, REVERT, GitWorld, git, made
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ferryman.catalog.review.git import Said
-    from ferryman.engine.endings import Ending
+    from ferryman.catalog.review.git import GitResult
+    from ferryman.outcomes import RunResult
 
 
 SEEING = {"fetch", "ls-remote", "push"}
@@ -38,7 +37,7 @@ SEEING_HERE = {"cat-file", "merge-base"}
 class Moment:
     """What people do once so many commands have been given that could see it."""
 
-    crossing: Crossing
+    migration: Migration
     after: int
     does: Callable[[GitWorld], None]
     given: list[str] = field(default_factory=list)
@@ -46,13 +45,13 @@ class Moment:
     """Whether the run was waiting for them by then."""
 
     def look(self, command: str) -> None:
-        """Do it, if it is time."""
-        world = self.crossing.world
+        """Have people merge, if it is this moment's turn."""
+        world = self.migration.world
         if len(self.given) > self.after or command not in (SEEING if world.with_remote else SEEING_HERE):
             return
         self.given.append(command)
         if len(self.given) > self.after:
-            self.waited = self.crossing.people.told(WAITING)
+            self.waited = self.migration.people.told(WAITING)
             self.does(world)
 
 
@@ -60,7 +59,7 @@ class Moment:
 class WatchedGit(Git):
     moment: Moment | None = None
 
-    def _run(self, command: tuple[str, ...], stdin: bytes, limit_s: float, *, finish: bool) -> Said:
+    def _run(self, command: tuple[str, ...], stdin: bytes, limit_s: float, *, finish: bool) -> GitResult:
         assert self.moment
         self.moment.look(command[0])
         return super()._run(command, stdin, limit_s, finish=finish)
@@ -72,7 +71,7 @@ class WatchedCatalog(GitCatalog):
     @cached_property
     def git(self) -> Git:
         plain = super().git
-        return WatchedGit(plain.folder, plain.rehearsal, plain.remote_s, self.moment)
+        return WatchedGit(plain.folder, plain.dry_run, plain.remote_s, self.moment)
 
 
 class WatchedFerry(Ferry):
@@ -85,30 +84,30 @@ class WatchedFerry(Ferry):
         return catalog
 
 
-def resumed(crossing: Crossing, moment: Moment) -> Ending:
-    """The run taken up again, with that in it; it waits long enough for a merge that comes late."""
-    world = crossing.world
+def resumed(migration: Migration, moment: Moment) -> RunResult:
+    """The run resumed, with that in it; it waits long enough for a merge that comes late."""
+    world = migration.world
     config = Config(file=world.folder / "f", inventory=world.file.parent, catalog=world.config())
-    ferry = WatchedFerry(config, FakeHosts(), resumed=True, provenance=Provenance(RUN))
+    ferry = WatchedFerry(config, FakeHosts(), resumed=True, request=REQUEST)
     ferry.moment = moment
-    return crossing.dock.go_on(Plan([catalog_step(ferry, SERVICE)], locks=["web"]), "resume")
+    return migration.harness.recover(Plan([catalog_step(ferry, SERVICE)], locks=["web"]), "resume")
 
 
-def held(world: GitWorld) -> Crossing:
+def held(world: GitWorld) -> Migration:
     """A run of which the proposal waits to be merged."""
-    crossing = Crossing(world, keys={"merge_timeout": 0})
-    assert crossing.perform().outcome == "held"
-    crossing.people.clear()
-    return crossing
+    migration = Migration(world, keys={"merge_timeout": 0})
+    assert migration.perform().outcome == "held"
+    migration.people.clear()
+    return migration
 
 
-def held_elsewhere(world: GitWorld) -> Crossing:
-    """As above; and it is taken up on another control host, from a clone of its own."""
-    crossing = held(world)
+def held_elsewhere(world: GitWorld) -> Migration:
+    """As above; and it is resumed on another control host, from a clone of its own."""
+    migration = held(world)
     git(world.folder, "clone", "--quiet", str(world.bare), "second")
     world.file.unlink()
     world.file.symlink_to(world.folder / "second" / PATH)
-    return crossing
+    return migration
 
 
 def merged_and_deleted(world: GitWorld) -> None:
@@ -135,7 +134,7 @@ def rebased_and_deleted(world: GitWorld) -> None:
 def test_whenever_it_is_merged_while_the_run_is_resumed_the_run_takes_it_for_its_own(
     tmp_path: Path,
     world: GitWorld,
-    begin: Callable[[GitWorld], Crossing],
+    begin: Callable[[GitWorld], Migration],
     does: Callable[[GitWorld], None],
 ) -> None:
     del world  # its environment is what is wanted
@@ -149,21 +148,21 @@ def test_without_a_remote_too(tmp_path: Path, alone: GitWorld) -> None:
 
 def until_it_waits(
     folder: Path,
-    begin: Callable[[GitWorld], Crossing],
+    begin: Callable[[GitWorld], Migration],
     does: Callable[[GitWorld], None],
     *,
     with_remote: bool = True,
 ) -> int:
     """Have people do it at each moment before the run waits for them; how many moments there are."""
     for after in range(100):
-        (there := folder / f"moment-{after}").mkdir()
-        crossing = begin(made(there, with_remote=with_remote))
-        moment = Moment(crossing, after, does)
-        ending = resumed(crossing, moment)
+        (place := folder / f"moment-{after}").mkdir()
+        migration = begin(made(place, with_remote=with_remote))
+        moment = Moment(migration, after, does)
+        ending = resumed(migration, moment)
         where = f"before the last of {moment.given}: {ending.reason}"
         assert ending.outcome == "done", where
-        assert crossing.world.text == FLIPPED, where
-        assert REVERT not in crossing.world.branches, where
+        assert migration.world.text == FLIPPED, where
+        assert REVERT not in migration.world.branches, where
         if moment.waited:
             return after
     raise AssertionError("it never waits")

@@ -8,6 +8,7 @@ import pytest
 
 from ferryman.config import Config
 from ferryman.cookbook import Ferry
+from ferryman.directors.ipvs import connections
 from ferryman.hosts.fake import FakeHosts
 from unit.directors.world import LVS1, WEB
 
@@ -19,8 +20,8 @@ ALWAYS = LINE.replace("D431", "D432").format("ESTABLISHED")
 def left(reuse_mode: int, *tables: str) -> list[int]:
     """What each look after the one at the edit says."""
     hosts = FakeHosts()
-    hosts.script("lvs1", "ip_vs_conn", *tables)
-    hosts.script("lvs1", "conn_reuse_mode", str(reuse_mode))
+    hosts.script("lvs1", connections.command, *tables)
+    hosts.script("lvs1", connections.reuse_mode_command, str(reuse_mode))
     ferry = Ferry(Config(file=Path("/nowhere/ferryman.toml"), inventory=Path("/nowhere")), hosts)
     ferry.remember_connections(LVS1, WEB)
     return [ferry.old_connections(LVS1, WEB) for _ in tables[1:]]

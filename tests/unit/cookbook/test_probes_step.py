@@ -66,7 +66,7 @@ class Heard:
         self.probes.append(result)
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Answered(Ferry):
     """A ferry whose probes are answered as scripted, by host; everybody else's are accepted."""
 
@@ -80,7 +80,7 @@ class Answered(Ferry):
     sent: list[Target] = field(default_factory=list, kw_only=True)
 
     def probe(self, targets: Sequence[Target]) -> list[ProbeResult]:
-        self.sent += targets
+        self.sent.extend(targets)
         return [
             self._result(target, self.by_host.get(target.host, ProbeVerdict.ACCEPTED)) for target in targets
         ]
@@ -89,7 +89,7 @@ class Answered(Ferry):
         return self.probe(targets)
 
     def probe_again(self, targets: Sequence[Target]) -> list[ProbeResult]:
-        self.sent += targets
+        self.sent.extend(targets)
         return [
             self._result(target, self.again or self.by_host.get(target.host, ProbeVerdict.ACCEPTED))
             for target in targets
@@ -120,14 +120,14 @@ def ferry(
     by_host: Mapping[str, ProbeVerdict] | None = None,
     *,
     again: ProbeVerdict | None = None,
-    rehearsal: bool = False,
+    dry_run: bool = False,
     self_test: str | None = None,
 ) -> Answered:
     hosts = FakeHosts()
     for host in ("web1", "web2"):
         hosts.down(host)
     config = Config(file=Path("ferryman.toml"), probe=ProbeConfig(self_test=self_test))
-    return Answered(config, hosts, rehearsal=rehearsal, by_host=by_host or {}, again=again)
+    return Answered(config, hosts, dry_run=dry_run, by_host=by_host or {}, again=again)
 
 
 def probed(world: Answered) -> Heard:
@@ -192,16 +192,15 @@ def test_what_answers_when_it_is_asked_again_is_a_doubt() -> None:
     assert "cause: unsteady" in finding.seen
 
 
-def test_a_rehearsal_sends_nothing_and_says_so() -> None:
-    world = ferry(rehearsal=True)
+def test_a_dry_run_sends_nothing_and_says_so() -> None:
+    world = ferry(dry_run=True)
     heard = probed(world)
     assert world.sent == []
     assert {finding.verdict for finding in heard.findings} == {Verdict.SKIP}
 
 
 def test_a_node_that_is_to_be_silent_is_told_and_stops_nothing() -> None:
-    world = ferry({"web2": ProbeVerdict.SILENT})
-    world.without_pods = frozenset({"web2"})
+    world = replace(ferry({"web2": ProbeVerdict.SILENT}), without_pods=frozenset({"web2"}))
     (finding,) = probed(world).findings[1:]
     assert (finding.verdict, finding.host) == (Verdict.WARN, "web2")
     assert "externalTrafficPolicy" in finding.wanted
@@ -238,12 +237,11 @@ def test_a_control_host_that_reaches_nobody_is_named_before_the_realservers_are(
 
 def test_without_a_service_that_is_known_to_be_good_it_is_skipped() -> None:
     assert self_tested(ferry()).verdict is Verdict.SKIP
-    assert self_tested(ferry(rehearsal=True, self_test="search")).verdict is Verdict.SKIP
+    assert self_tested(ferry(dry_run=True, self_test="search")).verdict is Verdict.SKIP
 
 
 def test_an_answer_that_came_only_when_it_was_asked_again_passes_and_is_warned_of() -> None:
-    world = ferry()
-    world.retried = 1
+    world = replace(ferry(), retried=1)
     warned = [one for one in probed(world).findings if one.verdict is not Verdict.PASS]
     [finding] = warned
     assert (finding.check, finding.host, finding.verdict) == ("retried", "web2", Verdict.WARN)

@@ -1,41 +1,42 @@
-"""A fake director in memory: it understands exactly the shell scripts that the drivers send, and no other.
+"""A fake director in memory: it answers by what the drivers ask, whatever the text of their scripts is.
 
 It imitates what those scripts touch: the kernel's IPVS table as ``ipvsadm -Sn`` and ``-Ln --thresholds``
 print it, keepalived's files and its reload (which compares a configuration with the one before it, not with
 the kernel), PyBal's file, written by an agent from the catalog, and its restart, host routes as iproute2
-prints them, and the connection table. A script that was changed is not understood any more, and fails the
-test that sent it: then this file has to learn it, and the tests of the drivers, whose scripts run in a real
-shell, say whether it learned it right.
+prints them, and the connection table. What is asked is the function that built the script, and its arguments
+(``ferryman.hosts.script``); one that is not known fails the test that asked. The tests of the drivers, whose
+scripts run in a real shell, say whether a script does what is imitated here.
 """
 
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import re
-import shlex
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ferryman.directors.connections import REUSE_MODE
+from ferryman.directors import ipvsadm, managed, observe, routes
+from ferryman.directors.checks import scheduler_impact
 from ferryman.directors.driver import CHANGED
-from ferryman.directors.ipvs_listing import READ_TABLE
-from ferryman.directors.keepalived_daemon import READ_DAEMON
-from ferryman.directors.keepalived_files import FOLLOW, read_these
-from ferryman.directors.keepalived_script import REPLACE
-from ferryman.directors.routes import _GONE
+from ferryman.directors.ipvs import connections, listing, table
+from ferryman.directors.keepalived import files as keepalived_files
+from ferryman.directors.keepalived import script as keepalived_script
+from ferryman.directors.pybal import driver as pybal
 from ferryman.hosts.hosts import Completed
+from ferryman.hosts.script import Script
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from ferryman.directors import Destination, Route, SetScheduler, Table, VirtualServer
     from ferryman.hosts.fake import Call
+    from ferryman.model import Address, Service
 
 
 @dataclass
@@ -83,13 +84,17 @@ class FakeDirector:
 
     def answer(self, call: Call) -> Completed:
         """Run a script: status, output and errors are those of the real one."""
-        for pattern, run in _SCRIPTS:
-            if found := pattern.fullmatch(call.command):
-                return Completed(self.host, call.command, *run(self, found, call.stdin))
-        raise AssertionError(f"{self.host}: no script that a fake director knows:\n{call.command}")
+        script = call.command
+        if isinstance(script, Script) and script.builder in _ANSWERS:
+            ran = _ANSWERS[script.builder](self, **script.arguments)
+        elif script.startswith(AGENT):
+            ran = self._run_agent()
+        else:
+            raise AssertionError(f"{self.host}: nothing that a fake director knows:\n{script}")
+        return Completed(self.host, script, *ran)
 
     def _table(self) -> str:
-        """What ``READ_TABLE`` prints."""
+        """What ``table_command`` prints."""
         return "\n".join([*self.rules, "==", *self._thresholds(), ""])
 
     def _thresholds(self) -> Iterator[str]:
@@ -97,77 +102,83 @@ class FakeDirector:
             yield f"TCP  {named.removeprefix('-t ')} wrr"
             yield f"  -> {key} {upper} {lower}"
 
-    def _read_table(self, _found: re.Match[str], _stdin: str) -> _Ran:
+    def _read_table(self) -> _Ran:
         return 0, self._table(), ""
 
-    def _look(self, found: re.Match[str], _stdin: str) -> _Ran:
+    def _look(self, service: Service, *, ipvs: bool) -> _Ran:
         """Everything that is read of a director before anything is changed."""
-        ways = "".join(self._shown("get", one) + "\n" for one in re.findall(r"route get (\S+)'", found[0]))
+        assert ipvs, "a fake director has a table"
+        addresses = (address for _, address in observe.addresses_of(service))
+        routes_in_use = "".join(self._shown("get", str(address)) + "\n" for address in addresses)
         links = json.dumps([{"ifname": "eth0", "mtu": 1500}])
-        return 0, f"{self._table()}== ways\n{ways}== links\n{links}\n== settings\n", ""
+        return 0, f"{self._table()}== routes\n{routes_in_use}== links\n{links}\n== settings\n", ""
 
-    def _look_at_schedule(self, found: re.Match[str], _stdin: str) -> _Ran:
+    def _look_at_schedule(self, service: Service, target: SetScheduler) -> _Ran:
         """Its table, whether it has a scheduler, and how many connections there are in each state."""
-        there = "there\n" if found["module"] in self.modules else ""
-        lines = self._read_connections(found, "")[1].splitlines()
-        states = Counter(line.split()[7] for line in lines)
+        there = "there\n" if f"ip_vs_{target.scheduler}" in self.modules else ""
+        states = Counter(line.split()[7] for line in self._connections_of(service))
         counts = "".join(f"{state} {count}\n" for state, count in states.items())
         return 0, f"{self._table()}== module\n{there}== connections\n{counts}", ""
 
-    def _read_table_and_file(self, found: re.Match[str], _stdin: str) -> _Ran:
-        path, text = found["path"], self.files[found["path"]].encode("utf-8", "surrogateescape")
-        listing = f"640 {len(text)} {path}\n==\n{base64.b64encode(text).decode()}"
-        return 0, f"{self._table()}==\n{listing}", ""
+    def _read_again(self, paths: Sequence[str]) -> _Ran:
+        return 0, f"{self._table()}==\n{self._printed(paths)}", ""
 
-    def _read_keepalived(self, found: re.Match[str], _stdin: str) -> _Ran:
+    def _read_keepalived(self, config: str, more: Sequence[str]) -> _Ran:
         """Table, daemon, and the configuration with what it includes; the named files come before that."""
-        more = [path for path in re.findall(r"\[ ! -f (\S+) \]", found["more"] or "") if path in self.files]
-        paths = list(dict.fromkeys([found["config"], *more]))
+        paths = list(dict.fromkeys([config, *(path for path in more if path in self.files)]))
         for path in paths:  # grows meanwhile
             for mask in re.findall(r"^include (\S+)", self.files[path], re.MULTILINE):
                 paths += [file for file in sorted(self.files) if fnmatch(file, mask) and file not in paths]
+        daemon = f"Keepalived v2.2.7 (01/16,2022)\n==\nkeepalived -f {self.config}\n==\n"
+        return 0, f"{self._table()}==\n{daemon}{self._printed(paths)}", ""
+
+    def _printed(self, paths: Iterable[str]) -> str:
+        """Files as keepalived's driver reads them: a listing, and their contents."""
         texts = {path: self.files[path].encode("utf-8", "surrogateescape") for path in paths}
         listing = "".join(f"640 {len(text)} {path}\n" for path, text in texts.items())
-        content = base64.b64encode(b"".join(texts.values())).decode()
-        daemon = f"Keepalived v2.2.7 (01/16,2022)\n==\nkeepalived -f {self.config}\n==\n"
-        return 0, f"{self._table()}==\n{daemon}{listing}==\n{content}", ""
+        return f"{listing}==\n{base64.b64encode(b''.join(texts.values())).decode()}"
 
-    def _edit_table(self, found: re.Match[str], _stdin: str) -> _Ran:
-        ours = [word for word in shlex.split(found["ours"]) if word != "-e"]
-        (expected,) = shlex.split(found["expected"])
-        now = sorted(line for line in self.rules if any(name in line for name in ours))
-        if self.effect(lambda: "\n".join(now) != expected):
+    def _edit_table(self, now: Table, wanted: Table) -> _Ran:
+        expected = sorted(line for server in now for line in table.rules(server))
+        ours = [f"{server.named} " for server in now]
+        if self.effect(lambda: sorted(rule for rule in self.rules if _names(rule, ours)) != expected):
             return CHANGED, "", "its table is not the one just read"
-        for command in found["commands"].splitlines():
-            verb, *words = shlex.split(command)[1:]
-            self.effect(partial({"-e": self._edit, "-E": self._edit_server}[verb], *words))
+        for was, server in zip(now, wanted, strict=True):
+            if table.scheduling(was) != table.scheduling(server):
+                self.effect(partial(self._edit_server, server))
+            for destination in server.destinations:
+                if destination not in was.destinations:
+                    self.effect(partial(self._edit, server, destination))
         return 0, self._table(), ""
 
-    def _edit_server(self, *words: str) -> None:
-        """``ipvsadm -E``: what is not named is gone, as with the real one; ``-S`` prints flags last."""
-        head = f"-A {words[0]} {words[1]} "
-        (place,) = (number for number, line in enumerate(self.rules) if line.startswith(head))
-        self.rules[place] = head + " ".join(words[2:])
+    def _edit_server(self, server: VirtualServer) -> None:
+        """``ipvsadm -E``."""
+        rule, *_ = table.rules(server)
+        (place,) = (
+            number for number, line in enumerate(self.rules) if line.startswith(f"-A {server.named} ")
+        )
+        self.rules[place] = rule
 
-    def _edit(self, *words: str) -> None:
-        """``ipvsadm -e``: what is not named is set to its default, as the real one does."""
-        named, key, method = f"{words[0]} {words[1]}", words[3], words[4]
-        head = f"-a {named} -r {key} "
+    def _edit(self, server: VirtualServer, destination: Destination) -> None:
+        """``ipvsadm -e``."""
+        _, rule = table.rules(replace(server, destinations=(destination,)))
+        head = f"-a {server.named} -r {destination.key} "
         (place,) = (number for number, line in enumerate(self.rules) if line.startswith(head))
-        given = dict(zip(words[5::2], words[6::2], strict=True))
-        tunnel = " --tun-type ipip" if method == "-i" else ""
-        self.rules[place] = f"{head}{method} -w {given['-w']}{tunnel}"
-        self.limits.pop((named, key), None)
-        if "-x" in given:
-            self.limits[named, key] = int(given["-x"]), int(given["-y"])
+        self.rules[place] = rule
+        self.limits.pop((server.named, destination.key), None)
+        if destination.upper or destination.lower:
+            self.limits[server.named, destination.key] = destination.upper, destination.lower
 
-    def _replace_file(self, found: re.Match[str], stdin: str) -> _Ran:
-        path, expected, new = found["path"], found["expected"], found["new"]
-        assert _sum(stdin) == found["arrived"], "the new text did not arrive whole"
-        if self.effect(lambda: _sum(self.files[path]) != expected):
-            return CHANGED, "", path
-        if expected != new:
-            self.effect(lambda: self.files.update({path: stdin}))
+    def _replace_files(
+        self, config: str, reload: str, old: Mapping[str, str], new: Mapping[str, str]
+    ) -> _Ran:
+        del config, reload
+        for path, text in old.items():
+            if self.effect(lambda path=path, text=text: self.files[path] != text):  # type: ignore[misc]  # mypy knows no such defaults
+                return CHANGED, "", path
+        for path in old:
+            if old[path] != new[path]:
+                self.effect(partial(self.files.update, {path: new[path]}))
         self.effect(self._reload)
         return 0, "", ""
 
@@ -200,12 +211,14 @@ class FakeDirector:
                 weight = line.split()[line.split().index("-w") + 1]
                 self.rules[place] = f"{head}{option} -w {weight}{tunnel}"
 
-    def _read_pybal(self, found: re.Match[str], _stdin: str) -> _Ran:
-        text = base64.b64encode(self.files[found["path"]].encode()).decode()
+    def _read_pybal(self, config: str, questions: str, *, ipvs: bool) -> _Ran:
+        assert ipvs, "PyBal has a table"
+        del questions
+        text = base64.b64encode(self.files[config].encode()).decode()
         said = f"-- alerts\nOK - all\n-- written\n{self._written}\n-- started\n{self._started}\n"
         return 0, f"{self._table()}== file\n{text}\n== process\n{said}", ""
 
-    def _run_agent(self, _found: re.Match[str], _stdin: str) -> _Ran:
+    def _run_agent(self) -> _Ran:
         self.effect(self._write_pybal)
         return 0, "", ""
 
@@ -216,7 +229,8 @@ class FakeDirector:
             self._ticks = self._written = self._ticks + 1
             self.files[PYBAL_FILE] = text
 
-    def _restart_pybal(self, _found: re.Match[str], _stdin: str) -> _Ran:
+    def _restart_pybal(self, restart: str) -> _Ran:
+        del restart
         self.effect(self._begin_pybal)
         return 0, "", ""
 
@@ -228,27 +242,32 @@ class FakeDirector:
             if head.startswith("-a -t 10.99.0.2:8080 "):
                 self._follow(head, option)
 
-    def _run_routes(self, found: re.Match[str], _stdin: str) -> _Ran:
-        return 0, "".join(map(self._run_route_line, found["lines"].splitlines())), ""
+    def _read_routes(self, addresses: Sequence[Address]) -> _Ran:
+        lines = [
+            line
+            for kind in ("get", "show")
+            for version in (4, 6)
+            for line in (kind, *(self._shown(kind, str(to)) for to in addresses if to.version == version))
+        ]
+        return 0, "".join(f"{line}\n" for line in lines), ""
 
-    def _run_route_line(self, line: str) -> str:
-        if change := _ROUTE.fullmatch(line):
-            self.effect(lambda: self._set_route(change))
-            return ""
-        asked = _ASKED.fullmatch(line)
-        assert asked, f"{self.host}: no line that a fake director knows: {line}"
-        return self._answers(asked["kind"], shlex.split(asked["questions"]))
+    def _add_routes(self, routes: Sequence[Route], metric: int) -> _Ran:
+        for route in routes:
+            self.effect(partial(self._set_route, route, metric, there=True))
+        return self._read_routes([route.address for route in routes])
 
-    def _set_route(self, one: re.Match[str]) -> None:
-        route = {"dst": one["dst"], "gateway": one["via"], "dev": one["dev"], "metric": int(one["metric"])}
-        route["protocol"] = one["protocol"]
-        self.routes = [each for each in self.routes if each != route]
-        if one["verb"] == "replace":
-            self.routes.append(route)
+    def _remove_routes(self, routes: Sequence[Route], metric: int) -> _Ran:
+        for route in routes:
+            self.effect(partial(self._set_route, route, metric, there=False))
+        return 0, "", ""
 
-    def _answers(self, kind: str, questions: list[str]) -> str:
-        addresses = [question.split()[-1].split("/")[0] for question in questions]
-        return "".join(f"{line}\n" for line in (kind, *(self._shown(kind, address) for address in addresses)))
+    def _set_route(self, route: Route, metric: int, *, there: bool) -> None:
+        address = str(route.address)
+        shown = {"dst": address, "gateway": address, "dev": route.device, "metric": metric}
+        shown["protocol"] = str(routes.PROTOCOL)
+        self.routes = [known for known in self.routes if known != shown]
+        if there:
+            self.routes.append(shown)
 
     def _shown(self, kind: str, address: str) -> str:
         exact = sorted(
@@ -257,12 +276,20 @@ class FakeDirector:
         used = exact[:1] or [{"dst": address, "dev": "eth0", "prefsrc": self.sources[":" in address]}]
         return json.dumps(used if kind == "get" else exact)
 
-    def _read_connections(self, found: re.Match[str], _stdin: str) -> _Ran:
-        asked = re.findall(r'k == "([^"]+)"', found[0])
-        lines = [line for line in self.connections if _virtual_service(line) in asked]
-        return 0, "".join(f"{line}\n" for line in lines), ""
+    def _read_connections(self, service: Service) -> _Ran:
+        return 0, "".join(f"{line}\n" for line in self._connections_of(service)), ""
 
-    def _read_reuse_mode(self, _found: re.Match[str], _stdin: str) -> _Ran:
+    def _connections_of(self, service: Service) -> list[str]:
+        """The service's lines of /proc/net/ip_vs_conn."""
+        own = {(virtual.protocol.upper(), virtual.vip, virtual.port) for virtual in service.virtual_services}
+        return [
+            line
+            for line in self.connections
+            for connection in connections.parse(line)
+            if (connection.protocol, connection.vip, connection.port) in own
+        ]
+
+    def _read_reuse_mode(self) -> _Ran:
         return 0, "3\n", ""
 
 
@@ -278,59 +305,31 @@ tunneling = False
 _Ran = tuple[int, str, str]
 """Status, standard output, standard error."""
 
-_ASKED = re.compile(
-    r"echo (?P<kind>get|show); printf '%s\\n' (?P<questions>.+) \| ip -[46] -j -force -batch - .+"
-)
-_ROUTE = re.compile(
-    r"(gone )?ip -[46] route (?P<verb>replace|del) (?P<dst>\S+)/\d+ via (?P<via>\S+) dev (?P<dev>\S+) onlink"
-    r" proto (?P<protocol>\d+) metric (?P<metric>\d+)"
-)
-_TABLE = re.escape(READ_TABLE)
-_FILE = rf"set -e\n{_TABLE}\necho ==\n" + re.escape(read_these(["PATH"])).replace("PATH", r"(?P<path>\S+)")
-_KEEPALIVED = (
-    rf"set -e\n{_TABLE}\necho ==\n{re.escape(READ_DAEMON)}echo ==\nfresh=(?P<config>\S+)\n"
-    rf"(?P<more>(\[ ! -f [^\n]+\n\S+\n)*){re.escape(FOLLOW)}"
-)
-_EDIT = (
-    r"set -eu\nexport LC_ALL=C\nnow=\$\(ipvsadm -Sn \| grep -F (?P<ours>[^|]+) \| sort\)\n"
-    rf'if \[ "\$now" != (?P<expected>.+) \]; then\n[^\n]+\n    exit {CHANGED}\nfi\n'
-    rf"(?P<commands>ipvsadm -[eE] .+)\n{_TABLE}\n"
-)
-_REPLACE = (
-    r"set -eu\nconfig=\S+\nreload='reload \S+'\narrived=(?P<arrived>\w{64})\n"
-    rf"set -- (?P<path>\S+) (?P<expected>\w{{64}}) (?P<new>\w{{64}}) \d+\n{re.escape(REPLACE)}"
-)
-_SCHEDULE = (
-    rf"{_TABLE} \|\| exit\necho '== module'\n"
-    r"if \[ -d /sys/module/(?P<module>\w+) \] \|\| modprobe -nq (?P=module); then echo there; fi\n"
-    r"echo '== connections'\nawk .+ /proc/net/ip_vs_conn"
-)
-_ROUTES = rf"(set -eu\n)?({re.escape(_GONE)}\n)?(?P<lines>(ip|gone|echo) .+)"
+AGENT = "apply-catalog"
+"""The command that the fake site's configuration names for its agent."""
 
-_SCRIPTS: tuple[tuple[re.Pattern[str], Callable[[FakeDirector, re.Match[str], str], _Ran]], ...] = tuple(
-    (re.compile(pattern, re.DOTALL), run)
-    for pattern, run in (
-        (_TABLE, FakeDirector._read_table),
-        (_SCHEDULE, FakeDirector._look_at_schedule),
-        (rf"{_TABLE} \|\| exit\necho '== file'\nbase64 -w0 -- (?P<path>\S+) .+", FakeDirector._read_pybal),
-        (rf"{_TABLE} \|\| exit\n.+", FakeDirector._look),
-        (r"apply-catalog </dev/null", FakeDirector._run_agent),
-        (r"\{ restart-pybal\n\} >&2 \|\| exit \d+", FakeDirector._restart_pybal),
-        (_FILE, FakeDirector._read_table_and_file),
-        (_KEEPALIVED, FakeDirector._read_keepalived),
-        (r"awk .+ /proc/net/ip_vs_conn", FakeDirector._read_connections),
-        (f"cat {REUSE_MODE}", FakeDirector._read_reuse_mode),
-        (_EDIT, FakeDirector._edit_table),
-        (_REPLACE, FakeDirector._replace_file),
-        (_ROUTES, FakeDirector._run_routes),
-    )
-)
+_ANSWERS: Mapping[Callable[..., Script], Callable[..., _Ran]] = {
+    listing.table_command: FakeDirector._read_table,
+    observe.read_command: FakeDirector._look,
+    scheduler_impact.read_command: FakeDirector._look_at_schedule,
+    connections.command: FakeDirector._read_connections,
+    connections.reuse_mode_command: FakeDirector._read_reuse_mode,
+    ipvsadm.edit_script: FakeDirector._edit_table,
+    keepalived_files.look_script: FakeDirector._read_keepalived,
+    keepalived_files.read_again_script: FakeDirector._read_again,
+    keepalived_script.replace_script: FakeDirector._replace_files,
+    managed.state_script: FakeDirector._read_pybal,
+    pybal.restart_script: FakeDirector._restart_pybal,
+    routes.read_script: FakeDirector._read_routes,
+    routes.add_script: FakeDirector._add_routes,
+    routes.remove_script: FakeDirector._remove_routes,
+}
+"""By the function that builds what is asked."""
 
 
-def _virtual_service(line: str) -> str:
-    """Protocol, VIP and port of a line of /proc/net/ip_vs_conn."""
-    words = line.split()
-    return " ".join((words[0], *words[3:5]))
+def _names(rule: str, ours: Iterable[str]) -> bool:
+    """Whether a line of the table is about one of these virtual servers (``-t 192.0.2.1:80 ``)."""
+    return any(name in rule for name in ours)
 
 
 def _methods(text: str) -> dict[str, str]:
@@ -356,7 +355,3 @@ def _schedules(text: str) -> dict[str, tuple[str, str]]:
 
 def _host_port(address: str, port: str) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-
-
-def _sum(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()

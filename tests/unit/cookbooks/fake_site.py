@@ -17,10 +17,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from ferryman.catalog import Catalog
 from ferryman.config import Config, DirectorsConfig, ManagementConfig, WatchConfig
 from ferryman.cookbook import Ferry, Finding, Verdict, load
 from ferryman.hosts.fake import Call, FakeHosts
-from ferryman.inventory import Catalog, Inventory
+from ferryman.inventory import Inventory
 from ferryman.model import ProbeResult, ProbeVerdict
 from ferryman.testing import Cuts, Scene
 from unit.cookbooks import third_parties
@@ -156,7 +157,7 @@ virtual_server fd99::1 80 {
 
 
 class FakeSite:
-    """Everything there is, as it is now; whoever writes to it directly is a stranger."""
+    """Everything there is, as it is now; whoever writes to it directly is somebody else."""
 
     def __init__(self, cuts: Cuts, *, scripts_tear: bool | None = None) -> None:
         scripts_tear = not cuts.whole_scripts if scripts_tear is None else scripts_tear
@@ -208,8 +209,8 @@ class FakeSite:
         self._processes += 1
         hosts = FakeHosts()
         hosts.script("*", "", self.answer)
-        stock = _inventory(self.catalog, self.nodes)
-        return FakeFerry(CONFIG, hosts, site=self, stock=stock, resumed=self._processes > 1)
+        inventory = _inventory(self.catalog, self.nodes)
+        return FakeFerry(CONFIG, hosts, site=self, loaded_inventory=inventory, resumed=self._processes > 1)
 
 
 CONFIG = Config(
@@ -257,7 +258,7 @@ class FakeCatalog(Catalog):
         self._site.cuts.call(effect)
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class FakeFerry(Ferry):
     """A ferry whose probes and requests are always answered, by nobody."""
 

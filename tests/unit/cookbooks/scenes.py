@@ -1,4 +1,4 @@
-"""Where the scenes of a cookbook stand; a part of ``cut_everywhere``; and cuts on the way back."""
+"""Where the scenes of a cookbook stand; a part of ``cut_everywhere``; and cuts during the rollback."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, TypeVar, get_args
 
 from ferryman.cli.template import test_file_of as file_of
 from ferryman.errors import UnknownOutcomeError, VerifyError
-from ferryman.testing import Cut, Cuts, Harness, Killed, Moment, Scene
+from ferryman.testing import Cut, Cuts, Harness, Killed, Scene, When
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ferryman.engine.endings import Ending
+    from ferryman.outcomes import RunResult
 
 T = TypeVar("T")
 
@@ -79,16 +79,16 @@ def cut_the_rollback(build: Callable[[Cuts], Scene], *, every: int) -> int:
         AssertionError: One did not end all old.
     """
     cuts = Cuts()
-    scene, dock = build(cuts), Harness()
+    scene, harness = build(cuts), Harness()
     old = deepcopy(scene.world())
-    dock.perform(scene.plan())
+    harness.perform(scene.plan())
     first = cuts.calls
-    dock.go_on(scene.plan(), "rollback")
+    harness.recover(scene.plan(), "rollback")
     count = 0
     for at in range(first, cuts.calls, every):
-        for moment in get_args(Moment):
-            for blow in (_refuse, _lose_the_answer, _kill):
-                _roll_back_until_it_is(build, Cut(at, moment, blow), old)
+        for when in get_args(When):
+            for fault in (_refuse, _lose_the_answer, _kill):
+                _roll_back_until_it_is(build, Cut(at, when, fault), old)
                 count += 1
     return count
 
@@ -98,21 +98,21 @@ _WAYS = 3
 
 
 def _roll_back_until_it_is(build: Callable[[Cuts], Scene], cut: Cut, old: object) -> None:
-    where = f"{cut.blow.__name__} {cut.moment} call {cut.at}"
-    scene, dock = build(Cuts(cut)), Harness()
-    assert dock.perform(scene.plan()).outcome == "done"
+    where = f"{cut.fault.__name__} {cut.when} call {cut.at}"
+    scene, harness = build(Cuts(cut)), Harness()
+    assert harness.perform(scene.plan()).outcome == "done"
     endings: list[str] = []
     while "rolled-back" not in endings:
         assert len(endings) < _WAYS, f"{where}: ended {endings}"
-        ending = _attempt(dock, scene)
+        ending = _attempt(harness, scene)
         endings.append(ending.outcome if ending else "killed")
     assert scene.world() == old, f"{where}: ended {endings}, and left {scene.world()}"
-    assert not dock.locked, f"{where}: ended {endings}, and kept its lock"
+    assert not harness.locked, f"{where}: ended {endings}, and kept its lock"
 
 
-def _attempt(dock: Harness, scene: Scene) -> Ending | None:
+def _attempt(harness: Harness, scene: Scene) -> RunResult | None:
     try:
-        return dock.go_on(scene.plan(), "rollback")
+        return harness.recover(scene.plan(), "rollback")
     except Killed:
         return None
 

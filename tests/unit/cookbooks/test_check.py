@@ -25,5 +25,5 @@ def test_a_site_where_all_is_well_stands_in_nobodys_way() -> None:
     site = FakeSite(Cuts())
     before = site.state
     ending = Harness().perform(site.scene("check.py", "web").plan())
-    assert (ending.outcome, ending.reason) == ("done", "nothing stands in the way")
+    assert (ending.outcome, ending.reason) == ("done", "nothing blocks")
     assert site.state == before

@@ -1,8 +1,8 @@
 """Every cookbook in the tree keeps the house's rules, is cut at each of its calls to the outside, and has
 somebody else write between any two of them.
 
-Always at some calls by every blow and with each way on; with somebody else, and with records lost, at a share
-of the places. In ``make test-all`` at every call, before and after it, by kill -9 and SIGTERM. With
+Always at some calls by every fault and with each way on; with somebody else, and with records lost, at a
+share of the places. In ``make test-all`` at every call, before and after it, by kill -9 and SIGTERM. With
 ``-m slow`` by everything at all of them, which takes many minutes.
 """
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 TESTS = Path(__file__).parent
 FOLDER = TESTS.parents[2] / "cookbooks"
-VOLUMES = list(discovery.read([FOLDER]).all())
+COOKBOOKS = list(discovery.read([FOLDER]).all())
 FEW = 2
-"""Calls that are cut by every blow in every run of the tests, as far apart as can be."""
+"""Calls that are cut by every fault in every run of the tests, as far apart as can be."""
 FIRST = 3
 """The first of them: the others, in a migration, are calls that change something then."""
 BRIEF_PARTS, PARTS = 2, 8
@@ -45,10 +45,10 @@ SHARE = {"meddle": 17, "lose": 61}
 def scenes() -> dict[str, Callable[[Cuts], Scene]]:
     """The scenes of every cookbook that has some; that each has is for a test of its own to say."""
     found = {}
-    for volume in VOLUMES:
+    for cookbook in COOKBOOKS:
         with suppress(AssertionError):
-            for name, scene in scenes_of(volume.file, FOLDER, TESTS).items():
-                found[f"{volume.name} {name}"] = scene
+            for name, scene in scenes_of(cookbook.file, FOLDER, TESTS).items():
+                found[f"{cookbook.name} {name}"] = scene
     return found
 
 
@@ -56,36 +56,36 @@ SCENES = scenes()
 
 
 def test_there_are_some() -> None:
-    assert {"check", "migrate"} <= {volume.name for volume in VOLUMES}
+    assert {"check", "migrate"} <= {cookbook.name for cookbook in COOKBOOKS}
 
 
-@pytest.mark.parametrize("volume", VOLUMES, ids=lambda volume: volume.name)
-def test_it_imports_has_an_owner_and_a_line_for_help(volume: discovery.CookbookFile) -> None:
-    command = volume.load()
-    assert volume.owner
-    assert volume.summary.endswith((".", "?", "!"))
-    assert (command.help or "").startswith(volume.summary)
+@pytest.mark.parametrize("cookbook", COOKBOOKS, ids=lambda cookbook: cookbook.name)
+def test_it_imports_has_an_owner_and_a_line_for_help(cookbook: discovery.CookbookFile) -> None:
+    command = cookbook.load()
+    assert cookbook.owner
+    assert cookbook.summary.endswith((".", "?", "!"))
+    assert (command.help or "").startswith(cookbook.summary)
 
 
-@pytest.mark.parametrize("volume", VOLUMES, ids=lambda volume: volume.name)
+@pytest.mark.parametrize("cookbook", COOKBOOKS, ids=lambda cookbook: cookbook.name)
 def test_its_help_says_why_what_can_break_how_long_and_how_it_goes_back(
-    volume: discovery.CookbookFile,
+    cookbook: discovery.CookbookFile,
 ) -> None:
-    text = volume.load().help or ""
+    text = cookbook.load().help or ""
     assert [label for label in ("Why:", "Risk:", "Takes:", "Undo:") if label not in text] == []
 
 
-@pytest.mark.parametrize("volume", VOLUMES, ids=lambda volume: volume.name)
-def test_it_imports_no_adapter(volume: discovery.CookbookFile) -> None:
+@pytest.mark.parametrize("cookbook", COOKBOOKS, ids=lambda cookbook: cookbook.name)
+def test_it_imports_no_adapter(cookbook: discovery.CookbookFile) -> None:
     """A runbook says what, through the names of ``ferryman.cookbook``; how it is done lives below."""
-    lines = volume.file.read_text().splitlines()
+    lines = cookbook.file.read_text().splitlines()
     imported = {line.split()[1] for line in lines if line.startswith(("import ", "from "))}
     assert {name for name in imported if name.startswith("ferryman")} <= {"ferryman.cookbook"}
 
 
-@pytest.mark.parametrize("volume", VOLUMES, ids=lambda volume: volume.name)
-def test_it_has_a_scene_to_be_cut_in(volume: discovery.CookbookFile) -> None:
-    assert scenes_of(volume.file, FOLDER, TESTS)
+@pytest.mark.parametrize("cookbook", COOKBOOKS, ids=lambda cookbook: cookbook.name)
+def test_it_has_a_scene_to_be_cut_in(cookbook: discovery.CookbookFile) -> None:
+    assert scenes_of(cookbook.file, FOLDER, TESTS)
 
 
 def test_one_without_a_scene_is_told_what_to_write(tmp_path: Path) -> None:

@@ -107,5 +107,5 @@ def test_what_somebody_writes_between_the_look_and_the_edit_is_seen(tmp_path: Pa
 
 def test_a_script_that_it_does_not_know_fails_the_test_that_sent_it(tmp_path: Path) -> None:
     both = Both(tmp_path / "lvs1", "ipvsadm")
-    with pytest.raises(AssertionError, match="no script that a fake director knows"):
+    with pytest.raises(AssertionError, match="nothing that a fake director knows"):
         both.hosts(lambda: None).read("lvs1", "ipvsadm -Sn | head")

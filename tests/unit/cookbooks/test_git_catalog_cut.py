@@ -12,20 +12,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ferryman.catalog import GitCatalog
 from ferryman.catalog.review.git import Git
 from ferryman.config import Config
 from ferryman.cookbook import Ferry, Plan, catalog_step
-from ferryman.cookbook.provenance import Provenance
 from ferryman.hosts.fake import FakeHosts
-from ferryman.inventory import GitCatalog
 from ferryman.testing import Cuts, Scene, cut_everywhere
-from unit.cookbook.test_git_catalog_step import RUN, SERVICE
+from unit.cookbook.test_git_catalog_step import REQUEST, SERVICE
 from unit.inventory.git_world import BASE, GitWorld, as_nobody_else, git, made
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ferryman.catalog.review.git import Said
+    from ferryman.catalog.review.git import GitResult
 
 PATIENCE = 3
 """How often a branch is seen on offer before people merge it."""
@@ -53,7 +52,7 @@ class Site:
         config = Config(
             file=self.world.folder / "f", inventory=self.world.file.parent, catalog=self.world.config()
         )
-        ferry = CutFerry(config, FakeHosts(), resumed=self.processes > 1, provenance=Provenance(RUN))
+        ferry = CutFerry(config, FakeHosts(), resumed=self.processes > 1, request=REQUEST)
         ferry.site = self
         return Plan([catalog_step(ferry, SERVICE)], locks=["web"])
 
@@ -69,19 +68,19 @@ class CutGit(Git):
 
     site: Site | None = None
 
-    def ask(self, *command: str) -> str:
+    def remote_read(self, *command: str) -> str:
         assert self.site
         if command[0] == "ls-remote":
             self.site.people_look()
-        return self.site.cuts.call(lambda: super(CutGit, self).ask(*command))
+        return self.site.cuts.call(lambda: super(CutGit, self).remote_read(*command))
 
     def write(self, *command: str, stdin: bytes = b"") -> str:
         assert self.site
         return self.site.cuts.call(lambda: super(CutGit, self).write(*command, stdin=stdin))
 
-    def attempt_write(self, *command: str) -> Said:
+    def try_write(self, *command: str) -> GitResult:
         assert self.site
-        return self.site.cuts.call(lambda: super(CutGit, self).attempt_write(*command))
+        return self.site.cuts.call(lambda: super(CutGit, self).try_write(*command))
 
 
 class CutCatalog(GitCatalog):
@@ -90,7 +89,7 @@ class CutCatalog(GitCatalog):
     @cached_property
     def git(self) -> Git:
         plain = super().git
-        return CutGit(plain.folder, plain.rehearsal, plain.remote_s, self.site)
+        return CutGit(plain.folder, plain.dry_run, plain.remote_s, self.site)
 
 
 class CutFerry(Ferry):

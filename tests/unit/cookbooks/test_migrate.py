@@ -24,7 +24,7 @@ def scene_ipvsadm(cuts: Cuts) -> Scene:
 
 
 def scene_pybal(cuts: Cuts) -> Scene:
-    """A service on directors that follow the catalog: on the way back, it goes first."""
+    """A service on directors that follow the catalog: during a rollback, it goes first."""
     return FakeSite(cuts).scene("migrate.py", "maps")
 
 

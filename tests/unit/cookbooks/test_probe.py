@@ -23,9 +23,11 @@ def scene(cuts: Cuts) -> Scene:
 
 def asked(**arguments: object) -> list[tuple[str, str]]:
     """Who was asked for what: realserver and VIP."""
-    dock = Harness()
-    assert dock.perform(FakeSite(Cuts()).scene_with("probe.py", NOBODY | arguments).plan()).outcome == "done"
-    events = [one.event.as_dict() for one in dock.heard if one.event.event == "probe"]
+    harness = Harness()
+    assert (
+        harness.perform(FakeSite(Cuts()).scene_with("probe.py", NOBODY | arguments).plan()).outcome == "done"
+    )
+    events = [one.event.as_dict() for one in harness.events if one.event.event == "probe"]
     return [(event["host"], event["vip"]) for event in events]
 
 

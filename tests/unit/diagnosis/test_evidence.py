@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ferryman.hosts.fake import Reply
     from ferryman.probe import Target
 
-HEALTHY = (Path(__file__).parents[1] / "fleet" / "cases" / "lab-web-healthy.txt").read_text()
+HEALTHY = (Path(__file__).parents[1] / "realservers" / "cases" / "lab-web-healthy.txt").read_text()
 LVS1 = IPv4Address("10.10.0.11")
 WEB = Service(
     "web",
@@ -125,5 +125,5 @@ def test_what_fails_from_several_directors_is_asked_from_here_once(monkeypatch: 
 
     found = evidence_of(WEB, [(target, SILENT) for target in both], [SILENT], hosts, ask)
     assert asked == [*both, replace(TARGET, outer_source=ours)]
-    assert [one.own and one.own.outer_source for one in found] == [ours, ours]
-    assert [one.again.outer_source for one in found] == [LVS1, lvs2]
+    assert [evidence.own and evidence.own.outer_source for evidence in found] == [ours, ours]
+    assert [evidence.again.outer_source for evidence in found] == [LVS1, lvs2]

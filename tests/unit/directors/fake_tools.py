@@ -60,13 +60,13 @@ def ip(_family: str, *words: str) -> int:
         return 0
     verb, prefix, _, gateway, _, device, *_, protocol, _, metric = words[1:]
     address = prefix.split("/")[0]
-    one: dict[str, Any] = {"dst": address, "gateway": gateway, "dev": device, "metric": int(metric)}
-    one["protocol"] = protocol
-    left = [each for each in routes if each != one]
+    route: dict[str, Any] = {"dst": address, "gateway": gateway, "dev": device, "metric": int(metric)}
+    route["protocol"] = protocol
+    left = [known for known in routes if known != route]
     if verb == "del" and len(left) == len(routes):
         _complain("RTNETLINK answers: No such process")
         return 2
-    _write("routes.json", json.dumps([*left, one] if verb == "replace" else left))
+    _write("routes.json", json.dumps([*left, route] if verb == "replace" else left))
     return 0
 
 
@@ -74,7 +74,7 @@ def _shown(routes: list[dict[str, Any]], verb: str, address: str) -> list[dict[s
     import json
 
     exact = sorted(
-        (route for route in routes if route["dst"] == address), key=lambda one: one.get("metric", 0)
+        (route for route in routes if route["dst"] == address), key=lambda route: route.get("metric", 0)
     )
     if verb == "show":
         return exact
@@ -102,7 +102,7 @@ def _configuration(path: str) -> str:
     text = _read(mounts.get(path, path))
     parts = [text]
     for mask in re.findall(r"^include (\S+)", text, re.MULTILINE):
-        parts += [_configuration(one) for one in sorted(map(str, Path(mask).parent.glob(Path(mask).name)))]
+        parts += [_configuration(path) for path in sorted(map(str, Path(mask).parent.glob(Path(mask).name)))]
     return "\n".join(parts)
 
 
@@ -151,11 +151,11 @@ def pybal(verb: str, config: str) -> int:
     conf = configparser.RawConfigParser(inline_comment_prefixes=(";",))
     conf.read(config)
     rules = _read("rules")
-    for one in (conf[name] for name in conf.sections() if name != "global"):
-        head = f"-t {_key(one['ip'], one['port'])} "
-        flags = f" -b {one['scheduler-flag']}" if one.get("scheduler-flag") else ""
-        rules = re.sub(rf"-A {re.escape(head)}.*", f"-A {head}-s {one['scheduler']}{flags}", rules)
-        method = "-i -w \\2 --tun-type ipip" if one.getboolean("tunneling") else "-g -w \\2"
+    for section in (conf[name] for name in conf.sections() if name != "global"):
+        head = f"-t {_key(section['ip'], section['port'])} "
+        flags = f" -b {section['scheduler-flag']}" if section.get("scheduler-flag") else ""
+        rules = re.sub(rf"-A {re.escape(head)}.*", f"-A {head}-s {section['scheduler']}{flags}", rules)
+        method = "-i -w \\2 --tun-type ipip" if section.getboolean("tunneling") else "-g -w \\2"
         stuck = re.escape(_read("stuck") or "nobody")
         rules = re.sub(rf"(-a {re.escape(head)}-r (?!{stuck}).*) -\w -w (\d+).*", rf"\1 {method}", rules)
     _write("rules", rules)

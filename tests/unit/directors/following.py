@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ferryman.config import ManagementConfig
-from ferryman.directors.pybal import PybalDriver
+from ferryman.directors.pybal.driver import PybalDriver
 from ferryman.management import PuppetAgent
 from ferryman.model import Director, Role
 from unit.directors.world import WEB, RealShell

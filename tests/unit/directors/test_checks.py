@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ferryman.directors import findings_of, real_outer_sources, with_real_sources
-from ferryman.directors.checks import gate, mtu, outer_source, settings, sloppy_alike
-from ferryman.directors.observe import DirectorState, NextHop, look_at_directors, parse, read_command
+from ferryman.directors.checks.settings import gate, mtu, outer_source, settings, sloppy_alike
+from ferryman.directors.observe import DirectorState, NextHop, observe_directors, parse, read_command
 from ferryman.errors import UnreachableError, VerifyError
 from ferryman.hosts.fake import FakeHosts
 from ferryman.hosts.hosts import Completed
@@ -27,17 +27,17 @@ SIX = replace(WEB, virtual_services=(virtual("fd99::1"),))
 WEB1, WEB2, WEB1_6, WEB2_6 = map(ip_address, ("10.10.0.21", "10.10.0.22", "fd10::21", "fd10::22"))
 OWN = replace(LVS1, address=IPv4Address("10.10.0.11"), address6=IPv6Address("fd10::11"))
 FOUR, SIX_SOURCE = ip_address("10.10.0.11"), ip_address("fd10::11")
-WAYS = {
+NEXT_HOPS = {
     WEB1: NextHop("eth0", FOUR),
     WEB2: NextHop("eth0", FOUR),
     WEB1_6: NextHop("eth0", SIX_SOURCE),
     WEB2_6: NextHop("eth0", SIX_SOURCE),
 }
-FINE = DirectorState((), WAYS, {"eth0": 1500}, {"sloppy_tcp": 1})
+FINE = DirectorState((), NEXT_HOPS, {"eth0": 1500}, {"sloppy_tcp": 1})
 
 # iproute2 6.1 on a director with a route of its own MTU, and a host route of an earlier run.
 OUTPUT = """\
-== ways
+== routes
 [{"dst":"10.10.0.21","gateway":"10.10.0.21","dev":"eth0","prefsrc":"10.10.0.11","flags":[],"uid":0,"cache":[]}]
 [{"dst":"10.10.0.22","gateway":"10.10.0.1","dev":"eth1","prefsrc":"10.11.0.11","flags":[],"uid":0,"cache":[],\
 "metrics":[{"mtu":1400}]}]
@@ -57,7 +57,7 @@ sloppy_tcp:0
 
 
 def directors_findings(service: Service, hosts: Hosts) -> list[Finding]:
-    return findings_of(service, look_at_directors(service, hosts))
+    return findings_of(service, observe_directors(service, hosts))
 
 
 def test_a_shut_gate_fails_and_names_the_director_and_its_entry() -> None:
@@ -73,7 +73,7 @@ def test_a_gate_that_is_shut_on_one_of_two_fails_there_though_that_director_is_s
     hosts.down("lvs1")
     hosts.down("lvs2")
     found = directors_findings(service, hosts)
-    assert [(one.host, one.check, one.verdict) for one in found] == [
+    assert [(finding.host, finding.check, finding.verdict) for finding in found] == [
         ("lvs2", "director-gate", Verdict.FAIL),
         ("lvs2", "director", Verdict.UNKNOWN),
         ("lvs1", "director-gate", Verdict.PASS),
@@ -93,7 +93,7 @@ def test_a_device_or_a_route_that_is_too_small_fails_and_says_what_would_be_enou
     way: NextHop, link: int, says: str, command: str
 ) -> None:
     service = replace(WEB, realservers=WEB.realservers[1:], virtual_services=WEB.virtual_services[:1])
-    (found,) = mtu(LVS1, service, replace(FINE, ways={WEB2: way}, mtus={"eth0": link}))
+    (found,) = mtu(LVS1, service, replace(FINE, next_hops={WEB2: way}, mtus={"eth0": link}))
     assert (found.check, found.verdict) == ("director-mtu", Verdict.FAIL)
     assert found.seen == f"{says} an MTU of 1499 bytes towards web2"
     assert found.remedy == f"raise it ({command} mtu 1500), or give path_mtu: 1499 in hosts.yaml"
@@ -113,14 +113,16 @@ def test_realservers_are_told_together_so_that_two_hundred_are_one_finding() -> 
 
 
 def test_a_service_with_ipv6_alone_is_looked_at_on_ipv6_alone() -> None:
-    seen = replace(FINE, ways={one: way for one, way in WAYS.items() if one.version == 6})
-    assert [one.verdict for one in mtu(LVS1, SIX, seen)] == [Verdict.PASS]
+    seen = replace(
+        FINE, next_hops={address: next_hop for address, next_hop in NEXT_HOPS.items() if address.version == 6}
+    )
+    assert [finding.verdict for finding in mtu(LVS1, SIX, seen)] == [Verdict.PASS]
     assert "-4 " not in read_command(SIX)
     assert "route get fd10::22" in read_command(SIX)
 
 
 def test_a_realserver_that_ip_says_nothing_of_is_unknown() -> None:
-    seen = replace(FINE, ways={WEB1: WAYS[WEB1]}, complaint="sh: ip: not found")
+    seen = replace(FINE, next_hops={WEB1: NEXT_HOPS[WEB1]}, complaint="sh: ip: not found")
     *_, found = mtu(LVS1, WEB, seen)
     assert found.verdict is Verdict.UNKNOWN
     assert found.seen == (
@@ -130,7 +132,7 @@ def test_a_realserver_that_ip_says_nothing_of_is_unknown() -> None:
 
 
 def test_a_realserver_without_a_route_fails() -> None:
-    seen = replace(FINE, ways={}, complaint="RTNETLINK answers: Network is unreachable")
+    seen = replace(FINE, next_hops={}, complaint="RTNETLINK answers: Network is unreachable")
     (found,) = mtu(LVS1, replace(WEB, realservers=WEB.realservers[:1]), seen)
     assert found.verdict is Verdict.FAIL
     assert found.seen.startswith("there is no route to web1 (10.10.0.21), web1 (fd10::21): RTNETLINK")
@@ -141,26 +143,26 @@ def test_links_that_are_garbled_make_the_mtu_unknown_and_no_pass(broken: str) ->
     head, _, rest = OUTPUT.partition("== links\n")
     seen = parse(f"{RULES}{head}== links\n{broken}\n== settings{rest.partition('== settings')[2]}", WEB)
     assert seen.mtus == {}
-    assert {one.verdict for one in mtu(LVS1, WEB, seen)} == {Verdict.UNKNOWN}
+    assert {finding.verdict for finding in mtu(LVS1, WEB, seen)} == {Verdict.UNKNOWN}
 
 
 @pytest.mark.parametrize(
     "broken", ["", "[{", '[{"dst":"10.10.0.21"}]', '[{"dst":"web1","dev":"eth0"}]', '["10.10.0.21"]', "null"]
 )
 def test_routes_that_are_garbled_make_the_mtu_unknown_and_no_pass(broken: str) -> None:
-    seen = parse(f"{RULES}== ways\n{broken}\n== links\n[]\n== settings\n", WEB)
-    assert seen.ways == {}
-    assert [one.verdict for one in mtu(LVS1, WEB, seen)] == [Verdict.UNKNOWN]
+    seen = parse(f"{RULES}== routes\n{broken}\n== links\n[]\n== settings\n", WEB)
+    assert seen.next_hops == {}
+    assert [finding.verdict for finding in mtu(LVS1, WEB, seen)] == [Verdict.UNKNOWN]
 
 
 def test_what_a_director_prints_is_read_with_its_routes_mtus_and_own_addresses() -> None:
     seen = parse(f"{RULES}==\n{OUTPUT}", WEB)
-    assert [str(one) for one in seen.table or ()] == ["tcp 10.99.0.1:80", "tcp [fd99::1]:80"]
-    assert seen.ways[WEB2] == NextHop("eth1", ip_address("10.11.0.11"), 1400)
-    assert seen.ways[WEB2_6].local
+    assert [str(server) for server in seen.table or ()] == ["tcp 10.99.0.1:80", "tcp [fd99::1]:80"]
+    assert seen.next_hops[WEB2] == NextHop("eth1", ip_address("10.11.0.11"), 1400)
+    assert seen.next_hops[WEB2_6].local
     assert seen.mtus == {"lo": 65536, "eth0": 1500, "eth1": 9000}
     assert seen.settings == {"conn_reuse_mode": 1, "pmtu_disc": 0, "schedule_icmp": 1, "sloppy_tcp": 0}
-    verdicts = [(one.verdict, one.seen) for one in mtu(LVS1, WEB, seen)]
+    verdicts = [(finding.verdict, finding.seen) for finding in mtu(LVS1, WEB, seen)]
     assert verdicts == [
         (Verdict.FAIL, "the route by eth1 has an MTU of 1400 bytes towards web2"),
         (Verdict.PASS, "eth0 has an MTU of 1500 bytes towards web1"),
@@ -177,7 +179,7 @@ def test_the_real_outer_sources_are_those_of_the_routes_without_the_directors_ow
 
 def test_an_outer_source_that_the_inventory_does_not_know_is_a_warning_with_the_line_to_write() -> None:
     seen = parse(f"{RULES}==\n{OUTPUT}", WEB)
-    verdicts = {one.verdict: one for one in outer_source(OWN, WEB, seen)}
+    verdicts = {finding.verdict: finding for finding in outer_source(OWN, WEB, seen)}
     assert verdicts[Verdict.PASS].seen == "outer packets come from fd10::11"
     found = verdicts[Verdict.WARN]
     assert (found.check, found.seen) == (
@@ -190,7 +192,7 @@ def test_an_outer_source_that_the_inventory_does_not_know_is_a_warning_with_the_
 
 @pytest.mark.parametrize("director", [LVS1, OWN, replace(LVS1, outer_sources=(FOUR, SIX_SOURCE))])
 def test_an_outer_source_that_is_known_or_that_nobody_says_anything_of_passes(director: Director) -> None:
-    assert [one.verdict for one in outer_source(director, WEB, FINE)] == [Verdict.PASS] * 2
+    assert [finding.verdict for finding in outer_source(director, WEB, FINE)] == [Verdict.PASS] * 2
 
 
 def test_probes_can_be_given_the_sources_that_directors_really_use() -> None:
@@ -221,8 +223,8 @@ def test_settings_that_cannot_be_read_are_not_green() -> None:
     assert settings(LVS1, replace(FINE, settings={})).verdict is Verdict.SKIP
 
 
-def sloppy(service: Service, one: int, other: int) -> list[Finding]:
-    seen = {"lvs1": one, "lvs2": other}
+def sloppy(service: Service, value: int, other: int) -> list[Finding]:
+    seen = {"lvs1": value, "lvs2": other}
     return sloppy_alike(
         service, {host: replace(FINE, settings={"sloppy_tcp": it}) for host, it in seen.items()}
     )
@@ -238,28 +240,29 @@ def test_sloppy_tcp_that_differs_matters_with_mh_alone() -> None:
 
 def test_the_script_runs_in_a_real_shell_in_one_round_trip_for_each_director(shell: RealShell) -> None:
     routes = {
-        str(one): [{"dst": str(one), "dev": "eth0", "prefsrc": str(way.source)}] for one, way in WAYS.items()
+        str(address): [{"dst": str(address), "dev": "eth0", "prefsrc": str(next_hop.source)}]
+        for address, next_hop in NEXT_HOPS.items()
     }
     shell.switch("lookups.json", json.dumps(routes))
     found = directors_findings(
         replace(BOTH, directors=(replace(OWN, host="lvs2", role=Role.SECONDARY), OWN)), shell
     )
     assert len(shell.reads) == 2
-    assert {one.check for one in found} == {
+    assert {finding.check for finding in found} == {
         "director-gate",
         "ipvs-table",
         "director-mtu",
         "director-source",
         "director-sysctl",
     }
-    assert {one.verdict for one in found if one.check != "director-sysctl"} == {Verdict.PASS}
+    assert {finding.verdict for finding in found if finding.check != "director-sysctl"} == {Verdict.PASS}
 
 
 def test_a_director_that_says_no_fails_and_one_that_is_silent_is_unknown() -> None:
     hosts = FakeHosts()
-    hosts.script("lvs2", "ipvsadm", Completed("lvs2", "ipvsadm", 1, "", "ipvsadm: not found"))
+    hosts.script("lvs2", read_command, Completed("lvs2", "ipvsadm", 1, "", "ipvsadm: not found"))
     hosts.down("lvs1")
-    seen = look_at_directors(BOTH, hosts)
+    seen = observe_directors(BOTH, hosts)
     assert isinstance(seen["lvs2"], VerifyError)
     assert isinstance(seen["lvs1"], UnreachableError)
     found = [
@@ -267,7 +270,10 @@ def test_a_director_that_says_no_fails_and_one_that_is_silent_is_unknown() -> No
         for directors_finding in directors_findings(BOTH, hosts)
         if directors_finding.check == "director"
     ]
-    assert [(one.host, one.verdict) for one in found] == [("lvs2", Verdict.FAIL), ("lvs1", Verdict.UNKNOWN)]
+    assert [(finding.host, finding.verdict) for finding in found] == [
+        ("lvs2", Verdict.FAIL),
+        ("lvs1", Verdict.UNKNOWN),
+    ]
 
 
 def test_a_table_that_cannot_be_read_fails_though_all_else_can(shell: RealShell) -> None:
@@ -282,25 +288,25 @@ def test_a_table_that_cannot_be_read_fails_though_all_else_can(shell: RealShell)
 
 def test_a_table_that_is_not_understood_fails() -> None:
     hosts = FakeHosts()
-    hosts.script("*", "ipvsadm", "-A -x what\n")
+    hosts.script("*", read_command, "-A -x what\n")
     found = [
         directors_finding
         for directors_finding in directors_findings(WEB, hosts)
         if directors_finding.check == "director"
     ]
-    assert [one.verdict for one in found] == [Verdict.FAIL]
+    assert [finding.verdict for finding in found] == [Verdict.FAIL]
 
 
 def test_the_table_of_every_director_is_judged_against_the_catalog_and_the_other() -> None:
     hosts = FakeHosts()
-    hosts.script("lvs1", "ipvsadm", f"{RULES}==\n{OUTPUT}")
-    hosts.script("lvs2", "ipvsadm", f"{RULES.replace('-g -w 3', '-g -w 2')}==\n{OUTPUT}")
+    hosts.script("lvs1", read_command, f"{RULES}==\n{OUTPUT}")
+    hosts.script("lvs2", read_command, f"{RULES.replace('-g -w 3', '-g -w 2')}==\n{OUTPUT}")
     found = [
         directors_finding
         for directors_finding in directors_findings(BOTH, hosts)
         if directors_finding.check == "ipvs-table"
     ]
-    assert [(one.host, one.verdict) for one in found] == [
+    assert [(finding.host, finding.verdict) for finding in found] == [
         ("lvs2", Verdict.PASS),
         ("lvs2", Verdict.PASS),
         ("lvs1", Verdict.PASS),

@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ferryman.directors import CommandDriver, SetForwarding, SetScheduler, Target
+from ferryman.directors import SetForwarding, SetScheduler, Target
+from ferryman.directors.command import CommandDriver
 from ferryman.directors.command_template import read_commands
 from ferryman.directors.options import Options
 from ferryman.errors import (
     CommandFailedError,
     ConfigError,
     DoubtError,
+    DryRunError,
     NotFollowedError,
     RefusedError,
-    RehearsalError,
     VerifyError,
     WorldChangedError,
 )
@@ -121,167 +122,174 @@ def test_with_shell_the_text_is_the_shells_and_the_values_are_quoted_in_it() -> 
 
 
 def test_a_command_with_a_vip_runs_for_each_virtual_service_and_another_once(shell: RealShell) -> None:
-    one = driver(shell, apply=["go", "{service}", "{realservers}", "{port}/{protocol}", "{site}@{director}"])
-    before = one.before()
-    assert [edit.command for edit in one.edits(before, TUNNEL)] == [
+    command_driver = driver(
+        shell, apply=["go", "{service}", "{realservers}", "{port}/{protocol}", "{site}@{director}"]
+    )
+    before = command_driver.before()
+    assert [edit.command for edit in command_driver.edits(before, TUNNEL)] == [
         "go web 10.10.0.21,10.10.0.22,fd10::21,fd10::22 80/tcp lab@lvs1"
     ]
-    assert [edit.command for edit in one.undo_edits(before, TUNNEL)] == [
+    assert [edit.command for edit in command_driver.undo_edits(before, TUNNEL)] == [
         "flip set 10.99.0.1 direct",
         "flip set fd99::1 direct",
     ]
 
 
-def test_the_flip_and_the_way_back_are_read_back_from_the_kernel(shell: RealShell) -> None:
-    one = driver(shell)
-    before = json.loads(json.dumps(one.before()))
-    assert not one.already(before, TUNNEL)
-    one.apply(before, TUNNEL)
+def test_the_flip_and_the_rollback_are_read_back_from_the_kernel(shell: RealShell) -> None:
+    command_driver = driver(shell)
+    before = json.loads(json.dumps(command_driver.before()))
+    assert not command_driver.already(before, TUNNEL)
+    command_driver.apply(before, TUNNEL)
     assert shell.rules == FLIPPED
-    assert {finding.verdict for finding in one.findings(replace(WEB, encapsulated=True), one.read())} == {
-        Verdict.PASS
-    }
-    one.restore(before, TUNNEL)
+    assert {
+        finding.verdict
+        for finding in command_driver.findings(replace(WEB, encapsulated=True), command_driver.read())
+    } == {Verdict.PASS}
+    command_driver.restore(before, TUNNEL)
     assert shell.rules == RULES
-    assert one.before() == before
+    assert command_driver.before() == before
 
 
 def test_what_is_so_already_is_left_alone(shell: RealShell) -> None:
-    one = driver(shell)
-    before = one.before()
-    one.restore(before, TUNNEL)
-    one.apply(before, TUNNEL)
-    one.apply(before, TUNNEL)
+    command_driver = driver(shell)
+    before = command_driver.before()
+    command_driver.restore(before, TUNNEL)
+    command_driver.apply(before, TUNNEL)
+    command_driver.apply(before, TUNNEL)
     assert len(shell.writes) == 2
-    assert one.already(one.before(), TUNNEL)
+    assert command_driver.already(command_driver.before(), TUNNEL)
 
 
-def test_a_command_that_says_no_is_named_and_the_way_back_mends_the_half(shell: RealShell) -> None:
-    one = driver(shell)
-    before = one.before()
+def test_a_command_that_says_no_is_named_and_the_rollback_mends_the_half(shell: RealShell) -> None:
+    command_driver = driver(shell)
+    before = command_driver.before()
     fault = shell.switch("refused", "fd99::1")
     with pytest.raises(
         CommandFailedError, match=r"lvs1: 'flip set fd99::1 ipip' ended with status 9: no, not"
     ):
-        one.apply(before, TUNNEL)
+        command_driver.apply(before, TUNNEL)
     assert shell.rules != RULES
     fault.unlink()
-    one.restore(before, TUNNEL)
+    command_driver.restore(before, TUNNEL)
     assert shell.rules == RULES
 
 
 def test_a_verify_that_says_no_is_a_failure_with_what_it_printed(shell: RealShell) -> None:
-    one = driver(shell)
-    before = one.before()
+    command_driver = driver(shell)
+    before = command_driver.before()
     shell.switch("slow")
     with pytest.raises(
         NotFollowedError, match=r"applied, but not so within 0 s: flip is 10.99.0.1 ipip: not as wanted"
     ):
-        one.apply(before, TUNNEL)
+        command_driver.apply(before, TUNNEL)
 
 
 def test_a_verify_that_cannot_say_is_a_doubt_and_never_a_yes(shell: RealShell) -> None:
-    one = driver(shell)
-    before = one.before()
+    command_driver = driver(shell)
+    before = command_driver.before()
     shell.switch("broken")
     with pytest.raises(
         DoubtError, match=r"ended with status 2, expected 0 \(as wanted\) or 1 \(not as wanted\)"
     ):
-        one.already(before, TUNNEL)
+        command_driver.already(before, TUNNEL)
     with pytest.raises(DoubtError):
-        one.apply(before, TUNNEL)
+        command_driver.apply(before, TUNNEL)
     assert shell.writes == []
 
 
 def test_commands_that_lie_are_found_out_by_the_kernels_table(shell: RealShell) -> None:
-    one = driver(shell)
-    before = one.before()
+    command_driver = driver(shell)
+    before = command_driver.before()
     shell.switch("lying")
-    assert not one.already(before, TUNNEL)
+    assert not command_driver.already(before, TUNNEL)
     with pytest.raises(NotFollowedError, match=r"10.10.0.21:80 is Route, wanted Tunnel"):
-        one.apply(before, TUNNEL)
+        command_driver.apply(before, TUNNEL)
     assert len(asked(shell, "set")) == 2
 
 
 def test_a_destination_that_does_not_follow_is_named_alone(shell: RealShell) -> None:
-    one = driver(shell)
-    before = one.before()
+    command_driver = driver(shell)
+    before = command_driver.before()
     half = FLIPPED.replace("-r 10.10.0.22:80 -i -w 3 --tun-type ipip", "-r 10.10.0.22:80 -g -w 3")
     shell.switch("lying")
     shell.before_write = lambda: setattr(shell, "rules", half)
     with pytest.raises(NotFollowedError) as told:
-        one.apply(before, TUNNEL)
+        command_driver.apply(before, TUNNEL)
     assert [line.partition(" s: ")[2] for line in str(told.value).splitlines()] == [
         "tcp 10.99.0.1:80: 10.10.0.22:80 is Route, wanted Tunnel"
     ]
 
 
 def test_an_answer_that_was_lost_is_looked_for_before_anything_runs_again(shell: RealShell) -> None:
-    one = driver(shell, apply=["sh", "-c", "flip set 10.99.0.1 ipip; flip set fd99::1 {forwarding}"])
-    before = one.before()
+    command_driver = driver(
+        shell, apply=["sh", "-c", "flip set 10.99.0.1 ipip; flip set fd99::1 {forwarding}"]
+    )
+    before = command_driver.before()
     shell.lost_answers = 1
-    one.apply(before, TUNNEL)
+    command_driver.apply(before, TUNNEL)
     assert shell.rules == FLIPPED
     assert len(shell.writes) == 1
 
 
 def test_somebody_elses_weight_stops_it_before_anything_runs(shell: RealShell) -> None:
-    one = driver(shell)
-    before = one.before()
+    command_driver = driver(shell)
+    before = command_driver.before()
     shell.rules = RULES.replace("-w 3", "-w 0")
     with pytest.raises(WorldChangedError, match=r"10.10.0.22:80: weight 0, wanted 3"):
-        one.apply(before, TUNNEL)
+        command_driver.apply(before, TUNNEL)
     assert shell.writes == []
 
 
 def test_what_read_prints_must_still_be_so_and_undo_is_given_it(shell: RealShell) -> None:
     there = shell.switch("there", "old words\n")
-    one = driver(
+    command_driver = driver(
         shell,
         read=["cat", str(there)],
         undo=["sh", "-c", f"cat >{there}.back; flip set {{vip}} {{forwarding}}"],
     )
-    before = json.loads(json.dumps(one.before()))
+    before = json.loads(json.dumps(command_driver.before()))
     assert before["read"] == "old words\n"
-    one.apply(before, TUNNEL)
-    one.restore(before, TUNNEL)
+    command_driver.apply(before, TUNNEL)
+    command_driver.restore(before, TUNNEL)
     assert (shell.folder / "there.back").read_text() == "old words\n"
     there.write_text("new words\n")
     with pytest.raises(WorldChangedError, match="read prints something else than when it was looked at"):
-        one.apply(before, TUNNEL)
+        command_driver.apply(before, TUNNEL)
     assert shell.rules == RULES
 
 
-def test_without_undo_there_is_no_way_back_and_that_is_said_with_what_to_do(shell: RealShell) -> None:
+def test_without_undo_there_is_no_rollback_and_that_is_said_with_what_to_do(shell: RealShell) -> None:
     assert driver(shell).irreversible_reason(TUNNEL) is None
-    one = driver(shell, undo=False)
+    command_driver = driver(shell, undo=False)
     assert (
-        one.irreversible_reason(TUNNEL)
+        command_driver.irreversible_reason(TUNNEL)
         == "directors.yaml: lab: low-traffic: lvs1: undo: is false: nothing undoes it"
     )
-    before = one.before()
-    one.restore(before, TUNNEL)
-    one.apply(before, TUNNEL)
+    before = command_driver.before()
+    command_driver.restore(before, TUNNEL)
+    command_driver.apply(before, TUNNEL)
     with pytest.raises(
         VerifyError, match=r"not reversible: .*; by hand: make web as it was there: tcp 10.99.0.1:80 direct"
     ):
-        one.restore(before, TUNNEL)
+        command_driver.restore(before, TUNNEL)
     assert shell.rules == FLIPPED
-    assert "make web as it was there" in str(one.undo_edits(before, TUNNEL)[0].command)
+    assert "make web as it was there" in str(command_driver.undo_edits(before, TUNNEL)[0].command)
 
 
 def test_without_ipvs_verify_is_the_only_witness(shell: RealShell) -> None:
     (shell.folder / "bin" / "ipvsadm").unlink()
-    one = driver(shell, ipvs=False)
-    before = one.before()
-    assert [each.verdict for each in one.findings(WEB, one.read())] == [Verdict.PASS]
-    one.apply(before, TUNNEL)
-    assert one.already(one.before(), TUNNEL)
-    found = one.findings(WEB, one.read())
-    assert [each.verdict for each in found] == [Verdict.FAIL]
+    command_driver = driver(shell, ipvs=False)
+    before = command_driver.before()
+    assert [finding.verdict for finding in command_driver.findings(WEB, command_driver.read())] == [
+        Verdict.PASS
+    ]
+    command_driver.apply(before, TUNNEL)
+    assert command_driver.already(command_driver.before(), TUNNEL)
+    found = command_driver.findings(WEB, command_driver.read())
+    assert [finding.verdict for finding in found] == [Verdict.FAIL]
     assert "10.99.0.1 is ipip" in found[0].seen
-    one.restore(before, TUNNEL)
-    assert one.before() == before
+    command_driver.restore(before, TUNNEL)
+    assert command_driver.before() == before
 
 
 @pytest.mark.parametrize(
@@ -297,25 +305,27 @@ def test_commands_for_one_thing_are_never_run_for_another(
     shell: RealShell, keys: dict[str, Any], target: Target, said: str
 ) -> None:
     (shell.folder / "bin" / "is").symlink_to("/bin/true")
-    one = driver(shell, **keys)
-    with pytest.raises(RefusedError, match=f"^directors.yaml: lab: low-traffic: lvs1: {said}"):
-        one.already(one.before(), target)
+    command_driver = driver(shell, **keys)
+    with pytest.raises(RefusedError, match=f": directors.yaml: lab: low-traffic: lvs1: {said}"):
+        command_driver.already(command_driver.before(), target)
 
 
 def test_a_command_of_forwarding_alone_need_not_name_it(shell: RealShell) -> None:
-    one = driver(shell, apply=["flip", "set", "{vip}", "ipip"], undo=["flip", "set", "{vip}", "direct"])
-    before = one.before()
-    assert not one.already(before, TUNNEL)
-    one.apply(before, TUNNEL)
-    one.restore(before, TUNNEL)
+    command_driver = driver(
+        shell, apply=["flip", "set", "{vip}", "ipip"], undo=["flip", "set", "{vip}", "direct"]
+    )
+    before = command_driver.before()
+    assert not command_driver.already(before, TUNNEL)
+    command_driver.apply(before, TUNNEL)
+    command_driver.restore(before, TUNNEL)
     assert shell.rules == RULES
 
 
-def test_a_rehearsal_asks_verify_and_runs_nothing_else(shell: RealShell) -> None:
-    shell.rehearsal = True
-    one = driver(shell)
-    before = one.before()
-    assert not one.already(before, TUNNEL)
-    with pytest.raises(RehearsalError):
-        one.apply(before, TUNNEL)
+def test_a_dry_run_asks_verify_and_runs_nothing_else(shell: RealShell) -> None:
+    shell.dry_run = True
+    command_driver = driver(shell)
+    before = command_driver.before()
+    assert not command_driver.already(before, TUNNEL)
+    with pytest.raises(DryRunError):
+        command_driver.apply(before, TUNNEL)
     assert asked(shell, "set") == []

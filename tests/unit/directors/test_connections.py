@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ferryman.directors import Connection, old_left, still_open
-from ferryman.directors.connections import command, parse
+from ferryman.directors.ipvs.connections import command, parse
 from ferryman.errors import VerifyError
 from unit.directors.world import WEB
 
@@ -31,7 +31,7 @@ def test_a_line_that_is_not_understood_is_named() -> None:
 
 
 def test_both_families_are_read_and_the_header_is_passed_over() -> None:
-    found = [str(one) for one in parse(TABLE)]
+    found = [str(connection) for connection in parse(TABLE)]
     assert len(found) == 5
     assert found[0] == "TCP 10.30.0.2:54321 -> 10.99.0.1:80 -> 10.10.0.21:80"
     assert found[4] == "TCP [fd30::2]:54325 -> [fd99::1]:80 -> [fd10::15]:80"
@@ -42,7 +42,7 @@ def test_the_director_sends_only_this_services_lines(tmp_path: Path) -> None:
     file.write_text(TABLE)
     shell = command(WEB).replace("/proc/net/ip_vs_conn", str(file))
     done = subprocess.run(["/bin/sh", "-c", shell], capture_output=True, text=True, check=True)
-    assert [one.client_port for one in parse(done.stdout)] == [54321, 54322, 54325]
+    assert [connection.client_port for connection in parse(done.stdout)] == [54321, 54322, 54325]
 
 
 def test_those_that_are_gone_and_those_that_came_later_do_not_count() -> None:
@@ -54,7 +54,7 @@ def test_those_that_are_gone_and_those_that_came_later_do_not_count() -> None:
 
 def test_a_connection_that_is_over_does_not_come_back_as_old_when_its_port_is_used_again() -> None:
     then = parse(TABLE)[:2]
-    assert [one.state for one in then] == ["ESTABLISHED", "FIN_WAIT"]
+    assert [connection.state for connection in then] == ["ESTABLISHED", "FIN_WAIT"]
     left = still_open(then, then)
     assert left == {then[0]}
     again = [then[0], replace(then[1], state="ESTABLISHED")]
@@ -87,6 +87,6 @@ def test_a_handshake_that_nobody_answers_counts_only_while_it_may_still_be_answe
 
 
 def test_the_state_is_no_part_of_which_connection_it_is() -> None:
-    one = parse(TABLE)[0]
-    assert {one, replace(one, state="CLOSE")} == {one}
-    assert isinstance(one, Connection)
+    closed = parse(TABLE)[0]
+    assert {closed, replace(closed, state="CLOSE")} == {closed}
+    assert isinstance(closed, Connection)

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from ferryman.directors.consistency import agreement
-from ferryman.directors.ipvs_listing import parse
+from ferryman.directors.checks.consistency import consistency_findings
+from ferryman.directors.ipvs.listing import parse
 from ferryman.model import Director, Finding, Role, Verdict
 from unit.directors.world import LVS1, RULES, WEB, virtual
 
@@ -15,11 +15,15 @@ MH = RULES.replace("-A -t 10.99.0.1:80 -s wrr", "-A -t 10.99.0.1:80 -s mh -b mh-
 
 
 def judged(secondary: str, primary: str = RULES) -> list[Finding]:
-    return agreement(BOTH, {"lvs1": parse(primary), "lvs2": parse(secondary)})
+    return consistency_findings(BOTH, {"lvs1": parse(primary), "lvs2": parse(secondary)})
 
 
 def said(found: list[Finding]) -> list[tuple[str, Verdict, str]]:
-    return [(one.host, one.verdict, one.seen) for one in found if one.verdict is not Verdict.PASS]
+    return [
+        (finding.host, finding.verdict, finding.seen)
+        for finding in found
+        if finding.verdict is not Verdict.PASS
+    ]
 
 
 def test_one_weight_that_differs_fails_with_mh_for_another_table_is_made_of_it() -> None:
@@ -38,9 +42,9 @@ def test_one_weight_that_differs_is_a_warning_with_wrr() -> None:
 
 def test_connection_thresholds_that_differ_are_a_warning() -> None:
     here, *rest = parse(RULES)
-    one, other = here.destinations
-    limited = replace(here, destinations=(one, replace(other, upper=100, lower=80)))
-    found = agreement(BOTH, {"lvs1": (here, *rest), "lvs2": (limited, *rest)})
+    first, other = here.destinations
+    limited = replace(here, destinations=(first, replace(other, upper=100, lower=80)))
+    found = consistency_findings(BOTH, {"lvs1": (here, *rest), "lvs2": (limited, *rest)})
     seen = "tcp 10.99.0.1:80: 10.10.0.22:80 has thresholds 100 and 80, there 0 and 0"
     assert said(found) == [("lvs2", Verdict.WARN, seen)]
 
@@ -69,7 +73,7 @@ def test_another_scheduler_other_flags_and_other_options_fail(old: str, new: str
 def test_flags_in_another_order_and_other_forwarding_methods_are_alike() -> None:
     other = MH.replace("mh-port,mh-fallback", "mh-fallback,mh-port").replace(" -g ", " -i ")
     found = judged(other, MH)
-    assert [one.verdict for one in found] == [Verdict.PASS] * 2
+    assert [finding.verdict for finding in found] == [Verdict.PASS] * 2
     assert found[0].seen == "tcp 10.99.0.1:80: scheduler, flags, destinations and weights as on lvs1"
 
 
@@ -80,24 +84,24 @@ def test_other_services_of_a_director_are_not_compared() -> None:
 def test_each_of_three_directors_is_compared_with_the_primary_so_each_difference_is_told_once() -> None:
     other = parse(RULES.replace("10.10.0.22:80 -g -w 3", "10.10.0.22:80 -g -w 2"))
     three = replace(WEB, directors=(LVS2, LVS3, LVS1))
-    found = agreement(three, {"lvs1": parse(RULES), "lvs2": other, "lvs3": other})
+    found = consistency_findings(three, {"lvs1": parse(RULES), "lvs2": other, "lvs3": other})
     assert [host for host, *_ in said(found)] == ["lvs2", "lvs3"]
 
 
 def test_when_the_primary_is_silent_the_others_are_compared_with_each_other() -> None:
     three = replace(WEB, directors=(LVS2, LVS3, LVS1), virtual_services=(virtual("10.99.0.1"),))
     other = parse(RULES.replace("-s wrr", "-s wlc"))
-    found = agreement(three, {"lvs2": other, "lvs3": parse(RULES)})
+    found = consistency_findings(three, {"lvs2": other, "lvs3": parse(RULES)})
     assert said(found) == [("lvs2", Verdict.FAIL, "tcp 10.99.0.1:80: scheduler wlc, there wrr")]
     assert found[0].wanted == "as on lvs3"
 
 
 def test_a_virtual_service_that_one_director_has_not_is_left_to_the_comparison_with_the_catalog() -> None:
-    found = agreement(BOTH, {"lvs1": parse(RULES), "lvs2": parse(RULES)[:1]})
-    assert [(one.verdict, one.seen.partition(": ")[0]) for one in found] == [
+    found = consistency_findings(BOTH, {"lvs1": parse(RULES), "lvs2": parse(RULES)[:1]})
+    assert [(finding.verdict, finding.seen.partition(": ")[0]) for finding in found] == [
         (Verdict.PASS, "tcp 10.99.0.1:80")
     ]
 
 
 def test_one_director_alone_agrees_with_nobody() -> None:
-    assert agreement(WEB, {"lvs1": parse(RULES)}) == []
+    assert consistency_findings(WEB, {"lvs1": parse(RULES)}) == []

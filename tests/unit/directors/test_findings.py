@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ferryman.directors import catalog_findings, not_reached
-from ferryman.directors.ipvs_listing import parse
+from ferryman.directors.ipvs.listing import parse
 from ferryman.errors import CommandFailedError, UnreachableError
 from ferryman.model import Verdict
 from unit.directors.test_ipvsadm import FLIPPED
@@ -17,14 +17,14 @@ def test_a_director_that_cannot_be_asked_is_unknown_and_one_that_says_no_fails()
 
 def test_a_table_that_is_as_the_catalog_says_passes_for_each_virtual_service() -> None:
     found = catalog_findings(LVS1, WEB, parse(RULES))
-    assert [(one.check, one.verdict) for one in found] == [("ipvs-table", Verdict.PASS)] * 2
+    assert [(finding.check, finding.verdict) for finding in found] == [("ipvs-table", Verdict.PASS)] * 2
     assert found[0].seen == "tcp 10.99.0.1:80: 2 Route, wrr"
     assert found[0].wanted == "Route to 2 destinations, wrr"
 
 
 def test_a_virtual_service_that_is_missing_fails() -> None:
     found = catalog_findings(LVS1, WEB, parse(RULES)[:1])
-    assert [one.verdict for one in found] == [Verdict.PASS, Verdict.FAIL]
+    assert [finding.verdict for finding in found] == [Verdict.PASS, Verdict.FAIL]
     assert found[1].seen == "tcp [fd99::1]:80: not in its IPVS table"
 
 

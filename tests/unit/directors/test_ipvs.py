@@ -6,8 +6,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from ferryman.directors.ipvs import Table, differences, edit_command, from_json, rules, to_json
-from ferryman.directors.ipvs_listing import parse, read_table
+from ferryman.directors.ipvs.listing import parse, read_table
+from ferryman.directors.ipvs.table import Table, differences, edit_command, from_json, rules, to_json
 from ferryman.errors import VerifyError
 from ferryman.model import Forwarding
 from unit.directors.world import RULES
@@ -118,7 +118,7 @@ def test_each_difference_is_said_by_name(change: tuple[str, str], said: str) -> 
     assert said in lines[0]
 
 
-def test_a_virtual_server_that_is_gone_is_a_difference_and_a_strangers_is_not() -> None:
+def test_a_virtual_server_that_is_gone_is_a_difference_and_someone_elses_is_not() -> None:
     table = _table()
     assert differences(table, table[1:]) == ["tcp 10.99.0.1:80: not in the table"]
     assert differences(table[:1], table) == []

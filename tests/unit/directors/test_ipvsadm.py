@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 
 from ferryman.directors import SetForwarding, driver_for
-from ferryman.directors.ipvs import from_json
+from ferryman.directors.ipvs.table import from_json
 from ferryman.errors import (
     CommandFailedError,
     ConfigError,
+    DryRunError,
     RefusedError,
-    RehearsalError,
     UnknownOutcomeError,
     WorldChangedError,
 )
@@ -152,7 +152,7 @@ def test_another_services_change_meanwhile_is_none_of_our_business(shell: RealSh
     assert shell.rules == FLIPPED.replace("-w 7", "-w 0")
 
 
-def test_the_way_back_puts_the_methods_back_and_leaves_a_strangers_weight(shell: RealShell) -> None:
+def test_the_rollback_puts_the_methods_back_and_leaves_someone_elses_weight(shell: RealShell) -> None:
     driver = driver_for(LVS1, WEB, shell)
     before = driver.before()
     driver.apply(before, TUNNEL)
@@ -198,7 +198,7 @@ def test_what_is_left_of_a_change_is_told_entry_by_entry(shell: RealShell) -> No
     assert driver.compare(before, TUNNEL).ours[0] == "tcp 10.99.0.1:80: not in the table"
 
 
-def test_an_edit_that_the_kernel_refuses_is_named_and_the_way_back_mends_the_half(shell: RealShell) -> None:
+def test_an_edit_that_the_kernel_refuses_is_named_and_the_rollback_mends_the_half(shell: RealShell) -> None:
     driver = driver_for(LVS1, WEB, shell)
     before = driver.before()
     fault = shell.switch("refuse", "10.10.0.22:80")
@@ -246,10 +246,10 @@ def test_connection_thresholds_survive_the_edit(shell: RealShell) -> None:
     )
 
 
-def test_a_rehearsal_cannot_write(shell: RealShell) -> None:
+def test_a_dry_run_cannot_write(shell: RealShell) -> None:
     driver = driver_for(LVS1, WEB, shell)
     before = driver.before()
-    shell.rehearsal = True
-    with pytest.raises(RehearsalError):
+    shell.dry_run = True
+    with pytest.raises(DryRunError):
         driver.apply(before, TUNNEL)
     assert shell.rules == RULES

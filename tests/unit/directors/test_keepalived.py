@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from ferryman.directors import SetForwarding, driver_for
-from ferryman.directors.keepalived import KeepalivedDriver
-from ferryman.directors.keepalived_render import MARKER
+from ferryman.directors.keepalived.driver import KeepalivedDriver
+from ferryman.directors.keepalived.render import MARKER
 from ferryman.errors import (
     ConfigError,
     DoubtError,
+    DryRunError,
     RefusedError,
-    RehearsalError,
     UnknownOutcomeError,
     VerifyError,
     WorldChangedError,
@@ -132,7 +132,7 @@ def test_where_the_test_cannot_be_made_nothing_is_changed(
     assert shell.rules == RULES
 
 
-def test_a_frozen_keepalived_is_told_destination_by_destination_and_the_way_back_is_whole(
+def test_a_frozen_keepalived_is_told_destination_by_destination_and_the_rollback_is_whole(
     shell: RealShell, files: Files, driver: KeepalivedDriver
 ) -> None:
     before = driver.before()
@@ -357,10 +357,10 @@ def test_already_so_means_file_and_kernel_both(
     assert driver.already(driver.before(), TUNNEL)
 
 
-def test_a_rehearsal_cannot_write(shell: RealShell, files: Files, driver: KeepalivedDriver) -> None:
+def test_a_dry_run_cannot_write(shell: RealShell, files: Files, driver: KeepalivedDriver) -> None:
     before = driver.before()
-    shell.rehearsal = True
-    with pytest.raises(RehearsalError):
+    shell.dry_run = True
+    with pytest.raises(DryRunError):
         driver.apply(before, TUNNEL)
     assert files[1].read_text() == DIRECT_TEXT
 

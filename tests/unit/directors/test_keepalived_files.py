@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ferryman.directors.keepalived import KeepalivedDriver
-from ferryman.directors.keepalived_files import files_read, holders, read_all_of, read_these
-from ferryman.directors.keepalived_text import TextError
+from ferryman.directors.keepalived.driver import KeepalivedDriver
+from ferryman.directors.keepalived.files import files_read, holders, read_all_of, read_these
+from ferryman.directors.keepalived.text import TextError
 from ferryman.errors import CommandFailedError, DoubtError, RefusedError, VerifyError, WorldChangedError
 from unit.directors.test_ipvsadm import FLIPPED
 from unit.directors.test_keepalived import DIRECT_TEXT, TUNNEL, TUNNEL_TEXT, keepalived
@@ -150,16 +150,16 @@ def both(shell: RealShell) -> tuple[Path, Path]:
 def test_a_service_in_two_files_goes_there_and_back(shell: RealShell, both: tuple[Path, Path]) -> None:
     driver = followed(shell)
     before = driver.before()
-    assert list(before["files"]) == [str(one) for one in both]
+    assert list(before["files"]) == [str(file) for file in both]
     assert [edit.target for edit in driver.edits(before, TUNNEL) if edit.diff] == [
-        f"lvs1:{one}" for one in both
+        f"lvs1:{file}" for file in both
     ]
     driver.apply(before, TUNNEL)
-    assert "".join(one.read_text() for one in both) == TUNNEL_TEXT
+    assert "".join(file.read_text() for file in both) == TUNNEL_TEXT
     assert shell.rules == FLIPPED
     assert len(shell.writes) == 1
     driver.restore(before, TUNNEL)
-    assert "".join(one.read_text() for one in both) == DIRECT_TEXT
+    assert "".join(file.read_text() for file in both) == DIRECT_TEXT
     assert driver.before() == before
 
 
@@ -171,7 +171,7 @@ def test_what_one_of_two_files_is_refused_for_changes_neither(
     put(shell, "services/zz.conf", "bogus 1\n")
     with pytest.raises(VerifyError, match="Unknown keyword 'bogus'"):
         driver.apply(before, TUNNEL)
-    assert "".join(one.read_text() for one in both) == DIRECT_TEXT
+    assert "".join(file.read_text() for file in both) == DIRECT_TEXT
 
 
 def test_a_second_file_that_cannot_be_replaced_puts_the_first_one_back(
@@ -187,8 +187,8 @@ def test_a_second_file_that_cannot_be_replaced_puts_the_first_one_back(
     mv.chmod(0o755)
     with pytest.raises(VerifyError, match=r"all was put back, nothing was reloaded: disk full"):
         driver.apply(before, TUNNEL)
-    assert "".join(one.read_text() for one in both) == DIRECT_TEXT
-    assert sorted(one.name for one in both[0].parent.iterdir()) == ["one.conf", "six.conf"]
+    assert "".join(file.read_text() for file in both) == DIRECT_TEXT
+    assert sorted(path.name for path in both[0].parent.iterdir()) == ["one.conf", "six.conf"]
     assert not (shell.folder / "reloads").exists()
 
 
@@ -199,10 +199,10 @@ def test_half_of_two_files_replaced_is_completed_or_put_back(
     before = driver.before()
     both[0].write_text(both[0].read_text().replace("DR", "TUN"))
     driver.apply(before, TUNNEL)
-    assert "".join(one.read_text() for one in both) == TUNNEL_TEXT
+    assert "".join(file.read_text() for file in both) == TUNNEL_TEXT
     both[0].write_text(ONE)
     driver.restore(before, TUNNEL)
-    assert "".join(one.read_text() for one in both) == DIRECT_TEXT
+    assert "".join(file.read_text() for file in both) == DIRECT_TEXT
     assert shell.rules == RULES
 
 
@@ -245,4 +245,4 @@ def test_a_virtual_server_that_keepalived_loses_in_a_reload_is_told_and_the_file
         driver.apply(before, TUNNEL)
     with pytest.raises(VerifyError, match=r"put back, but: tcp \[fd99::1\]:80: not in the table"):
         driver.restore(before, TUNNEL)
-    assert "".join(one.read_text() for one in both) == DIRECT_TEXT
+    assert "".join(file.read_text() for file in both) == DIRECT_TEXT

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ferryman.directors import SetScheduler
-from ferryman.directors.keepalived import KeepalivedDriver
+from ferryman.directors.keepalived.driver import KeepalivedDriver
 from ferryman.errors import RefusedError
 from unit.directors.test_keepalived import DIRECT_TEXT, TUNNEL, driver, files, keepalived
 from unit.directors.world import RULES, WEB, RealShell

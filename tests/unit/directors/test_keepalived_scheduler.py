@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ferryman.directors import SetScheduler, scheduled
-from ferryman.directors.keepalived_edit import edited
-from ferryman.directors.keepalived_text import TextError
+from ferryman.directors.keepalived.edit import edited
+from ferryman.directors.keepalived.text import TextError
 from ferryman.errors import UsageError
 from unit.directors.world import WEB
 

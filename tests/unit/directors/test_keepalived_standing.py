@@ -12,7 +12,7 @@ from unit.directors.test_keepalived import DIRECT_TEXT, TUNNEL, TUNNEL_TEXT, dri
 from unit.directors.world import RULES, RealShell
 
 if TYPE_CHECKING:
-    from ferryman.directors.keepalived import KeepalivedDriver
+    from ferryman.directors.keepalived.driver import KeepalivedDriver
     from unit.directors.test_keepalived import Files
 
 __all__ = ["driver", "files"]
@@ -111,7 +111,7 @@ def test_a_file_that_is_gone_is_told_and_is_not_ours_any_more(
     assert shell.rules != RULES
 
 
-def test_the_way_back_tells_the_diff_and_the_reload_once(files: Files, driver: KeepalivedDriver) -> None:
+def test_the_rollback_tells_the_diff_and_the_reload_once(files: Files, driver: KeepalivedDriver) -> None:
     before = made(driver)
     diff, reload = driver.restore(before, TUNNEL)
     assert "+    lvs_method DR" in str(diff.diff)

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from ferryman.directors.ipvs_listing import parse as parse_table
-from ferryman.directors.keepalived_render import MARKER, owned, rendered
-from ferryman.directors.keepalived_text import TextError, parse, with_method
+from ferryman.directors.ipvs.listing import parse as parse_table
+from ferryman.directors.keepalived.render import MARKER, owned, rendered
+from ferryman.directors.keepalived.text import TextError, parse, with_method
 from ferryman.directors.target import SetForwarding, SetScheduler
 from ferryman.model import Forwarding
 from unit.directors.world import RULES, WEB
@@ -157,8 +157,8 @@ def test_a_weight_of_0_that_a_health_check_set_does_not_get_into_an_owned_file()
 
 
 def test_an_include_takes_the_rest_of_its_line_braces_and_all() -> None:
-    one, two = parse("include /etc/{a,b c}/*.conf  # {\n@lvs1 includea x.conf\n")
-    assert one.texts == ("include", "/etc/{a,b c}/*.conf")
+    first, two = parse("include /etc/{a,b c}/*.conf  # {\n@lvs1 includea x.conf\n")
+    assert first.texts == ("include", "/etc/{a,b c}/*.conf")
     assert two.texts == ("@lvs1", "includea", "x.conf")
 
 
@@ -177,7 +177,7 @@ def test_quotes_and_comments_hide_braces() -> None:
 
 def test_an_owned_file_is_written_from_catalog_and_table_and_keeps_its_checks() -> None:
     service = replace(WEB, virtual_services=WEB.virtual_services[:1])
-    table = SetScheduler("mh", ("mh-port",)).of(SetForwarding(TUNNEL).of(parse_table(RULES)))
+    table = SetScheduler("mh", ("mh-port",)).apply(SetForwarding(TUNNEL).apply(parse_table(RULES)))
     text = rendered(FILE, service, table)
     assert owned(text)
     assert not owned(FILE)
@@ -214,9 +214,9 @@ virtual_server 10.99.0.1 80 {{
 
 def test_rendering_a_rendered_file_changes_the_method_alone() -> None:
     table = parse_table(RULES)
-    tunnelled = rendered(FILE, WEB, SetForwarding(TUNNEL).of(table))
-    assert rendered(tunnelled, WEB, SetForwarding(TUNNEL).of(table)) == tunnelled
-    assert rendered(tunnelled, WEB, SetForwarding(DIRECT).of(table)) == tunnelled.replace(
+    tunnelled = rendered(FILE, WEB, SetForwarding(TUNNEL).apply(table))
+    assert rendered(tunnelled, WEB, SetForwarding(TUNNEL).apply(table)) == tunnelled
+    assert rendered(tunnelled, WEB, SetForwarding(DIRECT).apply(table)) == tunnelled.replace(
         "lvs_method TUN", "lvs_method DR"
     )
 
@@ -224,4 +224,4 @@ def test_rendering_a_rendered_file_changes_the_method_alone() -> None:
 def test_a_realserver_whose_checks_are_nowhere_is_not_rendered_without_them() -> None:
     table = parse_table(RULES.replace("10.10.0.22:80", "10.10.0.23:80"))
     with pytest.raises(TextError, match=r"no real_server 10.10.0.23 80 in it whose health checks"):
-        rendered(FILE, WEB, SetForwarding(TUNNEL).of(table))
+        rendered(FILE, WEB, SetForwarding(TUNNEL).apply(table))

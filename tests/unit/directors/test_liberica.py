@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ferryman.directors import SetForwarding, SetScheduler, driver_for
-from ferryman.directors.liberica import LibericaDriver
-from ferryman.directors.liberica_status import Status
+from ferryman.directors.liberica.driver import LibericaDriver
+from ferryman.directors.liberica.status import Status
 from ferryman.errors import ConfigError, DoubtError, NotFollowedError, RefusedError, VerifyError
 from ferryman.management import Agent, AgentRun
 from ferryman.model import Forwarding, Verdict
@@ -153,8 +153,8 @@ def driver(director: RealShell, agent: Agent, service: Any = MH, **keys: Any) ->
         "follow_timeout": 0,
         **keys,
     }
-    one = replace(LVS1, driver="liberica", options=options)
-    made = driver_for(one, service, director, agent)
+    entry = replace(LVS1, driver="liberica", options=options)
+    made = driver_for(entry, service, director, agent)
     assert isinstance(made, LibericaDriver)
     made._sleep = lambda _: None
     return made
@@ -165,44 +165,44 @@ def reloads(shell: RealShell) -> int:
     return len(file.read_text().splitlines()) if file.exists() else 0
 
 
-def test_the_flip_and_the_way_back_with_a_clock_that_is_ten_minutes_off(
+def test_the_flip_and_the_rollback_with_a_clock_that_is_ten_minutes_off(
     shell: RealShell, puppet: Puppet
 ) -> None:
-    one = driver(shell, puppet, converge_timeout=5)
-    before = one.before()
-    assert not one.already(before, TUNNEL)
-    one.apply(before, TUNNEL)
+    liberica = driver(shell, puppet, converge_timeout=5)
+    before = liberica.before()
+    assert not liberica.already(before, TUNNEL)
+    liberica.apply(before, TUNNEL)
     assert shell.rules == FLIPPED
-    assert one.already(one.before(), TUNNEL)
+    assert liberica.already(liberica.before(), TUNNEL)
     puppet.kind = "direct_route"
-    one.restore(before, TUNNEL)
+    liberica.restore(before, TUNNEL)
     assert shell.rules == BEFORE
-    assert one.before() == before
+    assert liberica.before() == before
     assert reloads(shell) == 2
 
 
 def test_what_is_so_already_is_neither_run_nor_reloaded(shell: RealShell, puppet: Puppet) -> None:
-    one = driver(shell, puppet, converge_timeout=5)
-    before = one.before()
-    one.restore(before, TUNNEL)
+    liberica = driver(shell, puppet, converge_timeout=5)
+    before = liberica.before()
+    liberica.restore(before, TUNNEL)
     assert (puppet.runs, reloads(shell)) == ([], 0)
-    one.apply(before, TUNNEL)
-    one.apply(before, TUNNEL)
+    liberica.apply(before, TUNNEL)
+    liberica.apply(before, TUNNEL)
     assert (puppet.runs, reloads(shell)) == (["lvs1"], 1)
 
 
-def test_a_configuration_that_is_refused_is_told_with_its_time_and_the_way_back_mends_it(
+def test_a_configuration_that_is_refused_is_told_with_its_time_and_the_rollback_mends_it(
     shell: RealShell, puppet: Puppet
 ) -> None:
-    one = driver(shell, puppet, converge_timeout=5)
-    before = one.before()
+    liberica = driver(shell, puppet, converge_timeout=5)
+    before = liberica.before()
     puppet.more = "  # bogus\n"
     with pytest.raises(VerifyError, match=r"liberica-cp refused .*config.yaml at 20.*goes on as before"):
-        one.apply(before, TUNNEL)
+        liberica.apply(before, TUNNEL)
     assert shell.rules == BEFORE
     puppet.kind, puppet.more = "direct_route", ""
-    one.restore(before, TUNNEL)
-    assert one.before() == before
+    liberica.restore(before, TUNNEL)
+    assert liberica.before() == before
 
 
 def test_a_refused_configuration_of_somebody_else_stops_the_plan(shell: RealShell, puppet: Puppet) -> None:
@@ -212,48 +212,48 @@ def test_a_refused_configuration_of_somebody_else_stops_the_plan(shell: RealShel
 
 
 def test_a_reload_that_nobody_heard_is_not_followed(shell: RealShell, puppet: Puppet) -> None:
-    one = driver(shell, puppet)
-    before = one.before()
+    liberica = driver(shell, puppet)
+    before = liberica.before()
     shell.switch("deaf")
     with pytest.raises(
-        NotFollowedError, match=r"'reload-liberica' ran, but .* liberica-cp still says that it took"
+        NotFollowedError, match=r"'reload-liberica' ran, but .* liberica-cp still says that it loaded"
     ):
-        one.apply(before, TUNNEL)
+        liberica.apply(before, TUNNEL)
     assert shell.rules == BEFORE
 
 
 def test_a_reload_that_lies_is_found_out_by_the_kernels_table(shell: RealShell, puppet: Puppet) -> None:
-    one = driver(shell, puppet)
-    before = one.before()
+    liberica = driver(shell, puppet)
+    before = liberica.before()
     shell.switch("lying")
     with pytest.raises(DoubtError, match=r"10.10.0.21:80 is Route, wanted Tunnel"):
-        one.apply(before, TUNNEL)
+        liberica.apply(before, TUNNEL)
 
 
 def test_each_destination_that_did_not_follow_is_named(shell: RealShell, puppet: Puppet) -> None:
-    one = driver(shell, puppet)
-    before = one.before()
+    liberica = driver(shell, puppet)
+    before = liberica.before()
     shell.switch("half")
     with pytest.raises(DoubtError) as told:
-        one.apply(before, TUNNEL)
+        liberica.apply(before, TUNNEL)
     assert "10.10.0.22:80 is Route, wanted Tunnel" in str(told.value)
     assert "10.10.0.21:80" not in str(told.value)
 
 
 def test_a_reload_command_that_fails_is_a_failure(shell: RealShell, puppet: Puppet) -> None:
-    one = driver(shell, puppet)
-    before = one.before()
+    liberica = driver(shell, puppet)
+    before = liberica.before()
     shell.switch("unit-failed")
     with pytest.raises(VerifyError, match=r"Unit liberica-cp\.service not found"):
-        one.apply(before, TUNNEL)
+        liberica.apply(before, TUNNEL)
 
 
 def test_a_file_that_does_not_follow_the_catalog_is_never_reloaded(shell: RealShell, puppet: Puppet) -> None:
-    one = driver(shell, puppet)
-    before = one.before()
+    liberica = driver(shell, puppet)
+    before = liberica.before()
     puppet.kind = "direct_route"
     with pytest.raises(VerifyError, match=r"config.yaml: .*although 'puppet agent' ran"):
-        one.apply(before, TUNNEL)
+        liberica.apply(before, TUNNEL)
     assert reloads(shell) == 0
 
 
@@ -274,14 +274,14 @@ def test_a_director_that_gets_no_traffic_is_not_changed(
         driver(shell, puppet).before()
 
 
-def test_metrics_that_are_silent_never_count_as_taken_up(shell: RealShell, puppet: Puppet) -> None:
-    one = driver(shell, puppet)
-    before = one.before()
+def test_metrics_that_are_silent_never_count_as_loaded(shell: RealShell, puppet: Puppet) -> None:
+    liberica = driver(shell, puppet)
+    before = liberica.before()
     shell.switch("silent-cp")
     with pytest.raises(
-        DoubtError, match=r"3003/metrics does not say when liberica-cp took its file up \(curl: \(7\)"
+        DoubtError, match=r"3003/metrics does not say when liberica-cp loaded its file \(curl: \(7\)"
     ):
-        one.apply(before, DIRECT)
+        liberica.apply(before, DIRECT)
 
 
 def test_a_process_that_began_after_the_file_was_written_has_read_it(
@@ -292,13 +292,13 @@ def test_a_process_that_began_after_the_file_was_written_has_read_it(
     )
     puppet.kind = "direct_route"
     puppet.write(ago_s=800)
-    one = driver(shell, puppet)
-    assert one.already(one.before(), DIRECT)
+    liberica = driver(shell, puppet)
+    assert liberica.already(liberica.before(), DIRECT)
     puppet.write(ago_s=100)
-    assert not one.already(one.before(), DIRECT)
+    assert not liberica.already(liberica.before(), DIRECT)
 
 
-def test_in_the_same_second_nobody_knows_so_it_counts_as_not_taken_up() -> None:
+def test_in_the_same_second_nobody_knows_so_it_counts_as_not_loaded() -> None:
     def account(second: str) -> Status:
         reload = f'liberica_cp_configuration_reload_timestamp_seconds{{result="ok"}} {second}'
         return Status.of(f"-- cp\n{reload}\n-- bgp\n-- written\n1764201234\n")
@@ -321,13 +321,13 @@ def test_somebody_elses_pending_change_is_not_made_by_the_way(shell: RealShell, 
 def test_a_scheduler_that_liberica_does_not_have_is_said_with_the_command_that_helps(
     shell: RealShell, puppet: Puppet
 ) -> None:
-    one = driver(shell, puppet, service=WEB)
-    before = one.before()
+    liberica = driver(shell, puppet, service=WEB)
+    before = liberica.before()
     with pytest.raises(RefusedError, match=r"ferryman scheduler migrate web --site lab --to mh"):
-        one.already(before, TUNNEL)
-    assert one.already(before, SetScheduler("mh"))
+        liberica.already(before, TUNNEL)
+    assert liberica.already(before, SetScheduler("mh"))
     with pytest.raises(RefusedError, match="web is to have rr"):
-        one.already(before, SetScheduler("rr"))
+        liberica.already(before, SetScheduler("rr"))
 
 
 def test_a_plane_that_there_is_not_is_a_configuration_error(shell: RealShell, puppet: Puppet) -> None:
@@ -372,63 +372,67 @@ class TestOverKatran:
         return agent
 
     @pytest.fixture
-    def one(self, shell: RealShell, puppet: Puppet) -> LibericaDriver:
+    def liberica(self, shell: RealShell, puppet: Puppet) -> LibericaDriver:
         return driver(shell, puppet, plane="katran", converge_timeout=5)
 
-    def test_the_plan_says_that_there_is_no_way_back(self, one: LibericaDriver) -> None:
-        assert "katran" in str(one.irreversible_reason(TUNNEL))
-        assert one.irreversible_reason(SetScheduler("mh")) is None
+    def test_the_plan_says_that_there_is_no_rollback(self, liberica: LibericaDriver) -> None:
+        assert "katran" in str(liberica.irreversible_reason(TUNNEL))
+        assert liberica.irreversible_reason(SetScheduler("mh")) is None
         with pytest.raises(RefusedError, match="katran, which has no direct routing"):
-            one.already(one.before(), DIRECT)
+            liberica.already(liberica.before(), DIRECT)
 
-    def test_what_is_taken_up_is_what_was_reached(self, one: LibericaDriver) -> None:
+    def test_what_is_loaded_is_what_was_reached(self, liberica: LibericaDriver) -> None:
         tunnelled = replace(MH, encapsulated=True)
-        before = one.before()
-        assert [each.verdict for each in one.findings(tunnelled, one.read())] == [Verdict.FAIL]
-        one.apply(before, TUNNEL)
-        assert one.already(one.before(), TUNNEL)
-        assert [each.verdict for each in one.findings(tunnelled, one.read())] == [Verdict.PASS]
+        before = liberica.before()
+        assert [finding.verdict for finding in liberica.findings(tunnelled, liberica.read())] == [
+            Verdict.FAIL
+        ]
+        liberica.apply(before, TUNNEL)
+        assert liberica.already(liberica.before(), TUNNEL)
+        assert [finding.verdict for finding in liberica.findings(tunnelled, liberica.read())] == [
+            Verdict.PASS
+        ]
 
     def test_once_reloaded_it_cannot_be_put_back_whatever_its_file_says(
-        self, one: LibericaDriver, puppet: Puppet
+        self, liberica: LibericaDriver, puppet: Puppet
     ) -> None:
-        before = one.before()
-        one.apply(before, TUNNEL)
+        before = liberica.before()
+        liberica.apply(before, TUNNEL)
         for _ in range(2):
             with pytest.raises(
                 VerifyError, match=r"not reversible: .*by hand: let the catalog say IPIP again"
             ):
-                one.restore(before, TUNNEL)
-            assert one.before() != before
+                liberica.restore(before, TUNNEL)
+            assert liberica.before() != before
             puppet.kind = "direct_route"
             puppet.write()
 
-    def test_a_file_that_was_not_taken_up_is_put_back(
-        self, shell: RealShell, one: LibericaDriver, puppet: Puppet
+    def test_a_file_that_was_not_loaded_is_put_back(
+        self, shell: RealShell, liberica: LibericaDriver, puppet: Puppet
     ) -> None:
-        before = one.before()
+        before = liberica.before()
         shell.switch("unit-failed")
         with pytest.raises(VerifyError):
-            one.apply(before, TUNNEL)
+            liberica.apply(before, TUNNEL)
         puppet.kind = "direct_route"
-        one.restore(before, TUNNEL)
-        assert one.before()["table"] == before["table"]
+        liberica.restore(before, TUNNEL)
+        assert liberica.before()["table"] == before["table"]
 
-    def test_a_control_plane_that_is_silent_is_a_doubt_on_the_way_back(
-        self, shell: RealShell, one: LibericaDriver
+    def test_a_control_plane_that_is_silent_is_a_doubt_during_a_rollback(
+        self, shell: RealShell, liberica: LibericaDriver
     ) -> None:
-        before = one.before()
-        one.apply(before, TUNNEL)
+        before = liberica.before()
+        liberica.apply(before, TUNNEL)
         shell.switch("silent-cp")
         with pytest.raises(DoubtError, match="whether it has been reloaded is not known"):
-            one.restore(before, TUNNEL)
+            liberica.restore(before, TUNNEL)
 
     def test_a_file_with_a_change_of_somebody_else_stops_the_plan(
-        self, one: LibericaDriver, puppet: Puppet
+        self, liberica: LibericaDriver, puppet: Puppet
     ) -> None:
         puppet.kind = "direct_route"
         puppet.write(ago_s=10)
-        found = one.findings(MH, one.read())
-        assert [(each.verdict, each.remedy.partition(" first")[0]) for each in found] == [
+        found = liberica.findings(MH, liberica.read())
+        assert [(finding.verdict, finding.remedy.partition(" first")[0]) for finding in found] == [
             (Verdict.FAIL, "finish what was begun there")
         ]

@@ -9,8 +9,8 @@ import pytest
 from ferryman.directors import SetForwarding, SetScheduler
 from ferryman.errors import (
     DoubtError,
+    DryRunError,
     RefusedError,
-    RehearsalError,
     UnknownOutcomeError,
     VerifyError,
     WorldChangedError,
@@ -70,7 +70,7 @@ def test_a_file_that_says_so_already_needs_no_agent(site: Following) -> None:
     site.flip(to_ipip=True)
     site.shell.write("lvs1", "puppet agent --test")
     site.shell.writes.clear()
-    assert driver.before() == before, "an agent that runs by itself is no stranger"
+    assert driver.before() == before, "an agent that runs by itself is nobody else"
     driver.apply(before, TUNNEL)
     assert (site.agent_runs, site.restarts) == (0, ["stop", "start"])
 
@@ -178,18 +178,18 @@ def test_a_director_that_stays_silent_is_doubt(site: Following) -> None:
     assert site.restarts == []
 
 
-def test_a_rehearsal_runs_neither_agent_nor_daemon(site: Following) -> None:
+def test_a_dry_run_runs_neither_agent_nor_daemon(site: Following) -> None:
     driver = site.driver()
     before = driver.before()
     commands = [edit.command for edit in driver.edits(before, TUNNEL)]
     assert commands[0] == "puppet agent --test --color=false"
-    site.shell.rehearsal = True
-    with pytest.raises(RehearsalError):
+    site.shell.dry_run = True
+    with pytest.raises(DryRunError):
         driver.apply(before, TUNNEL)
     assert (site.agent_runs, site.restarts) == (0, [])
 
 
-def test_a_strangers_weight_stops_the_flip_before_the_agent(site: Following) -> None:
+def test_someone_elses_weight_stops_the_flip_before_the_agent(site: Following) -> None:
     driver = site.driver()
     before = driver.before()
     site.flip(to_ipip=True)
@@ -199,7 +199,7 @@ def test_a_strangers_weight_stops_the_flip_before_the_agent(site: Following) -> 
     assert (site.agent_runs, site.restarts) == (0, [])
 
 
-def test_a_strangers_weight_is_kept_and_told_on_the_way_back(site: Following) -> None:
+def test_someone_elses_weight_is_kept_and_told_during_a_rollback(site: Following) -> None:
     driver = site.driver()
     before = driver.before()
     site.shell.rules = RULES.replace("-w 3", "-w 5")
@@ -209,14 +209,17 @@ def test_a_strangers_weight_is_kept_and_told_on_the_way_back(site: Following) ->
     assert (seen.ours, seen.others) == ((), ("tcp 10.99.0.1:80: 10.10.0.22:80: weight 5, wanted 3",))
 
 
-def test_the_way_back_tells_what_really_ran(site: Following) -> None:
+def test_the_rollback_tells_what_really_ran(site: Following) -> None:
     driver = site.driver()
     before = driver.before()
     site.flip(to_ipip=True)
     driver.apply(before, TUNNEL)
     site.flip(to_ipip=False)
-    agent, renewal = driver.restore(before, TUNNEL)
-    assert (agent.command, renewal.command) == ("puppet agent --test --color=false", driver.renewal)
+    agent, reload_command = driver.restore(before, TUNNEL)
+    assert (agent.command, reload_command.command) == (
+        "puppet agent --test --color=false",
+        driver.reload_command,
+    )
     assert driver.restore(before, TUNNEL) == []
 
 

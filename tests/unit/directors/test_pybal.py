@@ -8,8 +8,8 @@ from ipaddress import ip_address
 import pytest
 
 from ferryman.directors import SetForwarding, driver_for
-from ferryman.directors.pybal import PybalDriver
-from ferryman.directors.pybal_conf import PybalConf
+from ferryman.directors.pybal.conf import PybalConf
+from ferryman.directors.pybal.driver import PybalDriver
 from ferryman.errors import ConfigError, RefusedError, VerifyError
 from ferryman.model import Director, Forwarding, Role
 from unit.directors.following import METRICS, UP, Following
@@ -119,7 +119,7 @@ def test_between_stop_and_start_it_waits_for_packets_to_end(
     sed = site.shell.folder / "bin" / "sed"
     sed.write_text(f"#!/bin/sh\n{COUNTERS}")
     sed.chmod(0o755)
-    site.put("counters", "".join(f"{one}\n" for one in counters.split()))
+    site.put("counters", "".join(f"{count}\n" for count in counters.split()))
     driver = site.driver(drain=7)
     before = driver.before()
     site.flip(to_ipip=True)
@@ -173,5 +173,5 @@ def test_it_is_asked_and_restarted_through_systemd_unless_told_otherwise(site: F
     driver = driver_for(Director("lvs1", Role.PRIMARY, "pybal"), WEB, site.shell)
     assert isinstance(driver, PybalDriver)
     assert driver.follows_catalog
-    assert driver.renewal.startswith("systemctl stop pybal; ")
+    assert driver.reload_command.startswith("systemctl stop pybal; ")
     assert "systemctl is-active --quiet pybal" in driver.started

@@ -10,7 +10,9 @@ from ferryman.directors import HostRoutes, Route
 from ferryman.errors import CommandFailedError, VerifyError
 from unit.directors.world import LVS1, WEB, RealShell
 
-ROUTES = tuple(Route(ip_address(one), "eth0") for one in ("10.10.0.21", "fd10::21", "10.10.0.22", "fd10::22"))
+ROUTES = tuple(
+    Route(ip_address(address), "eth0") for address in ("10.10.0.21", "fd10::21", "10.10.0.22", "fd10::22")
+)
 SMALL = replace(WEB, realservers=WEB.realservers[:1])
 OTHER = replace(SMALL, name="maps")
 
@@ -42,7 +44,7 @@ def test_each_realserver_on_link_needs_a_route_in_both_families(shell: RealShell
 
 def test_a_service_without_ipv6_needs_none_there(shell: RealShell) -> None:
     four = replace(WEB, virtual_services=WEB.virtual_services[:1])
-    assert [str(one.address) for one in HostRoutes(LVS1, four, shell).read().needed] == [
+    assert [str(route.address) for route in HostRoutes(LVS1, four, shell).read().needed] == [
         "10.10.0.21",
         "10.10.0.22",
     ]
@@ -80,7 +82,7 @@ def test_two_services_routes_to_one_realserver_do_not_take_each_other_away(
     assert routes.read().needed[0] == ROUTES[0]
 
 
-def test_a_strangers_host_route_without_a_next_hop_is_kept_and_told(
+def test_someone_elses_host_route_without_a_next_hop_is_kept_and_told(
     shell: RealShell, routes: HostRoutes
 ) -> None:
     theirs = {"dst": "10.10.0.21", "dev": "eth1", "protocol": "static"}
@@ -91,7 +93,7 @@ def test_a_strangers_host_route_without_a_next_hop_is_kept_and_told(
     assert ROUTES[0] not in seen.needed
 
 
-def test_a_strangers_host_route_that_does_it_already_is_left_to_do_it(
+def test_someone_elses_host_route_that_does_it_already_is_left_to_do_it(
     shell: RealShell, routes: HostRoutes
 ) -> None:
     theirs = {"dst": "10.10.0.21", "gateway": "10.10.0.21", "dev": "eth0", "protocol": "static"}

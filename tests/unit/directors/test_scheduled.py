@@ -8,8 +8,8 @@ import pytest
 
 from ferryman.directors import Driver, SetScheduler, differences, driver_for
 from ferryman.directors.ipvsadm import IpvsadmDriver
-from ferryman.directors.keepalived import KeepalivedDriver
-from ferryman.directors.keepalived_render import MARKER
+from ferryman.directors.keepalived.driver import KeepalivedDriver
+from ferryman.directors.keepalived.render import MARKER
 from ferryman.errors import VerifyError, WorldChangedError
 from unit.directors.test_keepalived import DIRECT_TEXT, Files, files, keepalived
 from unit.directors.world import LVS1, RULES, WEB, RealShell
@@ -56,7 +56,7 @@ def test_a_weight_that_somebody_else_changed_meanwhile_is_left_and_told(
     assert shell.rules == RULES.replace("-w 3", "-w 4")
 
 
-def test_on_the_way_back_the_scheduler_goes_back_and_somebodys_weight_stays(
+def test_during_a_rollback_the_scheduler_goes_back_and_somebodys_weight_stays(
     driver: Driver, shell: RealShell
 ) -> None:
     before = driver.before()

@@ -4,9 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from ferryman.directors import SetScheduler, foretold, look_at_schedules, scheduled
-from ferryman.directors.ipvs_listing import parse
-from ferryman.directors.scheduler_impact import ScheduleSeen, SchedulesSeen, share_elsewhere
+from ferryman.directors import SetScheduler, impact_findings, observe_schedulers, scheduled
+from ferryman.directors.checks.scheduler_impact import (
+    SchedulerState,
+    SchedulerStates,
+    read_command,
+    share_elsewhere,
+)
+from ferryman.directors.ipvs.listing import parse
 from ferryman.errors import DoubtError
 from ferryman.hosts.fake import FakeHosts
 from ferryman.model import Director, Role, Verdict
@@ -17,15 +22,15 @@ LVS2 = Director("lvs2", Role.SECONDARY, "ipvsadm")
 ONE = replace(WEB, virtual_services=(virtual("10.99.0.1"),), directors=(LVS2, LVS1))
 
 
-def seen(rules: str = RULES, *, module: bool = True, **states: int) -> ScheduleSeen:
-    return ScheduleSeen(parse(rules)[:1], module, states)
+def seen(rules: str = RULES, *, module: bool = True, **states: int) -> SchedulerState:
+    return SchedulerState(parse(rules)[:1], module, states)
 
 
-def told(target: SetScheduler, one: ScheduleSeen | DoubtError, *verdicts: Verdict) -> list[str]:
+def told(target: SetScheduler, state: SchedulerState | DoubtError, *verdicts: Verdict) -> list[str]:
     """What is said of the secondary; the primary is as the catalog has it."""
-    both: SchedulesSeen = {"lvs2": one, "lvs1": seen()}
-    found = [finding for finding in foretold(ONE, target, both) if finding.host == "lvs2"]
-    return [f"{one.check}: {one.seen}" for one in found if one.verdict in verdicts]
+    both: SchedulerStates = {"lvs2": state, "lvs1": seen()}
+    found = [finding for finding in impact_findings(ONE, target, both) if finding.host == "lvs2"]
+    return [f"{finding.check}: {finding.seen}" for finding in found if finding.verdict in verdicts]
 
 
 def by(scheduler: str) -> str:
@@ -45,14 +50,14 @@ def test_a_scheduler_that_is_neither_the_catalogs_nor_the_wanted_is_somebodys_do
     assert told(MH, seen(by("lc")), Verdict.FAIL) == ["scheduler-now: tcp 10.99.0.1:80: lc"]
 
 
-def test_a_director_that_is_so_already_is_no_surprise_and_nothing_is_foretold_of_it() -> None:
+def test_a_director_that_is_so_already_is_no_surprise_and_nothing_is_predicted_of_it() -> None:
     assert told(MH, seen(by("mh -b mh-fallback,mh-port")), Verdict.FAIL, Verdict.WARN) == []
 
 
 def test_where_the_catalog_says_so_already_its_directors_may_be_behind() -> None:
     service = replace(ONE, virtual_services=(virtual("10.99.0.1", 80, "mh", "mh-port", "mh-fallback"),))
-    found = foretold(service, MH, {"lvs1": seen(), "lvs2": seen()})
-    assert [one for one in found if one.verdict.stops] == []
+    found = impact_findings(service, MH, {"lvs1": seen(), "lvs2": seen()})
+    assert [finding for finding in found if finding.verdict.stops] == []
 
 
 def test_destinations_that_differ_between_directors_fail_for_hashes_would() -> None:
@@ -74,7 +79,7 @@ def test_whoever_had_a_realserver_for_good_or_for_a_while_is_told_of() -> None:
 
 
 def test_connections_of_one_client_that_part_are_told_of() -> None:
-    parted = [one for one in told(MH, seen(by("mh")), Verdict.WARN) if "two connections" in one]
+    parted = [line for line in told(MH, seen(by("mh")), Verdict.WARN) if "two connections" in line]
     assert parted == [
         "scheduler-connections: two connections of one client may go to two realservers then; with mh never"
     ]
@@ -111,15 +116,20 @@ def test_the_share_that_moves_follows_from_the_weights(now: str, to: SetSchedule
 
 def test_it_is_all_read_in_one_round_trip_for_each_director() -> None:
     hosts = FakeHosts()
-    hosts.script("*", "", f"{RULES}==\n== module\nthere\n== connections\nESTABLISHED 3\nFIN_WAIT 1\n")
-    found = look_at_schedules(ONE, hosts, MH)
+    hosts.script(
+        "*", read_command, f"{RULES}==\n== module\nthere\n== connections\nESTABLISHED 3\nFIN_WAIT 1\n"
+    )
+    found = observe_schedulers(ONE, hosts, MH)
     assert found["lvs1"] == seen(ESTABLISHED=3, FIN_WAIT=1)
     assert len(hosts.calls) == 2
 
 
 def test_a_table_that_is_not_understood_is_told() -> None:
     hosts = FakeHosts()
-    hosts.script("*", "", "nonsense\n")
-    found = foretold(ONE, MH, look_at_schedules(ONE, hosts, MH))
-    assert [(one.host, one.verdict) for one in found] == [("lvs2", Verdict.FAIL), ("lvs1", Verdict.FAIL)]
-    assert all("not understood" in one.seen for one in found)
+    hosts.script("*", read_command, "nonsense\n")
+    found = impact_findings(ONE, MH, observe_schedulers(ONE, hosts, MH))
+    assert [(finding.host, finding.verdict) for finding in found] == [
+        ("lvs2", Verdict.FAIL),
+        ("lvs1", Verdict.FAIL),
+    ]
+    assert all("not understood" in finding.seen for finding in found)

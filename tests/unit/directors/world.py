@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ferryman.errors import RehearsalError, UnknownOutcomeError
+from ferryman.errors import DryRunError, UnknownOutcomeError
 from ferryman.hosts.hosts import Completed
 from ferryman.model import Director, Kind, Realserver, Role, Service, VirtualService
 
@@ -93,7 +93,7 @@ class RealShell:
     """Hosts whose commands run in a shell of this machine, on fake tools; ``lose`` makes answers get lost."""
 
     folder: Path
-    rehearsal: bool = False
+    dry_run: bool = False
     lost_answers: int = 0
     """Writes whose answer is lost although they ran."""
     lost_commands: int = 0
@@ -108,8 +108,8 @@ class RealShell:
         return self._run(host, command, stdin)
 
     def write(self, host: str, command: str, *, stdin: str = "", timeout_s: float | None = None) -> Completed:
-        if self.rehearsal:
-            raise RehearsalError(f"{host}: a rehearsal tried to write")
+        if self.dry_run:
+            raise DryRunError(f"{host}: a dry run tried to write")
         self.writes.append(command)
         self.before_write()
         if self.lost_commands:
@@ -137,7 +137,7 @@ class RealShell:
             env=environment,
             check=False,
         )
-        out, err = (one.decode("utf-8", "surrogateescape") for one in (done.stdout, done.stderr))
+        out, err = (output.decode("utf-8", "surrogateescape") for output in (done.stdout, done.stderr))
         return Completed(host, command, done.returncode, out, err)
 
     @property

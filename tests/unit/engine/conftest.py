@@ -13,5 +13,5 @@ def world() -> FakeWorld:
 
 
 @pytest.fixture
-def dock() -> Harness:
+def harness() -> Harness:
     return Harness()

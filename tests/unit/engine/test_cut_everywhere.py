@@ -11,7 +11,7 @@ import pytest
 from ferryman.engine.plan import Plan, Step
 from ferryman.engine.steps import Change, NoChange, Report
 from ferryman.errors import VerifyError, WorldChangedError
-from ferryman.state.database import Database
+from ferryman.state.sqlite.database import Database
 from ferryman.testing import Becomes, Cuts, FakeWorld, Harness, Is, Killed, Scene, cut_everywhere
 
 if TYPE_CHECKING:
@@ -102,10 +102,10 @@ class Forgets(Becomes):
     """{key} becomes {wanted}, and undo forgets it."""
 
     def undo(self, before: str) -> None:
-        """Forget it."""
+        """Leave the value as it is."""
 
-    def undone(self, before: str, report: Report) -> str | None:
-        """And say that all is well."""
+    def diff_after_undo(self, before: str, report: Report) -> str | None:
+        """Claim that all is as before."""
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,8 @@ class TrustsItself(Becomes):
         """Fail where there is nothing to put back."""
         self.world.write(self.key, before, expected=self.wanted)
 
-    def undone(self, before: str, report: Report) -> str | None:
-        """Look nowhere."""
+    def diff_after_undo(self, before: str, report: Report) -> str | None:
+        """Claim that all is as before."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class VerifiesNothing(Becomes):
     """{key} becomes {wanted}, perhaps."""
 
     def verify(self, report: Report) -> None:
-        """Believe it."""
+        """Take the value for right without reading it."""
 
 
 def test_a_migration_is_never_left_in_between() -> None:
@@ -155,9 +155,9 @@ def test_a_plan_that_fails_by_itself_cannot_be_cut() -> None:
 class CutDatabase(Database):
     """A state file whose owner is killed at one of its commits, just before or just after."""
 
-    def __init__(self, number: int, moment: str) -> None:
+    def __init__(self, number: int, when: str) -> None:
         super().__init__(Database.in_memory().where)
-        self.cut = (number, moment)
+        self.cut = (number, when)
         self.commits = 0
 
     @contextmanager
@@ -173,8 +173,8 @@ class CutDatabase(Database):
             self._die_at(number, "before")
         self._die_at(number, "after")
 
-    def _die_at(self, number: int, moment: str) -> None:
-        if self.cut == (number, moment):
+    def _die_at(self, number: int, when: str) -> None:
+        if self.cut == (number, when):
             raise Killed
 
 
@@ -187,20 +187,20 @@ def commits() -> int:
 @pytest.mark.parametrize(
     ("way", "outcome", "a"), [("resume", "done", "new"), ("rollback", "rolled-back", "old")]
 )
-@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("when", ["before", "after"])
 def test_a_run_killed_at_any_commit_of_its_journal_is_never_left_in_between(
-    moment: str, way: str, outcome: str, a: str
+    when: str, way: str, outcome: str, a: str
 ) -> None:
     for number in range(commits()):
-        dock, scene = Harness(database=CutDatabase(number, moment)), short(Cuts())
+        harness, scene = Harness(database=CutDatabase(number, when)), short(Cuts())
         with pytest.raises(Killed):
-            dock.perform(scene.plan())
+            harness.perform(scene.plan())
 
-        if not dock.journal.runs():  # killed before it was entered
+        if not harness.journal.runs():  # killed before it was entered
             assert scene.world() == {"a": "old"}
-        elif dock.journal.runs()[0].outcome == "done":  # killed after its end was entered
+        elif harness.journal.runs()[0].outcome == "done":  # killed after its end was entered
             assert scene.world() == {"a": "new"}
         else:
-            assert dock.go_on(scene.plan(), way).outcome == outcome  # type: ignore[arg-type]  # its values
+            assert harness.recover(scene.plan(), way).outcome == outcome  # type: ignore[arg-type]  # its values
             assert scene.world() == {"a": a}
-        assert dock.locked == {}
+        assert harness.locked == {}

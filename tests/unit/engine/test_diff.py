@@ -1,8 +1,8 @@
-"""What people are told of two befores that differ."""
+"""The text that people get of two states that differ."""
 
 from __future__ import annotations
 
-from ferryman.engine.diff import diff, in_short
+from ferryman.engine.diff import diff, shortened
 
 
 def test_of_a_whole_file_only_the_lines_that_differ_are_shown() -> None:
@@ -32,7 +32,7 @@ def test_of_a_mapping_only_what_differs_is_shown() -> None:
 
 
 def test_a_long_value_is_cut_off_and_says_where_the_rest_is() -> None:
-    text = in_short("x" * 1000)
+    text = shortened("x" * 1000)
 
     assert len(text) < 250
     assert text.endswith("… (1002 characters, all in the journal)")

@@ -14,17 +14,17 @@ def kill() -> None:
 
 
 def test_a_write_over_something_unexpected_is_refused() -> None:
-    world = FakeWorld(None, a="stranger")
+    world = FakeWorld(None, a="other")
 
-    with pytest.raises(WorldChangedError, match="a: is stranger, expected old"):
+    with pytest.raises(WorldChangedError, match="a: is other, expected old"):
         world.write("a", "new", expected="old")
 
-    assert world.values == {"a": "stranger"}
+    assert world.values == {"a": "other"}
 
 
-@pytest.mark.parametrize(("moment", "value"), [("before", "old"), ("after", "new")])
-def test_a_cut_falls_before_or_after_the_effect(moment: str, value: str) -> None:
-    world = FakeWorld(Cuts(Cut(1, moment, kill)), a="old")  # type: ignore[arg-type]  # the parameters are its values
+@pytest.mark.parametrize(("when", "value"), [("before", "old"), ("after", "new")])
+def test_a_cut_falls_before_or_after_the_effect(when: str, value: str) -> None:
+    world = FakeWorld(Cuts(Cut(1, when, kill)), a="old")  # type: ignore[arg-type]  # the parameters are its values
     world.read("a")
 
     with pytest.raises(Killed):

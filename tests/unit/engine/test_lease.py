@@ -18,7 +18,7 @@ from ferryman.errors import BusyError, JournalError
 from ferryman.events import StepStarted
 from ferryman.retry import poll_until
 from ferryman.state import RunRequest, SqliteStore
-from ferryman.state.database import Database
+from ferryman.state.sqlite.database import Database
 from ferryman.testing import Becomes, Cut, Cuts, FakeWorld, TurningClock
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 LONG_S = 10.0
 """Longer than any test may take: whoever waits for it to end was not woken."""
-ORDER = RunRequest(cookbook="test", operator="tester")
+REQUEST = RunRequest(cookbook="test", operator="tester")
 
 
 class Moody(SqliteStore):
@@ -36,8 +36,8 @@ class Moody(SqliteStore):
 
     mood: Exception | None = None
 
-    def beat(self) -> None:
-        """Get through, or fail."""
+    def renew(self) -> None:
+        """Renew the lease, or fail as it was set to."""
         if self.mood is not None:
             raise self.mood
 
@@ -45,7 +45,7 @@ class Moody(SqliteStore):
 class Hasty(Moody):
     """Looked at often, by a clock that stands still until the outage comes."""
 
-    beat_s = 0.02
+    heartbeat_s = 0.02
     silence_s = 1.0
 
 
@@ -58,7 +58,7 @@ class Held:
 
     def __post_init__(self) -> None:
         self.store = Moody(Database.in_memory(), clock=self.clock)
-        self.run = self.store.begin(ORDER, Plan([Becomes(FakeWorld(), "a", "b")]))
+        self.run = self.store.begin(REQUEST, Plan([Becomes(FakeWorld(), "a", "b")]))
         self.lease = Lease(self.store, self.run, alarm=self.raised.append)
 
     def pass_silently(self, seconds: float) -> None:
@@ -66,13 +66,13 @@ class Held:
         self.store.mood = JournalError("no answer")
         for _ in range(10):
             self.clock.turn(seconds / 10)
-            self.lease.beat()
+            self.lease.renew()
             self.lease.look()
 
     def recover(self) -> None:
-        """A heartbeat gets through."""
+        """Let a heartbeat succeed."""
         self.store.mood = None
-        self.lease.beat()
+        self.lease.renew()
         self.lease.look()
 
 
@@ -138,8 +138,8 @@ def test_a_heartbeat_that_never_returns_stops_the_run(held: Held) -> None:
 
 def test_a_run_that_was_taken_away_is_stopped_once(held: Held) -> None:
     held.store.mood = BusyError("somebody took it over")
-    held.lease.beat()
-    held.lease.beat()
+    held.lease.renew()
+    held.lease.renew()
 
     assert held.raised == [held.store.mood]
     with pytest.raises(BusyError):
@@ -163,7 +163,7 @@ class Waits(Look):
     wait: Callable[[], object]
 
     def look(self, report: Report) -> None:
-        """Wait."""
+        """Wait until the outage is noticed."""
         del report
         self.wait()
 
@@ -185,13 +185,13 @@ class Outage:
         self.clock.turn(self.store.silence_s)
 
     def for_long(self) -> None:
-        """Wait for what never comes."""
+        """Wait for an event that never comes."""
         self.begin(JournalError("the file is gone"))
         assert not threading.Event().wait(LONG_S), "never set"
         pytest.fail("nobody woke it")
 
     def polling(self) -> None:
-        """Try again and again."""
+        """Poll in a loop that ends long after the test."""
         self.begin(JournalError("the file is gone"))
         poll_until(lambda: False, bool, within_s=LONG_S, every_s=0.01)
         pytest.fail("nobody woke it")
@@ -221,11 +221,11 @@ def test_a_run_that_looks_is_stopped_where_it_is_and_goes_back(outage: Outage, w
     stays = Waits(getattr(outage, wait))
     plan = Plan([Becomes(world, "a", "new"), stays, Becomes(world, "b", "new")], ["web"])
 
-    ending = Runner(store=outage.store).perform(ORDER, plan)
+    result = Runner(store=outage.store).perform(REQUEST, plan)
 
-    assert (ending.outcome, ending.exit_code) == ("rolled-back", 4)
-    assert "could not be renewed" in ending.reason
-    assert "the file is gone" in ending.reason
+    assert (result.outcome, result.exit_code) == ("rolled-back", 4)
+    assert "could not be renewed" in result.reason
+    assert "the file is gone" in result.reason
     assert world.values == {"a": "old", "b": "old"}
 
 
@@ -236,17 +236,17 @@ def test_a_change_under_way_is_finished_and_no_other_begun(outage: Outage) -> No
     runner = Runner(
         store=outage.store,
         subscribers=[
-            lambda one: (
-                begun.append((one.event.step, one.event.phase))
-                if isinstance(one.event, StepStarted)
+            lambda occurrence: (
+                begun.append((occurrence.event.step, occurrence.event.phase))
+                if isinstance(occurrence.event, StepStarted)
                 else None
             )
         ],
     )
 
-    ending = runner.perform(ORDER, Plan([Becomes(world, "a", "new"), Becomes(world, "b", "new")], ["web"]))
+    result = runner.perform(REQUEST, Plan([Becomes(world, "a", "new"), Becomes(world, "b", "new")], ["web"]))
 
-    assert ending.outcome == "rolled-back"
+    assert result.outcome == "rolled-back"
     assert begun[-2:] == [(0, "do"), (0, "undo")]
 
 
@@ -260,9 +260,9 @@ def test_a_question_that_waits_is_answered_by_the_outage(outage: Outage) -> None
 
     runner = Runner(store=outage.store, confirm=ask)
 
-    ending = runner.perform(ORDER, Plan([Becomes(world, "a", "new")], ["web"]))
+    result = runner.perform(REQUEST, Plan([Becomes(world, "a", "new")], ["web"]))
 
-    assert (ending.outcome, ending.exit_code, world.values) == ("error", 2, {"a": "old"})
+    assert (result.outcome, result.exit_code, world.values) == ("error", 2, {"a": "old"})
 
 
 def test_a_run_that_was_taken_away_is_held_where_it_is(outage: Outage) -> None:
@@ -272,8 +272,8 @@ def test_a_run_that_was_taken_away_is_held_where_it_is(outage: Outage) -> None:
         outage.begin(BusyError("somebody took it over"))
         assert not threading.Event().wait(LONG_S), "never set"
 
-    ending = Runner(store=outage.store).perform(
-        ORDER, Plan([Becomes(world, "a", "new"), Waits(taken_away)], ["web"])
+    result = Runner(store=outage.store).perform(
+        REQUEST, Plan([Becomes(world, "a", "new"), Waits(taken_away)], ["web"])
     )
 
-    assert (ending.outcome, world.values) == ("held", {"a": "new"})
+    assert (result.outcome, world.values) == ("held", {"a": "new"})

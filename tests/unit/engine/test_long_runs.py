@@ -13,22 +13,22 @@ from ferryman.engine.process import ProcessId
 from ferryman.engine.runner import Runner
 from ferryman.errors import BusyError, DoubtError
 from ferryman.state import RunRequest, SqliteStore
-from ferryman.state.database import Database
-from ferryman.state.sqlite import LEASE_S
+from ferryman.state.sqlite.database import Database
+from ferryman.state.sqlite.store import LEASE_S
 from ferryman.testing import Becomes, Cuts, FakeWorld, Is, TurningClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ferryman.engine.endings import Ending
-    from ferryman.testing import WayOn
+    from ferryman.outcomes import RunResult
+    from ferryman.testing import RecoveryCommand
 
 T = TypeVar("T")
 AT_WORK = ProcessId("control1", 100, 1, "one boot")
 BESIDE = ProcessId("control1", 200, 2, "one boot")
 ELSEWHERE = ProcessId("control2", 300, 3, "another boot")
-ORDER = RunRequest(cookbook="test", operator="tester")
+REQUEST = RunRequest(cookbook="test", operator="tester")
 CALL_S = 0.9 * LEASE_S
 """How long each call to the outside takes: a lease that is not renewed is over after the second."""
 
@@ -54,8 +54,8 @@ class Control:
         ]
         return Plan(steps, ["web"])
 
-    def perform(self, store: SqliteStore, world: FakeWorld) -> Ending:
-        return Runner(store=store, clock=self.clock).perform(ORDER, self.plan(world))
+    def perform(self, store: SqliteStore, world: FakeWorld) -> RunResult:
+        return Runner(store=store, clock=self.clock).perform(REQUEST, self.plan(world))
 
     def seen_by(self, cuts: Cuts) -> Fenced:
         """The same world, through calls that are counted."""
@@ -96,27 +96,27 @@ def control(tmp_path: Path) -> Control:
 
 
 def test_visitors_between_any_two_calls_find_it_under_way_and_take_nothing_from_it(control: Control) -> None:
-    store, said = control.store(AT_WORK), set[tuple[str, bool]]()
+    store, answers = control.store(AT_WORK), set[tuple[str, bool]]()
 
     def visit(number: int) -> None:
         """As the lease's own thread does it; then others list, show, and ask for the same service."""
         with ThreadPoolExecutor(1) as thread:
-            thread.submit(store.beat).result()
+            thread.submit(store.renew).result()
         for owner in (BESIDE, ELSEWHERE):
             visitor = control.store(owner)
             mine = next(entry.id for entry in visitor.runs() if entry.owner == AT_WORK)
             visitor.show(mine)
             assert [lock.run for lock in visitor.locks()] == [mine]
             turned_away = control.perform(visitor, control.world)
-            said.add((turned_away.outcome, "is under way" in turned_away.reason))
+            answers.add((turned_away.outcome, "is under way" in turned_away.reason))
             visitor.close()
 
     cuts = Slow(control, visit)
-    ending = control.perform(store, control.seen_by(cuts))
-    assert (ending.outcome, said) == ("done", {("busy", True)})
+    result = control.perform(store, control.seen_by(cuts))
+    assert (result.outcome, answers) == ("done", {("busy", True)})
     assert cuts.calls * CALL_S > 5 * LEASE_S
     assert control.world.values == {"a": "new", "b": "new", "ready": "yes"}
-    assert store.faults(ending.run) == []
+    assert store.faults(result.run) == []
     assert store.locks() == []
 
 
@@ -126,9 +126,9 @@ def calls(control: Control) -> int:
     return cuts.calls
 
 
-def taken_over(control: Control, way: WayOn, at: int) -> tuple[Ending, Ending]:
+def taken_over(control: Control, way: RecoveryCommand, at: int) -> tuple[RunResult, RunResult]:
     """How it ended for a process that was taken over after this call, and for the one that did so."""
-    endings: list[Ending] = []
+    results: list[RunResult] = []
 
     def take_over(number: int) -> None:
         if number != at:
@@ -141,18 +141,18 @@ def taken_over(control: Control, way: WayOn, at: int) -> tuple[Ending, Ending]:
         store = control.store(ELSEWHERE)
         runner, run = Runner(store=store, clock=control.clock, fence_off=shut), store.runs()[0].id
         go = runner.resume if way == "resume" else runner.roll_back
-        endings.append(go(run, control.plan(control.world)))
+        results.append(go(run, control.plan(control.world)))
 
     world = control.seen_by(Slow(control, take_over))
-    return control.perform(control.store(AT_WORK), world), endings[0]
+    return control.perform(control.store(AT_WORK), world), results[0]
 
 
 @pytest.mark.parametrize(("way", "value"), [("resume", "new"), ("rollback", "old")])
 def test_one_that_gave_no_sign_of_life_for_a_lease_stops_wherever_it_is_taken_over(
-    tmp_path: Path, way: WayOn, value: str
+    tmp_path: Path, way: RecoveryCommand, value: str
 ) -> None:
     for at in range(1, calls(Control(tmp_path / "counted.db"))):
         control = Control(tmp_path / f"{at}.db")
-        ending, other = taken_over(control, way, at)
-        assert (ending.outcome, other.exit_code) == ("busy", 0), f"after call {at}: {ending.reason}"
+        result, other = taken_over(control, way, at)
+        assert (result.outcome, other.exit_code) == ("busy", 0), f"after call {at}: {result.reason}"
         assert control.world.values == {"a": value, "b": value, "ready": "yes"}, f"after call {at}"

@@ -102,7 +102,7 @@ class LooksOnce(Becomes):
     """{key} becomes {wanted}, and is never looked at again."""
 
     def verify_again(self, before: str, report: Report) -> None:
-        """Believe it."""
+        """Take the value for right without reading it."""
 
 
 @dataclass(frozen=True)

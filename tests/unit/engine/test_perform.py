@@ -12,10 +12,10 @@ from ferryman.engine.plan import Plan
 from ferryman.engine.runner import Runner
 from ferryman.engine.steps import Change, Look, NoChange, Report
 from ferryman.errors import (
+    DryRunError,
     InventoryError,
     NotFollowedError,
     RefusedError,
-    RehearsalError,
     UnknownOutcomeError,
     UnreachableError,
     VerifyError,
@@ -23,7 +23,7 @@ from ferryman.errors import (
 from ferryman.events import ChangeMade, FindingMade, RunFinished, StepFinished, StepStarted
 from ferryman.model import Edit, Finding, Verdict
 from ferryman.state import RunRequest, SqliteStore
-from ferryman.state.database import Database
+from ferryman.state.sqlite.database import Database
 from ferryman.testing import Becomes, Cut, Cuts, FakeWorld, Harness, Is
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from ferryman.events import Occurrence
 
-ORDER = RunRequest(cookbook="test", operator="tester")
+REQUEST = RunRequest(cookbook="test", operator="tester")
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Raises(Look):
     error: BaseException
 
     def look(self, report: Report) -> None:
-        """Raise."""
+        """Raise the error that the step was made with."""
         raise self.error
 
 
@@ -54,7 +54,7 @@ class Finds(Look):
     error: Exception | None = None
 
     def look(self, report: Report) -> None:
-        """Tell them, then raise."""
+        """Report the findings, then raise the error, if there is one."""
         for finding in self.findings:
             report.finding(finding)
         if self.error is not None:
@@ -63,14 +63,14 @@ class Finds(Look):
 
 @dataclass(frozen=True)
 class Meddles(Look):
-    """A stranger writes to {key}."""
+    """Someone else writes to {key}."""
 
     world: FakeWorld
     key: str
 
     def look(self, report: Report) -> None:
         """Write, as somebody else would between two of our calls."""
-        self.world.values[self.key] = "stranger"
+        self.world.values[self.key] = "other"
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class FailsVerify(Becomes):
     error: Exception = VerifyError("it is not")  # noqa: RUF009  # an error is raised, never changed
 
     def verify(self, report: Report) -> None:
-        """Find it wrong."""
+        """Fail, whatever the value is."""
         raise self.error
 
 
@@ -100,7 +100,7 @@ class FindsInVerify(Becomes):
     verdict: Verdict = Verdict.FAIL
 
     def verify(self, report: Report) -> None:
-        """Tell it."""
+        """Report the finding."""
         report.finding(found(self.verdict))
 
 
@@ -108,20 +108,20 @@ def found(verdict: Verdict, host: str = "web1") -> Finding:
     return Finding("rp-filter", host, verdict, "is 1", "0", "set it")
 
 
-def events(dock: Harness, kind: type) -> list[Any]:
-    return [occurrence.event for occurrence in dock.heard if isinstance(occurrence.event, kind)]
+def events(harness: Harness, kind: type) -> list[Any]:
+    return [occurrence.event for occurrence in harness.events if isinstance(occurrence.event, kind)]
 
 
-def test_a_failing_look_refuses_the_run_and_changes_nothing(dock: Harness, world: FakeWorld) -> None:
-    ending = dock.perform(Plan([Is(world, "ready", "no"), Becomes(world, "a", "new")], ["web"]))
+def test_a_failing_look_refuses_the_run_and_changes_nothing(harness: Harness, world: FakeWorld) -> None:
+    result = harness.perform(Plan([Is(world, "ready", "no"), Becomes(world, "a", "new")], ["web"]))
 
-    assert (ending.outcome, ending.exit_code) == ("refused", 3)
-    assert "ready: value: yes; wanted no" in ending.reason
+    assert (result.outcome, result.exit_code) == ("refused", 3)
+    assert "ready: value: yes; wanted no" in result.reason
     assert world.values["a"] == "old"
-    assert dock.locked == {}
+    assert harness.locked == {}
 
 
-def test_everything_that_stands_in_the_way_is_shown_at_once(dock: Harness, world: FakeWorld) -> None:
+def test_everything_that_stands_in_the_way_is_shown_at_once(harness: Harness, world: FakeWorld) -> None:
     plan = Plan(
         [
             Finds((found(Verdict.FAIL, "web1"), found(Verdict.FAIL, "web2"))),
@@ -132,7 +132,7 @@ def test_everything_that_stands_in_the_way_is_shown_at_once(dock: Harness, world
             Becomes(world, "a", "new"),
         ]
     )
-    reason = dock.perform(plan).reason
+    reason = harness.perform(plan).reason
 
     for each in (
         "web1: rp-filter",
@@ -145,29 +145,29 @@ def test_everything_that_stands_in_the_way_is_shown_at_once(dock: Harness, world
         assert each in reason
 
 
-def test_what_was_found_before_a_look_gave_up_is_not_lost(dock: Harness, world: FakeWorld) -> None:
+def test_what_was_found_before_a_look_gave_up_is_not_lost(harness: Harness, world: FakeWorld) -> None:
     look = Finds((found(Verdict.FAIL),), UnreachableError("web2: silent"))
-    reason = dock.perform(Plan([look, Becomes(world, "a", "new")])).reason
+    reason = harness.perform(Plan([look, Becomes(world, "a", "new")])).reason
 
     assert "web1: rp-filter" in reason
     assert "web2: silent" in reason
 
 
-def test_what_could_not_be_looked_at_refuses_like_a_failure(dock: Harness, world: FakeWorld) -> None:
+def test_what_could_not_be_looked_at_refuses_like_a_failure(harness: Harness, world: FakeWorld) -> None:
     plan = Plan([Finds((found(Verdict.UNKNOWN),)), Becomes(world, "a", "new")])
 
-    assert dock.perform(plan).outcome == "refused"
+    assert harness.perform(plan).outcome == "refused"
     assert world.values["a"] == "old"
 
 
 @pytest.mark.parametrize("verdict", [Verdict.PASS, Verdict.WARN, Verdict.SKIP])
-def test_other_findings_stop_nothing(dock: Harness, world: FakeWorld, verdict: Verdict) -> None:
+def test_other_findings_stop_nothing(harness: Harness, world: FakeWorld, verdict: Verdict) -> None:
     plan = Plan([Finds((found(verdict),)), Becomes(world, "a", "new")])
 
-    assert dock.perform(plan).outcome == "done"
+    assert harness.perform(plan).outcome == "done"
 
 
-def test_a_check_that_refuses_stops_what_comes_before_it_too(dock: Harness, world: FakeWorld) -> None:
+def test_a_check_that_refuses_stops_what_comes_before_it_too(harness: Harness, world: FakeWorld) -> None:
     @dataclass(frozen=True)
     class Refuses(Becomes):
         """{key} must stay."""
@@ -175,71 +175,73 @@ def test_a_check_that_refuses_stops_what_comes_before_it_too(dock: Harness, worl
         def check(self, report: Report) -> str | NoChange:
             raise RefusedError("b: must stay")
 
-    ending = dock.perform(Plan([Becomes(world, "a", "new"), Refuses(world, "b", "new")]))
+    result = harness.perform(Plan([Becomes(world, "a", "new"), Refuses(world, "b", "new")]))
 
-    assert ending.outcome == "refused"
+    assert result.outcome == "refused"
     assert world.values["a"] == "old"
 
 
-def test_a_look_after_a_change_waits_for_it(dock: Harness, world: FakeWorld) -> None:
-    ending = dock.perform(Plan([Becomes(world, "a", "new"), Is(world, "a", "new")]))
+def test_a_look_after_a_change_waits_for_it(harness: Harness, world: FakeWorld) -> None:
+    result = harness.perform(Plan([Becomes(world, "a", "new"), Is(world, "a", "new")]))
 
-    assert (ending.outcome, ending.exit_code) == ("done", 0)
+    assert (result.outcome, result.exit_code) == ("done", 0)
 
 
 def test_a_bug_before_any_change_is_an_error_with_its_traceback_in_the_journal(
-    dock: Harness, world: FakeWorld
+    harness: Harness, world: FakeWorld
 ) -> None:
-    ending = dock.perform(Plan([Raises(ZeroDivisionError("oops")), Becomes(world, "a", "new")]))
+    result = harness.perform(Plan([Raises(ZeroDivisionError("oops")), Becomes(world, "a", "new")]))
 
-    assert (ending.outcome, ending.exit_code) == ("error", 1)
-    assert "a bug: ZeroDivisionError: oops" in ending.reason
-    [trouble] = [record for record in dock.journal.show(ending.run) if record.kind == "trouble"]
+    assert (result.outcome, result.exit_code) == ("error", 1)
+    assert "a bug: ZeroDivisionError: oops" in result.reason
+    [trouble] = [record for record in harness.journal.show(result.run) if record.kind == "trouble"]
     assert "Traceback" in trouble.payload["traceback"]
     assert trouble.payload["at"].startswith("step 1, oops is raised (check)")
 
 
 @pytest.mark.parametrize(
     ("error", "exit_code"),
-    [(InventoryError(["x", "y"]), 2), (RehearsalError("wrote"), 1), (SystemExit(0), 1)],
+    [(InventoryError(["x", "y"]), 2), (DryRunError("wrote"), 1), (SystemExit(0), 1)],
 )
 def test_what_is_not_about_the_world_is_an_error_and_no_refusal(
-    dock: Harness, world: FakeWorld, error: BaseException, exit_code: int
+    harness: Harness, world: FakeWorld, error: BaseException, exit_code: int
 ) -> None:
-    ending = dock.perform(Plan([Raises(error), Becomes(world, "a", "new")]))
+    result = harness.perform(Plan([Raises(error), Becomes(world, "a", "new")]))
 
-    assert (ending.outcome, ending.exit_code) == ("error", exit_code)
+    assert (result.outcome, result.exit_code) == ("error", exit_code)
 
 
-def test_a_before_that_json_would_change_is_found_before_any_change(dock: Harness, world: FakeWorld) -> None:
-    ending = dock.perform(Plan([Becomes(world, "a", "new"), StrangeBefore(world, "b", "new")]))
+def test_a_before_that_json_would_change_is_found_before_any_change(
+    harness: Harness, world: FakeWorld
+) -> None:
+    result = harness.perform(Plan([Becomes(world, "a", "new"), StrangeBefore(world, "b", "new")]))
 
-    assert ending.outcome == "error"
-    assert "the journal gives back as ['old', 1]" in ending.reason
+    assert result.outcome == "error"
+    assert "the journal gives back as ['old', 1]" in result.reason
     assert world.values["a"] == "old"
 
 
-def test_a_rehearsal_shows_every_edit_and_changes_nothing(dock: Harness, world: FakeWorld) -> None:
+def test_a_dry_run_shows_every_edit_and_changes_nothing(harness: Harness, world: FakeWorld) -> None:
     plan = Plan([Becomes(world, "a", "new"), Becomes(world, "b", "new"), Is(world, "a", "new")], ["web"])
-    ending = dock.perform(plan, dry_run=True)
+    result = harness.perform(plan, dry_run=True)
 
-    assert (ending.outcome, ending.exit_code) == ("done", 0)
-    assert [(event.edit.command, event.applied) for event in events(dock, ChangeMade)] == [
+    assert (result.outcome, result.exit_code) == ("done", 0)
+    assert [(event.edit.command, event.applied) for event in events(harness, ChangeMade)] == [
         ("set a new", False),
         ("set b new", False),
     ]
     assert world.values["a"] == "old"
 
 
-def test_a_refused_rehearsal_still_shows_what_could_be_surveyed(dock: Harness, world: FakeWorld) -> None:
+def test_a_refused_dry_run_still_shows_what_could_be_checked(harness: Harness, world: FakeWorld) -> None:
     plan = Plan([Is(world, "ready", "no"), Becomes(world, "a", "new")])
-    ending = dock.perform(plan, dry_run=True)
+    result = harness.perform(plan, dry_run=True)
 
-    assert (ending.outcome, ending.exit_code) == ("refused", 3)
-    assert [event.edit.command for event in events(dock, ChangeMade)] == ["set a new"]
+    assert (result.outcome, result.exit_code) == ("refused", 3)
+    assert [event.edit.command for event in events(harness, ChangeMade)] == ["set a new"]
 
 
-def test_a_rehearsal_needs_no_state_and_no_lock(tmp_path: Path, world: FakeWorld) -> None:
+def test_a_dry_run_needs_no_state_and_no_lock(tmp_path: Path, world: FakeWorld) -> None:
     runner = Runner(store=SqliteStore(Database.at(tmp_path / "state" / "state.db")))
     order = RunRequest(cookbook="test", operator="tester", dry_run=True)
 
@@ -247,38 +249,40 @@ def test_a_rehearsal_needs_no_state_and_no_lock(tmp_path: Path, world: FakeWorld
     assert list(tmp_path.iterdir()) == []
 
 
-def test_where_all_is_so_already_the_later_looks_are_made_too(dock: Harness, world: FakeWorld) -> None:
+def test_where_all_is_so_already_the_later_looks_are_made_too(harness: Harness, world: FakeWorld) -> None:
     world.values["a"] = "new"
-    ending = dock.perform(Plan([Becomes(world, "a", "new"), Is(world, "a", "new")]))
+    result = harness.perform(Plan([Becomes(world, "a", "new"), Is(world, "a", "new")]))
 
-    assert (ending.outcome, ending.exit_code) == ("done", 0)
-    assert ending.reason == "nothing to do: all is already so, verified"
-    assert events(dock, ChangeMade) == []
+    assert (result.outcome, result.exit_code) == ("done", 0)
+    assert result.reason == "no change needed: all is as wanted, verified"
+    assert events(harness, ChangeMade) == []
 
 
-def test_where_all_is_so_already_but_wrong_the_run_is_refused(dock: Harness, world: FakeWorld) -> None:
+def test_where_all_is_so_already_but_wrong_the_run_is_refused(harness: Harness, world: FakeWorld) -> None:
     world.values["a"] = "new"
-    ending = dock.perform(Plan([Becomes(world, "a", "new"), Is(world, "ready", "no")]))
+    result = harness.perform(Plan([Becomes(world, "a", "new"), Is(world, "ready", "no")]))
 
-    assert (ending.outcome, ending.exit_code) == ("refused", 3)
+    assert (result.outcome, result.exit_code) == ("refused", 3)
 
 
-def test_what_was_so_already_and_is_no_longer_sends_ours_back(dock: Harness, world: FakeWorld) -> None:
+def test_what_was_so_already_and_is_no_longer_sends_ours_back(harness: Harness, world: FakeWorld) -> None:
     world.values["b"] = "new"
-    ending = dock.perform(Plan([Becomes(world, "a", "new"), Meddles(world, "b"), Becomes(world, "b", "new")]))
+    result = harness.perform(
+        Plan([Becomes(world, "a", "new"), Meddles(world, "b"), Becomes(world, "b", "new")])
+    )
 
-    assert ending.outcome == "rolled-back"
-    assert "it was as wanted, and is 'stranger'" in ending.reason
-    assert world.values["b"] == "stranger"
+    assert result.outcome == "rolled-back"
+    assert "it was as wanted, and is 'other'" in result.reason
+    assert world.values["b"] == "other"
 
 
-def test_why_nothing_is_to_be_done_is_told(dock: Harness, world: FakeWorld) -> None:
+def test_why_nothing_is_to_be_done_is_told(harness: Harness, world: FakeWorld) -> None:
     world.values["a"] = "new"
-    dock.perform(Plan([Becomes(world, "a", "new"), Becomes(world, "b", "new")]))
+    harness.perform(Plan([Becomes(world, "a", "new"), Becomes(world, "b", "new")]))
 
-    told = [event.finding for event in events(dock, FindingMade)]
-    assert Finding("already-so", "", Verdict.SKIP, "a is new", "a becomes new") in told
-    assert StepFinished(0, "check", "skipped") in events(dock, StepFinished)
+    found = [event.finding for event in events(harness, FindingMade)]
+    assert Finding("already-so", "", Verdict.SKIP, "a is new", "a becomes new") in found
+    assert StepFinished(0, "check", "skipped") in events(harness, StepFinished)
 
 
 def test_nobody_is_asked_when_there_is_nothing_to_do(world: FakeWorld) -> None:
@@ -287,7 +291,7 @@ def test_nobody_is_asked_when_there_is_nothing_to_do(world: FakeWorld) -> None:
         store=SqliteStore(Database.in_memory()), confirm=lambda edits: pytest.fail(f"asked about {edits}")
     )
 
-    assert runner.perform(ORDER, Plan([Becomes(world, "a", "new")])).outcome == "done"
+    assert runner.perform(REQUEST, Plan([Becomes(world, "a", "new")])).outcome == "done"
 
 
 def test_a_change_that_is_declined_is_not_made(world: FakeWorld) -> None:
@@ -298,41 +302,41 @@ def test_a_change_that_is_declined_is_not_made(world: FakeWorld) -> None:
         return False
 
     runner = Runner(store=SqliteStore(Database.in_memory()), confirm=decline)
-    ending = runner.perform(ORDER, Plan([Becomes(world, "a", "new"), Becomes(world, "b", "new")], ["web"]))
+    result = runner.perform(REQUEST, Plan([Becomes(world, "a", "new"), Becomes(world, "b", "new")], ["web"]))
 
-    assert (ending.outcome, ending.exit_code) == ("interrupted", 130)
+    assert (result.outcome, result.exit_code) == ("interrupted", 130)
     assert [edit.command for edit in asked[0]] == ["set a new", "set b new"]
     assert world.values["a"] == "old"
 
 
 def test_what_changed_while_the_operator_was_asked_is_not_overwritten(world: FakeWorld) -> None:
     def meddle(edits: Sequence[Edit]) -> bool:
-        world.values["a"] = "stranger"
+        world.values["a"] = "other"
         return bool(edits)
 
     runner = Runner(store=SqliteStore(Database.in_memory()), confirm=meddle)
-    ending = runner.perform(ORDER, Plan([Becomes(world, "a", "new")]))
+    result = runner.perform(REQUEST, Plan([Becomes(world, "a", "new")]))
 
-    assert (ending.outcome, ending.exit_code) == ("refused", 3)
+    assert (result.outcome, result.exit_code) == ("refused", 3)
     assert (
-        "someone else changed it since it was checked, and it was left alone: now 'stranger', was 'old'"
-        in ending.reason
+        "someone else changed it since it was checked, and it was left alone: now 'other', was 'old'"
+        in result.reason
     )
-    assert world.values["a"] == "stranger"
+    assert world.values["a"] == "other"
 
 
 def test_what_changed_after_an_earlier_change_sends_ours_back_and_leaves_theirs(
-    dock: Harness, world: FakeWorld
+    harness: Harness, world: FakeWorld
 ) -> None:
     plan = Plan([Becomes(world, "a", "new"), Meddles(world, "b"), Becomes(world, "b", "new")], ["web"])
-    ending = dock.perform(plan)
+    result = harness.perform(plan)
 
-    assert (ending.outcome, ending.exit_code) == ("rolled-back", 4)
-    assert world.values == {"a": "old", "b": "stranger", "ready": "yes"}
+    assert (result.outcome, result.exit_code) == ("rolled-back", 4)
+    assert world.values == {"a": "old", "b": "other", "ready": "yes"}
 
 
 def test_what_someone_else_made_so_meanwhile_is_left_alone_and_never_called_as_before(
-    dock: Harness, world: FakeWorld
+    harness: Harness, world: FakeWorld
 ) -> None:
     @dataclass(frozen=True)
     class MakesIt(Look):
@@ -341,68 +345,72 @@ def test_what_someone_else_made_so_meanwhile_is_left_alone_and_never_called_as_b
         def look(self, report: Report) -> None:
             world.values["b"] = "new"
 
-    ending = dock.perform(Plan([Becomes(world, "a", "new"), MakesIt(), Becomes(world, "b", "new")]))
+    result = harness.perform(Plan([Becomes(world, "a", "new"), MakesIt(), Becomes(world, "b", "new")]))
 
-    assert ending.outcome == "stranded"
-    assert "step 3, b becomes new: b is new, though by the journal" in ending.reason
+    assert result.outcome == "stranded"
+    assert "step 3, b becomes new: b is new, though by the journal" in result.reason
     assert world.values == {"a": "old", "b": "new", "ready": "yes"}
 
 
-def test_a_stranger_just_before_the_write_is_left_alone_and_is_nothing_of_ours(dock: Harness) -> None:
+def test_someone_elses_value_just_before_the_write_is_left_alone_and_is_nothing_of_ours(
+    harness: Harness,
+) -> None:
     world = FakeWorld(None, a="old", b="old")
 
     def meddle() -> None:
-        world.values["b"] = "stranger"
+        world.values["b"] = "other"
 
     # Calls: two surveys, four for a, the second check of b, then do's own read.
     world = FakeWorld(Cuts(Cut(8, "before", meddle)), a="old", b="old")
-    ending = dock.perform(Plan([Becomes(world, "a", "new"), Becomes(world, "b", "new")], ["web"]))
+    result = harness.perform(Plan([Becomes(world, "a", "new"), Becomes(world, "b", "new")], ["web"]))
 
-    assert world.values == {"a": "old", "b": "stranger"}
-    assert (ending.outcome, ending.exit_code) == ("rolled-back", 4)
-    assert "left alone" in ending.reason
-    assert dock.locked == {}
+    assert world.values == {"a": "old", "b": "other"}
+    assert (result.outcome, result.exit_code) == ("rolled-back", 4)
+    assert "left alone" in result.reason
+    assert harness.locked == {}
 
 
-def test_a_failed_verify_puts_everything_back(dock: Harness, world: FakeWorld) -> None:
-    ending = dock.perform(Plan([Becomes(world, "a", "new"), FailsVerify(world, "b", "new")], ["web"]))
+def test_a_failed_verify_puts_everything_back(harness: Harness, world: FakeWorld) -> None:
+    result = harness.perform(Plan([Becomes(world, "a", "new"), FailsVerify(world, "b", "new")], ["web"]))
 
-    assert (ending.outcome, ending.exit_code) == ("rolled-back", 4)
-    assert ending.reason == "it is not\nrolled back: all is as before, verified"
+    assert (result.outcome, result.exit_code) == ("rolled-back", 4)
+    assert result.reason == "it is not\nrolled back: all is as before, verified"
     assert world.values == {"a": "old", "b": "old", "ready": "yes"}
-    assert dock.locked == {}
+    assert harness.locked == {}
 
 
-def test_a_failed_look_after_a_change_puts_it_back(dock: Harness, world: FakeWorld) -> None:
-    ending = dock.perform(Plan([Becomes(world, "a", "new"), Is(world, "ready", "no")]))
+def test_a_failed_look_after_a_change_puts_it_back(harness: Harness, world: FakeWorld) -> None:
+    result = harness.perform(Plan([Becomes(world, "a", "new"), Is(world, "ready", "no")]))
 
-    assert ending.outcome == "rolled-back"
+    assert result.outcome == "rolled-back"
     assert world.values["a"] == "old"
 
 
-def test_a_finding_that_fails_in_verify_puts_it_back(dock: Harness, world: FakeWorld) -> None:
-    ending = dock.perform(Plan([FindsInVerify(world, "a", "new")]))
+def test_a_finding_that_fails_in_verify_puts_it_back(harness: Harness, world: FakeWorld) -> None:
+    result = harness.perform(Plan([FindsInVerify(world, "a", "new")]))
 
-    assert ending.outcome == "rolled-back"
-    assert "web1: rp-filter: is 1; wanted 0; set it" in ending.reason
+    assert result.outcome == "rolled-back"
+    assert "web1: rp-filter: is 1; wanted 0; set it" in result.reason
     assert world.values["a"] == "old"
 
 
-def test_a_bug_after_a_change_puts_it_back_and_says_that_it_was_one(dock: Harness, world: FakeWorld) -> None:
-    ending = dock.perform(Plan([Becomes(world, "a", "new"), Raises(ZeroDivisionError("oops"))]))
+def test_a_bug_after_a_change_puts_it_back_and_says_that_it_was_one(
+    harness: Harness, world: FakeWorld
+) -> None:
+    result = harness.perform(Plan([Becomes(world, "a", "new"), Raises(ZeroDivisionError("oops"))]))
 
-    assert (ending.outcome, ending.exit_code) == ("rolled-back", 4)
-    assert "a bug: ZeroDivisionError: oops" in ending.reason
+    assert (result.outcome, result.exit_code) == ("rolled-back", 4)
+    assert "a bug: ZeroDivisionError: oops" in result.reason
     assert world.values["a"] == "old"
 
 
 def test_a_step_that_leaves_the_program_after_a_change_is_put_back_like_a_bug(
-    dock: Harness, world: FakeWorld
+    harness: Harness, world: FakeWorld
 ) -> None:
-    ending = dock.perform(Plan([Becomes(world, "a", "new"), Raises(SystemExit(3))]))
+    result = harness.perform(Plan([Becomes(world, "a", "new"), Raises(SystemExit(3))]))
 
-    assert ending.outcome == "rolled-back"
-    assert "called sys.exit(3)" in ending.reason
+    assert result.outcome == "rolled-back"
+    assert "called sys.exit(3)" in result.reason
     assert world.values["a"] == "old"
 
 
@@ -416,56 +424,56 @@ def test_a_step_that_leaves_the_program_after_a_change_is_put_back_like_a_bug(
     ],
 )
 def test_a_doubt_after_a_change_holds_the_run_and_says_what_is_where(
-    dock: Harness, world: FakeWorld, doubtful: Callable[[FakeWorld], Look | Change[Any]]
+    harness: Harness, world: FakeWorld, doubtful: Callable[[FakeWorld], Look | Change[Any]]
 ) -> None:
     plan = Plan([Becomes(world, "a", "new"), doubtful(world), Becomes(world, "ready", "no")], ["web"])
-    ending = dock.perform(plan)
+    result = harness.perform(plan)
 
-    assert (ending.outcome, ending.exit_code) == ("held", 7)
+    assert (result.outcome, result.exit_code) == ("held", 7)
     assert world.values["a"] == "new"
-    assert dock.locked == {"web": ending.run}
+    assert harness.locked == {"web": result.run}
     for each in (
         "  a      made and verified",
         "  ready  not made by this run  step 3, ready becomes no",
         "by hand, on a:\n  set a old\n",
-        f"ferryman resume {ending.run}",
-        f"ferryman rollback {ending.run}",
+        f"ferryman resume {result.run}",
+        f"ferryman rollback {result.run}",
     ):
-        assert each in ending.reason
+        assert each in result.reason
 
 
-def test_a_doubt_goes_back_when_the_operator_chose_so(dock: Harness, world: FakeWorld) -> None:
+def test_a_doubt_goes_back_when_the_operator_chose_so(harness: Harness, world: FakeWorld) -> None:
     plan = Plan([Becomes(world, "a", "new"), Raises(UnreachableError("lvs1: silent"))], ["web"])
-    ending = dock.perform(plan, on_doubt="rollback")
+    result = harness.perform(plan, on_doubt="rollback")
 
-    assert (ending.outcome, ending.exit_code) == ("rolled-back", 4)
+    assert (result.outcome, result.exit_code) == ("rolled-back", 4)
     assert world.values["a"] == "old"
 
 
-def test_a_failure_beside_a_doubt_goes_back(dock: Harness, world: FakeWorld) -> None:
+def test_a_failure_beside_a_doubt_goes_back(harness: Harness, world: FakeWorld) -> None:
     look = Finds((found(Verdict.UNKNOWN), found(Verdict.FAIL)))
 
-    assert dock.perform(Plan([Becomes(world, "a", "new"), look])).outcome == "rolled-back"
+    assert harness.perform(Plan([Becomes(world, "a", "new"), look])).outcome == "rolled-back"
 
 
-@pytest.mark.parametrize(("moment", "outcome"), [("after", "done"), ("before", "rolled-back")])
+@pytest.mark.parametrize(("when", "outcome"), [("after", "done"), ("before", "rolled-back")])
 def test_a_lost_answer_is_settled_by_reading_back_not_by_repeating(
-    dock: Harness, moment: str, outcome: str
+    harness: Harness, when: str, outcome: str
 ) -> None:
     def lose() -> None:
         raise UnknownOutcomeError("a: the answer was lost")
 
-    cut = Cut(3, moment, lose)  # type: ignore[arg-type]  # the write of do; the parameters are its values
+    cut = Cut(3, when, lose)  # type: ignore[arg-type]  # the write of do; the parameters are its values
     world = FakeWorld(Cuts(cut), a="old")
-    ending = dock.perform(Plan([Becomes(world, "a", "new")]))
+    result = harness.perform(Plan([Becomes(world, "a", "new")]))
 
-    assert ending.outcome == outcome
+    assert result.outcome == outcome
     assert world.values["a"] == ("new" if outcome == "done" else "old")
-    applied = [event.edit.command for event in events(dock, ChangeMade)]
+    applied = [event.edit.command for event in events(harness, ChangeMade)]
     assert applied == (["set a new"] if outcome == "done" else [])
 
 
-def test_the_intent_is_in_the_journal_before_the_change_is_made(dock: Harness, world: FakeWorld) -> None:
+def test_the_intent_is_in_the_journal_before_the_change_is_made(harness: Harness, world: FakeWorld) -> None:
     seen: list[tuple[str, Any]] = []
 
     @dataclass(frozen=True)
@@ -473,21 +481,21 @@ def test_the_intent_is_in_the_journal_before_the_change_is_made(dock: Harness, w
         """{key} becomes {wanted}, and the journal is read meanwhile."""
 
         def do(self, before: str) -> None:
-            other = dock.database.another()
+            other = harness.database.another()
             rows = other.query("SELECT kind, payload FROM records WHERE kind = 'intent'")
             seen.extend((row["kind"], json.loads(row["payload"])["before"]) for row in rows)
             other.close()
             super().do(before)
 
-    dock.perform(Plan([Peeks(world, "a", "new")]))
+    harness.perform(Plan([Peeks(world, "a", "new")]))
 
     assert seen == [("intent", "old")]
 
 
-def test_events_come_in_the_order_of_the_story(dock: Harness, world: FakeWorld) -> None:
-    dock.perform(Plan([Is(world, "ready", "yes"), Becomes(world, "a", "new"), Is(world, "a", "new")]))
+def test_events_come_in_the_order_of_the_story(harness: Harness, world: FakeWorld) -> None:
+    harness.perform(Plan([Is(world, "ready", "yes"), Becomes(world, "a", "new"), Is(world, "a", "new")]))
 
-    phases = [(event.step, event.phase) for event in events(dock, StepStarted)]
+    phases = [(event.step, event.phase) for event in events(harness, StepStarted)]
     assert phases == [
         (0, "check"),
         (1, "check"),
@@ -496,23 +504,23 @@ def test_events_come_in_the_order_of_the_story(dock: Harness, world: FakeWorld) 
         (1, "verify"),
         (2, "check"),
     ]
-    assert [event.edit.command for event in events(dock, ChangeMade) if event.applied] == ["set a new"]
-    assert dock.heard[0].event.event == "run-started"
-    assert isinstance(dock.heard[-1].event, RunFinished)
-    assert {occurrence.run for occurrence in dock.heard} == {dock.journal.runs()[0].id}
+    assert [event.edit.command for event in events(harness, ChangeMade) if event.applied] == ["set a new"]
+    assert harness.events[0].event.event == "run-started"
+    assert isinstance(harness.events[-1].event, RunFinished)
+    assert {occurrence.run for occurrence in harness.events} == {harness.journal.runs()[0].id}
 
 
 OF_THE_JOURNAL = {"begun", "checked", "intent", "made", "verified"}
 """Kinds of record that are no event."""
 
 
-def test_the_journal_has_what_subscribers_heard(dock: Harness, world: FakeWorld) -> None:
-    ending = dock.perform(Plan([Is(world, "ready", "yes"), Becomes(world, "a", "new")]))
+def test_the_journal_has_what_subscribers_heard(harness: Harness, world: FakeWorld) -> None:
+    result = harness.perform(Plan([Is(world, "ready", "yes"), Becomes(world, "a", "new")]))
 
-    heard = [occurrence.event.event for occurrence in dock.heard]
-    recorded = [record.kind for record in dock.journal.show(ending.run)]
+    heard = [occurrence.event.event for occurrence in harness.events]
+    recorded = [record.kind for record in harness.journal.show(result.run)]
     assert [kind for kind in recorded if kind not in OF_THE_JOURNAL] == heard[:-1]
-    assert heard[-1] == "run-finished", "which the journal has as the run's own ending"
+    assert heard[-1] == "run-finished", "which the journal has as the run's own result"
 
 
 @pytest.mark.parametrize("error", [BrokenPipeError(), OSError("no screen"), KeyError("a bug in the view")])
@@ -526,30 +534,32 @@ def test_a_listener_that_fails_is_dropped_and_the_run_goes_on(world: FakeWorld, 
     runner = Runner(
         store=SqliteStore(Database.in_memory()), subscribers=[broken, lambda o: calls.append(o.event.event)]
     )
-    ending = runner.perform(ORDER, Plan([Becomes(world, "a", "new")]))
+    result = runner.perform(REQUEST, Plan([Becomes(world, "a", "new")]))
 
-    assert ending.outcome == "done"
+    assert result.outcome == "done"
     assert calls.count("broken") == 1
     assert calls[-1] == "run-finished"
 
 
-def test_a_busy_service_is_not_touched_and_not_even_looked_at(dock: Harness, world: FakeWorld) -> None:
-    held = dock.perform(Plan([Becomes(world, "a", "new"), Raises(UnreachableError("lvs1: silent"))], ["web"]))
+def test_a_busy_service_is_not_touched_and_not_even_looked_at(harness: Harness, world: FakeWorld) -> None:
+    held = harness.perform(
+        Plan([Becomes(world, "a", "new"), Raises(UnreachableError("lvs1: silent"))], ["web"])
+    )
     world.values["reads"] = "none"
-    ending = dock.perform(Plan([Is(world, "no such key", "x"), Becomes(world, "b", "new")], ["web"]))
+    result = harness.perform(Plan([Is(world, "no such key", "x"), Becomes(world, "b", "new")], ["web"]))
 
-    assert (ending.outcome, ending.exit_code) == ("busy", 6)
-    assert f"run {held.run} is held" in ending.reason
+    assert (result.outcome, result.exit_code) == ("busy", 6)
+    assert f"run {held.run} is held" in result.reason
     assert world.values["b"] == "old"
-    assert dock.locked == {"web": held.run}
-    assert dock.journal.run(ending.run).outcome == "busy"
+    assert harness.locked == {"web": held.run}
+    assert harness.journal.run(result.run).outcome == "busy"
 
 
-def test_the_same_service_again_after_a_run_is_no_problem(dock: Harness, world: FakeWorld) -> None:
+def test_the_same_service_again_after_a_run_is_no_problem(harness: Harness, world: FakeWorld) -> None:
     plan = Plan([Becomes(world, "a", "new")], ["web"])
-    dock.perform(plan)
+    harness.perform(plan)
 
-    assert dock.perform(plan).reason.startswith("nothing to do")
+    assert harness.perform(plan).reason.startswith("no change needed")
 
 
 def test_a_lost_lock_before_the_first_change_is_busy(world: FakeWorld) -> None:
@@ -557,81 +567,83 @@ def test_a_lost_lock_before_the_first_change_is_busy(world: FakeWorld) -> None:
     runner = Runner(
         store=SqliteStore(database), confirm=lambda edits: database.execute("DELETE FROM locks") == len(edits)
     )
-    ending = runner.perform(ORDER, Plan([Becomes(world, "a", "new")], ["web"]))
+    result = runner.perform(REQUEST, Plan([Becomes(world, "a", "new")], ["web"]))
 
-    assert (ending.outcome, ending.exit_code) == ("busy", 6)
+    assert (result.outcome, result.exit_code) == ("busy", 6)
     assert world.values["a"] == "old"
 
 
 def test_a_lost_lock_after_a_change_stops_where_it_is_and_writes_no_more(
-    dock: Harness, world: FakeWorld
+    harness: Harness, world: FakeWorld
 ) -> None:
     @dataclass(frozen=True)
     class LosesLock(Look):
         """The lock is lost."""
 
         def look(self, report: Report) -> None:
-            dock.database.execute("DELETE FROM locks")
+            harness.database.execute("DELETE FROM locks")
 
     plan = Plan([Becomes(world, "a", "new"), LosesLock(), Becomes(world, "b", "new")], ["web"])
-    ending = dock.perform(plan)
+    result = harness.perform(plan)
 
-    assert (ending.outcome, ending.exit_code) == ("held", 7)
+    assert (result.outcome, result.exit_code) == ("held", 7)
     assert world.values == {"a": "new", "b": "old", "ready": "yes"}
 
 
-def test_a_lock_that_is_lost_while_somebody_is_told_stops_the_change(dock: Harness, world: FakeWorld) -> None:
+def test_a_lock_that_is_lost_while_somebody_is_told_stops_the_change(
+    harness: Harness, world: FakeWorld
+) -> None:
     def slow(occurrence: Occurrence) -> None:
         if isinstance(occurrence.event, StepStarted) and occurrence.event.phase == "do":
-            dock.database.execute("DELETE FROM locks")
+            harness.database.execute("DELETE FROM locks")
 
-    runner = replace(dock.runner(), subscribers=[slow])
-    ending = runner.perform(ORDER, Plan([Becomes(world, "a", "new")], ["web"]))
+    runner = replace(harness.runner(), subscribers=[slow])
+    result = runner.perform(REQUEST, Plan([Becomes(world, "a", "new")], ["web"]))
 
-    assert (ending.outcome, ending.exit_code) == ("held", 7)
+    assert (result.outcome, result.exit_code) == ("held", 7)
     assert world.values["a"] == "old"
 
 
 def test_a_journal_that_cannot_be_written_stops_the_run_before_its_next_change_and_goes_back(
-    dock: Harness, world: FakeWorld
+    harness: Harness, world: FakeWorld
 ) -> None:
     @dataclass(frozen=True)
     class FillsDisk(Look):
         """The disk is full."""
 
         def look(self, report: Report) -> None:
-            pages = dock.database.query("PRAGMA page_count")[0][0]
-            dock.database.query(f"PRAGMA max_page_count = {pages}")
+            pages = harness.database.query("PRAGMA page_count")[0][0]
+            harness.database.query(f"PRAGMA max_page_count = {pages}")
             report.finding(Finding("disk", "control1", Verdict.PASS, "x" * 100_000, "full"))
 
     plan = Plan([Becomes(world, "a", "new"), FillsDisk(), Becomes(world, "b", "new")], ["web"])
-    ending = dock.perform(plan)
+    result = harness.perform(plan)
 
-    assert (ending.outcome, ending.exit_code) == ("rolled-back", 4)
-    assert "database or disk is full" in ending.reason
+    assert (result.outcome, result.exit_code) == ("rolled-back", 4)
+    assert "database or disk is full" in result.reason
     assert world.values == {"a": "old", "b": "old", "ready": "yes"}
 
 
 def test_a_journal_that_stays_unwritable_still_lets_everything_be_put_back(
-    dock: Harness, world: FakeWorld
+    harness: Harness, world: FakeWorld
 ) -> None:
     @dataclass(frozen=True)
     class GoesReadOnly(Look):
         """The file system goes read-only."""
 
         def look(self, report: Report) -> None:
-            dock.database.query("PRAGMA query_only = ON")
+            harness.database.query("PRAGMA query_only = ON")
 
     plan = Plan([Becomes(world, "a", "new"), GoesReadOnly(), Becomes(world, "b", "new")], ["web"])
-    ending = dock.perform(plan)
+    result = harness.perform(plan)
 
-    assert (ending.outcome, ending.exit_code) == ("rolled-back", 4)
+    assert (result.outcome, result.exit_code) == ("rolled-back", 4)
     assert world.values == {"a": "old", "b": "old", "ready": "yes"}
-    assert "so the run is still open there" in ending.reason
+    assert "so the run is still open there" in result.reason
 
-    dock.database.query("PRAGMA query_only = OFF")
-    assert dock.go_on(plan, "rollback").outcome == "rolled-back"
-    assert dock.locked == {}
+    harness.database.query("PRAGMA query_only = OFF")
+    assert harness.recover(plan, "rollback").outcome == "rolled-back"
+    assert harness.locked == {}
 
 
 def test_a_journal_that_cannot_be_written_before_any_change_changes_nothing(world: FakeWorld) -> None:
@@ -641,17 +653,17 @@ def test_a_journal_that_cannot_be_written_before_any_change_changes_nothing(worl
         database.query("PRAGMA query_only = ON")
         return bool(edits)
 
-    ending = Runner(store=SqliteStore(database), confirm=fill).perform(
-        ORDER, Plan([Becomes(world, "a", "new")])
+    result = Runner(store=SqliteStore(database), confirm=fill).perform(
+        REQUEST, Plan([Becomes(world, "a", "new")])
     )
 
-    assert (ending.outcome, ending.exit_code) == ("error", 2)
+    assert (result.outcome, result.exit_code) == ("error", 2)
     assert world.values["a"] == "old"
 
 
 @pytest.mark.parametrize(("on_doubt", "outcome"), [("hold", "held"), ("rollback", "rolled-back")])
 def test_what_does_not_follow_is_held_and_not_judged_by_its_verify(
-    dock: Harness, world: FakeWorld, on_doubt: str, outcome: str
+    harness: Harness, world: FakeWorld, on_doubt: str, outcome: str
 ) -> None:
     class Stays(Becomes):
         """{key} becomes {wanted}, and does not."""
@@ -660,7 +672,7 @@ def test_what_does_not_follow_is_held_and_not_judged_by_its_verify(
             raise NotFollowedError("lvs2: reloaded, and 2 of 3 destinations are as before")
 
     plan = Plan([Becomes(world, "a", "new"), Stays(world, "b", "new")], ["web"])
-    ending = dock.perform(plan, on_doubt="rollback" if on_doubt == "rollback" else "hold")
-    assert ending.outcome == outcome
-    assert "2 of 3 destinations are as before" in ending.reason
+    result = harness.perform(plan, on_doubt="rollback" if on_doubt == "rollback" else "hold")
+    assert result.outcome == outcome
+    assert "2 of 3 destinations are as before" in result.reason
     assert world.values["a"] == ("new" if outcome == "held" else "old")

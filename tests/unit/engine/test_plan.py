@@ -37,7 +37,7 @@ class Ready(Look):
     options: dict[str, object] = field(default_factory=dict)
 
     def look(self, report: Report) -> None:
-        """Nothing to see."""
+        """Do nothing: a plan is built, not run."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,14 @@ class Untitled(Look):
     key: str = "a"
 
     def look(self, report: Report) -> None:
-        """Nothing to see."""
+        """Do nothing: a plan is built, not run."""
 
 
 class Blank(Look):
     """ """
 
     def look(self, report: Report) -> None:
-        """Nothing to see."""
+        """Do nothing: a plan is built, not run."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Wrong(Look):
     """{no_such_field} is ready."""
 
     def look(self, report: Report) -> None:
-        """Nothing to see."""
+        """Do nothing: a plan is built, not run."""
 
 
 class Heir(Is):

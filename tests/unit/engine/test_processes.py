@@ -14,7 +14,7 @@ import pytest
 from ferryman.engine.plan import Plan
 from ferryman.engine.runner import Runner
 from ferryman.state import RunRequest, SqliteStore
-from ferryman.state.database import Database
+from ferryman.state.sqlite.database import Database
 from ferryman.testing import Becomes, Cut, Cuts, FakeWorld
 
 LIBRARY = Path(__file__).parents[3] / "lib"
@@ -86,9 +86,9 @@ def test_a_killed_process_is_survived(folder: Path, at: int, way: str, value: st
     order = RunRequest(cookbook="test", operator="somebody else")
     assert runner.perform(order, plan(KeptWorld(folder / "world"))).exit_code == 6
 
-    ending = getattr(runner, way)(run, plan(KeptWorld(folder / "world")))
+    result = getattr(runner, way)(run, plan(KeptWorld(folder / "world")))
 
-    assert ending.exit_code == 0
+    assert result.exit_code == 0
     assert json.loads((folder / "world").read_text()) == {"a": value, "b": value}
     assert SqliteStore(database).locks() == []
     database.close()

@@ -1,4 +1,4 @@
-"""The way back: its order, what it does when something fails, and what it says of what is left."""
+"""The rollback: its order, what it does when a step fails, and what it says of what is not restored."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Fails(Look):
     """Everything flows."""
 
     def look(self, report: Report) -> None:
-        """It does not."""
+        """Fail as a service does that gets no traffic."""
         raise VerifyError("nothing flows")
 
 
@@ -36,7 +36,7 @@ class WillNotGoBack(Becomes):
     error: Exception = UnreachableError("lvs1: silent")  # noqa: RUF009  # an error is raised, never changed
 
     def undo(self, before: str) -> None:
-        """Fail."""
+        """Fail, and put nothing back."""
         raise self.error
 
 
@@ -45,7 +45,7 @@ class PretendsToGoBack(Becomes):
     """{key} becomes {wanted} and undo does nothing."""
 
     def undo(self, before: str) -> None:
-        """Do nothing."""
+        """Put nothing back, and claim that it succeeded."""
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,12 @@ class Follows(Change[str]):
         self.do(before)
 
 
-def undone(dock: Harness) -> list[int]:
-    starts = [occurrence.event for occurrence in dock.heard if isinstance(occurrence.event, StepStarted)]
+def undone(harness: Harness) -> list[int]:
+    starts = [occurrence.event for occurrence in harness.events if isinstance(occurrence.event, StepStarted)]
     return [event.step for event in starts if event.phase == "undo"]
 
 
-def test_one_that_cannot_be_put_back_keeps_no_other_from_it(dock: Harness, world: FakeWorld) -> None:
+def test_one_that_cannot_be_put_back_keeps_no_other_from_it(harness: Harness, world: FakeWorld) -> None:
     plan = Plan(
         [
             Becomes(world, "a", "new"),
@@ -100,93 +100,99 @@ def test_one_that_cannot_be_put_back_keeps_no_other_from_it(dock: Harness, world
         ],
         ["web"],
     )
-    ending = dock.perform(plan)
+    result = harness.perform(plan)
 
-    assert (ending.outcome, ending.exit_code) == ("stranded", 5)
+    assert (result.outcome, result.exit_code) == ("stranded", 5)
     assert world.values == {"a": "old", "b": "new", "ready": "yes"}
-    assert dock.locked == {"web": ending.run}
-    assert dock.journal.run(ending.run).is_open
+    assert harness.locked == {"web": result.run}
+    assert harness.journal.run(result.run).is_open
 
 
-def test_what_is_left_is_named_with_where_why_and_what_to_do_by_hand(dock: Harness, world: FakeWorld) -> None:
-    ending = dock.perform(Plan([Becomes(world, "a", "new"), WillNotGoBack(world, "b", "new"), Fails()]))
+def test_what_is_left_is_named_with_where_why_and_what_to_do_by_hand(
+    harness: Harness, world: FakeWorld
+) -> None:
+    result = harness.perform(Plan([Becomes(world, "a", "new"), WillNotGoBack(world, "b", "new"), Fails()]))
 
-    assert ending.reason.splitlines() == [
+    assert result.reason.splitlines() == [
         "nothing flows",
-        "the rollback could not be completed; the run stays open and keeps its lock. Not as before, to mend:",
+        "the rollback could not be completed; the run stays open and keeps its lock. Not restored:",
         "  step 2, b becomes new for good: lvs1: silent",
         "state per host:",
         "  a  as before, verified  step 1, a becomes new",
-        "  b  not as before        step 2, b becomes new for good",
+        "  b  not restored         step 2, b becomes new for good",
         "by hand, on b:",
         "  set b old",
-        f"then: ferryman rollback {ending.run} looks again, and closes the run when all is as before",
-        f"or:   ferryman resume {ending.run} looks again, and goes forward instead",
+        f"then: ferryman rollback {result.run} looks again, and closes the run when all is as before",
+        f"or:   ferryman resume {result.run} looks again, and goes forward instead",
     ]
 
 
-def test_a_stranded_run_is_closed_when_it_was_put_back_by_hand(dock: Harness, world: FakeWorld) -> None:
+def test_a_stranded_run_is_closed_when_it_was_put_back_by_hand(harness: Harness, world: FakeWorld) -> None:
     plan = Plan([WillNotGoBack(world, "b", "new"), Fails()], ["web"])
-    dock.perform(plan)
+    harness.perform(plan)
     world.values["b"] = "old"
-    ending = dock.go_on(plan, "rollback")
+    result = harness.recover(plan, "rollback")
 
-    assert (ending.outcome, ending.exit_code) == ("rolled-back", 0)
-    assert dock.locked == {}
+    assert (result.outcome, result.exit_code) == ("rolled-back", 0)
+    assert harness.locked == {}
 
 
-def test_an_undo_that_only_says_that_it_worked_is_found_out(dock: Harness, world: FakeWorld) -> None:
-    ending = dock.perform(Plan([PretendsToGoBack(world, "b", "new"), Fails()]))
+def test_an_undo_that_only_says_that_it_worked_is_found_out(harness: Harness, world: FakeWorld) -> None:
+    result = harness.perform(Plan([PretendsToGoBack(world, "b", "new"), Fails()]))
 
-    assert ending.outcome == "stranded"
-    assert "b: is still new, was old" in ending.reason
+    assert result.outcome == "stranded"
+    assert "b: is still new, was old" in result.reason
 
 
 def test_an_undo_whose_answer_was_lost_counts_when_the_world_is_as_before(
-    dock: Harness, world: FakeWorld
+    harness: Harness, world: FakeWorld
 ) -> None:
     @dataclass(frozen=True)
     class LosesAnswer(Becomes):
-        """{key} becomes {wanted}, and the answer is lost on the way back."""
+        """{key} becomes {wanted}, and the answer is lost in the rollback."""
 
         def undo(self, before: str) -> None:
             super().undo(before)
             raise UnknownOutcomeError("b: the answer was lost")
 
-    ending = dock.perform(Plan([LosesAnswer(world, "b", "new"), Fails()]))
+    result = harness.perform(Plan([LosesAnswer(world, "b", "new"), Fails()]))
 
-    assert ending.outcome == "rolled-back"
+    assert result.outcome == "rolled-back"
     assert world.values["b"] == "old"
 
 
-def test_a_bug_in_undo_strands_that_change_alone(dock: Harness, world: FakeWorld) -> None:
+def test_a_bug_in_undo_strands_that_change_alone(harness: Harness, world: FakeWorld) -> None:
     broken = WillNotGoBack(world, "b", "new", ZeroDivisionError("oops"))
-    ending = dock.perform(Plan([Becomes(world, "a", "new"), broken, Fails()]))
+    result = harness.perform(Plan([Becomes(world, "a", "new"), broken, Fails()]))
 
-    assert ending.outcome == "stranded"
-    assert "a bug: ZeroDivisionError: oops" in ending.reason
+    assert result.outcome == "stranded"
+    assert "a bug: ZeroDivisionError: oops" in result.reason
     assert world.values["a"] == "old"
-    [left] = [record for record in dock.journal.show(ending.run) if record.kind == "left"]
+    [left] = [record for record in harness.journal.show(result.run) if record.kind == "left"]
     assert "Traceback" in left.payload["traceback"]
 
 
-def test_a_stranger_who_wrote_over_our_change_is_not_overwritten(dock: Harness, world: FakeWorld) -> None:
+def test_someone_else_who_wrote_over_our_change_is_not_overwritten(
+    harness: Harness, world: FakeWorld
+) -> None:
     @dataclass(frozen=True)
     class Meddles(Look):
         """Somebody writes over it."""
 
         def look(self, report: Report) -> None:
-            world.values["b"] = "stranger"
+            world.values["b"] = "other"
             raise VerifyError("nothing flows")
 
-    ending = dock.perform(Plan([Becomes(world, "a", "new"), Becomes(world, "b", "new"), Meddles()], ["web"]))
+    result = harness.perform(
+        Plan([Becomes(world, "a", "new"), Becomes(world, "b", "new"), Meddles()], ["web"])
+    )
 
-    assert world.values == {"a": "old", "b": "stranger", "ready": "yes"}
-    assert ending.outcome == "rolled-back"
-    assert "b: value: stranger; wanted old" in ending.reason
+    assert world.values == {"a": "old", "b": "other", "ready": "yes"}
+    assert result.outcome == "rolled-back"
+    assert "b: value: other; wanted old" in result.reason
 
 
-def test_a_report_whose_words_cannot_be_had_is_still_a_report(dock: Harness, world: FakeWorld) -> None:
+def test_a_report_whose_words_cannot_be_had_is_still_a_report(harness: Harness, world: FakeWorld) -> None:
     @dataclass(frozen=True)
     class NoWords(WillNotGoBack):
         """{key} becomes {wanted}, and cannot say how to go back."""
@@ -194,19 +200,19 @@ def test_a_report_whose_words_cannot_be_had_is_still_a_report(dock: Harness, wor
         def undo_edits(self, before: str) -> Sequence[Edit]:
             raise ZeroDivisionError
 
-    ending = dock.perform(Plan([NoWords(world, "b", "new"), Fails()]))
+    result = harness.perform(Plan([NoWords(world, "b", "new"), Fails()]))
 
-    assert ending.outcome == "stranded"
-    assert "by hand, for step 1, b becomes new, and cannot say how to go back: it was 'old'" in ending.reason
-
-
-def test_the_last_goes_back_first(dock: Harness, world: FakeWorld) -> None:
-    dock.perform(Plan([Becomes(world, "a", "new"), Becomes(world, "b", "new"), Fails()]))
-
-    assert undone(dock) == [1, 0]
+    assert result.outcome == "stranded"
+    assert "by hand, for step 1, b becomes new, and cannot say how to go back: it was 'old'" in result.reason
 
 
-def test_what_others_follow_goes_back_before_them(dock: Harness) -> None:
+def test_the_last_goes_back_first(harness: Harness, world: FakeWorld) -> None:
+    harness.perform(Plan([Becomes(world, "a", "new"), Becomes(world, "b", "new"), Fails()]))
+
+    assert undone(harness) == [1, 0]
+
+
+def test_what_others_follow_goes_back_before_them(harness: Harness) -> None:
     world = FakeWorld(None, catalog="direct", lvs1="direct", lvs2="direct", other="x")
     plan = Plan(
         [
@@ -217,54 +223,54 @@ def test_what_others_follow_goes_back_before_them(dock: Harness) -> None:
             Fails(),
         ]
     )
-    ending = dock.perform(plan)
+    result = harness.perform(plan)
 
-    assert ending.outcome == "rolled-back"
+    assert result.outcome == "rolled-back"
     assert world.values == {"catalog": "direct", "lvs1": "direct", "lvs2": "direct", "other": "x"}
-    assert undone(dock) == [1, 3, 2, 0]
+    assert undone(harness) == [1, 3, 2, 0]
 
 
-def test_what_was_not_begun_is_not_undone(dock: Harness, world: FakeWorld) -> None:
-    dock.perform(Plan([Becomes(world, "a", "new"), Fails(), Becomes(world, "b", "new")]))
+def test_what_was_not_begun_is_not_undone(harness: Harness, world: FakeWorld) -> None:
+    harness.perform(Plan([Becomes(world, "a", "new"), Fails(), Becomes(world, "b", "new")]))
 
-    assert undone(dock) == [0]
+    assert undone(harness) == [0]
 
 
-def test_what_was_so_already_is_not_undone(dock: Harness, world: FakeWorld) -> None:
+def test_what_was_so_already_is_not_undone(harness: Harness, world: FakeWorld) -> None:
     world.values["a"] = "new"
-    dock.perform(Plan([Becomes(world, "a", "new"), Becomes(world, "b", "new"), Fails()]))
+    harness.perform(Plan([Becomes(world, "a", "new"), Becomes(world, "b", "new"), Fails()]))
 
     assert world.values["a"] == "new"
     assert world.values["b"] == "old"
 
 
-def test_what_is_put_back_is_told_as_a_change(dock: Harness, world: FakeWorld) -> None:
-    dock.perform(Plan([Becomes(world, "a", "new"), Fails()]))
+def test_what_is_put_back_is_told_as_a_change(harness: Harness, world: FakeWorld) -> None:
+    harness.perform(Plan([Becomes(world, "a", "new"), Fails()]))
 
-    events = [occurrence.event for occurrence in dock.heard]
+    events = [occurrence.event for occurrence in harness.events]
     made = [event.edit.command for event in events if isinstance(event, ChangeMade)]
     assert made == ["set a new", "set a old"]
     assert StepFinished(0, "undo", "ok") in events
 
 
-def test_a_way_back_without_the_lock_writes_nothing(dock: Harness, world: FakeWorld) -> None:
+def test_a_rollback_without_the_lock_writes_nothing(harness: Harness, world: FakeWorld) -> None:
     @dataclass(frozen=True)
     class LosesLock(Look):
         """The lock is lost."""
 
         def look(self, report: Report) -> None:
-            dock.database.execute("DELETE FROM locks")
+            harness.database.execute("DELETE FROM locks")
             raise VerifyError("nothing flows")
 
-    ending = dock.perform(Plan([Becomes(world, "a", "new"), LosesLock()], ["web"]))
+    result = harness.perform(Plan([Becomes(world, "a", "new"), LosesLock()], ["web"]))
 
-    assert ending.outcome == "stranded"
-    assert "no longer this process's" in ending.reason
+    assert result.outcome == "stranded"
+    assert "no longer this process's" in result.reason
     assert world.values["a"] == "new"
 
 
 @pytest.mark.parametrize("error", [BusyError("x"), UnreachableError("x"), ZeroDivisionError("x")])
-def test_whatever_fails_after_a_change_something_is_said_about_it(dock: Harness, error: Exception) -> None:
+def test_whatever_fails_after_a_change_something_is_said_about_it(harness: Harness, error: Exception) -> None:
     world = FakeWorld(Cuts(), a="old")
 
     @dataclass(frozen=True)
@@ -274,11 +280,11 @@ def test_whatever_fails_after_a_change_something_is_said_about_it(dock: Harness,
         def look(self, report: Report) -> None:
             raise error
 
-    ending = dock.perform(Plan([Becomes(world, "a", "new"), Breaks()], ["web"]), on_doubt="rollback")
-    entry = dock.journal.run(ending.run)
+    result = harness.perform(Plan([Becomes(world, "a", "new"), Breaks()], ["web"]), on_doubt="rollback")
+    entry = harness.journal.run(result.run)
 
-    assert (entry.outcome, entry.exit_code, entry.ending) == (ending.outcome, ending.exit_code, ending.reason)
-    assert bool(dock.locked) == entry.is_open
+    assert (entry.outcome, entry.exit_code, entry.ending) == (result.outcome, result.exit_code, result.reason)
+    assert bool(harness.locked) == entry.is_open
 
 
 def kill() -> None:
@@ -295,24 +301,26 @@ class Inherits(Becomes):
 
 
 def test_what_an_earlier_run_left_is_undone_by_the_run_that_took_it_on(
-    dock: Harness, world: FakeWorld
+    harness: Harness, world: FakeWorld
 ) -> None:
     world.values["a"] = "new"
-    ending = dock.perform(Plan([Inherits(world, "a", "new"), Becomes(world, "b", "new")], ["web"]))
-    assert ending.outcome == "done"
+    result = harness.perform(Plan([Inherits(world, "a", "new"), Becomes(world, "b", "new")], ["web"]))
+    assert result.outcome == "done"
 
-    back = dock.go_on(Plan([Inherits(world, "a", "new"), Becomes(world, "b", "new")], ["web"]), "rollback")
+    back = harness.recover(
+        Plan([Inherits(world, "a", "new"), Becomes(world, "b", "new")], ["web"]), "rollback"
+    )
     assert back.outcome == "rolled-back"
     assert (world.values["a"], world.values["b"]) == ("old", "old")
 
 
-def test_what_a_killed_run_made_itself_is_not_taken_on_twice(dock: Harness) -> None:
+def test_what_a_killed_run_made_itself_is_not_taken_on_twice(harness: Harness) -> None:
     cuts = Cuts(Cut(7, "before", kill))
     world = FakeWorld(cuts, a="old", b="old")
     plan = Plan([Inherits(world, "a", "new"), Becomes(world, "b", "new")], ["web"])
     with pytest.raises(Killed):
-        dock.perform(plan)
-    run = dock.journal.runs()[0].id
+        harness.perform(plan)
+    run = harness.journal.runs()[0].id
 
-    assert dock.go_on(plan, "resume").outcome == "done"
-    assert [one.step for one in dock.journal.show(run) if one.kind == "intent"].count(0) == 1
+    assert harness.recover(plan, "resume").outcome == "done"
+    assert [record.step for record in harness.journal.show(run) if record.kind == "intent"].count(0) == 1

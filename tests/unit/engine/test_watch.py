@@ -1,4 +1,4 @@
-"""The watch: what turns bad while a run asks, waits or soaks sends it back, whatever it was doing."""
+"""The watch: what fails while a run asks, waits or soaks rolls it back, whatever it was doing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Watched(Look):
 
     verdicts: Iterator[Verdict | Exception]
     seen: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
-    """Released after each look."""
+    """Released once after each look."""
     met: threading.Event = field(default_factory=threading.Event)
     """Set when the run has got to where the watch is to meet it; no look is made before."""
 
@@ -46,7 +46,7 @@ class Watched(Look):
         return met
 
     def look(self, report: Report) -> None:
-        """Tell the next verdict."""
+        """Report the next of the verdicts."""
         assert self.met.wait(LONG_S)
         verdict = next(self.verdicts, Verdict.PASS)
         try:
@@ -64,7 +64,7 @@ class Waits(Look):
     until: Callable[[], object]
 
     def look(self, report: Report) -> None:
-        """Wait."""
+        """Wait until the watch has an error."""
         del report
         self.until()
 
@@ -95,24 +95,26 @@ def looked(watch: Watched, times: int) -> Callable[[], None]:
     return wait
 
 
-def test_what_turns_bad_while_the_run_waits_sends_it_back(dock: Harness, world: FakeWorld) -> None:
+def test_what_turns_bad_while_the_run_waits_sends_it_back(harness: Harness, world: FakeWorld) -> None:
     bad = watched(Verdict.PASS, Verdict.FAIL, Verdict.FAIL)
 
-    ending = dock.perform(
+    result = harness.perform(
         Plan([Becomes(world, "a", "new"), Waits(bad.meets(for_long))], ["web"], watch=watching(bad))
     )
 
-    assert (ending.outcome, ending.exit_code) == ("rolled-back", 4)
-    assert ending.reason.startswith("the watch: rs1: probe: silent; wanted an answer")
+    assert (result.outcome, result.exit_code) == ("rolled-back", 4)
+    assert result.reason.startswith("the watch: rs1: probe: silent; wanted an answer")
     assert world.values["a"] == "old"
-    told = [one.event for one in dock.heard if isinstance(one.event, FindingMade)]
-    assert [(one.step, one.finding.verdict) for one in told if one.finding.check == "probe"] == [
+    found = [line.event for line in harness.events if isinstance(line.event, FindingMade)]
+    assert [(event.step, event.finding.verdict) for event in found if event.finding.check == "probe"] == [
         (1, Verdict.FAIL),
         (1, Verdict.FAIL),
     ]
 
 
-def test_what_turns_bad_while_the_operator_is_asked_changes_nothing(dock: Harness, world: FakeWorld) -> None:
+def test_what_turns_bad_while_the_operator_is_asked_changes_nothing(
+    harness: Harness, world: FakeWorld
+) -> None:
     bad = watched(Verdict.FAIL, Verdict.FAIL)
 
     def ask(edits: Sequence[Edit]) -> bool:
@@ -121,59 +123,61 @@ def test_what_turns_bad_while_the_operator_is_asked_changes_nothing(dock: Harnes
         return True
 
     plan = Plan([Becomes(world, "a", "new")], ["web"], watch=watching(bad))
-    ending = replace(dock.runner(), confirm=ask).perform(RunRequest(cookbook="test", operator="tester"), plan)
+    result = replace(harness.runner(), confirm=ask).perform(
+        RunRequest(cookbook="test", operator="tester"), plan
+    )
 
-    assert (ending.outcome, ending.exit_code) == ("refused", 3)
+    assert (result.outcome, result.exit_code) == ("refused", 3)
     assert world.values["a"] == "old"
 
 
-def test_a_look_that_fails_once_and_then_passes_stops_nothing(dock: Harness, world: FakeWorld) -> None:
+def test_a_look_that_fails_once_and_then_passes_stops_nothing(harness: Harness, world: FakeWorld) -> None:
     once = watched(Verdict.FAIL, Verdict.PASS)
 
-    ending = dock.perform(
+    result = harness.perform(
         Plan([Becomes(world, "a", "new"), Waits(once.meets(looked(once, 4)))], ["web"], watch=watching(once))
     )
 
-    assert ending.outcome == "done"
+    assert result.outcome == "done"
 
 
-def test_what_flaps_holds_the_run(dock: Harness, world: FakeWorld) -> None:
+def test_what_flaps_holds_the_run(harness: Harness, world: FakeWorld) -> None:
     flapping = watched(*[Verdict.FAIL, Verdict.PASS] * 4)
 
-    ending = dock.perform(
+    result = harness.perform(
         Plan([Becomes(world, "a", "new"), Waits(flapping.meets(for_long))], ["web"], watch=watching(flapping))
     )
 
-    assert (ending.outcome, ending.exit_code) == ("held", 7)
-    assert "it flaps" in ending.reason
+    assert (result.outcome, result.exit_code) == ("held", 7)
+    assert "it flaps" in result.reason
     assert world.values["a"] == "new"
 
 
-def test_how_often_a_look_may_fail_and_flap_is_the_watchs_to_say(dock: Harness, world: FakeWorld) -> None:
+def test_how_often_a_look_may_fail_and_flap_is_the_watchs_to_say(harness: Harness, world: FakeWorld) -> None:
     patient = watched(*[Verdict.FAIL, Verdict.FAIL, Verdict.PASS] * 5)
     watch = Watch([patient], every_s=0.001, failures=3, flaps=5)
     waiting = Waits(patient.meets(looked(patient, 16)))
     plan = Plan([Becomes(world, "a", "new"), waiting], ["web"], watch=watch)
-    assert dock.perform(plan).outcome == "done"
+    assert harness.perform(plan).outcome == "done"
 
     strict = watched(Verdict.FAIL)
     watch = Watch([strict], every_s=0.001, failures=1)
-    ending = dock.perform(
+    result = harness.perform(
         Plan([Becomes(world, "a", "newer"), Waits(strict.meets(for_long))], ["web"], watch=watch)
     )
-    assert ending.outcome == "rolled-back"
+    assert result.outcome == "rolled-back"
 
 
 @pytest.mark.parametrize(("on_doubt", "outcome"), [("hold", "held"), ("rollback", "rolled-back")])
 def test_what_cannot_be_determined_is_the_operators_choice(
-    dock: Harness, world: FakeWorld, on_doubt: str, outcome: str
+    harness: Harness, world: FakeWorld, on_doubt: str, outcome: str
 ) -> None:
     silent = watched(DoubtError("no answer"), DoubtError("no answer"))
     plan = Plan([Becomes(world, "a", "new"), Waits(silent.meets(for_long))], ["web"], watch=watching(silent))
 
-    ending = dock.perform(plan, on_doubt="rollback" if on_doubt == "rollback" else "hold")
+    result = harness.perform(plan, on_doubt="rollback" if on_doubt == "rollback" else "hold")
 
-    assert ending.outcome == outcome
+    assert result.outcome == outcome
 
 
 @dataclass(frozen=True)
@@ -183,20 +187,22 @@ class BecomesSlowly(Becomes):
     between: Callable[[], None] = lambda: None
 
     def do(self, before: str) -> None:
-        """The watch speaks up between the halves."""
+        """Let the watch fail between the halves."""
         self.world.values["half"] = "begun"
         self.between()
         del self.world.values["half"]
         super().do(before)
 
 
-def test_a_change_under_way_is_finished_before_the_watch_is_heeded(dock: Harness, world: FakeWorld) -> None:
+def test_a_change_under_way_is_finished_before_the_watch_is_heeded(
+    harness: Harness, world: FakeWorld
+) -> None:
     bad = watched(Verdict.FAIL, Verdict.FAIL)
     slow = BecomesSlowly(world, "a", "new", bad.meets(looked(bad, 2)))
 
-    ending = dock.perform(Plan([slow, Waits(bad.meets(for_long))], ["web"], watch=watching(bad)))
+    result = harness.perform(Plan([slow, Waits(bad.meets(for_long))], ["web"], watch=watching(bad)))
 
-    assert ending.outcome == "rolled-back"
+    assert result.outcome == "rolled-back"
     assert "half" not in world.values
     assert world.values["a"] == "old"
 
@@ -213,35 +219,35 @@ class GoesBackSlowly(Becomes):
         super().undo(before)
 
 
-def test_on_the_way_back_nobody_watches(dock: Harness, world: FakeWorld) -> None:
+def test_on_the_rollback_nobody_watches(harness: Harness, world: FakeWorld) -> None:
     bad = watched(*[Verdict.FAIL] * 1000)
     back = GoesBackSlowly(world, "a", "new", for_a_moment)
 
-    ending = dock.perform(Plan([back, Waits(bad.meets(for_long))], ["web"], watch=watching(bad)))
+    result = harness.perform(Plan([back, Waits(bad.meets(for_long))], ["web"], watch=watching(bad)))
 
-    assert ending.outcome == "rolled-back"
+    assert result.outcome == "rolled-back"
     assert world.values["a"] == "old"
 
 
-def test_a_bug_in_the_watch_goes_back_like_any_other(dock: Harness, world: FakeWorld) -> None:
+def test_a_bug_in_the_watch_goes_back_like_any_other(harness: Harness, world: FakeWorld) -> None:
     broken = watched(ZeroDivisionError("in the watch"))
 
-    ending = dock.perform(
+    result = harness.perform(
         Plan([Becomes(world, "a", "new"), Waits(broken.meets(for_long))], ["web"], watch=watching(broken))
     )
 
-    assert ending.outcome == "rolled-back"
-    assert "a bug: ZeroDivisionError" in ending.reason
+    assert result.outcome == "rolled-back"
+    assert "a bug: ZeroDivisionError" in result.reason
     assert world.values["a"] == "old"
 
 
-def test_a_rehearsal_and_a_run_without_changes_have_no_watch(dock: Harness, world: FakeWorld) -> None:
+def test_a_dry_run_and_a_run_without_changes_have_no_watch(harness: Harness, world: FakeWorld) -> None:
     bad = watched(*[Verdict.FAIL] * 1000)
     plan = Plan([Becomes(world, "a", "new")], ["web"], watch=watching(bad))
 
-    assert dock.perform(plan, dry_run=True).outcome == "done"
+    assert harness.perform(plan, dry_run=True).outcome == "done"
     world.values["a"] = "new"
-    assert dock.perform(plan).outcome == "done"
+    assert harness.perform(plan).outcome == "done"
     assert not bad.seen.acquire(blocking=False)
 
 
@@ -253,7 +259,7 @@ class AskedAgain(Look):
     met: threading.Event = field(default_factory=threading.Event)
 
     def look(self, report: Report) -> None:
-        """Tell whether it was asked again this time."""
+        """Report whether it answered only on a retry this time."""
         assert self.met.wait(LONG_S)
         if next(self.turns, False):
             report.finding(Finding(RETRIED, "rs1", Verdict.WARN, "asked again", "an answer to the first SYN"))
@@ -275,7 +281,7 @@ class AskedAgain(Look):
     ids=["now and then", "always"],
 )
 def test_a_host_that_is_asked_again_too_often_is_a_doubt_and_one_that_always_is_a_failure(
-    dock: Harness, world: FakeWorld, often: bool, turns: list[bool], outcome: str
+    harness: Harness, world: FakeWorld, often: bool, turns: list[bool], outcome: str
 ) -> None:
     again = AskedAgain(iter(turns))
     pace = (
@@ -283,30 +289,30 @@ def test_a_host_that_is_asked_again_too_often_is_a_doubt_and_one_that_always_is_
         if often
         else Watch([again], 0.001, retries=2)
     )
-    ending = dock.perform(
+    result = harness.perform(
         Plan([Becomes(world, "a", "new"), Waits(again.then(for_long))], ["web"], watch=pace)
     )
 
-    assert ending.outcome == outcome, ending.reason
-    assert "the watch: The realserver answers in the end: rs1: in 3 rounds" in ending.reason
-    told = [one.event.finding for one in dock.heard if isinstance(one.event, FindingMade)]
-    assert [one.verdict for one in told if one.check == RETRIED] == [Verdict.WARN] * 3
+    assert result.outcome == outcome, result.reason
+    assert "the watch: The realserver answers in the end: rs1: in 3 rounds" in result.reason
+    found = [line.event.finding for line in harness.events if isinstance(line.event, FindingMade)]
+    assert [finding.verdict for finding in found if finding.check == RETRIED] == [Verdict.WARN] * 3
 
 
 def test_a_host_that_is_asked_again_now_and_then_is_told_and_stops_nothing(
-    dock: Harness, world: FakeWorld
+    harness: Harness, world: FakeWorld
 ) -> None:
     again = AskedAgain(iter([True, False, True]))
     watch = Watch([again], 0.001, retries=2)
     plan = Plan([Becomes(world, "a", "new"), Waits(again.then(for_a_moment))], ["web"], watch=watch)
-    assert dock.perform(plan).outcome == "done"
-    told = [one.event.finding for one in dock.heard if isinstance(one.event, FindingMade)]
-    assert any(one.check == RETRIED for one in told)
+    assert harness.perform(plan).outcome == "done"
+    found = [line.event.finding for line in harness.events if isinstance(line.event, FindingMade)]
+    assert any(finding.check == RETRIED for finding in found)
 
 
 def test_a_look_before_the_first_change_that_was_asked_again_refuses_nothing(
-    dock: Harness, world: FakeWorld
+    harness: Harness, world: FakeWorld
 ) -> None:
     again = AskedAgain(iter([True]))
     again.met.set()
-    assert dock.perform(Plan([again, Becomes(world, "a", "new")], ["web"])).outcome == "done"
+    assert harness.perform(Plan([again, Becomes(world, "a", "new")], ["web"])).outcome == "done"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ferryman.realservers.facts import Facts
 
 CASES = Path(__file__).parent / "cases"
+FACTS = Path(__file__).parents[1] / "realservers" / "cases"
 RS = Realserver("web1", Kind.SERVER, None, None)
 NAMED = replace(RS, address=ip_address("10.10.0.21"), address6=ip_address("fd10::21"))  # type: ignore[arg-type]  # one of each version
 V4, V6, INGRESS = "10.99.0.1:80", "[fd99::1]:80", "10.99.0.4:30443"
@@ -52,7 +53,7 @@ def saved(*lines: str, policy: str = "ACCEPT", version: int = 4) -> Ruleset:
 @pytest.fixture(name="host")
 def a_host() -> Callable[[Ruleset], Facts]:
     """A healthy host with these rules."""
-    healthy = parse("web1", (CASES / "bullseye-plain.txt").read_text())
+    healthy = parse("web1", (FACTS / "bullseye-plain.txt").read_text())
     return lambda ruleset: replace(healthy, firewall=ruleset, nat=NatTable(ruleset))
 
 
@@ -156,8 +157,8 @@ ROWS = {
 def test_each_rule_set_is_judged_as_it_should_be(name: str, judge: Callable[..., list[Finding]]) -> None:
     row = ROWS[name]
     found = judge(row.rules, *row.sources, vip=row.vip)
-    assert " ".join(one.verdict.value for one in found) == row.verdicts
-    assert row.words in " ".join(str(one) for one in found)
+    assert " ".join(finding.verdict.value for finding in found) == row.verdicts
+    assert row.words in " ".join(str(finding) for finding in found)
 
 
 def test_a_remedy_lets_the_directors_in_and_no_others(judge: Callable[..., list[Finding]]) -> None:
@@ -182,7 +183,7 @@ def test_no_remedy_lets_anybody_in_where_the_directors_are_not_known(
 
 def test_rules_that_could_not_be_read_are_unknown(judge: Callable[..., list[Finding]]) -> None:
     found = judge(Ruleset(unread=("nft: Operation not permitted",)), *LBS)
-    assert {one.verdict for one in found} == {Verdict.UNKNOWN}
+    assert {finding.verdict for finding in found} == {Verdict.UNKNOWN}
     assert "Operation not permitted" in found[0].seen
 
 
@@ -208,7 +209,7 @@ def test_the_encapsulation_is_known_by_number_and_by_every_name(
 ) -> None:
     version, source = (4, "10.10.0.11") if vip == V4 else (6, "fd10::11")
     dropped = saved(f"INPUT -p {name} -j DROP", version=version)
-    assert [one.verdict for one in judge(dropped, source, vip=vip)] == [Verdict.FAIL, Verdict.PASS]
+    assert [finding.verdict for finding in judge(dropped, source, vip=vip)] == [Verdict.FAIL, Verdict.PASS]
 
 
 GUARDED = saved("INPUT -p 4 ! -s 10.10.0.0/24 -j DROP")
@@ -227,7 +228,7 @@ GUARDED = saved("INPUT -p 4 ! -s 10.10.0.0/24 -j DROP")
         (Ruleset(unread=("nft: cut off",)), Verdict.SKIP),
     ],
 )
-def test_a_decapsulator_is_open_when_a_stranger_is_let_in_for_sure(
+def test_a_decapsulator_is_open_when_an_unnamed_source_is_let_in_for_sure(
     ruleset: Ruleset, verdict: Verdict, service_of: Callable[..., Service], host: Callable[[Ruleset], Facts]
 ) -> None:
     service = replace(service_of(V4), directors=(director("10.10.0.11"),))
@@ -251,7 +252,7 @@ def test_nft_of_each_debian_is_understood_alike(
 ) -> None:
     """0.9.8, 1.0.6 and 1.1.3 write masks of flags differently; the rules are the same."""
     found = judge(rules(f"flags-{release}.json"), source, vip=vip)
-    assert " ".join(one.verdict.value for one in found) == verdicts
+    assert " ".join(finding.verdict.value for finding in found) == verdicts
 
 
 @pytest.mark.parametrize(
@@ -286,7 +287,7 @@ def test_a_statement_that_is_not_understood_leaves_its_drop_uncertain(
     text = json.dumps(
         {"nftables": [{"table": {"family": "ip", "name": "t"}}, {"chain": chain}, {"rule": rule}]}
     )
-    assert {one.verdict for one in judge(Ruleset(parse_nft(text)), "10.10.0.11")} == {Verdict.WARN}
+    assert {finding.verdict for finding in judge(Ruleset(parse_nft(text)), "10.10.0.11")} == {Verdict.WARN}
 
 
 @pytest.mark.parametrize(

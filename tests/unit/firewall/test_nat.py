@@ -53,7 +53,7 @@ NOBODY = {
 
 @pytest.mark.parametrize("case", NOBODY)
 def test_rules_that_do_not_take_the_packet(case: str) -> None:
-    assert by_iptables(*NOBODY[case]).taker(a_packet()) is None
+    assert by_iptables(*NOBODY[case]).dnat_rule(a_packet()) is None
 
 
 TAKEN = {
@@ -84,18 +84,18 @@ TAKEN = {
 
 @pytest.mark.parametrize("case", TAKEN)
 def test_rules_that_take_the_packet(case: str) -> None:
-    assert by_iptables(*TAKEN[case]).taker(a_packet()) == f"-A {TAKEN[case][-1]}"
+    assert by_iptables(*TAKEN[case]).dnat_rule(a_packet()) == f"-A {TAKEN[case][-1]}"
 
 
 def test_a_rule_for_local_addresses_takes_a_packet_for_one() -> None:
     table = by_iptables("PREROUTING -m addrtype --dst-type LOCAL -j DNAT --to-destination 10.1.1.1")
-    assert table.taker(a_packet(local=True)) is not None
+    assert table.dnat_rule(a_packet(local=True)) is not None
 
 
 def test_a_rule_of_the_other_family_takes_nothing() -> None:
     table = saved("-A PREROUTING -p tcp --dport 80 -j DNAT --to-destination [fd10::1]:80", version=6)
-    assert table.taker(a_packet()) is None
-    assert table.taker(a_packet("fd99::1")) is not None
+    assert table.dnat_rule(a_packet()) is None
+    assert table.dnat_rule(a_packet("fd99::1")) is not None
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_rule_of_the_other_family_takes_nothing() -> None:
 )  # fmt: skip
 def test_rules_of_nft_that_take_the_packet(vip: str, port: int, rule: str) -> None:
     """Prefixes, ranges, sets with and without names, and maps are followed."""
-    assert by_nft("nat").taker(a_packet(vip, port)) == rule
+    assert by_nft("nat").dnat_rule(a_packet(vip, port)) == rule
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_rules_of_nft_that_take_the_packet(vip: str, port: int, rule: str) -> No
     [("10.99.0.4", 82), ("10.99.0.40", 80), ("10.99.2.10", 80), ("10.99.0.8", 1), ("10.99.4.9", 80)],
 )
 def test_rules_of_nft_that_do_not_take_the_packet(vip: str, port: int) -> None:
-    assert by_nft("nat").taker(a_packet(vip, port)) is None
+    assert by_nft("nat").dnat_rule(a_packet(vip, port)) is None
 
 
 @pytest.mark.parametrize(
@@ -134,8 +134,8 @@ def test_rules_of_nft_that_do_not_take_the_packet(vip: str, port: int) -> None:
 )
 def test_kube_proxys_maps_of_verdicts_are_followed(vip: str, port: int, taken: bool) -> None:
     """A service with endpoints leads to a pod, by its address or by the node's; one without is dropped."""
-    assert (by_nft("kube-proxy").taker(a_packet(vip, port)) is not None) is taken
+    assert (by_nft("kube-proxy").dnat_rule(a_packet(vip, port)) is not None) is taken
 
 
 def test_a_rule_of_iptables_that_nft_cannot_say_may_take_the_packet() -> None:
-    assert by_nft("iptables-dnat").taker(a_packet()) == "meta l4proto tcp xt multiport xt DNAT"
+    assert by_nft("iptables-dnat").dnat_rule(a_packet()) == "meta l4proto tcp xt multiport xt DNAT"

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ferryman.hookconfig import LogConfig
+from ferryman.config.hooks import LogConfig
 from ferryman.hooks import HookError, Log
-from unit.hooks.occasions import BEGUN, ORDER, ended
+from unit.hooks.notices import BEGUN, ORDER, ended
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,7 @@ def to_syslog(address: str) -> Log:
     return Log(LogConfig.model_validate({"syslog": address, "facility": "local1"}))
 
 
-def test_each_occasion_is_a_line_at_the_end_of_the_file(tmp_path: Path) -> None:
+def test_each_notice_is_a_line_at_the_end_of_the_file(tmp_path: Path) -> None:
     file = tmp_path / "sal.log"
     file.write_text("older\n")
     to_file(file).begun(BEGUN)
@@ -48,7 +48,7 @@ def test_each_occasion_is_a_line_at_the_end_of_the_file(tmp_path: Path) -> None:
 
 def test_what_somebody_else_said_makes_no_line_of_its_own(tmp_path: Path) -> None:
     reason = "a\x1b[31m\n\x85\u2028forged\udcff"
-    to_file(tmp_path / "log").begun(replace(BEGUN, order=replace(ORDER, reason=reason)))
+    to_file(tmp_path / "log").begun(replace(BEGUN, request=replace(ORDER, reason=reason)))
     (line,) = (tmp_path / "log").read_text().splitlines()
     assert line.endswith("begins: a [31m   forged  (T123)")
 

@@ -19,8 +19,8 @@ from ferryman.testing import Becomes, Cut, Cuts, FakeWorld, Harness, Is, Killed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ferryman.engine.endings import Ending
     from ferryman.engine.runner import OnDoubt
+    from ferryman.outcomes import RunResult
 
 ORDER = RunRequest(cookbook="test", operator="tester")
 TWO_WRITES = ["a", "b"]
@@ -33,12 +33,12 @@ class Listens:
     world: FakeWorld
     heard: list[tuple[str, dict[str, str]]] = field(default_factory=list)
 
-    def begun(self, occasion: RunNotice) -> str:
-        return self._hear(occasion.way)
+    def begun(self, notice: RunNotice) -> str:
+        return self._hear(notice.action)
 
-    def ended(self, occasion: RunNotice) -> str:
-        assert occasion.finished is not None
-        return self._hear(occasion.finished.outcome)
+    def ended(self, notice: RunNotice) -> str:
+        assert notice.finished is not None
+        return self._hear(notice.finished.outcome)
 
     def _hear(self, word: str) -> str:
         self.heard.append((word, dict(self.world.values)))
@@ -55,10 +55,10 @@ class Fails:
 
     error: BaseException
 
-    def begun(self, occasion: RunNotice) -> str:
+    def begun(self, notice: RunNotice) -> str:
         raise self.error
 
-    def ended(self, occasion: RunNotice) -> str:
+    def ended(self, notice: RunNotice) -> str:
         raise self.error
 
 
@@ -69,12 +69,12 @@ class Hangs:
     let_go: threading.Event
     heard: list[str] = field(default_factory=list)
 
-    def begun(self, occasion: RunNotice) -> str:
+    def begun(self, notice: RunNotice) -> str:
         self.let_go.wait()
         self.heard.append("begun")
         return ""
 
-    def ended(self, occasion: RunNotice) -> str:
+    def ended(self, notice: RunNotice) -> str:
         self.heard.append("ended")
         return ""
 
@@ -85,7 +85,7 @@ class Stage:
 
     world: FakeWorld
     hooks: dict[str, Hook]
-    dock: Harness = field(default_factory=Harness)
+    harness: Harness = field(default_factory=Harness)
     limit_s: float = 20.0
 
     @property
@@ -94,31 +94,31 @@ class Stage:
             [Is(self.world, "c", "x"), *(Becomes(self.world, key, "new") for key in TWO_WRITES)], ["x"]
         )
 
-    def perform(self, order: RunRequest = ORDER, on_doubt: OnDoubt = "hold") -> Ending:
-        runner = self.dock.runner(on_doubt)
-        return replace(runner, subscribers=[self.notifier(order, "begins")]).perform(order, self.plan)
+    def perform(self, request: RunRequest = ORDER, on_doubt: OnDoubt = "hold") -> RunResult:
+        runner = self.harness.runner(on_doubt)
+        return replace(runner, subscribers=[self.notifier(request, "begins")]).perform(request, self.plan)
 
-    def resume(self) -> Ending:
-        runner = replace(self.dock.runner(), subscribers=[self.notifier(ORDER, "goes on")])
+    def resume(self) -> RunResult:
+        runner = replace(self.harness.runner(), subscribers=[self.notifier(ORDER, "goes on")])
         return runner.resume(self.run, self.plan)
 
-    def roll_back(self) -> Ending:
-        runner = replace(self.dock.runner(), subscribers=[self.notifier(ORDER, "goes back")])
+    def roll_back(self) -> RunResult:
+        runner = replace(self.harness.runner(), subscribers=[self.notifier(ORDER, "goes back")])
         return runner.roll_back(self.run, self.plan)
 
-    def notifier(self, order: RunRequest, way: RunAction) -> Notifier:
-        return Notifier(self.hooks, order, "tester", way, self.limit_s)
+    def notifier(self, request: RunRequest, action: RunAction) -> Notifier:
+        return Notifier(self.hooks, request, "tester", action, self.limit_s)
 
     @property
     def run(self) -> str:
-        return self.dock.journal.runs()[0].id
+        return self.harness.journal.runs()[0].id
 
 
 def raising(error: BaseException) -> Callable[[], None]:
-    def blow() -> None:
+    def fault() -> None:
         raise error
 
-    return blow
+    return fault
 
 
 def stage(*cuts: Cut, c: str = "x", **values: str) -> tuple[Stage, Listens]:
@@ -149,7 +149,7 @@ def test_a_run_that_changes_nothing_makes_no_noise() -> None:
     assert listens.heard == []
 
 
-def test_a_rehearsal_makes_no_noise() -> None:
+def test_a_dry_run_makes_no_noise() -> None:
     here, listens = stage()
     assert here.perform(replace(ORDER, dry_run=True)).outcome == "done"
     assert listens.heard == []
@@ -227,7 +227,7 @@ def of_a_hook() -> threading.Thread | None:
 def test_what_a_hook_has_to_say_is_said(caplog: pytest.LogCaptureFixture) -> None:
     @dataclass
     class Speaks(Listens):
-        def ended(self, occasion: RunNotice) -> str:
+        def ended(self, notice: RunNotice) -> str:
             return "the silence stays"
 
     here, _ = stage()
@@ -236,14 +236,14 @@ def test_what_a_hook_has_to_say_is_said(caplog: pytest.LogCaptureFixture) -> Non
     assert [record.getMessage() for record in caplog.records] == ["speaks: the silence stays"]
 
 
-@pytest.mark.parametrize(("way", "outcome"), [("goes on", "done"), ("goes back", "rolled-back")])
-def test_a_run_whose_process_died_is_told_of_when_it_is_taken_up(way: RunAction, outcome: str) -> None:
+@pytest.mark.parametrize(("action", "outcome"), [("goes on", "done"), ("goes back", "rolled-back")])
+def test_a_run_whose_process_died_is_told_of_when_it_is_resumed(action: RunAction, outcome: str) -> None:
     here, listens = stage(Cut(DO_B, "before", raising(Killed())))
     with pytest.raises(Killed):
         here.perform()
-    ending = here.resume() if way == "goes on" else here.roll_back()
+    ending = here.resume() if action == "goes on" else here.roll_back()
     assert ending.outcome == outcome
-    assert listens.words == ["begins", way, outcome]
+    assert listens.words == ["begins", action, outcome]
 
 
 def test_a_resumed_run_that_has_nothing_left_to_do_is_told_of_when_it_has_ended() -> None:
@@ -266,9 +266,11 @@ def test_a_resumed_run_that_has_to_go_back_at_once_says_so() -> None:
 def test_a_run_that_another_process_works_on_is_not_spoken_of() -> None:
     here, listens = stage(Cut(VERIFY_B, "before", raising(UnknownOutcomeError("lost"))))
     assert here.perform().outcome == "held"
-    other = here.dock.runner().store
-    other.claim(other.run(here.run), here.plan.keys, "somebody")
-    us = SqliteStore(here.dock.database, owner=ProcessId("dock", 999, 999, "one boot"), alive=lambda _: True)
+    other = here.harness.runner().store
+    other.adopt(other.run(here.run), here.plan.keys, "somebody")
+    us = SqliteStore(
+        here.harness.database, owner=ProcessId("harness", 999, 999, "one boot"), alive=lambda _: True
+    )
     runner = Runner(store=us, subscribers=[here.notifier(ORDER, "goes on")])
     assert runner.resume(here.run, here.plan).outcome == "busy"
     assert listens.words == ["begins", "held"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferryman.hookconfig import WebhookConfig
+from ferryman.config.hooks import WebhookConfig
 from ferryman.hooks import Webhook
-from unit.hooks.occasions import BEGUN, ended
+from unit.hooks.notices import BEGUN, ended
 
 if TYPE_CHECKING:
     from unit.hooks.web_server import WebServer

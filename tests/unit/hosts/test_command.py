@@ -69,12 +69,12 @@ class FakeChannel:
 def hold(
     channel: FakeChannel, *, lost: str | None = None, stdin: str = "", timeout_s: float = 60
 ) -> Completed:
-    alarms = Timeouts()
-    conversation = RemoteCommand("web1", "do it", channel, lost=lambda _error: lost)
+    timeouts = Timeouts()
+    command = RemoteCommand("web1", "do it", channel, lost=lambda _error: lost)
     try:
-        return conversation.hold(stdin, timeout_s, alarms)
+        return command.run(stdin, timeout_s, timeouts)
     finally:
-        alarms.close()
+        timeouts.close()
 
 
 def test_no_end_in_time_is_an_unknown_outcome_and_the_channel_is_closed() -> None:

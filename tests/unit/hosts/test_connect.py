@@ -40,48 +40,48 @@ def test_a_deadline_counts_down_and_not_below_nothing() -> None:
     assert deadline.left() == 0.0
 
 
-@pytest.fixture(name="alarms")
-def some_alarms() -> Iterator[Timeouts]:
+@pytest.fixture(name="timeouts")
+def some_timeouts() -> Iterator[Timeouts]:
     before = threading.active_count()
-    alarms = Timeouts()
-    yield alarms
-    alarms.close()
+    timeouts = Timeouts()
+    yield timeouts
+    timeouts.close()
     assert threading.active_count() == before, threading.enumerate()
 
 
-def test_an_alarm_goes_off_once_its_time_has_come(alarms: Timeouts) -> None:
+def test_a_timeout_goes_off_once_its_time_has_come(timeouts: Timeouts) -> None:
     rung = threading.Event()
-    with alarms.after(0.01, rung.set):
+    with timeouts.after(0.01, rung.set):
         assert rung.wait(60)
 
 
-def test_an_alarm_set_later_that_is_due_earlier_goes_off_first(alarms: Timeouts) -> None:
+def test_a_timeout_set_later_that_is_due_earlier_goes_off_first(timeouts: Timeouts) -> None:
     early, late = threading.Event(), threading.Event()
-    with alarms.after(60, late.set), alarms.after(0.01, early.set):
+    with timeouts.after(60, late.set), timeouts.after(0.01, early.set):
         assert early.wait(60)
         assert not late.is_set()
 
 
-def test_what_an_alarm_does_may_take_its_time_and_holds_up_no_other(alarms: Timeouts) -> None:
+def test_what_a_timeout_does_may_take_its_time_and_holds_up_no_other(timeouts: Timeouts) -> None:
     stuck, other = threading.Event(), threading.Event()
-    with alarms.after(0.01, stuck.wait), alarms.after(0.02, other.set):
+    with timeouts.after(0.01, stuck.wait), timeouts.after(0.02, other.set):
         assert other.wait(60)
     stuck.set()
 
 
-def test_an_alarm_is_off_once_the_body_has_ended(alarms: Timeouts) -> None:
+def test_a_timeout_is_off_once_the_body_has_ended(timeouts: Timeouts) -> None:
     ended, after = threading.Event(), threading.Event()
-    with alarms.after(0.05, ended.set):
+    with timeouts.after(0.05, ended.set):
         pass
-    with alarms.after(0.1, after.set):
+    with timeouts.after(0.1, after.set):
         assert after.wait(60)
     assert not ended.is_set()
 
 
-def test_alarms_that_were_closed_begin_again(alarms: Timeouts) -> None:
-    with alarms.after(60, lambda: None):
+def test_timeouts_that_were_closed_start_again(timeouts: Timeouts) -> None:
+    with timeouts.after(60, lambda: None):
         pass
-    alarms.close()
+    timeouts.close()
     rung = threading.Event()
-    with alarms.after(0.01, rung.set):
+    with timeouts.after(0.01, rung.set):
         assert rung.wait(60)

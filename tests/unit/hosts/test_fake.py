@@ -2,16 +2,17 @@ from __future__ import annotations
 
 import pytest
 
-from ferryman.errors import RehearsalError, UnknownOutcomeError, UnreachableError
+from ferryman.errors import DryRunError, UnknownOutcomeError, UnreachableError
 from ferryman.hosts import Completed
 from ferryman.hosts.fake import Call, FakeHosts
+from ferryman.hosts.script import script
 
 
-def test_a_rehearsal_refuses_writes_and_runs_none() -> None:
-    hosts = FakeHosts(rehearsal=True)
+def test_a_dry_run_refuses_writes_and_runs_none() -> None:
+    hosts = FakeHosts(dry_run=True)
     hosts.script("lvs1", ".*", "ok")
     assert hosts.read("lvs1", "cat x").stdout == "ok"
-    with pytest.raises(RehearsalError, match="lvs1: a rehearsal tried to run 'rm x'"):
+    with pytest.raises(DryRunError, match="lvs1: a dry run tried to run 'rm x'"):
         hosts.write("lvs1", "rm x")
     assert [call.command for call in hosts.calls] == ["cat x"]
 
@@ -48,6 +49,20 @@ def test_replies_come_in_turn_and_the_last_one_stays() -> None:
     hosts = FakeHosts()
     hosts.script("lvs1", "date", "1", "2")
     assert [hosts.read("lvs1", "date").stdout for _ in range(3)] == ["1", "2", "2"]
+
+
+@script
+def uptime_of(person: str) -> str:
+    return f"uptime --of {person}"
+
+
+def test_what_is_asked_is_the_function_and_its_arguments_whatever_the_text() -> None:
+    hosts = FakeHosts()
+    hosts.script("lvs1", uptime_of, lambda call: str(call.arguments["person"]))
+    assert hosts.read("lvs1", uptime_of("admin")).stdout == "admin"
+    assert hosts.calls[0].command == "uptime --of admin"
+    with pytest.raises(AssertionError, match="no script for 'uptime --of admin'"):
+        hosts.read("lvs1", str(uptime_of("admin")))
 
 
 def test_the_newest_script_wins_and_a_reply_may_keep_state() -> None:

@@ -56,7 +56,7 @@ def test_a_command_is_what_it_was_without_the_guard() -> None:
 def test_a_command_of_an_earlier_holder_does_nothing(folder: Path) -> None:
     ran(2, ":")
 
-    with pytest.raises(BusyError, match="web1: run1 was taken up by another process"):
+    with pytest.raises(BusyError, match="web1: run1 was resumed by another process"):
         ran(1, f"touch {folder}/late")
     assert not (folder / "late").exists()
 

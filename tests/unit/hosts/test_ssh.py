@@ -14,7 +14,7 @@ import paramiko
 import pytest
 
 from ferryman.config import SshConfig
-from ferryman.errors import ConfigError, RehearsalError, UnreachableError
+from ferryman.errors import ConfigError, DryRunError, UnreachableError
 from ferryman.hosts.ssh import EXPLANATIONS, Fleet, _nothing_ran
 
 if TYPE_CHECKING:
@@ -126,8 +126,8 @@ def test_known_hosts_that_are_not_there_are_a_configuration_error(ssh: SshConfig
         Fleet({}, ssh.model_copy(update={"known_hosts": tmp_path / "none"}))
 
 
-def test_a_rehearsal_refuses_to_write_before_it_connects(ssh: SshConfig) -> None:
-    with Fleet({}, ssh, rehearsal=True) as fleet, pytest.raises(RehearsalError, match=r"web1: .*'rm x'"):
+def test_a_dry_run_refuses_to_write_before_it_connects(ssh: SshConfig) -> None:
+    with Fleet({}, ssh, dry_run=True) as fleet, pytest.raises(DryRunError, match=r"web1: .*'rm x'"):
         fleet.write("web1", "rm x")
 
 

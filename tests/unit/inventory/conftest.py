@@ -134,7 +134,7 @@ def wmf() -> Path:
     """The folder with the real catalog and nodes."""
     beside = Path(__file__).parents[4] / "shared" / "data" / "wmf"
     folder = Path(os.environ.get("FERRYMAN_DATA", beside))
-    found = next((one for one in (folder, folder / "wmf") if (one / "services.yaml").is_file()), None)
+    found = next((place for place in (folder, folder / "wmf") if (place / "services.yaml").is_file()), None)
     if found is None:
         pytest.skip(f"no real inventory at {folder}; $FERRYMAN_DATA says where one is")
     return found

@@ -12,8 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from ferryman.catalog import Flipped, GitCatalog, Proposal
 from ferryman.config import CatalogConfig
-from ferryman.inventory import Flipped, GitCatalog, Proposal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +50,7 @@ MESSAGE = "web: IPIP encapsulation at lab\n\nFerryman-Run: 20261123-080000-abcd\
 
 
 def git(folder: Path, *command: str, stdin: str | None = None) -> str:
-    """git as a person calls it."""
+    """What git prints when a person calls it in a folder."""
     done = subprocess.run(
         ["git", *command], cwd=folder, input=stdin, capture_output=True, text=True, check=False, timeout=60
     )
@@ -76,12 +76,12 @@ class GitWorld:
 
     @property
     def bare(self) -> Path:
-        """Where both push to."""
+        """The bare repository that operator and people push to."""
         return self.folder / "catalog.git"
 
     @property
     def clone(self) -> Path:
-        """The operator's."""
+        """The operator's clone."""
         return self.folder / "operator"
 
     @property
@@ -95,7 +95,7 @@ class GitWorld:
         return self.folder / "inventory" / "services.yaml"
 
     def make(self, text: str = SERVICES) -> GitWorld:
-        """All of it, with one commit."""
+        """Make both repositories and the clones, with one commit."""
         git(self.folder, "init", "--quiet", "--bare", "-b", BASE, str(self.bare))
         git(self.folder, "clone", "--quiet", str(self.bare), str(self.clone))
         git(self.clone, "checkout", "--quiet", "-b", BASE)
@@ -116,7 +116,7 @@ class GitWorld:
         return self
 
     def config(self, **keys: object) -> CatalogConfig:
-        """``[catalog]`` for it."""
+        """The configuration's table ``[catalog]`` for this repository."""
         remote = {"remote": "origin", "push": True} if self.with_remote else {}
         return CatalogConfig.model_validate(
             {"base": BASE, "poll": 0.01, "merge_timeout": 20, **remote, **keys}
@@ -126,16 +126,16 @@ class GitWorld:
         """As Ferryman sees it, in a new process."""
         return GitCatalog(self.file, self.config(**keys))
 
-    def rehearsed(self) -> GitCatalog:
-        """As a rehearsal sees it."""
-        return GitCatalog(self.file, self.config(), rehearsal=True)
+    def dry_run(self) -> GitCatalog:
+        """The catalog as a dry run has it."""
+        return GitCatalog(self.file, self.config(), dry_run=True)
 
     def proposal(self, **keys: object) -> Proposal:
-        """The flip of web at lab."""
+        """The proposal of the flip of web at lab."""
         return Proposal(self.catalog(**keys), Flipped("web", "lab"), BRANCH)
 
     def offered(self, **keys: object) -> Proposal:
-        """The same, proposed and offered."""
+        """The proposal of the flip of web at lab, proposed and offered."""
         proposal = self.proposal(**keys)
         proposal.propose(MESSAGE)
         proposal.offer()
@@ -148,7 +148,7 @@ class GitWorld:
 
     @property
     def branches(self) -> set[str]:
-        """Where people merge."""
+        """The repository that people merge branches in."""
         where = self.bare if self.with_remote else self.clone
         return set(git(where, "for-each-ref", "--format=%(refname:short)", "refs/heads").splitlines())
 
@@ -209,7 +209,7 @@ class GitWorld:
         self.bare.rename(self.folder / "away.git")
 
     def come_back(self) -> None:
-        """It can be reached again."""
+        """The remote can be reached again."""
         (self.folder / "away.git").rename(self.bare)
 
     def hook(self, where: Path, name: str, script: str) -> None:
@@ -222,13 +222,13 @@ class GitWorld:
 
     def operators(self) -> dict[str, str]:
         """Everything of the operator's that no run may touch: files and index, byte for byte, and HEAD."""
-        files = [one for one in self.clone.rglob("*") if one.is_file() and ".git" not in one.parts]
+        files = [file for file in self.clone.rglob("*") if file.is_file() and ".git" not in file.parts]
         own = [*files, self.clone / ".git" / "index", self.clone / ".git" / "HEAD"]
-        return {str(one): hashlib.sha256(one.read_bytes()).hexdigest() for one in own}
+        return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in own}
 
     def objects(self) -> set[str]:
-        """Every file of the operator's repository: a rehearsal makes none."""
-        return {str(one) for one in (self.clone / ".git").rglob("*") if one.is_file()}
+        """Every file of the operator's repository: a dry run makes none."""
+        return {str(file) for file in (self.clone / ".git").rglob("*") if file.is_file()}
 
     def _write(self, clone: Path, text: str) -> None:
         file = clone / PATH

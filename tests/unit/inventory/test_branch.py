@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ferryman.catalog import Flipped
 from ferryman.catalog.review.branch import GitCatalog, entry_of
 from ferryman.catalog.review.git import GitError
 from ferryman.config import CatalogConfig
-from ferryman.errors import InventoryError, RefusedError, RehearsalError, UnreachableError
-from ferryman.inventory import Flipped
+from ferryman.errors import DryRunError, InventoryError, RefusedError, UnreachableError
 from unit.inventory.git_world import (
     BASE,
     BRANCH,
@@ -102,9 +102,9 @@ def test_a_name_from_the_environment_is_enough(world: GitWorld, monkeypatch: pyt
 
 
 def test_layout_and_comments_do_not_count_but_the_order_of_sites_does() -> None:
-    one = b"service::catalog:\n  web: {sites: [a, b]}  # here\n"
-    assert entry_of(one, "web", "x") == entry_of(b"service::catalog: {web: {'sites': [a, b]}}", "web", "x")
-    assert entry_of(one, "web", "x") != entry_of(b"service::catalog: {web: {sites: [b, a]}}", "web", "x")
+    entry = b"service::catalog:\n  web: {sites: [a, b]}  # here\n"
+    assert entry_of(entry, "web", "x") == entry_of(b"service::catalog: {web: {'sites': [a, b]}}", "web", "x")
+    assert entry_of(entry, "web", "x") != entry_of(b"service::catalog: {web: {sites: [b, a]}}", "web", "x")
 
 
 def test_a_commit_has_the_lines_of_the_flag_and_not_one_other_byte(world: GitWorld) -> None:
@@ -145,18 +145,18 @@ def test_nothing_of_the_operators_is_touched_however_dirty_it_is(world: GitWorld
     assert world.operators() == before
 
 
-def test_a_rehearsal_reads_and_makes_no_file_at_all(world: GitWorld) -> None:
+def test_a_dry_run_reads_and_makes_no_file_at_all(world: GitWorld) -> None:
     before = world.objects()
-    catalog = world.rehearsed()
+    catalog = world.dry_run()
     assert FLAG.strip() in catalog.edited(catalog.base(), Flipped("web", "lab")).diff
     for write in (
         catalog.refresh,
         lambda: catalog.heads(BRANCH),
         lambda: catalog.committed(catalog.base(), b"x", MESSAGE),
         lambda: catalog.git.write("update-ref", "refs/heads/x", catalog.base()),
-        lambda: catalog.git.attempt_write("push", "origin", BASE),
+        lambda: catalog.git.try_write("push", "origin", BASE),
     ):
-        with pytest.raises(RehearsalError):
+        with pytest.raises(DryRunError):
             write()
     assert world.objects() == before
 

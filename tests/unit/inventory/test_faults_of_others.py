@@ -13,18 +13,20 @@ import yaml
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
+from ferryman.catalog import Catalog
+from ferryman.catalog.yaml_edit import tree
 from ferryman.config import Config
 from ferryman.cookbook import CatalogFlipped, Ferry, NoChange, Report, load
 from ferryman.errors import InventoryError
 from ferryman.hosts.fake import FakeHosts
-from ferryman.inventory import Catalog, Inventory, lint, salvage, tree, yaml_nodes
+from ferryman.inventory import Inventory, lint, salvage, yaml_nodes
 from ferryman.inventory.document import parse
 from unit.inventory.conftest import CLUSTERS, DIRECTORS, HOSTS, NODES, SERVICES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ferryman.inventory import Encapsulation
+    from ferryman.catalog import Encapsulation
     from ferryman.model import Address, Service
 
 COOKBOOKS = Path(__file__).parents[3] / "cookbooks"

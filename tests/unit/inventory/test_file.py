@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ferryman.errors import BusyError, InventoryError, RehearsalError, VerifyError, WorldChangedError
-from ferryman.inventory import Catalog
+from ferryman.catalog import Catalog
+from ferryman.errors import BusyError, DryRunError, InventoryError, VerifyError, WorldChangedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -155,14 +155,14 @@ def test_a_file_that_is_gone_is_not_made_anew(path: Path) -> None:
     assert everything_in(path.parent) == []
 
 
-def test_a_rehearsal_cannot_write(path: Path) -> None:
-    with pytest.raises(RehearsalError, match="nothing was written"):
-        Catalog(path, rehearsal=True).write(AFTER, expected=BEFORE)
+def test_a_dry_run_cannot_write(path: Path) -> None:
+    with pytest.raises(DryRunError, match="nothing was written"):
+        Catalog(path, dry_run=True).write(AFTER, expected=BEFORE)
     assert path.read_bytes() == BEFORE
 
 
-def test_a_rehearsal_reads_and_flips(path: Path) -> None:
-    assert Catalog(path, rehearsal=True).flipped("web", "lab", "ipip").after == AFTER
+def test_a_dry_run_reads_and_flips(path: Path) -> None:
+    assert Catalog(path, dry_run=True).flipped("web", "lab", "ipip").after == AFTER
     assert path.read_bytes() == BEFORE
 
 
@@ -172,14 +172,14 @@ def test_a_writer_waits_for_others_but_not_for_ever_and_says_who_it_is(path: Pat
     fcntl.flock(descriptor, kind)
     try:
         with pytest.raises(BusyError) as caught:
-            Catalog(path, patience_s=0).write(AFTER, expected=BEFORE)
+            Catalog(path, lock_timeout_s=0).write(AFTER, expected=BEFORE)
     finally:
         os.close(descriptor)
     assert f"{path.parent}: waited 0 s to write here; its lock is held by process {os.getpid()} (" in str(
         caught.value
     )
     assert path.read_bytes() == BEFORE
-    Catalog(path, patience_s=0).write(AFTER, expected=BEFORE)
+    Catalog(path, lock_timeout_s=0).write(AFTER, expected=BEFORE)
     assert path.read_bytes() == AFTER
 
 

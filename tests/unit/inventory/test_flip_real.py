@@ -26,7 +26,7 @@ def whole(wmf: Path) -> str:
 
 
 def balanced(text: str) -> Iterator[tuple[str, str, Encapsulation]]:
-    """Service, site, and the way that is not yet gone."""
+    """Service, site, and the flip that changes something there."""
     entries: dict[str, Any] = yaml.load(text, yaml.CSafeLoader)["service::catalog"]
     for name, entry in entries.items():
         for site in entry["sites"] if entry.get("lvs") else ():
@@ -36,7 +36,8 @@ def balanced(text: str) -> Iterator[tuple[str, str, Encapsulation]]:
 def entries_of(text: str) -> dict[str, str]:
     """The text of each entry, by service."""
     return {
-        one.split(":")[0]: "  " + one for one in ENTRY.split(text.partition("service::catalog:\n")[2])[1:]
+        entry.split(":")[0]: "  " + entry
+        for entry in ENTRY.split(text.partition("service::catalog:\n")[2])[1:]
     }
 
 
@@ -44,17 +45,17 @@ def cut(entries: dict[str, str], service: str) -> str:
     """A catalog of one service, and those whose anchors it uses."""
     wanted, todo = set(), [service]
     while todo:
-        one = todo.pop()
-        wanted.add(one)
-        for anchor in re.findall(r": \*([\w-]+)$", entries[one], re.MULTILINE):
+        name = todo.pop()
+        wanted.add(name)
+        for anchor in re.findall(r": \*([\w-]+)$", entries[name], re.MULTILINE):
             todo += [
-                name for name, text in entries.items() if f"&{anchor}\n" in text or f"&{anchor} " in text
+                other for other, text in entries.items() if f"&{anchor}\n" in text or f"&{anchor} " in text
             ]
-        todo = [name for name in todo if name not in wanted]
-    return "service::catalog:\n" + "".join(text for name, text in entries.items() if name in wanted)
+        todo = [other for other in todo if other not in wanted]
+    return "service::catalog:\n" + "".join(text for other, text in entries.items() if other in wanted)
 
 
-def crossed(text: str, service: str, site: str, to: Encapsulation) -> list[str]:
+def changed_lines(text: str, service: str, site: str, to: Encapsulation) -> list[str]:
     """Flip there and back; the lines that changed on the way there."""
     before = text.encode()
     after = flip(before, service, site, to)
@@ -70,8 +71,10 @@ def crossed(text: str, service: str, site: str, to: Encapsulation) -> list[str]:
 
 def test_every_service_at_every_site_is_flipped_by_its_flags_lines_alone(whole: str) -> None:
     entries = entries_of(whole)
-    ways = [(to, crossed(cut(entries, service), service, site, to)) for service, site, to in balanced(whole)]
-    assert (len(ways), sum(to == "ipip" for to, _ in ways)) == (220, 168)
+    flips = [
+        (to, changed_lines(cut(entries, service), service, site, to)) for service, site, to in balanced(whole)
+    ]
+    assert (len(flips), sum(to == "ipip" for to, _ in flips)) == (220, 168)
 
 
 @pytest.mark.parametrize(
@@ -79,8 +82,8 @@ def test_every_service_at_every_site_is_flipped_by_its_flags_lines_alone(whole: 
 )
 def test_the_whole_file_is_flipped_as_the_entry_alone_is(whole: str, service: str) -> None:
     entries = entries_of(whole)
-    name, site, to = next(way for way in balanced(whole) if way[0] == service)
-    assert crossed(whole, name, site, to) == crossed(cut(entries, name), name, site, to)
+    name, site, to = next(flip for flip in balanced(whole) if flip[0] == service)
+    assert changed_lines(whole, name, site, to) == changed_lines(cut(entries, name), name, site, to)
 
 
 @pytest.mark.skipif(
@@ -89,4 +92,4 @@ def test_the_whole_file_is_flipped_as_the_entry_alone_is(whole: str, service: st
 @pytest.mark.timeout(900)
 def test_the_whole_file_is_flipped_for_every_service_at_every_site(whole: str) -> None:
     for service, site, to in balanced(whole):
-        crossed(whole, service, site, to)
+        changed_lines(whole, service, site, to)

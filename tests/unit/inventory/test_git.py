@@ -52,19 +52,19 @@ def test_no_git_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_remote_that_never_answers_is_a_doubt_and_its_helpers_are_ended(stand_in: Path) -> None:
     git = does(stand_in, "sleep 1000 & echo $! > helper; wait")
     with pytest.raises(DoubtError, match=r"git fetch: did not end within 0.3 seconds"):
-        git.ask("fetch")
+        git.remote_read("fetch")
     assert gone(stand_in / "helper")
 
 
 def test_a_push_that_never_ends_has_an_outcome_that_is_not_known(stand_in: Path) -> None:
     with pytest.raises(UnknownOutcomeError, match="git push"):
-        does(stand_in, "sleep 1000").attempt_write("push")
+        does(stand_in, "sleep 1000").try_write("push")
 
 
 def test_a_helper_that_stays_for_the_next_connection_is_not_waited_for(stand_in: Path) -> None:
     git = Git(stand_in, remote_s=60)
     does(stand_in, "setsid sleep 1000 & echo $! > helper; echo done")
-    assert git.ask("fetch") == "done"
+    assert git.remote_read("fetch") == "done"
     os.kill(int((stand_in / "helper").read_text()), signal.SIGKILL)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ferryman.catalog import Proposal, ReviewStatus, TakenBack
 from ferryman.catalog.review.git import GitError
 from ferryman.errors import (
     DoubtError,
@@ -17,7 +18,6 @@ from ferryman.errors import (
     VerifyError,
     WorldChangedError,
 )
-from ferryman.inventory import Proposal, ReviewStatus, TakenBack
 from unit.inventory.git_world import BASE, BRANCH, FLAG, MESSAGE, PATH, REVERT, GitWorld, git
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def place(request: pytest.FixtureRequest) -> GitWorld:
 
 
 def seen(proposal: Proposal) -> ReviewStatus:
-    return proposal.look().standing
+    return proposal.look().status
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_merged_with_another_scheduler_is_not_what_was_meant(place: GitWorld) ->
     proposal = place.offered()
     place.merge_differently("scheduler: wrr", "scheduler: mh")
     look = proposal.look()
-    assert look.standing is ReviewStatus.OTHERWISE
+    assert look.status is ReviewStatus.OTHERWISE
     assert "-  scheduler: wrr" in look.difference
     assert "+  scheduler: mh" in look.difference
 
@@ -264,12 +264,12 @@ def test_a_branch_that_the_operator_looks_at_is_not_pulled_from_under_them(alone
     assert alone.operators() == before
 
 
-def test_the_way_back_is_merged_whatever_else_others_made_of_the_service(place: GitWorld) -> None:
+def test_the_rollback_is_merged_whatever_else_others_made_of_the_service(place: GitWorld) -> None:
     proposal = place.offered()
     place.merge_differently("scheduler: wrr", "scheduler: mh")
     assert seen(proposal) is ReviewStatus.OTHERWISE
-    way_back = TakenBack(proposal.edit, proposal.catalog.content(f"{proposal.commit}^"))
-    back = replace(place.proposal(), edit=way_back, branch=REVERT)
+    revert = TakenBack(proposal.edit, proposal.catalog.content(f"{proposal.commit}^"))
+    back = replace(place.proposal(), edit=revert, branch=REVERT)
     back.propose("back\n")
     back.offer()
     assert seen(back) is ReviewStatus.WAITING

@@ -9,8 +9,8 @@ import yaml
 from hypothesis import event, given
 from hypothesis import strategies as st
 
+from ferryman.catalog import Rescheduled
 from ferryman.catalog.yaml_edit.change import unified_diff
-from ferryman.inventory import Rescheduled
 from unit.inventory.test_flip_properties import ODD, Drawn, Keys, catalogs, comments_of, data_of, is_inside
 from unit.inventory.test_flip_real import cut, entries_of
 

@@ -53,7 +53,7 @@ class ApiServer:
 
     def node(self, name: str, **changes: object) -> dict[str, Any]:
         """Add a node that is well; ``changes`` replace keys of its spec."""
-        one: dict[str, Any] = {
+        node: dict[str, Any] = {
             "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}},
             "spec": {"podCIDR": "10.64.1.0/24", **changes},
             "status": {
@@ -64,8 +64,8 @@ class ApiServer:
                 ],
             },
         }
-        self.items[NODES].append(one)
-        return one
+        self.items[NODES].append(node)
+        return node
 
     def service(self, name: str, policy: str, *ports: dict[str, Any], **changes: object) -> None:
         """Add a Service of the namespace ``apps``."""
@@ -84,9 +84,9 @@ class ApiServer:
         )
 
 
-def _selected(one: dict[str, Any], query: dict[str, list[str]]) -> bool:
+def _selected(item: dict[str, Any], query: dict[str, list[str]]) -> bool:
     wanted = [word.split("=") for text in query.get("labelSelector", []) for word in text.split(",")]
-    labels = one["metadata"].get("labels", {})
+    labels = item["metadata"].get("labels", {})
     return all(labels.get(key) == value for key, value in wanted)
 
 

@@ -49,7 +49,7 @@ def asked(server: ApiServer, service: Service = INGRESS) -> list[Finding]:
 
 
 def said(found: list[Finding]) -> list[tuple[str, Verdict, str]]:
-    return [(one.host, one.verdict, one.seen) for one in found]
+    return [(finding.host, finding.verdict, finding.seen) for finding in found]
 
 
 @pytest.mark.parametrize("clusters", [{}, {"staging": cluster(pod_mtu=1460)}])
@@ -85,7 +85,7 @@ def test_an_api_server_that_refuses_connections_is_unknown_and_not_green() -> No
 )
 def test_an_answer_that_is_not_understood_is_unknown(server: ApiServer, said: bytes) -> None:
     server.broken = said
-    assert [one.verdict for one in asked(server)] == [Verdict.UNKNOWN]
+    assert [finding.verdict for finding in asked(server)] == [Verdict.UNKNOWN]
 
 
 @pytest.mark.parametrize("path", [NODES, SERVICES])
@@ -153,7 +153,7 @@ def test_taints_that_evict_pods_are_a_warning_and_others_are_not(server: ApiServ
 def test_everything_wrong_with_one_node_is_told(server: ApiServer) -> None:
     node = server.node("node1", unschedulable=True, taints=[{"key": "x", "effect": "NoExecute"}])
     node["status"]["conditions"] = []
-    assert [one.verdict for one in asked(server, ALONE)] == [Verdict.FAIL, Verdict.WARN, Verdict.WARN]
+    assert [finding.verdict for finding in asked(server, ALONE)] == [Verdict.FAIL, Verdict.WARN, Verdict.WARN]
 
 
 def test_a_realserver_that_is_no_node_of_its_cluster_is_a_warning(server: ApiServer) -> None:
@@ -259,7 +259,7 @@ def test_who_asks_is_the_user_of_the_kubeconfigs_context(
     ):
         entry = kubeconfig(tmp_path, server.url, user)
         found = node_findings(ALONE, {"staging": entry})
-        assert [one.verdict for one in found] == [verdict], found
+        assert [finding.verdict for finding in found] == [verdict], found
         assert "secret" not in str(found)
 
 
@@ -287,4 +287,4 @@ def test_a_kubeconfig_that_cannot_be_used_is_unknown(tmp_path: Path, text: str |
     if text is not None:
         file.write_text(text)
     found = node_findings(ALONE, {"staging": cluster(kubeconfig=str(file))})
-    assert [one.verdict for one in found] == [Verdict.UNKNOWN]
+    assert [finding.verdict for finding in found] == [Verdict.UNKNOWN]

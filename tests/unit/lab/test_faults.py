@@ -8,7 +8,7 @@ import pytest
 
 from ferryman.errors import LabError
 from ferryman.lab import LabPaths, faults, topology
-from ferryman.lab.faults import PutFault
+from ferryman.lab.faults import ActiveFault
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,9 +68,9 @@ def test_a_fault_that_went_in_half_way_is_known_and_can_be_taken_out(
     console.broken = "web1"
     with pytest.raises(LabError, match="console"):
         faults.put(place, "ipip0-absent", "web1")
-    assert faults.active(place) == (PutFault("ipip0-absent", "web1"),)
+    assert faults.active(place) == (ActiveFault("ipip0-absent", "web1"),)
     console.broken = None
-    assert faults.clear(place) == (PutFault("ipip0-absent", "web1"),)
+    assert faults.clear(place) == (ActiveFault("ipip0-absent", "web1"),)
     assert faults.active(place) == ()
 
 
@@ -80,12 +80,12 @@ def test_a_fault_that_cannot_be_taken_out_is_still_in(place: LabPaths, console: 
     console.broken = "web1"
     with pytest.raises(LabError):
         faults.clear(place)
-    assert faults.active(place) == (PutFault("ipip0-down", "web1"),)
+    assert faults.active(place) == (ActiveFault("ipip0-down", "web1"),)
 
 
 def test_a_fault_is_put_once_into_the_first_host_that_it_fits(place: LabPaths, console: Console) -> None:
-    assert faults.put(place, "pod-mtu-1500") == PutFault("pod-mtu-1500", "node1")
-    assert faults.put(place, "pod-mtu-1500", "node1") == PutFault("pod-mtu-1500", "node1")
+    assert faults.put(place, "pod-mtu-1500") == ActiveFault("pod-mtu-1500", "node1")
+    assert faults.put(place, "pod-mtu-1500", "node1") == ActiveFault("pod-mtu-1500", "node1")
     assert len(console.asked) == 1
     assert str(faults.active(place)[0]) == "pod-mtu-1500 on node1"
 
@@ -93,8 +93,8 @@ def test_a_fault_is_put_once_into_the_first_host_that_it_fits(place: LabPaths, c
 def test_faults_are_taken_out_in_reverse_by_name_or_host_or_all(place: LabPaths, console: Console) -> None:
     for name, host in (("ipip0-down", "web1"), ("ipip0-absent", "web1"), ("ipip0-down", "web2")):
         faults.put(place, name, host)
-    assert faults.clear(place, "ipip0-down", "web2") == (PutFault("ipip0-down", "web2"),)
-    assert [one.name for one in faults.clear(place)] == ["ipip0-absent", "ipip0-down"]
+    assert faults.clear(place, "ipip0-down", "web2") == (ActiveFault("ipip0-down", "web2"),)
+    assert [fault.name for fault in faults.clear(place)] == ["ipip0-absent", "ipip0-down"]
     assert faults.clear(place) == ()
 
 

@@ -20,10 +20,10 @@ def absent(tmp_path: Path) -> LabPaths:
 
 
 def test_each_configuration_folder_has_a_lab_of_its_own(tmp_path: Path) -> None:
-    one, other = LabPaths.of(tmp_path / "one"), LabPaths.of(tmp_path / "other")
-    assert one.root.parent == other.root.parent
-    assert one.root != other.root
-    assert LabPaths.of(tmp_path / "other" / ".." / "one") == one
+    first, other = LabPaths.of(tmp_path / "one"), LabPaths.of(tmp_path / "other")
+    assert first.root.parent == other.root.parent
+    assert first.root != other.root
+    assert LabPaths.of(tmp_path / "other" / ".." / "one") == first
 
 
 def test_a_link_to_a_configuration_folder_has_the_same_lab(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_nothing_enters_a_lab_that_is_not_up(absent: LabPaths) -> None:
 
 def a_lab_held_by(place: LabPaths, stat: str) -> LabPaths:
     place.own.mkdir(parents=True)
-    place.holder.write_text(stat)
+    place.owner.write_text(stat)
     place.ready.write_text('{"engine": "guest"}')
     return place
 

@@ -35,7 +35,7 @@ def test_the_inventory_says_of_each_service_what_the_lab_is_made_of(
         assert virtual.scheduler_flags == ((service.scheduler_flag,) if service.scheduler_flag else ())
     if service.forwarding is Forwarding.TUNNEL:  # the others may have been migrated since
         assert said.encapsulated
-    assert tuple(one.host for one in said.realservers) == service.realservers
+    assert tuple(realserver.host for realserver in said.realservers) == service.realservers
     for realserver in said.realservers:
         host = topology.BY_NAME[realserver.host]
         assert (realserver.address, realserver.address6) == (host.address, host.address6)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ferryman.config import ManagementConfig
-from ferryman.errors import BusyError, DoubtError, RehearsalError, UnreachableError, VerifyError
+from ferryman.errors import BusyError, DoubtError, DryRunError, UnreachableError, VerifyError
 from ferryman.hosts.fake import Call, FakeHosts
 from ferryman.hosts.hosts import Completed
 from ferryman.management import (
@@ -47,7 +47,7 @@ def test_one_host_that_fails_is_quoted_and_stops_no_other() -> None:
     hosts.script("web2", "apply-it", lambda call: Completed("web2", call.command, 3, said, ""))
     hosts.down("web3")
     outcomes = converged(command(), hosts, "web1", "web2", "web3", "web4")
-    assert [name for name, one in outcomes.items() if isinstance(one, AgentRun)] == ["web1", "web4"]
+    assert [name for name, outcome in outcomes.items() if isinstance(outcome, AgentRun)] == ["web1", "web4"]
     failed = "web2: apply-it 'two words': status 3: error: no space left on device"
     assert str(outcomes["web2"]) == failed
     assert isinstance(outcomes["web3"], UnreachableError)
@@ -82,7 +82,7 @@ def test_no_more_hosts_at_once_than_a_batch_has() -> None:
     assert most == [2]
 
 
-@pytest.mark.parametrize("error", [BusyError("taken up"), RehearsalError("a rehearsal")])
+@pytest.mark.parametrize("error", [BusyError("busy"), DryRunError("a dry run")])
 def test_who_may_not_write_stops_all(error: Exception) -> None:
     hosts = FakeHosts()
 

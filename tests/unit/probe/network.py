@@ -33,7 +33,7 @@ Replies = list[tuple[float, bytes]]
 
 @dataclass
 class Network:
-    """A wire whose far end is a function for each realserver: from the SYN to its replies."""
+    """A network whose far end is a function for each realserver: from the SYN to its replies."""
 
     realservers: dict[Address, Callable[[IP], Replies]]
     routes: Callable[[Address], Address] = lambda address: CONTROL
@@ -77,8 +77,8 @@ class Network:
         end = self.clock + max(0.0, within_s)
         first = min((at for at, _ in self.coming), default=end)
         self.clock = max(self.clock, min(end, first))
-        here = sorted(one for one in self.coming if one[0] <= self.clock)
-        self.coming = [one for one in self.coming if one[0] > self.clock]
+        here = sorted(arrival for arrival in self.coming if arrival[0] <= self.clock)
+        self.coming = [arrival for arrival in self.coming if arrival[0] > self.clock]
         return [(packet, EPOCH_NS + round(at * 1e9)) for at, packet in here]
 
     def lost(self) -> int:
@@ -94,10 +94,10 @@ class Network:
         self.closed = True
 
     def syns_to(self, address: Address) -> list[IP]:
-        return [one for _, one in self.sent if one.dst == str(address) and one[TCP].flags == "S"]
+        return [packet for _, packet in self.sent if packet.dst == str(address) and packet[TCP].flags == "S"]
 
     def rsts_to(self, address: Address) -> list[IP]:
-        return [one for _, one in self.sent if one.dst == str(address) and one[TCP].flags == "R"]
+        return [packet for _, packet in self.sent if packet.dst == str(address) and packet[TCP].flags == "R"]
 
 
 def answer(asked: IP, flags: str = "SA", *, added: int = 1, mss: int = 1440) -> bytes:
@@ -139,5 +139,5 @@ def asked(*behaviours: Callable[[IP], Replies]) -> tuple[Network, list[Target]]:
 def probed(
     network: Network, targets: Sequence[Target], probe: ProbeConfig = PROBE
 ) -> tuple[list[ProbeResult], list[ProbeResult]]:
-    told: list[ProbeResult] = []
-    return Prober(probe, wire=network).probe(targets, told.append), told
+    reported: list[ProbeResult] = []
+    return Prober(probe, transport=network).probe(targets, reported.append), reported

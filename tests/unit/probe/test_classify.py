@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferryman.model import ProbeVerdict
-from ferryman.probe.classify import Awaited, Flow, Judgement, Syn, classify
-from ferryman.probe.fast_path import judged_plainly
+from ferryman.model import IcmpReason, ProbeVerdict
+from ferryman.probe.classify import Flow, Judgement, Syn, SynIndex, classify
+from ferryman.probe.fast_path import fast_judgement
 from ferryman.probe.packets import dissect
 
 US, VIP, REALSERVER = IPv4Address("10.30.0.2"), IPv4Address("10.99.0.1"), IPv4Address("10.10.0.21")
@@ -31,13 +31,19 @@ CASES = sorted(Path(__file__).with_name("cases").glob("*.json"))
 
 def judged(packet: bytes) -> list[Judgement]:
     answer = dissect(packet)
-    return classify(answer, Awaited(OUT.values())) if answer is not None else []
+    return classify(answer, SynIndex(OUT.values())) if answer is not None else []
 
 
 def wanted(case: dict[str, Any]) -> list[Judgement]:
     return [
-        Judgement(OUT[one["syn"]], one["verdict"] and ProbeVerdict(one["verdict"]), one["mss"], one["detail"])
-        for one in case["judgements"]
+        Judgement(
+            OUT[judgement["syn"]],
+            judgement["verdict"] and ProbeVerdict(judgement["verdict"]),
+            judgement["mss"],
+            judgement["detail"],
+            IcmpReason(judgement["icmp_reason"]) if "icmp_reason" in judgement else None,
+        )
+        for judgement in case["judgements"]
     ]
 
 
@@ -73,7 +79,7 @@ PLAIN = {
 @pytest.mark.parametrize("file", CASES, ids=lambda file: file.stem)
 def test_what_is_read_plainly_is_judged_as_what_is_dissected(file: Path) -> None:
     packet = bytes.fromhex(json.loads(file.read_text())["packet"])
-    plainly = judged_plainly(packet, Awaited(OUT.values()))
+    plainly = fast_judgement(packet, SynIndex(OUT.values()))
     if plainly is not None or file.stem in PLAIN:
         assert [plainly] == judged(packet)
 
@@ -90,7 +96,7 @@ def test_no_damage_to_a_true_packet_makes_the_two_ways_of_reading_differ(
         packet[at] ^= flip
     damaged = bytes(packet[: len(packet) - cut % 40])
     dissected = judged(damaged)
-    plainly = judged_plainly(damaged, Awaited(OUT.values()))
+    plainly = fast_judgement(damaged, SynIndex(OUT.values()))
     assert plainly is None or [plainly] == dissected
 
 
@@ -103,5 +109,5 @@ def test_no_wrong_acknowledgement_is_ever_counted(number: int) -> None:
     packet = bytearray.fromhex(fitting)
     packet[28:32] = number.to_bytes(4, "big")
     if number not in right:
-        assert judged_plainly(bytes(packet), Awaited(OUT.values())) is None
+        assert fast_judgement(bytes(packet), SynIndex(OUT.values())) is None
         assert all(judgement.verdict is None for judgement in judged(bytes(packet)))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scapy.layers.inet import IP, TCP
 from scapy.layers.inet6 import IPv6
 
-from ferryman.probe.packets import opening
+from ferryman.probe.packets import packet_pair
 
 if TYPE_CHECKING:
     from scapy.packet import Packet
@@ -22,8 +22,8 @@ US, VIP, SOURCE = IPv4Address("10.30.0.2"), IPv4Address("10.99.0.1"), IPv4Addres
 US6, VIP6, SOURCE6 = IPv6Address("fd30::2"), IPv6Address("fd99::1"), IPv6Address("100::1")
 REALSERVER, REALSERVER6 = IPv4Address("10.10.0.21"), IPv6Address("fd10::21")
 
-IN_FOUR, IN_SIX = opening(US, VIP, 80, SOURCE), opening(US6, VIP6, 80, SOURCE6)
-SIX_IN_FOUR, FOUR_IN_SIX = opening(US6, VIP6, 80, SOURCE), opening(US, VIP, 80, SOURCE6)
+IN_FOUR, IN_SIX = packet_pair(US, VIP, 80, SOURCE), packet_pair(US6, VIP6, 80, SOURCE6)
+SIX_IN_FOUR, FOUR_IN_SIX = packet_pair(US6, VIP6, 80, SOURCE), packet_pair(US, VIP, 80, SOURCE6)
 EVERY_KIND = [(IN_FOUR, 4), (IN_SIX, 6), (SIX_IN_FOUR, 4), (FOUR_IN_SIX, 6)]
 
 addresses: dict[int, st.SearchStrategy[Address]] = {

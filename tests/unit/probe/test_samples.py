@@ -45,8 +45,8 @@ def every_fourth(port: int) -> bool:
 
 def test_each_target_is_asked_from_several_source_ports() -> None:
     network, targets = asked(ready)
-    [result], told = probed(network, targets, SAMPLED)
-    assert len({one[TCP].sport for one in network.syns_to(address(0))}) == 4
+    [result], reported = probed(network, targets, SAMPLED)
+    assert len({packet[TCP].sport for packet in network.syns_to(address(0))}) == 4
     assert (result.verdict, result.asked, result.accepted, result.detail) == (
         ProbeVerdict.ACCEPTED,
         4,
@@ -54,7 +54,7 @@ def test_each_target_is_asked_from_several_source_ports() -> None:
         "",
     )
     assert result.outer_source == SAMPLED.outer_source.ipv4
-    assert told == [result]
+    assert reported == [result]
 
 
 def test_one_silent_flow_of_four_makes_the_target_silent_and_tells_the_coverage() -> None:
@@ -114,11 +114,11 @@ def test_silence_beside_an_icmp_error_is_put_down_to_the_reporters_rate_limit() 
 
 def test_that_no_tunnel_device_takes_one_packet_counts_for_all_to_that_realserver() -> None:
     said = iter([True])
-    network, [one] = asked(
+    network, [target] = asked(
         lambda syn: [(0.001, icmp_error(syn, PROTOCOL_UNREACHABLE))] if next(said, False) else []
     )
-    other = replace(one, virtual_service=replace(WEB, port=443))
-    results, _ = probed(network, [one, other], SAMPLED)
+    other = replace(target, virtual_service=replace(WEB, port=443))
+    results, _ = probed(network, [target, other], SAMPLED)
     assert {result.verdict for result in results} == {ProbeVerdict.UNREACHABLE}
     assert network.clock < SAMPLED.timeout
 
@@ -148,7 +148,7 @@ def test_two_thousand_half_open_connections_are_all_closed_when_it_is_interrupte
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Prober(SAMPLED, wire=network).probe(targets, interrupt)
+        Prober(SAMPLED, transport=network).probe(targets, interrupt)
     assert half_open(network) == set()
     assert network.closed
 
@@ -163,7 +163,7 @@ def half_open(network: Network) -> set[tuple[str, int, int]]:
     """What a realserver still waits for: each SYN without its RST."""
 
     def numbers(flags: str, added: int) -> set[tuple[str, int, int]]:
-        segments = [(one.dst, one[TCP]) for _, one in network.sent if one[TCP].flags == flags]
+        segments = [(packet.dst, packet[TCP]) for _, packet in network.sent if packet[TCP].flags == flags]
         return {(to, segment.sport, (segment.seq + added) % 2**32) for to, segment in segments}
 
     opened = numbers("S", 1)

@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 
 def test_a_dead_realserver_is_silent_after_all_tries_and_their_time() -> None:
     network, targets = asked(dead)
-    [result], told = probed(network, targets)
+    [result], reported = probed(network, targets)
     assert result.verdict is ProbeVerdict.SILENT
     assert result.detail == (
         "no answer to 3 SYNs in 3 s; "
         "look at rp_filter, the firewall, whether the tunnel device is up, and the VIP"
     )
     assert network.clock == pytest.approx(3.0, abs=0.02)
-    assert told == [result]
+    assert reported == [result]
 
 
 def test_only_the_unanswered_are_asked_again() -> None:
@@ -55,12 +55,12 @@ def test_only_the_unanswered_are_asked_again() -> None:
 
 
 def test_a_targets_own_outer_source_is_what_it_is_asked_with() -> None:
-    network, [one, other] = asked(without_tunnel, without_tunnel)
-    ours, configured = probed(network, [replace(one, outer_source=CONTROL), other])[0]
+    network, [target, other] = asked(without_tunnel, without_tunnel)
+    ours, configured = probed(network, [replace(target, outer_source=CONTROL), other])[0]
     assert (ours.verdict, ours.outer_source) == (ProbeVerdict.UNREACHABLE, CONTROL)
     assert "ICMP 3/2 from 10.10.0.0 (protocol unreachable, no tunnel device takes it)" in ours.detail
     assert (configured.verdict, configured.outer_source) == (ProbeVerdict.SILENT, PROBE.outer_source.ipv4)
-    assert {one.src for one in network.syns_to(address(0))} == {str(CONTROL)}
+    assert {packet.src for packet in network.syns_to(address(0))} == {str(CONTROL)}
 
 
 def test_a_late_answer_counts_and_ends_the_wait() -> None:
@@ -82,14 +82,16 @@ def test_of_a_syn_that_was_sent_twice_no_round_trip_is_told() -> None:
 def test_each_try_waits_longer_by_the_backoff() -> None:
     network, targets = asked(dead)
     probed(network, targets, PROBE.model_copy(update={"backoff": 3}))
-    assert [at for at, one in network.sent if one[TCP].flags == "S"] == pytest.approx([0, 1, 4], abs=0.02)
+    assert [at for at, packet in network.sent if packet[TCP].flags == "S"] == pytest.approx(
+        [0, 1, 4], abs=0.02
+    )
     assert network.clock == pytest.approx(13, abs=0.02)
 
 
 def test_a_try_again_is_the_same_syn_so_that_it_meets_the_same_pod() -> None:
     network, targets = asked(dead)
     probed(network, targets)
-    first, *others = (bytes(one) for one in network.syns_to(address(0)))
+    first, *others = (bytes(packet) for packet in network.syns_to(address(0)))
     assert others == [first] * 2
 
 
@@ -109,17 +111,17 @@ def test_a_flood_of_forged_answers_neither_counts_nor_fills_the_detail() -> None
 
 def test_a_second_answer_is_told_and_changes_nothing() -> None:
     network, targets = asked(lambda syn: [*ready(syn), (0.003, answer(syn, "RA"))], dead)
-    (result, _), told = probed(network, targets)
+    (result, _), reported = probed(network, targets)
     assert result.verdict is ProbeVerdict.ACCEPTED
     assert "not counted: a second answer to the same SYN: refused" in result.detail
-    assert [one.host for one in told] == ["web0", "web1"]
+    assert [result.host for result in reported] == ["web0", "web1"]
     assert len(network.rsts_to(address(0))) == 1
 
 
 def test_each_is_told_as_soon_as_it_is_known() -> None:
     network, targets = asked(dead, ready)
     when: list[tuple[str, float]] = []
-    Prober(PROBE, wire=network).probe(targets, lambda result: when.append((result.host, network.clock)))
+    Prober(PROBE, transport=network).probe(targets, lambda result: when.append((result.host, network.clock)))
     assert [host for host, _ in when] == ["web1", "web0"]
     assert [at for _, at in when] == pytest.approx([0.003, 3.0], abs=0.02)
 
@@ -129,7 +131,9 @@ def test_what_answered_is_reset_at_once_and_the_rest_at_the_end() -> None:
     probed(network, targets)
     [syn] = network.syns_to(address(0))
     [(at, rst)] = [
-        (at, one) for at, one in network.sent if one.dst == str(address(0)) and one[TCP].flags == "R"
+        (at, packet)
+        for at, packet in network.sent
+        if packet.dst == str(address(0)) and packet[TCP].flags == "R"
     ]
     assert rst[TCP].seq == (syn[TCP].seq + 1) % 2**32
     assert (rst[TCP].sport, rst.payload.src) == (syn[TCP].sport, str(CONTROL))
@@ -141,7 +145,7 @@ def test_what_answered_is_reset_at_once_even_while_sending_lags_behind() -> None
     network, targets = asked(*[ready] * 10)
     network.send_takes = 0.005
     probed(network, targets)
-    flags = "".join(str(one[TCP].flags) for _, one in network.sent)
+    flags = "".join(str(packet[TCP].flags) for _, packet in network.sent)
     assert flags.startswith("SSSSSR")  # five packets are a batch at this rate
 
 
@@ -159,7 +163,7 @@ def test_an_interrupted_probe_still_closes_what_it_opened() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Prober(PROBE, wire=network).probe(targets, interrupt)
+        Prober(PROBE, transport=network).probe(targets, interrupt)
     assert len(network.rsts_to(address(0))) == 1
     assert len(network.rsts_to(address(1))) == 1
     assert network.closed
@@ -168,7 +172,7 @@ def test_an_interrupted_probe_still_closes_what_it_opened() -> None:
 def test_no_two_flows_share_a_port_while_there_are_enough() -> None:
     network, targets = asked(*[dead] * 20)
     probed(network, targets, SAMPLED)
-    ports = {one[TCP].sport for _, one in network.sent}
+    ports = {packet[TCP].sport for _, packet in network.sent}
     assert len(ports) == 20 * SAMPLED.samples
 
 
@@ -234,10 +238,10 @@ def test_a_realserver_without_a_route_is_told_before_anything_is_sent() -> None:
         raise OSError(errno.ENETUNREACH, "Network is unreachable")
 
     network.routes = no_route
-    [result], told = probed(network, targets)
+    [result], reported = probed(network, targets)
     assert result.detail == "nothing was sent to 10.10.0.0: this host has no route to it"
     assert (result.outer_source, result.asked) == (None, 0)
-    assert told == [result]
+    assert reported == [result]
     assert network.sent == []
 
 
@@ -252,7 +256,7 @@ def test_nobody_to_ask_opens_nothing() -> None:
     def refuse(versions: Iterable[int]) -> Network:
         raise RefusedError("no raw sockets")
 
-    assert Prober(PROBE, wire=refuse).probe([], lambda _: None) == []
+    assert Prober(PROBE, transport=refuse).probe([], lambda _: None) == []
 
 
 def test_without_raw_sockets_nothing_is_called_a_failed_probe() -> None:
@@ -260,10 +264,10 @@ def test_without_raw_sockets_nothing_is_called_a_failed_probe() -> None:
         raise RefusedError("cannot probe: no raw sockets")
 
     _, targets = asked(ready)
-    told: list[ProbeResult] = []
+    reported: list[ProbeResult] = []
     with pytest.raises(RefusedError, match="cannot probe"):
-        Prober(PROBE, wire=refuse).probe(targets, told.append)
-    assert told == []
+        Prober(PROBE, transport=refuse).probe(targets, reported.append)
+    assert reported == []
 
 
 def test_both_families_are_asked_for() -> None:
@@ -276,5 +280,5 @@ def test_both_families_are_asked_for() -> None:
     six = VirtualService("web", "weblb6", "tcp", IPv6Address("fd99::1"), 80, "wrr")
     targets = [Target("web1", WEB, address(1), 1440), Target("web1", six, IPv6Address("fd10::21"), 1400)]
     with pytest.raises(RefusedError):
-        Prober(PROBE, wire=remember).probe(targets, lambda _: None)
+        Prober(PROBE, transport=remember).probe(targets, lambda _: None)
     assert seen == [{4, 6}]

@@ -93,50 +93,50 @@ def routed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ferryman.probe.targets.own_source", lambda address: own[address.version])
 
 
-def asked_by_strangers(asked: Service, question: str) -> list[Target]:
+def spoofed(asked: Service, question: str) -> list[Target]:
     return [spoof_target.target for spoof_target in spoof_targets(asked) if spoof_target.question == question]
 
 
 def test_an_open_decapsulator_is_looked_for_with_our_own_outer_source(routed: None) -> None:
     both = service((HTTP, HTTP6), (WEB1,), (DIRECTOR,))
-    assert asked_by_strangers(both, "open-decapsulator") == [
+    assert spoofed(both, "open-decapsulator") == [
         Target("web1", HTTP, IPv4Address("10.10.0.21"), 1440, IPv4Address("10.30.0.2")),
         Target("web1", HTTP6, IPv6Address("fd10::21"), 1400, IPv6Address("fd30::2")),
     ]
 
 
-def test_a_control_host_whose_source_is_a_directors_is_no_stranger(routed: None) -> None:
+def test_a_control_host_whose_source_is_a_directors_is_not_asked_from(routed: None) -> None:
     here = replace(DIRECTOR, address=IPv4Address("10.30.0.2"))
-    assert asked_by_strangers(service((HTTP,), (WEB1,), (here,)), "open-decapsulator") == []
+    assert spoofed(service((HTTP,), (WEB1,), (here,)), "open-decapsulator") == []
 
 
-def test_without_a_route_there_is_no_stranger_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_route_nothing_is_spoofed(monkeypatch: pytest.MonkeyPatch) -> None:
     def nowhere(address: Address) -> Address:
         raise OSError
 
     monkeypatch.setattr("ferryman.probe.targets.own_source", nowhere)
-    assert asked_by_strangers(service((HTTP,), (WEB1,), (DIRECTOR,)), "open-decapsulator") == []
+    assert spoofed(service((HTTP,), (WEB1,), (DIRECTOR,)), "open-decapsulator") == []
 
 
 def test_forwarding_is_looked_for_once_through_each_realserver_towards_the_next(routed: None) -> None:
     https = replace(HTTP, port=443)
-    [one, other] = asked_by_strangers(service((HTTP, https), (WEB1, WEB2), (DIRECTOR,)), "forwards-strangers")
-    assert [(target.host, str(target.virtual_service)) for target in (one, other)] == [
+    [first, second] = spoofed(service((HTTP, https), (WEB1, WEB2), (DIRECTOR,)), "forwards-strangers")
+    assert [(target.host, str(target.virtual_service)) for target in (first, second)] == [
         ("web1", "tcp 10.10.0.22:22"),
         ("web2", "tcp 10.10.0.21:22"),
     ]
-    assert one.outer_source == DIRECTOR.address
+    assert first.outer_source == DIRECTOR.address
 
 
 def test_a_lone_realserver_is_asked_for_a_director(routed: None) -> None:
     alone = service((HTTP6,), (WEB1,), (DIRECTOR,))
-    [target] = asked_by_strangers(alone, "forwards-strangers")
+    [target] = spoofed(alone, "forwards-strangers")
     assert target.virtual_service.vip == IPv6Address("fd10::11")
 
 
-def test_strangers_ask_once_from_one_source_port(routed: None) -> None:
+def test_spoofed_sources_ask_once_from_one_source_port(routed: None) -> None:
     probe = single_try(ProbeConfig(timeout=0.3))
-    assert (probe.samples, probe.tries, probe.patience_s) == (1, 1, 0.3)
+    assert (probe.samples, probe.tries, probe.give_up_after_s) == (1, 1, 0.3)
 
 
 @pytest.mark.parametrize(

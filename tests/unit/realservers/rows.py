@@ -103,7 +103,7 @@ def judge(check: str, row: Row, service_of: Callable[..., Service]) -> list[Find
 
 
 def assert_says(found: list[Finding], row: Row) -> None:
-    assert [one.verdict for one in found] == [row.verdict], found
+    assert [finding.verdict for finding in found] == [row.verdict], found
     assert row.words in found[0].seen
     assert row.remedy in found[0].remedy
     assert found[0].wanted

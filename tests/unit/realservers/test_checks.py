@@ -363,7 +363,7 @@ def test_rp_filter_fails_in_the_three_combinations_that_were_measured_to_drop(
 
 def test_a_dual_stack_service_needs_both_tunnels(service_of: Callable[..., Service]) -> None:
     found = judge("tunnel-device", Row(facts(gone("ipip60")), PASS, vips=(V4, V6)), service_of)
-    assert [one.verdict for one in found] == [PASS, FAIL]
+    assert [finding.verdict for finding in found] == [PASS, FAIL]
 
 
 def test_two_things_wrong_with_one_device_are_told_both(service_of: Callable[..., Service]) -> None:
@@ -376,7 +376,7 @@ def test_two_things_wrong_with_one_device_are_told_both(service_of: Callable[...
         PASS,
         vips=(V6,),
     )
-    assert [one.verdict for one in judge("tunnel-device", row, service_of)] == [WARN, FAIL]
+    assert [finding.verdict for finding in judge("tunnel-device", row, service_of)] == [WARN, FAIL]
 
 
 def test_a_udp_service_wants_a_udp_socket(service_of: Callable[..., Service], server: Realserver) -> None:

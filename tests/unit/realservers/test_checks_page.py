@@ -64,4 +64,4 @@ def test_a_check_gives_findings_of_its_own_id_alone(
     realserver = Realserver("rs1", kind, None, None, mss=MssStrategy.POD_MTU)
     for service in (service_of("10.99.0.1:80", "fd99::1:80"), service_of("10.99.0.1:53", protocol="udp")):
         for name, check in CHECKS.items():
-            assert {one.check for one in check(service, realserver, facts)} <= {name}
+            assert {finding.check for finding in check(service, realserver, facts)} <= {name}

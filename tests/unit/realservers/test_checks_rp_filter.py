@@ -52,7 +52,7 @@ def lines(*, systemd: bool = True, theirs: str = "", before: str = "", after: st
 
 def _keys(text: str) -> str:
     """``ipip0=0`` is short for its whole key; other lines are taken as they are."""
-    words = [one for part in text.split("\n") for one in part.split("; ")]
+    words = [word for part in text.split("\n") for word in part.split("; ")]
     short = [word.partition("=") for word in words]
     return "\n".join(
         f"net.ipv4.conf.{name}.rp_filter = {value}" if name.isalnum() else whole

@@ -94,7 +94,9 @@ def test_each_recorded_answer_is_judged_as_it_should_be(
     realserver = Realserver("rs1", kind, None, None, mss=strategy)
     found = realserver_checks(service_of(*places), realserver, parse("rs1", case(name)))
     fine = (Verdict.PASS, Verdict.SKIP)
-    assert {f"{one.check} {one.verdict.value}" for one in found if one.verdict not in fine} == wanted
+    assert {
+        f"{finding.check} {finding.verdict.value}" for finding in found if finding.verdict not in fine
+    } == wanted
 
 
 def test_a_host_that_could_not_be_asked_is_unknown_and_the_others_are_judged(
@@ -105,16 +107,16 @@ def test_a_host_that_could_not_be_asked_is_unknown_and_the_others_are_judged(
     hosts.down("web2", UnknownOutcomeError("web2: run: no end within 30 s"))
     servers = tuple(Realserver(name, Kind.SERVER, None, None) for name in ("web1", "web2", "web3"))
     found = service_readiness(service_of("10.99.0.1:80", realservers=servers), hosts)
-    (lost,) = [one for one in found if one.host == "web2"]
+    (lost,) = [finding for finding in found if finding.host == "web2"]
     assert (lost.check, lost.verdict, lost.seen) == ("reachable", Verdict.UNKNOWN, "run: no end within 30 s")
-    assert not any(one.verdict.stops for one in found if one.host != "web2")
-    assert list(dict.fromkeys(one.host for one in found)) == ["web1", "web2", "web3"]
+    assert not any(finding.verdict.stops for finding in found if finding.host != "web2")
+    assert list(dict.fromkeys(finding.host for finding in found)) == ["web1", "web2", "web3"]
 
 
 def test_every_host_is_asked_once_and_nothing_is_written(
     case: Callable[[str], str], service_of: Callable[..., Service], server: Realserver, node: Realserver
 ) -> None:
-    hosts = FakeHosts(rehearsal=True)
+    hosts = FakeHosts(dry_run=True)
     hosts.script("*", "ferryman-facts", case("bullseye-plain"))
     service_readiness(service_of(*WEB, realservers=(server, node)), hosts)
     assert [call.host for call in hosts.calls] == ["web1", "node1"]
@@ -126,7 +128,7 @@ def test_a_host_that_does_not_run_the_script_says_so_in_every_finding(
     hosts = FakeHosts()
     hosts.script("web1", "", Completed("web1", "", 126, "", "sh: permission denied"))
     found = service_readiness(service_of("10.99.0.1:80", realservers=(server,)), hosts)
-    unknown = [one for one in found if one.verdict is Verdict.UNKNOWN]
+    unknown = [finding for finding in found if finding.verdict is Verdict.UNKNOWN]
     assert len(unknown) > 5
-    assert all("sh: permission denied" in one.seen for one in unknown)
-    assert not any(one.verdict is Verdict.PASS for one in found)
+    assert all("sh: permission denied" in finding.seen for finding in unknown)
+    assert not any(finding.verdict is Verdict.PASS for finding in found)

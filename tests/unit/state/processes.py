@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Self
 
-REPOSITORY = Path(__file__).parents[4]
+REPOSITORY = Path(__file__).parents[3]
 
 
 class Process:
@@ -39,10 +39,10 @@ class Process:
         return self._process.stdout.readline().rstrip("\n")
 
     def end(self) -> None:
-        """Let it come to its end."""
+        """Close its input, and wait until it has ended."""
         self._process.communicate()
 
     def kill(self) -> None:
-        """kill -9."""
+        """End it with SIGKILL."""
         self._process.kill()
         self._process.communicate()

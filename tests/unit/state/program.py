@@ -1,4 +1,4 @@
-"""A process that uses a journal as a run's does, and one as people's who look: told what to do line by line.
+"""A process that uses a journal as a run does, or as a command that only reads it; it is told what to do.
 
 Each line on standard input is a command, and is answered by one line. See ``processes.py``.
 """
@@ -33,7 +33,7 @@ class Program:
         self.run = self.store.begin(
             RunRequest(cookbook="test", operator="alice"), Plan([Is(FakeWorld(), "a", "b")])
         )
-        self.store.take(self.run, [key], "alice")
+        self.store.acquire(self.run, [key], "alice")
         return self.run
 
     def append(self, text: str) -> str:
@@ -41,17 +41,17 @@ class Program:
         self.store.append(self.run, [NewRecord("2026-11-22T22:19:43.000Z", "remark", {"text": text})])
         return text
 
-    def beat(self) -> str:
-        """A sign of life from a thread of its own."""
-        said: list[str] = []
-        thread = threading.Thread(target=lambda: said.append(answer(self.store.beat)))
+    def renew(self) -> str:
+        """Renew the lease from a thread of its own."""
+        answers: list[str] = []
+        thread = threading.Thread(target=lambda: answers.append(answer(self.store.renew)))
         thread.start()
         thread.join()
-        return said[0]
+        return answers[0]
 
     def require(self) -> None:
-        """What is asked before each change."""
-        self.store.require_hold()
+        """Check what is checked before each change."""
+        self.store.require_owned()
 
     def close(self) -> None:
         """End as a run's process does."""
@@ -65,7 +65,7 @@ class Program:
 
 
 def look(path: Path) -> int:
-    """What ``runs`` and ``show`` do."""
+    """Read what ``ferryman runs`` and ``show`` read; returns how many faults there are."""
     store = SqliteStore.at(path)
     for entry in store.runs():
         store.show(entry.id)
@@ -83,7 +83,7 @@ def answer(command: Callable[..., str | None], *words: str) -> str:
 
 
 def main() -> None:
-    """Until standard input ends."""
+    """Answer commands until standard input ends."""
     program = Program(Path(sys.argv[1]))
     for line in sys.stdin:
         name, *words = line.split()

@@ -1,4 +1,4 @@
-"""A state file that is damaged is told of, left as it is, and never acted on."""
+"""A state file that is damaged is reported, left as it is, and never acted on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ferryman.engine.process import ProcessId
 from ferryman.engine.runner import Runner
 from ferryman.errors import JournalError
 from ferryman.state import NewRecord, RunRequest, SqliteStore
-from ferryman.state.database import Database
+from ferryman.state.sqlite.database import Database
 from ferryman.testing import Becomes, FakeWorld
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def run(path: Path) -> str:
     """A run that its process left open, with records that fill several pages."""
     with closing(store(path, DEAD)) as dead:
         run = dead.begin(ORDER, PLAN)
-        dead.take(run, ["web"], "alice")
+        dead.acquire(run, ["web"], "alice")
         dead.append(run, [note(number) for number in range(RECORDS)])
     return run
 
@@ -63,13 +63,13 @@ def all_ways_in(path: Path, run: str) -> list[Callable[[SqliteStore], object]]:
     ]
 
 
-def refused(path: Path, run: str, told: str) -> None:
+def refused(path: Path, run: str, message: str) -> None:
     """Every way in is refused with these words, and no byte of any file is another."""
     before = {file.name: file.read_bytes() for file in path.parent.iterdir()}
     for way_in in all_ways_in(path, run):
         with closing(store(path, ALIVE)) as mine, pytest.raises(JournalError) as error:
             way_in(mine)
-        assert told in str(error.value)
+        assert message in str(error.value)
         assert f"{path}: the journal cannot be used: " in str(error.value)
         assert "it is damaged, and was left as it is" in str(error.value)
     assert {file.name: file.read_bytes() for file in path.parent.iterdir()} == before
@@ -102,7 +102,7 @@ def test_damage_that_keeps_nothing_from_being_read(path: Path, run: str) -> None
     index = index_page(path, "locks")
     overwrite(path, (index - 1) * PAGE + 7, b"\x09")  # how much of the page is in pieces
     with closing(store(path, ALIVE)) as mine:
-        assert len(mine.trusted(mine.run(run))) == RECORDS
+        assert len(mine.verified_records(mine.run(run))) == RECORDS
 
     refused(path, run, f"Page {index}: free space corruption")
 
@@ -150,7 +150,7 @@ def test_a_log_that_has_only_zeros_is_one_that_power_was_lost_at(path: Path, run
     path.with_name("state.db-wal").write_bytes(b"\x00" * PAGE)
 
     with closing(store(path, ALIVE)) as mine:
-        assert len(mine.trusted(mine.run(run))) == RECORDS
+        assert len(mine.verified_records(mine.run(run))) == RECORDS
 
 
 def test_an_empty_file_is_a_new_journal(path: Path) -> None:
@@ -169,7 +169,7 @@ def test_text_that_is_damaged_is_shown_with_all_the_rest_and_marked(path: Path, 
         assert "\\xff\\xfe" in shown[17].payload["unreadable"]
         assert mine.faults(run) == ["record 18 (remark)"]
         with pytest.raises(JournalError, match="damaged: record 18"):
-            mine.trusted(mine.run(run))
+            mine.verified_records(mine.run(run))
 
 
 @pytest.mark.parametrize("count", ["'many'", "-50", "NULL"])

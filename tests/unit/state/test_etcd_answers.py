@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import socket
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,14 +13,17 @@ import pytest
 from ferryman.config import EtcdCluster, EtcdConfig
 from ferryman.engine.process import ProcessId
 from ferryman.errors import JournalError
-from ferryman.state import etcd_gateway
-from ferryman.state.etcd import EtcdStore
-from ferryman.state.etcd_client import EtcdClient
-from ferryman.state.etcd_gateway import HttpGateway
+from ferryman.state.etcd import gateway as etcd_gateway
+from ferryman.state.etcd.client import EtcdClient
+from ferryman.state.etcd.gateway import HttpGateway
+from ferryman.state.etcd.store import EtcdStore
 from unit.http_listener import QuietHandler, listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    MakeGateway = Callable[..., HttpGateway]
 
 HEADER = {"header": {"revision": "7"}}
 
@@ -33,9 +36,9 @@ class Says:
     def __init__(self, answer: Any) -> None:  # noqa: ANN401  # whatever JSON holds
         self.answer = answer
 
-    def post(self, path: str, asked: Mapping[str, Any], within_s: float) -> dict[str, Any]:
-        """Answer."""
-        del path, asked, within_s
+    def post(self, path: str, request: Mapping[str, Any], within_s: float) -> dict[str, Any]:
+        """Return the answer."""
+        del path, request, within_s
         found: dict[str, Any] = self.answer
         return found
 
@@ -113,10 +116,10 @@ def test_a_value_that_cannot_be_read_is_a_journal_error_or_damage(value: str) ->
     with pytest.raises(JournalError, match="cannot be read"):
         store.locks()
     with pytest.raises(JournalError, match="cannot be read"):
-        store.life("x", ProcessId("elsewhere", 1, 1, "boot"))
-    assert store.runs()[0].order.cookbook == "(unreadable)"
+        store.liveness("x", ProcessId("elsewhere", 1, 1, "boot"))
+    assert store.runs()[0].request.cookbook == "(unreadable)"
     with pytest.raises(JournalError, match="damaged"):
-        store.trusted(store.run("x"))
+        store.verified_records(store.run("x"))
 
 
 def answering(body: bytes) -> type[QuietHandler]:
@@ -138,9 +141,17 @@ def silent() -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-def gateway(*urls: str, lease: int = 60) -> HttpGateway:
-    members = tuple(("127.0.0.1", int(url.rpartition(":")[2])) for url in urls)
-    return HttpGateway(EtcdCluster(members, "/ferryman"), EtcdConfig(lease=lease))
+@pytest.fixture
+def gateway() -> Iterator[MakeGateway]:
+    """Makes gateways, and closes them after the test."""
+    with ExitStack() as stack:
+
+        def make(*urls: str, lease: int = 60) -> HttpGateway:
+            members = tuple(("127.0.0.1", int(url.rpartition(":")[2])) for url in urls)
+            made = HttpGateway(EtcdCluster(members, "/ferryman"), EtcdConfig(lease=lease))
+            return stack.enter_context(closing(made))
+
+        yield make
 
 
 @pytest.mark.parametrize(
@@ -156,7 +167,9 @@ def gateway(*urls: str, lease: int = 60) -> HttpGateway:
         json.dumps({"error": "etcdserver: no leader", "code": 14}).encode(),
     ],
 )
-def test_a_200_that_is_no_answer_is_a_journal_error_and_says_what_came(body: bytes) -> None:
+def test_a_200_that_is_no_answer_is_a_journal_error_and_says_what_came(
+    gateway: MakeGateway, body: bytes
+) -> None:
     with listening(answering(body)) as url, pytest.raises(JournalError, match="cannot be used") as error:
         gateway(url).post("/kv/range", {}, 0.0)
 
@@ -166,7 +179,7 @@ def test_a_200_that_is_no_answer_is_a_journal_error_and_says_what_came(body: byt
 
 @pytest.mark.parametrize("body", [b"[]", b"<html>", b'{"error": "no leader"}'])
 def test_the_next_member_is_asked_when_one_says_what_is_no_answer(
-    body: bytes, monkeypatch: pytest.MonkeyPatch
+    gateway: MakeGateway, body: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(etcd_gateway, "_PAUSE_S", 0.0)
     with listening(answering(body)) as bad, listening(answering(json.dumps(HEADER).encode())) as good:
@@ -174,13 +187,57 @@ def test_the_next_member_is_asked_when_one_says_what_is_no_answer(
 
 
 def test_a_member_that_never_answers_costs_a_small_part_of_the_lease(
-    silent: str, monkeypatch: pytest.MonkeyPatch
+    gateway: MakeGateway, silent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each request to it is given up after a fifteenth, and it is asked last from then on."""
     monkeypatch.setattr(etcd_gateway, "_PAUSE_S", 0.0)
     with listening(answering(json.dumps(HEADER).encode())) as good:
         asked = gateway(silent, good, lease=3)
+        timeouts: list[float] = []
+        for client in asked._opened():
+            client.event_hooks["request"].append(
+                lambda request: timeouts.append(request.extensions["timeout"]["read"])
+            )
         assert asked.post("/kv/range", {}, 20.0) == HEADER
 
-    assert [client.timeout for client in asked._clients] == [0.2, 0.2]
-    assert str(asked._clients[-1].port) in silent
+    assert timeouts == [0.2, 0.2]
+    assert str(asked._clients[-1].base_url.port) in silent
+
+
+def test_a_request_that_the_cluster_refuses_is_not_sent_again(gateway: MakeGateway) -> None:
+    requests: list[bytes] = []
+
+    class Refuses(QuietHandler):
+        def do_POST(self) -> None:  # noqa: N802  # as the library calls it
+            requests.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_error(400, "etcdserver: duplicate key given in txn request")
+
+    with listening(Refuses) as url, pytest.raises(JournalError, match=r"400 .*duplicate key"):
+        gateway(url).post("/kv/txn", {"compare": []}, 20.0)
+
+    assert [json.loads(body) for body in requests] == [{"compare": []}]
+
+
+def test_it_asks_again_after_it_was_closed(gateway: MakeGateway) -> None:
+    with listening(answering(json.dumps(HEADER).encode())) as url:
+        asked = gateway(url)
+        assert asked.post("/kv/range", {}, 0.0) == HEADER
+        asked.close()
+        assert asked.post("/kv/range", {}, 0.0) == HEADER
+
+
+def test_a_certificate_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    ca = tmp_path / "ca.pem"
+    asked = HttpGateway(EtcdCluster((("127.0.0.1", 1),), "/ferryman"), EtcdConfig(ca=ca))
+    for text in (None, "no certificate"):
+        if text:
+            ca.write_text(text)
+        with pytest.raises(JournalError, match=r"ca\.pem one cannot be read as PEM"):
+            asked.post("/kv/range", {}, 20.0)
+
+
+@pytest.mark.parametrize("host", ["a..b", "ä ö"])
+def test_a_name_that_is_no_hosts_is_a_journal_error(host: str) -> None:
+    asked = HttpGateway(EtcdCluster(((host, 1),), "/ferryman"), EtcdConfig())
+    with pytest.raises(JournalError, match="the journal cannot be used"):
+        asked.post("/kv/range", {}, 0.0)

@@ -13,9 +13,10 @@ from ferryman.engine.lease import Lease
 from ferryman.engine.plan import Plan
 from ferryman.engine.process import ProcessId, is_alive
 from ferryman.errors import BusyError
-from ferryman.state import Close, NewRecord, RunRequest, SqliteStore
-from ferryman.state.database import Database
-from ferryman.state.sqlite import LEASE_S
+from ferryman.outcomes import Outcome, RunResult
+from ferryman.state import NewRecord, RunRequest, SqliteStore
+from ferryman.state.sqlite.database import Database
+from ferryman.state.sqlite.store import LEASE_S
 from ferryman.testing import FakeWorld, Is, TurningClock
 
 ALICE = ProcessId("control1", 100, 1, "boot:1")
@@ -28,7 +29,7 @@ PLAN = Plan([Is(FakeWorld(), "a", "b")])
 
 
 @dataclass
-class Harbour:
+class SharedStore:
     """A store that several processes use."""
 
     database: Database = field(default_factory=Database.in_memory)
@@ -40,28 +41,28 @@ class Harbour:
             self.database, clock=self.clock, owner=owner, alive=lambda other: other not in self.dead
         )
 
-    def taken(self, owner: ProcessId, *keys: str) -> tuple[SqliteStore, str]:
+    def owning(self, owner: ProcessId, *keys: str) -> tuple[SqliteStore, str]:
         """A run of this process's that has these locks."""
         store = self.store(owner)
         run = store.begin(ORDER, PLAN)
-        store.take(run, keys, owner.host)
+        store.acquire(run, keys, owner.host)
         return store, run
 
 
 @pytest.fixture
-def harbour() -> Harbour:
-    return Harbour()
+def shared() -> SharedStore:
+    return SharedStore()
 
 
-def holders(harbour: Harbour) -> dict[str, str]:
-    return {lock.key: lock.run for lock in harbour.store(ALICE).locks()}
+def holders(shared: SharedStore) -> dict[str, str]:
+    return {lock.key: lock.run for lock in shared.store(ALICE).locks()}
 
 
-def test_a_second_run_is_told_who_where_since_when_and_how_to_look(harbour: Harbour) -> None:
-    _, run = harbour.taken(ALICE, "web")
+def test_a_second_run_is_told_who_where_since_when_and_how_to_look(shared: SharedStore) -> None:
+    _, run = shared.owning(ALICE, "web")
 
     with pytest.raises(BusyError) as busy:
-        harbour.taken(BOB, "web")
+        shared.owning(BOB, "web")
 
     assert str(busy.value) == (
         f"web: run {run} is under way (control1 on control1, pid 100, since 2026-11-22T22:19:43.000Z); "
@@ -71,29 +72,29 @@ def test_a_second_run_is_told_who_where_since_when_and_how_to_look(harbour: Harb
     assert busy.value.at_work
 
 
-def test_all_of_the_keys_are_taken_or_none(harbour: Harbour) -> None:
-    _, run = harbour.taken(ALICE, "web")
+def test_all_of_the_keys_are_taken_or_none(shared: SharedStore) -> None:
+    _, run = shared.owning(ALICE, "web")
 
     with pytest.raises(BusyError):
-        harbour.taken(BOB, "maps", "web")
+        shared.owning(BOB, "maps", "web")
 
-    assert holders(harbour) == {"web": run}
+    assert holders(shared) == {"web": run}
 
 
-def test_every_key_that_is_taken_is_explained(harbour: Harbour) -> None:
-    _, web = harbour.taken(ALICE, "web")
-    _, maps = harbour.taken(ALICE, "maps")
+def test_every_key_that_is_taken_is_explained(shared: SharedStore) -> None:
+    _, web = shared.owning(ALICE, "web")
+    _, maps = shared.owning(ALICE, "maps")
 
     with pytest.raises(BusyError, match=rf"maps: run {maps}(.|\n)*web: run {web}"):
-        harbour.taken(BOB, "maps", "web")
+        shared.owning(BOB, "maps", "web")
 
 
-def test_a_dead_run_keeps_a_new_one_out_proves_it_and_says_what_to_do(harbour: Harbour) -> None:
-    _, run = harbour.taken(ALICE, "web")
-    harbour.dead.add(ALICE)
+def test_a_dead_run_keeps_a_new_one_out_proves_it_and_says_what_to_do(shared: SharedStore) -> None:
+    _, run = shared.owning(ALICE, "web")
+    shared.dead.add(ALICE)
 
     with pytest.raises(BusyError) as busy:
-        harbour.taken(BOB, "web")
+        shared.owning(BOB, "web")
 
     assert "has died and is open" in str(busy.value)
     assert "no process 100 of that start is on control1" in str(busy.value)
@@ -101,152 +102,154 @@ def test_a_dead_run_keeps_a_new_one_out_proves_it_and_says_what_to_do(harbour: H
     assert not busy.value.at_work, "there is nothing to wait for"
 
 
-@pytest.mark.parametrize("state", ["held", "stranded"])
-def test_a_parked_run_keeps_a_new_one_out_and_names_itself(harbour: Harbour, state: str) -> None:
-    store, run = harbour.taken(ALICE, "web")
-    store.finish(run, Close(state, 7, "", is_final=True))  # type: ignore[arg-type]  # the parameters are its values
+@pytest.mark.parametrize("state", [Outcome.HELD, Outcome.STRANDED], ids=lambda state: state.word)
+def test_a_held_or_stranded_run_keeps_a_new_one_out_and_names_itself(
+    shared: SharedStore, state: Outcome
+) -> None:
+    store, run = shared.owning(ALICE, "web")
+    store.finish(RunResult(state, "", run), is_final=True)
 
-    with pytest.raises(BusyError, match=f"run {run} is {state} .*ferryman resume {run}"):
-        harbour.taken(BOB, "web")
+    with pytest.raises(BusyError, match=f"run {run} is {state.word} .*ferryman resume {run}"):
+        shared.owning(BOB, "web")
 
 
-def test_a_run_that_its_process_left_dead_is_claimed_with_its_locks(harbour: Harbour) -> None:
-    alice, run = harbour.taken(ALICE, "web")
-    harbour.dead.add(ALICE)
-    bob = harbour.store(BOB)
-    bob.claim(bob.run(run), ["web"], "bob")
+def test_a_run_that_its_process_left_dead_is_adopted_with_its_locks(shared: SharedStore) -> None:
+    alice, run = shared.owning(ALICE, "web")
+    shared.dead.add(ALICE)
+    bob = shared.store(BOB)
+    bob.adopt(bob.run(run), ["web"], "bob")
 
-    bob.require_hold()
+    bob.require_owned()
     with pytest.raises(BusyError):
-        alice.require_hold()
+        alice.require_owned()
 
 
-def test_a_run_is_not_claimed_from_a_live_process(harbour: Harbour) -> None:
-    _, run = harbour.taken(ALICE, "web")
-    bob = harbour.store(BOB)
+def test_a_run_is_not_adopted_from_a_live_process(shared: SharedStore) -> None:
+    _, run = shared.owning(ALICE, "web")
+    bob = shared.store(BOB)
 
     with pytest.raises(BusyError, match=f"run {run} is under way"):
-        bob.claim(bob.run(run), ["web"], "bob")
+        bob.adopt(bob.run(run), ["web"], "bob")
 
 
-def test_a_parked_run_is_claimed_though_its_process_still_lives(harbour: Harbour) -> None:
-    alice, run = harbour.taken(ALICE, "web")
-    alice.finish(run, Close("held", 7, "", is_final=True))
-    bob = harbour.store(BOB)
-    bob.claim(bob.run(run), ["web"], "bob")
+def test_a_held_run_is_adopted_though_its_process_still_lives(shared: SharedStore) -> None:
+    alice, run = shared.owning(ALICE, "web")
+    alice.finish(RunResult(Outcome.HELD, "", run), is_final=True)
+    bob = shared.store(BOB)
+    bob.adopt(bob.run(run), ["web"], "bob")
 
-    bob.require_hold()
+    bob.require_owned()
 
 
-def test_of_two_that_read_the_same_dead_run_one_claims_it(harbour: Harbour) -> None:
-    _, run = harbour.taken(ALICE, "web")
-    harbour.dead.add(ALICE)
-    bob, carol = harbour.store(BOB), harbour.store(ELSEWHERE)
+def test_of_two_that_read_the_same_dead_run_one_adopts_it(shared: SharedStore) -> None:
+    _, run = shared.owning(ALICE, "web")
+    shared.dead.add(ALICE)
+    bob, carol = shared.store(BOB), shared.store(ELSEWHERE)
     read = bob.run(run)
-    bob.claim(read, ["web"], "bob")
+    bob.adopt(read, ["web"], "bob")
 
     with pytest.raises(BusyError, match="under way"):
-        carol.claim(read, ["web"], "carol")
+        carol.adopt(read, ["web"], "carol")
 
 
-def test_a_run_that_moved_on_since_it_was_read_is_not_claimed(harbour: Harbour) -> None:
-    alice, run = harbour.taken(ALICE, "web")
-    bob = harbour.store(BOB)
+def test_a_run_that_moved_on_since_it_was_read_is_not_adopted(shared: SharedStore) -> None:
+    alice, run = shared.owning(ALICE, "web")
+    bob = shared.store(BOB)
     read = bob.run(run)
     alice.append(run, [NewRecord("2026-11-22T22:19:43.000Z", "intent", {})])
-    harbour.dead.add(ALICE)
+    shared.dead.add(ALICE)
 
     with pytest.raises(BusyError, match="under way"):
-        bob.claim(read, ["web"], "bob")
+        bob.adopt(read, ["web"], "bob")
 
 
 def test_a_process_that_died_looking_at_a_run_that_had_ended_keeps_nobody_out(
-    harbour: Harbour,
+    shared: SharedStore,
 ) -> None:
-    alice, run = harbour.taken(ALICE, "web")
-    alice.finish(run, Close("done", 0, "", is_final=True))
-    looking = harbour.store(ELSEWHERE)
-    looking.claim(looking.run(run), ["web"], "carol")
+    alice, run = shared.owning(ALICE, "web")
+    alice.finish(RunResult(Outcome.DONE, "", run), is_final=True)
+    looking = shared.store(ELSEWHERE)
+    looking.adopt(looking.run(run), ["web"], "carol")
     with pytest.raises(BusyError, match="under way"):
-        harbour.taken(BOB, "web")
-    harbour.clock.turn(LEASE_S + 1)
+        shared.owning(BOB, "web")
+    shared.clock.turn(LEASE_S + 1)
 
-    _, mine = harbour.taken(BOB, "web")
+    _, mine = shared.owning(BOB, "web")
 
-    assert holders(harbour) == {"web": mine}
+    assert holders(shared) == {"web": mine}
 
 
-def test_a_process_on_another_host_is_believed_dead_when_its_lease_is_over(harbour: Harbour) -> None:
-    _, run = harbour.taken(ELSEWHERE, "web")
-    bob = harbour.store(BOB)
+def test_a_process_on_another_host_is_believed_dead_when_its_lease_is_over(shared: SharedStore) -> None:
+    _, run = shared.owning(ELSEWHERE, "web")
+    bob = shared.store(BOB)
     with pytest.raises(BusyError, match="under way"):
-        bob.claim(bob.run(run), ["web"], "bob")
+        bob.adopt(bob.run(run), ["web"], "bob")
 
-    harbour.clock.turn(LEASE_S + 1)
-    bob.claim(bob.run(run), ["web"], "bob")
+    shared.clock.turn(LEASE_S + 1)
+    bob.adopt(bob.run(run), ["web"], "bob")
 
-    bob.require_hold()
+    bob.require_owned()
 
 
-def test_a_process_of_another_pid_namespace_is_judged_by_its_lease(harbour: Harbour) -> None:
+def test_a_process_of_another_pid_namespace_is_judged_by_its_lease(shared: SharedStore) -> None:
     """A container has the host's name and boot, and numbers of its own: the kernel's word is about others."""
     contained = replace(ALICE, boot_id="boot:4026532000")
-    _, run = harbour.taken(contained, "web")
-    harbour.dead.add(contained)
-    bob = harbour.store(BOB)
+    _, run = shared.owning(contained, "web")
+    shared.dead.add(contained)
+    bob = shared.store(BOB)
 
     with pytest.raises(BusyError, match="under way"):
-        bob.claim(bob.run(run), ["web"], "bob")
+        bob.adopt(bob.run(run), ["web"], "bob")
 
 
-def test_a_process_of_an_earlier_boot_is_dead(harbour: Harbour) -> None:
-    harbour.taken(replace(ALICE, boot_id="earlier"), "web")
+def test_a_process_of_an_earlier_boot_is_dead(shared: SharedStore) -> None:
+    shared.owning(replace(ALICE, boot_id="earlier"), "web")
 
     with pytest.raises(BusyError, match="control1 has been booted since"):
-        harbour.taken(BOB, "web")
+        shared.owning(BOB, "web")
 
 
-def test_a_heartbeat_keeps_the_lease_of_another_host(harbour: Harbour) -> None:
-    elsewhere, run = harbour.taken(ELSEWHERE, "web")
-    harbour.clock.turn(LEASE_S - 1)
-    elsewhere.beat()
-    harbour.clock.turn(LEASE_S - 1)
-    bob = harbour.store(BOB)
+def test_a_renewal_keeps_the_lease_of_another_host(shared: SharedStore) -> None:
+    elsewhere, run = shared.owning(ELSEWHERE, "web")
+    shared.clock.turn(LEASE_S - 1)
+    elsewhere.renew()
+    shared.clock.turn(LEASE_S - 1)
+    bob = shared.store(BOB)
 
     with pytest.raises(BusyError, match="under way"):
-        bob.claim(bob.run(run), ["web"], "bob")
+        bob.adopt(bob.run(run), ["web"], "bob")
 
 
 @pytest.mark.parametrize(
     "loss", ["DELETE FROM locks", "UPDATE locks SET run = 'run2', pid = 200", "UPDATE runs SET pid = 200"]
 )
-def test_a_lost_lock_stops_the_next_change(harbour: Harbour, loss: str) -> None:
-    store, run = harbour.taken(ALICE, "web")
+def test_a_lost_lock_stops_the_next_change(shared: SharedStore, loss: str) -> None:
+    store, run = shared.owning(ALICE, "web")
     lease = Lease(store, run)
     lease.require()
-    harbour.database.execute(loss)
+    shared.database.execute(loss)
 
     with pytest.raises(BusyError, match=f"{run}: is no longer this process's"):
         lease.require()
 
 
-def test_a_loss_that_a_heartbeat_saw_counts_though_the_lock_is_back(harbour: Harbour) -> None:
-    store, run = harbour.taken(ALICE, "web")
+def test_a_loss_that_a_renewal_saw_counts_though_the_lock_is_back(shared: SharedStore) -> None:
+    store, run = shared.owning(ALICE, "web")
     lease = Lease(store, run)
-    harbour.database.execute("UPDATE locks SET pid = 200")
-    lease.beat()
-    harbour.database.execute("UPDATE locks SET pid = 100")
+    shared.database.execute("UPDATE locks SET pid = 200")
+    lease.renew()
+    shared.database.execute("UPDATE locks SET pid = 100")
 
     with pytest.raises(BusyError):
         lease.require()
 
 
-def test_the_end_of_one_run_leaves_the_locks_of_others(harbour: Harbour) -> None:
-    alice, web = harbour.taken(ALICE, "web")
-    _, maps = harbour.taken(BOB, "maps")
-    alice.finish(web, Close("done", 0, "", is_final=True))
+def test_the_end_of_one_run_leaves_the_locks_of_others(shared: SharedStore) -> None:
+    alice, web = shared.owning(ALICE, "web")
+    _, maps = shared.owning(BOB, "maps")
+    alice.finish(RunResult(Outcome.DONE, "", web), is_final=True)
 
-    assert holders(harbour) == {"maps": maps}
+    assert holders(shared) == {"maps": maps}
 
 
 def test_this_process_is_alive() -> None:

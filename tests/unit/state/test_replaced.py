@@ -14,8 +14,9 @@ from ferryman.engine.plan import Plan
 from ferryman.engine.runner import Runner
 from ferryman.engine.steps import Look
 from ferryman.errors import JournalError
-from ferryman.state import Close, NewRecord, RunRequest, SqliteStore
-from ferryman.state.database import Database
+from ferryman.outcomes import Outcome, RunResult
+from ferryman.state import NewRecord, RunRequest, SqliteStore
+from ferryman.state.sqlite.database import Database
 from ferryman.testing import Becomes, FakeWorld
 
 if TYPE_CHECKING:
@@ -80,16 +81,16 @@ def test_a_file_that_went_is_noticed_before_anything_is_recorded_or_changed(
     store: SqliteStore, tmp_path: Path, loss: Loss
 ) -> None:
     run = store.begin(ORDER, PLAN)
-    store.take(run, ["web"], "alice")
-    store.require_hold()
+    store.acquire(run, ["web"], "alice")
+    store.require_owned()
 
     loss(tmp_path)
 
     for act in (
-        store.require_hold,
-        store.beat,
+        store.require_owned,
+        store.renew,
         lambda: store.append(run, [NOTE]),
-        lambda: store.finish(run, Close("done", 0, "", is_final=True)),
+        lambda: store.finish(RunResult(Outcome.DONE, "", run), is_final=True),
     ):
         with pytest.raises(JournalError, match=loss.message):
             act()
@@ -112,13 +113,13 @@ def test_a_file_that_goes_while_something_is_recorded_is_noticed_before_the_reco
         record()
 
 
-def test_a_sign_of_life_makes_no_new_journal_where_one_is_gone(store: SqliteStore, tmp_path: Path) -> None:
+def test_a_renewal_makes_no_new_journal_where_one_is_gone(store: SqliteStore, tmp_path: Path) -> None:
     store.begin(ORDER, PLAN)
     for file in tmp_path.iterdir():
         file.unlink()
 
     with pytest.raises(JournalError, match=r"state\.db is gone"):
-        store.beat()
+        store.renew()
     with pytest.raises(JournalError, match=r"state\.db is gone"):
         store.database.another().query("SELECT 1")
 
@@ -128,7 +129,7 @@ def test_a_sign_of_life_makes_no_new_journal_where_one_is_gone(store: SqliteStor
 def test_a_file_that_goes_just_before_it_is_opened_is_not_made_by_sqlite_for_all_to_read(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ferryman.state.database.make_private", lambda path: None)
+    monkeypatch.setattr("ferryman.state.sqlite.database.make_private", lambda path: None)
 
     with pytest.raises(JournalError, match="unable to open database file"):
         database.query("SELECT 1")
@@ -142,8 +143,8 @@ def test_a_log_that_was_emptied_into_the_file_is_the_same_log(store: SqliteStore
     assert (tmp_path / "state.db-wal").stat().st_size == 0
 
     store.append(run, [NOTE])
-    store.require_hold()
-    store.beat()
+    store.require_owned()
+    store.renew()
 
 
 def test_a_journal_behind_a_link_is_the_file_that_the_link_leads_to(tmp_path: Path) -> None:
@@ -167,7 +168,7 @@ def test_a_journal_in_memory_has_no_file_to_lose() -> None:
     store = SqliteStore(Database.in_memory())
     run = store.begin(ORDER, PLAN)
     store.append(run, [NOTE])
-    store.require_hold()
+    store.require_owned()
 
 
 def test_a_store_that_was_closed_may_find_another_file_afterwards(store: SqliteStore, tmp_path: Path) -> None:

@@ -15,11 +15,12 @@ import pytest
 from ferryman.engine.plan import Plan
 from ferryman.engine.process import ProcessId
 from ferryman.errors import BusyError, JournalError, UsageError
-from ferryman.state import Close, NewRecord, RunRequest, SqliteStore
-from ferryman.state import schema as schemas
-from ferryman.state.database import Database
-from ferryman.state.records import Run, written
-from ferryman.state.schema import SCHEMA_VERSION
+from ferryman.outcomes import Outcome, RunResult
+from ferryman.state import NewRecord, RunRequest, SqliteStore
+from ferryman.state.records import Run, chained_rows
+from ferryman.state.sqlite import schema as schemas
+from ferryman.state.sqlite.database import Database
+from ferryman.state.sqlite.schema import SCHEMA_VERSION
 from ferryman.testing import FakeWorld, Is, TurningClock
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def test_records_cannot_be_rewritten_or_removed(journal: SqliteStore, database: 
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "message"),
     [
         ('UPDATE records SET payload = \'{"text": "forged"}\' WHERE seq = 2', r"record 2 \(remark\)"),
         ("UPDATE records SET payload = '{\"text' WHERE seq = 2", r"record 2 \(remark\)"),
@@ -117,21 +118,21 @@ def test_records_cannot_be_rewritten_or_removed(journal: SqliteStore, database: 
     ],
 )
 def test_a_damaged_run_is_seen_and_the_damage_is_named(
-    journal: SqliteStore, database: Database, damage: str, told: str
+    journal: SqliteStore, database: Database, damage: str, message: str
 ) -> None:
     run = journal.begin(ORDER, PLAN)
     journal.append(run, [note("first"), note("second")])
     journal.append(run, [note("third")])
-    assert len(journal.trusted(journal.run(run))) == 3
+    assert len(journal.verified_records(journal.run(run))) == 3
 
     database.execute("DROP TRIGGER records_are_never_rewritten")
     database.execute("DROP TRIGGER records_are_never_removed")
     database.execute(damage)
     assert len(journal.runs()) == 1, "it is still listed"
 
-    assert re.search(told, "; ".join(journal.faults(run)))
-    with pytest.raises(JournalError, match=rf"{run}: damaged: .*{told}.*by hand.*ferryman close {run}"):
-        journal.trusted(journal.run(run))
+    assert re.search(message, "; ".join(journal.faults(run)))
+    with pytest.raises(JournalError, match=rf"{run}: damaged: .*{message}.*by hand.*ferryman close {run}"):
+        journal.verified_records(journal.run(run))
 
 
 def test_an_unknown_run_names_its_nearest(journal: SqliteStore) -> None:
@@ -157,7 +158,7 @@ def test_a_reader_sees_what_another_process_committed(journal: SqliteStore, data
 def test_a_run_is_entered_whole(journal: SqliteStore) -> None:
     entry = journal.run(journal.begin(ORDER, PLAN))
 
-    assert entry.order == ORDER
+    assert entry.request == ORDER
     assert entry.plan == ("a is b",)
     assert entry.owner == OWNER
     assert entry.fingerprint == PLAN.fingerprint
@@ -176,11 +177,12 @@ def test_ids_sort_by_time_and_tell_it(journal: SqliteStore, clock: TurningClock)
 
 @pytest.mark.parametrize(
     ("outcome", "is_open"),
-    [("done", False), ("rolled-back", False), ("refused", False), ("held", True), ("stranded", True)],
+    [(outcome, outcome in {Outcome.HELD, Outcome.STRANDED}) for outcome in Outcome],
+    ids=str,
 )
-def test_only_what_is_in_between_stays_open(journal: SqliteStore, outcome: str, is_open: bool) -> None:
+def test_only_what_is_in_between_stays_open(journal: SqliteStore, outcome: Outcome, is_open: bool) -> None:
     run = journal.begin(ORDER, PLAN)
-    journal.finish(run, Close(outcome, 0, "because", is_final=True))  # type: ignore[arg-type]  # its values
+    journal.finish(RunResult(outcome, "because", run), is_final=True)
 
     assert journal.run(run).is_open is is_open
 
@@ -253,17 +255,20 @@ def test_a_file_of_an_earlier_schema_is_brought_up_to_date_with_what_is_in_it(
 ) -> None:
     path = tmp_path / "state.db"
     entry = Run.new(ORDER, PLAN, OWNER, TurningClock().now())
-    entry = replace(entry, seal="") if "seal" in unknown else entry
+    entry = replace(entry, request_checksum="") if "seal" in unknown else entry
     with sqlite3.connect(path) as old:
         old.executescript(f"{''.join(schemas._STEPS[:schema])}; PRAGMA user_version = {schema}")
         _insert(old, "runs", {**entry.as_row()}, without=unknown)
-        for row in written(entry, [note("first"), note("second")]):
+        for row in chained_rows(entry, [note("first"), note("second")]):
             old.execute("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
     old.close()
 
     store = SqliteStore(Database.at(path), owner=OWNER)
 
-    assert [one.payload["text"] for one in store.trusted(store.run(entry.id))] == ["first", "second"]
+    assert [record.payload["text"] for record in store.verified_records(store.run(entry.id))] == [
+        "first",
+        "second",
+    ]
     store.append(entry.id, [note("third")])
     assert store.faults(entry.id) == []
     assert store.run(entry.id).records == 3
@@ -292,11 +297,11 @@ def test_a_file_that_was_cut_off_is_told_of_and_never_passes_for_a_shorter_journ
     path.write_bytes(whole[: int(len(whole) * cut_to)])
 
     with pytest.raises(JournalError, match=r"state\.db"):
-        store.trusted(store.run(run))
+        store.verified_records(store.run(run))
     store.close()
 
 
-def test_a_sign_of_life_says_when_and_how_many_records_there_are(
+def test_a_renewal_says_when_and_how_many_records_there_are(
     journal: SqliteStore, clock: TurningClock
 ) -> None:
     run = journal.begin(ORDER, PLAN)
@@ -305,7 +310,7 @@ def test_a_sign_of_life_says_when_and_how_many_records_there_are(
     assert journal.run(run).alive_at == ""
     clock.turn(20)
 
-    journal.beat()
+    journal.renew()
 
     entry = journal.run(run)
     assert (entry.alive_at, entry.alive_records) == ("2026-11-22T22:20:03.000Z", 3)
@@ -317,9 +322,9 @@ def test_the_records_of_whoever_had_the_run_before_count_in_a_sign_of_life(datab
     run = first.begin(ORDER, PLAN)
     first.append(run, [note("first"), note("second")])
     second = SqliteStore(database, owner=replace(OWNER, pid=7), alive=lambda _: False)
-    second.claim(second.run(run), ["web"], "bob")
+    second.adopt(second.run(run), ["web"], "bob")
 
-    second.beat()
+    second.renew()
 
     assert second.run(run).alive_records == 2
 
@@ -329,9 +334,9 @@ def test_whoever_has_a_run_after_records_were_lost_does_not_make_it_whole(databa
     run = first.begin(ORDER, PLAN)
     database.execute("UPDATE runs SET alive_records = 3")
     second = SqliteStore(database, owner=replace(OWNER, pid=7), alive=lambda _: False)
-    second.claim(second.run(run), ["web"], "bob")
+    second.adopt(second.run(run), ["web"], "bob")
 
-    second.beat()
+    second.renew()
 
     assert "had written 3 records" in "; ".join(second.faults(run))
 
@@ -344,25 +349,25 @@ def test_records_that_a_process_had_written_when_it_was_alive_and_that_are_gone_
     journal.append(run, [note("first")])
     entry = journal.run(run)
     journal.append(run, [note("second"), note("third")])
-    journal.beat()
+    journal.renew()
     database.execute("DROP TRIGGER records_are_never_removed")
     database.execute("DELETE FROM records WHERE seq > 1")
-    database.execute("UPDATE runs SET records = 1, head = ?", (entry.head,))
+    database.execute("UPDATE runs SET records = 1, head = ?", (entry.last_checksum,))
 
-    told = "its process had written 3 records when it last gave a sign of life, at .*, and 1 are there"
-    assert re.search(told, "; ".join(journal.faults(run)))
-    with pytest.raises(JournalError, match=f"damaged: {told}"):
-        journal.trusted(journal.run(run))
+    message = "its process had written 3 records when it last gave a sign of life, at .*, and 1 are there"
+    assert re.search(message, "; ".join(journal.faults(run)))
+    with pytest.raises(JournalError, match=f"damaged: {message}"):
+        journal.verified_records(journal.run(run))
 
 
-def test_a_sign_of_life_for_a_run_that_another_process_took_over_is_too_late(database: Database) -> None:
+def test_a_renewal_for_a_run_that_another_process_took_over_is_too_late(database: Database) -> None:
     first = SqliteStore(database, owner=OWNER, alive=lambda _: False)
     run = first.begin(ORDER, PLAN)
     second = SqliteStore(database, owner=replace(OWNER, pid=7), alive=lambda _: False)
-    second.claim(second.run(run), [], "bob")
+    second.adopt(second.run(run), [], "bob")
 
     with pytest.raises(BusyError, match="is no longer this process's"):
-        first.beat()
+        first.renew()
     assert second.run(run).alive_at == ""
 
 
@@ -376,16 +381,16 @@ def test_a_row_of_a_cluster_that_an_earlier_version_wrote_is_read() -> None:
 def test_a_process_whose_run_was_taken_over_cannot_write_into_it(database: Database) -> None:
     first = SqliteStore(database, owner=OWNER, alive=lambda _: False)
     run = first.begin(ORDER, PLAN)
-    first.take(run, ["web"], "alice")
+    first.acquire(run, ["web"], "alice")
     second = SqliteStore(database, owner=replace(OWNER, pid=7), alive=lambda _: False)
-    second.claim(second.run(run), ["web"], "bob")
+    second.adopt(second.run(run), ["web"], "bob")
 
     with pytest.raises(BusyError, match="is no longer this process's"):
         first.append(run, [note("late")])
     with pytest.raises(BusyError, match="is no longer this process's"):
-        first.finish(run, Close("done", 0, "late", is_final=True))
+        first.finish(RunResult(Outcome.DONE, "late", run), is_final=True)
     with pytest.raises(BusyError, match="is no longer this process's"):
-        first.require_hold()
+        first.require_owned()
     assert second.show(run) == []
     assert second.run(run).outcome is None
 

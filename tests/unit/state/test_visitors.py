@@ -36,7 +36,7 @@ def visitor(path: Path) -> Iterator[Process]:
 
 def recorded(path: Path, run: str) -> list[str]:
     with closing(SqliteStore.at(path)) as store:
-        return [record.payload["text"] for record in store.trusted(store.run(run))]
+        return [record.payload["text"] for record in store.verified_records(store.run(run))]
 
 
 def test_records_survive_a_kill_though_others_came_and_went_between_all_of_them(
@@ -46,7 +46,7 @@ def test_records_survive_a_kill_though_others_came_and_went_between_all_of_them(
     written = []
     for number in range(VISITS):
         written.append(at_work.tell("append", f"record-{number}"))
-        assert at_work.tell("beat") == "ok"
+        assert at_work.tell("renew") == "ok"
         assert visitor.tell("visit") == "0"
     written.append(at_work.tell("append", "last"))
     at_work.kill()
@@ -58,7 +58,7 @@ def test_a_visit_leaves_the_log_of_a_run_that_gave_a_sign_of_life(
     path: Path, at_work: Process, visitor: Process
 ) -> None:
     at_work.tell("begin", "web")
-    at_work.tell("beat")
+    at_work.tell("renew")
     log = path.with_name("state.db-wal")
     before = log.stat().st_ino
 
@@ -76,7 +76,7 @@ def test_two_runs_side_by_side_keep_all_of_their_records_with_visitors_about(
         for number in range(VISITS // 2):
             for process, run in runs.items():
                 written[run].append(process.tell("append", f"{run}-{number}"))
-                assert process.tell("beat") == "ok"
+                assert process.tell("renew") == "ok"
                 assert visitor.tell("visit") == "0"
         at_work.kill()
         assert visitor.tell("visit") == "0"
@@ -88,8 +88,8 @@ def test_two_runs_side_by_side_keep_all_of_their_records_with_visitors_about(
 
 def test_a_run_that_ends_leaves_another_ones_log(path: Path, at_work: Process, visitor: Process) -> None:
     first, second = at_work.tell("begin", "web"), visitor.tell("begin", "maps")
-    at_work.tell("beat")
-    visitor.tell("beat")
+    at_work.tell("renew")
+    visitor.tell("renew")
     at_work.tell("close")
     visitor.tell("append", "after")
     visitor.kill()
@@ -109,11 +109,13 @@ def test_a_process_that_sees_its_log_go_says_so_and_spoils_nothing_of_those_who_
     visitor.tell("append", "theirs")
     visitor.tell("close")
 
-    asked = [at_work.tell(*words) for words in (["require"], ["append", "lost"], ["beat"])]
+    asked = [at_work.tell(*words) for words in (["require"], ["append", "lost"], ["renew"])]
     at_work.tell("close")
     at_work.end()
 
-    assert all("the journal is no longer the one that this process opened" in said for said in asked), asked
+    assert all("the journal is no longer the one that this process opened" in answer for answer in asked), (
+        asked
+    )
     assert recorded(path, other) == ["theirs"]
     with closing(SqliteStore.at(path)) as store:
         store.database.require_sound()

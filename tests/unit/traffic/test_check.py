@@ -32,7 +32,7 @@ class Vip:
 
 def test_without_a_large_transfer_the_report_says_what_would_not_be_seen() -> None:
     found = TrafficCheck(WEB, TrafficConfig(requests=2), SECONDARY, Vip()).run()
-    assert [(one.check, one.verdict.value) for one in found] == [
+    assert [(finding.check, finding.verdict.value) for finding in found] == [
         ("traffic", "pass"),
         ("traffic-download", "skip"),
         ("traffic-upload", "skip"),
@@ -47,28 +47,28 @@ def test_each_virtual_service_gets_its_requests_and_a_transfer_each_way() -> Non
         requests=3, download="/download", upload="/upload", upload_bytes=500_000, timeout=4
     )
     found = TrafficCheck(WEB, traffic, SECONDARY, vip).run()
-    assert [one.verdict for one in found] == [Verdict.PASS] * 6
-    asked = [(one.kind, one.path, str(one.vip)) for one in vip.asked]
+    assert [finding.verdict for finding in found] == [Verdict.PASS] * 6
+    asked = [(request.kind, request.path, str(request.vip)) for request in vip.asked]
     four = [*[("small", "/ready", "10.99.0.1")] * 3, ("download", "/download", "10.99.0.1")]
     assert asked[:5] == [*four, ("upload", "/upload", "10.99.0.1")]
     assert len(asked) == 10
-    assert {one.timeout_s for one in vip.asked} == {4.0}
+    assert {request.timeout_s for request in vip.asked} == {4.0}
     assert vip.asked[-1].upload_bytes == 500_000
 
 
 def test_requests_come_from_the_address_whose_packets_reach_that_director() -> None:
     vip = Vip()
     TrafficCheck(WEB, TrafficConfig(requests=1), SECONDARY, vip).run()
-    assert [str(one.source) for one in vip.asked] == ["10.30.0.3", "fd30::3"]
+    assert [str(request.source) for request in vip.asked] == ["10.30.0.3", "fd30::3"]
     TrafficCheck(WEB, TrafficConfig(requests=1), replace(SECONDARY, options={}), vip).run()
     TrafficCheck(WEB, TrafficConfig(requests=1), None, vip).run()
-    assert [one.source for one in vip.asked[2:]] == [None] * 4
+    assert [request.source for request in vip.asked[2:]] == [None] * 4
 
 
 def test_a_service_without_probes_is_asked_for_its_root_and_over_tls_when_it_says_so() -> None:
     vip = Vip()
     TrafficCheck(replace(WEB, probe_paths=(), encryption=True), TrafficConfig(requests=1), None, vip).run()
-    assert {(one.path, one.tls) for one in vip.asked} == {("/", True)}
+    assert {(request.path, request.tls) for request in vip.asked} == {("/", True)}
 
 
 def test_udp_is_skipped_aloud() -> None:
@@ -87,12 +87,16 @@ def test_a_source_that_is_no_address_of_that_family_names_its_entry(named: objec
 
 def test_transfers_are_not_tried_where_small_requests_fail_already() -> None:
     traffic = TrafficConfig(requests=2, download="/download", upload="/upload")
-    found = TrafficCheck(WEB, traffic, None, lambda one: Result(one.kind, "timed out", connected=False)).run()
-    assert [one.verdict.value for one in found] == ["fail", "skip", "skip"] * 2
+    found = TrafficCheck(
+        WEB, traffic, None, lambda request: Result(request.kind, "timed out", connected=False)
+    ).run()
+    assert [finding.verdict.value for finding in found] == ["fail", "skip", "skip"] * 2
 
 
 def test_the_check_remembers_where_its_own_connections_came_from() -> None:
     local = (ip_address("10.30.0.2"), 40_000)
-    check = TrafficCheck(WEB, TrafficConfig(requests=1), None, lambda one: Result(one.kind, local=local))
+    check = TrafficCheck(
+        WEB, TrafficConfig(requests=1), None, lambda request: Result(request.kind, local=local)
+    )
     check.run()
     assert check.sent_from == {local}

@@ -1,7 +1,7 @@
 """The service catalog in a git clone, as the branch has it that people merge into: the base.
 
-What counts is the base, not the operator's working tree: that is compared with it, and fetched along by a
-fast-forward where nothing of the operator's is in the way.
+What counts is the base, not the operator's working tree: that is compared with it, and fast-forwarded to it
+where nothing of the operator's blocks that.
 """
 
 from __future__ import annotations
@@ -30,45 +30,45 @@ class GitCatalog:
         InventoryError: From whatever reads the file: it is no catalog, or has no such service.
     """
 
-    def __init__(self, file: Path, config: CatalogConfig, *, rehearsal: bool = False) -> None:
+    def __init__(self, file: Path, config: CatalogConfig, *, dry_run: bool = False) -> None:
         self.file = file
         self.config = config
-        self.rehearsal = rehearsal
+        self.dry_run = dry_run
 
     @cached_property
     def git(self) -> Git:
         """git, at the top of the clone."""
         real = Path(os.path.realpath(self.file))
-        inside = Git(real.parent, self.rehearsal, self.config.timeout)
-        said = inside.attempt("rev-parse", "--show-toplevel")
-        if said.status != 0 or not said.text:
+        inside = Git(real.parent, self.dry_run, self.config.timeout)
+        result = inside.try_read("rev-parse", "--show-toplevel")
+        if result.status != 0 or not result.text:
             # git has a second line where the folder is on a file system of its own, as /tmp often is.
-            printed = " ".join(said.err.splitlines())
+            printed = " ".join(result.err.splitlines())
             raise RefusedError(
                 f"{self.file}: is in no git clone, and [catalog] base wants one: {printed}; put the "
                 "inventory's services.yaml there, or a symbolic link to the file in the clone"
             )
-        return Git(Path(said.text), self.rehearsal, self.config.timeout)
+        return Git(Path(result.text), self.dry_run, self.config.timeout)
 
     @cached_property
     def path(self) -> str:
-        """The file's path inside the clone."""
+        """The catalog file's path, relative to the top of the clone."""
         return str(Path(os.path.realpath(self.file)).relative_to(self.git.folder))
 
     @property
     def base_name(self) -> str:
-        """The base as people name it."""
+        """The base's name for people, such as ``origin/production``."""
         remote, base = self.config.remote, self.config.base
         return f"{remote}/{base}" if remote else base
 
     @property
     def base_ref(self) -> str:
-        """What git knows the base by."""
+        """The base's full reference, such as ``refs/remotes/origin/production``."""
         kind = f"remotes/{self.config.remote}" if self.config.remote else "heads"
         return f"refs/{kind}/{self.config.base}"
 
     def refresh(self) -> None:
-        """Have here what the base is now; without a remote, it is.
+        """Fetch the base from the remote; without a remote there is nothing to do.
 
         Raises:
             UnreachableError: The remote could not be asked.
@@ -79,19 +79,21 @@ class GitCatalog:
         if self.git.found("config", "--get", f"remote.{remote}.url") is None:
             raise RefusedError(f"{self.git.folder}: has no remote {remote}, which [catalog] remote names")
         refspec = f"+refs/heads/{self.config.base}:{self.base_ref}"
-        self.git.ask("fetch", *_QUIETLY, remote, refspec)
+        self.git.remote_read("fetch", *_QUIETLY, remote, refspec)
 
     def heads(self, *branches: str) -> dict[str, str]:
-        """The commits of those of these branches that are there now: on the remote, where there is one.
+        """The commits of those of these branches that exist now: on the remote, where one is configured.
 
-        Without a remote they are looked at in this order.
+        Without a remote they are read in this order.
 
         Raises:
             UnreachableError: The remote could not be asked.
         """
         if not self.config.remote:
             return {name: found for name in branches if (found := self.here(f"refs/heads/{name}"))}
-        listed = self.git.ask("ls-remote", self.config.remote, *(f"refs/heads/{name}" for name in branches))
+        listed = self.git.remote_read(
+            "ls-remote", self.config.remote, *(f"refs/heads/{name}" for name in branches)
+        )
         pairs = (line.split("\t", 1) for line in listed.splitlines() if "\t" in line)
         return {ref.removeprefix("refs/heads/"): commit for commit, ref in pairs}
 
@@ -122,13 +124,13 @@ class GitCatalog:
         return self.git.found("merge-base", "--is-ancestor", commit, base or self.base_ref) is not None
 
     def content(self, commit: str) -> bytes:
-        """The catalog of a commit."""
-        if self.git.attempt("cat-file", "-e", f"{commit}:{self.path}").status != 0:
+        """The bytes of the catalog as a commit has it; raises RefusedError where it has none."""
+        if self.git.try_read("cat-file", "-e", f"{commit}:{self.path}").status != 0:
             raise RefusedError(f"{self.git.folder}: {self.base_name} ({commit[:12]}) has no {self.path}")
         return self.git.content(f"{commit}:{self.path}")
 
     def entry(self, commit: str, service: str) -> str:
-        """A service's entry in a commit, in one way of writing it: layout and comments do not count."""
+        """A service's entry in a commit, in a normal form: layout and comments do not count."""
         return entry_of(self.content(commit), service, f"{self.base_name}:{self.path}")
 
     def says(self, commit: str, edit: CatalogEdit) -> bool:
@@ -162,22 +164,22 @@ class GitCatalog:
                 )
 
     def committed(self, parent: str, content: bytes, message: str) -> str:
-        """A commit on top of another with the catalog otherwise; on no branch, and in nobody's working tree.
+        """A commit on top of another that has this content as the catalog; on no branch, in no working tree.
 
         It is signed where commit.gpgSign says so, and a commit-msg hook is called: it may refuse, or add
         to the message.
 
         Raises:
-            GitError: git, or the hook, said no.
+            GitError: git, or the hook, refused.
         """
         tree = self._tree(parent, self.git.write("hash-object", "-w", "--stdin", stdin=content))
         signed = self.git.found("config", "--type=bool", "--get", "commit.gpgSign") == "true"
-        said = self._hooked(message).encode()
+        text = self._hooked(message).encode()
         sign = ["-S"] if signed else []
-        return self.git.write("commit-tree", tree, "-p", parent, *sign, "-F", "-", stdin=said)
+        return self.git.write("commit-tree", tree, "-p", parent, *sign, "-F", "-", stdin=text)
 
     def fast_forward(self) -> str | None:
-        """Fast-forward the operator's working tree to the base; why not, where something is in the way."""
+        """Fast-forward the operator's working tree to the base; returns what blocks it, if anything."""
         git, base = self.git, self.base()
         branch = git.found("symbolic-ref", "--quiet", "--short", "HEAD")
         if branch != self.config.base:
@@ -188,15 +190,15 @@ class GitCatalog:
             return None
         if git.found("merge-base", "--is-ancestor", head, base) is None:
             return f"it has commits that are not in {self.base_name}"
-        said = git.attempt_write("merge", "--ff-only", "--quiet", base)
-        return f"git merge --ff-only said: {said.err}" if said.status != 0 else None
+        result = git.try_write("merge", "--ff-only", "--quiet", base)
+        return f"git merge --ff-only said: {result.err}" if result.status != 0 else None
 
     def _tree(self, parent: str, blob: str) -> str:
         """The tree of a commit with another blob in the file's place; every mode stays."""
         parts = self.path.split("/")
         made = blob
         for depth in reversed(range(len(parts))):
-            listed = self.git.attempt("ls-tree", "-z", f"{parent}:{'/'.join(parts[:depth])}").out
+            listed = self.git.try_read("ls-tree", "-z", f"{parent}:{'/'.join(parts[:depth])}").out
             lines = [_replaced(line, parts[depth].encode(), made) for line in listed.split(b"\0") if line]
             made = self.git.write("mktree", "-z", stdin=b"".join(line + b"\0" for line in lines))
         return made
@@ -210,7 +212,7 @@ class GitCatalog:
 
 
 def entry_of(content: bytes, service: str, name: str) -> str:
-    """A service's entry in a catalog, in one way of writing it.
+    """A service's entry in a catalog, in a normal form: layout and comments do not count.
 
     Raises:
         InventoryError: It is no catalog, or has no such service.

@@ -1,6 +1,6 @@
 """The ``git`` command in one clone: the operator's own credentials, hooks and signing, and time limits.
 
-A rehearsal reads what is here and does nothing else: what writes, or asks a remote, refuses before a process
+A dry run reads what is here and does nothing else: what writes, or asks a remote, refuses before a process
 is started. Nothing here touches the operator's working tree, index or current branch by itself.
 """
 
@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 
 from ferryman.errors import (
     DoubtError,
+    DryRunError,
     FerrymanError,
     RefusedError,
-    RehearsalError,
     UnknownOutcomeError,
     UnreachableError,
     VerifyError,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 LOCAL_S = 60.0
 """Seconds for a command that asks no other host; one that signs may wait for a passphrase."""
-SAID_LINES = 12
+PRINTED_LINES = 12
 """Lines of what git printed that are shown."""
 
 _READING = {
@@ -57,11 +57,11 @@ _SETTINGS = ("gc.auto=0", "maintenance.auto=false", "user.useConfigOnly=true")
 
 
 class GitError(VerifyError):
-    """git said no; names the clone, the command, the status and what it printed."""
+    """git refused; names the clone, the command, the status and what it printed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class GitResult:
     """How a command ended, and what it printed."""
 
     status: int
@@ -84,64 +84,64 @@ class Git:
     """
 
     folder: Path
-    rehearsal: bool = False
+    dry_run: bool = False
     remote_s: float = 60.0
     """Seconds for a command that asks another host."""
 
     def read(self, *command: str) -> str:
-        """What a command printed that only reads, and only here.
+        """What a command printed that only reads, and only in this clone.
 
         Raises:
-            GitError: It said no.
+            GitError: The command failed.
         """
-        return self._agreed(command, self.attempt(*command)).text
+        return self._require_success(command, self.try_read(*command)).text
 
     def content(self, thing: str) -> bytes:
         """A blob, byte for byte, such as ``main:services.yaml``; raises as ``read`` does."""
         command = ("cat-file", "blob", thing)
-        return self._agreed(command, self.attempt(*command)).out
+        return self._require_success(command, self.try_read(*command)).out
 
-    def attempt(self, *command: str) -> Said:
-        """As ``read``, for whoever wants to know how it ended."""
+    def try_read(self, *command: str) -> GitResult:
+        """As ``read``, for callers that look at the exit status themselves."""
         if command[0] not in _READING:
-            raise ValueError(f"git {command[0]} may write, and was to be asked in a read")
+            raise ValueError(f"git {command[0]} may write, and was called as a read")
         return self._run(command, b"", LOCAL_S, finish=False)
 
     def found(self, *command: str) -> str | None:
-        """What a command printed that only reads; None where there is no such thing."""
-        said = self.attempt(*command)
-        return said.text if said.status == 0 else None
+        """What a command printed that only reads; None when it failed, as for what does not exist."""
+        result = self.try_read(*command)
+        return result.text if result.status == 0 else None
 
-    def ask(self, *command: str) -> str:
-        """What a command printed that asks a remote, and changes nothing there.
+    def remote_read(self, *command: str) -> str:
+        """What a command printed that reads from a remote, and changes nothing there.
 
         Raises:
-            RehearsalError: This is a rehearsal.
+            DryRunError: This is a dry run.
             UnreachableError: The remote could not be asked.
         """
-        self._require_no_rehearsal(command)
-        said = self._run(command, b"", self.remote_s, finish=False)
-        if said.status != 0:
-            raise UnreachableError(self._refusal(command, said))
-        return said.text
+        self._require_no_dry_run(command)
+        result = self._run(command, b"", self.remote_s, finish=False)
+        if result.status != 0:
+            raise UnreachableError(self._error_text(command, result))
+        return result.text
 
     def write(self, *command: str, stdin: bytes = b"") -> str:
-        """What a command printed that writes here; once begun it is finished, whatever signal comes.
+        """What a command printed that writes in this clone; once begun it is finished, whatever signal comes.
 
         Raises:
-            RehearsalError: This is a rehearsal.
-            GitError: It said no.
+            DryRunError: This is a dry run.
+            GitError: The command failed.
         """
-        self._require_no_rehearsal(command)
-        return self._agreed(command, self._run(command, stdin, LOCAL_S, finish=True)).text
+        self._require_no_dry_run(command)
+        return self._require_success(command, self._run(command, stdin, LOCAL_S, finish=True)).text
 
-    def attempt_write(self, *command: str) -> Said:
+    def try_write(self, *command: str) -> GitResult:
         """How a command ended that writes, here or to a remote; finished as ``write``.
 
         Raises:
-            RehearsalError: This is a rehearsal.
+            DryRunError: This is a dry run.
         """
-        self._require_no_rehearsal(command)
+        self._require_no_dry_run(command)
         return self._run(command, b"", self.remote_s, finish=True)
 
     def edited_by_hook(self, hook: str, text: str) -> str:
@@ -155,20 +155,20 @@ class Git:
             self.write("hook", "run", hook, "--", str(file))
             return file.read_text()
 
-    def _require_no_rehearsal(self, command: tuple[str, ...]) -> None:
-        if self.rehearsal:
-            raise RehearsalError(f"{self.folder}: a rehearsal tried git {command[0]}; it was not run")
+    def _require_no_dry_run(self, command: tuple[str, ...]) -> None:
+        if self.dry_run:
+            raise DryRunError(f"{self.folder}: a dry run tried git {command[0]}; it was not run")
 
-    def _agreed(self, command: tuple[str, ...], said: Said) -> Said:
-        if said.status != 0:
-            raise GitError(self._refusal(command, said))
-        return said
+    def _require_success(self, command: tuple[str, ...], result: GitResult) -> GitResult:
+        if result.status != 0:
+            raise GitError(self._error_text(command, result))
+        return result
 
-    def _refusal(self, command: tuple[str, ...], said: Said) -> str:
-        printed = said.err or said.text or "nothing was printed"
-        return f"{self.folder}: git {' '.join(command)}: ended with {said.status}: {printed}"
+    def _error_text(self, command: tuple[str, ...], result: GitResult) -> str:
+        printed = result.err or result.text or "nothing was printed"
+        return f"{self.folder}: git {' '.join(command)}: ended with {result.status}: {printed}"
 
-    def _run(self, command: tuple[str, ...], stdin: bytes, limit_s: float, *, finish: bool) -> Said:
+    def _run(self, command: tuple[str, ...], stdin: bytes, limit_s: float, *, finish: bool) -> GitResult:
         settings = [word for setting in _SETTINGS for word in ("-c", setting)]
         argv = ["git", *settings, *command]
         child = _Child(argv, self.folder, stdin, limit_s, self._owner)
@@ -182,11 +182,11 @@ class Git:
             child.over.wait()
             raise
         if child.error is not None:
-            raise self._in_words(command, child.error, limit_s, finish=finish)
-        assert child.said is not None
-        return child.said
+            raise self._as_error(command, child.error, limit_s, finish=finish)
+        assert child.result is not None
+        return child.result
 
-    def _in_words(
+    def _as_error(
         self, command: tuple[str, ...], error: Exception, limit_s: float, *, finish: bool
     ) -> FerrymanError:
         where = f"{self.folder}: git {command[0]}"
@@ -212,43 +212,43 @@ class Git:
 
 @dataclass
 class _Child:
-    """One process, run in a thread of its own: there no signal cuts it short."""
+    """One process, run in a thread of its own: no signal interrupts it there."""
 
     argv: list[str]
     folder: Path
     stdin: bytes
     limit_s: float
     owner: pwd.struct_passwd | None
-    said: Said | None = None
+    result: GitResult | None = None
     error: Exception | None = None
     over: threading.Event = field(default_factory=threading.Event)
-    """Waited for instead of the thread: a join that a signal cut short takes the thread for ended."""
+    """Waited for instead of the thread: a join that a signal interrupted takes the thread for ended."""
     _process: subprocess.Popen[bytes] | None = None
-    _doomed: threading.Event = field(default_factory=threading.Event)
+    _kill_wanted: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
-        """Start it, and wait for its end; what came of it is in ``said`` or ``error``."""
+        """Start it, and wait for its end; the outcome is in ``result`` or ``error``."""
         try:
             # Files, not pipes: an ssh that stays for the next connection would keep a pipe open.
             with TemporaryFile() as put, TemporaryFile() as out, TemporaryFile() as err:
                 put.write(self.stdin)
                 put.seek(0)
-                self.said = self._ended(put, out, err)
+                self.result = self._ended(put, out, err)
         except Exception as error:  # noqa: BLE001  # raised again where the run is
             self.error = error
         finally:
             self.over.set()
 
     def kill(self) -> None:
-        """End it, with all that it has started."""
-        self._doomed.set()
+        """Kill the process, with all that it has started."""
+        self._kill_wanted.set()
         if self._process is not None:
             self._kill_group(self._process)
 
-    def _ended(self, put: IO[bytes], out: IO[bytes], err: IO[bytes]) -> Said:
+    def _ended(self, put: IO[bytes], out: IO[bytes], err: IO[bytes]) -> GitResult:
         with self._started(put, out, err) as process:
             self._process = process
-            if self._doomed.is_set():
+            if self._kill_wanted.is_set():
                 self._kill_group(process)
             try:
                 status = process.wait(self.limit_s)
@@ -258,7 +258,7 @@ class _Child:
         out.seek(0)
         err.seek(0)
         lines = err.read().decode("utf-8", "replace").strip().splitlines()
-        return Said(status, out.read(), "\n".join(lines[-SAID_LINES:]))
+        return GitResult(status, out.read(), "\n".join(lines[-PRINTED_LINES:]))
 
     def _started(self, put: IO[bytes], out: IO[bytes], err: IO[bytes]) -> subprocess.Popen[bytes]:
         owner = self.owner

@@ -23,14 +23,15 @@ from ferryman.errors import (
 
 if TYPE_CHECKING:
     from ferryman.catalog.review.branch import GitCatalog
-    from ferryman.catalog.review.git import Git, Said
+    from ferryman.catalog.review.git import Git, GitResult
     from ferryman.catalog.yaml_edit.change import CatalogEdit, Edited
 
-Mark = Literal["meant", "pushed", "merged"]
+RefKind = Literal["meant", "pushed", "merged"]
+"""The references that are kept for each proposal."""
 
 
 class ReviewStatus(Enum):
-    """How far a proposal is."""
+    """How far a proposal is in its review."""
 
     WAITING = "waiting"
     MERGED = "merged"
@@ -44,10 +45,10 @@ class ReviewStatus(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What one look saw."""
+class ReviewState:
+    """How far a proposal was when it was looked at, and what the base said then."""
 
-    standing: ReviewStatus
+    status: ReviewStatus
     base: str
     """The base's commit."""
     difference: str = ""
@@ -64,23 +65,23 @@ class Proposal:
 
     @property
     def service(self) -> str:
-        """Whose entry it changes."""
+        """The name of the service whose entry it changes."""
         return self.edit.service
 
     @property
     def commit(self) -> str | None:
         """The commit that is meant, once there is one."""
-        return self.catalog.here(_mark("meant", self.branch))
+        return self.catalog.here(_ref("meant", self.branch))
 
     @property
     def was_merged(self) -> bool:
         """Whether it was seen merged, by this process or an earlier one."""
-        return self.catalog.here(_mark("merged", self.branch)) is not None
+        return self.catalog.here(_ref("merged", self.branch)) is not None
 
     @property
     def was_pushed(self) -> bool:
         """Whether the remote was seen to have its branch, by this process or an earlier one."""
-        return self.catalog.here(_mark("pushed", self.branch)) is not None
+        return self.catalog.here(_ref("pushed", self.branch)) is not None
 
     @property
     def edited(self) -> Edited:
@@ -94,11 +95,11 @@ class Proposal:
             RefusedError: It cannot be, or is somebody's.
             UnreachableError: The remote could not be asked.
         """
-        if self._git.attempt("check-ref-format", "--branch", self.branch).status != 0:
+        if self._git.try_read("check-ref-format", "--branch", self.branch).status != 0:
             raise RefusedError(f"{self.branch!r}: is no name for a branch; see [catalog] branch")
         if (found := self._local) is not None:
             raise RefusedError(f"{self._where}: is a branch already, at {found[:12]}; see whose it is")
-        if not self.catalog.rehearsal and (found := self.catalog.heads(self.branch).get(self.branch)):
+        if not self.catalog.dry_run and (found := self.catalog.heads(self.branch).get(self.branch)):
             raise RefusedError(
                 f"{self._where}: {self._remote} has it already, at {found[:12]}; see whose it is"
             )
@@ -126,11 +127,11 @@ class Proposal:
         """Make the commit, on top of the base, and its branch; both at once or neither.
 
         Raises:
-            GitError: git, or a hook, said no; or the branch is there.
+            GitError: git, or a hook, refused; or the branch exists.
         """
         base = self.catalog.base()
         commit = self.catalog.committed(base, self.edited.after, message)
-        refs = (f"refs/heads/{self.branch}", _mark("meant", self.branch))
+        refs = (f"refs/heads/{self.branch}", _ref("meant", self.branch))
         lines = "".join(f"create {ref} {commit}\n" for ref in refs)
         self._git.write("update-ref", "--stdin", "-m", "ferryman", stdin=lines.encode())
         return commit
@@ -146,15 +147,15 @@ class Proposal:
         if commit is None or not self.catalog.config.push or self.was_pushed:
             return
         ref = f"refs/heads/{self.branch}"
-        said = self._pushed(f"--force-with-lease={ref}:", f"{commit}:{ref}")
-        there = self._on_remote("pushing", said)
-        if there == commit:
+        result = self._pushed(f"--force-with-lease={ref}:", f"{commit}:{ref}")
+        remote_head = self._on_remote("pushing", result)
+        if remote_head == commit:
             self._note("pushed", commit)
             return
-        found = f"{self._remote} has {there[:12]} there" if there else f"{self._remote} has no such branch"
-        raise VerifyError(f"{self._where}: was not pushed: {found}: {said.err or said.text}")
+        has = f"has {remote_head[:12]} there" if remote_head else "has no such branch"
+        raise VerifyError(f"{self._where}: was not pushed: {self._remote} {has}: {result.err or result.text}")
 
-    def look(self) -> Seen:
+    def look(self) -> ReviewState:
         """Ask how far it is.
 
         Raises:
@@ -167,12 +168,12 @@ class Proposal:
             self.branch, base_name
         )  # in this order: a branch is deleted once it is merged
         base = self.catalog.fetched(heads.get(base_name))
-        standing, difference = self._standing(base)
-        if standing is ReviewStatus.MERGED:
+        status, difference = self._status(base)
+        if status is ReviewStatus.MERGED:
             self._note("merged", base)
-        if standing is ReviewStatus.WAITING and not self._on_offer(heads):
-            standing = ReviewStatus.GONE
-        return Seen(standing, base, difference)
+        if status is ReviewStatus.WAITING and not self._on_offer(heads):
+            status = ReviewStatus.GONE
+        return ReviewState(status, base, difference)
 
     def withdraw(self) -> None:
         """Delete its branch, on the remote first; nothing that others have put on it.
@@ -194,13 +195,13 @@ class Proposal:
 
     def left_on_offer(self) -> bool:
         """Whether people can still merge it by mistake; raises as ``look`` does."""
-        there = self.catalog.heads(self.branch).get(self.branch)
-        return there is not None and not self.catalog.contains(there)
+        remote_head = self.catalog.heads(self.branch).get(self.branch)
+        return remote_head is not None and not self.catalog.contains(remote_head)
 
     def forget(self) -> None:
-        """Know no more of it."""
-        for mark in ("meant", "pushed", "merged"):
-            self._git.write("update-ref", "-d", _mark(mark, self.branch))
+        """Delete the references that are kept for it."""
+        for kind in ("meant", "pushed", "merged"):
+            self._git.write("update-ref", "-d", _ref(kind, self.branch))
 
     @property
     def _git(self) -> Git:
@@ -224,17 +225,17 @@ class Proposal:
             return None
         ref = f"refs/heads/{self.branch}"
         try:
-            self._git.ask("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", self._remote, ref)
+            self._git.remote_read("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", self._remote, ref)
         except UnreachableError:
             if self.catalog.heads(self.branch).get(self.branch) is not None:
                 raise
             return None  # people have deleted it since it was listed
         return head
 
-    def _note(self, mark: Mark, commit: str) -> None:
-        self._git.write("update-ref", _mark(mark, self.branch), commit)
+    def _note(self, kind: RefKind, commit: str) -> None:
+        self._git.write("update-ref", _ref(kind, self.branch), commit)
 
-    def _standing(self, base: str) -> tuple[ReviewStatus, str]:
+    def _status(self, base: str) -> tuple[ReviewStatus, str]:
         if isinstance(self.edit, TakenBack):  # what others made of the entry meanwhile is theirs to keep
             return (ReviewStatus.MERGED if self.catalog.says(base, self.edit) else ReviewStatus.WAITING), ""
         commit = self.commit
@@ -251,46 +252,46 @@ class Proposal:
         return ReviewStatus.WAITING, difference
 
     def _on_offer(self, heads: dict[str, str]) -> bool:
-        """Whether people can still merge it."""
+        """Whether its branch still exists where people can merge it."""
         if self.branch in heads:
             return True
         return bool(self._remote) and not self.was_pushed and self._local is not None
 
     def _withdraw_from_remote(self, commit: str) -> None:
-        there = self.catalog.heads(self.branch).get(self.branch)
-        if there is None or self.catalog.contains(there):
+        remote_head = self.catalog.heads(self.branch).get(self.branch)
+        if remote_head is None or self.catalog.contains(remote_head):
             return
-        if there != commit:
-            raise WorldChangedError(self._not_ours(there))
+        if remote_head != commit:
+            raise WorldChangedError(self._not_ours(remote_head))
         ref = f"refs/heads/{self.branch}"
-        said = self._pushed(f"--force-with-lease={ref}:{commit}", f":{ref}")
-        if self._on_remote("deleting", said) is not None:
+        result = self._pushed(f"--force-with-lease={ref}:{commit}", f":{ref}")
+        if self._on_remote("deleting", result) is not None:
             raise VerifyError(
-                f"{self._where}: {self._remote} did not delete it: {said.err or said.text}; it may still "
+                f"{self._where}: {self._remote} did not delete it: {result.err or result.text}; it may still "
                 f"be merged: git -C {self._git.folder} push {self._remote} --delete {self.branch}"
             )
 
-    def _pushed(self, lease: str, refspec: str) -> Said:
-        return self._git.attempt_write("push", "--no-follow-tags", lease, self._remote, refspec)
+    def _pushed(self, lease: str, refspec: str) -> GitResult:
+        return self._git.try_write("push", "--no-follow-tags", lease, self._remote, refspec)
 
-    def _on_remote(self, doing: str, said: Said) -> str | None:
+    def _on_remote(self, doing: str, result: GitResult) -> str | None:
         try:
             return self.catalog.heads(self.branch).get(self.branch)
         except UnreachableError as error:
             raise UnknownOutcomeError(
-                f"{self._where}: {doing} it at {self._remote} ended with {said.status}, and what is there "
+                f"{self._where}: {doing} it at {self._remote} ended with {result.status}, and what is there "
                 f"now cannot be asked: {error}"
             ) from error
 
-    def _not_ours(self, there: str) -> str:
+    def _not_ours(self, head: str) -> str:
         return (
-            f"{self._where}: is at {there[:12]}, and {(self.commit or '')[:12]} was proposed: others "
+            f"{self._where}: is at {head[:12]}, and {(self.commit or '')[:12]} was proposed: others "
             "have put more on it, it was left alone; delete it by hand, or it may still be merged"
         )
 
 
-def _mark(mark: str, branch: str) -> str:
-    return f"refs/ferryman/{mark}/{branch}"
+def _ref(kind: str, branch: str) -> str:
+    return f"refs/ferryman/{kind}/{branch}"
 
 
 def _difference(meant: str, now: str, name: str) -> str:

@@ -8,21 +8,11 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from ferryman.catalog.yaml_edit.splice import (
-    Splice,
-    before_break,
-    lead,
-    line_break_at,
-    line_end,
-    line_start,
-    rest,
-    without_lines,
-)
-from ferryman.catalog.yaml_edit.tree import Mapping, Pair, Scalar, Sequence, everything_in, last_leaf
+from ferryman.catalog.yaml_edit.splice import Splice, lead, line_end, line_start, rest, without_lines
+from ferryman.catalog.yaml_edit.tree import MapNode, Pair, ScalarNode, SeqNode, everything_in, last_leaf
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from collections.abc import Sequence as Items
+    from collections.abc import Iterable, Sequence
 
     from ferryman.catalog.yaml_edit.tree import Node
 
@@ -32,25 +22,25 @@ _SAFE_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _PROPERTIES = re.compile(r"[ \t]*:(?:[ \t]+[&!][^\s#]*)*")
 
 
-class NoMinimalEdit(Exception):  # noqa: N818  # no error for callers: the reason why a refusal will be made
+class NoMinimalEdit(Exception):  # noqa: N818  # no error for callers: the reason why a edit_error will be made
     """The text is written in a way that has no small edit; says which."""
 
 
-def add_item(text: str, items: Sequence, index: int, name: str) -> list[Splice]:
+def add_item(text: str, items: SeqNode, index: int, name: str) -> list[Splice]:
     """A line for one more item, below the one that it follows; a first one above the comments of the old."""
     model = items.items[max(index - 1, 0)]
     _need_own_line(text, model)
-    line, ends = lead(text, model.start) + written(name, quote_of(model)), line_break_at(text, model.start)
+    line = lead(text, model.start) + written(name, quote_of(model))
     if index == 0:
         start = line_start(text, model.start)
-        while lead(text, above := before_break(text, start)).lstrip().startswith("#"):
-            start = line_start(text, above)
-        return [Splice(start, start, line + ends)]
+        while lead(text, start - 1).lstrip().startswith("#"):
+            start = line_start(text, start - 1)
+        return [Splice(start, start, f"{line}\n")]
     end = line_end(text, model.end)
-    return [Splice(end, end, ends + line)]
+    return [Splice(end, end, f"\n{line}")]
 
 
-def remove_item(text: str, items: Sequence, index: int) -> list[Splice]:
+def remove_item(text: str, items: SeqNode, index: int) -> list[Splice]:
     """Take out the line of an item."""
     item = items.items[index]
     _need_own_line(text, item)
@@ -68,7 +58,7 @@ def pair_lines(text: str, pair: Pair) -> list[tuple[int, int]] | None:
     if lead(text, pair.start).strip():
         return None
     value = pair.value
-    if not isinstance(value, Sequence) or value.flow:
+    if not isinstance(value, SeqNode) or value.flow:
         return [(pair.start, pair.end)] if not rest(text, pair.end).strip() else None
     if _after_properties(text, pair).strip():
         return None
@@ -77,7 +67,7 @@ def pair_lines(text: str, pair: Pair) -> list[tuple[int, int]] | None:
     return [(pair.start, pair.key.end), *((item.start, item.end) for item in value.items)]
 
 
-def empty_list(text: str, pair: Pair, items: Sequence, new: str = "[]") -> list[Splice]:
+def empty_list(text: str, pair: Pair, items: SeqNode, new: str = "[]") -> list[Splice]:
     """The key with ``[]``, or something new, instead of its item lines: the comment on its line stays."""
     for item in items.items:
         _need_own_line(text, item)
@@ -112,7 +102,7 @@ class ListStyle:
     def of(cls, text: str, pair: Pair) -> ListStyle | None:
         """How the pair's value is written; None when it is no list, empty or unlike any model."""
         value = pair.value
-        if not isinstance(value, Sequence) or not value.items:
+        if not isinstance(value, SeqNode) or not value.items:
             return None
         first = value.items[0]
         if value.flow:
@@ -124,38 +114,40 @@ class ListStyle:
         indent, _, gap = before.removeprefix(key_lead).partition("-")
         return cls(indent=indent, gap=gap, quote=quote_of(first))
 
-    def behind_key(self, names: Items[str]) -> list[str]:
+    def behind_key(self, names: Sequence[str]) -> list[str]:
         """A list as the value of a key: the rest of the key's line, and more lines as from its column."""
         if self.flow or not names:
             return [f" {flow_list(names, self)}"]
         return ["", *(f"{self.indent}-{self.gap}{written(name, self.quote)}" for name in names)]
 
 
-def add_pair(text: str, mapping: Mapping, key: str, value: Items[str], after: Iterable[str]) -> list[Splice]:
+def add_pair(
+    text: str, mapping: MapNode, key: str, value: Sequence[str], after: Iterable[str]
+) -> list[Splice]:
     """Lines for a new key, below the first of the keys in ``after`` that can be followed.
 
     ``value`` has what stands behind the colon, then lines as from the key's column.
     """
     pair = _followed(text, mapping, after)
-    head, ends = lead(text, pair.start), line_break_at(text, pair.end)
+    head = lead(text, pair.start)
     first, *more = value
     new = [f"{written(key, quote_of(pair.key))}:{first}", *more]
     end = line_end(text, pair.end)
-    return [Splice(end, end, "".join(ends + head + line for line in new))]
+    return [Splice(end, end, "".join(f"\n{head}{line}" for line in new))]
 
 
-def _followed(text: str, mapping: Mapping, after: Iterable[str]) -> Pair:
+def _followed(text: str, mapping: MapNode, after: Iterable[str]) -> Pair:
     named = [pair for key in after for pair in mapping.named(key)]
     for pair in [*named, *reversed(mapping.pairs)]:
         leaf = last_leaf(pair.value)
-        block_text = isinstance(leaf, Scalar) and leaf.style in ("|", ">")
+        block_text = isinstance(leaf, ScalarNode) and leaf.style in ("|", ">")
         alone = not lead(text, pair.start).strip() and _NOTHING_MORE.fullmatch(rest(text, pair.end))
         if alone and not block_text:
             return pair
     raise NoMinimalEdit("no key of it stands at the start of a line of its own")
 
 
-def flow_list(names: Items[str], style: ListStyle) -> str:
+def flow_list(names: Sequence[str], style: ListStyle) -> str:
     """A list in flow style.
 
     >>> flow_list(["codfw", "eqiad"], ListStyle(pad=" ")), flow_list([], ListStyle())
@@ -180,10 +172,10 @@ def written(name: str, quote: str) -> str:
 
 def quote_of(node: Node) -> str:
     """The quote that a name is written in; empty for a plain one."""
-    return node.style if isinstance(node, Scalar) and node.style in ("'", '"') else ""
+    return node.style if isinstance(node, ScalarNode) and node.style in ("'", '"') else ""
 
 
 def list_styles(text: str, mapping: Node) -> list[ListStyle]:
     """How the lists inside a mapping are written, in the order of the text."""
-    pairs = [pair for node in everything_in(mapping) if isinstance(node, Mapping) for pair in node.pairs]
+    pairs = [pair for node in everything_in(mapping) if isinstance(node, MapNode) for pair in node.pairs]
     return [style for pair in pairs if (style := ListStyle.of(text, pair)) is not None]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """A catalog before and after; the same bytes when it was already so."""
+    """A catalog before and after an edit; the same bytes when no change was needed."""
 
     before: bytes
     after: bytes
@@ -19,7 +19,7 @@ class Edited:
 
     @classmethod
     def of(cls, before: bytes, after: bytes, name: str) -> Edited:
-        """With the diff of the two."""
+        """The two contents with their diff, under the file's name for people."""
         return cls(before, after, unified_diff(before, after, name))
 
 
@@ -41,7 +41,7 @@ class CatalogEdit(ABC):
     @property
     @abstractmethod
     def subject_back(self) -> str:
-        """A line for people who review its way back."""
+        """A line for people who review its rollback."""
 
     @abstractmethod
     def made(self, text: bytes, *, name: str) -> bytes:
@@ -66,7 +66,7 @@ class CatalogEdit(ABC):
 
 @dataclass(frozen=True, slots=True)
 class TakenBack(CatalogEdit):
-    """The way back of an edit, as an edit: the one thing is as it was in the catalog from before."""
+    """The rollback of an edit, as an edit: the one thing is as it was in the catalog from before."""
 
     edit: CatalogEdit
     before: bytes
@@ -76,22 +76,22 @@ class TakenBack(CatalogEdit):
 
     @property
     def service(self) -> str:  # type: ignore[override]
-        """That of the edit."""
+        """The service of the edit that is taken back."""
         return self.edit.service
 
     @property
     def site(self) -> str:  # type: ignore[override]
-        """That of the edit."""
+        """The site of the edit that is taken back."""
         return self.edit.site
 
     @property
     def subject(self) -> str:
-        """The edit's, back."""
+        """The line for people who review the rollback of the edit."""
         return self.edit.subject_back
 
     @property
     def subject_back(self) -> str:
-        """The edit's own."""
+        """The line for people who review the edit made again."""
         return self.edit.subject
 
     def made(self, text: bytes, *, name: str) -> bytes:

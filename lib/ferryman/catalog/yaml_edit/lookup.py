@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ferryman.catalog.yaml_edit.editor import refusal
+from ferryman.catalog.yaml_edit.editor import edit_error
 from ferryman.errors import InventoryError
 from ferryman.inventory.document import CATALOG_KEY, Document, Unreadable, decoded, parse_text
 from ferryman.inventory.entries import Entries, Source
@@ -35,7 +35,7 @@ def encoded(text: str, *, like: bytes, was: str) -> bytes:
 
 
 def entry_of(document: Document, service: str) -> dict[str, Any]:
-    """A service's entry that has an lvs section; what is wrong with other entries is nobody's business here.
+    """A service's entry that has an lvs section; what is wrong with other entries does not matter here.
 
     Raises:
         InventoryError: There is none, or a part of the catalog that cannot be read may be it; or it cannot be
@@ -44,7 +44,7 @@ def entry_of(document: Document, service: str) -> dict[str, Any]:
     entry = whole_entry(document, service)
     if not isinstance(entry, dict) or not isinstance(entry.get("lvs"), dict):
         message = "has no lvs section, expected a service behind load balancers"
-        raise refusal(document, (CATALOG_KEY, service), message)
+        raise edit_error(document, (CATALOG_KEY, service), message)
     return entry
 
 
@@ -54,7 +54,7 @@ def whole_entry(document: Document, service: str) -> Any:  # noqa: ANN401  # wha
         Source(document), (CATALOG_KEY,), lambda *entry: (entry[2], []), expected="a mapping SERVICE: {…}"
     )
     if below(document.root, CATALOG_KEY) is None and not document.cuts:
-        raise refusal(document, (CATALOG_KEY,), "is empty, expected a mapping SERVICE: {…}")
+        raise edit_error(document, (CATALOG_KEY,), "is empty, expected a mapping SERVICE: {…}")
     faults = services.faults(service) if service in services else [*services.trouble, *services.cut(service)]
     if faults:
         raise InventoryError([str(problem) for problem in errors_of(faults)])
@@ -73,10 +73,10 @@ def names(document: Document, keys: KeyPath, value: object) -> list[str]:
     """
     found = [] if value is None else value
     if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
-        raise refusal(document, keys, f"is {shown(value)}, expected a list of site names, such as [codfw]")
+        raise edit_error(document, keys, f"is {shown(value)}, expected a list of site names, such as [codfw]")
     twice = [name for index, name in enumerate(found) if name in found[:index]]
     if twice:
-        raise refusal(
+        raise edit_error(
             document, keys, f"names {twice[0]} twice, expected each site once; take one out by hand"
         )
     return found
@@ -90,4 +90,4 @@ def sites_of(document: Document, service: str, entry: dict[str, Any]) -> list[st
 def not_there(document: Document, service: str, site: str, known: list[str]) -> InventoryError:
     """The error for a site that a service is not at."""
     keys = (CATALOG_KEY, service, "sites")
-    return refusal(document, keys, f"the service is not at {site}, {nearest(site, known)}")
+    return edit_error(document, keys, f"the service is not at {site}, {nearest(site, known)}")

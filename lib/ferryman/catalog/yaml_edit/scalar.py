@@ -6,21 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 from ferryman.catalog.yaml_edit import block, flow
 from ferryman.catalog.yaml_edit.block import ListStyle, NoMinimalEdit
-from ferryman.catalog.yaml_edit.editor import Edit
+from ferryman.catalog.yaml_edit.editor import KeyEditor, Value
 from ferryman.catalog.yaml_edit.splice import Splice
-from ferryman.catalog.yaml_edit.tree import Alias, Mapping, Node, Pair, Scalar, Sequence
+from ferryman.catalog.yaml_edit.tree import AliasNode, MapNode, Node, Pair, ScalarNode, SeqNode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ferryman.inventory.document import Document
 
-Value = str | list[str] | None
-"""A value as a catalog writes it; None: the key is not there."""
 
-
-class ValueEdit(Edit):
-    """The way to a key with one value, and the smallest edit of it."""
+class ValueEditor(KeyEditor):
+    """A key with one value in the text, and its smallest edit."""
 
     def __init__(
         self, text: str, document: Document, service: str, key: str, meaning: Callable[[object], object]
@@ -41,9 +38,9 @@ class ValueEdit(Edit):
         Raises:
             InventoryError: There is no small edit that changes the value and nothing else.
         """
-        return self._smallest(self._ways(wanted, default, beside), wanted)
+        return self._smallest(self._candidates(wanted, default, beside), wanted)
 
-    def _ways(
+    def _candidates(
         self, wanted: Value, default: str | list[str], beside: tuple[str, ...]
     ) -> Iterator[list[Splice]]:
         value = default if wanted is None else wanted
@@ -60,25 +57,23 @@ class ValueEdit(Edit):
         if not self.lvs.flow:
             return block.add_pair(self.text, self.lvs, self.key, [f" {new}"], beside)
         quote = block.quote_of(self.lvs.pairs[-1].key) if self.lvs.pairs else ""
-        return flow.with_element(self.text, self.lvs, f"{block.written(self.key, quote)}: {new}")
+        return [flow.with_element(self.text, self.lvs, f"{block.written(self.key, quote)}: {new}")]
 
     def _instead(self, pair: Pair, value: str | list[str]) -> list[Splice]:
         """Another value in the place of the old one, in its quotes."""
         old = pair.value
         new = _written(value, block.quote_of(_first(old)))
-        if isinstance(old, Sequence) and not old.flow:
+        if isinstance(old, SeqNode) and not old.flow:
             return block.empty_list(self.text, pair, old, new)
         written = self.text[old.start : old.end]
-        if isinstance(old, Mapping) or (isinstance(old, Scalar) and old.style in ("|", ">")):
+        if isinstance(old, MapNode) or (isinstance(old, ScalarNode) and old.style in ("|", ">")):
             raise NoMinimalEdit("its value is not written as one word or a list of words")
-        if isinstance(old, Sequence) and "#" in written:
-            raise NoMinimalEdit("there is a comment inside its list")
-        space = "" if isinstance(old, Alias) or written else " "
+        space = "" if isinstance(old, AliasNode) or written else " "
         return [Splice(old.start, old.end, space + new)]
 
 
 def _first(node: Node) -> Node:
-    return node.items[0] if isinstance(node, Sequence) and node.items else node
+    return node.items[0] if isinstance(node, SeqNode) and node.items else node
 
 
 def _written(value: str | list[str], quote: str) -> str:

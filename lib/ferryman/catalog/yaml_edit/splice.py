@@ -1,15 +1,13 @@
-"""Edits of a text by place, and the lines around a place."""
+"""Edits of a text by place, and the lines around a place; lines end in LF."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ferryman.inventory.yaml_errors import LINE_BREAK
-
 
 @dataclass(frozen=True, slots=True)
 class Splice:
-    """Replace ``text[start:end]``."""
+    """One edit of a text: ``replacement`` in place of ``text[start:end]``."""
 
     start: int
     end: int
@@ -18,43 +16,25 @@ class Splice:
 
 def spliced(text: str, splices: list[Splice]) -> str:
     """The text with all splices made; they do not overlap."""
-    for splice in sorted(splices, key=lambda one: (one.start, one.end), reverse=True):
+    for splice in sorted(splices, key=lambda splice: (splice.start, splice.end), reverse=True):
         text = text[: splice.start] + splice.replacement + text[splice.end :]
     return text
 
 
 def line_start(text: str, place: int) -> int:
     """Where the line begins that ``place`` is on."""
-    start = 0
-    for found in LINE_BREAK.finditer(text, max(0, text.rfind("\n", 0, place)), place):
-        start = found.end()
-    return start
+    return text.rfind("\n", 0, place) + 1
 
 
 def line_end(text: str, place: int) -> int:
     """Where the line ends that ``place`` is on, before its line break."""
-    found = LINE_BREAK.search(text, place)
-    return found.start() if found else len(text)
-
-
-def next_line(text: str, place: int) -> int:
-    """Where the line after that of ``place`` begins, or the end of the text."""
-    found = LINE_BREAK.search(text, place)
-    return found.end() if found else len(text)
+    found = text.find("\n", place)
+    return len(text) if found < 0 else found
 
 
 def line_number(text: str, place: int) -> int:
     """The number of the line that ``place`` is on, from 1."""
-    return sum(1 for _ in LINE_BREAK.finditer(text, 0, place)) + 1
-
-
-def line_break_at(text: str, place: int) -> str:
-    """How the line of ``place`` ends; for a last line without an end, how the one before it does."""
-    found = LINE_BREAK.search(text, place)
-    if found is None:
-        before = LINE_BREAK.findall(text)
-        return before[-1] if before else "\n"
-    return found.group()
+    return text.count("\n", 0, place) + 1
 
 
 def lead(text: str, place: int) -> str:
@@ -70,21 +50,12 @@ def rest(text: str, place: int) -> str:
 def without_lines(text: str, spans: list[tuple[int, int]]) -> list[Splice]:
     """Splices that take out the whole lines of each span; a missing final line break stays missing."""
     whole: list[tuple[int, int]] = []
-    for start, end in sorted((line_start(text, start), next_line(text, end)) for start, end in spans):
+    for start, end in sorted((line_start(text, start), line_end(text, end) + 1) for start, end in spans):
         if whole and start <= whole[-1][1]:
             whole[-1] = (whole[-1][0], max(end, whole[-1][1]))
         else:
             whole.append((start, end))
     start, end = whole[-1]
-    if end == len(text) and not text.endswith(_BREAKS):
-        whole[-1] = (before_break(text, start), end)
+    if end > len(text):
+        whole[-1] = (start - 1, len(text))
     return [Splice(start, end) for start, end in whole]
-
-
-_BREAKS = ("\r\n", "\n", "\r", "\x85", "\u2028", "\u2029")
-
-
-def before_break(text: str, place: int) -> int:
-    """Where the line ends that is above the one which begins at ``place``."""
-    ends = next((ends for ends in _BREAKS if text.endswith(ends, 0, place)), "")
-    return place - len(ends)

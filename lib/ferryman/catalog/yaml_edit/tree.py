@@ -26,7 +26,7 @@ class Node:
 
 
 @dataclass(slots=True)
-class Scalar(Node):
+class ScalarNode(Node):
     """A single value; ``style`` is its quote, ``|`` or ``>``, or empty for a plain one."""
 
     value: str = ""
@@ -34,14 +34,14 @@ class Scalar(Node):
 
 
 @dataclass(slots=True)
-class Alias(Node):
-    """``*name``: what is anchored elsewhere."""
+class AliasNode(Node):
+    """``*name``: stands for the node that is anchored by this name elsewhere."""
 
     name: str = ""
 
 
 @dataclass(slots=True)
-class Sequence(Node):
+class SeqNode(Node):
     """A list; in flow style ``inside`` is the place after the bracket, and ``end`` after the closing one."""
 
     flow: bool = False
@@ -51,14 +51,14 @@ class Sequence(Node):
 
 @dataclass(slots=True)
 class Pair:
-    """A key and its value."""
+    """A key of a mapping and its value, each with its place in the text."""
 
     key: Node
     value: Node
 
     @property
     def start(self) -> int:
-        """Where the key begins."""
+        """The place in the text where the key begins."""
         return self.key.start
 
     @property
@@ -68,16 +68,16 @@ class Pair:
 
 
 @dataclass(slots=True)
-class Mapping(Node):
-    """A mapping; as ``Sequence`` in flow style."""
+class MapNode(Node):
+    """A mapping; as ``SeqNode`` in flow style."""
 
     flow: bool = False
     inside: int = 0
     pairs: list[Pair] = field(default_factory=list)
 
     def named(self, name: str) -> list[Pair]:
-        """The pairs with this key: one, or none, or more in a file that says a thing twice."""
-        return [pair for pair in self.pairs if isinstance(pair.key, Scalar) and pair.key.value == name]
+        """The pairs with this key: none, one, or several where the file has a key twice."""
+        return [pair for pair in self.pairs if isinstance(pair.key, ScalarNode) and pair.key.value == name]
 
 
 Element = Node | Pair
@@ -87,7 +87,7 @@ Element = Node | Pair
 def read_tree(text: str) -> Node:
     """The tree of the text's only document, which has been parsed before."""
     events = iter(yaml.parse(text, LOADER))
-    open_nodes: list[Sequence | Mapping] = []
+    open_nodes: list[SeqNode | MapNode] = []
     keys: list[Node | None] = []
     for event in events:
         if isinstance(event, yaml.SequenceEndEvent | yaml.MappingEndEvent):
@@ -98,7 +98,7 @@ def read_tree(text: str) -> Node:
             node = _node(event)
         else:
             continue
-        if isinstance(node, Sequence | Mapping) and isinstance(event, yaml.CollectionStartEvent):
+        if isinstance(node, SeqNode | MapNode) and isinstance(event, yaml.CollectionStartEvent):
             open_nodes.append(node)
             keys.append(None)
         elif not open_nodes:
@@ -111,11 +111,11 @@ def read_tree(text: str) -> Node:
 def _node(event: yaml.NodeEvent) -> Node:
     start, end, anchor = _start(event), _end(event), event.anchor
     if isinstance(event, yaml.AliasEvent):
-        return Alias(start, end, None, event.anchor or "")
+        return AliasNode(start, end, None, event.anchor or "")
     if isinstance(event, yaml.ScalarEvent):
-        return Scalar(start, end, anchor, event.value, event.style or "")
+        return ScalarNode(start, end, anchor, event.value, event.style or "")
     assert isinstance(event, yaml.CollectionStartEvent)
-    kind = Sequence if isinstance(event, yaml.SequenceStartEvent) else Mapping
+    kind = SeqNode if isinstance(event, yaml.SequenceStartEvent) else MapNode
     return kind(start, end, anchor, bool(event.flow_style), end)
 
 
@@ -129,9 +129,9 @@ def _end(event: yaml.Event) -> int:
     return event.end_mark.index
 
 
-def _attach(parent: Sequence | Mapping, key: Node | None, node: Node) -> Node | None:
+def _attach(parent: SeqNode | MapNode, key: Node | None, node: Node) -> Node | None:
     """Put a finished node into its parent; returns the key that now waits for its value."""
-    if isinstance(parent, Sequence):
+    if isinstance(parent, SeqNode):
         parent.items.append(node)
         return None
     if key is None:
@@ -142,18 +142,14 @@ def _attach(parent: Sequence | Mapping, key: Node | None, node: Node) -> Node | 
 
 def last_place(node: Node) -> int:
     """Where the last token of a node ends; a block collection itself ends where the next thing begins."""
-    if isinstance(node, Mapping) and not node.flow and node.pairs:
-        return last_place(node.pairs[-1].value)
-    if isinstance(node, Sequence) and not node.flow and node.items:
-        return last_place(node.items[-1])
-    return node.end
+    return last_leaf(node).end
 
 
 def last_leaf(node: Node) -> Node:
     """The innermost node that a node ends with."""
-    if isinstance(node, Mapping) and not node.flow and node.pairs:
+    if isinstance(node, MapNode) and not node.flow and node.pairs:
         return last_leaf(node.pairs[-1].value)
-    if isinstance(node, Sequence) and not node.flow and node.items:
+    if isinstance(node, SeqNode) and not node.flow and node.items:
         return last_leaf(node.items[-1])
     return node
 
@@ -164,7 +160,7 @@ def everything_in(node: Node) -> Iterator[Node]:
     while todo:
         found = todo.pop()
         yield found
-        if isinstance(found, Sequence):
+        if isinstance(found, SeqNode):
             todo += reversed(found.items)
-        elif isinstance(found, Mapping):
+        elif isinstance(found, MapNode):
             todo += [part for pair in reversed(found.pairs) for part in (pair.value, pair.key)]

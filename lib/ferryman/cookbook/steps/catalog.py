@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, TypedDict
 
+from ferryman.catalog import Edited, Flipped, Rescheduled
 from ferryman.cookbook.steps.git_catalog import CatalogMerged, ReschedulingMerged
 from ferryman.directors.sed import edit_command
 from ferryman.engine.steps import Change, NoChange, Report
 from ferryman.errors import InventoryError, RefusedError, VerifyError
-from ferryman.inventory import Edited, Flipped, Rescheduled
 from ferryman.model import Edit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ferryman.cookbook.ferry import Ferry
+    from ferryman.catalog import CatalogEdit
+    from ferryman.cookbook.context import Ferry
     from ferryman.directors import SetScheduler
-    from ferryman.inventory import CatalogEdit
     from ferryman.model import Service
 
 
@@ -32,13 +32,13 @@ def catalog_step(ferry: Ferry, service: Service) -> CatalogFlipped | CatalogMerg
 def scheduler_catalog_step(
     ferry: Ferry, service: Service, target: SetScheduler
 ) -> CatalogRescheduled | ReschedulingMerged:
-    """The same for another scheduler."""
+    """The change in the catalog for another scheduler: in the file in place, or under review."""
     kind = ReschedulingMerged if ferry.config.catalog.reviewed else CatalogRescheduled
     return kind(ferry, service, target)
 
 
 class CatalogBefore(TypedDict):
-    """The catalog as it was read."""
+    """The catalog as it was read before the edit."""
 
     sha256: str
     text: str
@@ -54,11 +54,11 @@ class CatalogEdited(Change[CatalogBefore]):
     @property
     @abstractmethod
     def edit(self) -> CatalogEdit:
-        """What is changed."""
+        """The one change of the catalog that this step makes."""
 
     @property
     def undo_first(self) -> bool:
-        """Whether somebody follows it: to go back, they need a catalog that is back."""
+        """Whether others follow the catalog: their rollback needs the catalog restored first."""
         return self.ferry.follow_the_catalog(self.service)
 
     def check(self, report: Report) -> CatalogBefore | NoChange:
@@ -71,7 +71,7 @@ class CatalogEdited(Change[CatalogBefore]):
         return CatalogBefore(sha256=sha256(edited.before).hexdigest(), text=text)
 
     def edits(self, before: CatalogBefore) -> Sequence[Edit]:
-        """The diff of the catalog."""
+        """The diff of the catalog that the step writes."""
         return [Edit("catalog", str(self.ferry.catalog.path), diff=self._edited(before).diff)]
 
     def do(self, before: CatalogBefore) -> None:
@@ -88,7 +88,7 @@ class CatalogEdited(Change[CatalogBefore]):
             raise VerifyError(f"{self.ferry.catalog.path}: does not say {self.edit} after it was written")
 
     def undo(self, before: CatalogBefore) -> Sequence[Edit]:
-        """Take it back: the very bytes, or its lines alone where others have edited since."""
+        """Take it back: the original bytes, or its lines alone where others have edited since."""
         catalog = self.ferry.catalog
         now, edited = catalog.text(), self._edited(before)
         back = edited.before if now == edited.after else self._back(now, before)
@@ -99,7 +99,7 @@ class CatalogEdited(Change[CatalogBefore]):
         return [Edit("catalog", str(catalog.path), diff=diff)]
 
     def require_undoable(self, before: CatalogBefore, report: Report) -> None:
-        """See that it can be taken out of the text of now."""
+        """Check that the edit can be taken out of the text that the file has now."""
         del report
         try:
             self._back(self.ferry.catalog.text(), before)
@@ -109,10 +109,10 @@ class CatalogEdited(Change[CatalogBefore]):
             ) from error
 
     def effect_seen(self, before: CatalogBefore | None, report: Report) -> str | None:
-        """Whether the catalog says so, and did not before."""
+        """What shows that the edit took effect: the catalog says it now, and did not before."""
         says = f"{self.ferry.catalog.path}: says {self.edit}"
         if before is not None:
-            return says if self.undone(before, report) else None
+            return says if self.diff_after_undo(before, report) else None
         return None if self.ferry.catalog.edited(self.edit).diff else says
 
     def undo_edits(self, before: CatalogBefore) -> Sequence[Edit]:
@@ -124,8 +124,8 @@ class CatalogEdited(Change[CatalogBefore]):
         texts = [text.decode(errors="replace") for text in (now, self._back(now, before))]
         return [Edit("catalog", str(path), command=edit_command(str(path), *texts))]
 
-    def undone(self, before: CatalogBefore, report: Report) -> str | None:
-        """Whether it is taken back; edits that others made elsewhere in the file are theirs to keep."""
+    def diff_after_undo(self, before: CatalogBefore, report: Report) -> str | None:
+        """What is not taken back yet; edits that others made elsewhere in the file stay."""
         del report
         now = self.ferry.catalog.text()
         if self._back(now, before) != now:
@@ -151,7 +151,7 @@ class CatalogFlipped(CatalogEdited):
 
     @property
     def edit(self) -> CatalogEdit:
-        """The site in the service's list."""
+        """The site put into the service's list of sites on IPIP."""
         return Flipped(self.service.name, self.service.site)
 
 

@@ -1,4 +1,4 @@
-"""A look at this machine: do its probes get out, and their answers back?"""
+"""A look that makes sure that this machine's probes get out, and that their answers come back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ferryman.probe import probe_targets
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ferryman.cookbook.ferry import Ferry
+    from ferryman.cookbook.context import Ferry
     from ferryman.model import ProbeResult, Service
 
 CONTROL = "control"
@@ -32,8 +32,8 @@ class ControlHostCanProbe(Look):
         name = self.ferry.config.probe.self_test
         if name is None:
             report.finding(_finding(Verdict.SKIP, "no service is named for it", _NAME_ONE))
-        elif self.ferry.rehearsal:
-            report.finding(_finding(Verdict.SKIP, "not sent in a rehearsal"))
+        elif self.ferry.dry_run:
+            report.finding(_finding(Verdict.SKIP, "not sent in a dry run"))
         else:
             report.finding(self._probed_by_name(name))
 

@@ -1,4 +1,4 @@
-"""A look that sends what no realserver should take: an open decapsulator is a way into the network."""
+"""A look that sends what no realserver should unwrap: an open decapsulator lets anybody into the network."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from ferryman.engine.steps import Look, Report
-from ferryman.model import Finding, ProbeVerdict, Verdict
+from ferryman.model import Finding, IcmpReason, ProbeVerdict, Verdict
 from ferryman.probe import spoof_targets
 
 if TYPE_CHECKING:
-    from ferryman.cookbook.ferry import Ferry
+    from ferryman.cookbook.context import Ferry
     from ferryman.model import ProbeResult, Service
     from ferryman.probe import SpoofTarget
 
 
 @dataclass(frozen=True)
 class SpoofedSourcesDropped(Look):
-    """No realserver of {service.name} takes packets of strangers."""
+    """No realserver of {service.name} unwraps packets of unauthorised sources."""
 
     valid_after_change: ClassVar[bool] = True
     ferry: Ferry
@@ -30,34 +30,33 @@ class SpoofedSourcesDropped(Look):
         dry run sends nothing and says so.
         """
         asked = spoof_targets(self.service)
-        results = [] if self.ferry.rehearsal else self.ferry.probe_briefly([one.target for one in asked])
-        answered = dict(zip(asked, results, strict=False))
-        told: dict[tuple[str, str], Finding] = {}
-        for one in asked:
-            finding = self._judged(one, answered.get(one))
+        targets = [question.target for question in asked]
+        results = [] if self.ferry.dry_run else self.ferry.probe_briefly(targets)
+        answers = dict(zip(asked, results, strict=False))
+        findings: dict[tuple[str, str], Finding] = {}
+        for question in asked:
+            finding = self._judged(question, answers.get(question))
             key = (finding.host, finding.check)
-            if key not in told or told[key].verdict is Verdict.PASS:
-                told[key] = finding
-        for finding in told.values():
+            if key not in findings or findings[key].verdict is Verdict.PASS:
+                findings[key] = finding
+        for finding in findings.values():
             report.finding(finding)
 
     def _judged(self, asked: SpoofTarget, result: ProbeResult | None) -> Finding:
         host, wanted, remedy = asked.target.host, WANTED[asked.question], REMEDY[asked.question]
         if result is None:
-            return Finding(asked.question, host, Verdict.SKIP, "not sent in a rehearsal", wanted)
-        said = result.verdict.value
+            return Finding(asked.question, host, Verdict.SKIP, "not sent in a dry run", wanted)
+        verdict_text = result.verdict.value
+        if not result.asked:
+            return Finding(asked.question, host, Verdict.UNKNOWN, result.detail, wanted)
         if result.verdict is ProbeVerdict.SILENT or (
-            result.verdict is ProbeVerdict.UNREACHABLE
-            and not any(word in result.detail for word in ON_ITS_WAY)
+            result.verdict is ProbeVerdict.UNREACHABLE and IcmpReason.NOT_FORWARDED not in result.icmp_reasons
         ):
-            return Finding(asked.question, host, Verdict.PASS, f"{said}, as it should be", wanted)
-        seen = f"{asked.target.virtual_service} answers through it to {result.outer_source}: {said}"
+            return Finding(asked.question, host, Verdict.PASS, f"{verdict_text}, as it should be", wanted)
+        seen = f"{asked.target.virtual_service} answers through it to {result.outer_source}: {verdict_text}"
         verdict = Verdict(self.ferry.config.probe.open_decapsulator)
         return Finding(asked.question, host, verdict, seen, wanted, remedy)
 
-
-ON_ITS_WAY = ("host unreachable", "network unreachable", "address unreachable", "no route", "exceeded")
-"""Words of ICMP errors (``probe/classify.py``) that only a host sends that has begun to forward it."""
 
 WANTED = {
     "open-decapsulator": "silence: this host is no director",

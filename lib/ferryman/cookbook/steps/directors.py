@@ -1,14 +1,13 @@
-"""Looks at directors, and the change that all the rest is for: how they forward a service."""
+"""Looks at directors, and the changes of what they do with a service: how they forward and schedule it."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ferryman import directors
-from ferryman.cookbook.ferry import Made
+from ferryman.cookbook.memory import Key, VerifiedTarget, key_of
 from ferryman.engine.steps import Change, Look, NoChange, Report
 from ferryman.errors import DoubtError, NotFollowedError, RefusedError, VerifyError
 from ferryman.model import Edit, Finding, Forwarding, Verdict
@@ -16,7 +15,7 @@ from ferryman.model import Edit, Finding, Forwarding, Verdict
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ferryman.cookbook.ferry import Ferry
+    from ferryman.cookbook.context import Ferry
     from ferryman.model import Director, Service
 
 
@@ -37,9 +36,9 @@ class DirectorsAgree(Look):
         What their outer sources really are is remembered, for the probes to be sent with.
         """
         drivers = [self.ferry.driver(director, self.service) for director in self.service.directors]
-        without = {one.host: one for one in drivers if not one.has_ipvs}
-        seen = directors.look_at_directors(self.service, self.ferry.hosts, without_ipvs=without)
-        self.ferry.directors_seen[self.service.name] = seen
+        without = {driver.host: driver for driver in drivers if not driver.has_ipvs}
+        seen = directors.observe_directors(self.service, self.ferry.hosts, without_ipvs=without)
+        self.ferry.memory.director_states[self.service.name] = seen
         for finding in directors.findings_of(self.service, seen):
             report.finding(finding)
         for driver in without.values():
@@ -49,7 +48,7 @@ class DirectorsAgree(Look):
 
 @dataclass(frozen=True)
 class DirectorChanged(Change[dict[str, Any]]):
-    """{director.host}, {role}, has one thing of {service.name} as its target says."""
+    """{director.host}, {role}, has {service.name} as {goal}."""
 
     ferry: Ferry
     service: Service
@@ -58,7 +57,7 @@ class DirectorChanged(Change[dict[str, Any]]):
     @property
     @abstractmethod
     def goal(self) -> directors.Target:
-        """What is changed of the service's entries, and to what."""
+        """The target: what is changed of the service's entries, and to what."""
 
     @property
     @abstractmethod
@@ -67,13 +66,13 @@ class DirectorChanged(Change[dict[str, Any]]):
 
     @property
     def role(self) -> str:
-        """``primary`` or ``secondary``, for the title; and whether it is for good."""
+        """``primary`` or ``secondary`` for the title, and whether the change cannot be undone."""
         final = ", not reversible" if self.driver.irreversible_reason(self.goal) else ""
         return f"{self.director.role.value}{final}"
 
     @property
     def driver(self) -> directors.Driver:
-        """What reads, changes and puts back this director."""
+        """The driver that reads, changes and restores this director."""
         return self.ferry.driver(self.director, self.service)
 
     def check(self, report: Report) -> dict[str, Any] | NoChange:
@@ -85,32 +84,32 @@ class DirectorChanged(Change[dict[str, Any]]):
         if driver.already(before, self.goal):
             return NoChange(f"it is {self.goal} already")
         if reason := driver.irreversible_reason(self.goal):
-            self._consented(reason, report)
+            self._require_consent(reason, report)
         return before
 
-    def _consented(self, reason: str, report: Report) -> None:
-        """Nothing that cannot be put back is changed without a word from the operator."""
+    def _require_consent(self, reason: str, report: Report) -> None:
+        """Refuse a change that cannot be undone unless the operator has accepted it; then it is a warning."""
         host = self.director.host
         if not self.ferry.irreversible_accepted:
             raise RefusedError(
                 f"{host}: not reversible: {reason}; once changed it stays so, whatever goes wrong afterwards;"
                 f" say {ACCEPT_IRREVERSIBLE} if that is meant"
             )
-        wanted = f"a way back; {ACCEPT_IRREVERSIBLE} was said"
+        wanted = f"a change that can be rolled back; {ACCEPT_IRREVERSIBLE} was given"
         report.finding(Finding("irreversible", host, Verdict.WARN, f"not reversible: {reason}", wanted))
 
     def edits(self, before: dict[str, Any]) -> Sequence[Edit]:
-        """What the driver does to it."""
+        """The edits that the driver makes to reach the target."""
         return self.driver.edits(before, self.goal)
 
     def undo_edits(self, before: dict[str, Any]) -> Sequence[Edit]:
-        """What the driver does to put it back."""
+        """The edits that the driver makes to restore the before."""
         return self.driver.undo_edits(before, self.goal)
 
     def do(self, before: dict[str, Any]) -> None:
         """Make the entries what the target says."""
-        self.ferry.forget_made(self._key)
-        self.ferry.others_before[self._key] = self._others_in(self.driver.read_all())
+        self.ferry.memory.forget(self._key)
+        self.ferry.memory.others_before[self._key] = self._others_in(self.driver.read_all())
         self.driver.apply(before, self.goal)
 
     def verify(self, report: Report) -> None:
@@ -121,10 +120,10 @@ class DirectorChanged(Change[dict[str, Any]]):
         """
         table = self.driver.read_all()
         found = self.driver.findings(self.wanted, directors.of_service(table, self.service))
-        wrong = [str(one) for one in found if one.verdict is Verdict.FAIL]
+        wrong = [str(finding) for finding in found if finding.verdict is Verdict.FAIL]
         if wrong and self.driver.follows_catalog:
             raise NotFollowedError("\n".join(wrong))
-        self._tell_as_made([*found, *self._others_findings(table)], report)
+        self._report_verified([*found, *self._others_findings(table)], report)
 
     def verify_again(self, before: dict[str, Any], report: Report) -> None:
         """Read table and files once more: what was made of the entries that are there, and nothing else.
@@ -142,34 +141,34 @@ class DirectorChanged(Change[dict[str, Any]]):
             found = self.driver.findings(self.wanted, mine)
         host, wanted = self.director.host, f"{self.goal}, as this run made it"
         found += [Finding("director-files", host, Verdict.FAIL, line, wanted, _WHO) for line in seen.gone]
-        self._tell_as_made(found, report)
+        self._report_verified(found, report)
 
-    def _tell_as_made(self, found: Sequence[Finding], report: Report) -> None:
-        """Tell them, and remember for the watch whether the change stands."""
+    def _report_verified(self, found: Sequence[Finding], report: Report) -> None:
+        """Report the findings, and remember for the watch whether the change stands."""
         for finding in found:
             report.finding(finding)
-        if not any(one.verdict.stops for one in found):
-            self.ferry.made[self._key] = Made(self.goal, datetime.now(UTC))
+        if not any(finding.verdict.stops for finding in found):
+            self.ferry.memory.verified[self._key] = VerifiedTarget(self.goal, self.ferry.clock.now())
 
     def undo(self, before: dict[str, Any]) -> Sequence[Edit]:
-        """Put back what was changed, and nothing else."""
-        return self._put_back(before, self._begin_undo())
+        """Restore what was changed, and nothing else."""
+        return self._restore(before, self._begin_undo())
 
     def _begin_undo(self) -> directors.Table:
-        """From now on nothing is as made; what is in the table before it is put back."""
-        self.ferry.forget_made(self._key)
+        """Forget that the change stands; the table right before it is undone."""
+        self.ferry.memory.forget(self._key)
         table = self.driver.read_all()
-        self.ferry.others_before.setdefault(self._key, self._others_in(table))
+        self.ferry.memory.others_before.setdefault(self._key, self._others_in(table))
         return table
 
-    def _put_back(self, before: dict[str, Any], table: directors.Table) -> Sequence[Edit]:
+    def _restore(self, before: dict[str, Any], table: directors.Table) -> Sequence[Edit]:
         del table
         try:
             made = self.driver.restore(before, self.goal)
         except NotFollowedError:
-            self.ferry.not_followed.add(self._key)
+            self.ferry.memory.not_followed.add(self._key)
             raise
-        self.ferry.not_followed.discard(self._key)
+        self.ferry.memory.not_followed.discard(self._key)
         return made
 
     def require_undoable(self, before: dict[str, Any], report: Report) -> None:
@@ -177,18 +176,19 @@ class DirectorChanged(Change[dict[str, Any]]):
         del report
         self.driver.require_restorable(before, self.goal)
 
-    def undone(self, before: dict[str, Any], report: Report) -> str | None:
+    def diff_after_undo(self, before: dict[str, Any], report: Report) -> str | None:
         """What was made of the entries and is there still; what others made of them is a warning.
 
         A destination that a director has lost while it was told to go back is not somebody else's doing.
         """
         seen = self.driver.compare(before, self.goal)
-        lost = self._key in self.ferry.not_followed
+        lost = self._key in self.ferry.memory.not_followed
         for finding in self._beside([*(() if lost else seen.missing), *seen.others]):
             report.finding(finding)
-        then = self.ferry.others_before.get(self._key)
+        then = self.ferry.memory.others_before.get(self._key)
         if then is not None and self.driver.has_ipvs:
-            for finding in directors.left_changed(self.director.host, then, self._others_in(seen.table)):
+            now = self._others_in(seen.table)
+            for finding in directors.others_not_restored(self.director.host, then, now):
                 report.finding(finding)
         return self._in_effect([*seen.ours, *(seen.missing if lost else ())])
 
@@ -202,22 +202,22 @@ class DirectorChanged(Change[dict[str, Any]]):
         return "\n".join(f"{host}: still in effect: {line}" for line in lines) or None
 
     def _beside(self, lines: Sequence[str]) -> list[Finding]:
-        """What others have changed of this service, or health checks."""
+        """Warnings about what others, or health checks, have changed of this service."""
         if not lines:
             return []
         host, wanted = self.director.host, "as before this run changed it"
         return [Finding(CHANGED_BY_OTHERS, host, Verdict.WARN, "; ".join(lines), wanted, _THEIRS)]
 
     @property
-    def _key(self) -> tuple[str, str]:
-        return self.director.host, self.service.name
+    def _key(self) -> Key:
+        return key_of(self.director, self.service)
 
     def _others_in(self, table: directors.Table) -> directors.Table:
         return directors.of_others(table, self.service)
 
     def _others_findings(self, table: directors.Table) -> list[Finding]:
-        """Where this process has edited: whoever takes a run up has not seen what was there before."""
-        before = self.ferry.others_before.get(self._key)
+        """What became of other services' entries; none where an earlier process made the edit."""
+        before = self.ferry.memory.others_before.get(self._key)
         if before is None or not self.driver.has_ipvs:
             return []
         return directors.others_findings(self.director.host, before, self._others_in(table))
@@ -226,15 +226,15 @@ class DirectorChanged(Change[dict[str, Any]]):
 def still_as_made(
     director: Director, service: Service, target: directors.Target, table: directors.Table, since: str = ""
 ) -> Finding:
-    """Whether the service's entries that are there are as the target says; a virtual server has to be."""
-    there = {(one.protocol, one.vip, one.port) for one in table}
+    """Whether the service's entries in the table are as the target says, each virtual server among them."""
+    present = {(server.protocol, server.vip, server.port) for server in table}
     lines = [
         *(
             f"{virtual_service}: not in the table"
             for virtual_service in service.virtual_services
-            if (virtual_service.protocol, virtual_service.vip, virtual_service.port) not in there
+            if (virtual_service.protocol, virtual_service.vip, virtual_service.port) not in present
         ),
-        *directors.differences(target.of(table), table),
+        *directors.differences(target.apply(table), table),
     ]
     wanted = f"{target}, as this run made it"
     if not lines:
@@ -260,22 +260,22 @@ class DirectorConverged(DirectorChanged):
 
     @property
     def goal(self) -> directors.Target:
-        """Every destination tunnelled."""
+        """The target: every destination is forwarded through the tunnel."""
         return _TUNNELLED
 
     @property
     def wanted(self) -> Service:
-        """Encapsulated."""
+        """The service as the catalog will have it: encapsulated."""
         return replace(self.service, encapsulated=True)
 
     def do(self, before: dict[str, Any]) -> None:
-        """Flip the destinations; what is connected now counts as old."""
+        """Flip the destinations; every connection of now counts as one from before."""
         self.ferry.mark_edited(self.director, self.service)
         super().do(before)
         self.ferry.remember_connections(self.director, self.service)
 
     def undo(self, before: dict[str, Any]) -> Sequence[Edit]:
-        """Put the destinations back; what is connected now counts as old again.
+        """Flip the destinations back; every connection of now counts as one from before again.
 
         The host routes that keep connections whole must be there before that, also when somebody has taken
         them away since; that they cannot be put up keeps no destination from going back.
@@ -287,17 +287,17 @@ class DirectorConverged(DirectorChanged):
             put_up = self._hold_connections(before, directors.of_service(table, self.service))
         except (VerifyError, DoubtError) as error:
             trouble = error
-        made = self._put_back(before, table)
+        made = self._restore(before, table)
         self.ferry.remember_connections(self.director, self.service)
         if trouble is not None:
             raise trouble
         return [*put_up, *made]
 
     def _hold_connections(self, before: dict[str, Any], mine: directors.Table) -> Sequence[Edit]:
-        """Put the host routes up that are not there, where destinations are about to be edited back."""
+        """Add the host routes that are missing, where destinations are about to be edited back."""
         was = directors.from_json(before["table"])
         if (
-            self._key not in self.ferry.host_routes
+            self._key not in self.ferry.memory.with_host_routes
             or not self.driver.has_ipvs
             or not directors.compare_tables(was, mine, self.goal).ours
         ):
@@ -321,14 +321,14 @@ class OldConnectionsDrained(Look):
     service: Service
 
     def look(self, report: Report) -> None:
-        """Wait for them, as long as the configuration says; some may live for hours, and that is no fault."""
+        """Wait for them up to ``directors.drain_timeout``; some live for hours, which is no fault."""
         for director in self.service.directors:
             if not self.ferry.driver(director, self.service).has_ipvs:
                 report.finding(_cannot_tell(director))
                 continue
             left = self.ferry.wait_for_old_connections(director, self.service)
-            draining = self.ferry.connection_drains[director.host, self.service.name]
-            seen = f"{draining.count} connections from before: {draining}"
+            drain = self.ferry.memory.connection_drains[key_of(director, self.service)]
+            seen = f"{drain.count} connections from before: {drain}"
             report.finding(
                 Finding(
                     "old-connections",

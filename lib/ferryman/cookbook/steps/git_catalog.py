@@ -6,23 +6,23 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
+from ferryman.catalog import Flipped, Proposal, Rescheduled, ReviewStatus, TakenBack
 from ferryman.cookbook.steps.review import CHECK, how_to_merge, require_merged, wait_for_merge
 from ferryman.engine.steps import Change, NoChange, Report
 from ferryman.errors import InventoryError, RefusedError, VerifyError, WorldChangedError
-from ferryman.inventory import Flipped, Proposal, Rescheduled, ReviewStatus, TakenBack
 from ferryman.model import Edit, Finding, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ferryman.cookbook.ferry import Ferry
+    from ferryman.catalog import CatalogEdit, GitCatalog
+    from ferryman.cookbook.context import Ferry
     from ferryman.directors import SetScheduler
-    from ferryman.inventory import CatalogEdit, GitCatalog
     from ferryman.model import Service
 
 
 class ReviewBefore(TypedDict):
-    """The service's entry as the base has it; what others do to other services is theirs."""
+    """The service's entry as the base has it; what others do to other services does not matter."""
 
     entry: str
     branch: str
@@ -33,8 +33,8 @@ class ReviewBefore(TypedDict):
 class ReviewedEdit(Change[ReviewBefore]):
     """The catalog that people review says {edit}.
 
-    ``do`` proposes and ``verify`` waits; ``undo`` proposes the way back, and ``undone`` waits for that: it
-    must be waited where the operator can cut it short, and where progress is told.
+    ``do`` proposes and ``verify`` waits; ``undo`` proposes the revert, and ``diff_after_undo`` waits for it:
+    there the operator can interrupt a wait, and progress is reported.
     """
 
     ferry: Ferry
@@ -43,7 +43,7 @@ class ReviewedEdit(Change[ReviewBefore]):
     @property
     @abstractmethod
     def edit(self) -> CatalogEdit:
-        """What is changed."""
+        """The one change of the catalog that this step makes."""
 
     def check(self, report: Report) -> ReviewBefore | NoChange:
         """Read the base, and make sure that a commit can be proposed on top of it."""
@@ -53,7 +53,7 @@ class ReviewedEdit(Change[ReviewBefore]):
             proposal.adopt(self._trailer)
         if proposal.commit is None:
             self._require_tree_up_to_date()
-        base = catalog.base()  # once: without a remote, people may merge between two looks at it
+        base = catalog.base()  # once: without a remote, people may merge between two reads of it
         if catalog.says(base, self.edit):
             return NoChange(f"{catalog.base_name} says so already", own=proposal.commit is not None)
         if proposal.commit is None:
@@ -77,7 +77,7 @@ class ReviewedEdit(Change[ReviewBefore]):
         ]
 
     def do(self, before: ReviewBefore) -> None:
-        """Propose it, unless that was done; whether it is merged is for people to say."""
+        """Propose it, unless that was done; people decide whether it is merged."""
         catalog, proposal = self._catalog, self._proposal
         if proposal.commit is None:
             if catalog.entry(catalog.base(), self.service.name) != before["entry"]:
@@ -91,19 +91,19 @@ class ReviewedEdit(Change[ReviewBefore]):
         proposal.offer()
 
     def verify(self, report: Report) -> None:
-        """Wait until it is merged, and see that what was merged is what was meant."""
-        # A run that began to go back, and goes on after all, may have left its way back on offer.
-        self._warn_of_left_on_offer(report, self._way_back)
+        """Wait until it is merged, and check that what was merged is what was meant."""
+        # A run that began its rollback, and goes on after all, may have left its revert on offer.
+        self._warn_of_left_on_offer(report, self._revert)
         if self._proposal.commit is None:
             self._refresh(report)
             if not self._says_so:
                 raise VerifyError(f"{self._where} does not say {self.edit}, and nothing was proposed")
         else:
-            wait_for_merge(self._proposal, report, again=f"ferryman resume {self.ferry.provenance.run}")
-        self._bring_along(report)
+            wait_for_merge(self._proposal, report, again=f"ferryman resume {self.ferry.run_id}")
+        self._fast_forward(report)
 
     def verify_again(self, before: ReviewBefore, report: Report) -> None:
-        """See that the base still says what was meant; nobody is waited for."""
+        """Check that the base still says what was meant, without waiting."""
         del report
         catalog, proposal = self._catalog, self._proposal_on(before["branch"])
         if proposal.commit is not None:
@@ -114,29 +114,29 @@ class ReviewedEdit(Change[ReviewBefore]):
             raise VerifyError(f"{self._where} ({catalog.base()[:12]}) does not say {self.edit} any more")
 
     def undo(self, before: ReviewBefore) -> Sequence[Edit]:
-        """Withdraw what is not merged; propose the way back of what is."""
+        """Withdraw what is not merged; propose the revert of what is."""
         catalog, proposal = self._catalog, self._proposal_on(before["branch"])
         catalog.refresh()
         if proposal.commit is None:
             return ()
-        refusal, made = (None, []) if proposal.was_merged else self._withdrawn(proposal)
+        error, made = (None, []) if proposal.was_merged else self._withdrawn(proposal)
         catalog.refresh()  # until now it could be merged
         if self._says_so:
-            return [*made, *self._propose_way_back(before["branch"])]
-        if refusal is not None:
-            raise refusal
+            return [*made, *self._propose_revert(before["branch"])]
+        if error is not None:
+            raise error
         if not proposal.was_merged:
             proposal.forget()
         return made
 
     def require_undoable(self, before: ReviewBefore, report: Report) -> None:
-        """See that the base can be asked, and that a way back can be made on top of it."""
+        """Check that the base can be read, and that a revert can be made on top of it."""
         del report
         catalog, proposal = self._catalog, self._proposal_on(before["branch"])
         catalog.refresh()
         if proposal.commit is None or not self._says_so:
             return
-        back = self._way_back_on(before["branch"])
+        back = self._revert_on(before["branch"])
         try:
             catalog.edited(catalog.base(), back.edit)
         except InventoryError as error:
@@ -161,12 +161,12 @@ class ReviewedEdit(Change[ReviewBefore]):
         return None
 
     def undo_edits(self, before: ReviewBefore) -> Sequence[Edit]:
-        """The commands that take it back through review, or the branch away."""
+        """The commands that revert it through review, or delete its branch."""
         catalog, branch = self._catalog, before["branch"]
         remote = catalog.config.remote
         if not self._proposal_on(branch).was_merged and not self._says_so:
             return self._withdrawal(before)
-        back = self._way_back_on(branch).branch
+        back = self._revert_on(branch).branch
         commands = [
             f"git fetch {remote}" if remote else "",
             f"git switch --no-track -c {back} {catalog.base_name}",
@@ -185,9 +185,9 @@ class ReviewedEdit(Change[ReviewBefore]):
         folder = str(self._catalog.git.folder)
         return [Edit("catalog", folder, command="\n".join(filter(None, commands)))]
 
-    def undone(self, before: ReviewBefore, report: Report) -> str | None:
-        """Wait until the way back is merged, where there is one; what others edited is theirs to keep."""
-        catalog, back = self._catalog, self._way_back_on(before["branch"])
+    def diff_after_undo(self, before: ReviewBefore, report: Report) -> str | None:
+        """Wait until the revert is merged, where there is one; what others edited stays."""
+        catalog, back = self._catalog, self._revert_on(before["branch"])
         proposal = self._proposal_on(before["branch"])
         catalog.refresh()
         if self._says_so:
@@ -195,13 +195,13 @@ class ReviewedEdit(Change[ReviewBefore]):
                 return self._not_proposed_back(proposal, report)
             if catalog.config.push and not back.was_pushed:
                 return f"{self._where}: still says {self.edit}: {back.branch} was not pushed"
-            wait_for_merge(back, report, again=f"ferryman rollback {self.ferry.provenance.run}")
+            wait_for_merge(back, report, again=f"ferryman rollback {self.ferry.run_id}")
         self._warn_of_left_on_offer(report, proposal)
-        self._bring_along(report)
+        self._fast_forward(report)
         return None
 
     def _taken_back_by_hand(self, branch: str) -> list[str]:
-        """On a branch of its own: the edit that takes it back, and the commit."""
+        """The commands, on a branch of its own, that take the edit back and commit that."""
         commit = self._proposal_on(branch).commit
         if self.edit.by_hand:
             message = f'git commit -m "{self.edit.subject_back}" {self._catalog.path}'
@@ -214,7 +214,7 @@ class ReviewedEdit(Change[ReviewBefore]):
 
     @property
     def undo_first(self) -> bool:
-        """Whether somebody follows it: to go back, they need a catalog that is back."""
+        """Whether others follow the catalog: their rollback needs the catalog restored first."""
         return self.ferry.follow_the_catalog(self.service)
 
     @property
@@ -222,14 +222,14 @@ class ReviewedEdit(Change[ReviewBefore]):
         return self._proposal_on(self._branch)
 
     def _proposal_on(self, branch: str) -> Proposal:
-        """On that branch: the one of the before, whatever the configuration calls branches by now."""
+        """The proposal on that branch: the before's, whatever the configuration calls branches by now."""
         return Proposal(self._catalog, self.edit, branch)
 
     @property
-    def _way_back(self) -> Proposal:
-        return self._way_back_on(self._branch)
+    def _revert(self) -> Proposal:
+        return self._revert_on(self._branch)
 
-    def _way_back_on(self, branch: str) -> Proposal:
+    def _revert_on(self, branch: str) -> Proposal:
         commit = self._proposal_on(branch).commit
         before = self._catalog.content(f"{commit}^" if commit else self._catalog.base())
         return Proposal(self._catalog, TakenBack(self.edit, before), f"{branch}-revert")
@@ -237,7 +237,7 @@ class ReviewedEdit(Change[ReviewBefore]):
     @property
     def _branch(self) -> str:
         name, site = self.service.name, self.service.site
-        return self._catalog.config.branch.format(service=name, site=site, run=self.ferry.provenance.run)
+        return self._catalog.config.branch.format(service=name, site=site, run=self.ferry.run_id)
 
     @property
     def _where(self) -> str:
@@ -250,44 +250,44 @@ class ReviewedEdit(Change[ReviewBefore]):
 
     @property
     def _trailer(self) -> str:
-        return f"Ferryman-Run: {self.ferry.provenance.run}"
+        return f"Ferryman-Run: {self.ferry.run_id}"
 
     def _message(self, edit: CatalogEdit) -> str:
         """The commit's message: which run, service, site, and why."""
-        name, site, provenance = self.service.name, self.service.site, self.ferry.provenance
+        name, site, request = self.service.name, self.service.site, self.ferry.request
         forward = not isinstance(edit, TakenBack)
         why = (
-            provenance.reason
+            request.reason
             if forward
-            else f"The run {provenance.run} goes back: this takes its change out again."
+            else f"The run {self.ferry.run_id} rolls back: this takes its change out again."
         )
         trailers = [
-            self._trailer if forward else f"Ferryman-NextHop-Back: {provenance.run}",
+            self._trailer if forward else f"Ferryman-Way-Back: {self.ferry.run_id}",
             f"Service: {name}",
             f"Site: {site}",
-            f"Task: {provenance.task}" if provenance.task else "",
-            f"Operator: {provenance.operator}" if provenance.operator else "",
+            f"Task: {request.task}" if request.task else "",
+            f"Operator: {request.operator}" if request.operator else "",
         ]
         return "\n\n".join(filter(None, [edit.subject, why, "\n".join(filter(None, trailers))])) + "\n"
 
     def _refresh(self, report: Report) -> None:
-        """Fetch the base; a rehearsal asks no remote, and says so."""
+        """Fetch the base; a dry run asks no remote, and says so."""
         catalog = self._catalog
-        if not self.ferry.rehearsal:
+        if not self.ferry.dry_run:
             catalog.refresh()
         elif catalog.config.remote:
-            seen = f"as of the last fetch ({catalog.base()[:12]}): a rehearsal asks no remote"
+            seen = f"as of the last fetch ({catalog.base()[:12]}): a dry run asks no remote"
             report.finding(Finding(CHECK, catalog.base_name, Verdict.SKIP, seen, "fetched"))
 
     def _is_merged_by_now(self, proposal: Proposal) -> bool:
-        """Whether nothing is left to offer: pushed again, a branch that people have deleted would be back."""
+        """Whether nothing is left to offer; pushed again, a branch that was deleted would reappear."""
         if proposal.was_pushed or not self._catalog.config.push:
             return False
         self._catalog.refresh()
         return self._says_so
 
     def _require_tree_up_to_date(self) -> None:
-        """The inventory was read from the working tree: it must say of the service what the base says."""
+        """Make sure that the working tree, which the inventory is from, has the service as in the base."""
         catalog, name = self._catalog, self.service.name
         if catalog.entry_in_tree(name) != catalog.entry(catalog.base(), name):
             raise RefusedError(
@@ -297,7 +297,7 @@ class ReviewedEdit(Change[ReviewBefore]):
             )
 
     def _withdrawn(self, proposal: Proposal) -> tuple[WorldChangedError | None, list[Edit]]:
-        """Withdraw it; what others have put on its branch keeps nothing else from going back."""
+        """Withdraw it; what others have put on its branch does not stop the rest of the rollback."""
         catalog, branch = self._catalog, proposal.branch
         push = f"git push {catalog.config.remote} --delete {branch}" if proposal.was_pushed else ""
         local = f"git branch -D {branch}" if catalog.here(f"refs/heads/{branch}") else ""
@@ -307,9 +307,9 @@ class ReviewedEdit(Change[ReviewBefore]):
             return error, []
         return None, self._as_edits([push, local]) if push or local else []
 
-    def _propose_way_back(self, branch: str) -> list[Edit]:
-        back, config, made = self._way_back_on(branch), self._catalog.config, []
-        if back.commit is not None and back.look().standing is ReviewStatus.GONE:
+    def _propose_revert(self, branch: str) -> list[Edit]:
+        back, config, made = self._revert_on(branch), self._catalog.config, []
+        if back.commit is not None and back.look().status is ReviewStatus.GONE:
             back.withdraw()  # turned down once, and asked for again
             back.forget()
         if back.commit is None:
@@ -322,7 +322,7 @@ class ReviewedEdit(Change[ReviewBefore]):
 
     def _not_proposed_back(self, proposal: Proposal, report: Report) -> str | None:
         if proposal.commit is not None:
-            return f"{self._where}: still says {self.edit}, and its way back was not proposed"
+            return f"{self._where}: still says {self.edit}, and its revert was not proposed"
         seen = f"says {self.edit} by someone else's change"
         report.finding(
             Finding(CHECK, self._catalog.base_name, Verdict.WARN, seen, "nothing of this run", "see who did")
@@ -330,18 +330,18 @@ class ReviewedEdit(Change[ReviewBefore]):
         return None
 
     def _warn_of_left_on_offer(self, report: Report, proposal: Proposal) -> None:
-        """What nobody wants any more, and people can still merge."""
+        """Warn of a branch that nobody wants any more, and people can still merge."""
         if proposal.commit is None or proposal.was_merged or not proposal.left_on_offer():
             return
         seen, remedy = f"{proposal.branch} is still on offer", f"delete the branch {proposal.branch}"
         wanted = "nobody can merge it by mistake"
         report.finding(Finding(CHECK, self._catalog.base_name, Verdict.WARN, seen, wanted, remedy))
 
-    def _bring_along(self, report: Report) -> None:
-        """Have the working tree, and the agents that run from now on, follow the base; say where not."""
+    def _fast_forward(self, report: Report) -> None:
+        """Have the working tree, and the agents that run from now on, follow the base; warn where not."""
         catalog = self._catalog
-        self.ferry.catalog_revision = catalog.base()
-        if self.ferry.rehearsal or (why := catalog.fast_forward()) is None:
+        self.ferry.memory.catalog_revision = catalog.base()
+        if self.ferry.dry_run or (why := catalog.fast_forward()) is None:
             return
         seen = f"the working tree was left as it is: {why}"
         wanted = f"as {catalog.base_name} has it, before the next run"
@@ -355,7 +355,7 @@ class CatalogMerged(ReviewedEdit):
 
     @property
     def edit(self) -> CatalogEdit:
-        """The site in the service's list."""
+        """The site put into the service's list of sites on IPIP."""
         return Flipped(self.service.name, self.service.site)
 
 

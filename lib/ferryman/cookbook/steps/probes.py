@@ -13,7 +13,7 @@ from ferryman.probe import FROM_BEST_TO_WORST, probe_targets
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ferryman.cookbook.ferry import Ferry
+    from ferryman.cookbook.context import Ferry
     from ferryman.diagnosis import Cause, Evidence
     from ferryman.model import ProbeResult, Service
     from ferryman.probe import Target
@@ -32,20 +32,20 @@ class ProbesAnswered(Look):
     def look(self, report: Report) -> None:
         """Probe every realserver for every virtual service; find out why where one does not answer.
 
-        A rehearsal sends nothing and says so.
+        A dry run sends nothing and says so.
         """
         for virtual in self.service.virtual_services:
             if virtual.protocol != "tcp":
                 report.finding(_not_probed(str(virtual), "UDP has no handshake to probe", Verdict.WARN))
         targets = probe_targets(self.ferry.with_observed_sources(self.service))
-        if self.ferry.rehearsal:
+        if self.ferry.dry_run:
             for target in targets:
-                seen = f"{target.virtual_service}: not sent in a rehearsal"
+                seen = f"{target.virtual_service}: not sent in a dry run"
                 report.finding(_not_probed(target.host, seen, Verdict.SKIP))
             return
         asked = list(zip(targets, self.ferry.probe(targets), strict=True))
         for answers in _by_question(asked).values():
-            self._tell(answers, report)
+            self._report(answers, report)
         failures = [
             (target, result)
             for target, result in asked
@@ -55,8 +55,8 @@ class ProbesAnswered(Look):
             for finding in self._explained(failures, [result for _, result in asked]):
                 report.finding(finding)
 
-    def _tell(self, answers: Sequence[Asked], report: Report) -> None:
-        """What a realserver answered for one virtual service; where it failed, why is told afterwards."""
+    def _report(self, answers: Sequence[Asked], report: Report) -> None:
+        """Report what a realserver answered for one virtual service; the cause of a failure is for later."""
         result = merged([result for _, result in answers])
         report.probe(result)
         if result.verdict is ProbeVerdict.ACCEPTED:
@@ -76,23 +76,23 @@ class ProbesAnswered(Look):
     def _explained(self, failures: Sequence[Asked], results: Sequence[ProbeResult]) -> Iterator[Finding]:
         """One finding for all outer sources that fail at a realserver for the same cause."""
         evidence = evidence_of(self.service, failures, results, self.ferry.hosts, self.ferry.probe_again)
-        told: set[tuple[object, ...]] = set()
-        for (target, _), one in zip(failures, evidence, strict=True):
-            cause = cause_of(one)
-            key = (_question(target), one.failed.verdict, cause.cause if cause else None)
-            if key not in told:
-                told.add(key)
-                yield explained(one, cause, target.mss_limit)
+        reported: set[tuple[object, ...]] = set()
+        for (target, _), facts in zip(failures, evidence, strict=True):
+            cause = cause_of(facts)
+            key = (_question(target), facts.failed.verdict, cause.cause if cause else None)
+            if key not in reported:
+                reported.add(key)
+                yield explained(facts, cause, target.mss_limit)
 
 
 def merged(results: Sequence[ProbeResult]) -> ProbeResult:
-    """One realserver's answers to every outer source as one: the worst verdict, the largest MSS."""
-    worst = max(results, key=lambda one: FROM_BEST_TO_WORST.index(one.verdict))
+    """One realserver's answers to every outer source as a single one: the worst verdict, the largest MSS."""
+    worst = max(results, key=lambda result: FROM_BEST_TO_WORST.index(result.verdict))
     times = [result.rtt_ms for result in results if result.rtt_ms is not None]
     sizes = [result.mss for result in results if result.mss is not None]
     sources = ", ".join(str(result.outer_source) for result in results if result.outer_source is not None)
-    said = [f"from {sources}"] if sources else []
-    said += [
+    details = [f"from {sources}"] if sources else []
+    details += [
         result.detail
         if result.outer_source is None or len(results) == 1
         else f"{result.outer_source}: {result.detail}"
@@ -103,7 +103,7 @@ def merged(results: Sequence[ProbeResult]) -> ProbeResult:
         worst,
         rtt_ms=min(times, default=None),
         mss=max(sizes, default=None),
-        detail="; ".join(dict.fromkeys(said)),
+        detail="; ".join(dict.fromkeys(details)),
         asked=sum(result.asked for result in results),
         accepted=sum(result.accepted for result in results),
         tries=max(result.tries for result in results),
@@ -112,7 +112,7 @@ def merged(results: Sequence[ProbeResult]) -> ProbeResult:
 
 
 def accepted(result: ProbeResult, mss_limit: int) -> Finding:
-    """What a realserver's answers mean that were all accepted."""
+    """The finding about a realserver whose answers were all accepted; ``mss_limit`` is in bytes."""
     size = f"MSS {result.mss}" if result.mss is not None else ""
     flows = f"{result.accepted} of {result.asked} flows"
     seen = ", ".join(filter(None, (f"{result.virtual_service}: accepted", flows, size, result.detail)))
@@ -120,7 +120,7 @@ def accepted(result: ProbeResult, mss_limit: int) -> Finding:
 
 
 def asked_again(result: ProbeResult) -> Finding:
-    """What it means that a realserver answered, but not at once."""
+    """The finding about a realserver that answered only when the SYN was sent again."""
     flows = f"{result.retried} of {result.asked} flows"
     seen = f"{result.virtual_service}: {flows} were answered only when the SYN was sent again"
     remedy = "find what drops packets there or on the way: a client waits a second for each"
@@ -128,7 +128,7 @@ def asked_again(result: ProbeResult) -> Finding:
 
 
 def explained(evidence: Evidence, cause: Cause | None, mss_limit: int) -> Finding:
-    """What a probe that failed means, with its cause."""
+    """The finding about a failed probe, with its cause where one is proved; ``mss_limit`` is in bytes."""
     failed = evidence.failed
     known = str(cause) if cause else "cause: not found"
     seen = f"{failed.virtual_service}: {failed.verdict.value}"
@@ -154,10 +154,10 @@ def _question(target: Target) -> tuple[str, str]:
 
 
 def _by_question(asked: Sequence[Asked]) -> dict[tuple[str, str], list[Asked]]:
-    """A realserver and a virtual service, and every outer source's answer."""
+    """By realserver and virtual service: the answers to every outer source."""
     by_question: dict[tuple[str, str], list[Asked]] = {}
-    for one in asked:
-        by_question.setdefault(_question(one[0]), []).append(one)
+    for target, result in asked:
+        by_question.setdefault(_question(target), []).append((target, result))
     return by_question
 
 

@@ -1,4 +1,4 @@
-"""Realservers: a look at their settings, and the run of the agent that brings them in line."""
+"""A look at realservers' settings, and the run of the agent that brings them in line with the catalog."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ferryman.realservers.checks import service_readiness
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ferryman.cookbook.ferry import Ferry
+    from ferryman.cookbook.context import Ferry
     from ferryman.engine.plan import Step
     from ferryman.model import Service
 
@@ -44,7 +44,7 @@ class RealserversConverged(Change[list[str]]):
     service: Service
 
     def check(self, report: Report) -> list[str]:
-        """Their names, if the agent can run on each of them."""
+        """The realservers' names, if the agent can run on each of them; that is all that undo needs."""
         del report
         names = [realserver.host for realserver in self.service.realservers]
         if reasons := self.ferry.agent.obstacles(self.ferry.hosts, names):
@@ -56,26 +56,26 @@ class RealserversConverged(Change[list[str]]):
         return [Edit("host", name, command=self.ferry.agent.command) for name in before]
 
     def undo_edits(self, before: list[str]) -> Sequence[Edit]:
-        """The same command: by then the catalog says what it said before."""
+        """The same command again: by then the catalog says what it said before."""
         return self.edits(before)
 
     def do(self, before: list[str]) -> None:
-        """Run it, ``management.batch`` hosts at once; one that fails keeps no other from its run."""
+        """Run the agent, ``management.batch`` hosts at once; one that fails keeps no other from its run."""
         self._run(before)
 
     def verify(self, report: Report) -> None:
-        """Look at their settings once more: the agent has had its hands on them."""
+        """Look at their settings once more, now that the agent may have changed them."""
         for finding in service_readiness(self.service, self.ferry.hosts):
             report.finding(finding)
 
     def undo(self, before: list[str]) -> Sequence[Edit]:
-        """Run it again on all that had their run, now that the catalog says what it said before."""
+        """Run the agent again on each of them, now that the catalog says what it said before."""
         try:
             self._run(before)
         except FerrymanError as error:
-            self.ferry.realservers_left[self.service.name] = str(error)
+            self.ferry.memory.realservers_not_restored[self.service.name] = str(error)
             raise
-        self.ferry.realservers_left.pop(self.service.name, None)
+        self.ferry.memory.realservers_not_restored.pop(self.service.name, None)
         return self.edits(before)
 
     def require_undoable(self, before: list[str], report: Report) -> None:
@@ -84,10 +84,10 @@ class RealserversConverged(Change[list[str]]):
         if reasons := self.ferry.agent.obstacles(self.ferry.hosts, before):
             raise RefusedError("\n".join(map(str, reasons.values())))
 
-    def undone(self, before: list[str], report: Report) -> str | None:
+    def diff_after_undo(self, before: list[str], report: Report) -> str | None:
         """Whether the agent has had its run: what it has made of them can only be asked of the agent."""
         del before, report
-        return self.ferry.realservers_left.get(self.service.name)
+        return self.ferry.memory.realservers_not_restored.get(self.service.name)
 
     def effect_seen(self, before: list[str] | None, report: Report) -> str | None:
         """None: what an agent does is what the catalog says by then, whoever runs it."""
@@ -96,12 +96,12 @@ class RealserversConverged(Change[list[str]]):
 
     def _run(self, names: list[str]) -> None:
         raise_failures(
-            self.ferry.agent.converge(self.ferry.hosts, names, revision=self.ferry.catalog_revision)
+            self.ferry.agent.converge(self.ferry.hosts, names, revision=self.ferry.memory.catalog_revision)
         )
 
 
 def realserver_steps(ferry: Ferry, service: Service) -> tuple[Step, ...]:
-    """The change, and probes of what came of it, where ``management.realservers`` says that they follow."""
+    """The agents' run and probes of its result; no steps unless ``management.realservers`` is set."""
     if not ferry.config.management.realservers:
         return ()
     return (RealserversConverged(ferry, service), ProbesAnswered(ferry, service))

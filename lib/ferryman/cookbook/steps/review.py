@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ferryman import retry
+from ferryman.catalog import ReviewStatus
 from ferryman.errors import DoubtError, UnreachableError, VerifyError
-from ferryman.inventory import ReviewStatus
 from ferryman.model import Finding, Verdict
 
 if TYPE_CHECKING:
+    from ferryman.catalog import Proposal, ReviewState
     from ferryman.engine.steps import Report
-    from ferryman.inventory import Proposal, Seen
 
 CHECK = "catalog-review"
 """The id of every finding about a proposal."""
 
 
 def wait_for_merge(proposal: Proposal, report: Report, *, again: str) -> None:
-    """Look again and again until the base says what was meant; tell what changes meanwhile.
+    """Ask every ``catalog.poll`` seconds until the base says what was meant; report what changes.
 
     A remote that cannot be asked for a while is waited for too. ``again`` is the command that waits on.
 
@@ -28,24 +28,24 @@ def wait_for_merge(proposal: Proposal, report: Report, *, again: str) -> None:
         DoubtError: ``catalog.merge_timeout`` is over.
     """
     config, wait = proposal.catalog.config, _Wait(proposal, report)
-    seen = retry.poll_until(
+    state = retry.poll_until(
         wait.look,
-        lambda one: one is not None and one.standing is not ReviewStatus.WAITING,
+        lambda state: state is not None and state.status is not ReviewStatus.WAITING,
         within_s=config.merge_timeout,
         every_s=config.poll,
     )
-    if seen is None or seen.standing is ReviewStatus.WAITING:
+    if state is None or state.status is ReviewStatus.WAITING:
         raise DoubtError(
             f"{wait.where}: not merged into {wait.base_name} within {config.merge_timeout:g} seconds"
             f"{f': {wait.trouble}' if wait.trouble else ''}; {how_to_merge(proposal)}; "
             f"{again} goes on waiting"
         )
-    require_merged(proposal, seen)
-    wait.tell(Verdict.PASS, f"merged: {wait.base_name} ({seen.base[:12]}) has it")
+    require_merged(proposal, state)
+    wait.report_finding(Verdict.PASS, f"merged: {wait.base_name} ({state.base[:12]}) has it")
 
 
 def how_to_merge(proposal: Proposal) -> str:
-    """What people do next."""
+    """The sentence that says what people do next to have the proposal merged."""
     catalog, branch = proposal.catalog, proposal.branch
     config, where = catalog.config, f"git -C {catalog.git.folder}"
     if not config.remote:
@@ -55,30 +55,30 @@ def how_to_merge(proposal: Proposal) -> str:
     return f"{where} push {config.remote} {branch}; then review it there, and merge it into {config.base}"
 
 
-def require_merged(proposal: Proposal, seen: Seen) -> None:
-    """Make sure that what was seen of a proposal is its merge, and of its service nothing else.
+def require_merged(proposal: Proposal, state: ReviewState) -> None:
+    """Make sure that a proposal was merged, and that the base says of its service nothing else.
 
     Raises:
         VerifyError: Something else was merged, or it was taken back, or turned down.
     """
-    base = f"{proposal.catalog.base_name} ({seen.base[:12]})"
+    base = f"{proposal.catalog.base_name} ({state.base[:12]})"
     where = f"{proposal.catalog.git.folder}: {proposal.branch}"
-    if seen.standing is ReviewStatus.OTHERWISE:
+    if state.status is ReviewStatus.OTHERWISE:
         raise VerifyError(
             f"{where}: what {base} now says of {proposal.service} is not what was meant; see who "
-            f"merged what:\n{seen.difference}"
+            f"merged what:\n{state.difference}"
         )
-    if seen.standing is ReviewStatus.TAKEN_BACK:
+    if state.status is ReviewStatus.TAKEN_BACK:
         raise VerifyError(
             f"{where}: was merged and taken back: {base} is as it was before; see who did, and why"
         )
-    if seen.standing is ReviewStatus.GONE:
+    if state.status is ReviewStatus.GONE:
         raise VerifyError(f"{where}: the branch was deleted, and {base} does not have it: was it rejected?")
 
 
 @dataclass(slots=True)
 class _Wait:
-    """What was seen last, for what changes to be told."""
+    """What the last look found, so that only changes are reported."""
 
     proposal: Proposal
     report: Report
@@ -93,31 +93,33 @@ class _Wait:
     def base_name(self) -> str:
         return self.proposal.catalog.base_name
 
-    def look(self) -> Seen | None:
-        """Ask; None where nobody could be asked."""
+    def look(self) -> ReviewState | None:
+        """Ask how far the proposal is; None when the remote could not be asked."""
         try:
-            seen = self.proposal.look()
+            state = self.proposal.look()
         except UnreachableError as error:
             if not self.trouble:
-                self.tell(Verdict.WARN, f"cannot be asked, and is waited for: {error}")
+                self.report_finding(Verdict.WARN, f"cannot be asked, and is waited for: {error}")
             self.trouble = str(error)
             return None
-        if seen.standing is ReviewStatus.WAITING:
-            self._tell_progress(seen)
-        self.base, self.trouble = seen.base, ""
-        return seen
+        if state.status is ReviewStatus.WAITING:
+            self._report_progress(state)
+        self.base, self.trouble = state.base, ""
+        return state
 
-    def tell(self, verdict: Verdict, seen: str) -> None:
-        """Tell one thing about the proposal."""
+    def report_finding(self, verdict: Verdict, seen: str) -> None:
+        """Report one finding about the proposal; a warning says what people do next."""
         host, wanted = self.proposal.catalog.base_name, f"{self.proposal.branch} merged"
         remedy = how_to_merge(self.proposal) if verdict is Verdict.WARN else ""
         self.report.finding(Finding(CHECK, host, verdict, seen, wanted, remedy))
 
-    def _tell_progress(self, seen: Seen) -> None:
+    def _report_progress(self, state: ReviewState) -> None:
         commit = (self.proposal.commit or "")[:12]
         if not self.base:
-            self.tell(Verdict.WARN, f"waiting for {self.proposal.branch} ({commit}) to be merged")
+            self.report_finding(Verdict.WARN, f"waiting for {self.proposal.branch} ({commit}) to be merged")
         elif self.trouble:
-            self.tell(Verdict.WARN, "can be asked again; still waiting")
-        elif seen.base != self.base:
-            self.tell(Verdict.WARN, f"moved on to {seen.base[:12]} by other changes; still waiting")
+            self.report_finding(Verdict.WARN, "can be asked again; still waiting")
+        elif state.base != self.base:
+            self.report_finding(
+                Verdict.WARN, f"moved on to {state.base[:12]} by other changes; still waiting"
+            )

@@ -1,8 +1,8 @@
 """The host routes that keep established connections whole while a director's destinations change.
 
 ``ferryman.directors.routes`` has the reason. They must be there from before the first edit until no
-connection from before is left, on the way there and on the way back: so one step puts them up before the
-directors are changed, another takes them down at the end, and each is the other's undo.
+connection from before is left, in the change and in its rollback: so one step adds them before the
+directors are changed, another removes them at the end, and each is the other's undo.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from ferryman.cookbook.memory import key_of
 from ferryman.directors import HostRoutes, Route
 from ferryman.engine.steps import Change, NoChange, Report
 from ferryman.errors import RefusedError, VerifyError
@@ -19,8 +20,8 @@ from ferryman.model import Edit, Finding, Forwarding, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ferryman.cookbook.ferry import Ferry
-    from ferryman.directors import RoutesSeen
+    from ferryman.cookbook.context import Ferry
+    from ferryman.directors import RoutesState
     from ferryman.model import Director, Service
 
 
@@ -29,7 +30,7 @@ class RoutesBefore(TypedDict):
 
     needed: list[list[str]]
     ours: list[list[str]]
-    """What an earlier run of this service left there."""
+    """Those that an earlier run of this service could not remove."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ class _HostRoutes:
     def _is_back(self) -> bool:
         return Forwarding.TUNNEL not in self._methods()
 
-    def _needless(self) -> str | None:
-        """Why it needs none, where that is so."""
+    def _reason_for_none(self) -> str | None:
+        """Why the director needs no host routes; None where it needs some."""
         if not self.ferry.driver(self.director, self.service).has_ipvs:
             return "it has no IPVS table, which would keep routes"
         return "its destinations are tunnelled already" if self._is_flipped() else None
@@ -58,35 +59,35 @@ class _HostRoutes:
         table = self.ferry.driver(self.director, self.service).read()
         return [destination.forwarding for server in table for destination in server.destinations]
 
-    def _seen(self, known: Iterable[Route] = ()) -> RoutesSeen:
-        """What is there, to the service's realservers and wherever these go."""
-        return self._routes.read(one.address for one in known)
+    def _seen(self, known: Iterable[Route] = ()) -> RoutesState:
+        """The director's routes to the service's realservers, and to where the known routes lead."""
+        return self._routes.read(route.address for route in known)
 
-    def _take_down(self, known: Sequence[Route]) -> Sequence[Edit]:
-        """Remove what is ours, unless connections from before still need it; what was really removed."""
+    def _remove_when_drained(self, known: Sequence[Route]) -> Sequence[Edit]:
+        """Remove this service's routes unless connections from before need them; returns what was removed."""
         if self.ferry.wait_for_old_connections(self.director, self.service):
             return ()
-        return self._removed(known)
+        return self._remove(known)
 
-    def _removed(self, known: Sequence[Route]) -> Sequence[Edit]:
+    def _remove(self, known: Sequence[Route]) -> Sequence[Edit]:
         ours = self._seen(known).ours
         self._routes.remove(ours)
         return _as_edits(self.director, self._routes.remove_commands(ours))
 
-    def _tell_if_kept(self, report: Report, known: Sequence[Route] = ()) -> None:
-        if not (left := self._seen(known).ours):
+    def _report_kept(self, report: Report, known: Sequence[Route] = ()) -> None:
+        if not (kept := self._seen(known).ours):
             return
         if not self.ferry.old_connections(self.director, self.service):
-            addresses = ", ".join(str(one.address) for one in left)
+            addresses = _addresses(kept)
             raise VerifyError(f"{self.director.host}: its host routes to {addresses} are still there")
         report.finding(
             Finding(
                 "host-routes",
                 self.director.host,
                 Verdict.WARN,
-                f"{len(left)} host routes stay: they protect connections from before that may still be used",
+                f"{len(kept)} host routes stay: they protect connections from before that may still be used",
                 "none left behind",
-                "when those connections have ended: " + "; ".join(self._routes.remove_commands(left)),
+                "when those connections have ended: " + "; ".join(self._routes.remove_commands(kept)),
             )
         )
 
@@ -96,59 +97,58 @@ class HostRoutesUp(_HostRoutes, Change[RoutesBefore]):
     """{director.host} has a host route to each realserver of {service.name}."""
 
     def __post_init__(self) -> None:
-        self.ferry.host_routes.add((self.director.host, self.service.name))
+        self.ferry.memory.with_host_routes.add(key_of(self.director, self.service))
 
     def check(self, report: Report) -> RoutesBefore | NoChange:
-        """Read which are missing; none are needed where nothing is left to flip."""
+        """Read which routes are missing; none are needed where every destination is flipped already."""
         del report
-        if reason := self._needless():
+        if reason := self._reason_for_none():
             return NoChange(reason)
         seen = self._routes.read()
         if seen.problems:
             raise RefusedError("\n".join(f"{self.director.host}: {problem}" for problem in seen.problems))
         if not seen.needed:
-            left = RoutesBefore(needed=[], ours=_as_lists(seen.ours)) if seen.ours else None
-            return NoChange("each is reached through itself already", left)
+            earlier = RoutesBefore(needed=[], ours=_as_lists(seen.ours)) if seen.ours else None
+            return NoChange("each has a host route already", earlier)
         return RoutesBefore(needed=_as_lists(seen.needed), ours=_as_lists(seen.ours))
 
     def edits(self, before: RoutesBefore) -> Sequence[Edit]:
-        """The commands that add them."""
+        """The commands that add the missing routes."""
         commands = self._routes.add_commands(_as_routes(before["needed"]))
         return _as_edits(self.director, commands)
 
     def do(self, before: RoutesBefore) -> None:
-        """Add what is missing."""
+        """Add the routes that are missing."""
         self._routes.add(_as_routes(before["needed"]))
 
     def verify(self, report: Report) -> None:
-        """See that each realserver is reached through itself, unless nothing is left to flip."""
+        """See that each realserver has a host route, unless every destination is flipped already."""
         del report
-        if self._needless():
+        if self._reason_for_none():
             return
         if missing := self._routes.read().needed:
-            addresses = ", ".join(str(one.address) for one in missing)
+            addresses = _addresses(missing)
             raise VerifyError(f"{self.director.host}: no host route to {addresses} after adding them")
 
     def verify_again(self, before: RoutesBefore, report: Report) -> None:
-        """See that those which were put up are there and used, also once nothing is left to flip."""
+        """See that the routes which were added exist and are used, also when every destination is flipped."""
         del report
-        put_up = _as_routes(before["needed"])
-        seen = self._seen(put_up)
-        there = {route.address for route in seen.ours}
-        if missing := [one for one in put_up if one.address not in there]:
-            addresses = ", ".join(str(one.address) for one in missing)
+        added = _as_routes(before["needed"])
+        seen = self._seen(added)
+        present = {route.address for route in seen.ours}
+        if missing := [route for route in added if route.address not in present]:
+            addresses = _addresses(missing)
             raise VerifyError(
                 f"{self.director.host}: its host routes to {addresses} are gone; see who did it"
             )
-        names = {str(one.address) for one in put_up}
-        if problems := [one for one in seen.problems if one.partition(": ")[0] in names]:
+        names = {str(route.address) for route in added}
+        if problems := [problem for problem in seen.problems if problem.partition(": ")[0] in names]:
             raise VerifyError("\n".join(f"{self.director.host}: {problem}" for problem in problems))
 
     def superseded_by(self, later: Change[Any]) -> bool:
-        """By the step that takes them away again."""
-        return isinstance(later, HostRoutesDown) and (later.director.host, later.service.name) == (
-            self.director.host,
-            self.service.name,
+        """Whether that is the step which removes the same routes again."""
+        return isinstance(later, HostRoutesDown) and key_of(later.director, later.service) == key_of(
+            self.director, self.service
         )
 
     def undo(self, before: RoutesBefore) -> Sequence[Edit]:
@@ -158,8 +158,8 @@ class HostRoutesUp(_HostRoutes, Change[RoutesBefore]):
         edits, is put back before this one, by whichever process goes back.
         """
         if before["ours"] or self.ferry.has_edited(self.director, self.service):
-            return self._take_down(_of_before(before))
-        return self._removed(_of_before(before))
+            return self._remove_when_drained(_of_before(before))
+        return self._remove(_of_before(before))
 
     def require_undoable(self, before: RoutesBefore, report: Report) -> None:
         """See that its routes can be read."""
@@ -171,19 +171,19 @@ class HostRoutesUp(_HostRoutes, Change[RoutesBefore]):
         del report
         known = _of_before(before) if before else []
         earlier = {address for address, _ in before["ours"]} if before else set()
-        there = [route for route in self._seen(known).ours if str(route.address) not in earlier]
-        addresses = ", ".join(str(one.address) for one in there)
-        return f"{self.director.host}: its host routes to {addresses} are there" if there else None
+        present = [route for route in self._seen(known).ours if str(route.address) not in earlier]
+        addresses = _addresses(present)
+        return f"{self.director.host}: its host routes to {addresses} are there" if present else None
 
     def undo_edits(self, before: RoutesBefore) -> Sequence[Edit]:
-        """The commands that remove them."""
+        """The commands that remove the routes which the run added or found."""
         commands = self._routes.remove_commands(_as_routes([*before["ours"], *before["needed"]]))
         return _as_edits(self.director, commands)
 
-    def undone(self, before: RoutesBefore, report: Report) -> str | None:
-        """Whether they are gone; that they stay for connections which need them is told, and no failure."""
+    def diff_after_undo(self, before: RoutesBefore, report: Report) -> str | None:
+        """Why they are not gone; that they stay for connections which need them is a warning."""
         try:
-            self._tell_if_kept(report, _of_before(before))
+            self._report_kept(report, _of_before(before))
         except VerifyError as error:
             return str(error)
         return None
@@ -197,29 +197,29 @@ class HostRoutesDown(_HostRoutes, Change[list[list[str]]]):
         """Read which routes there are or will be: they are this service's own, and marked as such."""
         del report
         seen = self._routes.read()
-        if self._needless() and not seen.ours:
+        if self._reason_for_none() and not seen.ours:
             return NoChange("it has none")
         return sorted(_as_lists({*seen.ours, *seen.needed}))
 
     def edits(self, before: list[list[str]]) -> Sequence[Edit]:
-        """The commands that remove them."""
+        """The commands that remove this service's routes."""
         commands = self._routes.remove_commands(_as_routes(before))
         return _as_edits(self.director, commands)
 
     def do(self, before: list[list[str]]) -> None:
         """Remove them, unless connections from before still need them."""
-        self._take_down(_as_routes(before))
+        self._remove_when_drained(_as_routes(before))
 
     def verify(self, report: Report) -> None:
         """Whether they are gone; where they stay, that is told with the commands for later."""
-        self._tell_if_kept(report)
+        self._report_kept(report)
 
     def verify_again(self, before: list[list[str]], report: Report) -> None:
-        """The same, of all that were there."""
-        self._tell_if_kept(report, _as_routes(before))
+        """Whether they are gone, also those to realservers that have left the pool since."""
+        self._report_kept(report, _as_routes(before))
 
     def undo(self, before: list[list[str]]) -> Sequence[Edit]:
-        """Put them up again, for the destinations are about to change back; if they have, it is too late."""
+        """Add them again before the destinations are flipped back; where that is done, it is too late."""
         if self._is_back():
             return ()
         needed = self._seen(_as_routes(before)).needed
@@ -227,21 +227,21 @@ class HostRoutesDown(_HostRoutes, Change[list[list[str]]]):
         return _as_edits(self.director, self._routes.add_commands(needed))
 
     def require_undoable(self, before: list[list[str]], report: Report) -> None:
-        """See that nothing is in the way of those that are missing."""
+        """See that nothing keeps the missing routes from being added."""
         del report
         if not self._is_back() and (problems := self._seen(_as_routes(before)).problems):
             raise RefusedError("\n".join(f"{self.director.host}: {problem}" for problem in problems))
 
     def effect_seen(self, before: list[list[str]] | None, report: Report) -> str | None:
-        """Nothing: that routes are gone is how it was before the run put them up."""
+        """None: without these routes all is as it was before the run added them."""
 
     def undo_edits(self, before: list[list[str]]) -> Sequence[Edit]:
-        """The commands that add them again."""
+        """The commands that add the routes again."""
         commands = self._routes.add_commands(_as_routes(before))
         return _as_edits(self.director, commands)
 
-    def undone(self, before: list[list[str]], report: Report) -> str | None:
-        """Whether they are up, where a destination is left to change back."""
+    def diff_after_undo(self, before: list[list[str]], report: Report) -> str | None:
+        """Which route is missing, where a destination is still to be flipped back."""
         del report
         if self._is_back():
             return None
@@ -251,6 +251,10 @@ class HostRoutesDown(_HostRoutes, Change[list[list[str]]]):
 
 def _of_before(before: RoutesBefore) -> list[Route]:
     return _as_routes([*before["ours"], *before["needed"]])
+
+
+def _addresses(routes: Iterable[Route]) -> str:
+    return ", ".join(str(route.address) for route in routes)
 
 
 def _as_lists(routes: Iterable[Route]) -> list[list[str]]:

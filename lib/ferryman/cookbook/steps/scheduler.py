@@ -1,4 +1,4 @@
-"""Another scheduler: what it will do, said beforehand, and the change on a director."""
+"""Another scheduler: a look at what it will do to clients, and the change on a director."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ferryman import directors
+from ferryman.catalog import Rescheduled
 from ferryman.cookbook.steps.directors import DirectorChanged
 from ferryman.engine.steps import Look, Report
-from ferryman.inventory import Rescheduled
 from ferryman.model import Finding, Verdict
 
 if TYPE_CHECKING:
-    from ferryman.cookbook.ferry import Ferry
+    from ferryman.cookbook.context import Ferry
     from ferryman.model import Service
 
 
 @dataclass(frozen=True)
 class SchedulerImpact(Look):
-    """Every director can schedule {service.name} by {target}, and what that does is said."""
+    """Every director can schedule {service.name} by {target}."""
 
     ferry: Ferry
     service: Service
@@ -26,8 +26,8 @@ class SchedulerImpact(Look):
 
     def look(self, report: Report) -> None:
         """Read each director's table, connections and modules; say what stays and what moves."""
-        seen = directors.look_at_schedules(self.service, self.ferry.hosts, self.target)
-        for finding in directors.foretold(self.service, self.target, seen):
+        seen = directors.observe_schedulers(self.service, self.ferry.hosts, self.target)
+        for finding in directors.impact_findings(self.service, self.target, seen):
             report.finding(finding)
         if elsewhere := self._other_sites():
             report.finding(elsewhere)
@@ -62,10 +62,10 @@ class DirectorRescheduled(DirectorChanged):
 
     @property
     def goal(self) -> directors.Target:
-        """Scheduler and flags of every virtual server."""
+        """The target: scheduler and flags of every virtual server."""
         return self.target
 
     @property
     def wanted(self) -> Service:
-        """With that scheduler."""
+        """The service as the catalog will have it: with that scheduler."""
         return directors.rescheduled(self.service, self.target)

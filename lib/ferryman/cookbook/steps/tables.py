@@ -1,26 +1,27 @@
-"""What the watch asks of directors: requests pass in either forwarding mode, so only the tables tell."""
+"""The watch's look at directors: requests pass in either forwarding mode, so only the tables tell."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ferryman import directors
+from ferryman.cookbook.memory import key_of
 from ferryman.cookbook.steps.directors import STILL_CHECK, still_as_made
 from ferryman.engine.steps import Look, Report
 from ferryman.errors import DoubtError, VerifyError
 from ferryman.model import Finding, Verdict
 
 if TYPE_CHECKING:
-    from ferryman.cookbook.ferry import Ferry, Made
+    from ferryman.cookbook.context import Ferry
+    from ferryman.cookbook.memory import VerifiedTarget
     from ferryman.hosts.hosts import Completed
     from ferryman.model import Director, Service
 
 
 @dataclass(frozen=True)
 class DirectorsStayConverged(Look):
-    """Every director that was changed still has {service.name} as it was made."""
+    """Every director that was changed still has {service.name} as this run made it."""
 
     ferry: Ferry
     service: Service
@@ -31,21 +32,21 @@ class DirectorsStayConverged(Look):
         One without IPVS is passed over. The run may begin to change one of them, or to put it back, while
         this reads in a thread of its own: what was read of such a one is not told.
         """
-        meant = [
+        watched = [
             (director, made)
             for director in self.service.directors
-            if (made := self.ferry.made.get((director.host, self.service.name))) is not None
+            if (made := self.ferry.memory.verified.get(key_of(director, self.service))) is not None
             and self.ferry.driver(director, self.service).has_ipvs
         ]
-        if not meant:
+        if not watched:
             return
-        answers = self.ferry.hosts.read_all({one.host: directors.READ_TABLE for one, _ in meant})
-        for director, made in meant:
+        answers = self.ferry.hosts.read_all({director.host: directors.READ_TABLE for director, _ in watched})
+        for director, made in watched:
             finding = self._judged(director, made, answers[director.host])
-            if self._seen(director, made, as_made=finding.verdict is Verdict.PASS):
+            if self._counts(director, made, as_made=finding.verdict is Verdict.PASS):
                 report.finding(finding)
 
-    def _judged(self, director: Director, made: Made, answer: Completed | DoubtError) -> Finding:
+    def _judged(self, director: Director, made: VerifiedTarget, answer: Completed | DoubtError) -> Finding:
         try:
             if isinstance(answer, DoubtError):
                 raise answer
@@ -59,11 +60,11 @@ class DirectorsStayConverged(Look):
         since = f"; it was so at {made.seen_at:%H:%M:%S} UTC"
         return still_as_made(director, self.service, made.target, table, since)
 
-    def _seen(self, director: Director, made: Made, *, as_made: bool) -> bool:
+    def _counts(self, director: Director, made: VerifiedTarget, *, as_made: bool) -> bool:
         """Whether what was read still counts; remembers when all was well."""
-        key = (director.host, self.service.name)
-        if self.ferry.made.get(key) != made:
+        key = key_of(director, self.service)
+        if self.ferry.memory.verified.get(key) != made:
             return False
         if as_made:
-            self.ferry.seen_as_made(key, made, replace(made, seen_at=datetime.now(UTC)))
+            self.ferry.memory.refresh(key, made, replace(made, seen_at=self.ferry.clock.now()))
         return True

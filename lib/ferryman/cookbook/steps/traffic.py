@@ -1,4 +1,4 @@
-"""Real requests through the VIP."""
+"""A look that sends real requests through the VIP."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ferryman.engine.steps import Look, Report
 from ferryman.model import Finding, Verdict
 
 if TYPE_CHECKING:
-    from ferryman.cookbook.ferry import Ferry
+    from ferryman.cookbook.context import Ferry
     from ferryman.model import Director, Service
 
 
@@ -25,16 +25,16 @@ class TrafficFlows(Look):
 
     @property
     def through(self) -> str:
-        """For the title."""
+        """The end of the title: which director is changed by then; empty where none is chosen."""
         return f" with {self.director.host} changed" if self.director else ""
 
     def look(self, report: Report) -> None:
-        """Send small requests, one download and one upload; a rehearsal sends nothing and says so."""
-        if self.ferry.rehearsal:
+        """Send small requests, one download and one upload; a dry run sends nothing and says so."""
+        if self.ferry.dry_run:
             report.finding(_UNSENT)
             return
         for finding in self.ferry.send_requests(self.service, self.director):
             report.finding(finding)
 
 
-_UNSENT = Finding("traffic", "control", Verdict.SKIP, "not sent in a rehearsal", "every request answered")
+_UNSENT = Finding("traffic", "control", Verdict.SKIP, "not sent in a dry run", "every request answered")

@@ -16,7 +16,7 @@ from ferryman.model import Finding, Verdict
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ferryman.cookbook.ferry import Ferry
+    from ferryman.cookbook.context import Ferry
     from ferryman.model import Director, Service
 
 
@@ -46,17 +46,23 @@ class Soaked(Look):
 
 def watch_over(ferry: Ferry, service: Service) -> Watch:
     """Probes of every realserver, real requests and the directors' tables, for as long as a run lasts."""
-    return _kept(ferry, service, [ProbesAnswered(ferry, service)])
+    return _watch(ferry, service, [ProbesAnswered(ferry, service)])
 
 
 def watch_requests(ferry: Ferry, service: Service) -> Watch:
-    """The same without probes: for a service whose realservers need not be ready for the tunnel."""
-    return _kept(ferry, service)
+    """Real requests and the directors' tables: for a service whose realservers need not unwrap IPIP."""
+    return _watch(ferry, service)
 
 
-def _kept(ferry: Ferry, service: Service, often: Sequence[Look] = ()) -> Watch:
-    kept = ferry.config.watch
+def _watch(ferry: Ferry, service: Service, often: Sequence[Look] = ()) -> Watch:
+    given = ferry.config.watch
     looks = [TrafficFlows(ferry, service), DirectorsStayConverged(ferry, service)]
     return Watch(
-        looks, kept.every, kept.failures, kept.flaps, often, often_s=kept.probe_every, retries=kept.retries
+        looks,
+        given.every,
+        given.failures,
+        given.flaps,
+        often,
+        often_s=given.probe_every,
+        retries=given.retries,
     )

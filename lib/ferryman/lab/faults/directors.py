@@ -30,7 +30,7 @@ def _destination(host: str, port: int = _SERVICE.port) -> str:
 
 
 _FIRST = _destination(_SERVICE.realservers[0])
-_STRANGER = _destination(topology.NODES[0].name)
+_UNLISTED = _destination(topology.NODES[0].name)
 
 
 def _table(name: str, description: str, put: str, clear: str) -> Fault:
@@ -69,7 +69,7 @@ FAULTS = (
         f"-E -t {_VIP} -s {_SERVICE.scheduler} -p 300",
         f"-E -t {_VIP} -s {_SERVICE.scheduler}",
     ),
-    _table("ipvs-extra", "a destination that nobody listed", f"-a {_STRANGER} -g -w 1", f"-d {_STRANGER}"),
+    _table("ipvs-extra", "a destination that nobody listed", f"-a {_UNLISTED} -g -w 1", f"-d {_UNLISTED}"),
     _table("ipvs-missing", "a destination is missing", f"-d {_FIRST}", f"-a {_FIRST} -g -w 1"),
     _table(
         "ipvs-tunnelled",

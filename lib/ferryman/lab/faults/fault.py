@@ -33,7 +33,7 @@ class Fault:
     name: str
     description: str
     roles: frozenset[HostRole]
-    """Where it makes sense."""
+    """The roles of the hosts that it can be put into."""
     put: Script
     clear: Script
 
@@ -44,17 +44,17 @@ class Fault:
 
 
 def always(script: str) -> Script:
-    """The same on every host."""
+    """A script that is the same on every host."""
     return lambda _: script
 
 
 def settings(values: dict[str, int]) -> Script:
-    """Kernel settings, by their path below /proc/sys/net."""
+    """A script that sets kernel settings, given by their path below /proc/sys/net."""
     return always("\n".join(f"echo {value} >/proc/sys/net/{key}" for key, value in values.items()))
 
 
 def pods_of(host: Host) -> list[topology.Pod]:
-    """The pods behind a node."""
+    """The pods that run behind a node; none for any other host."""
     return [pod for pod in topology.PODS if pod.node == host.name]
 
 

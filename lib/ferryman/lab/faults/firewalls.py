@@ -26,7 +26,7 @@ def _drop(name: str, description: str, *lines: str) -> Fault:
 
 
 def _right_and_closed(host: Host) -> Iterator[str]:
-    """A whole firewall that is as it should be."""
+    """The rules of a whole firewall that drops everything, except what directors and clients need."""
     yield "INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT"
     yield "INPUT -i lo -j ACCEPT"
     yield "INPUT -p icmp -j ACCEPT"

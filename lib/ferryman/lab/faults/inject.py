@@ -23,8 +23,8 @@ _SEEN_WITHIN_S = 10
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class PutFault:
-    """A fault that is in."""
+class ActiveFault:
+    """A fault that was put into a host and not taken out yet."""
 
     name: str
     host: str
@@ -33,14 +33,14 @@ class PutFault:
         return f"{self.name} on {self.host}"
 
 
-def active(place: LabPaths) -> tuple[PutFault, ...]:
-    """The faults that are in, in the order in which they were put."""
-    if not place.faults.exists():
+def active(paths: LabPaths) -> tuple[ActiveFault, ...]:
+    """The active faults, in the order in which they were put in."""
+    if not paths.faults.exists():
         return ()
-    return tuple(PutFault(**entry) for entry in json.loads(place.faults.read_text()))
+    return tuple(ActiveFault(**entry) for entry in json.loads(paths.faults.read_text()))
 
 
-def put(place: LabPaths, name: str, host: str | None = None) -> PutFault:
+def put(paths: LabPaths, name: str, host: str | None = None) -> ActiveFault:
     """Put a fault into a host, the first that it fits when none is named; twice is harmless.
 
     Raises:
@@ -50,45 +50,48 @@ def put(place: LabPaths, name: str, host: str | None = None) -> PutFault:
     chosen = host or fault.hosts[0]
     if chosen not in fault.hosts:
         raise LabError(f"{name}: does not fit {chosen}; it fits {', '.join(fault.hosts)}")
-    wanted = PutFault(name, chosen)
-    require(place)
-    with place.locked():
-        already = active(place)
+    wanted = ActiveFault(name, chosen)
+    require(paths)
+    with paths.locked():
+        already = active(paths)
         if wanted not in already:
-            # Written first: what went in half-way can be taken out, for every way out fits a sound host.
-            _write(place, (*already, wanted))
-            console(place, chosen, fault.put(topology.BY_NAME[chosen]))
+            # Written first: what went in half-way can be cleared, for each clearing script fits a sound host.
+            _write(paths, (*already, wanted))
+            console(paths, chosen, fault.put(topology.BY_NAME[chosen]))
     return wanted
 
 
-def clear(place: LabPaths, name: str | None = None, host: str | None = None) -> tuple[PutFault, ...]:
-    """Take faults out again, the last put first: those with this name, on this host, or all; what was taken.
+def clear(paths: LabPaths, name: str | None = None, host: str | None = None) -> tuple[ActiveFault, ...]:
+    """Take faults out again, the last put first: those with this name, on this host, or all.
 
-    With the last one gone, the directors' health checks are given time to take their realservers back.
+    Returns what was taken out. With the last one gone, the directors' health checks are given time to take
+    their realservers back.
 
     Raises:
         LabError: There is no lab, no such fault, or it could not be taken out.
     """
     if name is not None:
         _fault(name)
-    require(place)
-    with place.locked():
+    require(paths)
+    with paths.locked():
         taken = tuple(
-            one for one in reversed(active(place)) if name in (None, one.name) and host in (None, one.host)
+            fault
+            for fault in reversed(active(paths))
+            if name in (None, fault.name) and host in (None, fault.host)
         )
-        for one in taken:
-            console(place, one.host, _fault(one.name).clear(topology.BY_NAME[one.host]))
-            _write(place, (other for other in active(place) if other != one))
-        if taken and not active(place):
-            _let_health_checks_see(place)
+        for fault in taken:
+            console(paths, fault.host, _fault(fault.name).clear(topology.BY_NAME[fault.host]))
+            _write(paths, (other for other in active(paths) if other != fault))
+        if taken and not active(paths):
+            _let_health_checks_see(paths)
     return taken
 
 
-def _let_health_checks_see(place: LabPaths) -> None:
+def _let_health_checks_see(paths: LabPaths) -> None:
     # Not for ever: whoever tries the lab may have taken a realserver out of a table by hand.
     names = " ".join(director.name for director in topology.DIRECTORS)
     filled = f"timeout {_SEEN_WITHIN_S} ip netns exec $director sh /lab/$director/filled.sh"
-    console(place, topology.ROUTER.name, f"for director in {names}; do {filled} || :; done")
+    console(paths, topology.ROUTER.name, f"for director in {names}; do {filled} || :; done")
 
 
 def _fault(name: str) -> Fault:
@@ -98,5 +101,5 @@ def _fault(name: str) -> Fault:
         raise LabError(f"{name}: is no fault of the lab; it has {', '.join(FAULTS)}") from None
 
 
-def _write(place: LabPaths, faults: Iterable[PutFault]) -> None:
-    place.faults.write_text(json.dumps([{"name": fault.name, "host": fault.host} for fault in faults]))
+def _write(paths: LabPaths, faults: Iterable[ActiveFault]) -> None:
+    paths.faults.write_text(json.dumps([{"name": fault.name, "host": fault.host} for fault in faults]))

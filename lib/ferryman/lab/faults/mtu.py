@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ferryman.encapsulation import ETHERNET_MTU
 from ferryman.lab import topology
 from ferryman.lab.faults.fault import DIRECTORS, NODES, REALSERVERS, SERVERS, Fault, Script, always, pods_of
 
 if TYPE_CHECKING:
     from ferryman.lab.topology import Host
 
-_MTU_BYTES = 1500
 _FLUSH = "\n".join(
     f"{family}tables-legacy -t mangle -F {chain}"
     for family in ("ip", "ip6")
@@ -50,7 +50,7 @@ def _clamps(
     sources: tuple[str, str] = topology.VIP_NETWORKS,
     chain: str = "OUTPUT",
 ) -> Fault:
-    """Another clamp in the place of the sound one."""
+    """A fault that replaces the clamp that the server was booted with by another one."""
     lines = [
         f"{family}tables-legacy -t mangle -A {chain} -s {source} -p tcp --tcp-flags SYN,RST SYN "
         f"-j TCPMSS --set-mss {size}"
@@ -60,7 +60,7 @@ def _clamps(
 
 
 def _nic(name: str, description: str, roles: frozenset[topology.HostRole], mtu: int) -> Fault:
-    put, clear = (always(f"ip link set eth0 mtu {size}") for size in (mtu, _MTU_BYTES))
+    put, clear = (always(f"ip link set eth0 mtu {size}") for size in (mtu, ETHERNET_MTU))
     return Fault(name, description, roles, put, clear)
 
 

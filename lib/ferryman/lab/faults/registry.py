@@ -1,4 +1,4 @@
-"""All faults of the lab, by name."""
+"""The registry of all faults of the lab, by name; a new one goes into ``FAULTS`` of its family's file."""
 
 from ferryman.lab.faults import (
     access,

@@ -10,7 +10,7 @@ from ferryman.lab.faults.fault import REALSERVERS, Fault, Script, always, settin
 if TYPE_CHECKING:
     from ferryman.lab.topology import Host
 
-_SOUND = (
+_RESTORE = (
     "for device in ipip0 ipip60; do ip link del $device 2>/dev/null || true; done\n"
     f"ip -batch - <<'EOF'\n{chr(10).join(render.tunnels())}\nEOF\n"
     "echo 0 >/proc/sys/net/ipv4/conf/ipip0/rp_filter"
@@ -32,11 +32,11 @@ def _instead(name: str, description: str, make: Script, *, device: str = "ipip0"
         return "\n".join(lines)
 
     others = "ip link del cilium_ipip4 2>/dev/null || true\nip addr flush dev tunl0\nip link set tunl0 down"
-    return Fault(name, description, REALSERVERS, put, always(f"{others}\n{_SOUND}"))
+    return Fault(name, description, REALSERVERS, put, always(f"{others}\n{_RESTORE}"))
 
 
 def _with_ends(local: str, remote: str) -> Script:
-    """ipip0 for these ends alone."""
+    """A script that makes ipip0 for packets between these two ends alone; ``own``: the host's address."""
     return lambda host: (
         "ip link add ipip0 type ipip "
         + " ".join(
@@ -66,14 +66,14 @@ FAULTS = (
         "there is no decapsulator at all",
         REALSERVERS,
         always("ip link del ipip0\nip link del ipip60"),
-        always(_SOUND),
+        always(_RESTORE),
     ),
     Fault(
         "ipip60-absent",
         "there is no decapsulator for IPv6; a service without IPv6 needs none",
         REALSERVERS,
         always("ip link del ipip60"),
-        always(_SOUND),
+        always(_RESTORE),
     ),
     Fault(
         "ipip60-without-ipv6",
@@ -97,7 +97,7 @@ FAULTS = (
         always(f"ip addr replace 127.0.0.42/32 dev ipip0\n{_UNFILTERED.format('ipip0')}"),
     ),
     _instead(
-        "ipip0-for-a-stranger",
+        "ipip0-for-an-unknown-director",
         "ipip0 is not external: it takes packets from one address, which no director has",
         _with_ends("own", "192.0.2.1"),
     ),

@@ -36,7 +36,7 @@ def _both(*scripts: Script) -> Script:
     return lambda host: "\n".join(script(host) for script in scripts)
 
 
-def _gone(device: str) -> Script:
+def _without(device: str) -> Script:
     script = _vips("del", version=(4,), device=device)
     return lambda host: "\n".join(f"{line} 2>/dev/null || true" for line in script(host).splitlines())
 
@@ -55,7 +55,7 @@ _put_dnat, _clear_dnat = rules_of(_dnat)
 
 
 def _listeners(host: Host) -> list[str]:
-    """Whoever runs an nginx for this host: itself, or its pods."""
+    """The namespaces that run an nginx for this host: its own, or its pods'."""
     return [host.name] if host.role == "server" else [pod.name for pod in pods_of(host)]
 
 
@@ -116,7 +116,7 @@ FAULTS = (
         "harmless for tunnels: the VIPs are on eth0, which answers for them on its network",
         SERVERS,
         _both(_vips("del", version=(4,)), _vips("add", version=(4,), device="eth0")),
-        _both(_gone("eth0"), _vips("replace", version=(4,))),
+        _both(_without("eth0"), _vips("replace", version=(4,))),
     ),
     Fault(
         "vip-by-dnat",
@@ -134,7 +134,7 @@ FAULTS = (
     ),
     Fault(
         "arp-answers",
-        "the server answers ARP for the VIP (arp_ignore 0): it is only going back that suffers",
+        "the server answers ARP for the VIP (arp_ignore 0): only a rollback suffers",
         SERVERS,
         settings({"ipv4/conf/all/arp_ignore": 0, "ipv4/conf/all/arp_announce": 0}),
         settings({"ipv4/conf/all/arp_ignore": 1, "ipv4/conf/all/arp_announce": 2}),

@@ -1,4 +1,4 @@
-"""Check ``arp``: the way back to direct routing stays open."""
+"""Check ``arp``: a rollback to direct routing stays possible."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def arp(service: Service, realserver: Realserver, facts: Facts) -> Iterator[Find
     """Where the VIP is on the host, arp_ignore is 1, 2, 3 or 8 and arp_announce is 2, on each network device.
 
     Sources: Documentation/networking/ip-sysctl.rst (the larger of all's and the device's own);
-    wikimedia-lvs-realserver's sysctl.conf. The tunnel needs none of it, but direct routing is where a run
-    goes back to, and during a flip old connections are still on it.
+    wikimedia-lvs-realserver's sysctl.conf. The tunnel needs none of it, but a rollback
+    goes to direct routing, and during a flip old connections are still on it.
     """
     held = [
         virtual_service.vip
@@ -37,11 +37,13 @@ def arp(service: Service, realserver: Realserver, facts: Facts) -> Iterator[Find
     if not held:
         yield Finding(CHECK, realserver.host, Verdict.SKIP, "no IPv4 VIP is on this host", WANTED)
         return
-    wrong = [reason for device in _on_networks(facts) for reason in _wrong(facts, device)]
+    wrong = [reason for device in _on_networks(facts) for reason in _problems(facts, device)]
     if not wrong:
         yield Finding(CHECK, realserver.host, Verdict.PASS, "it answers for no VIP on the network", WANTED)
         return
-    seen = f"{', '.join(wrong)}: it answers for {held[0]} on the network, so direct routing is no way back"
+    seen = (
+        f"{', '.join(wrong)}: it answers for {held[0]} on the network, so a rollback to direct routing fails"
+    )
     remedy = "sysctl -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2; keep it in sysctl.d"
     yield Finding(CHECK, realserver.host, Verdict.WARN, seen, WANTED, remedy)
 
@@ -54,10 +56,14 @@ def _on_networks(facts: Facts) -> list[str]:
     """Devices that have neighbours to be asked by: they have an IPv4 address and are no tunnel."""
     known = {} if isinstance(facts.devices, Unknown) else facts.devices
     quiet = (*TUNNEL_KINDS, "dummy")
-    return [n for n, one in known.items() if one.up and one.has_ipv4 and n != "lo" and one.kind not in quiet]
+    return [
+        name
+        for name, device in known.items()
+        if device.up and device.has_ipv4 and name != "lo" and device.kind not in quiet
+    ]
 
 
-def _wrong(facts: Facts, device: str) -> Iterator[str]:
+def _problems(facts: Facts, device: str) -> Iterator[str]:
     ignore, announce = _in_force(facts, "arp_ignore", device), _in_force(facts, "arp_announce", device)
     if ignore is not None and ignore not in IGNORES:
         yield f"arp_ignore of {device} is {ignore}"

@@ -37,44 +37,44 @@ def clamper(service: Service, realserver: Realserver, facts: Facts) -> Iterator[
     elif realserver.mss is not MssStrategy.CLAMP:
         yield _unwanted(realserver, facts.clamper)
     else:
-        found = list(_wrong(service, realserver, facts, facts.clamper))
+        found = list(_problems(service, realserver, facts, facts.clamper))
         yield from found or [_finding(realserver, Verdict.PASS, "it runs as its unit says")]
 
 
-def _unwanted(realserver: Realserver, one: Clamper) -> Finding:
-    if not one.active:
+def _unwanted(realserver: Realserver, unit: Clamper) -> Finding:
+    if not unit.active:
         return _finding(realserver, Verdict.SKIP, f"it does not run, and {realserver.mss.value} needs none")
     seen = f"it runs, though {realserver.mss.value} is what keeps packets small enough here"
     return _finding(realserver, Verdict.WARN, seen, f"systemctl disable --now {UNIT}, or set mss: clamp")
 
 
-def _wrong(service: Service, realserver: Realserver, facts: Facts, one: Clamper) -> Iterator[Finding]:
-    if not one.active:
+def _problems(service: Service, realserver: Realserver, facts: Facts, unit: Clamper) -> Iterator[Finding]:
+    if not unit.active:
         wanting = [
             virtual_service
             for virtual_service in service.virtual_services
-            if not _otherwise(virtual_service, realserver, facts)
+            if not _clamped_otherwise(virtual_service, realserver, facts)
         ]
         verdict = Verdict.FAIL if wanting else Verdict.WARN
         yield _finding(realserver, verdict, "it does not run", f"systemctl enable --now {UNIT}")
         return
-    if one.restart_pending:
+    if unit.restart_pending:
         seen = "what runs is not what its unit would start now"
         yield _finding(realserver, Verdict.WARN, seen, RESTART)
-    if not one.enabled:
+    if not unit.enabled:
         seen = "it runs, but will not after the next boot"
         yield _finding(realserver, Verdict.WARN, seen, f"systemctl enable {UNIT}")
     for virtual in service.virtual_services:
         if virtual.protocol == "tcp":
-            yield from _serving(virtual, realserver, facts, one)
+            yield from _serving(virtual, realserver, facts, unit)
 
 
 def _serving(
-    virtual: VirtualService, realserver: Realserver, facts: Facts, one: Clamper
+    virtual: VirtualService, realserver: Realserver, facts: Facts, unit: Clamper
 ) -> Iterator[Finding]:
-    """Whether what runs does this virtual service any good."""
+    """A finding where what runs does not clamp enough for this virtual service; else none."""
     device, limit = own_device(realserver, facts), limit_for(virtual, realserver)
-    arguments = one.running or one.configured
+    arguments = unit.running or unit.configured
     value = clamped(arguments, virtual, device)
     if value is not None and value <= limit:
         return
@@ -84,16 +84,16 @@ def _serving(
         seen = f"it serves {virtual}, but not at {device.name}, only at {', '.join(arguments.interfaces)}"
     else:
         seen = f"it does not serve {virtual}"
-    would = clamped(one.configured, virtual, device)
-    waits = would is not None and would <= limit
-    verdict = Verdict.WARN if _otherwise(virtual, realserver, facts) else Verdict.FAIL
+    configured = clamped(unit.configured, virtual, device)
+    waits = configured is not None and configured <= limit
+    verdict = Verdict.WARN if _clamped_otherwise(virtual, realserver, facts) else Verdict.FAIL
     remedy = (
         RESTART if waits else f"give it {virtual} (-s, -i, --ipv{virtual.vip.version}-mss), and {RESTART}"
     )
     yield _finding(realserver, verdict, f"{seen}{'; its unit would' if waits else ''}", remedy)
 
 
-def _otherwise(virtual: VirtualService, realserver: Realserver, facts: Facts) -> bool:
+def _clamped_otherwise(virtual: VirtualService, realserver: Realserver, facts: Facts) -> bool:
     """Whether a rule clamps it as well, or nothing needs to."""
     limit = limit_for(virtual, realserver)
     return virtual.protocol != "tcp" or any(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ferryman.realservers.facts import ALL, Unknown
+from ferryman.realservers.facts import Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Tunnel:
-    """What takes encapsulated packets of one IP version."""
+    """The tunnel device for encapsulated packets of one IP version."""
 
     version: int
     device: str
@@ -26,7 +26,7 @@ class Tunnel:
 
     @property
     def add(self) -> str:
-        """The commands that make it."""
+        """The shell commands that make the device, up and with its address."""
         make = f"ip link add name {self.device} type {self.kind} external"
         address = " && ip addr add 127.0.0.42/32 dev ipip0" if self.version == 4 else ""  # noqa: PLR2004  # IPv4
         return f"{make} && ip link set {self.device} up{address}"
@@ -61,7 +61,7 @@ def decapsulator(tunnel: Tunnel, devices: Mapping[str, Device]) -> Device | None
     own = devices.get(tunnel.device)
     if own is not None and own.up and own.kind == tunnel.kind:
         return own
-    external = next((one for one in externals(tunnel, devices) if one.up), None)
+    external = next((device for device in externals(tunnel, devices) if device.up), None)
     fallback = devices.get(tunnel.fallback)
     return external or (fallback if fallback is not None and fallback.up else None)
 
@@ -77,14 +77,3 @@ def decapsulator_name(tunnel: Tunnel, facts: Facts) -> str:
         return tunnel.device
     device = decapsulator(tunnel, facts.devices)
     return device.name if device is not None else tunnel.device
-
-
-def effective_rp_filter(facts: Facts, device: str) -> int | Unknown:
-    """The reverse path filter in force on a device: the larger of its own and that of all.
-
-    Source: Documentation/networking/ip-sysctl.rst, rp_filter; all nine combinations measured.
-    """
-    for_all, own = facts.setting("rp_filter", ALL), facts.setting("rp_filter", device)
-    if isinstance(for_all, Unknown):
-        return for_all
-    return own if isinstance(own, Unknown) else max(for_all, own)

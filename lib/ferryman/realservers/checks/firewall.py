@@ -6,7 +6,8 @@ import ipaddress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ferryman.firewall import Fate, Packet
+from ferryman.encapsulation import IP6IP6, IPIP, TUNNEL_PROTOCOL
+from ferryman.firewall import Packet, PacketVerdict
 from ferryman.model import Finding, Verdict
 from ferryman.realservers.checks.decapsulation import tunnels
 from ferryman.realservers.checks.vip import packet_for
@@ -15,7 +16,7 @@ from ferryman.realservers.facts import Unknown
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ferryman.firewall import End, Passage
+    from ferryman.firewall import End, Traversal
     from ferryman.model import Address, Realserver, Service, VirtualService
     from ferryman.realservers.checks.decapsulation import Tunnel
     from ferryman.realservers.facts import Facts
@@ -23,9 +24,8 @@ if TYPE_CHECKING:
 CHECK = "firewall"
 PROTOCOLS = {4: "ipencap", 6: "ipv6"}
 """By the tunnel's IP version; Debian's /etc/protocols calls 4 and 41 so."""
-NUMBERS = {4: 4, 6: 41}
-NAMES = {4: "IP protocol 4", 6: "IPv6 next header 41"}
-STRANGERS: dict[int, tuple[Address, ...]] = {
+PACKET_NAMES = {4: f"IP protocol {IPIP}", 6: f"IPv6 next header {IP6IP6}"}
+UNNAMED_SOURCES: dict[int, tuple[Address, ...]] = {
     4: (ipaddress.IPv4Address("203.0.113.77"), ipaddress.IPv4Address("9.9.9.9")),
     6: (ipaddress.IPv6Address("2001:db8:ffff::77"), ipaddress.IPv6Address("2620:fe::fe")),
 }
@@ -64,16 +64,16 @@ def firewall(service: Service, realserver: Realserver, facts: Facts) -> Iterator
     """
     for tunnel in tunnels(service):
         by_source = {
-            source: facts.firewall.passage(outer_packet(tunnel, realserver, facts, source))
+            source: facts.firewall.traverse(outer_packet(tunnel, realserver, facts, source))
             for source in outer_sources(service, tunnel, realserver)
         }
         yield _outer(tunnel, realserver, facts, by_source)
-        marks = {passage.mark for passage in by_source.values()}
+        marks = {traversal.mark for traversal in by_source.values()}
         for virtual in service.virtual_services:
             if virtual.vip.version == tunnel.version:
                 packet = replace(packet_for(virtual, facts), unwrapped=True)
-                passages = [_from_a_client(facts, packet, mark) for mark in marks]
-                yield _inner(virtual, realserver, facts, packet, max(passages, key=_gravity))
+                traversals = [_from_a_client(facts, packet, mark) for mark in marks]
+                yield _inner(virtual, realserver, facts, packet, max(traversals, key=_severity))
 
 
 def outer_sources(service: Service, tunnel: Tunnel, realserver: Realserver) -> tuple[Address | None, ...]:
@@ -113,56 +113,58 @@ def _device_with(facts: Facts, address: Address) -> str | None:
     return next(holders, None)
 
 
-def _from_a_client(facts: Facts, packet: Packet, mark: int | None) -> Passage:
-    """What becomes of a client whom no rule names, if rules treat clients differently."""
-    of_anybody = facts.firewall.passage(packet, mark)
-    if of_anybody.fate is not Fate.DOUBT:
-        return of_anybody
-    strangers = STRANGERS[packet.address.version]
-    passages = [facts.firewall.passage(replace(packet, source=stranger), mark) for stranger in strangers]
-    return next((passage for passage in passages if passage.fate is Fate.IN), of_anybody)
+def _from_a_client(facts: Facts, packet: Packet, mark: int | None) -> Traversal:
+    """The verdict on a client whom no rule names, if rules treat clients differently."""
+    of_any_client = facts.firewall.traverse(packet, mark)
+    if of_any_client.verdict is not PacketVerdict.UNKNOWN:
+        return of_any_client
+    sources = UNNAMED_SOURCES[packet.address.version]
+    traversals = [facts.firewall.traverse(replace(packet, source=source), mark) for source in sources]
+    return next(
+        (traversal for traversal in traversals if traversal.verdict is PacketVerdict.ACCEPT), of_any_client
+    )
 
 
-def _gravity(passage: Passage) -> int:
-    return list(Fate).index(passage.fate)
+def _severity(traversal: Traversal) -> int:
+    return list(PacketVerdict).index(traversal.verdict)
 
 
 def _outer(
-    tunnel: Tunnel, realserver: Realserver, facts: Facts, by_source: dict[Address | None, Passage]
+    tunnel: Tunnel, realserver: Realserver, facts: Facts, by_source: dict[Address | None, Traversal]
 ) -> Finding:
-    worst = max(by_source.values(), key=_gravity)
-    concerned = [source for source, passage in by_source.items() if passage.fate is worst.fate]
-    packets = f"{NAMES[tunnel.version]} from {_listed(concerned)}"
+    worst = max(by_source.values(), key=_severity)
+    concerned = [source for source, traversal in by_source.items() if traversal.verdict is worst.verdict]
+    packets = f"{PACKET_NAMES[tunnel.version]} from {_listed(concerned)}"
     return _finding(realserver, facts, packets, worst, _accept_outer(tunnel, concerned))
 
 
 def _inner(
-    virtual: VirtualService, realserver: Realserver, facts: Facts, packet: Packet, passage: Passage
+    virtual: VirtualService, realserver: Realserver, facts: Facts, packet: Packet, traversal: Traversal
 ) -> Finding:
     return _finding(
         realserver,
         facts,
         f"what comes out of {packet.device} for {virtual}",
-        passage,
-        _accept_inner(virtual, packet, passage),
+        traversal,
+        _accept_inner(virtual, packet, traversal),
     )
 
 
 def _finding(
-    realserver: Realserver, facts: Facts, packets: str, passage: Passage, accept: Accept | None
+    realserver: Realserver, facts: Facts, packets: str, traversal: Traversal, accept: Accept | None
 ) -> Finding:
     def judged(verdict: Verdict, seen: str, remedy: str = "") -> Finding:
         return Finding(CHECK, realserver.host, verdict, seen, f"{packets} let in", remedy)
 
-    remedy = "" if passage.by is None else _remedy(passage.by, accept)
-    if passage.fate is Fate.OUT:
-        return judged(Verdict.FAIL, f"{packets} is dropped by {passage.by}", remedy)
+    remedy = "" if traversal.by is None else _remedy(traversal.by, accept)
+    if traversal.verdict is PacketVerdict.DROP:
+        return judged(Verdict.FAIL, f"{packets} is dropped by {traversal.by}", remedy)
     if facts.firewall.unread:
         return judged(Verdict.UNKNOWN, f"the rules could not be read: {'; '.join(facts.firewall.unread)}")
-    if passage.fate is Fate.IN:
+    if traversal.verdict is PacketVerdict.ACCEPT:
         return judged(Verdict.PASS, f"{packets} is let in")
-    seen = f"{packets} may be dropped by {passage.by}; the rules alone do not tell"
-    if passage.by is not None and passage.by.base.hook == "forward":
+    seen = f"{packets} may be dropped by {traversal.by}; the rules alone do not tell"
+    if traversal.by is not None and traversal.by.base.hook == "forward":
         return judged(Verdict.SKIP, f"{seen}, for they do not say where the pod is")
     return judged(Verdict.WARN, seen, f"the probe decides; if it fails: {remedy}")
 
@@ -179,16 +181,16 @@ def _accept_outer(tunnel: Tunnel, sources: Sequence[Address | None]) -> Accept |
     known = [str(source) for source in sources if source is not None]
     if not known:
         return None
-    number = NUMBERS[tunnel.version]
+    number = TUNNEL_PROTOCOL[tunnel.version]
     family = "ip" if tunnel.version == 4 else "ip6"  # noqa: PLR2004  # IPv4
     return Accept(
         f"-s {','.join(known)} -p {number}", f"{family} saddr {{ {', '.join(known)} }} meta l4proto {number}"
     )
 
 
-def _accept_inner(virtual: VirtualService, packet: Packet, passage: Passage) -> Accept:
+def _accept_inner(virtual: VirtualService, packet: Packet, traversal: Traversal) -> Accept:
     """Towards a pod the destination is no longer the VIP; what connection tracking rewrote is let in."""
-    if passage.by is not None and passage.by.base.hook == "forward":
+    if traversal.by is not None and traversal.by.base.hook == "forward":
         return Accept(
             f"-i {packet.device} -m conntrack --ctstate DNAT", f'iifname "{packet.device}" ct status dnat'
         )

@@ -1,4 +1,4 @@
-"""Check ``listener``: somebody waits for the service's connections."""
+"""Check ``listener``: a socket listens for the service's connections."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def listener(service: Service, realserver: Realserver, facts: Facts) -> Iterator
     answers RST.
     """
     for virtual in service.virtual_services:
-        taker = facts.nat.taker(packet_for(virtual, facts))
-        if taker is not None:
-            yield _finding(virtual, realserver, Verdict.PASS, f"a rule takes it: {taker}")
+        rule = facts.nat.dnat_rule(packet_for(virtual, facts))
+        if rule is not None:
+            yield _finding(virtual, realserver, Verdict.PASS, f"a rule takes it: {rule}")
         elif isinstance(facts.listeners, Unknown):
             yield _unread(virtual, realserver, facts.listeners)
         else:
@@ -45,20 +45,21 @@ def _judge(
     virtual: VirtualService, realserver: Realserver, facts: Facts, listeners: Sequence[Listener]
 ) -> Finding:
     tunnel = decapsulator_name(tunnel_for(virtual.vip), facts)
-    takers = [one for one in listeners if one.takes(virtual.protocol, virtual.vip, virtual.port)]
-    free = [taker for taker in takers if taker.device in (None, tunnel)]
-    if free:
-        return _finding(virtual, realserver, Verdict.PASS, f"listens on {_place(free[0])}")
+    matching = [socket for socket in listeners if socket.takes(virtual.protocol, virtual.vip, virtual.port)]
+    unbound = [socket for socket in matching if socket.device in (None, tunnel)]
+    if unbound:
+        return _finding(virtual, realserver, Verdict.PASS, f"listens on {_place(unbound[0])}")
     if realserver.kind is Kind.KUBERNETES:
         return _finding(virtual, realserver, Verdict.SKIP, "no socket of the node's own; a pod may take it")
-    if takers:
-        seen = f"listens on {_place(takers[0])} alone, and takes nothing that comes out of {tunnel}"
+    if matching:
+        seen = f"listens on {_place(matching[0])} alone, and takes nothing that comes out of {tunnel}"
         return _finding(virtual, realserver, Verdict.FAIL, seen, "bind it to the address, not to the device")
     return _finding(virtual, realserver, Verdict.FAIL, _elsewhere(virtual, listeners), _remedy(virtual))
 
 
 def _elsewhere(virtual: VirtualService, listeners: Sequence[Listener]) -> str:
-    near = [_place(one) for one in listeners if (one.protocol, one.port) == (virtual.protocol, virtual.port)]
+    wanted = virtual.protocol, virtual.port
+    near = [_place(socket) for socket in listeners if (socket.protocol, socket.port) == wanted]
     if near:
         return f"nothing listens there, only on {', '.join(near)}"
     return f"nothing listens on {virtual.protocol} port {virtual.port}"
@@ -70,10 +71,10 @@ def _remedy(virtual: VirtualService) -> str:
     return f"start the service, or have it listen on {place}: ss {option} 'sport = :{virtual.port}'"
 
 
-def _place(one: Listener) -> str:
-    address = "*" if one.address is None else str(one.address)
-    device = f"%{one.device}" if one.device else ""
-    return f"{one.protocol} {f'[{address}]' if ':' in address else address}{device}:{one.port}"
+def _place(socket: Listener) -> str:
+    address = "*" if socket.address is None else str(socket.address)
+    device = f"%{socket.device}" if socket.device else ""
+    return f"{socket.protocol} {f'[{address}]' if ':' in address else address}{device}:{socket.port}"
 
 
 def _finding(

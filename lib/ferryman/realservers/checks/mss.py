@@ -34,19 +34,19 @@ def _judge(virtual: VirtualService, realserver: Realserver, facts: Facts) -> Fin
     if realserver.mss is not MssStrategy.CLAMP:
         seen = f"{realserver.mss.value} keeps packets small enough, not a clamp"
         return _finding(virtual, realserver, Verdict.SKIP, seen)
-    ways = list(_ways(virtual, realserver, facts))
-    fitting = [seen for value, seen in ways if value <= limit]
+    limiters = list(_limiters(virtual, realserver, facts))
+    fitting = [seen for value, seen in limiters if value <= limit]
     if fitting:
         return _finding(virtual, realserver, Verdict.PASS, fitting[0])
-    larger = [f"{seen}, which is too large" for _, seen in ways]
+    larger = [f"{seen}, which is too large" for _, seen in limiters]
     seen = "; ".join(larger) or "nothing is to be seen that lowers it"
     return _finding(
         virtual, realserver, Verdict.WARN, f"{seen}; the probe's MSS decides", _remedy(virtual, limit)
     )
 
 
-def _ways(virtual: VirtualService, realserver: Realserver, facts: Facts) -> Iterator[tuple[int, str]]:
-    """Everything that lowers it, in bytes and in words."""
+def _limiters(virtual: VirtualService, realserver: Realserver, facts: Facts) -> Iterator[tuple[int, str]]:
+    """Everything that limits the MSS: the MSS in bytes, and what limits it, in words."""
     device = own_device(realserver, facts)
     for value, text in rules_for(virtual, realserver, facts):
         yield value, f"a rule sets {value}: {text}"

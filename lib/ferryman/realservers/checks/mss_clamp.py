@@ -6,8 +6,8 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING
 
+from ferryman import encapsulation
 from ferryman.model import Kind
-from ferryman.probe.targets import IP_HEADER, TCP_HEADER, mss_limit
 from ferryman.realservers.facts import Unknown
 
 if TYPE_CHECKING:
@@ -29,25 +29,25 @@ def limit_for(virtual: VirtualService, realserver: Realserver) -> int:
 
     The outer header is of the VIP's own family, as ``Realserver.address_for`` has it.
     """
-    return mss_limit(virtual.vip, virtual.vip, realserver.path_mtu)
+    return encapsulation.mss_limit(virtual.vip, virtual.vip, realserver.path_mtu)
 
 
-def max_inner_packet(virtual: VirtualService, realserver: Realserver) -> int:
+def packet_limit_for(virtual: VirtualService, realserver: Realserver) -> int:
     """The largest inner packet in bytes that fits the tunnel to this realserver."""
-    return realserver.path_mtu - IP_HEADER[virtual.vip.version]
+    return encapsulation.max_inner_packet(virtual.vip.version, realserver.path_mtu)
 
 
 def own_device(realserver: Realserver, facts: Facts) -> Device | None:
     """The device that the directors' packets come in by: the one with the realserver's own address."""
     known = {} if isinstance(facts.devices, Unknown) else facts.devices
-    own = [one for one in (realserver.address, realserver.address6) if one is not None]
-    holders = (one for one in known.values() if any(held.ip in own for held in one.addresses))
+    own = [address for address in (realserver.address, realserver.address6) if address is not None]
+    holders = (device for device in known.values() if any(held.ip in own for held in device.addresses))
     return next(holders, None)
 
 
 def mss_of(device: Device, virtual: VirtualService) -> int:
     """The MSS in bytes that the kernel itself says by this device."""
-    return device.mtu - IP_HEADER[virtual.vip.version] - TCP_HEADER
+    return encapsulation.mss_for_mtu(virtual.vip.version, device.mtu)
 
 
 def rules_for(virtual: VirtualService, realserver: Realserver, facts: Facts) -> Iterator[tuple[int, str]]:

@@ -28,7 +28,7 @@ def nic_mtu(_: Service, realserver: Realserver, facts: Facts) -> Iterator[Findin
         return
     device = own_device(realserver, facts)
     if device is None:
-        known = [one for one in (realserver.address, realserver.address6) if one is not None]
+        known = [address for address in (realserver.address, realserver.address6) if address is not None]
         seen = f"{known[0]} is on no device of this host" if known else "hosts.yaml gives it no address"
         yield _finding(realserver, Verdict.WARN if known else Verdict.SKIP, seen, *_correct(known))
     elif device.mtu < realserver.path_mtu:

@@ -1,13 +1,14 @@
-"""Check ``open-decapsulator``: not everybody may have packets unwrapped here."""
+"""Check ``open-decapsulator``: packets of unauthorised sources are not unwrapped here."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferryman.firewall import Fate
+from ferryman.encapsulation import TUNNEL_PROTOCOL
+from ferryman.firewall import PacketVerdict
 from ferryman.model import Finding, Verdict
 from ferryman.realservers.checks.decapsulation import decapsulator, decapsulator_name, tunnels
-from ferryman.realservers.checks.firewall import NAMES, NUMBERS, STRANGERS, outer_packet, outer_sources
+from ferryman.realservers.checks.firewall import PACKET_NAMES, UNNAMED_SOURCES, outer_packet, outer_sources
 from ferryman.realservers.facts import Unknown
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ def open_decapsulator(service: Service, realserver: Realserver, facts: Facts) ->
 
     Sources: CVE-2020-10136 and VU#636397, unauthenticated IP-in-IP: whoever can reach an open decapsulator
     sends packets through it in anybody's name. Measured: an outsider's encapsulated SYN is answered unless a
-    rule limits the outer sources. It warns, for it stands in nobody's way; what rules do not tell is for the
-    negative probe.
+    rule limits the outer sources. It warns, for it blocks nothing; what rules do not tell is for the negative
+    probe.
     """
     for tunnel in tunnels(service):
         peer = _only_peer(tunnel, facts)
@@ -37,20 +38,23 @@ def open_decapsulator(service: Service, realserver: Realserver, facts: Facts) ->
 
 
 def _judge(service: Service, tunnel: Tunnel, realserver: Realserver, facts: Facts) -> Finding:
-    strangers = {one: outer_packet(tunnel, realserver, facts, one) for one in STRANGERS[tunnel.version]}
-    passages = {one: facts.firewall.passage(packet) for one, packet in strangers.items()}
-    let_in = [one for one, passage in passages.items() if passage.fate is Fate.IN]
-    ends = [passage.by for passage in passages.values() if passage.fate is Fate.OUT]
-    if len(ends) == len(passages):
-        return _finding(tunnel, realserver, Verdict.PASS, f"strangers are dropped by {ends[-1]}")
+    traversals = {
+        source: facts.firewall.traverse(outer_packet(tunnel, realserver, facts, source))
+        for source in UNNAMED_SOURCES[tunnel.version]
+    }
+    let_in = [source for source, traversal in traversals.items() if traversal.verdict is PacketVerdict.ACCEPT]
+    ends = [traversal.by for traversal in traversals.values() if traversal.verdict is PacketVerdict.DROP]
+    if len(ends) == len(traversals):
+        return _finding(tunnel, realserver, Verdict.PASS, f"unauthorised sources are dropped by {ends[-1]}")
     if facts.firewall.unread:
         return _finding(
             tunnel, realserver, Verdict.SKIP, f"the rules could not be read: {facts.firewall.unread[0]}"
         )
     if let_in:
-        seen = f"{NAMES[tunnel.version]} is let in from any address, such as {let_in[-1]} (CVE-2020-10136)"
+        packets = PACKET_NAMES[tunnel.version]
+        seen = f"{packets} is let in from any address, such as {let_in[-1]} (CVE-2020-10136)"
         return _finding(tunnel, realserver, Verdict.WARN, seen, _guard(service, tunnel, realserver, facts))
-    seen = "the rules alone do not tell whether strangers are dropped"
+    seen = "the rules alone do not tell whether unauthorised sources are dropped"
     return _finding(tunnel, realserver, Verdict.SKIP, seen)
 
 
@@ -77,7 +81,7 @@ def _guard(service: Service, tunnel: Tunnel, realserver: Realserver, facts: Fact
     device = decapsulator_name(tunnel, facts)
     rules = (
         f"table inet ipip_guard{tunnel.version} {{ chain pre {{ type filter hook prerouting priority raw; "
-        f"{header} {NUMBERS[tunnel.version]} {family} saddr != {_set(sources)} drop; "
+        f"{header} {TUNNEL_PROTOCOL[tunnel.version]} {family} saddr != {_set(sources)} drop; "
         f'iifname "{device}" {family} daddr != {_set(vips)} drop; }}; }}'
     )
     return f"drop all others, with the VIPs of every service that comes through {device}: nft '{rules}'"
@@ -91,5 +95,10 @@ def _finding(
     tunnel: Tunnel, realserver: Realserver, verdict: Verdict, seen: str, remedy: str = ""
 ) -> Finding:
     return Finding(
-        CHECK, realserver.host, verdict, seen, f"{NAMES[tunnel.version]} from the directors alone", remedy
+        CHECK,
+        realserver.host,
+        verdict,
+        seen,
+        f"{PACKET_NAMES[tunnel.version]} from the directors alone",
+        remedy,
     )

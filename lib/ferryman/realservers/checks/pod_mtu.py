@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ferryman.firewall import Does, Notes
+from ferryman.firewall import Effect, PacketState
 from ferryman.model import Finding, MssStrategy, Verdict
-from ferryman.realservers.checks.mss_clamp import max_inner_packet
+from ferryman.realservers.checks.mss_clamp import packet_limit_for
 from ferryman.realservers.checks.vip import packet_for
 from ferryman.realservers.facts import Unknown
 
@@ -39,7 +39,7 @@ def pod_mtu(service: Service, realserver: Realserver, facts: Facts) -> Iterator[
 
 
 def _limit(service: Service, realserver: Realserver) -> int:
-    return min(max_inner_packet(virtual, realserver) for virtual in service.virtual_services)
+    return min(packet_limit_for(virtual, realserver) for virtual in service.virtual_services)
 
 
 def _pods(service: Service, realserver: Realserver, facts: Facts, limit: int) -> Finding:
@@ -51,7 +51,7 @@ def _pods(service: Service, realserver: Realserver, facts: Facts, limit: int) ->
     if large:
         return _too_large(service, realserver, facts, limit, large)
     if unread or not devices:
-        return _unseen(realserver, facts, limit, unread)
+        return _not_seen(realserver, facts, limit, unread)
     largest = max(end.mtu for _, _, end in ends if end is not None)
     return _finding(realserver, limit, Verdict.PASS, f"{len(devices)} pods, {largest} bytes at most")
 
@@ -72,35 +72,35 @@ def _too_large(
     more = f" and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
     seen = f"too large: {', '.join(named[:SHOWN])}{more}"
     remedy = "restart these pods, once the CNI's MTU is right: kubectl delete pod POD"
-    if any(_is_behind(service, facts, end) for _, _, end in large):
+    if any(_gets_packets(service, facts, end) for _, _, end in large):
         return _finding(
             realserver, limit, Verdict.FAIL, f"{seen}; a rule hands them the service's packets", remedy
         )
     return _finding(realserver, limit, Verdict.WARN, f"{seen}; the probe's MSS decides", remedy)
 
 
-def _is_behind(service: Service, facts: Facts, end: Device) -> bool:
+def _gets_packets(service: Service, facts: Facts, end: Device) -> bool:
     """Whether a rule gives the service's packets to this pod."""
-    addresses = [str(one.ip) for one in end.addresses if not one.ip.is_link_local]
+    addresses = [str(held.ip) for held in end.addresses if not held.ip.is_link_local]
     rules = [
         rule
         for virtual_service in service.virtual_services
-        for rule in _takers(facts, packet_for(virtual_service, facts))
+        for rule in _dnat_rules(facts, packet_for(virtual_service, facts))
     ]
     return any(_names(rule, address) for rule in rules for address in addresses)
 
 
-def _takers(facts: Facts, packet: Packet) -> list[str]:
-    """The rules that may give a packet another destination."""
-    chains = facts.firewall.ends("prerouting", packet, Notes(None), "nat")
-    return [end.text for ends in chains for end in ends if end.does is Does.TAKE]
+def _dnat_rules(facts: Facts, packet: Packet) -> list[str]:
+    """The rules that may give a packet another destination, as text."""
+    chains = facts.firewall.ends("prerouting", packet, PacketState(None), "nat")
+    return [end.text for ends in chains for end in ends if end.effect is Effect.DNAT]
 
 
 def _names(rule: str, address: str) -> bool:
     return re.search(rf"(?<![\w.:]){re.escape(address)}(?![\w.])", rule) is not None
 
 
-def _unseen(realserver: Realserver, facts: Facts, limit: int, unread: Sequence[Device]) -> Finding:
+def _not_seen(realserver: Realserver, facts: Facts, limit: int, unread: Sequence[Device]) -> Finding:
     large = [f"{device.name} ({device.mtu})" for device in unread if device.mtu > limit]
     if isinstance(facts.pods, Unknown):
         seen = facts.pods.reason

@@ -1,4 +1,4 @@
-"""All checks on all realservers of a service."""
+"""The registry of all checks on realservers, and how they are run for a service."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from ferryman.realservers.checks.mss import mss
 from ferryman.realservers.checks.nic_mtu import nic_mtu
 from ferryman.realservers.checks.open_decapsulator import open_decapsulator
 from ferryman.realservers.checks.pod_mtu import pod_mtu
-from ferryman.realservers.checks.rp_filter import rp_filter
-from ferryman.realservers.checks.rp_filter_default import rp_filter_default
-from ferryman.realservers.checks.rp_filter_ipv6 import rp_filter_ipv6
+from ferryman.realservers.checks.rp_filter import (
+    rp_filter,
+    rp_filter_default,
+    rp_filter_ipv6,
+    rp_filter_pods,
+)
 from ferryman.realservers.checks.rp_filter_persisted import rp_filter_persisted
-from ferryman.realservers.checks.rp_filter_pods import rp_filter_pods
 from ferryman.realservers.checks.sysctl_order import sysctl_order
 from ferryman.realservers.checks.tunnel_address import tunnel_address
 from ferryman.realservers.checks.tunnel_device import tunnel_device
@@ -55,25 +57,25 @@ CHECKS: Mapping[str, Check] = {
     "arp": arp,
     "open-decapsulator": open_decapsulator,
 }
-"""By the id that its findings bear, in the order in which a packet meets what they look at."""
+"""Each check by the id of its findings, in the order in which a packet meets what they look at."""
 
 
 def realserver_checks(service: Service, realserver: Realserver, facts: Facts) -> list[Finding]:
-    """What every check says of one realserver."""
+    """The findings of every check about one realserver."""
     return [finding for check in CHECKS.values() for finding in check(service, realserver, facts)]
 
 
 def service_readiness(service: Service, hosts: Hosts) -> list[Finding]:
-    """What every check says of every realserver, in the service's order; all hosts are asked at once."""
+    """The findings of every check about every realserver, in the service's order; asks all at once."""
     seen = read_facts(hosts, (realserver.host for realserver in service.realservers))
     return [
         finding
         for realserver in service.realservers
-        for finding in _of_one(service, realserver, seen[realserver.host])
+        for finding in _of_realserver(service, realserver, seen[realserver.host])
     ]
 
 
-def _of_one(service: Service, realserver: Realserver, facts: Facts | DoubtError) -> list[Finding]:
+def _of_realserver(service: Service, realserver: Realserver, facts: Facts | DoubtError) -> list[Finding]:
     if isinstance(facts, DoubtError):
         seen = str(facts).removeprefix(f"{realserver.host}: ")
         wanted = "an answer over SSH"

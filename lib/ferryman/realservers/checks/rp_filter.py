@@ -1,18 +1,25 @@
-"""Check ``rp-filter``: the kernel does not throw unwrapped packets away for coming in at the wrong device."""
+"""Checks ``rp-filter``, ``rp-filter-default``, ``rp-filter-pods``, ``rp-filter-ipv6``: source validation now.
+
+The kernel must not drop what comes out of the tunnel because the route back to its source is by another
+device; a Kubernetes node must still do that to its pods. What is so after a reboot is for
+``rp_filter_persisted.py``.
+"""
 
 from __future__ import annotations
 
+import re
+from functools import partial
 from typing import TYPE_CHECKING
 
-from ferryman.model import Finding, Verdict
+from ferryman.model import Finding, Kind, Verdict
 from ferryman.realservers.checks.decapsulation import (
+    IP6IP6,
     IPIP,
     decapsulator_name,
-    effective_rp_filter,
     key,
     tunnels,
 )
-from ferryman.realservers.facts import ALL, Unknown
+from ferryman.realservers.facts import ALL, DEFAULT, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,10 +27,26 @@ if TYPE_CHECKING:
     from ferryman.model import Realserver, Service
     from ferryman.realservers.facts import Facts
 
-CHECK = "rp-filter"
-WANTED = "0 in force on the tunnel device, or 2 with an address there: the larger of all and its own"
 OFF, STRICT, LOOSE = 0, 1, 2
 """RFC 3704's modes, as ip-sysctl.rst numbers them."""
+WANTED = "0 in force on the tunnel device, or 2 with an address there: the larger of all and its own"
+SHOWN_DEVICES = 5
+
+BY_DEVICE = re.compile(r"fib saddr[ .\w]*\biif\b[ .\w]*|rpfilter(?!.*--loose)")
+"""A match for the device of the route back to the source; without ``iif``, or with --loose, any will do."""
+DROPS = re.compile(r"\b(drop|DROP|reject|REJECT)\b")
+NARROWED = re.compile(r"\b(iif|iifname|saddr|daddr) |(^| )-[isd] ")
+
+
+def effective_rp_filter(facts: Facts, device: str) -> int | Unknown:
+    """The reverse path filter in force on a device: the larger of its own and that of all.
+
+    Source: Documentation/networking/ip-sysctl.rst, rp_filter; all nine combinations measured.
+    """
+    for_all, own = facts.setting("rp_filter", ALL), facts.setting("rp_filter", device)
+    if isinstance(for_all, Unknown):
+        return for_all
+    return own if isinstance(own, Unknown) else max(for_all, own)
 
 
 def rp_filter(service: Service, realserver: Realserver, facts: Facts) -> Iterator[Finding]:
@@ -32,63 +55,140 @@ def rp_filter(service: Service, realserver: Realserver, facts: Facts) -> Iterato
     Sources: Documentation/networking/ip-sysctl.rst; all nine combinations measured, each drop counted in
     TcpExtIPReversePathFilter. IPv6 has no rp_filter.
     """
+    finding = partial(_finding, "rp-filter", realserver, WANTED)
     if IPIP not in tunnels(service):
-        yield _finding(realserver, Verdict.SKIP, "IPv6 alone, which has no rp_filter")
+        yield finding(Verdict.SKIP, "IPv6 alone, which has no rp_filter")
         return
     device = decapsulator_name(IPIP, facts)
-    if _missing(facts, device):
-        yield _finding(realserver, Verdict.SKIP, f"no {device} yet; {_inheritance(facts)}")
+    if not isinstance(facts.devices, Unknown) and device not in facts.devices:
+        yield finding(Verdict.SKIP, f"no {device} yet; {_inherited(facts)}")
         return
     effective = effective_rp_filter(facts, device)
     if isinstance(effective, Unknown):
-        yield _finding(realserver, Verdict.UNKNOWN, effective.reason)
+        yield finding(Verdict.UNKNOWN, effective.reason)
     else:
-        yield _judged(realserver, device, facts, effective)
+        yield finding(*_judged(device, facts, effective))
 
 
-def _judged(realserver: Realserver, device: str, facts: Facts, effective: int) -> Finding:
-    culprits = [one for one in (ALL, device) if facts.setting("rp_filter", one) == effective]
+def _judged(device: str, facts: Facts, effective: int) -> tuple[Verdict, str, str]:
+    """Verdict, what was seen, and the remedy."""
     if effective == OFF:
-        return _finding(realserver, Verdict.PASS, f"all and {device} are 0")
-    keys = " and ".join(key(culprit) for culprit in culprits)
+        return Verdict.PASS, f"all and {device} are 0", ""
+    decisive = [name for name in (ALL, device) if facts.setting("rp_filter", name) == effective]
     if effective == LOOSE:
-        return _finding(
-            realserver,
+        keys = " and ".join(key(name) for name in decisive)
+        return (
             Verdict.PASS,
             f"{keys} = 2: loose, which needs an address on {device} and a route to every client",
+            "",
         )
-    return _finding(
-        realserver, Verdict.FAIL, _blame(culprits, device, facts, effective), _remedy(culprits, device)
-    )
+    if len(decisive) > 1:
+        seen = f"{key(ALL)} = {effective} and {key(device)} = {effective}"
+    else:
+        other = device if decisive == [ALL] else ALL
+        seen = f"{key(decisive[0])} = {effective} overrides {other}'s {facts.setting('rp_filter', other)}"
+    return Verdict.FAIL, seen, _remedy(decisive, device)
 
 
-def _blame(culprits: list[str], device: str, facts: Facts, effective: int) -> str:
-    if len(culprits) > 1:
-        return f"{key(ALL)} = {effective} and {key(device)} = {effective}"
-    other = device if culprits == [ALL] else ALL
-    return f"{key(culprits[0])} = {effective} overrides {other}'s {facts.setting('rp_filter', other)}"
-
-
-def _remedy(culprits: list[str], device: str) -> str:
-    """Both ways out when ``all`` is to blame: turning it off everywhere, or loose mode on the one device."""
-    off = f"sysctl -w {' '.join(f'{key(culprit)}=0' for culprit in culprits)}"
+def _remedy(decisive: list[str], device: str) -> str:
+    """Both remedies when ``all`` decides: turning it off everywhere, or loose mode on the one device."""
+    off = f"sysctl -w {' '.join(f'{key(name)}=0' for name in decisive)}"
     keep = "; keep it in sysctl.d, after 50-default.conf"
-    if ALL not in culprits:
+    if ALL not in decisive:
         return f"{off}{keep}"
     return f"{off}, or with an address on {device} leave all as it is: sysctl -w {key(device)}=2{keep}"
 
 
-def _missing(facts: Facts, device: str) -> bool:
-    return not isinstance(facts.devices, Unknown) and device not in facts.devices
-
-
-def _inheritance(facts: Facts) -> str:
+def _inherited(facts: Facts) -> str:
     """Source: a new device takes net.ipv4.conf.default's values when it is made (measured)."""
-    default = facts.setting("rp_filter", "default")
+    default = facts.setting("rp_filter", DEFAULT)
     if isinstance(default, Unknown):
         return "a new one takes over default.rp_filter, which could not be read"
-    return f"a new one takes over {key('default')} = {default}"
+    return f"a new one takes over {key(DEFAULT)} = {default}"
 
 
-def _finding(realserver: Realserver, verdict: Verdict, seen: str, remedy: str = "") -> Finding:
-    return Finding(CHECK, realserver.host, verdict, seen, WANTED, remedy)
+def rp_filter_default(_: Service, realserver: Realserver, facts: Facts) -> Iterator[Finding]:
+    """On a Kubernetes node ``default`` stays 1: a new pod's device takes it over, and cannot spoof then.
+
+    Source: devinet.c copies ``default`` to a new device; Calico's felix reads it at its start. IPIP needs
+    it nowhere else but on the tunnel device, which has a setting of its own.
+    """
+    finding = partial(_finding, "rp-filter-default", realserver, f"{key(DEFAULT)} = 1 on a node")
+    if realserver.kind is not Kind.KUBERNETES:
+        yield finding(Verdict.SKIP, "no pods are made here")
+        return
+    default = facts.setting("rp_filter", DEFAULT)
+    if isinstance(default, Unknown):
+        yield finding(Verdict.UNKNOWN, default.reason)
+        return
+    seen = f"{key(DEFAULT)} = {default}"
+    if default == STRICT:
+        yield finding(Verdict.PASS, seen)
+    else:
+        remedy = f"sysctl -w {key(DEFAULT)}=1, with {key('ipip0')}=0 set for itself; keep both in sysctl.d"
+        yield finding(Verdict.WARN, f"{seen}: new pods may send with any source", remedy)
+
+
+def rp_filter_pods(_: Service, realserver: Realserver, facts: Facts) -> Iterator[Finding]:
+    """On a Kubernetes node 1 is in force on each ``cali`` device.
+
+    Source: Documentation/networking/ip-sysctl.rst (the larger of all's and its own). A change of ``default``
+    does not reach devices that are there, and felix sets theirs from what it read at its start.
+    """
+    finding = partial(_finding, "rp-filter-pods", realserver, "rp_filter 1 in force on each cali device")
+    if realserver.kind is not Kind.KUBERNETES:
+        yield finding(Verdict.SKIP, "no pods are here")
+        return
+    settings = {} if isinstance(facts.settings, Unknown) else facts.settings
+    devices = [name for setting, name in settings if setting == "rp_filter" and name.startswith("cali")]
+    lax = [name for name in devices if effective_rp_filter(facts, name) != STRICT]
+    if not devices:
+        yield finding(Verdict.SKIP, "no cali devices are to be seen")
+    elif not lax:
+        yield finding(Verdict.PASS, f"1 is in force on all {len(devices)} cali devices")
+    else:
+        more = f" and {len(lax) - SHOWN_DEVICES} more" if len(lax) > SHOWN_DEVICES else ""
+        seen = f"1 is not in force on {', '.join(lax[:SHOWN_DEVICES])}{more}, of {len(devices)}"
+        remedy = f"restart felix once {key(DEFAULT)} is 1, or: sysctl -w {key(lax[0])}=1"
+        yield finding(Verdict.WARN, f"{seen}: these pods may send with any source", remedy)
+
+
+def rp_filter_ipv6(service: Service, realserver: Realserver, facts: Facts) -> Iterator[Finding]:
+    """No rule of nft (``fib saddr . iif oif``) or ip6tables (``rpfilter``) drops what ipip60 unwraps.
+
+    Source: IPv6 has no rp_filter setting; nft(8), FIB expressions, and iptables-extensions(8), rpfilter. What
+    comes out of ipip60 goes back by another device. firewalld has such a rule, with IPv6_rpfilter=strict.
+    """
+    finding = partial(_finding, "rp-filter-ipv6", realserver, "no reverse path filter for IPv6")
+    if IP6IP6 not in tunnels(service):
+        yield finding(Verdict.SKIP, "no VIP is IPv6")
+        return
+    found = next(_ipv6_rules(facts), None)
+    if found is None:
+        unread = facts.firewall.unread
+        yield finding(Verdict.SKIP, unread[0]) if unread else finding(Verdict.PASS, "no such rule")
+        return
+    where, text, sure = found
+    remedy = (
+        f"accept what comes in by {IP6IP6.device} before it, or take it away (firewalld: IPv6_rpfilter=no)"
+    )
+    yield finding(Verdict.FAIL if sure else Verdict.WARN, f"{where}: {text}", remedy)
+
+
+def _ipv6_rules(facts: Facts) -> Iterator[tuple[str, str, bool]]:
+    """Rules that drop by the device of the route back: where, what, and whether for every incoming packet."""
+    for table in facts.firewall.tables:
+        if IP6IP6.version not in table.versions:
+            continue
+        for chain in table.chains.values():
+            for rule in chain.rules:
+                if BY_DEVICE.search(rule.text) and DROPS.search(rule.text):
+                    rest = BY_DEVICE.sub("", rule.text)
+                    sure = chain.hook == "prerouting" and not NARROWED.search(rest)
+                    yield f"{table} {chain.name}", rule.text, sure
+
+
+def _finding(  # noqa: PLR0913, PLR0917  # what a finding has
+    check: str, realserver: Realserver, wanted: str, verdict: Verdict, seen: str, remedy: str = ""
+) -> Finding:
+    return Finding(check, realserver.host, verdict, seen, wanted, remedy)

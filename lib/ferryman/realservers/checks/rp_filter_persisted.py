@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from ferryman.model import Finding, Verdict
 from ferryman.realservers.checks.decapsulation import IPIP, decapsulator_name, key, tunnels
-from ferryman.realservers.facts import ALL, Unknown
+from ferryman.realservers.checks.rp_filter import LOOSE, STRICT
+from ferryman.realservers.facts import ALL, DEFAULT, Unknown
 from ferryman.realservers.facts.sysctl_d import normal
 
 if TYPE_CHECKING:
@@ -18,17 +19,17 @@ if TYPE_CHECKING:
     from ferryman.realservers.facts.sysctl_d import Line, SysctlFiles
 
 CHECK = "rp-filter-persisted"
-STRICT, LOOSE = 1, 2
-DEFAULT = "default"
 
 
 @dataclass(frozen=True, slots=True)
-class Coming:
-    """A value that a setting will have."""
+class FutureValue:
+    """A value that a setting will have, and what sets it."""
 
     value: int
     by: str
+    """What sets it, in words: a line of a file, a default, what it is inherited from."""
     line: Line | None = None
+    """The line of sysctl.d that sets it, where one does."""
 
 
 def rp_filter_persisted(service: Service, realserver: Realserver, facts: Facts) -> Iterator[Finding]:
@@ -51,7 +52,7 @@ def rp_filter_persisted(service: Service, realserver: Realserver, facts: Facts) 
 
 
 def _judged(realserver: Realserver, facts: Facts, files: SysctlFiles, device: str) -> Finding:
-    for_all, own = _kept(files, ALL), _kept(files, device)
+    for_all, own = _after_boot(files, ALL), _after_boot(files, device)
     if bad := _drops(facts, device, for_all, own):
         return _finding(
             realserver, Verdict.FAIL, f"the next reboot breaks it: {bad}", _remedy(device, for_all, own)
@@ -59,25 +60,25 @@ def _judged(realserver: Realserver, facts: Facts, files: SysctlFiles, device: st
     again = _made_again(facts, files, device)
     for_all_now = facts.setting("rp_filter", ALL)
     if again is not None and not isinstance(for_all_now, Unknown) and again.value > for_all_now:
-        now = Coming(for_all_now, "as it is now")
+        now = FutureValue(for_all_now, "as it is now")
         if bad := _drops(facts, device, now, again):
             seen = f"it breaks when {device} is made again: {bad}"
             return _finding(realserver, Verdict.FAIL, seen, _remedy(device, now, again))
-    return _finding(realserver, Verdict.PASS, f"all: {_said(for_all)}; {device}: {_said(own)}")
+    return _finding(realserver, Verdict.PASS, f"all: {_described(for_all)}; {device}: {_described(own)}")
 
 
-def _kept(files: SysctlFiles, device: str) -> Coming:
-    """What a setting is after the next boot."""
+def _after_boot(files: SysctlFiles, device: str) -> FutureValue:
+    """The value that a setting has after the next boot, and what sets it."""
     line = files.winner(normal(key(device)))
     if line is not None and (value := line.number_wanted) is not None:
-        return Coming(value, str(line), line)
+        return FutureValue(value, str(line), line)
     if device in (ALL, DEFAULT):
-        return Coming(0, "the kernel's own default")
-    inherited = _kept(files, DEFAULT)
-    return Coming(inherited.value, f"inherited from default, {inherited.by}", inherited.line)
+        return FutureValue(0, "the kernel's own default")
+    inherited = _after_boot(files, DEFAULT)
+    return FutureValue(inherited.value, f"inherited from default, {inherited.by}", inherited.line)
 
 
-def _made_again(facts: Facts, files: SysctlFiles, device: str) -> Coming | None:
+def _made_again(facts: Facts, files: SysctlFiles, device: str) -> FutureValue | None:
     """What a new device of that name gets now; None where nobody can tell.
 
     Without systemd's rules for new devices, lines for it wait until somebody runs ``sysctl --system``.
@@ -86,16 +87,16 @@ def _made_again(facts: Facts, files: SysctlFiles, device: str) -> Coming | None:
         return None
     line = files.winner(normal(key(device)))
     if line is not None and (value := line.number_wanted) is not None:
-        return Coming(value, str(line), line)
+        return FutureValue(value, str(line), line)
     default = facts.setting("rp_filter", DEFAULT)
     return (
         None
         if isinstance(default, Unknown)
-        else Coming(default, f"inherited from {key(DEFAULT)} as it is now")
+        else FutureValue(default, f"inherited from {key(DEFAULT)} as it is now")
     )
 
 
-def _drops(facts: Facts, device: str, for_all: Coming, own: Coming) -> str | None:
+def _drops(facts: Facts, device: str, for_all: FutureValue, own: FutureValue) -> str | None:
     """Why packets will be dropped; None when they will not."""
     decisive, name = (own, device) if own.value >= for_all.value else (for_all, ALL)
     if decisive.value == STRICT:
@@ -107,11 +108,11 @@ def _drops(facts: Facts, device: str, for_all: Coming, own: Coming) -> str | Non
     return None
 
 
-def _remedy(device: str, for_all: Coming, own: Coming) -> str:
-    """A 0 for whichever is to blame: in its own line where it has one of ours, else in a new one."""
+def _remedy(device: str, for_all: FutureValue, own: FutureValue) -> str:
+    """A 0 for whichever decides: in its own line where it has one of ours, else in a new one."""
     both, larger = ((ALL, for_all), (device, own)), max(for_all.value, own.value)
-    to_blame = [(name, one) for name, one in both if one.value == larger]
-    return "say 0 for it: " + " && ".join(_zero(name, one.line) for name, one in to_blame)
+    decisive = [(name, value) for name, value in both if value.value == larger]
+    return "say 0 for it: " + " && ".join(_zero(name, value.line) for name, value in decisive)
 
 
 def _zero(name: str, line: Line | None) -> str:
@@ -120,7 +121,7 @@ def _zero(name: str, line: Line | None) -> str:
     return f"echo '{key(name)} = 0' >>/etc/sysctl.d/99-ipip.conf"
 
 
-def _said(coming: Coming) -> str:
+def _described(coming: FutureValue) -> str:
     return f"{coming.value}, {coming.by}"
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ferryman.model import Finding, Kind, Verdict
 from ferryman.realservers.checks.decapsulation import IPIP, decapsulator_name, key, tunnels
-from ferryman.realservers.facts import ALL, Unknown
+from ferryman.realservers.facts import ALL, DEFAULT, Unknown
 from ferryman.realservers.facts.sysctl_d import normal
 
 if TYPE_CHECKING:
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 
 CHECK = "sysctl-order"
 OURS = ("/etc/", "/run/", "/usr/local/")
-DEFAULT = "default"
 KERNEL = "0"
-"""What ``all`` is where no line sets it."""
+"""The kernel's value of ``all``, in force where no line sets it."""
 
 
 def sysctl_order(service: Service, realserver: Realserver, facts: Facts) -> Iterator[Finding]:

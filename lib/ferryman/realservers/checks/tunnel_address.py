@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ferryman.model import Finding, Verdict
-from ferryman.realservers.checks.decapsulation import IPIP, decapsulator, effective_rp_filter, tunnels
+from ferryman.realservers.checks.decapsulation import IPIP, decapsulator, tunnels
+from ferryman.realservers.checks.rp_filter import LOOSE, effective_rp_filter
 from ferryman.realservers.facts import Unknown
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from ferryman.realservers.facts import Facts
 
 CHECK = "tunnel-address"
-LOOSE = 2
 
 
 def tunnel_address(service: Service, realserver: Realserver, facts: Facts) -> Iterator[Finding]:

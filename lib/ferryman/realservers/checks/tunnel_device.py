@@ -1,4 +1,4 @@
-"""Check ``tunnel-device``: somebody is there to unwrap the packets."""
+"""Check ``tunnel-device``: a tunnel device unwraps the packets."""
 
 from __future__ import annotations
 
@@ -59,20 +59,20 @@ def _without(tunnel: Tunnel, realserver: Realserver, devices: Mapping[str, Devic
     other = next(
         (external for external in externals(tunnel, devices) if external.name != tunnel.device), None
     )
-    taker = decapsulator(tunnel, devices)
+    substitute = decapsulator(tunnel, devices)
     if other is not None:
         seen = f"{tunnel.device} {state}, and {other.name} is the one external device that the kernel allows"
         remedy = f"see what {other.name} is for; only without it: {tunnel.add}"
         return _finding(realserver, Verdict.FAIL, seen, tunnel, remedy)
     repair = f"ip link set {tunnel.device} up" if tunnel.device in devices else tunnel.add
-    if taker is not None:
-        seen = f"{tunnel.device} {state}; {taker.name} is up and takes the packets in its place"
+    if substitute is not None:
+        seen = f"{tunnel.device} {state}; {substitute.name} is up and takes the packets in its place"
         return _finding(realserver, Verdict.WARN, seen, tunnel, f"do not rely on it: {repair}")
     return _finding(realserver, Verdict.FAIL, f"{tunnel.device} {state}", tunnel, repair)
 
 
 def _ends(tunnel: Tunnel, realserver: Realserver, device: Device) -> Iterator[Finding]:
-    """Ends of its own: it takes their packets alone.
+    """A finding where the device has ends of its own, for it takes their packets alone.
 
     Source: measured: ``remote DIRECTOR`` drops the probe's spoofed outer source; ``local`` alone drops none.
     """

@@ -1,4 +1,4 @@
-"""Check ``tunnel-others``: nobody else unwraps the packets, and ours takes nobody else's."""
+"""Check ``tunnel-others``: no other device unwraps the packets, and ours takes no others."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _first(
 
 def _sources(director: Director) -> Iterator[Address]:
     yield from director.outer_sources
-    yield from (one for one in (director.address, director.address6) if one is not None)
+    yield from (own for own in (director.address, director.address6) if own is not None)
 
 
 def _fallback(

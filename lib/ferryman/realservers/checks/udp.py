@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ferryman.model import Finding, Verdict
-from ferryman.realservers.checks.mss_clamp import max_inner_packet
+from ferryman.realservers.checks.mss_clamp import packet_limit_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,10 +24,11 @@ def udp(service: Service, realserver: Realserver, _: Facts) -> Iterator[Finding]
     """
     for virtual in service.virtual_services:
         if virtual.protocol == "udp":
-            room = max_inner_packet(virtual, realserver)
+            largest = packet_limit_for(virtual, realserver)
             seen = f"nothing keeps the datagrams that clients send to {virtual} small, and no probe asks"
             remedy = (
-                f"see that clients send {room} bytes at most: tcpdump -ni any 'udp dst port {virtual.port}'"
+                f"see that clients send {largest} bytes at most: "
+                f"tcpdump -ni any 'udp dst port {virtual.port}'"
             )
-            wanted = f"inner packets of {room} bytes at most"
+            wanted = f"inner packets of {largest} bytes at most"
             yield Finding(CHECK, realserver.host, Verdict.WARN, seen, wanted, remedy)

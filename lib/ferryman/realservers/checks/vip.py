@@ -38,7 +38,7 @@ def local_device(facts: Facts, address: Address) -> str | Unknown | None:
     if isinstance(facts.local_routes, Unknown):
         return facts.local_routes if isinstance(facts.devices, Unknown) else _holder(facts, address)
     routes = [local_route for local_route in facts.local_routes if address in local_route.prefix]
-    return max(routes, key=lambda one: one.prefix.prefixlen).device if routes else _holder(facts, address)
+    return max(routes, key=lambda route: route.prefix.prefixlen).device if routes else _holder(facts, address)
 
 
 def packet_for(virtual: VirtualService, facts: Facts) -> Packet:
@@ -52,16 +52,16 @@ def _judge(virtual: VirtualService, realserver: Realserver, facts: Facts) -> Fin
     device = local_device(facts, virtual.vip)
     if isinstance(device, str):
         return _held(virtual, realserver, facts, device)
-    taker = facts.nat.taker(packet_for(virtual, facts))
-    if taker is not None:
-        return _taken(virtual, realserver, taker)
+    rule = facts.nat.dnat_rule(packet_for(virtual, facts))
+    if rule is not None:
+        return _rewritten(virtual, realserver, rule)
     if isinstance(device, Unknown):
         return _finding(virtual, realserver, Verdict.UNKNOWN, device.reason)
     if realserver.kind is Kind.SERVER:
         return _finding(
             virtual, realserver, Verdict.FAIL, f"{virtual.vip} is not on this host", _add(virtual.vip)
         )
-    return _nobodys(virtual, realserver, facts)
+    return _not_on_node(virtual, realserver, facts)
 
 
 def _held(virtual: VirtualService, realserver: Realserver, facts: Facts, device: str) -> Finding:
@@ -79,16 +79,16 @@ def _held(virtual: VirtualService, realserver: Realserver, facts: Facts, device:
     return _finding(virtual, realserver, Verdict.PASS, f"{virtual.vip} is local on {device}")
 
 
-def _taken(virtual: VirtualService, realserver: Realserver, taker: str) -> Finding:
+def _rewritten(virtual: VirtualService, realserver: Realserver, rule: str) -> Finding:
     if realserver.kind is Kind.KUBERNETES:
-        return _finding(virtual, realserver, Verdict.PASS, f"a rule takes it: {taker}")
-    seen = f"{virtual.vip} is not on lo, but a rule takes its packets: {taker}"
+        return _finding(virtual, realserver, Verdict.PASS, f"a rule takes it: {rule}")
+    seen = f"{virtual.vip} is not on lo, but a rule takes its packets: {rule}"
     return _finding(
         virtual, realserver, Verdict.WARN, seen, "see whether that rule is meant for this service"
     )
 
 
-def _nobodys(virtual: VirtualService, realserver: Realserver, facts: Facts) -> Finding:
+def _not_on_node(virtual: VirtualService, realserver: Realserver, facts: Facts) -> Finding:
     seen = f"{virtual.vip} is not on this node, and no rule takes its packets to port {virtual.port}"
     if facts.nat.unread:
         first, *more = facts.nat.unread
@@ -102,7 +102,7 @@ def _nobodys(virtual: VirtualService, realserver: Realserver, facts: Facts) -> F
 
 
 def _beyond_rules(facts: Facts) -> str | None:
-    """What may take packets without a rule: eBPF programs."""
+    """What may take packets without a rule: eBPF programs; None where none is to be seen."""
     devices = {} if isinstance(facts.devices, Unknown) else facts.devices
     cilium = any(name.startswith("cilium_") for name in devices)
     return "Cilium's eBPF programs" if cilium else None

@@ -1,8 +1,9 @@
-"""What is so on a host: asked in one round trip, understood part by part, and kept as values."""
+"""The facts about a host: asked in one round trip, parsed part by part, and kept as values."""
 
 from ferryman.realservers.facts.values import (
     ALL,
     DECAPSULATED,
+    DEFAULT,
     LISTEN_DROPS,
     REVERSE_PATH_DROPS,
     TUNNEL_KINDS,
@@ -20,6 +21,7 @@ from ferryman.realservers.facts.values import (
 __all__ = [
     "ALL",
     "DECAPSULATED",
+    "DEFAULT",
     "LISTEN_DROPS",
     "REVERSE_PATH_DROPS",
     "TUNNEL_KINDS",

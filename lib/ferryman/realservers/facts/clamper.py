@@ -16,7 +16,7 @@ UNIT = "tcp-mss-clamper.service"
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """What a command line of the clamper asks for."""
+    """The arguments of a command line of the clamper."""
 
     words: tuple[str, ...]
 
@@ -50,9 +50,9 @@ class Clamper:
     active: bool
     enabled: bool
     stale: bool
-    """The unit's file has changed since systemd read it."""
+    """Whether the unit's file has changed since systemd read it."""
     configured: Arguments
-    """What its unit starts."""
+    """The arguments with which its unit starts it."""
     running: Arguments | None
     """What was started; None when it could not be read."""
 

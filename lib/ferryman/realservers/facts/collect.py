@@ -1,4 +1,4 @@
-"""Hosts asked for their facts, all at once."""
+"""Reads the facts of many hosts, all at once."""
 
 from __future__ import annotations
 

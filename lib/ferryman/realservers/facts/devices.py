@@ -46,23 +46,23 @@ def _pods(parts: list[str]) -> Iterator[Pod]:
             yield Pod(name, int(namespace), devices_of(json.loads(answer)))
 
 
-def _device(one: Mapping[str, Any]) -> Device:
-    link = one.get("linkinfo") or {}
+def _device(entry: Mapping[str, Any]) -> Device:
+    link = entry.get("linkinfo") or {}
     tunnel = link.get("info_data") or {}
-    addresses = [entry for entry in one.get("addr_info") or () if "local" in entry]
+    addresses = [address for address in entry.get("addr_info") or () if "local" in address]
     return Device(
-        name=one["ifname"],
+        name=entry["ifname"],
         kind=link.get("info_kind"),
-        up="UP" in one["flags"],
-        mtu=int(one.get("mtu", 0)),
+        up="UP" in entry["flags"],
+        mtu=int(entry.get("mtu", 0)),
         external=tunnel.get("external", False) is not False,
         local=_peer(tunnel.get("local")),
         remote=_peer(tunnel.get("remote")),
         addresses=tuple(ipaddress.ip_interface(f"{a['local']}/{a['prefixlen']}") for a in addresses),
         unusable=frozenset(_address(a) for a in addresses if a.get("tentative") or a.get("dadfailed")),
-        index=int(one.get("ifindex", 0)),
-        peer=one.get("link_index"),
-        namespace=one.get("link_netnsid"),
+        index=int(entry.get("ifindex", 0)),
+        peer=entry.get("link_index"),
+        namespace=entry.get("link_netnsid"),
     )
 
 

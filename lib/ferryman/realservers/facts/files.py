@@ -18,7 +18,7 @@ SETTING = re.compile(r"/proc/sys/net/ipv[46]/conf/(?P<device>[^/]+)/(?P<key>\w+)
 LOCAL = 0x80000000
 """RTF_LOCAL of include/uapi/linux/ipv6_route.h: the host takes such packets for its own."""
 RECEIVED = {"rx_packets": 1, "rx_errors": 2, "rx_dropped": 3, "rx_frame_errors": 5}
-"""Columns of /proc/net/dev."""
+"""The counters of received packets, by their column in /proc/net/dev."""
 
 
 def contents(text: str) -> Mapping[str, str]:
@@ -32,7 +32,7 @@ def contents(text: str) -> Mapping[str, str]:
 
 
 def kernel(files: Mapping[str, str]) -> str:
-    """The kernel's release."""
+    """The release of the running kernel, as ``uname -r`` prints it."""
     return files["/proc/sys/kernel/osrelease"].strip()
 
 
@@ -44,11 +44,11 @@ def settings(files: Mapping[str, str]) -> Mapping[tuple[Setting, str], int]:
     """
     found: dict[tuple[Setting, str], int] = {}
     for path, value in files.items():
-        one = SETTING.fullmatch(path)
+        match = SETTING.fullmatch(path)
         key: Setting
         for key in get_args(Setting):
-            if one is not None and one["key"] == key:
-                found[key, one["device"]] = int(value)
+            if match is not None and match["key"] == key:
+                found[key, match["device"]] = int(value)
     if not found:
         raise ValueError("no setting in it")
     return found
@@ -93,8 +93,8 @@ def sysctl_files(files: Mapping[str, str], names: str, init: str) -> SysctlFiles
     """
     if init.strip() not in ("systemd", "other"):
         raise ValueError("it is not known whether systemd runs")
-    there = [name for name in names.split("\n") if "/sysctl.d/" in name or name == SYSCTL_CONF]
-    return SysctlFiles({name: files.get(name, "") for name in there}, systemd=init.strip() == "systemd")
+    existing = [name for name in names.split("\n") if "/sysctl.d/" in name or name == SYSCTL_CONF]
+    return SysctlFiles({name: files.get(name, "") for name in existing}, systemd=init.strip() == "systemd")
 
 
 def cni_mtu(files: Mapping[str, str]) -> Mapping[str, int]:
@@ -102,8 +102,8 @@ def cni_mtu(files: Mapping[str, str]) -> Mapping[str, int]:
 
     What cannot be read and what is automatic (0, or a placeholder) is left out.
     """
-    said = {path: _mtus(text) for path, text in files.items() if path.startswith("/etc/cni/net.d/")}
-    return {path: max(found) for path, found in said.items() if found}
+    mtus = {path: _mtus(text) for path, text in files.items() if path.startswith("/etc/cni/net.d/")}
+    return {path: max(found) for path, found in mtus.items() if found}
 
 
 def _mtus(text: str) -> list[int]:

@@ -35,8 +35,8 @@ def rules_of(sections: Mapping[str, Section], missing: str) -> Ruleset:
     for version, command in COMMANDS.items():
         needed = f"nft{version}" in sections and not native
         translated += reading.tables(f"nft{version}", f"{command}-nft", version, sets, needed=needed)
-    told = {(table.family, table.name) for table in translated}
-    rest = [table for table in native if (table.family, table.name) not in told]
+    from_iptables = {(table.family, table.name) for table in translated}
+    rest = [table for table in native if (table.family, table.name) not in from_iptables]
     return Ruleset((*tables, *translated, *rest), tuple(reading.unread))
 
 
@@ -56,14 +56,14 @@ class _Reading:
 
     def understood(self, name: str, understand: Callable[[str], T], *, needed: bool = True) -> T | None:
         """What a part says; None when it says nothing that can be understood."""
-        said = self._said(name, understand)
-        if not isinstance(said, Unknown):
-            return said
+        parsed = self._parsed(name, understand)
+        if not isinstance(parsed, Unknown):
+            return parsed
         if needed:
-            self.unread.append(said.reason)
+            self.unread.append(parsed.reason)
         return None
 
-    def _said(self, name: str, understand: Callable[[str], T]) -> T | Unknown:
+    def _parsed(self, name: str, understand: Callable[[str], T]) -> T | Unknown:
         section = self.sections.get(name)
         if section is None:
             return Unknown(f"{name}: {self.missing}")

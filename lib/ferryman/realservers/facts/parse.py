@@ -53,10 +53,10 @@ def parse(host: str, text: str, complaint: str = "") -> Facts:
         network = Unknown("ip: BusyBox's answers no questions in JSON; install iproute2")
     devices, routes4 = (network, network) if isinstance(network, Unknown) else network
 
-    def persisted(said: Mapping[str, str]) -> SysctlFiles:
+    def persisted(contents: Mapping[str, str]) -> SysctlFiles:
         if re.search(r"sysctl\S*: Permission denied", section("files").complaint):
             raise PermissionError
-        return files.sysctl_files(said, section("names").text, section("init").text)
+        return files.sysctl_files(contents, section("names").text, section("init").text)
 
     def started(shown: str) -> Clamper:
         return parse_clamper(shown, _or(from_files(files.cmdline), ""))
@@ -80,7 +80,7 @@ def parse(host: str, text: str, complaint: str = "") -> Facts:
 
 
 def parse_counters(text: str) -> Mapping[str, int]:
-    """The answer to ``COUNTERS``; empty when it is garbled."""
+    """The counters in the answer to ``COUNTERS``; empty when it is garbled."""
     counted = tried("counters", "", lambda: files.counted(files.contents(text)))
     return _or(counted, {})
 

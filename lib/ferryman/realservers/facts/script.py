@@ -1,4 +1,4 @@
-"""What a host is asked for its facts: one POSIX shell script that only reads, in one round trip.
+"""The command that asks a host for its facts: one POSIX shell script that only reads, in one round trip.
 
 Its answer has named sections between lines that begin with a token made up for this one question, so nothing
 a host prints can be taken for one. What a section complains of stands on standard error, after its name.

@@ -38,10 +38,10 @@ def sections_of(text: str) -> Mapping[str, Section]:
     begin, end = rf"^{token} begin (?P<name>\w+)\n", rf"^{token} end (?P=name) (?P<status>\d+)$"
     part = re.compile(rf"{begin}(?P<text>.*?)\n?{end}", re.MULTILINE | re.DOTALL)
     complained = re.compile(rf"^{token} stderr (\w+)\n(.*?)(?=^{token} |\Z)", re.MULTILINE | re.DOTALL)
-    said = {name: shortened(what) for name, what in complained.findall(text)}
+    complaints = {name: shortened(text) for name, text in complained.findall(text)}
     return {
-        one["name"]: Section(one["text"], int(one["status"]), said.get(one["name"], ""))
-        for one in part.finditer(text, header.end())
+        found["name"]: Section(found["text"], int(found["status"]), complaints.get(found["name"], ""))
+        for found in part.finditer(text, header.end())
     }
 
 

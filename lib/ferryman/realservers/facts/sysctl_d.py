@@ -30,7 +30,7 @@ class Line:
     key: str
     """As a path below /proc/sys; may be a glob."""
     value: str | None
-    """None: ``-key``, which leaves the key as it is."""
+    """The value that it sets; None for ``-key``, which leaves the key as it is."""
 
     @property
     def is_glob(self) -> bool:

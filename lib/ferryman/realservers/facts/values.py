@@ -1,4 +1,4 @@
-"""What is so on a host, as values. What could not be read is ``Unknown``, with the reason."""
+"""The facts about a host, as values. What could not be read is ``Unknown``, with the reason."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 ALL = "all"
 """The pseudo-device whose settings hold for every device."""
+DEFAULT = "default"
+"""The pseudo-device whose settings a new device takes over when it is made."""
 TUNNEL_KINDS = ("ipip", "ip6tnl")
 """Kinds of device that unwrap IPv4 in IPv4, and IP in IPv6."""
 
@@ -38,7 +40,7 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A network device."""
+    """A network device, as ``ip -d addr show`` describes it."""
 
     name: str
     kind: str | None = None
@@ -61,7 +63,7 @@ class Device:
 
     @property
     def has_ipv4(self) -> bool:
-        """Whether it has any IPv4 address."""
+        """Whether at least one IPv4 address is on it."""
         return any(isinstance(address, IPv4Interface) for address in self.addresses)
 
 
@@ -86,7 +88,7 @@ class Pod:
         """The pod's end of a device of the host; None when it is not this pod's."""
         if device.namespace != self.namespace:
             return None
-        return next((one for one in self.devices.values() if one.peer == device.index), None)
+        return next((end for end in self.devices.values() if end.peer == device.index), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ class Listener:
     """None: any address of either family."""
     port: int
     device: str | None = None
-    """The only device it takes packets from."""
+    """The only device it takes packets from; None: any."""
 
     def takes(self, protocol: Protocol, address: Address, port: int) -> bool:
         """Whether a packet for this address and port is its own; the device is another matter."""
@@ -129,16 +131,16 @@ class Facts:
     firewall: Ruleset = field(default_factory=Ruleset)
     """Every rule that a packet meets on its way in."""
     persisted: SysctlFiles | Unknown = field(default_factory=lambda: Unknown("it was not looked at"))
-    """The settings that the next boot brings."""
+    """The files that set kernel settings at the next boot."""
     pods: tuple[Pod, ...] | Unknown = ()
     """The namespaces behind the host's ``cali`` devices, as far as they have names."""
     cni_mtu: Mapping[str, int] = field(default_factory=dict)
     """The MTU in bytes that new pods get, by the file that says so; automatic ones are left out."""
     clamper: Clamper | Unknown | None = None
-    """None: there is no such unit."""
+    """tcp-mss-clamper; None: there is no such unit."""
 
     def setting(self, key: Setting, device: str) -> int | Unknown:
-        """One setting of one device."""
+        """The value of a device's kernel setting; Unknown when it could not be read."""
         if isinstance(self.settings, Unknown):
             return self.settings
         return self.settings.get((key, device), Unknown(f"{key} of {device} was not in the answer"))

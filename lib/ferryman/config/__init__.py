@@ -1,0 +1,35 @@
+"""``ferryman.toml``: what it may say, and reading it; ``ferryman.configfile`` finds the file."""
+
+from ferryman.config.load import load
+from ferryman.config.tables import (
+    CatalogConfig,
+    Config,
+    DirectorsConfig,
+    EtcdCluster,
+    EtcdConfig,
+    ManagementConfig,
+    OuterSource,
+    ProbeConfig,
+    SshConfig,
+    TrafficConfig,
+    TrafficTable,
+    WatchConfig,
+    is_loopback,
+)
+
+__all__ = [
+    "CatalogConfig",
+    "Config",
+    "DirectorsConfig",
+    "EtcdCluster",
+    "EtcdConfig",
+    "ManagementConfig",
+    "OuterSource",
+    "ProbeConfig",
+    "SshConfig",
+    "TrafficConfig",
+    "TrafficTable",
+    "WatchConfig",
+    "is_loopback",
+    "load",
+]

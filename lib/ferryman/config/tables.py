@@ -1,0 +1,300 @@
+"""The tables of ``ferryman.toml`` as pydantic models: each key, its default and its limits."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+
+from ferryman.config.hooks import HooksConfig
+from ferryman.config.table import Table
+
+_ETCD_PORT = 2379
+_LONGEST_PROBE_S = 3600
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class SshConfig(Table):
+    """``[ssh]``: how hosts are reached over SSH."""
+
+    user: str = "root"
+    identity: Path = Path("~/.ssh/id_ed25519")
+    known_hosts: Path = Path("~/.ssh/known_hosts")
+    """An unknown or changed host key is a failure, never accepted silently."""
+    connect_timeout: Seconds = 5.0
+    command_timeout: Seconds = 30.0
+    concurrency: int = Field(default=32, ge=1, le=512)
+    """Hosts asked at a time."""
+
+
+class OuterSource(Table):
+    """The outer source addresses of probes.
+
+    The defaults are Katran's (``balancer_consts.h``): 172.16.0.0/16 and RFC 6666's discard prefix.
+    """
+
+    ipv4: IPv4Address = IPv4Address("172.16.1.1")
+    ipv6: IPv6Address = IPv6Address("100::1")
+
+
+class ProbeConfig(Table):
+    """``[probe]``: how encapsulated SYNs are sent."""
+
+    outer_source: OuterSource = OuterSource()
+    """Of realservers for which no director's outer source is known."""
+    timeout: Seconds = 0.5
+    """Seconds that the first try waits for its answers."""
+    backoff: float = Field(default=2.0, ge=1, le=10)
+    """Each further try waits this many times as long."""
+    tries: int = Field(default=3, ge=1, le=20)
+    samples: int = Field(default=4, ge=1, le=64)
+    """Source ports for each target: behind a node each may reach another pod."""
+    rate: int = Field(default=20_000, ge=1, le=10_000_000)
+    """Packets per second at most."""
+    self_test: str | None = None
+    """A service that is encapsulated already: its answers prove that this host can probe at all."""
+    open_decapsulator: Literal["warn", "fail"] = "warn"
+    """The verdict when a realserver decapsulates packets from unauthorised sources."""
+
+    def wait_s(self, number: int) -> float:
+        """Seconds that a try waits for its answers; the first is number 0."""
+        return float(self.timeout * self.backoff**number)
+
+    @property
+    def give_up_after_s(self) -> float:
+        """Seconds until a target that never answers is given up."""
+        return sum(self.wait_s(number) for number in range(self.tries))
+
+    @model_validator(mode="after")
+    def _ends(self) -> Self:
+        if self.give_up_after_s > _LONGEST_PROBE_S:
+            raise ValueError(
+                "timeout, backoff and tries: a silent target would be waited for "
+                f"{self.give_up_after_s:g} s, "
+                f"expected {_LONGEST_PROBE_S} s at most"
+            )
+        return self
+
+
+class TrafficConfig(Table):
+    """``[traffic]``: the real requests sent through a VIP after each director has changed."""
+
+    requests: int = Field(default=20, ge=1, le=10_000)
+    """Small requests for each virtual service."""
+    timeout: Seconds = 10.0
+    """Seconds for a request, and seconds without a byte after which a transfer counts as stalled."""
+    download: str | None = None
+    """The path of a body large enough to fill packets; None: no download is tried, and the report says so."""
+    upload: str | None = None
+    """A path that takes a POST and answers once it has read the whole body."""
+    upload_bytes: int = Field(default=2_000_000, ge=1, le=10_000_000_000)
+
+
+class TrafficTable(TrafficConfig):
+    """``[traffic]`` with a ``[traffic.service.NAME]`` for each service that differs."""
+
+    service: dict[str, TrafficConfig] = Field(default_factory=dict)
+
+
+class DirectorsConfig(Table):
+    """``[directors]``: how long is waited for directors and for runs that use them."""
+
+    drain_timeout: float = Field(default=150.0, ge=0, le=86_400)
+    """Seconds to wait for the connections from before a flip, before the host routes that protect them go.
+
+    A director keeps an ended connection for 120 seconds (FIN_WAIT, ``ip_vs_proto_tcp.c``).
+    """
+    wait: float = Field(default=600.0, ge=0, le=86_400)
+    """Seconds to wait for another run that works on one of the same directors, or on the same catalog."""
+
+
+class WatchConfig(Table):
+    """``[watch]``: probes and requests that go on while a run asks, waits or soaks."""
+
+    every: float = Field(default=5.0, ge=0.1, le=3600)
+    """Seconds from the end of one round of requests to the next; probes go five times as often."""
+    soak: float = Field(default=60.0, ge=0, le=86_400)
+    """Seconds after each director in which the watch must find nothing wrong, before the next is changed."""
+    failures: int = Field(default=2, ge=1, le=100)
+    """Failures of one check in a row that stop the run."""
+    flaps: int = Field(default=3, ge=0, le=1000)
+    """Checks that failed and passed when repeated; with more, the run is held."""
+    retries: int = Field(default=5, ge=0, le=1000)
+    """Rounds in a minute in which a realserver answered only a repeated probe; with more, the run is held.
+
+    With one packet in ten thousand lost, a realserver with two virtual services has such a round once in ten
+    minutes; one that is silent for a second in five has eleven in each minute.
+    """
+
+    @property
+    def probe_every(self) -> float:
+        """Seconds from the end of one round of probes to the next; by default no second's silence fits in."""
+        return self.every / 5
+
+
+class CatalogConfig(Table):
+    """``[catalog]``: a catalog that people review, in a git clone; without ``base`` the file in place."""
+
+    base: str = ""
+    """The branch that reviewed changes are merged into."""
+    remote: str = ""
+    """The remote where that branch is read; empty: the clone itself."""
+    push: bool = False
+    """Whether a change's branch is pushed to the remote, or left for people to push."""
+    branch: str = "ferryman/{service}-{site}-{run}"
+    """The name of a change's branch."""
+    poll: Seconds = 30.0
+    """Seconds between two checks whether it was merged."""
+    merge_timeout: float = Field(default=86_400.0, ge=0, le=30 * 86_400)
+    """Seconds to wait for the merge; then the run is held, and waits on when it is resumed."""
+    timeout: Seconds = 60.0
+    """Seconds for one git command that asks the remote."""
+
+    @property
+    def reviewed(self) -> bool:
+        """Whether the catalog is changed by commits that people merge."""
+        return bool(self.base)
+
+    @field_validator("branch")
+    @classmethod
+    def _names_the_run(cls, branch: str) -> str:
+        try:
+            names = [branch.format(service="s", site="s", run=run) for run in ("1", "2")]
+        except (KeyError, IndexError, ValueError) as error:
+            raise ValueError("only {service}, {site} and {run} can be filled in") from error
+        if names[0] == names[1]:
+            raise ValueError("needs {run}: each run has a branch of its own")
+        return branch
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.model_fields_set and not self.base:
+            raise ValueError("needs base, the branch that people merge into")
+        if self.push and not self.remote:
+            raise ValueError("push needs remote, where the branch is pushed to")
+        return self
+
+
+class ManagementConfig(Table):
+    """``[management]``: what brings directors and realservers in line with the catalog."""
+
+    agent: Literal["itself", "puppet", "ansible-pull", "command"] = "itself"
+    """``itself``: no agent; ferryman's own drivers write what has to be written."""
+    run: tuple[str, ...] = ()
+    """What is run on each host, an argument vector; empty: what the agent is usually called with."""
+    revision: tuple[str, ...] = ()
+    """What prints the revisions that were applied there, newest first, one to a line."""
+    timeout: Seconds = 600.0
+    """Seconds for one host, with what is under way there at first included."""
+    batch: int = Field(default=10, ge=1, le=512)
+    """Hosts at once."""
+    realservers: bool = False
+    """Whether realservers become what the catalog says too, so that it is run on them before any director."""
+
+    @model_validator(mode="after")
+    def _run_is_known(self) -> Self:
+        if self.agent == "itself" and (self.run or self.revision or self.realservers):
+            raise ValueError('with agent = "itself" nothing is run: expected no run, revision, realservers')
+        if self.agent in ("ansible-pull", "command") and not self.run:
+            raise ValueError(f"agent = {self.agent!r} needs run, a list of words")
+        return self
+
+
+class EtcdConfig(Table):
+    """``[etcd]``: how the cluster named in ``state`` is reached."""
+
+    ca: Path | None = None
+    """The authority that signs the cluster's certificates; given, everything goes over TLS."""
+    cert: Path | None = None
+    """This control host's certificate, where the cluster asks for one."""
+    key: Path | None = None
+    lease: int = Field(default=60, ge=2, le=3600)
+    """Seconds without a renewal after which a control host counts as dead; etcd rounds up small ones."""
+    timeout: Seconds = 3.0
+    """Seconds for one request to one member."""
+
+
+@dataclass(frozen=True, slots=True)
+class EtcdCluster:
+    """Where an etcd cluster is, and under which key Ferryman's begin."""
+
+    members: tuple[tuple[str, int], ...]
+    """Host and port of each."""
+    prefix: str
+
+    def __str__(self) -> str:
+        return f"etcd {','.join(f'{host}:{port}' for host, port in self.members)}{self.prefix}"
+
+    @property
+    def beyond_this_machine(self) -> list[str]:
+        """The members that are not on loopback."""
+        return [host for host, _ in self.members if not is_loopback(host)]
+
+    @classmethod
+    def named(cls, state: str) -> EtcdCluster | None:
+        """The cluster that a text names, ``etcd://HOST:PORT,HOST:PORT/prefix``; None when it is not one."""
+        found = re.fullmatch(r"etcd://([^/]+)(/[^?#]*)?", state)
+        if found is None:
+            return None
+        members = [urlsplit(f"//{member.strip()}") for member in found[1].split(",")]
+        try:
+            named = tuple((member.hostname or "", member.port or _ETCD_PORT) for member in members)
+        except ValueError:
+            return None
+        prefix = (found[2] or "").rstrip("/") or "/ferryman"
+        return cls(named, prefix) if all(host for host, _ in named) else None
+
+
+class Config(Table):
+    """What ``ferryman.toml`` says, with every path made absolute."""
+
+    file: Path
+    inventory: Path = Path("inventory")
+    cookbooks: tuple[Path, ...] = (Path("cookbooks"),)
+    state: str = "sqlite:.ferryman/state.db"
+    lab: bool = False
+    """Everything runs in the control namespace of the running lab."""
+    ssh: SshConfig = SshConfig()
+    probe: ProbeConfig = ProbeConfig()
+    traffic: TrafficTable = TrafficTable()
+    directors: DirectorsConfig = DirectorsConfig()
+    watch: WatchConfig = WatchConfig()
+    catalog: CatalogConfig = CatalogConfig()
+    management: ManagementConfig = ManagementConfig()
+    etcd: EtcdConfig = EtcdConfig()
+    hooks: HooksConfig = HooksConfig()
+
+    @property
+    def folder(self) -> Path:
+        """The folder that relative paths are relative to."""
+        return self.file.parent
+
+    @property
+    def sqlite(self) -> Path | None:
+        """The SQLite file that ``state`` names, if it names one."""
+        scheme, _, place = self.state.partition(":")
+        return self.folder / Path(place).expanduser() if scheme == "sqlite" and place else None
+
+    @property
+    def etcd_cluster(self) -> EtcdCluster | None:
+        """The etcd cluster that ``state`` names, if it names one."""
+        return EtcdCluster.named(self.state)
+
+    def traffic_for(self, service: str) -> TrafficConfig:
+        """What is sent through this service's VIPs: its own keys over the common ones."""
+        common = self.traffic.model_dump(exclude={"service"})
+        own = self.traffic.service.get(service)
+        return TrafficConfig(**(common | (own.model_dump(exclude_unset=True) if own else {})))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or an address is this machine's own, and of no network."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,244 @@
+"""The world as a cookbook's steps reach it: what a cookbook is handed, and everything leads out of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, TypedDict
+
+from ferryman import retry
+from ferryman.catalog import SERVICES_FILE, Catalog, GitCatalog
+from ferryman.cookbook.connection_drain import ConnectionDrain
+from ferryman.cookbook.memory import Memory, key_of
+from ferryman.directors import closing_is_over, driver_for, read_connections, still_open, with_real_sources
+from ferryman.engine.clock import Clock, SystemClock
+from ferryman.inventory import Inventory
+from ferryman.kubernetes import node_states
+from ferryman.management import agent_for
+from ferryman.probe import Prober, require_raw_sockets, single_try
+from ferryman.state import RunRequest
+from ferryman.traffic import TrafficCheck
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Unpack
+
+    from ferryman.config import Config
+    from ferryman.directors import Connection, Driver
+    from ferryman.engine.runner import FenceOff
+    from ferryman.hosts.hosts import Hosts
+    from ferryman.kubernetes import NodeStates
+    from ferryman.management import Agent
+    from ferryman.model import Director, Finding, ProbeResult, Service
+    from ferryman.probe import Target
+
+
+TRIES_AGAIN = 2
+"""A probe that failed has had all its tries; this is for its counters."""
+
+
+_UNNAMED = RunRequest(cookbook="", operator="", run_id="unnamed")
+
+
+class Overrides(TypedDict, total=False):
+    """What ``watch_options``, ``drain_option`` and ``accept_irreversible_option`` pass to a cookbook.
+
+    None: as the configuration says. Times are in seconds.
+    """
+
+    soak: float | None
+    failures: int | None
+    flaps: int | None
+    retries: int | None
+    drain: float | None
+    accept_irreversible: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Ferry:
+    """The world as one run may touch it; in a dry run, everything that writes refuses.
+
+    Nothing in it changes while the run lasts: what steps tell each other is in its ``memory``.
+    """
+
+    config: Config
+    hosts: Hosts
+    dry_run: bool = False
+    resumed: bool = False
+    """Whether another process began this run, and may have edited what this one knows nothing of."""
+    irreversible_accepted: bool = False
+    """Whether the operator has said yes to changes that nothing undoes."""
+    request: RunRequest = _UNNAMED
+    """Which run this is, who asked for it and why: what it leaves outside of its journal says so."""
+    clock: Clock = field(default_factory=SystemClock)
+    fence_off: FenceOff | None = None
+    """What keeps late commands of earlier processes of the run from its hosts."""
+    loaded_inventory: Inventory | None = None
+    """The inventory, where it has been read already."""
+    memory: Memory = field(default_factory=Memory)
+
+    def with_overrides(self, **given: Unpack[Overrides]) -> Ferry:
+        """The same world, with what the command line says in place of what the configuration says."""
+        directors = {} if given.get("drain") is None else {"drain_timeout": given["drain"]}
+        watch = {
+            name: given[name]
+            for name in ("soak", "failures", "flaps", "retries")
+            if given.get(name) is not None
+        }
+        config = self.config.model_copy(
+            update={
+                "watch": self.config.watch.model_copy(update=watch),
+                "directors": self.config.directors.model_copy(update=directors),
+            }
+        )
+        accepted = self.irreversible_accepted or given.get("accept_irreversible", False)
+        return replace(self, config=config, irreversible_accepted=accepted)
+
+    @property
+    def run_id(self) -> str:
+        """The run's id, such as ``20261122-221943-k3vw``; for messages and traces elsewhere."""
+        return self.request.run_id
+
+    @cached_property
+    def inventory(self) -> Inventory:
+        """Services, nodes, directors, hosts: each entry is judged when it is asked for.
+
+        Raises:
+            InventoryError: There is no such folder.
+        """
+        return self.loaded_inventory or Inventory.load(self.config.inventory)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The service catalog as a file that is edited in place."""
+        return Catalog(self.config.inventory / SERVICES_FILE, dry_run=self.dry_run)
+
+    @cached_property
+    def git_catalog(self) -> GitCatalog:
+        """The service catalog as a git repository in which people review every change."""
+        file, catalog = self.config.inventory / SERVICES_FILE, self.config.catalog
+        return GitCatalog(file, catalog, dry_run=self.dry_run)
+
+    def service(self, name: str, site: str, *, only: Sequence[str] = ()) -> Service:
+        """One service at one site, with its realservers and directors.
+
+        ``only`` names the realservers that are meant, in the pool or not; empty: those of the pool.
+
+        Raises:
+            InventoryError: The inventory does not have it so (names the nearest names), or has faults in the
+                entries that it needs; with all of those, and none of others.
+        """
+        return self.inventory.service(name, site, only=only, begun=self.resumed)
+
+    def driver(self, director: Director, service: Service) -> Driver:
+        """The driver that reads, changes and restores this director."""
+        return driver_for(director, service, self.hosts, self.agent)
+
+    @cached_property
+    def agent(self) -> Agent:
+        """The configuration management that brings directors and realservers in line with the catalog."""
+        return agent_for(self.config.management)
+
+    def follow_the_catalog(self, service: Service) -> bool:
+        """Whether a director or the realservers follow the catalog, so that it must be undone before them."""
+        return self.config.management.realservers or any(
+            self.driver(director, service).follows_catalog for director in service.directors
+        )
+
+    def mark_edited(self, director: Director, service: Service) -> None:
+        """Remember that this process edits the service's destinations there, or has begun to."""
+        self.memory.edited.add(key_of(director, service))
+
+    def has_edited(self, director: Director, service: Service) -> bool:
+        """Whether this process edited the destinations there, or an earlier process of the run may have."""
+        return self.resumed or key_of(director, service) in self.memory.edited
+
+    def remember_connections(self, director: Director, service: Service) -> None:
+        """Count every connection of now as one from before: the destinations have just been edited."""
+        now, closing = self._connections(director, service), not self._closing_is_over(director, service)
+        self.memory.connection_drains[key_of(director, service)] = ConnectionDrain(
+            still_open(now, now, closing=closing)
+        )
+
+    def old_connections(self, director: Director, service: Service) -> int:
+        """How many connections from before may still be used; all that there are, where none is remembered.
+
+        One that its client has ended counts for the two minutes that it lingers, unless the director
+        schedules whoever comes back on it anew.
+        """
+        now = self._connections(director, service)
+        drain = self.memory.connection_drains.setdefault(key_of(director, service), ConnectionDrain(now))
+        closing = not self._closing_is_over(director, service)
+        return drain.look(now, closing=closing, without=self.memory.own_connections)
+
+    def _closing_is_over(self, director: Director, service: Service) -> bool:
+        return self.driver(director, service).has_ipvs and closing_is_over(self.hosts, director)
+
+    def _connections(self, director: Director, service: Service) -> frozenset[Connection]:
+        """The service's connections in the director's kernel; none where it forwards without IPVS."""
+        if not self.driver(director, service).has_ipvs:
+            return frozenset()
+        return read_connections(self.hosts, director, service)
+
+    def wait_for_old_connections(self, director: Director, service: Service) -> int:
+        """Wait until none is left or ``directors.drain_timeout`` has passed; how many are left then."""
+        return retry.poll_until(
+            lambda: self.old_connections(director, service),
+            lambda left: left == 0,
+            within_s=self.config.directors.drain_timeout,
+            every_s=1.0,
+        )
+
+    def node_states(self, service: Service) -> NodeStates:
+        """What the clusters say of the service's nodes; each is asked once in a process."""
+        known = self.memory.node_states
+        if service.name not in known:
+            known[service.name] = node_states(service, self.inventory.clusters)
+        return known[service.name]
+
+    def with_observed_sources(self, service: Service) -> Service:
+        """The service with the outer sources that its directors were seen to use, beside those known."""
+        return with_real_sources(service, self.memory.director_states.get(service.name, {}))
+
+    def need_raw_sockets(self) -> None:
+        """Make sure that probes can be sent at all.
+
+        Raises:
+            RefusedError: CAP_NET_RAW is missing.
+        """
+        require_raw_sockets()
+
+    def probe(self, targets: Sequence[Target]) -> list[ProbeResult]:
+        """Send encapsulated SYNs to each target; one result for each, in their order."""
+        return Prober(self.config.probe).probe(targets)
+
+    def probe_briefly(self, targets: Sequence[Target]) -> list[ProbeResult]:
+        """One flow and one try for each: what answers is fine, silence says little."""
+        return Prober(single_try(self.config.probe)).probe(targets)
+
+    def probe_again(self, targets: Sequence[Target]) -> list[ProbeResult]:
+        """Ask what did not answer once more, with fewer tries, to find out why."""
+        fewer = self.config.probe.model_copy(update={"tries": min(TRIES_AGAIN, self.config.probe.tries)})
+        return Prober(fewer).probe(targets)
+
+    def send_requests(self, service: Service, director: Director | None) -> list[Finding]:
+        """Send real requests through the VIPs, by this director where it can be chosen; returns findings."""
+        check = TrafficCheck(service, self.config.traffic_for(service.name), director)
+        try:
+            return check.run()
+        finally:
+            self.memory.own_connections |= check.sent_from
+
+    def locks(self, service: Service) -> list[str]:
+        """The names of the locks that one run at a time may hold: one for each virtual service."""
+        return [f"{service.site} {virtual_service}" for virtual_service in service.virtual_services]
+
+    def writes(self, service: Service) -> list[str]:
+        """The names of the locks on what runs of other services write too: the directors, the catalog.
+
+        Not a catalog in git: there each run has a branch of its own, and people bring them together.
+        """
+        directors = [f"director {director.host}" for director in service.directors]
+        if self.config.catalog.reviewed:
+            return directors
+        return [*directors, f"catalog {self.catalog.path.resolve()}"]

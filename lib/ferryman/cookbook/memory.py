@@ -1,0 +1,84 @@
+"""What the steps of one run tell each other while one process makes it.
+
+Nothing here outlives the process: whoever resumes the run or rolls it back begins with an empty memory. What
+must survive that is in the journal, as the before of a change; each entry says here why it may be lost.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ferryman.cookbook.connection_drain import ConnectionDrain
+    from ferryman.directors import DirectorStates, Table, Target
+    from ferryman.kubernetes import NodeStates
+    from ferryman.model import Address, Director, Service
+
+Key = tuple[str, str]
+"""A director's host and a service's name."""
+
+
+def key_of(director: Director, service: Service) -> Key:
+    """What the memory keeps things of this service on this director under."""
+    return director.host, service.name
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedTarget:
+    """A change of a director that was read back and still stands."""
+
+    target: Target
+    seen_at: datetime
+    """When it was last read so, in UTC."""
+
+
+@dataclass(eq=False)
+class Memory:
+    """What this process knows of the run's work so far; empty at the start of every process."""
+
+    catalog_revision: str = ""
+    """The commit with the catalog's change, where the catalog is in git: agents must apply it. Lost: the
+    catalog's step finds it again when it is verified, which it is before each later change."""
+    director_states: dict[str, DirectorStates] = field(default_factory=dict)
+    """By service: its directors as they were read before the first change. Lost: probes are sent with the
+    outer sources that the inventory names, without those that were observed beside them."""
+    connection_drains: dict[Key, ConnectionDrain] = field(default_factory=dict)
+    """The connections that existed when the destinations were edited. Lost: every connection that exists
+    then counts as one from before, which keeps host routes for longer and breaks nothing."""
+    own_connections: set[tuple[Address, int]] = field(default_factory=set)
+    """Where this run's own requests came from: they are over, though a director may still list them. Lost:
+    they count as clients' connections until the director forgets them, two minutes later."""
+    others_before: dict[Key, Table] = field(default_factory=dict)
+    """The entries of all other services right before this one's were edited. Lost: they are read again
+    before the next edit, and what changed in between is not told."""
+    edited: set[Key] = field(default_factory=set)
+    """Whose destinations this process has edited, or begun to. Lost: a resumed run takes it that all are."""
+    verified: dict[Key, VerifiedTarget] = field(default_factory=dict)
+    """What is changed and was read back; the watch compares with it. Lost: each is read back again before
+    the next change and at the end of the run, and watched from then on."""
+    not_followed: set[Key] = field(default_factory=set)
+    """Whose rollback was begun, while the director has not followed yet. Lost: the rollback that is asked
+    for again begins with ``undo``, which finds out anew."""
+    with_host_routes: set[Key] = field(default_factory=set)
+    """Where the plan adds host routes and removes them again. Never lost: building the plan fills it."""
+    realservers_not_restored: dict[str, str] = field(default_factory=dict)
+    """By service: why its realservers could not be brought back in line. Lost: as ``not_followed``."""
+    node_states: dict[str, NodeStates] = field(default_factory=dict)
+    """By service: what its clusters say of its nodes. Lost: they are asked again."""
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    """The watch, in a thread of its own, writes to ``verified`` too."""
+
+    def refresh(self, key: Key, was: VerifiedTarget, now: VerifiedTarget) -> None:
+        """Remember when a change was last read back, unless somebody has begun to change it meanwhile."""
+        with self._lock:
+            if self.verified.get(key) == was:
+                self.verified[key] = now
+
+    def forget(self, key: Key) -> None:
+        """From now on nobody knows how this director is: it is about to be changed, or put back."""
+        with self._lock:
+            self.verified.pop(key, None)

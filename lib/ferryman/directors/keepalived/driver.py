@@ -1,0 +1,335 @@
+"""The driver of a director whose IPVS table keepalived fills.
+
+The files in which the service's virtual servers stand are changed, not the kernel: in a file that begins with
+ferryman's marker line the whole text is rendered from the catalog; in any other, the words of
+the service's virtual servers that say how it forwards, or how it is scheduled, are edited and everything else
+stays byte for byte. ``keepalived_files`` finds
+the files, ``keepalived_script`` has how they are tested, replaced and loaded.
+
+keepalived compares a reloaded configuration with its previous one, not with the kernel, and reloads in its
+own time: so the kernel's table is read until it is as wanted. Its health checks may set a weight to 0 or
+take a destination out meanwhile; that is told as what it is, never as done. A reload that changes the method
+of a realserver whose health check has failed puts it back to work (tried with 2.2.7), and leaves it there
+while the check goes on failing: so nothing is begun while one is out, or quiescent at weight 0.
+
+keepalived changes a destination's method in place since 2.0.19; before, it took it out and put it in anew.
+What is older than 2.2.7 is refused: its reloads lose weights, persistence and whole virtual servers
+(issues 1354, 1587, 1904), and nothing here was tried with it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ferryman import retry
+from ferryman.directors.checks.preconditions import blockers
+from ferryman.directors.comparison import Comparison, compare_tables
+from ferryman.directors.driver import Before, Driver, Observation, Standing
+from ferryman.directors.ipvs.listing import read_table
+from ferryman.directors.ipvs.table import Table, between, differences, from_json, of_service, to_json
+from ferryman.directors.keepalived.daemon import daemon_blockers
+from ferryman.directors.keepalived.edit import edited
+from ferryman.directors.keepalived.files import (
+    files_read,
+    holders,
+    look_script,
+    reached,
+    read_again_script,
+    standing_in,
+)
+from ferryman.directors.keepalived.pending import pending_edits
+from ferryman.directors.keepalived.render import owned, rendered
+from ferryman.directors.keepalived.script import STATUSES, new_texts, replace_script
+from ferryman.directors.keepalived.standing import Texts, Words, matching_words
+from ferryman.directors.keepalived.text import TextError, weights_in
+from ferryman.directors.sed import edit_command
+from ferryman.directors.target import SetForwarding, SetScheduler
+from ferryman.errors import NotFollowedError, RefusedError, VerifyError, WorldChangedError
+from ferryman.model import Edit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from ferryman.directors.keepalived.files import Files
+    from ferryman.directors.target import Target
+    from ferryman.model import VirtualService
+
+
+@dataclass(frozen=True, slots=True)
+class KeepalivedObservation(Observation):
+    """What one round trip read of a director with keepalived."""
+
+    daemon: list[str]
+    """Why nothing may be changed through its keepalived, a line for each reason."""
+    files: dict[str, Any]
+    """Every file that its configuration may include, by path."""
+
+
+class KeepalivedDriver(Driver):
+    """Edits this service's files and reloads keepalived.
+
+    Without ``service_file`` they are found by following the includes of ``config``.
+
+    Its keys: ``config``, ``service_file``, ``reload``, ``converge_timeout``.
+    """
+
+    targets = (SetForwarding, SetScheduler)
+
+    def _read_options(self) -> None:
+        self.config = self.options.text("config", "/etc/keepalived/keepalived.conf")
+        given = "service_file" in self.director.options
+        self.service_file = self.options.text("service_file", "") if given else None
+        self.reload = self.options.text("reload", "systemctl reload keepalived")
+        self.converge_s = self.options.seconds("converge_timeout", 30.0)
+
+    def _before(self, target: Target | None) -> dict[str, Any]:
+        """What is there now; refused too: quiescent realservers, and edits that wait for a reload."""
+        observation = self._observe(None)
+        self._refuse(observation.daemon)
+        found = self._found(observation)
+        self._refuse(blockers(from_json(found["table"]), self.service))
+        self._refuse([*self._quiescent(found), *self._pending(observation, target)])
+        return found
+
+    def _pending(self, observation: KeepalivedObservation, target: Target | None) -> list[str]:
+        """What a reload would load that is not in the kernel: somebody's work that is not finished."""
+        files, problems = reached(self.config, observation.files)
+        self.not_seen = [f"{problem}: whether an edit waits for a reload there" for problem in problems]
+        return [
+            f"{line}; a reload would make it so: see whose edit that is, then reload keepalived there"
+            f" ({self.reload}), or take the edit back"
+            for line in pending_edits(files, observation.table, self.service, target)
+        ]
+
+    def _quiescent(self, before: Before) -> Iterator[str]:
+        """Which destinations have a weight of 0 in the kernel, and another in the files."""
+        weights: dict[Any, int] = {}
+        for file in before["files"].values():
+            weights |= weights_in(file["text"])
+        for server in from_json(before["table"]):
+            for destination in server.destinations:
+                written = weights.get((*server.key, destination.address, destination.port), 1)
+                if destination.weight == 0 != written:
+                    yield (
+                        f"{server}: {destination.key} has weight 0, and {written} "
+                        f"in {', '.join(before['files'])}:"
+                        " its health check failed (inhibit_on_failure), and a reload would put it back to"
+                        " work; wait until it is healthy"
+                    )
+
+    def already(self, before: Before, target: Target) -> bool:
+        """Whether kernel and files both say so."""
+        as_before = from_json(before["table"])
+        return self._texts(before, target) == _texts(before) and not differences(
+            self.wanted(before, target), as_before
+        )
+
+    def edits(self, before: Before, target: Target) -> list[Edit]:
+        """The files' diffs, and the reload."""
+        return self._rewritten(_texts(before), self._texts(before, target))
+
+    def undo_edits(self, before: Before, target: Target) -> list[Edit]:
+        """Commands that make the files what they were, and the reload: for people to type."""
+        old, new = self._texts(before, target), _texts(before)
+        commands = [edit_command(path, old[path], new[path]) for path in old if old[path] != new[path]]
+        return [Edit("director", self.host, command=command) for command in (*commands, self.reload)]
+
+    def _rewritten(self, old: Texts, new: Texts) -> list[Edit]:
+        files = [
+            Edit("director", f"{self.host}:{path}", diff=_diff(path, old[path], new[path]))
+            for path in old
+            if old[path] != new[path]
+        ]
+        return [*files, Edit("director", self.host, command=self.reload)]
+
+    def _look(self) -> tuple[Table, dict[str, Any]]:
+        observation = self._observe(None)
+        return of_service(observation.table, self.service), self._ours(observation.files)
+
+    def _found(self, observation: KeepalivedObservation) -> dict[str, Any]:
+        mine = of_service(observation.table, self.service)
+        return {"table": to_json(mine), "files": self._ours(observation.files)}
+
+    def _observe(self, before: Before | None) -> KeepalivedObservation:
+        """Table, daemon, and every file that it reads; one round trip."""
+        more = before["files"] if before else [self.service_file] if self.service_file else []
+        output = self.hosts.read(self.host, look_script(self.config, list(more))).checked().stdout
+        *table, version, running, listing, content = output.split("==\n")
+        return KeepalivedObservation(
+            read_table("==\n".join(table)),
+            daemon_blockers(version, running, self.config),
+            self._files(listing, content),
+        )
+
+    def _ours(self, files: Files) -> dict[str, Any]:
+        """Of the files that were read, those in which this service's virtual servers stand."""
+        if self.service_file:
+            if self.service_file not in files:
+                raise VerifyError(
+                    f"{self.host}: {self.service_file}: there is no such file; put it back, or correct"
+                    " service_file in directors.yaml"
+                )
+            return {self.service_file: files[self.service_file]}
+        try:
+            ours = holders(self.config, files, self.service.virtual_services)
+        except TextError as problem:
+            raise RefusedError(
+                f"{self.host}: {problem}; correct the configuration, or name the file as service_file in"
+                " directors.yaml"
+            ) from problem
+        return {path: files[path] for path in ours}
+
+    def _files(self, listing: str, content: str) -> dict[str, Any]:
+        try:
+            return files_read(listing, content)
+        except TextError as problem:
+            raise VerifyError(f"{self.host}: {problem}") from problem
+
+    def _texts(self, before: Before, target: Target) -> Texts:
+        """The files' texts for this target, made from the before."""
+        return {path: self._text(path, before, target) for path in before["files"]}
+
+    def _text(self, path: str, before: Before, target: Target) -> str:
+        text: str = before["files"][path]["text"]
+        try:
+            share = self._share(before, text)
+            if owned(text):
+                service = replace(self.service, virtual_services=share)
+                return rendered(text, service, self.wanted(before, target))
+            return edited(text, share, target)
+        except TextError as problem:
+            raise RefusedError(
+                f"{self.host}: {path}: {problem}; correct the file, or service_file in directors.yaml"
+            ) from problem
+
+    def _share(self, before: Before, text: str) -> tuple[VirtualService, ...]:
+        """The virtual services that a file is to hold; the only file is to hold them all."""
+        every = self.service.virtual_services
+        return every if len(before["files"]) == 1 else standing_in(text, every)
+
+    def _apply(self, before: Before, target: Target) -> None:
+        now, texts = self._now(before)
+        if foreign := self._foreign_files(before, target, texts):
+            raise self._files_changed(foreign)
+        if changes := self._foreign_changes(before, target, now):
+            raise self._changed(changes)
+        wanted = self.wanted(before, target)
+        self._reach(now, lambda _: wanted, texts, self._texts(before, target), [])
+
+    def _restore(self, before: Before, target: Target, made: list[Edit]) -> None:
+        now, texts = self._now(before)
+        if foreign := self._foreign_files(before, target, texts):
+            if self.compare(before, target).ours:
+                raise self._files_changed(foreign)
+            return
+        as_before = from_json(before["table"])
+        seen = self._reach(now, lambda table: target.revert(as_before, table), texts, _texts(before), made)
+        if lost := compare_tables(as_before, seen, target).ours:
+            raise VerifyError("\n".join(f"{self.host}: put back, but: {line}" for line in lost))
+
+    def _now(self, before: Before) -> tuple[Table, Texts]:
+        """Table and texts as they are now."""
+        output = self.hosts.read(self.host, read_again_script(list(before["files"]))).checked().stdout
+        *table, listing, content = output.split("==\n")
+        texts = _texts({"files": self._files(listing, content)})
+        return of_service(read_table("==\n".join(table)), self.service), texts
+
+    def _foreign_files(self, before: Before, target: Target, texts: Texts) -> list[str]:
+        """The files whose text is none that this run knows."""
+        ours, theirs = self._texts(before, target), _texts(before)
+        return [path for path in theirs if texts.get(path) not in (ours[path], theirs[path])]
+
+    def _files_changed(self, paths: list[str]) -> WorldChangedError:
+        return WorldChangedError(
+            f"{self.host}: {', '.join(paths)}: someone else changed it since it was read;"
+            " it was left alone; find out who did, then begin again"
+        )
+
+    def standing(self, before: Before, target: Target) -> Standing:
+        """The table, and whether the files still say what the target made of them."""
+        observation = self._observe(before)
+        words = self._words(before, target, observation)
+        return Standing(observation.table, words.gone, words.others)
+
+    def _compared(self, before: Before, target: Target, observation: Observation) -> Comparison:
+        assert isinstance(observation, KeepalivedObservation)
+        words = self._words(before, target, observation)
+        files = Comparison(ours=tuple(words.ours), others=tuple(words.others))
+        return super()._compared(before, target, observation) + files
+
+    def _matching_in_files(self, target: Target, observation: Observation) -> list[str]:
+        assert isinstance(observation, KeepalivedObservation)
+        return matching_words(_texts({"files": observation.files}), self.service, target)
+
+    def _words(self, before: Before, target: Target, observation: KeepalivedObservation) -> Words:
+        read, _ = reached(self.config, observation.files)
+        texts = _texts(
+            {"files": {**{path: observation.files[path] for path in read}, **self._from(before, observation)}}
+        )
+        return Words(target, _texts(before), self._texts(before, target), texts, self.service)
+
+    def _from(self, before: Before, observation: KeepalivedObservation) -> dict[str, Any]:
+        """The files of the before, as they are now, as far as they are there."""
+        return {path: observation.files[path] for path in before["files"] if path in observation.files}
+
+    def _require_restorable(self, before: Before, target: Target, observation: Observation) -> None:
+        assert isinstance(observation, KeepalivedObservation)
+        self._refuse(observation.daemon)
+        texts = _texts({"files": self._from(before, observation)})
+        if foreign := self._foreign_files(before, target, texts):
+            raise self._files_changed(foreign)
+        self._refuse(self._pending(observation, target))
+
+    def _reach(
+        self, now: Table, wanted: Callable[[Table], Table], texts: Texts, new: Texts, made: list[Edit]
+    ) -> Table:
+        """Replace the texts, reload, wait until the kernel's table is as wanted, and return that.
+
+        Texts that are there already are only reloaded, and not even that where nothing is wrong. keepalived
+        leaves out a reload that comes while it is at another: so a table that does not follow gets a second.
+        """
+        if texts == new and not differences(wanted(now), now):
+            return now
+        made += self._rewritten(texts, new)
+        seen = self._reloaded(wanted, texts, new)
+        if differences(wanted(seen), seen):
+            seen = self._reloaded(wanted, new, new)
+        if wrong := differences(wanted(seen), seen):
+            raise self._not_followed(wrong, following=between(seen, now, wanted(seen)))
+        return seen
+
+    def _reloaded(self, wanted: Callable[[Table], Table], texts: Texts, new: Texts) -> Table:
+        """The table as it is once it is as wanted, or the time is up."""
+        script = replace_script(self.config, self.reload, texts, new)
+        done = self.hosts.write(self.host, script, stdin=new_texts(texts, new))
+        if done.status in STATUSES:
+            printed = "\n".join(done.stderr.strip().splitlines()[-10:])
+            raise VerifyError(f"{self.host}: {', '.join(new)}: {STATUSES[done.status]}: {printed}")
+        self._written(done)
+        return retry.poll_until(
+            self.read,
+            lambda table: not differences(wanted(table), table),
+            within_s=self.converge_s,
+            every_s=1.0,
+            sleep=self._sleep,
+        )
+
+    def _not_followed(self, wrong: Iterable[str], *, following: bool) -> VerifyError | NotFollowedError:
+        """A table that is as before, wholly or in part, is a director that may still follow: a doubt."""
+        after = f"reloaded twice, but the table did not follow within {self.converge_s:g} s"
+        lines = [f"{self.host}: {after}: {line}" for line in wrong]
+        if not following:
+            return VerifyError("\n".join(lines))
+        advice = f"see there whether keepalived is stopped, what it logs, and whom {self.reload!r} reaches"
+        return NotFollowedError("\n".join([*lines, f"{self.host}: {advice}"]))
+
+
+def _texts(before: Before) -> Texts:
+    return {path: file["text"] for path, file in before["files"].items()}
+
+
+def _diff(path: str, old: str, new: str) -> str:
+    before, after = (text.splitlines(keepends=True) for text in (old, new))
+    return "".join(difflib.unified_diff(before, after, f"{path} (before)", path))

@@ -1,0 +1,211 @@
+"""The driver of a director whose IPVS table PyBal fills.
+
+PyBal reads ``pybal.conf`` when it starts and at no other time, so it loads it by a restart: each virtual
+server is deleted and added, and its realservers follow as their monitors come up. It hands its commands to
+``ipvsadm -R`` and does not look at what came of them (``pybal/ipvs.py``), and its monitors connect to the
+realservers themselves, not through the tunnel: so what it says of itself is not enough, and IPVS is read
+back.
+
+A PyBal that stops withdraws its routes, and the routers send everything to the other director; IPVS goes on
+forwarding what still arrives. So the restart is a stop, a wait for the packet counters to stand still, and a
+start: nothing is on its way through a table that is taken apart. Where no router listens the counters never
+stand still: then it is started after ``drain`` seconds all the same. All that is one script on the director,
+which goes on when the connection to it breaks: no PyBal remains stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import time
+from typing import TYPE_CHECKING
+
+from ferryman.directors.managed import ConfigManagedDriver, State
+from ferryman.directors.pybal.conf import PybalConf
+from ferryman.directors.target import SetForwarding, SetScheduler
+from ferryman.errors import VerifyError
+from ferryman.hosts.script import script
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ferryman.directors.ipvs.table import Table
+
+STILL_S = 3
+"""Seconds without a packet after which the counters stand still."""
+_COMMANDS_S = 60.0
+"""Seconds for the commands of a restart, beside the wait."""
+_CURL = "curl -sS -m 3"
+_NOT_STOPPED, _NOT_STARTED = 66, 67
+_SESSION = re.compile(r"^pybal_bgp_session_established\{(.*)\} (\S+)", re.MULTILINE)
+_ASN = re.compile(r'local_asn="([^"]*)"')
+_ALERTS, _POOL, _METRICS, _WRITTEN, _STARTED = "alerts", "pool", "metrics", "written", "started"
+
+
+@script
+def restart_script(restart: str) -> str:
+    """Restart PyBal at once, with what the command prints on standard error."""
+    return f"{{ {restart}\n}} >&2 || exit {_NOT_STARTED}"
+
+
+@script
+def drain_script(stop: str, start: str, drain_s: float) -> str:
+    """Stop, wait, start; the third line of ip_vs_stats is the sum of all virtual servers.
+
+    Counters that cannot be read never stand still.
+    """
+    return f"""trap '' HUP PIPE
+{{ {stop}
+}} >&2 || exit {_NOT_STOPPED}
+before= still=0 waited=0
+while [ "$still" -lt {STILL_S} ] && [ "$waited" -lt {drain_s:.0f} ]; do
+    now=$(sed -n 3p /proc/net/ip_vs_stats 2>/dev/null)
+    if [ -n "$now" ] && [ "$now" = "$before" ]; then still=$((still + 1)); else still=0; fi
+    before=$now waited=$((waited + 1))
+    sleep 1
+done
+{{ {start}
+}} >&2 || exit {_NOT_STARTED}
+"""
+
+
+class PybalDriver(ConfigManagedDriver):
+    """Runs the agent, restarts PyBal without a packet in its table, and reads IPVS back.
+
+    Its keys beside those of every follower: ``instrumentation``, ``restart``, ``stop``, ``start``, ``drain``,
+    ``started``.
+    """
+
+    targets = (SetForwarding, SetScheduler)
+
+    default_config = "/etc/pybal/pybal.conf"
+
+    def _read_options(self) -> None:
+        super()._read_options()
+        self.instrumentation = self.options.text("instrumentation", "http://localhost:9090").rstrip("/")
+        self.restart = self.options.text("restart", "systemctl restart pybal")
+        self.stop = self.options.text("stop", "systemctl stop pybal")
+        self.start = self.options.text("start", "systemctl start pybal")
+        self.drain_s = self.options.seconds("drain", 10.0)
+        self.started = self.options.text("started", _STARTED_BY_SYSTEMD)
+
+    @property
+    def reload_command(self) -> str:
+        """The restart as people read it: at once, or with the wait for the last packets between."""
+        if not self.drain_s:
+            return self.restart
+        return f"{self.stop}; sleep until no packet comes, {self.drain_s:g} s at most; {self.start}"
+
+    @property
+    def _questions(self) -> str:
+        url = self.instrumentation
+        json_of = f"{_CURL} -H 'Accept: application/json'"
+        pools = (
+            f"echo '-- {_POOL} {name}'; {json_of} {shlex.quote(f'{url}/pools/{name}')}"
+            for name in self._pools()
+        )
+        return "\n".join(
+            (
+                f"echo '-- {_ALERTS}'; {_CURL} {shlex.quote(f'{url}/alerts')}",
+                *(f"echo; {pool}" for pool in pools),
+                f"echo; echo '-- {_METRICS}'; {_CURL} {shlex.quote(f'{url}/metrics')}",
+                f"echo; echo '-- {_WRITTEN}'; stat -L -c %Y -- {shlex.quote(self.config)}",
+                f"echo '-- {_STARTED}'; {self.started}",
+            )
+        )
+
+    def _pools(self) -> Iterator[str]:
+        """The service's pools, as Wikimedia's Puppet names them; one that is named otherwise is not seen."""
+        for virtual_service in self.service.virtual_services:
+            name = virtual_service.service if virtual_service.label == "default" else virtual_service.label
+            yield f"{name}_{virtual_service.port}" + ("_udp" if virtual_service.protocol == "udp" else "")
+
+    def _table_from_file(self, text: str, table: Table) -> Table:
+        return self._conf(text).configured(table)
+
+    def _conf(self, text: str) -> PybalConf:
+        return PybalConf.read(text, f"{self.host}: {self.config}")
+
+    def _reload(self) -> None:
+        script = restart_script(self.restart)
+        if self.drain_s:
+            script = drain_script(self.stop, self.start, self.drain_s)
+        done = self.hosts.write(self.host, script, timeout_s=self.drain_s + _COMMANDS_S)
+        if done.status in (_NOT_STOPPED, _NOT_STARTED):
+            verb = "stopped" if done.status == _NOT_STOPPED else "started"
+            answer = " / ".join(done.stderr.split("\n")[-5:]).strip(" /")
+            raise VerifyError(f"{self.host}: pybal could not be {verb}: {answer}")
+        done.checked()
+
+    def _pending_reload(self, state: State) -> str | None:
+        answers = _parts(state.answers)
+        written, started = (_number(answers.get(key, "")) for key in (_WRITTEN, _STARTED))
+        if started is None:
+            return f"pybal does not run: {self.started!r} says {answers.get(_STARTED, '') or 'nothing'}"
+        if written is None or started < written:
+            return (
+                f"{self.config} is of {_clock(written)}, and the running pybal began at {_clock(started)}: "
+                "it cannot have read it"
+            )
+        return None
+
+    def _health_problems(self, state: State) -> list[str]:
+        """A pool in trouble, a realserver that is down, no session with any router.
+
+        ``WARNING`` is no trouble: a pool that is too small to depool from says so all its life.
+        """
+        answers = _parts(state.answers)
+        return [
+            *self._alerts(answers.get(_ALERTS, "")),
+            *(line for name in self._pools() for line in _down(name, answers.get(f"{_POOL} {name}", ""))),
+            *(_sessions(answers.get(_METRICS, "")) if self._conf(state.text).speaks_bgp else ()),
+        ]
+
+    def _alerts(self, answer: str) -> list[str]:
+        if answer.startswith(("OK", "WARNING")):
+            return []
+        return [f"pybal: {self.instrumentation}/alerts: {answer or 'no answer'}"]
+
+
+_STARTED_BY_SYSTEMD = (
+    "systemctl is-active --quiet pybal && "
+    'date +%s -d "$(systemctl show -p ActiveEnterTimestamp --value pybal)"'
+)
+
+
+def _parts(answers: str) -> dict[str, str]:
+    """What each question brought, by its name."""
+    parts = (part.partition("\n") for part in f"\n{answers}".split("\n-- ")[1:])
+    return {name: answer.strip() for name, _, answer in parts}
+
+
+def _down(pool: str, answer: str) -> Iterator[str]:
+    """The hosts of a pool that should serve and do not."""
+    try:
+        hosts = json.loads(answer)
+    except json.JSONDecodeError:
+        return
+    for host, state in hosts.items() if isinstance(hosts, dict) else ():
+        if isinstance(state, dict) and state.get("enabled") and not state.get("up"):
+            yield f"pybal: pool {pool}: {host} is enabled and not up"
+
+
+def _sessions(metrics: str) -> Iterator[str]:
+    """The autonomous systems that no router has a session with."""
+    sessions = [("".join(_ASN.findall(labels)), value) for labels, value in _SESSION.findall(metrics)]
+    if not sessions:
+        yield "pybal: bgp is on, and /metrics tells of no session"
+    up = {asn for asn, value in sessions if float(value) == 1.0}
+    for asn in sorted({asn for asn, _ in sessions} - up):
+        yield f"pybal: no BGP session of AS {asn} is established: no router sends anything here"
+
+
+def _number(answer: str) -> int | None:
+    return int(answer) if answer.isdecimal() else None
+
+
+def _clock(seconds: int | None) -> str:
+    if seconds is None:
+        return "no known time"
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

@@ -1,0 +1,217 @@
+"""Each cause is named by its own proof, and by no other; no words of a result or of an ICMP error decide."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+
+import pytest
+
+from ferryman.diagnosis import CAUSE_RULES, Evidence, cause_of
+from ferryman.model import Finding, IcmpReason, ProbeResult, ProbeVerdict, Verdict, VirtualService
+from ferryman.probe import Target
+from ferryman.probe.aggregate import TargetResult
+from ferryman.probe.classify import ICMP_REASONS, ICMP_TEXTS, Flow, IcmpError, Syn, SynIndex, classify
+from ferryman.realservers.facts import DECAPSULATED, LISTEN_DROPS, REVERSE_PATH_DROPS
+
+DOCS = Path(__file__).parents[3] / "docs" / "diagnosis.md"
+VIRTUAL = VirtualService("web", "default", "tcp", IPv4Address("10.99.0.1"), 80, "wrr")
+DIRECTOR, OURS = IPv4Address("10.10.0.11"), IPv4Address("10.30.0.2")
+SILENT = ProbeResult("web1", VIRTUAL, ProbeVerdict.SILENT, outer_source=DIRECTOR)
+FLOW = Flow(OURS, 40000, VIRTUAL.vip, VIRTUAL.port)
+SYN = Syn(0, FLOW, 1000, OURS, DIRECTOR, 1440, sent=1)
+ARRIVED = {DECAPSULATED: 3}
+PASSED_BY = {"eth0.rx_packets": 5}
+
+
+def silent(**more: object) -> Evidence:
+    return replace(Evidence(SILENT, SILENT, own=replace(SILENT, outer_source=OURS)), **more)  # type: ignore[arg-type]  # fields by name
+
+
+def answered(
+    verdict: ProbeVerdict, detail: str = "", icmp: IcmpReason | None = None, **more: object
+) -> Evidence:
+    reasons = frozenset({icmp} if icmp else ())
+    result = replace(SILENT, verdict=verdict, detail=detail, icmp_reasons=reasons)
+    return replace(Evidence(result, result), **more)  # type: ignore[arg-type]  # fields by name
+
+
+def not_sent(evidence: Evidence) -> Evidence:
+    return replace(evidence, failed=replace(evidence.failed, outer_source=None))
+
+
+def finding(check: str, verdict: Verdict = Verdict.FAIL) -> tuple[Finding, ...]:
+    return (Finding(check, "web1", verdict, f"{check} is off", "on", f"turn {check} on"),)
+
+
+OWN_ANSWERS = ProbeResult("web1", VIRTUAL, ProbeVerdict.ACCEPTED, outer_source=OURS)
+
+CASES = {
+    "a strict filter, by its setting": ("rp-filter", silent(findings=finding("rp-filter"))),
+    "a strict filter, by its counter alone": ("rp-filter", silent(grew={REVERSE_PATH_DROPS: 2} | ARRIVED)),
+    "loose mode without an address": (
+        "tunnel-address",
+        silent(findings=finding("tunnel-address"), grew={REVERSE_PATH_DROPS: 2} | ARRIVED),
+    ),
+    "no tunnel device, by the check": ("tunnel-device", silent(findings=finding("tunnel-device"))),
+    "no tunnel device, by what ICMP tells our own source": (
+        "tunnel-device",
+        silent(
+            own=replace(
+                OWN_ANSWERS,
+                verdict=ProbeVerdict.UNREACHABLE,
+                detail="ICMP 3/2 from 10.10.0.21 (protocol unreachable, no tunnel device takes it)",
+                icmp_reasons=frozenset({IcmpReason.NO_TUNNEL_DEVICE}),
+            )
+        ),
+    ),
+    "a firewall, by its rules": ("firewall", silent(findings=finding("firewall"))),
+    "a firewall that stands before a strict filter": (
+        "firewall",
+        silent(findings=finding("rp-filter") + finding("firewall")),
+    ),
+    "a firewall that says so": (
+        "firewall",
+        answered(
+            ProbeVerdict.UNREACHABLE,
+            "ICMP 3/13 from 10.10.0.21 (administratively prohibited)",
+            IcmpReason.PROHIBITED,
+        ),
+    ),
+    "a firewall that lets our source in and not the directors'": ("firewall", silent(own=OWN_ANSWERS)),
+    "a network that drops what has a foreign source": (
+        "control-host",
+        silent(own=OWN_ANSWERS, others_answer=False),
+    ),
+    "a firewall that drops it everywhere is no matter of the network": (
+        "firewall",
+        silent(own=OWN_ANSWERS, others_answer=False, findings=finding("firewall", Verdict.WARN)),
+    ),
+    "a packet that never left": (
+        "control-host",
+        not_sent(
+            answered(ProbeVerdict.UNREACHABLE, "nothing was sent to 10.10.0.21: this host has no route to it")
+        ),
+    ),
+    "a host that is gone": ("reachable", silent(reached=False)),
+    "no VIP": ("vip", silent(findings=finding("vip"), grew=ARRIVED)),
+    "a closed port": ("listener", answered(ProbeVerdict.REFUSED, "RST: nothing listens on port 80")),
+    "a full backlog": ("listener", silent(grew={LISTEN_DROPS: 2} | ARRIVED)),
+    "a clamper that runs with an old list": (
+        "clamper",
+        answered(ProbeVerdict.UNSUITABLE, findings=finding("clamper", Verdict.WARN)),
+    ),
+    "pods of yesterday": (
+        "pod-mtu",
+        answered(ProbeVerdict.UNSUITABLE, findings=finding("pod-mtu", Verdict.WARN)),
+    ),
+    "an MSS that nobody explains": ("mss", answered(ProbeVerdict.UNSUITABLE, "MSS 1460")),
+    "a router that knows no way": (
+        "path",
+        answered(
+            ProbeVerdict.UNREACHABLE, "ICMP 3/1 from 10.30.0.1 (host unreachable)", IcmpReason.NOT_FORWARDED
+        ),
+    ),
+    "a firewall that resets": (
+        "firewall",
+        answered(
+            ProbeVerdict.REFUSED,
+            "RST: nothing listens on port 80",
+            findings=(
+                Finding("firewall", "web1", Verdict.FAIL, "-j REJECT --reject-with tcp-reset", "in", "admit"),
+            ),
+        ),
+    ),
+    "a packet for nobody that is sent on and rejected elsewhere": (
+        "vip",
+        answered(
+            ProbeVerdict.UNREACHABLE,
+            "ICMP 3/3 from 10.10.0.11 (port unreachable, a firewall rejects it)",
+            IcmpReason.PROHIBITED,
+            findings=finding("vip"),
+        ),
+    ),
+    "congestion that the inner packet cannot be told": (
+        "ecn",
+        silent(grew={"ipip0.rx_frame_errors": 8, "eth0.rx_packets": 9}),
+    ),
+    "packets that never arrive": ("path", silent(grew=PASSED_BY)),
+    "answers that never come back": ("way-back", silent(grew=ARRIVED)),
+    "a packet or two that was lost": (
+        "unsteady",
+        Evidence(SILENT, replace(SILENT, verdict=ProbeVerdict.ACCEPTED)),
+    ),
+}
+
+
+@pytest.mark.parametrize(("cause", "evidence"), CASES.values(), ids=CASES)
+def test_the_cause_is_named(cause: str, evidence: Evidence) -> None:
+    found = cause_of(evidence)
+    assert found is not None
+    assert found.cause == cause
+    assert found.seen
+    assert found.remedy
+
+
+@pytest.mark.parametrize("words", ["reworded", "port unreachable, prohibited: a firewall rejects it"])
+@pytest.mark.parametrize(("cause", "evidence"), CASES.values(), ids=CASES)
+def test_no_words_of_a_result_decide(cause: str, evidence: Evidence, words: str) -> None:
+    failed, again = replace(evidence.failed, detail=words), replace(evidence.again, detail=words)
+    own = replace(evidence.own, detail=words) if evidence.own else None
+    found = cause_of(replace(evidence, failed=failed, again=again, own=own))
+    assert found is not None
+    assert found.cause == cause
+
+
+@pytest.mark.parametrize(
+    "outer", [(DIRECTOR, OURS), None], ids=["of the outer packet", "of the inner packet"]
+)
+@pytest.mark.parametrize("number", ICMP_REASONS, ids=str)
+def test_no_words_of_an_icmp_error_decide(
+    number: tuple[int, int, int],
+    outer: tuple[IPv4Address, IPv4Address] | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    version, kind, code = number
+    error = IcmpError(DIRECTOR if version == 4 else IPv6Address("fd10::21"), kind, code, outer, FLOW, SYN.isn)
+
+    def cause() -> str | None:
+        target = Target("web1", VIRTUAL, OURS, 1440)
+        total = TargetResult(target, DIRECTOR, 1)
+        for judgement in classify(error, SynIndex([SYN])):
+            total.count(judgement, 0.1)
+        found = cause_of(Evidence(total.result(), total.result()))
+        return found.cause if found else None
+
+    before = cause()
+    assert before in ("firewall", "tunnel-device", "path")
+    monkeypatch.setattr("ferryman.probe.classify.ICMP_TEXTS", dict.fromkeys(ICMP_TEXTS, "reworded"))
+    monkeypatch.setattr("ferryman.probe.classify.ICMP_CAUSES", {})
+    assert cause() == before
+
+
+def test_the_checks_own_remedy_is_the_better_one() -> None:
+    found = cause_of(silent(findings=finding("rp-filter")))
+    assert found is not None
+    assert found.remedy == "turn rp-filter on"
+
+
+def test_where_nothing_proves_anything_no_cause_is_made_up() -> None:
+    assert cause_of(silent()) is None
+
+
+def test_a_setting_that_looks_wrong_is_no_cause_when_tcp_answered() -> None:
+    looks_wrong = finding("firewall") + finding("vip") + finding("rp-filter")
+    found = cause_of(answered(ProbeVerdict.REFUSED, "RST", findings=looks_wrong))
+    assert found is not None
+    assert found.cause == "listener"
+
+
+def test_every_cause_is_named_in_some_case() -> None:
+    assert {rule.cause for rule in CAUSE_RULES} == {cause for cause, _ in CASES.values()}
+
+
+def test_the_documentation_has_the_same_table() -> None:
+    rows = [f"| `{rule.cause}` | {rule.proven_by} |" for rule in CAUSE_RULES]
+    assert [line for line in DOCS.read_text().splitlines() if line.startswith("| `")] == rows
