@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,3 +34,14 @@ def signals_as_before() -> Iterator[None]:
     for each, handler in before.items():
         if signal.getsignal(each) is not handler:
             signal.signal(each, handler)
+
+
+@pytest.fixture(scope="session")
+def wmf() -> Path:
+    """The folder with the real catalog and nodes."""
+    beside = Path(__file__).parents[3] / "shared" / "data" / "wmf"
+    folder = Path(os.environ.get("FERRYMAN_DATA", beside))
+    found = next((place for place in (folder, folder / "wmf") if (place / "services.yaml").is_file()), None)
+    if found is None:
+        pytest.skip(f"no real inventory at {folder}; $FERRYMAN_DATA says where one is")
+    return found

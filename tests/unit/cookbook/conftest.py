@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from unit.inventory.git_world import GitWorld, as_nobody_else, made
+from unit.catalog.git_world import GitWorld, as_nobody_else, made
 
 if TYPE_CHECKING:
     from pathlib import Path

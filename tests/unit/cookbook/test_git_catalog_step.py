@@ -19,7 +19,7 @@ from ferryman.hosts.fake import FakeHosts
 from ferryman.model import Director, Role, Service
 from ferryman.state import RunRequest
 from ferryman.testing import Becomes, FakeWorld, Harness, Is
-from unit.inventory.git_world import BASE, BRANCH, FLAG, PATH, REVERT, SERVICES, GitWorld, git
+from unit.catalog.git_world import BASE, BRANCH, FLAG, PATH, REVERT, SERVICES, GitWorld, git
 
 if TYPE_CHECKING:
     from collections.abc import Callable

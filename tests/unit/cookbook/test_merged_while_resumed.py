@@ -16,8 +16,8 @@ from ferryman.catalog.review.git import Git
 from ferryman.config import Config
 from ferryman.cookbook import Ferry, Plan, catalog_step
 from ferryman.hosts.fake import FakeHosts
+from unit.catalog.git_world import PATH, REVERT, GitWorld, git, made
 from unit.cookbook.test_git_catalog_step import FLIPPED, REQUEST, SERVICE, WAITING, Migration
-from unit.inventory.git_world import PATH, REVERT, GitWorld, git, made
 
 if TYPE_CHECKING:
     from collections.abc import Callable

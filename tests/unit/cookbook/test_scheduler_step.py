@@ -14,8 +14,8 @@ from ferryman.cookbook.steps.scheduler import SchedulerImpact
 from ferryman.events import FindingMade
 from ferryman.hosts.fake import FakeHosts
 from ferryman.testing import Harness
+from unit.catalog.git_world import BRANCH, REVERT, SERVICES, GitWorld, git
 from unit.cookbook.test_git_catalog_step import SERVICE, WAITING, WAITING_BACK, Migration
-from unit.inventory.git_world import BRANCH, REVERT, SERVICES, GitWorld, git
 
 if TYPE_CHECKING:
     from pathlib import Path

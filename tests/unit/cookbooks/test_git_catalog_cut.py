@@ -18,8 +18,8 @@ from ferryman.config import Config
 from ferryman.cookbook import Ferry, Plan, catalog_step
 from ferryman.hosts.fake import FakeHosts
 from ferryman.testing import Cuts, Scene, cut_everywhere
+from unit.catalog.git_world import BASE, GitWorld, as_nobody_else, git, made
 from unit.cookbook.test_git_catalog_step import REQUEST, SERVICE
-from unit.inventory.git_world import BASE, GitWorld, as_nobody_else, git, made
 
 if TYPE_CHECKING:
     from pathlib import Path

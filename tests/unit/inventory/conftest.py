@@ -1,14 +1,11 @@
-"""A small inventory that is sound, to be broken one file at a time; and the real data, when it is there."""
+"""A small inventory that is sound, to be broken one file at a time."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from unit.inventory.git_world import GitWorld, as_nobody_else, made
 
 Written = Callable[..., Path]
 
@@ -127,28 +124,3 @@ def replaced(written: Written) -> Written:
         return written({name: SOUND[name].replace(old, new, 1)})
 
     return write
-
-
-@pytest.fixture(scope="session")
-def wmf() -> Path:
-    """The folder with the real catalog and nodes."""
-    beside = Path(__file__).parents[4] / "shared" / "data" / "wmf"
-    folder = Path(os.environ.get("FERRYMAN_DATA", beside))
-    found = next((place for place in (folder, folder / "wmf") if (place / "services.yaml").is_file()), None)
-    if found is None:
-        pytest.skip(f"no real inventory at {folder}; $FERRYMAN_DATA says where one is")
-    return found
-
-
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GitWorld:
-    """A catalog under review, with a remote."""
-    as_nobody_else(tmp_path / "home", monkeypatch.setenv)
-    return made(tmp_path)
-
-
-@pytest.fixture
-def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GitWorld:
-    """A catalog under review, in one clone without a remote."""
-    as_nobody_else(tmp_path / "home", monkeypatch.setenv)
-    return made(tmp_path, with_remote=False)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from ferryman.catalog import Rescheduled
 from ferryman.catalog.yaml_edit.change import unified_diff
-from unit.inventory.test_flip_properties import ODD, Drawn, Keys, catalogs, comments_of, data_of, is_inside
-from unit.inventory.test_flip_real import cut, entries_of
+from unit.catalog.test_flip_properties import ODD, Drawn, Keys, catalogs, comments_of, data_of, is_inside
+from unit.catalog.test_flip_real import cut, entries_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from ferryman.catalog.review.branch import GitCatalog, entry_of
 from ferryman.catalog.review.git import GitError
 from ferryman.config import CatalogConfig
 from ferryman.errors import DryRunError, InventoryError, RefusedError, UnreachableError
-from unit.inventory.git_world import (
+from unit.catalog.git_world import (
     BASE,
     BRANCH,
     FLAG,

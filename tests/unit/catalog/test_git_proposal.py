@@ -18,7 +18,7 @@ from ferryman.errors import (
     VerifyError,
     WorldChangedError,
 )
-from unit.inventory.git_world import BASE, BRANCH, FLAG, MESSAGE, PATH, REVERT, GitWorld, git
+from unit.catalog.git_world import BASE, BRANCH, FLAG, MESSAGE, PATH, REVERT, GitWorld, git
 
 if TYPE_CHECKING:
     from collections.abc import Callable
