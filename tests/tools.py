@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 PATH = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
 """Where programs are looked for: an ordinary user's path has no folder of root's programs."""
@@ -30,3 +33,13 @@ def skip_or_fail(reason: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(f"{reason} ($CI is set: this may not be skipped)", pytrace=False)
     pytest.skip(reason)
+
+
+def first_of(values: Iterable[Any], count: int = 1) -> list[Any]:
+    """Parameters of a test: the first ones are in every run, the others in ``make test-all`` alone.
+
+    A tuple has a value for each of several parameters.
+    """
+    given = list(values)
+    more = [value if isinstance(value, tuple) else (value,) for value in given[count:]]
+    return [*given[:count], *(pytest.param(*value, marks=pytest.mark.extended) for value in more)]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tools import first_of
 from unit.cli.stage import NEW, OLD, Stage, Streams
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def test_streams_that_take_nothing_leave_a_run_its_rollback(
     assert "Exception ignored" not in text
 
 
-@pytest.mark.parametrize("form", ["human", "json"])
+@pytest.mark.parametrize("form", first_of(["human", "json"]))
 @pytest.mark.parametrize("which", ["all closed", "both full", "stdout closed", "stdout full"])
 def test_a_run_that_could_not_tell_is_done_all_the_same_and_says_so_in_its_exit_code(
     stage: Stage, tmp_path: Path, which: str, form: str
@@ -86,7 +87,7 @@ def test_standard_error_alone_is_not_what_a_run_is_asked_for(
     stage.expect(NEW, "done", 0)
 
 
-@pytest.mark.parametrize("form", ["human", "json"])
+@pytest.mark.parametrize("form", first_of(["human", "json"]))
 @pytest.mark.parametrize("which", ["stdout closed", "stdout full"])
 @pytest.mark.parametrize(
     "words", [("runs",), ("show",), ("list",), ("inventory", "lint"), ("waiting", "--dry-run")]
@@ -105,7 +106,7 @@ def test_what_only_reads_and_could_not_tell_takes_nothing_for_success(
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("form", ["human", "json"])
+@pytest.mark.parametrize("form", first_of(["human", "json"]))
 @pytest.mark.parametrize("words", [("runs",), ("list",), ("waiting", "--dry-run")])
 def test_what_only_reads_is_quiet_when_its_reader_has_gone(
     stage: Stage, tmp_path: Path, words: tuple[str, ...], form: str
@@ -122,7 +123,7 @@ def test_what_only_reads_is_quiet_when_its_reader_has_gone(
     assert "Traceback" not in (tmp_path / "shown").read_text()
 
 
-@pytest.mark.parametrize("form", ["human", "json"])
+@pytest.mark.parametrize("form", first_of(["human", "json"]))
 def test_a_reader_that_goes_after_one_line_changes_nothing(stage: Stage, tmp_path: Path, form: str) -> None:
     stage.workspace.have("fault-after")
     stage.workspace.stop_at("look-before")

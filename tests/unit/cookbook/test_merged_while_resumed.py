@@ -16,6 +16,7 @@ from ferryman.catalog.review.git import Git
 from ferryman.config import Config
 from ferryman.cookbook import Ferry, Plan, catalog_step
 from ferryman.hosts.fake import FakeHosts
+from tools import first_of
 from unit.catalog.git_world import PATH, REVERT, GitWorld, git, made
 from unit.cookbook.test_git_catalog_step import FLIPPED, REQUEST, SERVICE, WAITING, Migration
 
@@ -124,12 +125,14 @@ def rebased_and_deleted(world: GitWorld) -> None:
 
 @pytest.mark.parametrize(
     ("begin", "does"),
-    [
-        (held, GitWorld.merge),
-        (held, rebased_and_deleted),
-        (held_elsewhere, merged_and_deleted),
-        (held_elsewhere, rebased_and_deleted),
-    ],
+    first_of(
+        [
+            (held, GitWorld.merge),
+            (held, rebased_and_deleted),
+            (held_elsewhere, merged_and_deleted),
+            (held_elsewhere, rebased_and_deleted),
+        ]
+    ),
 )
 def test_whenever_it_is_merged_while_the_run_is_resumed_the_run_takes_it_for_its_own(
     tmp_path: Path,
@@ -141,6 +144,7 @@ def test_whenever_it_is_merged_while_the_run_is_resumed_the_run_takes_it_for_its
     assert until_it_waits(tmp_path, begin, does) > 2
 
 
+@pytest.mark.extended
 def test_without_a_remote_too(tmp_path: Path, alone: GitWorld) -> None:
     del alone
     assert until_it_waits(tmp_path, held, GitWorld.merge, with_remote=False) > 2

@@ -23,6 +23,7 @@ from ferryman.testing import (
     lose_records_everywhere,
     meddle_everywhere,
 )
+from tools import first_of
 from unit.cookbooks.scenes import Part, cut_the_rollback, scenes_of
 
 if TYPE_CHECKING:
@@ -53,6 +54,9 @@ def scenes() -> dict[str, Callable[[Cuts], Scene]]:
 
 
 SCENES = scenes()
+_ONE_OF_EACH = {name.rpartition(" ")[0]: name for name in reversed(SCENES)}.values()
+BRIEF_SCENES = first_of(sorted(SCENES, key=lambda name: name not in _ONE_OF_EACH), len(_ONE_OF_EACH))
+"""The first scene of each cookbook is in every run; those with another driver are in ``make test-all``."""
 
 
 def test_there_are_some() -> None:
@@ -107,7 +111,7 @@ def test_killed_or_told_to_end_at_any_call_it_ends_all_old_or_all_new(scene: str
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("scene", BRIEF_SCENES)
 def test_cut_at_a_few_calls_it_ends_all_old_or_all_new(scene: str) -> None:
     build = SCENES[scene]
     every = max(1, calls(build) // FEW)
@@ -115,20 +119,20 @@ def test_cut_at_a_few_calls_it_ends_all_old_or_all_new(scene: str) -> None:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("scene", BRIEF_SCENES)
 def test_its_rollback_cut_at_a_few_calls_ends_all_old(scene: str) -> None:
     build = SCENES[scene]
     cut_the_rollback(build, every=max(1, calls(build) // FEW))
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("scene", BRIEF_SCENES)
 def test_whatever_others_change_right_after_it_changed_something_what_it_says_is_true(scene: str) -> None:
     assert meddle_everywhere(SCENES[scene], briefly=True, every=SHARE["meddle"]) > 0
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("scene", BRIEF_SCENES)
 def test_with_its_latest_records_lost_nothing_untrue_is_said_of_it(scene: str) -> None:
     lose_records_everywhere(SCENES[scene], every=SHARE["lose"])
 

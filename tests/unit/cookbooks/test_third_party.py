@@ -10,6 +10,7 @@ from ferryman.errors import VerifyError
 from ferryman.events import FindingMade
 from ferryman.model import Verdict
 from ferryman.testing import Cut, Cuts, Harness
+from tools import first_of
 from unit.cookbooks.fake_site import FakeSite
 from unit.cookbooks.third_parties import OTHER_FILE
 from unit.cookbooks.third_party import HOST, THIRD_PARTIES, ThirdParty
@@ -104,7 +105,7 @@ def sweep(service: str, third_party: ThirdParty, every: int, *, refused: bool) -
     return endings
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", first_of(SERVICES))
 def test_a_catalog_edited_between_check_and_do_is_left_alone_and_the_run_goes_back(service: str) -> None:
     catalog = edits(service)[2]
     ending, seen = migrated(service, CATALOG, catalog, refused_at=None)
@@ -113,7 +114,7 @@ def test_a_catalog_edited_between_check_and_do_is_left_alone_and_the_run_goes_ba
     assert seen == expected_state(service, CATALOG, new=False)
 
 
-@pytest.mark.parametrize(("service", "third_party"), AT_A_DIRECTOR, ids=str)
+@pytest.mark.parametrize(("service", "third_party"), first_of(AT_A_DIRECTOR, 2), ids=str)
 def test_a_director_edited_between_check_and_do_is_left_alone_and_the_run_goes_back(
     service: str, third_party: ThirdParty
 ) -> None:
@@ -125,7 +126,7 @@ def test_a_director_edited_between_check_and_do_is_left_alone_and_the_run_goes_b
     assert seen == expected_state(service, third_party, new=False)
 
 
-@pytest.mark.parametrize(("service", "third_party"), AT_A_DIRECTOR, ids=str)
+@pytest.mark.parametrize(("service", "third_party"), first_of(AT_A_DIRECTOR, 2), ids=str)
 def test_a_director_edited_after_a_run_is_done_is_told_and_left_alone_by_its_rollback(
     service: str, third_party: ThirdParty
 ) -> None:
@@ -149,7 +150,7 @@ def test_a_director_edited_after_a_run_is_done_is_told_and_left_alone_by_its_rol
     assert "changed it since" in ending.reason
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", first_of(SERVICES))
 def test_a_catalog_edited_after_a_run_is_done_loses_the_flag_alone(service: str) -> None:
     site, harness = whole(Cuts()), Harness()
     scene = site.scene(BOOK, service)
@@ -177,7 +178,7 @@ def test_another_services_edit_that_waits_for_a_reload_is_never_loaded_by_a_run_
 
 
 @pytest.mark.parametrize("third_party", THIRD_PARTIES, ids=str)
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", first_of(SERVICES))
 def test_whenever_somebody_writes_nothing_of_theirs_is_overwritten(
     service: str, third_party: ThirdParty
 ) -> None:
@@ -185,7 +186,7 @@ def test_whenever_somebody_writes_nothing_of_theirs_is_overwritten(
 
 
 @pytest.mark.parametrize("third_party", THIRD_PARTIES, ids=str)
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", first_of(SERVICES))
 def test_nor_is_it_during_the_rollback(service: str, third_party: ThirdParty) -> None:
     assert "done" not in sweep(service, third_party, 16, refused=True)
 
@@ -194,7 +195,7 @@ def test_nor_is_it_during_the_rollback(service: str, third_party: ThirdParty) ->
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("refused", [False, True])
 @pytest.mark.parametrize("third_party", THIRD_PARTIES, ids=str)
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", first_of(SERVICES))
 def test_at_any_call_nothing_of_theirs_is_overwritten(
     service: str, third_party: ThirdParty, refused: bool
 ) -> None:
