@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,13 +10,11 @@ from ferryman.retry import poll_until
 from lab.by_hand import typed
 from lab.conftest import SETTLED_S
 from lab.migration import DIRECTORS, catalog, forwarding, killed_at, run_and_act, world
-from lab.quick import configure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from lab.migration import RunOutput
     from lab.running import RunningLab
+from lab.silence import silenced
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]  # whole migrations, on a guest of one CPU
 
@@ -34,17 +31,6 @@ def run(request: pytest.FixtureRequest) -> tuple[str, ...]:
     """The arguments of a run that changes directors: with each driver, and with another scheduler."""
     arguments: tuple[str, ...] = request.param
     return arguments
-
-
-@contextmanager
-def silenced(lab: RunningLab, host: str) -> Iterator[Callable[[], object]]:
-    """Calling it makes the host take no packet for its sshd any more, on connections that are open too."""
-    configure(lab.folder, {"ssh": {"command_timeout": 4, "connect_timeout": 2}})
-    rule = "INPUT -p tcp --dport 22 -j DROP"
-    try:
-        yield lambda: lab.console(host, f"iptables-legacy -A {rule}")
-    finally:
-        lab.console(host, f"iptables-legacy -D {rule}")
 
 
 def require_closed_by_hand(lab: RunningLab, output: RunOutput, old: dict[str, str], *named: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,9 +11,10 @@ from lab.migration import RunOutput, forwarding, run_and_act, world
 from lab.quick import configure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from lab.running import RunningLab
+from lab.silence import silenced
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]  # whole migrations, on a guest of one CPU
 
@@ -32,17 +32,6 @@ def as_it_was(lab: RunningLab) -> Iterator[dict[str, str]]:
 
 def migrate(service: str) -> tuple[str, ...]:
     return ("migrate", service, "--site", "lab", "--yes")
-
-
-@contextmanager
-def silenced(lab: RunningLab, host: str) -> Iterator[Callable[[], object]]:
-    """Calling it makes the host take no packet for its sshd any more, on connections that are open too."""
-    configure(lab.folder, {"ssh": {"command_timeout": 4, "connect_timeout": 2}})
-    rule = "INPUT -p tcp --dport 22 -j DROP"
-    try:
-        yield lambda: lab.console(host, f"iptables-legacy -A {rule}")
-    finally:
-        lab.console(host, f"iptables-legacy -D {rule}")
 
 
 def put_back(lab: RunningLab, output: RunOutput) -> None:

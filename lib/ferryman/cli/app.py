@@ -1,4 +1,4 @@
-"""What the global options say, and what follows from it; it runs cookbooks."""
+"""What the global options say, and what follows from it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ferryman.cli import discovery
 from ferryman.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from ferryman.cli.discovery import CookbookGroup
@@ -28,6 +28,8 @@ class App:
     verbose: bool = False
     picture: Path | None = None
     configured: bool = False
+    runs: Callable[[App, CookbookCommand, Mapping[str, Any], RunOptions], None] | None = None
+    """What runs a cookbook."""
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> App:
@@ -70,6 +72,5 @@ class App:
 
     def perform(self, cookbook: CookbookCommand, arguments: Mapping[str, Any], options: RunOptions) -> None:
         """Run a cookbook; leaves with the run's exit code."""
-        from ferryman.cli.run import perform  # noqa: PLC0415  # brings in everything
-
-        perform(self, cookbook, arguments, options)
+        assert self.runs is not None, "the command line sets it"
+        self.runs(self, cookbook, arguments, options)

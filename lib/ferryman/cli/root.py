@@ -22,9 +22,11 @@ from ferryman.click_shim import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
     from ferryman.cli.discovery import CookbookGroup
     from ferryman.click_shim import Command
+    from ferryman.cookbook.command import CookbookCommand, RunOptions
 
 BUILTIN = {
     "close": ("ferryman.cli.runs", "Give up a run that was put right by hand; frees its locks."),
@@ -73,7 +75,14 @@ def _group(name: str, group: CookbookGroup) -> Callable[[], Command]:
 
 def _remember(**given: object) -> None:
     context = get_current_context()
-    context.obj = App.of(given)
+    context.obj = app = App.of(given)
+    app.runs = _perform
+
+
+def _perform(app: App, cookbook: CookbookCommand, arguments: Mapping[str, Any], options: RunOptions) -> None:
+    from ferryman.cli.run import perform  # noqa: PLC0415  # brings in everything
+
+    perform(app, cookbook, arguments, options)
 
 
 def _global_options() -> None:

@@ -12,18 +12,34 @@ from datetime import date, timedelta
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ferryman.docstrings import docstring
 from ferryman.engine.steps import Change, Look
-
-if TYPE_CHECKING:
-    from ferryman.engine.watch import Watch
 
 Step = Look | Change[Any]
 
 _WRITTEN_AS_TEXT = (IPv4Address, IPv6Address, IPv4Network, IPv6Network, PurePath, date, timedelta)
 _OPAQUE = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Looks that are made all the time; each must hold before the first change as well as after the last."""
+
+    looks: Sequence[Look]
+    every_s: float
+    """Seconds from the end of one round to the next. The first is made after as long."""
+    failures: int = 2
+    """How many times in a row a look fails before it counts."""
+    flaps: int = 3
+    """Looks that failed and passed when made again, of all: with more, the state is unknown."""
+    often: Sequence[Look] = ()
+    """As ``looks``, but made more often than these."""
+    often_s: float = 1.0
+    """Seconds from the end of one round of them to the next."""
+    retries: int = 5
+    """Rounds within a minute in which a host answered only on a retry; with more, it is unknown too."""
 
 
 @dataclass(frozen=True)

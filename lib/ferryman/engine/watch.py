@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from ferryman.engine.retries import Retries
@@ -20,33 +19,14 @@ from ferryman.errors import DoubtError, FerrymanError
 from ferryman.model import RETRIED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from types import TracebackType
 
+    from ferryman.engine.plan import Watch
     from ferryman.engine.run_context import RunContext
     from ferryman.engine.steps import Look
     from ferryman.model import Finding, ProbeResult
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """Looks that are made all the time; each must hold before the first change as well as after the last."""
-
-    looks: Sequence[Look]
-    every_s: float
-    """Seconds from the end of one round to the next. The first is made after as long."""
-    failures: int = 2
-    """How many times in a row a look fails before it counts."""
-    flaps: int = 3
-    """Looks that failed and passed when made again, of all: with more, the state is unknown."""
-    often: Sequence[Look] = ()
-    """As ``looks``, but made more often than these."""
-    often_s: float = 1.0
-    """Seconds from the end of one round of them to the next."""
-    retries: int = 5
-    """Rounds within a minute in which a host answered only on a retry; with more, it is unknown too."""
 
 
 class WatchThread:

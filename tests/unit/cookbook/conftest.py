@@ -1,24 +1,3 @@
-from __future__ import annotations
+from unit.catalog.conftest import alone, world
 
-from typing import TYPE_CHECKING
-
-import pytest
-
-from unit.catalog.git_world import GitWorld, as_nobody_else, made
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GitWorld:
-    """A catalog under review, with a remote."""
-    as_nobody_else(tmp_path / "home", monkeypatch.setenv)
-    return made(tmp_path)
-
-
-@pytest.fixture
-def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GitWorld:
-    """A catalog under review, in one clone without a remote."""
-    as_nobody_else(tmp_path / "home", monkeypatch.setenv)
-    return made(tmp_path, with_remote=False)
+__all__ = ["alone", "world"]

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ferryman.engine.plan import Plan
+from ferryman.engine.plan import Plan, Watch
 from ferryman.engine.steps import Look, Report
-from ferryman.engine.watch import Watch
 from ferryman.errors import DoubtError
 from ferryman.events import FindingMade
 from ferryman.model import RETRIED, Finding, Verdict

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from ferryman.cookbook.steps.probes import ProbesAnswered
 from ferryman.cookbook.steps.tables import DirectorsStayConverged
 from ferryman.cookbook.steps.traffic import TrafficFlows
+from ferryman.engine.plan import Watch
 from ferryman.engine.steps import Look, Report
-from ferryman.engine.watch import Watch
 from ferryman.model import Finding, Verdict
 
 if TYPE_CHECKING:
