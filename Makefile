@@ -29,7 +29,7 @@ unit-all: setup
 	$(BIN)/pytest -n 2 tests/unit
 
 promises: setup  ## each safeguard taken away in a copy: some test must turn red
-	$(BIN)/pytest -n 2 tests/promises
+	$(BIN)/pytest -n 4 tests/promises
 
 lab: setup  ## three labs side by side: half of the time they wait
 	$(BIN)/pytest -n 3 --dist worksteal -m "not extended" tests/lab

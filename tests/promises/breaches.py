@@ -191,14 +191,14 @@ BREACHES = [
         "catalog/file.py",
         "        if now == expected:\n            return True\n",
         "        return True\n",
-        f"{UNIT}/inventory/test_file.py",
+        f"{UNIT}/catalog/test_file.py",
     ),
     Breach(
         "a dry run cannot write the catalog",
         "catalog/file.py",
         "        if self._dry_run:\n",
         "        if self._dry_run and expected == after:\n",
-        f"{UNIT}/inventory/test_file.py",
+        f"{UNIT}/catalog/test_file.py",
     ),
     Breach(
         "a signal lets the change under way finish first",
@@ -325,7 +325,7 @@ BREACHES = [
         '        if now != entry(f"{commit}^", self.service):\n'
         "            return ReviewStatus.OTHERWISE, difference\n",
         "",
-        f"{UNIT}/inventory/test_git_proposal.py",
+        f"{UNIT}/catalog/test_git_proposal.py",
     ),
     Breach(
         "a change that nothing undoes needs a word from the operator",

@@ -267,22 +267,24 @@ def test_a_rollback_that_was_asked_for_stops_at_the_second_one_too(
 
 def test_one_that_arrives_just_before_a_wait_is_heeded_at_once(harness: Harness, world: FakeWorld) -> None:
     """CPython notes it and interrupts no system call, as when it comes between the last look and the wait."""
-    never, waits = threading.Event(), threading.Event()
+    waits, woken_late = threading.Event(), threading.Event()
 
     def wait() -> None:
         waits.set()
-        assert not never.wait(LONG_S), "never set"
-        pytest.fail("nobody woke it")
+        woken_late.wait()
 
     def note() -> None:
         assert waits.wait(LONG_S)
         ctypes.pythonapi.PyErr_SetInterruptEx(int(signal.SIGTERM))
 
-    noting = threading.Thread(target=note)
+    noting, giving_up = threading.Thread(target=note), threading.Timer(LONG_S, woken_late.set)
     noting.start()
+    giving_up.start()
     result = harness.perform(Plan([Becomes(world, "a", "new"), Does(wait)], ["web"]))
+    giving_up.cancel()
     noting.join()
 
+    assert not woken_late.is_set(), "it waited to the end"
     assert result.outcome == "interrupted"
     assert result.reason.startswith("interrupted by SIGTERM")
     assert world.values["a"] == "old"
