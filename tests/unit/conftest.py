@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,6 +25,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     slow = [item for item in items if item.get_closest_marker("slow")]
     config.hook.pytest_deselected(items=slow)
     items[:] = [item for item in items if item not in slow]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_names_from_the_network() -> Iterator[None]:
+    """No unit test asks a name server: only addresses and this machine's own name are known."""
+    asked = socket.getaddrinfo
+
+    def known(host: bytes | str | None, *args: Any, **options: Any) -> list[Any]:  # noqa: ANN401  # as it has them
+        name = host.decode() if isinstance(host, bytes) else host
+        if name not in {None, "", "localhost"} and not name.replace(".", "").isdigit() and ":" not in name:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return asked(host, *args, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", known)
+        yield
 
 
 @pytest.fixture(autouse=True)

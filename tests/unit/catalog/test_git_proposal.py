@@ -18,6 +18,7 @@ from ferryman.errors import (
     VerifyError,
     WorldChangedError,
 )
+from tools import first_of
 from unit.catalog.git_world import BASE, BRANCH, FLAG, MESSAGE, PATH, REVERT, GitWorld, git
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 WITH_FLAG = f"scheduler: wrr\n{FLAG}"
 
 
-@pytest.fixture(params=["with a remote", "in one clone"])
+@pytest.fixture(params=first_of(["with a remote", "in one clone"]))
 def place(request: pytest.FixtureRequest) -> GitWorld:
     name = "world" if request.param == "with a remote" else "alone"
     world: GitWorld = request.getfixturevalue(name)

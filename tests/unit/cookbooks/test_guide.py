@@ -70,6 +70,13 @@ def test_the_page_s_own_tests_pass(page_test: ModuleType) -> None:
         test()
 
 
+def test_the_example_is_cut_and_others_write_at_a_share_of_its_calls(page_test: ModuleType) -> None:
+    assert cut_everywhere(page_test.scene, briefly=True) > 0
+    assert meddle_everywhere(page_test.scene, every=5) > 0
+    assert lose_records_everywhere(page_test.scene, every=5) > 0
+
+
+@pytest.mark.extended
 def test_the_example_is_cut_at_every_call(page_test: ModuleType) -> None:
     """In every way, and what others write and lost records too; as every cookbook of the tree is."""
     assert cut_everywhere(page_test.scene, twice=True) > 0
