@@ -13,7 +13,7 @@ import pytest
 SLOW = (
     *("scapy", "paramiko", "cryptography", "pydantic", "rich", "tenacity", "yaml", "sqlite3", "httpx2"),
     *("asyncio", "concurrent.futures", "ssl", "subprocess", "http", "email", "json", "importlib.metadata"),
-    *("ferryman.config", "ferryman.model", "ferryman.events", "ferryman.fleet", "ferryman.inventory"),
+    *("ferryman.config", "ferryman.model", "ferryman.events", "ferryman.hosts", "ferryman.inventory"),
 )
 """What no help text needs."""
 
