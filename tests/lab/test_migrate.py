@@ -103,12 +103,12 @@ def test_a_fault_refuses_the_run_names_its_host_and_changes_nothing(
     before = world(lab)
     refused = migrated(lab, "static")
     assert refused.returncode == 3, refused.stderr
-    standing = findings(refused, "fail", "unknown")
-    accused = {finding["host"] for finding in standing}
+    blocking = findings(refused, "fail", "unknown")
+    accused = {finding["host"] for finding in blocking}
     assert host in accused
     # requests through the VIP fail for everybody when a realserver's share of them does
     assert accused <= {host, "10.99.0.3"}
-    assert named in json.dumps(standing)
+    assert named in json.dumps(blocking)
     assert changes(refused) == []
     assert world(lab) == before
 

@@ -358,7 +358,7 @@ BREACHES = [
     Breach(
         "what stands is looked at again before the next change",
         "engine/execute.py",
-        "            verify_standing(run, but=[later for later in preflight.pending if later >= place])\n",
+        "            verify_applied(run, but=[later for later in preflight.pending if later >= place])\n",
         "",
         f"{UNIT}/engine/test_verification.py",
     ),

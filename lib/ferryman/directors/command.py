@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from ferryman import retry
 from ferryman.directors.command_template import read_commands
 from ferryman.directors.comparison import Comparison
-from ferryman.directors.driver import Before, Driver, Standing
+from ferryman.directors.driver import AppliedState, Before, Driver
 from ferryman.directors.expected_table import expected_table
 from ferryman.directors.ipvs.table import Table, differences, from_json
 from ferryman.directors.target import SetForwarding, SetScheduler
@@ -184,9 +184,9 @@ class CommandDriver(Driver):
         wanted = target.apply(expected_table(self.service, Forwarding.DIRECT))
         return [] if self._refusals(wanted) else [f"verify says that it is {target}"]
 
-    def standing(self, before: Before, target: Target) -> Standing:
+    def applied_state(self, before: Before, target: Target) -> AppliedState:
         """The table, and whether ``verify`` still says that it is as the target wants it."""
-        return Standing(self.read_all(), self._refusals(self.wanted(before, target)))
+        return AppliedState(self.read_all(), self._refusals(self.wanted(before, target)))
 
     def _by_hand(self, before: Before) -> str:
         states = (f"{server} {_values_of((server,))['forwarding']}" for server in from_json(before["table"]))

@@ -49,7 +49,7 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class AppliedState:
     """Whether a change that was made still stands, beside what the service's entries say."""
 
     table: Table
@@ -254,10 +254,10 @@ class Driver(ABC):
             *self._matching_in_files(target, observation),
         ]
 
-    def standing(self, before: Before, target: Target) -> Standing:
+    def applied_state(self, before: Before, target: Target) -> AppliedState:
         """The table, and whether the files still say what ``apply`` wrote; one round trip."""
         del before, target
-        return Standing(self.read_all())
+        return AppliedState(self.read_all())
 
     def _observe(self, before: Before | None) -> Observation:
         """Everything that these look at: the table and, where there are any, the files."""

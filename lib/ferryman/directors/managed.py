@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ferryman import retry
 from ferryman.directors.comparison import Comparison, compare_tables
-from ferryman.directors.driver import Before, Driver, Observation, Standing
+from ferryman.directors.driver import AppliedState, Before, Driver, Observation
 from ferryman.directors.ipvs.listing import READ_TABLE, read_table
 from ferryman.directors.ipvs.table import Table, differences, from_json, key_of, of_service
 from ferryman.errors import NotFollowedError, VerifyError
@@ -167,11 +167,11 @@ class ConfigManagedDriver(Driver):
             self._reload()
         return self._await(before, target, wanted, after=self.reload_command if renewed else "")
 
-    def standing(self, before: Before, target: Target) -> Standing:
+    def applied_state(self, before: Before, target: Target) -> AppliedState:
         """The table, and whether the file still says what the target does; one round trip."""
         state = self._state()
         gone = self._says_otherwise(state, self.wanted(before, target), target)
-        return Standing(state.table, [f"{self.config}: {line}" for line in gone])
+        return AppliedState(state.table, [f"{self.config}: {line}" for line in gone])
 
     def _observe(self, before: Before | None) -> State:
         del before

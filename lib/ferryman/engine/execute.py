@@ -8,7 +8,7 @@ from ferryman.engine.clock import stamp
 from ferryman.engine.diff import diff, shortened
 from ferryman.engine.progress import intent
 from ferryman.engine.steps import Change, NoChange
-from ferryman.engine.verification import verify_at_the_end, verify_standing
+from ferryman.engine.verification import verify_applied, verify_at_the_end
 from ferryman.errors import DoubtError, NotFollowedError, VerifyError, WorldChangedError
 from ferryman.events import ChangeMade
 
@@ -34,7 +34,7 @@ def execute(run: RunContext, preflight: Preflight) -> None:
             if place > run.plan.first_change:
                 run.read_phase(place, "check", step.look)
         elif place in preflight.pending:
-            verify_standing(run, but=[later for later in preflight.pending if later >= place])
+            verify_applied(run, but=[later for later in preflight.pending if later >= place])
             _make(run, place, step, preflight.pending[place])
         else:
             _require_no_change_needed(run, place, step)

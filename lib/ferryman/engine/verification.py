@@ -34,7 +34,7 @@ class NotRestored:
     """Whether it was not changed by the journal, and could not be looked at: there is nothing to put back."""
 
 
-def verify_standing(run: RunContext, *, but: Collection[int] = ()) -> None:
+def verify_applied(run: RunContext, *, but: Collection[int] = ()) -> None:
     """Verify every applied change again, before the next one is made; ``but`` has those still to be made.
 
     Raises:
@@ -45,7 +45,7 @@ def verify_standing(run: RunContext, *, but: Collection[int] = ()) -> None:
 
 
 def verify_at_the_end(run: RunContext) -> None:
-    """Verify every change of the plan again, also those not needed; raises as ``verify_standing`` does."""
+    """Verify every change of the plan again, also those not needed; raises as ``verify_applied`` does."""
     _verify_again(run, [place for place, step in enumerate(run.plan.steps) if isinstance(step, Change)])
 
 
@@ -152,10 +152,10 @@ def _verifying(run: RunContext, place: int) -> Callable[[StepReport], None]:
     return lambda report: change.verify_again(applied.before, report)
 
 
-def is_superseded(plan: Plan, place: int, standing: Iterable[int]) -> bool:
+def is_superseded(plan: Plan, place: int, applied: Iterable[int]) -> bool:
     """Whether a later applied change took this one away on purpose."""
     change = plan.change(place)
-    return any(change.superseded_by(plan.change(later)) for later in standing if later > place)
+    return any(change.superseded_by(plan.change(later)) for later in applied if later > place)
 
 
 def _changed_since(run: RunContext, place: int) -> str:

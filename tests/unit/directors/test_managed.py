@@ -229,7 +229,7 @@ def test_a_file_that_still_says_so_is_not_back_though_the_table_is(site: Followi
     before = driver.before()
     site.flip(to_ipip=True)
     driver.apply(before, TUNNEL)
-    assert driver.standing(before, TUNNEL).gone == []
+    assert driver.applied_state(before, TUNNEL).gone == []
     site.shell.rules = RULES
     assert "pybal.conf: tcp 10.99.0.1:80: 10.10.0.21:80 is Tunnel, wanted Route" in str(
         driver.compare(before, TUNNEL).ours
@@ -237,7 +237,7 @@ def test_a_file_that_still_says_so_is_not_back_though_the_table_is(site: Followi
     assert driver.in_effect(before, TUNNEL) == [], "the file is the agent's"
     site.put("pybal.conf", site.config.read_text().replace("True", "False"))
     assert driver.compare(before, TUNNEL).ours == ()
-    assert "is Route, wanted Tunnel" in driver.standing(before, TUNNEL).gone[0]
+    assert "is Route, wanted Tunnel" in driver.applied_state(before, TUNNEL).gone[0]
 
 
 def test_whether_it_can_be_put_back_is_known_before_anything_is_touched(site: Following) -> None:

@@ -130,7 +130,7 @@ class DirectorChanged(Change[dict[str, Any]]):
 
         Which destinations there are is for health checks to say, and for those who change it by hand.
         """
-        seen = self.driver.standing(before, self.goal)
+        seen = self.driver.applied_state(before, self.goal)
         mine = directors.of_service(seen.table, self.service)
         if self.driver.has_ipvs:
             found = [

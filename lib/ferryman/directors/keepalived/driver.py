@@ -26,9 +26,10 @@ from typing import TYPE_CHECKING, Any
 from ferryman import retry
 from ferryman.directors.checks.preconditions import blockers
 from ferryman.directors.comparison import Comparison, compare_tables
-from ferryman.directors.driver import Before, Driver, Observation, Standing
+from ferryman.directors.driver import AppliedState, Before, Driver, Observation
 from ferryman.directors.ipvs.listing import read_table
 from ferryman.directors.ipvs.table import Table, between, differences, from_json, of_service, to_json
+from ferryman.directors.keepalived.applied import Texts, Words, matching_words
 from ferryman.directors.keepalived.daemon import daemon_blockers
 from ferryman.directors.keepalived.edit import edited
 from ferryman.directors.keepalived.files import (
@@ -37,12 +38,11 @@ from ferryman.directors.keepalived.files import (
     look_script,
     reached,
     read_again_script,
-    standing_in,
+    virtuals_in,
 )
 from ferryman.directors.keepalived.pending import pending_edits
 from ferryman.directors.keepalived.render import owned, rendered
 from ferryman.directors.keepalived.script import STATUSES, new_texts, replace_script
-from ferryman.directors.keepalived.standing import Texts, Words, matching_words
 from ferryman.directors.keepalived.text import TextError, weights_in
 from ferryman.directors.sed import edit_command
 from ferryman.directors.target import SetForwarding, SetScheduler
@@ -207,7 +207,7 @@ class KeepalivedDriver(Driver):
     def _share(self, before: Before, text: str) -> tuple[VirtualService, ...]:
         """The virtual services that a file is to hold; the only file is to hold them all."""
         every = self.service.virtual_services
-        return every if len(before["files"]) == 1 else standing_in(text, every)
+        return every if len(before["files"]) == 1 else virtuals_in(text, every)
 
     def _apply(self, before: Before, target: Target) -> None:
         now, texts = self._now(before)
@@ -247,11 +247,11 @@ class KeepalivedDriver(Driver):
             " it was left alone; find out who did, then begin again"
         )
 
-    def standing(self, before: Before, target: Target) -> Standing:
+    def applied_state(self, before: Before, target: Target) -> AppliedState:
         """The table, and whether the files still say what the target made of them."""
         observation = self._observe(before)
         words = self._words(before, target, observation)
-        return Standing(observation.table, words.gone, words.others)
+        return AppliedState(observation.table, words.gone, words.others)
 
     def _compared(self, before: Before, target: Target, observation: Observation) -> Comparison:
         assert isinstance(observation, KeepalivedObservation)

@@ -128,7 +128,7 @@ def holders(config: str, files: Files, virtuals: Iterable[VirtualService]) -> li
     return sorted({_holder(virtual, config, found) for virtual in virtuals})
 
 
-def standing_in(text: str, virtuals: Iterable[VirtualService]) -> tuple[VirtualService, ...]:
+def virtuals_in(text: str, virtuals: Iterable[VirtualService]) -> tuple[VirtualService, ...]:
     """Those of the virtual services that have a block in this text."""
     statements = parse(text)
     return tuple(virtual for virtual in virtuals if blocks_of(statements, virtual))

@@ -33,8 +33,8 @@ def test_a_note_beside_our_words_is_theirs_and_our_words_are_ours(
     seen = driver.compare(before, TUNNEL)
     assert f"{files[1]}: line 3: virtual_server 10.99.0.1 80: lvs_method: it says TUN" in seen.ours
     assert seen.others == (f"{files[1]}: has edits of someone else",)
-    standing = driver.standing(before, TUNNEL)
-    assert (standing.gone, standing.others) == ([], list(seen.others))
+    state = driver.applied_state(before, TUNNEL)
+    assert (state.gone, state.others) == ([], list(seen.others))
     with pytest.raises(WorldChangedError, match=r"lvs1: .*web\.conf: someone else changed it"):
         driver.require_restorable(before, TUNNEL)
     assert len(shell.writes) == 1
@@ -51,7 +51,7 @@ def test_words_that_others_have_taken_out_are_back_and_their_note_is_told(
     assert driver.restore(before, TUNNEL) == []
     driver.require_restorable(before, TUNNEL)
     assert files[1].read_text() == DIRECT_TEXT + NOTE
-    gone = driver.standing(before, TUNNEL).gone
+    gone = driver.applied_state(before, TUNNEL).gone
     assert gone[0].endswith("line 3: virtual_server 10.99.0.1 80: lvs_method: it says DR, wanted TUN")
 
 
@@ -107,7 +107,7 @@ def test_a_file_that_is_gone_is_told_and_is_not_ours_any_more(
     seen = driver.compare(before, TUNNEL)
     assert seen.others == (f"{files[1]}: is not there any more",)
     assert "moved.conf: line 3: virtual_server 10.99.0.1 80: lvs_method: it says TUN" in str(seen.ours)
-    assert driver.standing(before, TUNNEL).gone == []
+    assert driver.applied_state(before, TUNNEL).gone == []
     assert shell.rules != RULES
 
 
