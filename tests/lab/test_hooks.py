@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ferryman.hooks import Notifier, RunAction
     from lab.alertmanager import RealAlertmanager
 
-ORDER = RunRequest(
+REQUEST = RunRequest(
     cookbook="migrate",
     arguments={"service": "web", "site": "codfw"},
     operator="alice@cumin1",
@@ -73,7 +73,7 @@ class Site:
         return Plan([Becomes(self.world, "a", "new")], ["web/codfw"])
 
     def perform(self) -> str:
-        return self._runner("begins").perform(ORDER, self.plan).outcome
+        return self._runner("begins").perform(REQUEST, self.plan).outcome
 
     def resume(self) -> str:
         return self._runner("goes on").resume(self.run, self.plan).outcome
@@ -92,7 +92,7 @@ class Site:
     def _notifier(self, action: RunAction) -> Notifier:
         table = {"url": self.world.real.url, "matchers": MATCHERS}
         config = HooksConfig.model_validate({"timeout": 30, "alertmanager": {"real": table}})
-        return notifier_of(config, ORDER, ORDER.operator, action)
+        return notifier_of(config, REQUEST, REQUEST.operator, action)
 
     @property
     def run(self) -> str:
@@ -176,7 +176,7 @@ def test_the_silence_of_another_run_is_left_alone(real: RealAlertmanager) -> Non
 def test_a_silence_is_renewed_while_its_process_lives(real: RealAlertmanager) -> None:
     table = AlertmanagerConfig.model_validate({"url": real.url, "matchers": ["service={service}"]})
     short = Alertmanager(table.model_copy(update={"duration": 4}), 20)
-    begun = RunNotice(run="20261122-221943-abcd", request=ORDER, operator="alice@cumin1", action="begins")
+    begun = RunNotice(run="20261122-221943-abcd", request=REQUEST, operator="alice@cumin1", action="begins")
     short.begun(begun)
     (first,) = real.silences()
     ends = poll_until(

@@ -96,13 +96,13 @@ def close(app: App, run: str, reason: str) -> None:
 
     who = operator()
     with store_of(app.config) as store:
-        order = store.run(run).request
+        request = store.run(run).request
         finished = force_close(store, run, who, reason)
     tables.say(f"{run}: closed; nothing was looked at, and its locks are free")
-    _notify_hooks(app, order, who, run, finished)
+    _notify_hooks(app, request, who, run, finished)
 
 
-def _notify_hooks(app: App, order: RunRequest, who: str, run: str, finished: RunFinished) -> None:
+def _notify_hooks(app: App, request: RunRequest, who: str, run: str, finished: RunFinished) -> None:
     """Notify the hooks of the run's end, so that a silence ends with its run."""
     if app.config.hooks.is_empty:
         return
@@ -113,22 +113,22 @@ def _notify_hooks(app: App, order: RunRequest, who: str, run: str, finished: Run
     except LabError as gone:
         tables.say(f"no hook was told of it: {gone}", error=True)
     else:
-        notifier_of(app.config.hooks, order, who, "is closed").ended(run, finished)
+        notifier_of(app.config.hooks, request, who, "is closed").ended(run, finished)
 
 
 def _listed(store: Store, entry: Run) -> Mapping[str, object]:
-    order = entry.request
+    request = entry.request
     return {
         "run": entry.id,
-        "cookbook": order.cookbook,
-        "arguments": order.given,
-        "operator": order.operator,
+        "cookbook": request.cookbook,
+        "arguments": request.given,
+        "operator": request.operator,
         "started": entry.started,
         "outcome": entry.outcome or "open",
         "process": _process(store, entry),
         "exit_code": entry.exit_code,
-        "reason": order.reason,
-        "task": order.task,
+        "reason": request.reason,
+        "task": request.task,
     }
 
 

@@ -15,7 +15,7 @@ from ferryman.config import EtcdCluster, EtcdConfig
 from ferryman.engine.runner import Runner
 from ferryman.state.etcd.store import EtcdStore
 from ferryman.testing import Cut, Cuts, FakeWorld
-from lab.etcd.hosts import ORDER, plan
+from lab.etcd.hosts import REQUEST, plan
 
 if TYPE_CHECKING:
     from ferryman.outcomes import RunResult
@@ -52,7 +52,7 @@ def perform(state: str, path: Path, lease_s: int, at: int) -> RunResult:
     cluster = EtcdCluster.named(state)
     assert cluster is not None
     store = EtcdStore(cluster, EtcdConfig(lease=lease_s))
-    return Runner(store=store).perform(ORDER, plan(kept_world(path, Cuts(Cut(at, "before", wait)))))
+    return Runner(store=store).perform(REQUEST, plan(kept_world(path, Cuts(Cut(at, "before", wait)))))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ferryman.testing import RecoveryCommand
     from lab.etcd.cluster import Cluster
 
-ORDER = RunRequest(cookbook="test", operator="tester")
+REQUEST = RunRequest(cookbook="test", operator="tester")
 OLD, NEW = {"a": "old", "b": "old"}, {"a": "new", "b": "new"}
 PREFIX = "/ferryman"
 
@@ -134,7 +134,7 @@ class ControlHosts:
 
     def perform(self, plan: Plan, host: str, cuts: Cuts | None = None) -> RunResult:
         """A new run, in a new process on this host."""
-        return Runner(store=self.store(host, cuts)).perform(ORDER, plan)
+        return Runner(store=self.store(host, cuts)).perform(REQUEST, plan)
 
     def recover(self, plan: Plan, command: RecoveryCommand, host: str, cuts: Cuts | None = None) -> RunResult:
         """Resume the latest run, or roll it back, in a new process on this host."""

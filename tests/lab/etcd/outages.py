@@ -23,7 +23,7 @@ from ferryman.errors import VerifyError
 from ferryman.events import RunFinished, StepStarted
 from ferryman.testing import Becomes, FakeWorld
 from lab.etcd.cluster import Cluster, Member
-from lab.etcd.hosts import OLD, ORDER, ControlHosts
+from lab.etcd.hosts import OLD, REQUEST, ControlHosts
 from lab.etcd.proxy import Network
 
 if TYPE_CHECKING:
@@ -234,7 +234,7 @@ class OutageRunner:
             subscribers=[lambda occurrence: occurrences.append((time.monotonic(), occurrence))],
             confirm=outage.confirm,
         )
-        ending = runner.perform(ORDER, plan(world, outage))
+        ending = runner.perform(REQUEST, plan(world, outage))
         ended = time.monotonic()
         after = [(at - outage.began, occurrence.event) for at, occurrence in occurrences if at > outage.began]
         undone = [at for at, event in after if getattr(event, "phase", "") == "undo"]

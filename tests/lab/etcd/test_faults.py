@@ -8,7 +8,7 @@ import pytest
 
 from ferryman.engine.runner import Runner
 from ferryman.testing import Cut, Cuts, TurningClock
-from lab.etcd.hosts import NEW, OLD, ORDER, ControlHosts, plan, world
+from lab.etcd.hosts import NEW, OLD, REQUEST, ControlHosts, plan, world
 from lab.etcd.proxy import Cutting
 from lab.etcd.torture import expect_settled
 
@@ -124,7 +124,7 @@ def test_a_run_that_is_cut_off_for_longer_than_its_lease_does_not_even_go_back(
     fake = world(Cuts(Cut(LOOKS_BETWEEN, "before", cut_for_long)))
     runner = Runner(store=behind.store("one", clock=clock), clock=clock)
 
-    ending = runner.perform(ORDER, plan(fake))
+    ending = runner.perform(REQUEST, plan(fake))
 
     assert (ending.outcome, fake.values) == ("stranded", {"a": "new", "b": "old"})
     assert f"ferryman rollback {ending.run}" in ending.reason

@@ -11,7 +11,7 @@ from ferryman.engine.runner import Runner
 from ferryman.errors import UnknownOutcomeError
 from ferryman.state.etcd import gateway as etcd_gateway
 from ferryman.testing import Cut, Cuts, Killed
-from lab.etcd.hosts import ORDER, CutTransport, plan, world
+from lab.etcd.hosts import REQUEST, CutTransport, plan, world
 from lab.etcd.torture import attempt, expect_settled, some
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def test_a_request_that_arrives_again_much_later_changes_nothing(hosts: ControlH
         fake, cuts = world(), Cuts(Cut(then, "before", arrive_and_die))
         store = hosts.store("one", cuts)
         transports.append(hosts.transport(store))
-        attempt(lambda: Runner(store=store).perform(ORDER, plan(fake)))  # noqa: B023  # called at once
+        attempt(lambda: Runner(store=store).perform(REQUEST, plan(fake)))  # noqa: B023  # called at once
         hosts.cluster.end_leases()
         if any(run.is_open for run in hosts.onlooker.runs()):
             assert hosts.recover(plan(fake), "rollback", "two").outcome == "rolled-back", (first, then)

@@ -10,7 +10,7 @@ import pytest
 from ferryman.engine.runner import Runner
 from ferryman.retry import poll_until
 from ferryman.testing import Cut, Cuts, FakeWorld
-from lab.etcd.hosts import NEW, OLD, ORDER, ControlHosts, plan, world
+from lab.etcd.hosts import NEW, OLD, REQUEST, ControlHosts, plan, world
 from lab.etcd.outages import (
     LEADERS_LEASE_S,
     SHORT_LEASE_S,
@@ -165,7 +165,7 @@ def test_a_cluster_that_is_back_before_the_end_gets_everything_at_once(
 
     fake = world(Cuts(Cut(WRITES_AGAIN, "before", proxied.cut), Cut(UNDOES_FIRST, "before", back)))
 
-    ending = Runner(store=store).perform(ORDER, plan(fake))
+    ending = Runner(store=store).perform(REQUEST, plan(fake))
 
     assert (ending.outcome, ending.exit_code, fake.values) == ("rolled-back", 4, OLD)
     assert "still open" not in ending.reason

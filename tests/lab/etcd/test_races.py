@@ -9,7 +9,7 @@ import pytest
 
 from ferryman.errors import BusyError
 from ferryman.testing import Cut, Cuts
-from lab.etcd.hosts import ORDER, plan, world
+from lab.etcd.hosts import REQUEST, plan, world
 from lab.etcd.races import race
 from lab.etcd.torture import EVERY
 
@@ -31,7 +31,7 @@ def test_between_whichever_requests_the_other_comes_one_alone_has_the_lock(
     hosts: ControlHosts, at: int
 ) -> None:
     other = hosts.store("two")
-    theirs = other.begin(ORDER, plan(world()))
+    theirs = other.begin(REQUEST, plan(world()))
     won: list[str] = []
 
     def acquire(store: EtcdStore, run: str, host: str) -> None:
@@ -40,6 +40,6 @@ def test_between_whichever_requests_the_other_comes_one_alone_has_the_lock(
             won.append(host)
 
     store = hosts.store("one", Cuts(Cut(at, "before", lambda: acquire(other, theirs, "two"))))
-    acquire(store, store.begin(ORDER, plan(world())), "one")
+    acquire(store, store.begin(REQUEST, plan(world())), "one")
 
     assert len(won) == 1

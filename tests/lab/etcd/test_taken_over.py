@@ -13,7 +13,7 @@ from ferryman.engine.runner import Runner
 from ferryman.engine.steps import Look
 from ferryman.errors import VerifyError
 from ferryman.testing import Becomes, Cut, Cuts, FakeWorld, Is, TurningClock
-from lab.etcd.hosts import OLD, ORDER
+from lab.etcd.hosts import OLD, REQUEST
 from lab.etcd.torture import expect_settled, some
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def test_a_run_that_is_taken_over_at_any_call_changes_nothing_more(
         absence = Absence(hosts, command, plan, clock := TurningClock())
         cuts = Cuts(Cut(at, when, absence))
         absence.world = fake = WatchedWorld(cuts, **OLD)
-        ending = Runner(store=hosts.store("one", cuts, clock), clock=clock).perform(ORDER, plan(fake))
+        ending = Runner(store=hosts.store("one", cuts, clock), clock=clock).perform(REQUEST, plan(fake))
         if absence.ended is not None:
             taken_over += 1
             assert ending.exit_code != 0, (at, when, command, ending)
@@ -119,6 +119,6 @@ def test_a_run_that_is_taken_over_at_any_call_changes_nothing_more(
 
 def calls_of_a_run(hosts: ControlHosts, plan: Callable[[WatchedWorld], Plan]) -> int:
     cuts = Cuts()
-    Runner(store=hosts.store("one", cuts)).perform(ORDER, plan(WatchedWorld(cuts, **OLD)))
+    Runner(store=hosts.store("one", cuts)).perform(REQUEST, plan(WatchedWorld(cuts, **OLD)))
     hosts.cluster.clear()
     return cuts.calls

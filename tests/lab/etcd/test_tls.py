@@ -11,7 +11,7 @@ from ferryman.engine.runner import Runner
 from ferryman.errors import JournalError
 from ferryman.state.etcd.store import EtcdStore
 from lab.etcd.certificates import Authority
-from lab.etcd.hosts import NEW, OLD, ORDER, plan, world
+from lab.etcd.hosts import NEW, OLD, REQUEST, plan, world
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,7 +48,7 @@ def test_whoever_shows_a_certificate_keeps_runs_there(guarded: Cluster, store: S
     own, fake = authority.issue("control"), world()
     kept = store(EtcdConfig(ca=authority.ca, cert=own.certificate, key=own.key))
 
-    assert Runner(store=kept).perform(ORDER, plan(fake)).outcome == "done"
+    assert Runner(store=kept).perform(REQUEST, plan(fake)).outcome == "done"
     assert fake.values == NEW
     assert kept.faults(kept.runs()[0].id) == []
 
@@ -58,7 +58,7 @@ def test_whoever_shows_none_is_refused_before_anything_is_done(guarded: Cluster,
     kept = store(EtcdConfig(ca=authority_of(guarded).ca, lease=3))
 
     with pytest.raises(JournalError, match=r"certificate|SSL|closed|reset"):
-        Runner(store=kept).perform(ORDER, plan(fake))
+        Runner(store=kept).perform(REQUEST, plan(fake))
     assert fake.values == OLD
 
 
@@ -67,7 +67,7 @@ def test_a_cluster_of_another_authority_is_not_trusted(store: Store, tmp_path: P
     kept = store(EtcdConfig(ca=Authority(tmp_path, "another").ca, lease=3))
 
     with pytest.raises(JournalError, match="certificate verify failed"):
-        Runner(store=kept).perform(ORDER, plan(fake))
+        Runner(store=kept).perform(REQUEST, plan(fake))
     assert fake.values == OLD
 
 
@@ -76,5 +76,5 @@ def test_a_cluster_that_speaks_tls_is_not_spoken_to_in_the_clear(store: Store) -
     kept = store(EtcdConfig(lease=3))
 
     with pytest.raises(JournalError, match="cannot be used"):
-        Runner(store=kept).perform(ORDER, plan(fake))
+        Runner(store=kept).perform(REQUEST, plan(fake))
     assert fake.values == OLD

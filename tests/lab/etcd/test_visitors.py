@@ -10,7 +10,7 @@ import pytest
 
 from ferryman.engine.runner import Runner
 from ferryman.testing import Cut, Cuts, Killed
-from lab.etcd.hosts import NEW, OLD, ORDER, ControlHosts, plan, world
+from lab.etcd.hosts import NEW, OLD, REQUEST, ControlHosts, plan, world
 from lab.etcd.torture import attempt, some
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Visitors:
             assert store.show(entry.id)
         if any(lock.key == "web" for lock in store.locks()):
             fake = world()
-            assert Runner(store=store).perform(ORDER, plan(fake)).outcome == "busy"
+            assert Runner(store=store).perform(REQUEST, plan(fake)).outcome == "busy"
             open_run = next(lock.run for lock in store.locks())
             assert Runner(store=store).roll_back(open_run, plan(fake)).outcome == "busy"
             assert fake.values == OLD

@@ -10,7 +10,7 @@ from ferryman.engine import runner as engine
 from ferryman.engine.plan import Plan
 from ferryman.engine.runner import Runner
 from ferryman.testing import Becomes, Cut, Cuts, FakeWorld, Killed
-from lab.etcd.hosts import ORDER
+from lab.etcd.hosts import REQUEST
 from lab.etcd.torture import attempt
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def test_the_second_service_of_a_director_waits_and_then_goes(
 
     def second() -> None:
         runner = Runner(store=hosts.store("two"), wait_s=60)
-        endings.append(runner.perform(ORDER, service(wiki, "wiki", "lvs1")))
+        endings.append(runner.perform(REQUEST, service(wiki, "wiki", "lvs1")))
 
     thread = threading.Thread(target=second)
 
@@ -62,7 +62,7 @@ def test_the_second_service_of_a_director_waits_and_then_goes(
     web = FakeWorld(Cuts(Cut(WRITES, "before", let_the_second_come)), web="old")
     engine._log.addHandler(notice)
     try:
-        endings.append(Runner(store=hosts.store("one")).perform(ORDER, service(web, "web", "lvs1")))
+        endings.append(Runner(store=hosts.store("one")).perform(REQUEST, service(web, "web", "lvs1")))
         thread.join()
     finally:
         engine._log.removeHandler(notice)
@@ -94,7 +94,7 @@ def test_nobody_waits_for_a_run_that_has_died(hosts: ControlHosts) -> None:
     hosts.cluster.end_leases()
 
     wiki = FakeWorld(None, wiki="old")
-    ending = Runner(store=hosts.store("two"), wait_s=600).perform(ORDER, service(wiki, "wiki", "lvs1"))
+    ending = Runner(store=hosts.store("two"), wait_s=600).perform(REQUEST, service(wiki, "wiki", "lvs1"))
 
     assert (ending.outcome, wiki.values) == ("busy", {"wiki": "old"})
     assert f"ferryman rollback {hosts.onlooker.locks()[0].run}" in ending.reason

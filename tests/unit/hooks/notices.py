@@ -12,14 +12,14 @@ from ferryman.state import RunRequest
 if TYPE_CHECKING:
     from ferryman.outcomes import RunOutcome
 
-ORDER = RunRequest(
+REQUEST = RunRequest(
     cookbook="migrate",
     arguments={"service": "web", "site": "codfw", "batch": None, "force": False},
     operator="alice@cumin1",
     reason="IPIP for web",
     task="T123",
 )
-BEGUN = RunNotice(run="20261122-221943-abcd", request=ORDER, operator="bob@cumin2", action="begins")
+BEGUN = RunNotice(run="20261122-221943-abcd", request=REQUEST, operator="bob@cumin2", action="begins")
 
 
 def ended(outcome: RunOutcome = "done", exit_code: int = 0, reason: str = "all verified") -> RunNotice:

@@ -12,7 +12,7 @@ import pytest
 
 from ferryman.config.hooks import AlertmanagerConfig
 from ferryman.hooks import Alertmanager, HookError, RunNotice
-from unit.hooks.notices import BEGUN, ORDER, ended
+from unit.hooks.notices import BEGUN, REQUEST, ended
 from unit.hooks.web_server import Answer, WebServer, fails
 
 EMPTY = Answer(body=b"[]")
@@ -46,7 +46,7 @@ def alertmanager(server: WebServer, *matchers: str) -> Alertmanager:
 
 
 def given(**arguments: object) -> RunNotice:
-    return replace(BEGUN, request=replace(ORDER, arguments=arguments))
+    return replace(BEGUN, request=replace(REQUEST, arguments=arguments))
 
 
 def test_an_argument_that_the_run_has_not_is_never_a_wider_silence(server: WebServer) -> None:

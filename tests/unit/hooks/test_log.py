@@ -13,7 +13,7 @@ import pytest
 
 from ferryman.config.hooks import LogConfig
 from ferryman.hooks import HookError, Log
-from unit.hooks.notices import BEGUN, ORDER, ended
+from unit.hooks.notices import BEGUN, REQUEST, ended
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,7 @@ def test_each_notice_is_a_line_at_the_end_of_the_file(tmp_path: Path) -> None:
 
 def test_what_somebody_else_said_makes_no_line_of_its_own(tmp_path: Path) -> None:
     reason = "a\x1b[31m\n\x85\u2028forged\udcff"
-    to_file(tmp_path / "log").begun(replace(BEGUN, request=replace(ORDER, reason=reason)))
+    to_file(tmp_path / "log").begun(replace(BEGUN, request=replace(REQUEST, reason=reason)))
     (line,) = (tmp_path / "log").read_text().splitlines()
     assert line.endswith("begins: a [31m   forged  (T123)")
 

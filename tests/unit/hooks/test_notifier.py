@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ferryman.engine.runner import OnDoubt
     from ferryman.outcomes import RunResult
 
-ORDER = RunRequest(cookbook="test", operator="tester")
+REQUEST = RunRequest(cookbook="test", operator="tester")
 TWO_WRITES = ["a", "b"]
 
 
@@ -94,16 +94,16 @@ class Stage:
             [Is(self.world, "c", "x"), *(Becomes(self.world, key, "new") for key in TWO_WRITES)], ["x"]
         )
 
-    def perform(self, request: RunRequest = ORDER, on_doubt: OnDoubt = "hold") -> RunResult:
+    def perform(self, request: RunRequest = REQUEST, on_doubt: OnDoubt = "hold") -> RunResult:
         runner = self.harness.runner(on_doubt)
         return replace(runner, subscribers=[self.notifier(request, "begins")]).perform(request, self.plan)
 
     def resume(self) -> RunResult:
-        runner = replace(self.harness.runner(), subscribers=[self.notifier(ORDER, "goes on")])
+        runner = replace(self.harness.runner(), subscribers=[self.notifier(REQUEST, "goes on")])
         return runner.resume(self.run, self.plan)
 
     def roll_back(self) -> RunResult:
-        runner = replace(self.harness.runner(), subscribers=[self.notifier(ORDER, "goes back")])
+        runner = replace(self.harness.runner(), subscribers=[self.notifier(REQUEST, "goes back")])
         return runner.roll_back(self.run, self.plan)
 
     def notifier(self, request: RunRequest, action: RunAction) -> Notifier:
@@ -151,7 +151,7 @@ def test_a_run_that_changes_nothing_makes_no_noise() -> None:
 
 def test_a_dry_run_makes_no_noise() -> None:
     here, listens = stage()
-    assert here.perform(replace(ORDER, dry_run=True)).outcome == "done"
+    assert here.perform(replace(REQUEST, dry_run=True)).outcome == "done"
     assert listens.heard == []
 
 
@@ -271,6 +271,6 @@ def test_a_run_that_another_process_works_on_is_not_spoken_of() -> None:
     us = SqliteStore(
         here.harness.database, owner=ProcessId("harness", 999, 999, "one boot"), alive=lambda _: True
     )
-    runner = Runner(store=us, subscribers=[here.notifier(ORDER, "goes on")])
+    runner = Runner(store=us, subscribers=[here.notifier(REQUEST, "goes on")])
     assert runner.resume(here.run, here.plan).outcome == "busy"
     assert listens.words == ["begins", "held"]

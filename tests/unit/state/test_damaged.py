@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 DEAD = ProcessId("control1", 4242, 1, "boot")
 ALIVE = ProcessId("control1", 7, 7, "boot")
-ORDER = RunRequest(cookbook="test", operator="alice")
+REQUEST = RunRequest(cookbook="test", operator="alice")
 WORLD = FakeWorld(None, a="old")
 PLAN = Plan([Becomes(WORLD, "a", "new")], ["web"])
 PAGE = 4096
@@ -39,7 +39,7 @@ def path(tmp_path: Path) -> Path:
 def run(path: Path) -> str:
     """A run that its process left open, with records that fill several pages."""
     with closing(store(path, DEAD)) as dead:
-        run = dead.begin(ORDER, PLAN)
+        run = dead.begin(REQUEST, PLAN)
         dead.acquire(run, ["web"], "alice")
         dead.append(run, [note(number) for number in range(RECORDS)])
     return run
@@ -59,7 +59,7 @@ def all_ways_in(path: Path, run: str) -> list[Callable[[SqliteStore], object]]:
         lambda store: Runner(store=store).resume(run, PLAN),
         lambda store: Runner(store=store).roll_back(run, PLAN),
         lambda store: force_close(store, run, "alice", "put right"),
-        lambda store: Runner(store=store).perform(ORDER, PLAN),
+        lambda store: Runner(store=store).perform(REQUEST, PLAN),
     ]
 
 
@@ -136,7 +136,7 @@ def test_a_log_whose_database_is_empty_or_gone_is_not_thrown_away(
     path: Path, run: str, lose: Callable[[Path], None]
 ) -> None:
     at_work = store(path, ALIVE)
-    at_work.begin(ORDER, PLAN)
+    at_work.begin(REQUEST, PLAN)
     log = path.with_name("state.db-wal").read_bytes()
     assert len(log) > PAGE
     at_work.close()

@@ -24,7 +24,7 @@ BOB = ProcessId("control1", 200, 2, "boot:1")
 ELSEWHERE = ProcessId("control2", 300, 3, "other boot")
 
 
-ORDER = RunRequest(cookbook="test", operator="alice")
+REQUEST = RunRequest(cookbook="test", operator="alice")
 PLAN = Plan([Is(FakeWorld(), "a", "b")])
 
 
@@ -44,7 +44,7 @@ class SharedStore:
     def owning(self, owner: ProcessId, *keys: str) -> tuple[SqliteStore, str]:
         """A run of this process's that has these locks."""
         store = self.store(owner)
-        run = store.begin(ORDER, PLAN)
+        run = store.begin(REQUEST, PLAN)
         store.acquire(run, keys, owner.host)
         return store, run
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ferryman.engine.steps import Report
 
-ORDER = RunRequest(cookbook="test", operator="alice")
+REQUEST = RunRequest(cookbook="test", operator="alice")
 NOTE = NewRecord("2026-11-22T22:19:43.000Z", "remark", {"text": "first"})
 PLAN = Plan([Becomes(FakeWorld(), "a", "b")])
 REPLACED = "the journal is no longer the one that this process opened: .*{} is {}"
@@ -80,7 +80,7 @@ def store(database: Database) -> SqliteStore:
 def test_a_file_that_went_is_noticed_before_anything_is_recorded_or_changed(
     store: SqliteStore, tmp_path: Path, loss: Loss
 ) -> None:
-    run = store.begin(ORDER, PLAN)
+    run = store.begin(REQUEST, PLAN)
     store.acquire(run, ["web"], "alice")
     store.require_owned()
 
@@ -102,7 +102,7 @@ def test_a_file_that_went_is_noticed_before_anything_is_recorded_or_changed(
 def test_a_file_that_goes_while_something_is_recorded_is_noticed_before_the_record_counts(
     store: SqliteStore, database: Database, tmp_path: Path, loss: Loss
 ) -> None:
-    run = store.begin(ORDER, PLAN)
+    run = store.begin(REQUEST, PLAN)
 
     def record() -> None:
         with database.transaction():
@@ -114,7 +114,7 @@ def test_a_file_that_goes_while_something_is_recorded_is_noticed_before_the_reco
 
 
 def test_a_renewal_makes_no_new_journal_where_one_is_gone(store: SqliteStore, tmp_path: Path) -> None:
-    store.begin(ORDER, PLAN)
+    store.begin(REQUEST, PLAN)
     for file in tmp_path.iterdir():
         file.unlink()
 
@@ -137,7 +137,7 @@ def test_a_file_that_goes_just_before_it_is_opened_is_not_made_by_sqlite_for_all
 
 
 def test_a_log_that_was_emptied_into_the_file_is_the_same_log(store: SqliteStore, tmp_path: Path) -> None:
-    run = store.begin(ORDER, PLAN)
+    run = store.begin(REQUEST, PLAN)
     with closing(sqlite3.connect(tmp_path / "state.db")) as other:
         other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     assert (tmp_path / "state.db-wal").stat().st_size == 0
@@ -151,7 +151,7 @@ def test_a_journal_behind_a_link_is_the_file_that_the_link_leads_to(tmp_path: Pa
     (tmp_path / "disk").mkdir()
     (tmp_path / "state.db").symlink_to("disk/real.db")
     with closing(SqliteStore.at(tmp_path / "state.db")) as store:
-        run = store.begin(ORDER, PLAN)
+        run = store.begin(REQUEST, PLAN)
         store.append(run, [NOTE])
         assert {file.name for file in (tmp_path / "disk").iterdir()} == {
             "real.db", "real.db-wal", "real.db-shm"
@@ -166,13 +166,13 @@ def test_a_journal_behind_a_link_is_the_file_that_the_link_leads_to(tmp_path: Pa
 
 def test_a_journal_in_memory_has_no_file_to_lose() -> None:
     store = SqliteStore(Database.in_memory())
-    run = store.begin(ORDER, PLAN)
+    run = store.begin(REQUEST, PLAN)
     store.append(run, [NOTE])
     store.require_owned()
 
 
 def test_a_store_that_was_closed_may_find_another_file_afterwards(store: SqliteStore, tmp_path: Path) -> None:
-    store.begin(ORDER, PLAN)
+    store.begin(REQUEST, PLAN)
     store.close()
     (tmp_path / "state.db").unlink()
 
@@ -213,7 +213,7 @@ def test_a_run_whose_journal_goes_stops_before_its_next_change_and_puts_back_wha
     world = FakeWorld(None, a="old", b="old")
     plan = Plan([Becomes(world, "a", "new"), Goes(), Becomes(world, "b", "new")], ["web"])
     with closing(SqliteStore.at(tmp_path / "state.db")) as store:
-        ending = Runner(store=store).perform(ORDER, plan)
+        ending = Runner(store=store).perform(REQUEST, plan)
 
     assert ending.outcome != "done"
     assert "the journal is no longer the one that this process opened" in ending.reason

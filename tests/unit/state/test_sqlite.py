@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OWNER = ProcessId("control1", 4242, 1, "boot")
-ORDER = RunRequest(
+REQUEST = RunRequest(
     cookbook="migrate", arguments={"service": "web"}, operator="alice", task="T1", version="0.1"
 )
 PLAN = Plan([Is(FakeWorld(), "a", "b")], ["web"])
@@ -83,7 +83,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 def test_a_full_disk_is_a_journal_error_and_loses_nothing_that_was_there(
     journal: SqliteStore, database: Database
 ) -> None:
-    run = journal.begin(ORDER, PLAN)
+    run = journal.begin(REQUEST, PLAN)
     journal.append(run, [note("first")])
     pages = database.query("PRAGMA page_count")[0][0]
     database.query(f"PRAGMA max_page_count = {pages}")
@@ -95,7 +95,7 @@ def test_a_full_disk_is_a_journal_error_and_loses_nothing_that_was_there(
 
 
 def test_records_cannot_be_rewritten_or_removed(journal: SqliteStore, database: Database) -> None:
-    run = journal.begin(ORDER, PLAN)
+    run = journal.begin(REQUEST, PLAN)
     journal.append(run, [note("first")])
 
     for sql in ("UPDATE records SET payload = '{}'", "DELETE FROM records", "DELETE FROM runs"):
@@ -120,7 +120,7 @@ def test_records_cannot_be_rewritten_or_removed(journal: SqliteStore, database: 
 def test_a_damaged_run_is_seen_and_the_damage_is_named(
     journal: SqliteStore, database: Database, damage: str, message: str
 ) -> None:
-    run = journal.begin(ORDER, PLAN)
+    run = journal.begin(REQUEST, PLAN)
     journal.append(run, [note("first"), note("second")])
     journal.append(run, [note("third")])
     assert len(journal.verified_records(journal.run(run))) == 3
@@ -136,7 +136,7 @@ def test_a_damaged_run_is_seen_and_the_damage_is_named(
 
 
 def test_an_unknown_run_names_its_nearest(journal: SqliteStore) -> None:
-    run = journal.begin(ORDER, PLAN)
+    run = journal.begin(REQUEST, PLAN)
 
     with pytest.raises(UsageError, match=f"did you mean {run}"):
         journal.run(run[:-1] + "!")
@@ -148,7 +148,7 @@ def test_an_unknown_run_in_an_empty_journal_says_where_to_look(journal: SqliteSt
 
 
 def test_a_reader_sees_what_another_process_committed(journal: SqliteStore, database: Database) -> None:
-    run = journal.begin(ORDER, PLAN)
+    run = journal.begin(REQUEST, PLAN)
     other = database.another()
 
     assert [entry.id for entry in SqliteStore(other).runs()] == [run]
@@ -156,9 +156,9 @@ def test_a_reader_sees_what_another_process_committed(journal: SqliteStore, data
 
 
 def test_a_run_is_entered_whole(journal: SqliteStore) -> None:
-    entry = journal.run(journal.begin(ORDER, PLAN))
+    entry = journal.run(journal.begin(REQUEST, PLAN))
 
-    assert entry.request == ORDER
+    assert entry.request == REQUEST
     assert entry.plan == ("a is b",)
     assert entry.owner == OWNER
     assert entry.fingerprint == PLAN.fingerprint
@@ -166,9 +166,9 @@ def test_a_run_is_entered_whole(journal: SqliteStore) -> None:
 
 
 def test_ids_sort_by_time_and_tell_it(journal: SqliteStore, clock: TurningClock) -> None:
-    first = journal.begin(ORDER, PLAN)
+    first = journal.begin(REQUEST, PLAN)
     clock.turn(1)
-    second = journal.begin(ORDER, PLAN)
+    second = journal.begin(REQUEST, PLAN)
 
     assert first.startswith("20261122-221943-")
     assert first < second
@@ -181,21 +181,21 @@ def test_ids_sort_by_time_and_tell_it(journal: SqliteStore, clock: TurningClock)
     ids=str,
 )
 def test_only_what_is_in_between_stays_open(journal: SqliteStore, outcome: Outcome, is_open: bool) -> None:
-    run = journal.begin(ORDER, PLAN)
+    run = journal.begin(REQUEST, PLAN)
     journal.finish(RunResult(outcome, "because", run), is_final=True)
 
     assert journal.run(run).is_open is is_open
 
 
 def test_commits_are_forced_to_disk(journal: SqliteStore, database: Database) -> None:
-    journal.begin(ORDER, PLAN)
+    journal.begin(REQUEST, PLAN)
 
     assert database.query("PRAGMA synchronous")[0][0] == 2  # FULL: fsync at each commit
     assert database.query("PRAGMA journal_mode")[0][0] == "wal"
 
 
 def test_the_state_is_private(journal: SqliteStore, tmp_path: Path) -> None:
-    journal.begin(ORDER, PLAN)
+    journal.begin(REQUEST, PLAN)
     folder = tmp_path / "deep"
 
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -205,7 +205,7 @@ def test_the_state_is_private(journal: SqliteStore, tmp_path: Path) -> None:
 def test_a_transaction_that_fails_leaves_nothing(journal: SqliteStore, database: Database) -> None:
     def enter_and_fail() -> None:
         with database.transaction():
-            journal.begin(ORDER, PLAN)
+            journal.begin(REQUEST, PLAN)
             raise KeyError
 
     with pytest.raises(KeyError):
@@ -254,7 +254,7 @@ def test_a_file_of_an_earlier_schema_is_brought_up_to_date_with_what_is_in_it(
     tmp_path: Path, schema: int, unknown: set[str]
 ) -> None:
     path = tmp_path / "state.db"
-    entry = Run.new(ORDER, PLAN, OWNER, TurningClock().now())
+    entry = Run.new(REQUEST, PLAN, OWNER, TurningClock().now())
     entry = replace(entry, request_checksum="") if "seal" in unknown else entry
     with sqlite3.connect(path) as old:
         old.executescript(f"{''.join(schemas._STEPS[:schema])}; PRAGMA user_version = {schema}")
@@ -290,7 +290,7 @@ def test_a_file_that_was_cut_off_is_told_of_and_never_passes_for_a_shorter_journ
 ) -> None:
     path = tmp_path / "state.db"
     store = SqliteStore(Database.at(path), owner=OWNER)
-    run = store.begin(ORDER, PLAN)
+    run = store.begin(REQUEST, PLAN)
     store.append(run, [note("x" * 5000) for _ in range(20)])
     store.close()
     whole = path.read_bytes()
@@ -304,7 +304,7 @@ def test_a_file_that_was_cut_off_is_told_of_and_never_passes_for_a_shorter_journ
 def test_a_renewal_says_when_and_how_many_records_there_are(
     journal: SqliteStore, clock: TurningClock
 ) -> None:
-    run = journal.begin(ORDER, PLAN)
+    run = journal.begin(REQUEST, PLAN)
     journal.append(run, [note("first"), note("second")])
     journal.append(run, [note("third")])
     assert journal.run(run).alive_at == ""
@@ -319,7 +319,7 @@ def test_a_renewal_says_when_and_how_many_records_there_are(
 
 def test_the_records_of_whoever_had_the_run_before_count_in_a_sign_of_life(database: Database) -> None:
     first = SqliteStore(database, owner=OWNER, alive=lambda _: False)
-    run = first.begin(ORDER, PLAN)
+    run = first.begin(REQUEST, PLAN)
     first.append(run, [note("first"), note("second")])
     second = SqliteStore(database, owner=replace(OWNER, pid=7), alive=lambda _: False)
     second.adopt(second.run(run), ["web"], "bob")
@@ -331,7 +331,7 @@ def test_the_records_of_whoever_had_the_run_before_count_in_a_sign_of_life(datab
 
 def test_whoever_has_a_run_after_records_were_lost_does_not_make_it_whole(database: Database) -> None:
     first = SqliteStore(database, owner=OWNER, alive=lambda _: False)
-    run = first.begin(ORDER, PLAN)
+    run = first.begin(REQUEST, PLAN)
     database.execute("UPDATE runs SET alive_records = 3")
     second = SqliteStore(database, owner=replace(OWNER, pid=7), alive=lambda _: False)
     second.adopt(second.run(run), ["web"], "bob")
@@ -345,7 +345,7 @@ def test_records_that_a_process_had_written_when_it_was_alive_and_that_are_gone_
     journal: SqliteStore, database: Database
 ) -> None:
     """As a log that went leaves the file: sound, with the records and their count of some time ago."""
-    run = journal.begin(ORDER, PLAN)
+    run = journal.begin(REQUEST, PLAN)
     journal.append(run, [note("first")])
     entry = journal.run(run)
     journal.append(run, [note("second"), note("third")])
@@ -362,7 +362,7 @@ def test_records_that_a_process_had_written_when_it_was_alive_and_that_are_gone_
 
 def test_a_renewal_for_a_run_that_another_process_took_over_is_too_late(database: Database) -> None:
     first = SqliteStore(database, owner=OWNER, alive=lambda _: False)
-    run = first.begin(ORDER, PLAN)
+    run = first.begin(REQUEST, PLAN)
     second = SqliteStore(database, owner=replace(OWNER, pid=7), alive=lambda _: False)
     second.adopt(second.run(run), [], "bob")
 
@@ -372,7 +372,7 @@ def test_a_renewal_for_a_run_that_another_process_took_over_is_too_late(database
 
 
 def test_a_row_of_a_cluster_that_an_earlier_version_wrote_is_read() -> None:
-    entry = Run.new(ORDER, PLAN, OWNER, TurningClock().now())
+    entry = Run.new(REQUEST, PLAN, OWNER, TurningClock().now())
     row = {name: value for name, value in entry.as_row().items() if not name.startswith("alive_")}
 
     assert Run.from_row(row) == entry
@@ -380,7 +380,7 @@ def test_a_row_of_a_cluster_that_an_earlier_version_wrote_is_read() -> None:
 
 def test_a_process_whose_run_was_taken_over_cannot_write_into_it(database: Database) -> None:
     first = SqliteStore(database, owner=OWNER, alive=lambda _: False)
-    run = first.begin(ORDER, PLAN)
+    run = first.begin(REQUEST, PLAN)
     first.acquire(run, ["web"], "alice")
     second = SqliteStore(database, owner=replace(OWNER, pid=7), alive=lambda _: False)
     second.adopt(second.run(run), ["web"], "bob")
@@ -419,4 +419,4 @@ def test_an_order_tells_the_arguments_that_were_given_and_a_zero_is_one() -> Non
     arguments = {
         "service": "web", "only": [], "site": "", "soak": 0.0, "drain": None, "to": ["a", "b"], "yes": False
     }  # fmt: skip
-    assert replace(ORDER, arguments=arguments).given == "service=web soak=0.0 to=a,b"
+    assert replace(REQUEST, arguments=arguments).given == "service=web soak=0.0 to=a,b"
