@@ -27,6 +27,8 @@ def force_close(store: Store, run: str, operator: str, reason: str) -> RunFinish
         raise UsageError(f"{run}: is over ({entry.outcome}), there is nothing to close")
     store.adopt(entry, [lock.key for lock in store.locks() if lock.run == run], entry.request.operator)
     summary = f"closed by {operator}, who put it right by hand: {reason}"
+    if lost := store.replay_spool(run):
+        summary += f"\n{lost}"
     store.append(
         run, [NewRecord(stamp(store.clock.now()), "closed", {"operator": operator, "reason": reason})]
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ferryman.engine.force_close import force_close
 from ferryman.engine.runner import Runner
 from ferryman.retry import poll_until
 from ferryman.testing import Cut, Cuts, FakeWorld
@@ -129,6 +130,20 @@ def test_a_record_that_arrived_though_nobody_heard_of_it_is_there_once(
     kinds = [record.kind for record in behind.onlooker.show(ending.run)]
     assert [kinds.count(kind) for kind in ("made", "undone", "ended")] == [2, 2, 1]
     expect_settled(behind, fake.values, how)
+
+
+def test_a_run_that_is_closed_by_hand_gets_the_records_that_its_process_could_not_write(
+    behind: ControlHosts, proxied: Network, tmp_path: Path
+) -> None:
+    _, ending = lost_in_the_second_change(behind, proxied, Cutting.SILENCE)
+    written = len(behind.onlooker.show(ending.run))
+
+    force_close(behind.store("one"), ending.run, "alice", "the file is right")
+
+    kinds = [record.kind for record in behind.onlooker.show(ending.run)]
+    assert "undone" in kinds[written:]
+    assert kinds.index("undone", written) < kinds.index("closed")
+    assert list((tmp_path / "one").rglob("*.jsonl")) == []
 
 
 def test_another_control_host_looks_at_the_world_and_the_file_is_kept_where_it_follows_no_more(
