@@ -45,7 +45,10 @@ def _edits(old: Sequence[str], new: Sequence[str]) -> Iterator[str]:
 
 
 def _text(lines: Sequence[str]) -> str:
-    """Lines behind one of sed's commands; on the same line where there is one, and it is not empty."""
+    r"""Lines behind one of sed's commands; on the same line where that is one, which sed reads as it stands.
+
+    Not an empty one, nor one that begins with a backslash: GNU sed takes ``c\\`` for the line's end there.
+    """
     escaped = [line.replace("\\", "\\\\") for line in lines]
-    gap = "" if len(lines) == 1 and lines[0] else "\n"
+    gap = "" if len(lines) == 1 and lines[0] and not lines[0].startswith("\\") else "\n"
     return "\\" + gap + "\\\n".join(escaped)

@@ -118,7 +118,7 @@ def test_a_flip_needs_the_catalog_and_nothing_else_and_its_diff_applies(
     assert leaving.value.code == 0
     diff = capsys.readouterr().out
     assert main_file.read_text() == SERVICES
-    subprocess.run(["patch", "-p1"], cwd=main_file.parent, input=diff, text=True, check=True)
+    subprocess.run(["git", "apply", "-p1"], cwd=main_file.parent, input=diff, text=True, check=True)
     patched = main_file.read_text()
     main_file.write_text(SERVICES)
     assert ferryman(alone, *words, "--write") == 0

@@ -3,7 +3,7 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ferryman.directors.sed import edit_command
@@ -30,6 +30,8 @@ def typed(path: Path, old: str, new: str) -> str:
     return path.read_text(encoding="utf-8")
 
 
+@example(old=["", ""], new=["\\"])
+@example(old=["a", "b"], new=["\\", "\\n"])
 @given(old=LINES, new=LINES)
 def test_the_command_makes_of_one_text_the_other(
     tmp_path_factory: pytest.TempPathFactory, old: list[str], new: list[str]
