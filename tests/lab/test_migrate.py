@@ -206,7 +206,9 @@ def test_a_run_that_was_killed_keeps_its_lock_and_can_be_resumed(
     resumed = lab.ferryman("resume", killed)
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
     assert [forwarding(lab, director, STATIC) for director in DIRECTORS] == [{"-i"}, {"-i"}]
-    assert lab.ferryman("rollback", killed).returncode == 0
+    configure(lab.folder, {"directors": {"drain_timeout": 30}})  # or host routes may stay, which is right too
+    back = lab.ferryman("rollback", killed)
+    assert back.returncode == 0, back.stdout + back.stderr
     assert world(lab) == as_it_was
 
 

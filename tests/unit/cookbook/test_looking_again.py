@@ -20,6 +20,7 @@ from ferryman.cookbook import (
     HostRoutesDown,
     HostRoutesUp,
 )
+from ferryman.cookbook.memory import key_of
 from ferryman.errors import DoubtError, NotFollowedError, RefusedError, UnreachableError, VerifyError
 from ferryman.model import Director, Finding, ProbeResult, Role, Verdict
 from unit.directors.world import LVS1, RULES, WEB, RealShell, director
@@ -147,6 +148,30 @@ class TestHostRoutes:
         assert "10.10.0.22" in str(edit.command)
         assert [one for one in WEB2 if one in there(shell)] == list(WEB2)
         assert later.diff_after_undo(before, Heard()) is None
+
+    @pytest.mark.parametrize("direction", ["rollback", "forward"])
+    def test_kept_for_connections_that_have_ended_since_they_are_a_warning_and_strand_nobody(
+        self, shell: RealShell, direction: str
+    ) -> None:
+        """The wait for the connections has an end, and they may be over right after it."""
+        routes = up(shell)
+        before = made(routes)
+        made(step(shell))
+        routes.ferry.memory.edited.add(key_of(LVS1, WEB))
+        object.__setattr__(routes.ferry, "wait_for_old_connections", lambda *_: 1)
+        heard = Heard()
+        if direction == "rollback":
+            assert list(routes.undo(before)) == []
+            assert routes.diff_after_undo(before, heard) is None
+        else:
+            down = HostRoutesDown(routes.ferry, WEB, LVS1)
+            taken = down.check(Heard())
+            assert isinstance(taken, list)
+            down.do(taken)
+            down.verify(heard)
+            down.verify_again(taken, Heard())
+        assert there(shell) != []
+        assert [finding.verdict for finding in heard.findings] == [Verdict.WARN]
 
     def test_their_effect_is_seen_by_their_marks(self, shell: RealShell) -> None:
         routes = up(shell)

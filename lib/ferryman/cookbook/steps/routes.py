@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from ferryman.cookbook.memory import key_of
+from ferryman.cookbook.memory import Key, key_of
 from ferryman.directors import HostRoutes, Route
 from ferryman.engine.steps import Change, NoChange, Report
 from ferryman.errors import RefusedError, VerifyError
@@ -40,6 +40,10 @@ class _HostRoutes:
     director: Director
 
     @property
+    def _key(self) -> Key:
+        return key_of(self.director, self.service)
+
+    @property
     def _routes(self) -> HostRoutes:
         return HostRoutes(self.director, self.service, self.ferry.hosts)
 
@@ -66,18 +70,22 @@ class _HostRoutes:
     def _remove_when_drained(self, known: Sequence[Route]) -> Sequence[Edit]:
         """Remove this service's routes unless connections from before need them; returns what was removed."""
         if self.ferry.wait_for_old_connections(self.director, self.service):
+            self.ferry.memory.routes_kept[self._key] = True
             return ()
         return self._remove(known)
 
     def _remove(self, known: Sequence[Route]) -> Sequence[Edit]:
         ours = self._seen(known).ours
         self._routes.remove(ours)
+        self.ferry.memory.routes_kept[self._key] = False
         return _as_edits(self.director, self._routes.remove_commands(ours))
 
     def _report_kept(self, report: Report, known: Sequence[Route] = ()) -> None:
+        """Warn of routes that stay; kept for connections, they tear nothing when those have ended since."""
         if not (kept := self._seen(known).ours):
             return
-        if not self.ferry.old_connections(self.director, self.service):
+        needed = self.ferry.old_connections(self.director, self.service)
+        if not needed and not self.ferry.memory.routes_kept.get(self._key, False):
             addresses = _addresses(kept)
             raise VerifyError(f"{self.director.host}: its host routes to {addresses} are still there")
         report.finding(
