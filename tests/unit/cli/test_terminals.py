@@ -188,7 +188,7 @@ def test_sigterm_before_there_is_a_run_says_so(stage: Stage, tmp_path: Path) -> 
         child = stage.elsewhere("waiting", "--yes", streams=(stage.nowhere, stage.nowhere, shown.fileno()))
         with slow.open("wb"):
             child.signal(signal.SIGTERM)
-        # A signal that comes right before a system call interrupts none: the read that it may wait in ends now.
+        # A signal right before a system call interrupts none: the read that it may wait in ends now.
         assert child.code() == 130
     assert (tmp_path / "shown").read_text().strip() == "ferryman: interrupted; no run was begun"
     assert stage.workspace.files == OLD
