@@ -30,6 +30,8 @@ class Wakeup:
         self._main = threading.get_ident()
         self._kicks_seen = 0
         self._over = threading.Event()
+        self._open = threading.Lock()
+        """Held where the pipe must stay open: its number may soon be another file's."""
         self._thread = threading.Thread(target=self._watch, name="ferryman-wakeup", daemon=True)
 
     def __enter__(self) -> Self:
@@ -40,16 +42,21 @@ class Wakeup:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
         signal.set_wakeup_fd(self._before)
-        os.close(self._writer)
+        with self._open:
+            self._over.set()
+            os.close(self._writer)
         self._thread.join()
         os.close(self._reader)
 
     def wake(self) -> None:
-        """Have the thread run its handlers soon, whatever it waits for; from any thread."""
-        with suppress(BlockingIOError):  # it is full: the thread is about to be woken
-            os.write(self._writer, _ASKED)
+        """Have the thread run its handlers soon, whatever it waits for; from any other thread.
+
+        Does nothing once it is left.
+        """
+        with self._open, suppress(BlockingIOError):  # it is full: the thread is about to be woken
+            if not self._over.is_set():
+                os.write(self._writer, _ASKED)
 
     def answered(self) -> None:
         """Note that the handler of ``KICK`` runs."""
