@@ -1,13 +1,7 @@
 """Header sizes, protocol numbers and what fits a tunnel: the one home of this arithmetic.
 
 All sizes are in bytes. An encapsulated packet is an inner IP packet behind an outer IP header (RFC 2003, RFC
-2473), so what is left of the path's MTU after that header must hold the whole inner packet. With 1500 bytes::
-
-    outer  inner   inner packet   MSS
-    IPv4   IPv4    1480           1440
-    IPv4   IPv6    1480           1420
-    IPv6   IPv4    1460           1420
-    IPv6   IPv6    1460           1400
+2473), so what is left of the path's MTU after that header must hold the whole inner packet.
 """
 
 from __future__ import annotations

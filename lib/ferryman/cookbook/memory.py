@@ -63,8 +63,8 @@ class Memory:
     not_followed: set[Key] = field(default_factory=set)
     """Whose rollback was begun, while the director has not followed yet. Lost: the rollback that is asked
     for again begins with ``undo``, which finds out anew."""
-    routes_kept: dict[Key, bool] = field(default_factory=dict)
-    """Whether the service's host routes were kept for connections when they were to be removed. Lost: whoever
+    routes_kept: set[Key] = field(default_factory=set)
+    """Where the service's host routes were kept for connections when they were to be removed. Lost: whoever
     looks again finds routes that nothing needs, and removes them by a rollback."""
     with_host_routes: set[Key] = field(default_factory=set)
     """Where the plan adds host routes and removes them again. Never lost: building the plan fills it."""

@@ -72,6 +72,9 @@ def _impossible(target: Target) -> Iterator[str]:
 class Driver(ABC):
     """Reads, changes and puts back one service on one director."""
 
+    targets: ClassVar[tuple[type[Target], ...]] = ()
+    """The kinds of target that this driver can bring a director to."""
+
     def __init__(
         self,
         director: Director,
@@ -90,9 +93,6 @@ class Driver(ABC):
         self.not_seen: list[str] = []
         """What the latest ``before`` could not look at, a line for each thing."""
         self._read_options()
-
-    targets: ClassVar[tuple[type[Target], ...]] = ()
-    """The kinds of target that this driver can bring a director to."""
 
     @abstractmethod
     def _read_options(self) -> None:

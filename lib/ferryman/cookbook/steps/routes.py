@@ -70,14 +70,14 @@ class _HostRoutes:
     def _remove_when_drained(self, known: Sequence[Route]) -> Sequence[Edit]:
         """Remove this service's routes unless connections from before need them; returns what was removed."""
         if self.ferry.wait_for_old_connections(self.director, self.service):
-            self.ferry.memory.routes_kept[self._key] = True
+            self.ferry.memory.routes_kept.add(self._key)
             return ()
         return self._remove(known)
 
     def _remove(self, known: Sequence[Route]) -> Sequence[Edit]:
         ours = self._seen(known).ours
         self._routes.remove(ours)
-        self.ferry.memory.routes_kept[self._key] = False
+        self.ferry.memory.routes_kept.discard(self._key)
         return _as_edits(self.director, self._routes.remove_commands(ours))
 
     def _report_kept(self, report: Report, known: Sequence[Route] = ()) -> None:
@@ -85,7 +85,7 @@ class _HostRoutes:
         if not (kept := self._seen(known).ours):
             return
         needed = self.ferry.old_connections(self.director, self.service)
-        if not needed and not self.ferry.memory.routes_kept.get(self._key, False):
+        if not needed and self._key not in self.ferry.memory.routes_kept:
             addresses = _addresses(kept)
             raise VerifyError(f"{self.director.host}: its host routes to {addresses} are still there")
         report.finding(

@@ -59,7 +59,7 @@ class EtcdClient:
         """Write and delete these keys in one transaction, if every compare holds.
 
         Returns:
-            The store's revision after it; 0 where a compare does not owned, and nothing was written.
+            The store's revision after it; 0 where a compare does not hold, and nothing was written.
         """
         success: list[dict[str, Any]] = [{"request_put": put} for put in puts]
         success += [{"request_delete_range": {"key": _encoded(key)}} for key in deletes]
@@ -77,9 +77,8 @@ class EtcdClient:
 
         def read(answer: dict[str, Any]) -> int:
             _revision(answer["result"]["header"])
-            return int(
-                answer["result"].get("TTL", 0)
-            )  # left out when it is 0, as etcd does with every number
+            # It is left out when it is 0, as etcd does with every number.
+            return int(answer["result"].get("TTL", 0))
 
         return self._ask("/lease/keepalive", {"ID": lease}, read)
 

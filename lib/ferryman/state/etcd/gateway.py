@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-import signal
 import ssl
 import time
 from contextlib import suppress
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import httpx2
 
 from ferryman import retry
+from ferryman.engine.signals import ignore_signals
 from ferryman.errors import JournalError
 
 if TYPE_CHECKING:
@@ -192,8 +192,7 @@ class ForkedGateway:
 def _serve(parents: Connection, pipe: Connection, gateway: HttpGateway) -> None:
     """Send what comes over the pipe, until told to end or the other end is gone."""
     parents.close()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # they are for the run, which still needs its journal
+    ignore_signals()  # they are for the run, which still needs its journal
     with suppress(EOFError, OSError):
         while (message := pipe.recv()) is not None:
             number, *request = message

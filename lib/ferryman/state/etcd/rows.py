@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ferryman.engine.process import ProcessId
 from ferryman.errors import JournalError
 from ferryman.state.records import Lock, Run, RunRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from ferryman.outcomes import RunResult
     from ferryman.state.etcd.client import KeyValue
+
+T = TypeVar("T")
 
 BATCH_BYTES = 512 * 1024
 """etcd takes requests of 1.5 MiB at most (https://etcd.io/docs/v3.5/dev-guide/limit/).
@@ -75,10 +77,7 @@ def lock(found: KeyValue, where: str) -> Lock:
     Raises:
         JournalError: It cannot be read.
     """
-    try:
-        return Lock.from_row(json.loads(found.value))
-    except (ValueError, KeyError, TypeError) as error:
-        raise _unreadable(found, where) from error
+    return _read(found, where, Lock.from_row)
 
 
 def owner(found: KeyValue, where: str) -> ProcessId:
@@ -87,14 +86,14 @@ def owner(found: KeyValue, where: str) -> ProcessId:
     Raises:
         JournalError: It cannot be read.
     """
+    return _read(found, where, ProcessId.from_row)
+
+
+def _read(found: KeyValue, where: str, from_row: Callable[[Any], T]) -> T:
     try:
-        return ProcessId.from_row(json.loads(found.value))
+        return from_row(json.loads(found.value))
     except (ValueError, KeyError, TypeError) as error:
-        raise _unreadable(found, where) from error
-
-
-def _unreadable(found: KeyValue, where: str) -> JournalError:
-    return JournalError(
-        f"{where}: {found.key}: cannot be read: {found.value[:200]!r}; see which run it was, then remove the "
-        "key"
-    )
+        raise JournalError(
+            f"{where}: {found.key}: cannot be read: {found.value[:200]!r}; see which run it was, then remove "
+            "the key"
+        ) from error
