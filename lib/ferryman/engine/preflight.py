@@ -61,7 +61,7 @@ class Preflight:
         """
         if self.blockers:
             doubtful = all(isinstance(blocker, DoubtError) for blocker in self.blockers)
-            text = "\n".join(str(blocker) for blocker in self.blockers)
+            text = "\n".join(dict.fromkeys(map(str, self.blockers)))  # a host that is down blocks many steps
             raise (DoubtError if doubtful else VerifyError)(text)
 
 

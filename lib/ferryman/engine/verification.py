@@ -140,7 +140,8 @@ def _verify_again(run: RunContext, places: Sequence[int]) -> None:
     if wrong:
         raise _kind(error for _, error in wrong)(
             "\n".join(
-                f"{run.plan.titles[place]}: {_changed_since(run, place)}: {error}" for place, error in wrong
+                f"{run.plan.titles[place]}: {_what_is_wrong(run, place, error)}: {error}"
+                for place, error in wrong
             )
         )
 
@@ -158,9 +159,12 @@ def is_superseded(plan: Plan, place: int, applied: Iterable[int]) -> bool:
     return any(change.superseded_by(plan.change(later)) for later in applied if later > place)
 
 
-def _changed_since(run: RunContext, place: int) -> str:
-    """Since when it was changed; by whom cannot be known."""
+def _what_is_wrong(run: RunContext, place: int, error: VerifyError | DoubtError) -> str:
+    """What is known of a change that did not verify again: changed since it was seen so, or not looked at."""
     seen_at = run.seen_at.get(place)
+    if isinstance(error, DoubtError) and not isinstance(error, NotFollowedError):
+        last = f", it was last seen as made at {seen_at}" if seen_at else ""
+        return f"it cannot be looked at again{last}"
     return f"somebody changed it since {seen_at}" if seen_at else "it is not as this run made it"
 
 

@@ -167,6 +167,14 @@ def test_other_findings_stop_nothing(harness: Harness, world: FakeWorld, verdict
     assert harness.perform(plan).outcome == "done"
 
 
+def test_a_host_that_is_silent_in_several_steps_is_told_of_once(harness: Harness, world: FakeWorld) -> None:
+    looks = [Raises(UnreachableError("lvs1: connect: no answer; nothing ran there")) for _ in range(2)]
+    result = harness.perform(Plan([*looks, Becomes(world, "a", "new")], ["web"]))
+
+    assert result.exit_code == 3
+    assert result.reason.count("lvs1: connect: no answer") == 1
+
+
 def test_a_check_that_refuses_stops_what_comes_before_it_too(harness: Harness, world: FakeWorld) -> None:
     @dataclass(frozen=True)
     class Refuses(Becomes):

@@ -83,7 +83,7 @@ def test_what_needed_no_change_is_looked_at_again_at_the_end(harness: Harness, w
     assert world.values == {"a": "old", "b": "old", "ready": "no"}
 
 
-def test_a_change_that_a_later_one_takes_arecovery_command_purpose_is_not_looked_at_again(
+def test_a_change_that_a_later_one_takes_away_on_purpose_is_not_looked_at_again(
     harness: Harness, world: FakeWorld
 ) -> None:
     @dataclass(frozen=True)
@@ -106,6 +106,27 @@ def test_a_change_that_a_later_one_takes_arecovery_command_purpose_is_not_looked
     plan = Plan([Scaffold(world, "a", "up"), Becomes(world, "b", "new"), Down(world, "a", "down")])
     assert harness.perform(plan).outcome == "done"
     assert world.values == {"a": "down", "b": "new", "ready": "yes"}
+
+
+def test_one_that_goes_silent_after_it_was_seen_again_is_not_said_to_be_changed_by_anybody(
+    harness: Harness, world: FakeWorld
+) -> None:
+    @dataclass(frozen=True)
+    class GoesSilentLater(Becomes):
+        """{key} becomes {wanted}."""
+
+        def verify_again(self, before: str, report: Report) -> None:
+            if self.world.values["b"] == "new":
+                raise UnreachableError("lvs2: silent")
+
+    plan = Plan([GoesSilentLater(world, "a", "new"), Becomes(world, "b", "new"), Becomes(world, "c", "new")])
+    world.values["c"] = "old"
+    result = harness.perform(plan)
+
+    assert (result.outcome, result.exit_code) == ("held", 7)
+    assert "somebody changed it" not in result.reason
+    assert "a becomes new: it cannot be looked at again, it was last seen as made at 20" in result.reason
+    assert "lvs2: silent" in result.reason
 
 
 def test_one_that_cannot_be_looked_at_again_holds_the_run(harness: Harness, world: FakeWorld) -> None:
