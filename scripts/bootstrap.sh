@@ -4,7 +4,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-# gcc and libc6-dev: the load of the tests of lost requests is a program in C.
+# gcc and libc6-dev: the load of the tests of lost requests is a program in C, and the guest's kernel wants a
+# library on processors with AMX.
 packages='openssh-client openssh-server nginx-light keepalived ipvsadm iptables nftables iproute2 kmod util-linux
     procps ethtool curl git iputils-ping tcpdump gcc libc6-dev user-mode-linux etcd-server etcd-client
     prometheus-alertmanager'
