@@ -1,4 +1,4 @@
-"""``python -m ferryman``."""
+"""Runs the command line for ``python -m ferryman``."""
 
 from ferryman.cli import main
 

@@ -106,7 +106,7 @@ class Realserver:
 
 @dataclass(frozen=True, slots=True)
 class Director:
-    """A load balancer."""
+    """A load balancer: a host that distributes a service's packets to its realservers."""
 
     host: str
     role: Role

@@ -17,7 +17,7 @@ class QuietHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Write no line of a log to standard error."""
 
 
 @contextmanager

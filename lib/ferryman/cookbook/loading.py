@@ -1,4 +1,4 @@
-"""A cookbook file, imported."""
+"""Imports the file of a cookbook and finds the command that it declares."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own clocks."""
+    """The clocks of the machine that this runs on."""
 
     def now(self) -> datetime:
         """The time of day, in UTC."""

@@ -118,7 +118,7 @@ class Becomes(Change[str]):
     wanted: str
 
     def check(self, report: Report) -> str | NoChange:
-        """Read the value."""
+        """Return the value that the key has now."""
         del report
         seen = self.world.read(self.key)
         return NoChange(f"{self.key} is {seen}") if seen == self.wanted else seen

@@ -81,7 +81,7 @@ class GitWorld:
 
     @property
     def clone(self) -> Path:
-        """The operator's clone."""
+        """The operator's clone of the bare repository."""
         return self.folder / "operator"
 
     @property

@@ -37,7 +37,7 @@ class Terminal:
             os.close(each)
 
     def type(self, text: str) -> None:
-        """Press these keys."""
+        """Write these keys to the terminal, as if they were pressed."""
         os.write(self._window, text.encode())
 
     def narrow(self, columns: int) -> None:
@@ -51,14 +51,14 @@ class Terminal:
             self._reader.join()
 
     def wait_for(self, text: str) -> None:
-        """Until this is shown."""
+        """Return when the terminal has shown this text."""
         with self._news:
             seen = self._news.wait_for(lambda: text in self.shown, PATIENCE_S)
         assert seen, f"{text!r} was never shown, but {self.shown!r}"
 
     @property
     def shown(self) -> str:
-        """Everything so far."""
+        """Return everything that the terminal has shown so far."""
         return self._shown.decode(errors="replace")
 
     def _read(self) -> None:

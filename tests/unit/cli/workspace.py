@@ -46,7 +46,7 @@ class Workspace:
         self._reached, self._go = (os.open(self.folder / name, os.O_RDWR) for name in ("reached", "go"))
 
     def close(self) -> None:
-        """Close both pipes."""
+        """Close the two pipes through which test and process wait for each other."""
         os.close(self._reached)
         os.close(self._go)
 

@@ -118,7 +118,7 @@ class Unread(io.StringIO):
     """A pipe whose reader has gone."""
 
     def write(self, text: str) -> int:
-        """Nobody is there."""
+        """Raise what a terminal raises whose other end is gone."""
         raise BrokenPipeError(32, "Broken pipe")
 
 

@@ -36,7 +36,7 @@ HEALTHY = (Path(__file__).parents[1] / "realservers/cases/lab-web-healthy.txt").
 
 @dataclass
 class Heard:
-    """What a step reports."""
+    """Keeps what a step reports."""
 
     findings: list[Finding] = field(default_factory=list)
 

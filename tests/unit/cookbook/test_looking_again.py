@@ -38,7 +38,7 @@ WEB2 = ("10.10.0.22", "fd10::22")
 
 @dataclass
 class Heard:
-    """What a step reports."""
+    """Keeps what a step reports."""
 
     findings: list[Finding] = field(default_factory=list)
 

@@ -54,7 +54,7 @@ GOOD = replace(WEB, name="search", encapsulated=True)
 
 @dataclass
 class Heard:
-    """What a step reports."""
+    """Keeps what a step reports."""
 
     findings: list[Finding] = field(default_factory=list)
     probes: list[ProbeResult] = field(default_factory=list)

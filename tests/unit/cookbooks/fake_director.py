@@ -94,7 +94,7 @@ class FakeDirector:
         return Completed(self.host, script, *ran)
 
     def _table(self) -> str:
-        """What ``table_command`` prints."""
+        """Return what ``table_command`` prints of the virtual service."""
         return "\n".join([*self.rules, "==", *self._thresholds(), ""])
 
     def _thresholds(self) -> Iterator[str]:
@@ -152,7 +152,7 @@ class FakeDirector:
         return 0, self._table(), ""
 
     def _edit_server(self, server: VirtualServer) -> None:
-        """``ipvsadm -E``."""
+        """Change a virtual service as ``ipvsadm -E`` does."""
         rule, *_ = table.rules(server)
         (place,) = (
             number for number, line in enumerate(self.rules) if line.startswith(f"-A {server.named} ")
@@ -160,7 +160,7 @@ class FakeDirector:
         self.rules[place] = rule
 
     def _edit(self, server: VirtualServer, destination: Destination) -> None:
-        """``ipvsadm -e``."""
+        """Change a destination as ``ipvsadm -e`` does."""
         _, rule = table.rules(replace(server, destinations=(destination,)))
         head = f"-a {server.named} -r {destination.key} "
         (place,) = (number for number, line in enumerate(self.rules) if line.startswith(head))

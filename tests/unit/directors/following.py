@@ -67,12 +67,12 @@ class Following:
 
     @property
     def catalog(self) -> Path:
-        """The service catalog's file."""
+        """The path of the service catalog's file."""
         return self.shell.folder / "services.yaml"
 
     @property
     def config(self) -> Path:
-        """PyBal's file."""
+        """The path of PyBal's configuration file."""
         return self.shell.folder / "pybal.conf"
 
     @property

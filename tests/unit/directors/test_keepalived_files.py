@@ -141,7 +141,7 @@ def followed(shell: RealShell) -> KeepalivedDriver:
 
 @pytest.fixture
 def both(shell: RealShell) -> tuple[Path, Path]:
-    """The service's two files."""
+    """Return the paths of two files: the service for IPv4 stands in the first, for IPv6 in the second."""
     services = shell.folder / "services"
     put(shell, "keepalived.conf", f"include {services}/*.conf\n")
     return put(shell, "services/one.conf", ONE), put(shell, "services/six.conf", SIX)

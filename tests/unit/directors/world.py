@@ -142,7 +142,7 @@ class RealShell:
 
     @property
     def rules(self) -> str:
-        """The kernel's table."""
+        """Return the kernel's table as a director prints it."""
         return (self.folder / "rules").read_text()
 
     @rules.setter

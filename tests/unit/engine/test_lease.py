@@ -70,7 +70,7 @@ class Held:
             self.lease.look()
 
     def recover(self) -> None:
-        """Let a heartbeat succeed."""
+        """Let a heartbeat reach the store again, and look."""
         self.store.mood = None
         self.lease.renew()
         self.lease.look()

@@ -100,7 +100,7 @@ class FindsInVerify(Becomes):
     verdict: Verdict = Verdict.FAIL
 
     def verify(self, report: Report) -> None:
-        """Report the finding."""
+        """Report the finding that the step was made with."""
         report.finding(found(self.verdict))
 
 

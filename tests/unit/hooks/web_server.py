@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer."""
+    """An answer that the server gives to a request."""
 
     status: int = 200
     body: bytes = b"ok"
@@ -40,7 +40,7 @@ def fails(status: int, said: str) -> Answer:
 
 @dataclass(frozen=True)
 class Asked:
-    """One request."""
+    """A request that the server was sent."""
 
     method: str
     path: str
@@ -60,7 +60,7 @@ class WebServer:
 
     @property
     def bodies(self) -> list[Any]:
-        """What was posted."""
+        """Return the bodies that were posted, in order."""
         return [each.body for each in self.asked if each.method == "POST"]
 
 

@@ -47,11 +47,11 @@ def make_service() -> Callable[..., Service]:
 
 @pytest.fixture(name="server")
 def a_server() -> Realserver:
-    """A plain server."""
+    """Return a realserver that is a plain server."""
     return Realserver("web1", Kind.SERVER, None, None)
 
 
 @pytest.fixture(name="node")
 def a_node() -> Realserver:
-    """A Kubernetes node."""
+    """Return a realserver that is a Kubernetes node."""
     return Realserver("node1", Kind.KUBERNETES, None, None)

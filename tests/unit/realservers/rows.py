@@ -69,7 +69,7 @@ def gone(name: str) -> Device:
 
 
 def rules(text: str, version: int = 4) -> Ruleset:
-    """What ``iptables-save`` printed."""
+    """The text that ``iptables-save`` printed."""
     return Ruleset(parse_save(text, "iptables-legacy", version, {}))
 
 

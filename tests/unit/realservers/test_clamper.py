@@ -50,7 +50,7 @@ def test_the_mss_is_that_of_the_family(line: str, mss: int | None) -> None:
 
 
 def cmdline(line: str) -> str:
-    """As /proc/PID/cmdline has it."""
+    """Return the command line as /proc/PID/cmdline has it."""
     return line.replace(" ", "\0") + "\0"
 
 

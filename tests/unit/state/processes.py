@@ -43,6 +43,6 @@ class Process:
         self._process.communicate()
 
     def kill(self) -> None:
-        """End it with SIGKILL."""
+        """End the process with SIGKILL and wait for its end."""
         self._process.kill()
         self._process.communicate()

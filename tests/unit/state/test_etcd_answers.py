@@ -37,13 +37,13 @@ class Says:
         self.answer = answer
 
     def post(self, path: str, request: Mapping[str, Any], within_s: float) -> dict[str, Any]:
-        """Return the answer."""
+        """Return the answer that the test prepared."""
         del path, request, within_s
         found: dict[str, Any] = self.answer
         return found
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing: there is no connection."""
 
 
 ASKED: dict[str, Callable[[EtcdClient], object]] = {

@@ -87,7 +87,7 @@ class EtcdClient:
         self._ask("/lease/revoke", {"ID": lease}, lambda answer: _revision(answer["header"]))
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections to every member of the cluster."""
         self.gateway.close()
 
     def _range(self, request: dict[str, Any]) -> list[KeyValue]:

@@ -69,7 +69,7 @@ class Gateway(Protocol):
         """
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections to every member of the cluster."""
 
 
 class HttpGateway:
