@@ -2,6 +2,9 @@
 VENV := .venv
 BIN := $(VENV)/bin
 
+# The tests start Python some hundred times: without compiled files each would compile what it imports once more.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup demo test test-all bare check unit unit-all promises lab lab-all torture bench lock clean
 
 setup:  ## packages of the lab, the virtual environment, the project in it; quick when nothing is to do

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: minutes; only with -m slow")
+    if "not extended" in config.option.markexpr:
+        from hypothesis import settings  # noqa: PLC0415  # takes half a second, which no other run need wait for
+
+        settings.register_profile("brief", settings(), max_examples=25)
+        settings.load_profile("brief")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -6,12 +6,13 @@ import ast
 import re
 import sys
 import tomllib
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 REPOSITORY = Path(__file__).parents[2]
 PRODUCT, TESTS = ("lib", "cookbooks"), ("tests",)
@@ -47,6 +48,7 @@ def imported(folders: Iterable[str]) -> set[str]:
     return found - set(sys.stdlib_module_names) - OWN
 
 
+@cache
 def imports_of(file: Path) -> set[str]:
     found: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text())):
@@ -57,10 +59,15 @@ def imports_of(file: Path) -> set[str]:
     return found
 
 
+@cache
+def installed() -> Mapping[str, list[str]]:
+    """The distributions that have each module; reads all of their lists of files."""
+    return packages_distributions()
+
+
 def providers(modules: Iterable[str]) -> dict[str, set[str]]:
     """The distributions that each module may come from; one that is not installed goes by its own name."""
-    installed = packages_distributions()
-    return {module: {normal(name) for name in installed.get(module, [module])} for module in modules}
+    return {module: {normal(name) for name in installed().get(module, [module])} for module in modules}
 
 
 def undeclared(modules: Iterable[str], known: set[str]) -> list[str]:

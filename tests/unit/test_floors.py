@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,6 +66,11 @@ ONLY_FROM = {
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
+@cache
+def tree_of(file: Path) -> ast.Module:
+    return ast.parse(file.read_text())
+
+
 def part_of(file: Path) -> str:
     first = file.relative_to(PACKAGE).parts[0]
     return first.removesuffix(".py")
@@ -74,9 +80,10 @@ def floor_of(part: str) -> int:
     return next(floor for floor, parts in FLOORS.items() if part in parts)
 
 
+@cache
 def imports_of(file: Path) -> set[str]:
     found: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(tree_of(file)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -104,7 +111,7 @@ def import_graph(*, everywhere: bool) -> dict[str, set[str]]:
     for module, file in modules.items():
         names = {
             name
-            for node in imports(ast.parse(file.read_text()), everywhere=everywhere)
+            for node in imports(tree_of(file), everywhere=everywhere)
             for name in imported_names(node, set(modules))
         }
         packages = set() if everywhere else {package for name in names for package in parents(name)}

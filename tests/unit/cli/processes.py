@@ -167,6 +167,7 @@ if __name__ == "__main__":
     import ferryman.cli.root
     import ferryman.cli.run
     import ferryman.cli.runs
+    import ferryman.config
     import ferryman.cookbook
     import ferryman.inventory.folder  # noqa: F401
     from ferryman.cli import main

@@ -22,7 +22,7 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def outcome_of(test: Path) -> int:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(test)]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", str(test)]
     return subprocess.run(command, cwd=test.parent, capture_output=True, timeout=60, check=False).returncode
 
 

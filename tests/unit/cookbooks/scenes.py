@@ -69,8 +69,16 @@ class _Sieve(Cuts):
         return self._counted.call(effect) if ours else effect()
 
 
-def cut_the_rollback(build: Callable[[Cuts], Scene], *, every: int) -> int:
+def cut_the_rollback(
+    build: Callable[[Cuts], Scene], *, first: int | None = None, of: int | None = None
+) -> int:
     """Make a run, roll it back when it is done, and cut that: asked again, it ends all old.
+
+    Args:
+        build: Makes a fresh scene.
+        first: With ``of``: only at one call, the one at so many parts of the rollback's length; without, at
+            every call.
+        of: The number of those parts.
 
     Returns:
         How many rollbacks were cut.
@@ -82,10 +90,13 @@ def cut_the_rollback(build: Callable[[Cuts], Scene], *, every: int) -> int:
     scene, harness = build(cuts), Harness()
     old = deepcopy(scene.world())
     harness.perform(scene.plan())
-    first = cuts.calls
+    begin = cuts.calls
     harness.recover(scene.plan(), "rollback")
+    places = range(begin, cuts.calls)
+    if first is not None and of is not None and places:
+        places = places[first * len(places) // of :][:1]
     count = 0
-    for at in range(first, cuts.calls, every):
+    for at in places:
         for when in get_args(When):
             for fault in (_refuse, _lose_the_answer, _kill):
                 _roll_back_until_it_is(build, Cut(at, when, fault), old)

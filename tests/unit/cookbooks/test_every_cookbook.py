@@ -1,8 +1,9 @@
 """Every cookbook in the tree keeps the house's rules, is cut at each of its calls to the outside, and has
 somebody else write between any two of them.
 
-Always at some calls by every fault and with each way on; with somebody else, and with records lost, at a
-share of the places. In ``make test-all`` at every call, before and after it, by kill -9 and SIGTERM. With
+Always at one call by every fault and with each way on; with somebody else, and with records lost, at a
+share of the places. In ``make test-all`` at more of them, and at every call, before and after it, by kill -9
+and SIGTERM. With
 ``-m slow`` by everything at all of them, which takes many minutes.
 """
 
@@ -33,14 +34,16 @@ TESTS = Path(__file__).parent
 FOLDER = TESTS.parents[2] / "cookbooks"
 COOKBOOKS = list(discovery.read([FOLDER]).all())
 FEW = 2
-"""Calls that are cut by every fault in every run of the tests, as far apart as can be."""
+"""Calls that are cut by every fault, as far apart as can be; one of them in every run of the tests."""
 FIRST = 3
 """The first of them: the others, in a migration, are calls that change something then."""
 BRIEF_PARTS, PARTS = 2, 8
 """Where all calls are cut, they are dealt out to so many tests."""
 
-SHARE = {"meddle": 31, "lose": 97}
+SHARE = {"meddle": 93, "lose": 97}
 """Of the trials in which somebody else writes, or records are lost, each so-manieth is in every run."""
+MORE_SHARES = (31, 62)
+"""Where the shares begin that are in ``make test-all`` alone."""
 
 
 def scenes() -> dict[str, Callable[[Cuts], Scene]]:
@@ -111,24 +114,29 @@ def test_killed_or_told_to_end_at_any_call_it_ends_all_old_or_all_new(scene: str
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize("place", first_of(range(FEW)))
 @pytest.mark.parametrize("scene", BRIEF_SCENES)
-def test_cut_at_a_few_calls_it_ends_all_old_or_all_new(scene: str) -> None:
+def test_cut_at_a_few_calls_it_ends_all_old_or_all_new(scene: str, place: int) -> None:
     build = SCENES[scene]
-    every = max(1, calls(build) // FEW)
-    assert cut_everywhere(Part(build, min(FIRST, every - 1), every)) > 0
+    count = calls(build)
+    assert cut_everywhere(Part(build, min(FIRST + place * (count // FEW), count - 1), count)) > 0
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize("place", first_of(range(FEW)))
 @pytest.mark.parametrize("scene", BRIEF_SCENES)
-def test_its_rollback_cut_at_a_few_calls_ends_all_old(scene: str) -> None:
-    build = SCENES[scene]
-    cut_the_rollback(build, every=max(1, calls(build) // FEW))
+def test_its_rollback_cut_at_a_few_calls_ends_all_old(scene: str, place: int) -> None:
+    cut_the_rollback(SCENES[scene], first=place, of=FEW)
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize("first", first_of([0, *MORE_SHARES]))
 @pytest.mark.parametrize("scene", BRIEF_SCENES)
-def test_whatever_others_change_right_after_it_changed_something_what_it_says_is_true(scene: str) -> None:
-    assert meddle_everywhere(SCENES[scene], briefly=True, every=SHARE["meddle"]) > 0
+def test_whatever_others_change_right_after_it_changed_something_what_it_says_is_true(
+    scene: str, first: int
+) -> None:
+    count = meddle_everywhere(SCENES[scene], briefly=True, first=first, every=SHARE["meddle"])
+    assert count > 0 or first > 0
 
 
 @pytest.mark.timeout(600)
@@ -165,7 +173,7 @@ def test_cut_at_any_call_it_ends_all_old_or_all_new(scene: str, part: int) -> No
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("scene", SCENES)
 def test_its_rollback_cut_at_any_call_ends_all_old(scene: str) -> None:
-    cut_the_rollback(SCENES[scene], every=1)
+    cut_the_rollback(SCENES[scene])
 
 
 def calls(build: Callable[[Cuts], Scene]) -> int:

@@ -16,6 +16,7 @@ from ferryman.engine.runner import Runner
 from ferryman.state import RunRequest, SqliteStore
 from ferryman.state.sqlite.database import Database
 from ferryman.testing import Becomes, Cut, Cuts, FakeWorld
+from tools import first_of
 
 LIBRARY = Path(__file__).parents[3] / "lib"
 
@@ -74,7 +75,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(("way", "value"), [("resume", "new"), ("roll_back", "old")])
-@pytest.mark.parametrize("at", [4, 5, 8, 9])
+@pytest.mark.parametrize("at", first_of([5, 4, 8, 9]))
 def test_a_killed_process_is_survived(folder: Path, at: int, way: str, value: str) -> None:
     child = in_a_process("t.perform_and_die(*sys.argv[1:])", folder, at)
     child.communicate()

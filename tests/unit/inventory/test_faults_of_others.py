@@ -362,7 +362,7 @@ JUNK = [
 ]
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.data())
 def test_what_is_read_beside_any_scratch_is_what_was_meant_or_nothing(
     sound: Path, data: st.DataObject
