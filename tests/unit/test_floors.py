@@ -24,6 +24,7 @@ FLOORS = {
             "docstrings",
             "encapsulation",
             "outcomes",
+            "permissions",
             "retry",
         ),
         "__init__",

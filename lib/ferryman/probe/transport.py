@@ -14,7 +14,6 @@ import secrets
 import select
 import socket
 import struct
-import sys
 import threading
 import time
 from ipaddress import ip_address
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
 from ferryman.errors import RefusedError
+from ferryman.probe.capability import refusal
 from ferryman.probe.filters import answers_only, attach
 
 if TYPE_CHECKING:
@@ -134,9 +134,9 @@ class RawTransport:
         try:
             self._senders = {version: self._entered(_sender(version)) for version in self._versions}
             self._receivers = {version: _receiver() for version in self._versions}
-        except OSError as error:
+        except BaseException:
             self._open.close()
-            raise RefusedError(_refusal(error)) from error
+            raise
         self._open.callback(_close_in_background, list(self._receivers.values()))
         self._routes = self._open.enter_context(contextlib.closing(_Routes()))
         self._lost = 0
@@ -265,9 +265,16 @@ def _never_ephemeral(count: int) -> Iterator[int]:
     return iter(range(first, first + 2 * count))
 
 
+def _opened(what: str, family: int, kind: int, protocol: int) -> socket.socket:
+    try:
+        return socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise RefusedError(refusal(what, error)) from error
+
+
 def _sender(version: int) -> socket.socket:
     """A socket for packets that bring their own IP header; it receives nothing."""
-    sender = socket.socket(FAMILY[version], socket.SOCK_RAW, socket.IPPROTO_RAW)
+    sender = _opened(f"raw IPv{version} socket", FAMILY[version], socket.SOCK_RAW, socket.IPPROTO_RAW)
     sender.setblocking(False)
     _enlarge(sender, SO_SNDBUFFORCE, socket.SO_SNDBUF, SEND_BUFFER)
     sender.setsockopt(*RECEIVE_ERRORS[version], 1)
@@ -276,7 +283,7 @@ def _sender(version: int) -> socket.socket:
 
 def _receiver() -> socket.socket:
     """A packet socket that receives nothing yet."""
-    receiver = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
+    receiver = _opened("packet socket", socket.AF_PACKET, socket.SOCK_DGRAM, 0)
     receiver.setblocking(False)
     _enlarge(receiver, SO_RCVBUFFORCE, socket.SO_RCVBUF, RECEIVE_BUFFER)
     receiver.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
@@ -326,13 +333,3 @@ def _queued(receiver: socket.socket) -> Iterator[Arrival]:
         # The time stamp is all that was asked for beside the packet.
         seconds, nanoseconds = _timespec.unpack(ancillary[0][2])
         yield packet, seconds * 1_000_000_000 + nanoseconds
-
-
-def _refusal(error: OSError) -> str:
-    if error.errno in (errno.EPERM, errno.EACCES):
-        python = os.path.realpath(sys.executable)
-        return (
-            "cannot probe: this process may not open raw sockets (it lacks CAP_NET_RAW); "
-            f"run as root, or give the interpreter the capability: setcap cap_net_raw+ep {python}"
-        )
-    return f"cannot probe: raw sockets cannot be opened: {error.strerror}"
