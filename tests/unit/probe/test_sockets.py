@@ -1,4 +1,4 @@
-"""The prober's sockets without CAP_NET_ADMIN, on the kernel itself: in a user namespace nobody has it for them."""
+"""The prober's sockets without CAP_NET_ADMIN, as in a user namespace, where nobody has it for them."""
 
 from __future__ import annotations
 
