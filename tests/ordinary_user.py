@@ -6,6 +6,10 @@ import os
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 REPOSITORY = Path(__file__).parents[1]
 USER = 4711
@@ -41,6 +45,37 @@ def argv_where_shown(command: list[str], *, beside: Path) -> list[str]:
         lines += [f"mkdir -p {_quoted(path)}", f"mount --bind {_quoted(place)} {_quoted(path)}"]
     script = "\n".join([*lines, 'exec "$@"'])
     return ["unshare", "--mount", "sh", "-ec", script, "sh", *command]
+
+
+def as_user(function: Callable[[], object]) -> str:
+    """What the function returns when ``USER`` calls it, as text, in a child of this process.
+
+    Who is not root calls it as they are. An exception is its class and its text.
+    """
+    if os.getuid() != 0:
+        return _outcome(function)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgroups([])
+            os.setresgid(USER, USER, USER)
+            os.setresuid(USER, USER, USER)
+            os.write(writing, _outcome(function).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        returned = pipe.read().decode()
+    os.waitpid(child, 0)
+    return returned
+
+
+def _outcome(function: Callable[[], object]) -> str:
+    try:
+        return str(function())
+    except Exception as error:  # noqa: BLE001  # it cannot be raised in the process that asks
+        return f"{type(error).__name__}: {error}"
 
 
 def give(folder: Path) -> None:

@@ -47,10 +47,10 @@ def refusal(what: str, error: OSError) -> str:
         f"{refused}: it lacks CAP_NET_RAW, all that it needs of root's rights; {GUIDE} says what each of "
         "these ways to give it opens:\n"
         f"  for this command: {_for_one_command()}\n"
-        f"  for good: sudo setcap cap_net_raw+ep {shlex.quote(python)}, once that is a copy which only "
-        f"{me} may run: it must not be the system's\n"
+        f"  for good: in the place of {python} put a copy of the interpreter that only {me} may run, and "
+        f"give it to that: sudo setcap cap_net_raw+ep {shlex.quote(python)}; never to the system's own\n"
         "  in a systemd unit: AmbientCapabilities=CAP_NET_RAW\n"
-        "  in a container: --cap-add NET_RAW"
+        "  in a container: --cap-add NET_RAW; for a user who is not root in it, with such a copy too"
     )
 
 
