@@ -35,6 +35,7 @@ def probes(ferry):
     return Plan([Calm()])
 '''
 RUN = ("waiting", "--yes")
+PLACES = first_of([("sub/.ferryman", 0o700), ("sub", 0o555), ("sub/.ferryman", 0)])
 
 
 @dataclass
@@ -161,9 +162,7 @@ def test_a_journal_that_can_be_read_alone_is_shown(site: Site) -> None:
     assert site.ferryman("runs")[0] == 0
 
 
-@pytest.mark.parametrize(
-    ("closed", "mode"), first_of([("sub/.ferryman", 0o700), ("sub", 0o555), ("sub/.ferryman", 0)])
-)
+@pytest.mark.parametrize(("closed", "mode"), PLACES)
 def test_a_folder_where_no_journal_can_be_made_is_named(site: Site, closed: str, mode: int) -> None:
     if mode == 0o700 and os.getuid() != 0:
         pytest.skip("needs another user's folder, which root alone can make")
