@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 from ferryman.errors import ConfigError
+from ferryman.permissions import ENTER, READ, denied, user_name
 
 FILE_NAME = "ferryman.toml"
 SYSTEM_FILE = Path("/etc/ferryman/ferryman.toml")
@@ -20,19 +21,33 @@ def find(named: Path | None, *, start: Path | None = None) -> Path:
     """
     for what, path in (("--config", named), ("$FERRYMAN_CONFIG", _from_environment())):
         if path is not None:
+            if obstacle := denied(path, READ):
+                raise ConfigError(f"{what}: {path}: cannot be read: {obstacle}")
             if not path.is_file():
                 raise ConfigError(f"{what}: {path}: no such file")
             return path.resolve()
     here = (start or Path.cwd()).resolve()
-    for folder in (here, *here.parents):
-        if (folder / FILE_NAME).is_file():
-            return folder / FILE_NAME
-    if SYSTEM_FILE.is_file():
-        return SYSTEM_FILE
+    for file in (*(folder / FILE_NAME for folder in (here, *here.parents)), SYSTEM_FILE):
+        if denied(file.parent, ENTER) is None and file.is_file():
+            return file
+    obstacle = denied(here, ENTER)
     raise ConfigError(
         f"no {FILE_NAME} in {here} or above it, and no {SYSTEM_FILE}; "
-        "name one with --config or in $FERRYMAN_CONFIG"
+        "name one with --config or in $FERRYMAN_CONFIG" + (f"; {obstacle}" if obstacle else "")
     )
+
+
+def expanded(path: Path) -> Path:
+    """The path with ``~`` replaced by the user's home.
+
+    Raises:
+        ConfigError: The user has none.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        message = f"{path}: user {user_name()} has no home that is known: set $HOME, or write the whole path"
+        raise ConfigError(message) from error
 
 
 def cookbook_folders(file: Path) -> list[Path]:
@@ -45,7 +60,7 @@ def cookbook_folders(file: Path) -> list[Path]:
     except (OSError, ValueError):
         named = ["cookbooks"]
     folders = named if isinstance(named, list) else [named]
-    return [file.parent / Path(folder).expanduser() for folder in folders if isinstance(folder, str)]
+    return [file.parent / expanded(Path(folder)) for folder in folders if isinstance(folder, str)]
 
 
 def inventory_folder(file: Path) -> Path:
@@ -60,7 +75,7 @@ def inventory_folder(file: Path) -> Path:
         raise ConfigError(f"{file}: cannot be read: {error}") from error
     if not isinstance(named, str):
         raise ConfigError(f"{file}: inventory: {named!r}, expected the path of the inventory's folder")
-    return file.parent / Path(named).expanduser()
+    return file.parent / expanded(Path(named))
 
 
 def _from_environment() -> Path | None:

@@ -37,6 +37,7 @@ CHOSEN: Mapping[str, Collection[str]] = {
         "test_flip_and_rollback_under_load_lose_nothing",
         "test_commands_that_lie_are_found_out",
     ),
+    "test_control_host_without_root.py": ("test_the_command_that_the_message_names_gives_it",),
     "test_control_hosts.py": ("test_a_run_begun_on_one_control_host_is_taken_back_from_another",),
     "test_directors.py": (
         "test_a_service_is_flipped_and_put_back_on_each_director_and_nothing_else_is[web]",

@@ -25,6 +25,7 @@ FLOORS = {
             "docstrings",
             "encapsulation",
             "outcomes",
+            "permissions",
             "retry",
         ),
         "__init__",

@@ -9,7 +9,8 @@ from ferryman.catalog.flip import Encapsulation, flip
 from ferryman.catalog.lock import locked
 from ferryman.catalog.replace import FolderNotSyncedError, replace_file
 from ferryman.catalog.yaml_edit.change import CatalogEdit, Edited, unified_diff
-from ferryman.errors import DryRunError, InventoryError, VerifyError, WorldChangedError
+from ferryman.errors import DryRunError, InventoryError, RefusedError, VerifyError, WorldChangedError
+from ferryman.permissions import not_replaceable, user_name
 
 SERVICES_FILE = "services.yaml"
 """The catalog's name in the inventory's folder."""
@@ -37,6 +38,18 @@ class Catalog:
         except OSError as error:
             message = f"{self.path}: cannot be read: {error.strerror}; expected the service catalog"
             raise InventoryError([message]) from error
+
+    def require_writable(self) -> None:
+        """Check that this process may write the file, as far as that shows without writing.
+
+        Raises:
+            RefusedError: It may not; nothing was written.
+        """
+        if obstacle := not_replaceable(self.path):
+            raise RefusedError(
+                f"{self.path}: may not be written: {obstacle}; expected a folder that {user_name()} may read "
+                "and write, for the file is replaced whole; have its owner allow that, or run as its owner"
+            )
 
     def edited(self, edit: CatalogEdit) -> Edited:
         """The file with this edit made; nothing is written.

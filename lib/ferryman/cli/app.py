@@ -44,11 +44,19 @@ class App:
 
     @cached_property
     def cookbooks(self) -> CookbookGroup:
-        """The cookbooks there are; none where there is no configuration, for ``--help`` must work."""
+        """The cookbooks there are; none where they cannot be looked for, as ``--help`` must work."""
         try:
-            return discovery.read(configfile.cookbook_folders(configfile.find(self.named_config)))
+            return self.find_cookbooks()
         except ConfigError:
             return discovery.read([])
+
+    def find_cookbooks(self) -> CookbookGroup:
+        """The cookbooks there are.
+
+        Raises:
+            ConfigError: There is no configuration, or a folder of it may not be looked into.
+        """
+        return discovery.read(configfile.cookbook_folders(configfile.find(self.named_config)))
 
     @cached_property
     def config(self) -> Config:

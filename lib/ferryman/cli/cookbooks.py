@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @pass_obj
 def list_(app: App) -> None:
     """Cookbooks, their owners, one line each; one that cannot be imported says why."""
-    rows = [_described(file) for file in app.cookbooks.all()]
+    rows = [_described(file) for file in app.find_cookbooks().all()]
     tables.show(rows, ["cookbook", "owner", "what_it_does"], as_json=app.json, empty="no cookbooks")
 
 

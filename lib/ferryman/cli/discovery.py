@@ -10,7 +10,8 @@ import ast
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ferryman.errors import UsageError
+from ferryman.errors import ConfigError, UsageError
+from ferryman.permissions import ENTER, READ, denied
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -69,7 +70,11 @@ class CookbookGroup:
 
 
 def read(folders: Iterable[Path]) -> CookbookGroup:
-    """All cookbooks in these folders; of two with the same name the first folder's is taken."""
+    """All cookbooks in these folders; of two with the same name the first folder's is taken.
+
+    Raises:
+        ConfigError: A folder may not be looked into.
+    """
     cookbooks: dict[str, CookbookFile] = {}
     groups: dict[str, CookbookGroup] = {}
     summary = ""
@@ -85,6 +90,8 @@ def _read_folder(folder: Path, words: tuple[str, ...]) -> CookbookGroup:
     cookbooks: dict[str, CookbookFile] = {}
     groups: dict[str, CookbookGroup] = {}
     summary = ""
+    if obstacle := denied(folder, READ | ENTER):
+        raise ConfigError(f"{folder}: cookbooks cannot be looked for there: {obstacle}")
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         name = path.stem.replace("_", "-")
         if path.name == "__init__.py":

@@ -51,4 +51,5 @@ def flip(app: App, service: str, site: str, to: Encapsulation, write: bool) -> N
         return
     tables.diff(edit.diff)
     if write:
+        catalog.require_writable()
         catalog.write(edit.after, expected=edit.before)

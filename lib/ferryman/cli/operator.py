@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import pwd
+
+from ferryman.permissions import user_name
 
 
 def operator() -> str:
     """The user behind sudo, where there is one, and the host; asked before the lab is entered."""
-    name = os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
+    name = os.environ.get("SUDO_USER") or user_name(os.getuid())
     return f"{name}@{os.uname().nodename}"

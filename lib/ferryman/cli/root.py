@@ -43,10 +43,12 @@ BUILTIN = {
 
 
 def _children(context: Context) -> Mapping[str, LazyCommand]:
+    return {**_of_group(_app(context).cookbooks), **{name: _builtin(name) for name in BUILTIN}}
+
+
+def _app(context: Context) -> App:
     app = context.ensure_object(App)
-    if not app.configured:  # asked for by --help, before the callback ran
-        app = App.of(context.params)
-    return {**_of_group(app.cookbooks), **{name: _builtin(name) for name in BUILTIN}}
+    return app if app.configured else App.of(context.params)  # asked for before the callback ran
 
 
 def _builtin(name: str) -> LazyCommand:
@@ -109,7 +111,17 @@ for _decorate in (
 ):
     _global_options = _decorate(_global_options)
 
-root = LazyGroup(
+
+class _Root(LazyGroup):
+    def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
+        """As ``LazyGroup.get_command``; where cookbooks cannot be looked for, it raises why."""
+        found = super().get_command(ctx, cmd_name)
+        if found is None:
+            _app(ctx).find_cookbooks()
+        return found
+
+
+root = _Root(
     name="ferryman",
     help="Moves load-balanced services to IPIP encapsulation, and back when anything is wrong.",
     children=_children,

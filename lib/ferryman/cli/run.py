@@ -24,6 +24,7 @@ from ferryman.engine.steps import Change
 from ferryman.errors import ConfigError, InventoryError, UsageError
 from ferryman.hosts.ssh import Fleet
 from ferryman.inventory import Inventory
+from ferryman.permissions import WRITE, denied
 from ferryman.state import RunRequest, new_run_id
 
 if TYPE_CHECKING:
@@ -149,6 +150,8 @@ def _runner(
 
 
 def _subscribers(app: App) -> tuple[Screen, list[Subscriber]]:
+    if app.picture is not None and (obstacle := denied(app.picture, WRITE)):
+        raise UsageError(f"--picture: {app.picture}: cannot be written: {obstacle}; nothing was begun")
     screen = Screen(to_stderr=app.json, verbose=app.verbose, picture=app.picture)
     return screen, [*([JsonLines(sys.stdout)] if app.json else []), screen]
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import pwd
 import re
 from importlib import resources
 from string import Template
 from typing import TYPE_CHECKING
 
 from ferryman.errors import UsageError
+from ferryman.permissions import WRITE, denied, user_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,10 +38,13 @@ def write(name: str, cookbooks: Path, tests: Path) -> list[Path]:
     test = test_file_of(book.relative_to(cookbooks), tests)
     if existing := [str(file) for file in (book, test) if file.exists()]:
         raise UsageError(f"{', '.join(existing)}: is there already")
+    for file in (book, test):
+        if obstacle := denied(file, WRITE):
+            raise UsageError(f"{file}: cannot be made: {obstacle}; nothing was written")
     values = {
         "function": words[-1],
         "title": " ".join(words).replace("_", "-"),
-        "owner": pwd.getpwuid(os.getuid()).pw_name,
+        "owner": user_name(),
         "file": os.path.relpath(book, test.parent),
     }
     for group in reversed([*book.parents][: len(words) - 1]):

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from ferryman.config.table import Table
+from ferryman.configfile import expanded
 
 T = TypeVar("T")
 
@@ -160,7 +161,7 @@ class HooksConfig(Table):
     def in_folder(self, folder: Path) -> Self:
         """The same hooks, with relative paths of files taken from this folder."""
         logs = {
-            name: log if log.file is None else log.model_copy(update={"file": folder / log.file.expanduser()})
+            name: log if log.file is None else log.model_copy(update={"file": folder / expanded(log.file)})
             for name, log in self.log.items()
         }
         return self.model_copy(update={"log": logs})

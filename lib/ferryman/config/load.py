@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 from pydantic import ValidationError
 
 from ferryman.config.tables import Config
+from ferryman.configfile import expanded
 from ferryman.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def load(file: Path) -> Config:
 
 def _with_absolute_paths(read: Config) -> Config:
     def absolute(path: Path) -> Path:
-        return read.folder / path.expanduser()
+        return read.folder / expanded(path)
 
     ssh = read.ssh.model_copy(
         update={"identity": absolute(read.ssh.identity), "known_hosts": absolute(read.ssh.known_hosts)}

@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from ferryman.config.hooks import HooksConfig
 from ferryman.config.table import Table
+from ferryman.configfile import expanded
 
 _ETCD_PORT = 2379
 _LONGEST_PROBE_S = 3600
@@ -278,7 +279,7 @@ class Config(Table):
     def sqlite(self) -> Path | None:
         """The SQLite file that ``state`` names, if it names one."""
         scheme, _, place = self.state.partition(":")
-        return self.folder / Path(place).expanduser() if scheme == "sqlite" and place else None
+        return self.folder / expanded(Path(place)) if scheme == "sqlite" and place else None
 
     @property
     def etcd_cluster(self) -> EtcdCluster | None:

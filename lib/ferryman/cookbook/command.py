@@ -54,8 +54,16 @@ class CookbookCommand(Command):
     """The words of its command, such as ``mtu rollout``; whoever finds its file fills them in."""
 
     def plan(self, ferry: Ferry, arguments: Mapping[str, Any]) -> Plan:
-        """The plan that the cookbook's function returns for these arguments; raises whatever it raises."""
-        return self.build(ferry, **arguments)
+        """The plan that the cookbook's function returns for these arguments; raises whatever it raises.
+
+        Raises:
+            RefusedError: A step sends probes, whenever its turn is, and this process may not.
+        """
+        plan = self.build(ferry, **arguments)
+        watched = [*plan.watch.looks, *plan.watch.often] if plan.watch is not None else []
+        if any(getattr(step, "sends_probes", False) for step in (*plan.steps, *watched)):
+            ferry.need_raw_sockets()
+        return plan
 
 
 def cookbook(build: Callable[..., Plan]) -> CookbookCommand:

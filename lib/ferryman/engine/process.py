@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,9 +54,18 @@ class ProcessId:
         return cls(row["host"], row["pid"], row["pid_started"], row["boot_id"])
 
 
-def is_alive(owner: ProcessId) -> bool:
-    """Whether that very process still runs; asked on its own host and in its own PID namespace."""
-    return owner.boot_id == _boot_id() and _started(owner.pid) == owner.pid_started
+def is_alive(owner: ProcessId) -> bool | None:
+    """Whether that very process still runs; asked on its own host and in its own PID namespace.
+
+    None where it cannot be known: there is a process of another user with its number, which /proc hides
+    (``hidepid`` in proc(5)).
+    """
+    if owner.boot_id != _boot_id():
+        return False
+    try:
+        return _started(owner.pid) == owner.pid_started
+    except PermissionError:
+        return None
 
 
 def _boot_id() -> str:
@@ -64,10 +74,16 @@ def _boot_id() -> str:
 
 
 def _started(pid: int) -> int | None:
-    """When the process started, None when there is none; a zombie is none, for it will never act again."""
+    """When the process started, None when there is none; a zombie is none, for it will never act again.
+
+    Raises:
+        PermissionError: There is one, and this user may not look at it.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
+        with suppress(ProcessLookupError, OverflowError):
+            os.kill(pid, 0)  # sends nothing; hidepid=2 hides a process from files, and not from this
         return None
     fields = stat.rpartition(")")[2].split()
     return None if fields[_STATE] in "ZX" else int(fields[_STARTED])

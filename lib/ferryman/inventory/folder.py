@@ -18,6 +18,7 @@ from ferryman.inventory.forwarded import shared
 from ferryman.inventory.problems import KeyPath, Problem, Severity, shown
 from ferryman.inventory.schema import CatalogService, ClusterEntry, DirectorEntry, HostEntry, M, checked
 from ferryman.inventory.yaml_nodes import below, key_name, pairs
+from ferryman.permissions import ENTER, READ, denied
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -58,8 +59,11 @@ class Folder:
         """Read the bytes of every file at once, so that all is of one moment; none is parsed yet.
 
         Raises:
-            Unreadable: There is no such folder.
+            Unreadable: There is no such folder, or it may not be looked into.
         """
+        for folder in (path, path / NODES):
+            if obstacle := denied(folder, READ | ENTER):
+                raise Unreadable(Problem(str(folder), 0, "", f"cannot be looked into: {obstacle}"))
         if not path.is_dir():
             raise Unreadable(Problem(str(path), 0, "", "is no directory, expected the inventory's folder"))
         names = [name for name in _DEPTHS if name == SERVICES or _is_there(path / name)]

@@ -15,7 +15,7 @@ from ferryman.probe.fast_path import fast_judgement
 from ferryman.probe.flows import FlowAllocator, outer_source, pool_size, samples_of, sequence_numbers
 from ferryman.probe.packets import dissect
 from ferryman.probe.rate_limit import RateLimiter
-from ferryman.probe.transport import FAMILY
+from ferryman.probe.sockets import FAMILY
 from ferryman.retry import retry
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class ProbeSession:
             for flow in samples_of(lane, position, probe.samples):
                 self._syns.append(Syn(index, flow, next(numbers), realserver, outer, target.mss_limit))
         self._index = SynIndex(self._syns)
-        self._transport.listen({port for pool in pools.values() for port in pool})
+        self._transport.listen({port for pool in pools.values() for port in pool}, len(self._syns))
 
     def _inner_sources(self) -> dict[int, Address]:
         """The own address that each target's answers come back to; those without a route are decided."""

@@ -7,39 +7,23 @@ sockets, ahead of this host's own firewall; a filter in the kernel lets nothing 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
-import os
 import secrets
 import select
 import socket
-import struct
-import sys
-import threading
 import time
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
 from ferryman.errors import RefusedError
-from ferryman.probe.filters import answers_only, attach
+from ferryman.probe.sockets import FAMILY, Receivers, Senders, close_in_background, libc
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from ferryman.model import Address
-
-RECEIVE_BUFFER = 8 * 2**20
-"""Bytes. With the kernel's default, answers to a few hundred SYNs at once overflow it."""
-
-SEND_BUFFER = 8 * 2**20
-"""Bytes. Packets to hosts that do not answer ARP stay in it for seconds, and must not hold up the others."""
-
-LONGEST = 2048
-"""Bytes read of a packet at most."""
-
-RECEIVED_AT_ONCE = 512
-"""Packets read at most before anything else is done."""
+    from ferryman.probe.sockets import Arrival
 
 LOWEST_PORT = 10_000
 """The lowest port that is reserved: services listen below it."""
@@ -52,23 +36,8 @@ DISCARD_PORT = 9
 UNSPECIFIED = bytes(16)
 """A socket address of the family AF_UNSPEC."""
 
-FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
-ETHERTYPE = {4: 0x0800, 6: 0x86DD}
-RECEIVE_ERRORS = {4: (socket.IPPROTO_IP, 11), 6: (socket.IPPROTO_IPV6, 25)}
-"""IP_RECVERR and IPV6_RECVERR: without them a full interface queue loses packets and reports none."""
-
-SO_RCVBUFFORCE, SO_SNDBUFFORCE, SO_TIMESTAMPNS = 33, 32, 35
-SOL_PACKET, PACKET_STATISTICS = 263, 6
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_timespec = struct.Struct("qq")
-
-
 TIMER_SLACK_S = 50e-6
 """By how much the kernel may wake a sleeper late (prctl(2), PR_SET_TIMERSLACK)."""
-
-Arrival = tuple[bytes, int]
-"""A packet from its IP header on, and when the kernel received it, in nanoseconds since the epoch."""
 
 
 class Transport(Protocol):
@@ -80,8 +49,8 @@ class Transport(Protocol):
     def reserve(self, source: Address, count: int) -> list[int]:
         """TCP ports of an own address that nobody else gets until the transport is closed."""
 
-    def listen(self, ports: Iterable[int]) -> None:
-        """Keep what arrives for these TCP ports, and ICMP, from now on."""
+    def listen(self, ports: Iterable[int], answers: int) -> None:
+        """Keep what arrives for these TCP ports, and ICMP, from now on; so many answers may come at once."""
 
     def send(self, packet: bytes | bytearray, destination: str) -> None:
         """Send a packet with its IP header to an address; raises OSError, ENOBUFS when the queue is full."""
@@ -130,16 +99,17 @@ class RawTransport:
 
     def __init__(self, versions: Iterable[int]) -> None:
         self._open = contextlib.ExitStack()
-        self._versions = sorted(versions)
+        self._senders: dict[int, Senders] = {}
+        self._receivers: list[Receivers] = []
+        self._open.callback(close_in_background, self._receivers)
         try:
-            self._senders = {version: self._entered(_sender(version)) for version in self._versions}
-            self._receivers = {version: _receiver() for version in self._versions}
-        except OSError as error:
-            self._open.close()
-            raise RefusedError(_refusal(error)) from error
-        self._open.callback(_close_in_background, list(self._receivers.values()))
+            for version in sorted(versions):
+                self._senders[version] = self._open.enter_context(contextlib.closing(Senders(version)))
+                self._receivers.append(Receivers(version))
+        except BaseException:
+            self.close()
+            raise
         self._routes = self._open.enter_context(contextlib.closing(_Routes()))
-        self._lost = 0
 
     def source_towards(self, address: str) -> Address:
         """Ask the kernel's routing table; nothing is sent."""
@@ -181,29 +151,26 @@ class RawTransport:
         bound: int = reservation.getsockname()[1]
         return bound
 
-    def listen(self, ports: Iterable[int]) -> None:
+    def listen(self, ports: Iterable[int], answers: int) -> None:
         """Attach the filters for these ports and begin to receive; nothing may be sent before."""
         wanted = tuple(ports)
-        for version, receiver in self._receivers.items():
-            attach(receiver, answers_only(version, wanted))
-            _bind(receiver, ETHERTYPE[version])
+        for receivers in self._receivers:
+            receivers.listen(wanted, answers)
+        self._by_socket = {opened: receivers for receivers in self._receivers for opened in receivers.sockets}
 
     def send(self, packet: bytes | bytearray, destination: str) -> None:
         """Hand a packet with its own IP header to the kernel, which routes it by the destination."""
-        self._senders[packet[0] >> 4].sendto(packet, (destination, 0))
+        self._senders[packet[0] >> 4].send(packet, destination)
 
     def receive(self, within_s: float) -> Sequence[Arrival]:
         """Everything that is there, after waiting for the first; a wait too short to be one is none."""
         timeout_s = within_s if within_s > TIMER_SLACK_S else 0.0
-        ready, _, _ = select.select(list(self._receivers.values()), [], [], timeout_s)
-        return [arrival for receiver in ready for arrival in _queued(receiver)]
+        ready, _, _ = select.select(self._by_socket, [], [], timeout_s)
+        return [arrival for opened in ready for arrival in self._by_socket[opened].receive(opened)]
 
     def lost(self) -> int:
-        """The kernel's own count; reading it resets it, so it is added up here."""
-        for receiver in self._receivers.values():
-            statistics = receiver.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8)
-            self._lost += struct.unpack("II", statistics)[1]
-        return self._lost
+        """As the kernel counts them."""
+        return sum(receivers.lost() for receivers in self._receivers)
 
     def monotonic(self) -> float:
         """The seconds of the machine's monotonic clock."""
@@ -242,7 +209,7 @@ class _Routes:
             opened = self._sockets[family] = socket.socket(family, socket.SOCK_DGRAM)
         else:
             # Connected to no family it forgets the source that it chose; Python has no word for that.
-            _libc.connect(opened.fileno(), UNSPECIFIED, len(UNSPECIFIED))
+            libc.connect(opened.fileno(), UNSPECIFIED, len(UNSPECIFIED))
         opened.connect((address, DISCARD_PORT))
         own = opened.getsockname()[0]
         if own not in self._addresses:
@@ -263,76 +230,3 @@ def _never_ephemeral(count: int) -> Iterator[int]:
         return iter(())
     first = LOWEST_PORT + secrets.randbelow(room)
     return iter(range(first, first + 2 * count))
-
-
-def _sender(version: int) -> socket.socket:
-    """A socket for packets that bring their own IP header; it receives nothing."""
-    sender = socket.socket(FAMILY[version], socket.SOCK_RAW, socket.IPPROTO_RAW)
-    sender.setblocking(False)
-    _enlarge(sender, SO_SNDBUFFORCE, socket.SO_SNDBUF, SEND_BUFFER)
-    sender.setsockopt(*RECEIVE_ERRORS[version], 1)
-    return sender
-
-
-def _receiver() -> socket.socket:
-    """A packet socket that receives nothing yet."""
-    receiver = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
-    receiver.setblocking(False)
-    _enlarge(receiver, SO_RCVBUFFORCE, socket.SO_RCVBUF, RECEIVE_BUFFER)
-    receiver.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-    return receiver
-
-
-def _bind(receiver: socket.socket, ethertype: int) -> None:
-    """Receive the packets of one EtherType, on every interface; Python's own bind() wants a single one.
-
-    So it sees each packet once, where the kernel's own IP sees it: not the outgoing ones, and not a second
-    time on a bridge's or bond's member.
-    """
-    everywhere = struct.pack("=HHi12x", socket.AF_PACKET, socket.htons(ethertype), 0)
-    if _libc.bind(receiver.fileno(), everywhere, len(everywhere)):
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-
-
-def _close_in_background(receivers: list[socket.socket]) -> None:
-    """Close packet sockets: they receive nothing from then on, but it takes the kernel tens of milliseconds.
-
-    It waits until no processor handles a packet for them any more (RCU), and nobody needs to wait with it.
-    """
-
-    def close() -> None:
-        for receiver in receivers:
-            receiver.close()
-
-    threading.Thread(target=close, name="closing packet sockets").start()
-
-
-def _enlarge(opened: socket.socket, forced: int, asked: int, size: int) -> None:
-    """Set a buffer beyond the system's limit; without CAP_NET_ADMIN, up to it."""
-    try:
-        opened.setsockopt(socket.SOL_SOCKET, forced, size)
-    except PermissionError:
-        opened.setsockopt(socket.SOL_SOCKET, asked, size)
-
-
-def _queued(receiver: socket.socket) -> Iterator[Arrival]:
-    room = socket.CMSG_SPACE(16)
-    for _ in range(RECEIVED_AT_ONCE):
-        try:
-            packet, ancillary, _, _ = receiver.recvmsg(LONGEST, room)
-        except BlockingIOError:
-            return
-        # The time stamp is all that was asked for beside the packet.
-        seconds, nanoseconds = _timespec.unpack(ancillary[0][2])
-        yield packet, seconds * 1_000_000_000 + nanoseconds
-
-
-def _refusal(error: OSError) -> str:
-    if error.errno in (errno.EPERM, errno.EACCES):
-        python = os.path.realpath(sys.executable)
-        return (
-            "cannot probe: this process may not open raw sockets (it lacks CAP_NET_RAW); "
-            f"run as root, or give the interpreter the capability: setcap cap_net_raw+ep {python}"
-        )
-    return f"cannot probe: raw sockets cannot be opened: {error.strerror}"

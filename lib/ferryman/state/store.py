@@ -46,7 +46,7 @@ class Store(ABC):
     """Seconds without a successful renewal after which a run stops: a third of the lease."""
 
     def __init__(
-        self, where: str, clock: Clock, owner: ProcessId, alive: Callable[[ProcessId], bool]
+        self, where: str, clock: Clock, owner: ProcessId, alive: Callable[[ProcessId], bool | None]
     ) -> None:
         self.where = where
         """The store, as messages name it."""
@@ -206,8 +206,7 @@ class Store(ABC):
         """Whether the process that owns a run, or did, is alive, with the evidence."""
         if owner == self.owner:
             return Liveness(alive=True, evidence="it is this process")
-        if owner.boot_id == self.owner.boot_id:
-            alive = self._alive(owner)
+        if owner.boot_id == self.owner.boot_id and (alive := self._alive(owner)) is not None:
             return Liveness(
                 alive, "" if alive else f"no process {owner.pid} of that start is on {owner.host}"
             )

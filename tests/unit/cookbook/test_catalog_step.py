@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -13,9 +14,7 @@ from ferryman.errors import DryRunError, RefusedError, VerifyError, WorldChanged
 from ferryman.hosts.fake import FakeHosts
 from ferryman.model import Director, Kind, Realserver, Role, Service, VirtualService
 from ferryman.testing import Harness
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from ordinary_user import as_user, give
 
 CATALOG = """\
 # kept by hand
@@ -163,3 +162,16 @@ def test_during_the_rollback_the_flag_goes_and_somebody_elses_edit_stays(catalog
     flip.undo(was)
     assert catalog.read_text() == CATALOG.replace("port: 81", "port: 82")
     assert flip.diff_after_undo(was, Unheard()) is None
+
+
+def test_a_catalog_that_this_user_may_not_write_refuses_the_run_before_its_first_change() -> None:
+    with TemporaryDirectory() as outer:
+        Path(outer).chmod(0o711)
+        file = Path(outer) / "home" / "inventory" / "services.yaml"
+        file.parent.mkdir(parents=True)
+        file.write_text(CATALOG)
+        give(file.parents[1])
+        file.parent.chmod(0o500)
+        said = as_user(lambda: step(file).check(Unheard()))
+        file.parent.chmod(0o700)
+    assert said.startswith(f"RefusedError: {file}: may not be written: {file.parent} belongs to ")

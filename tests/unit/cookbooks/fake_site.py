@@ -250,6 +250,9 @@ class FakeCatalog(Catalog):
     def text(self) -> bytes:
         return self._site.cuts.call(lambda: self._site.catalog)
 
+    def require_writable(self) -> None:
+        """Memory is."""
+
     def write(self, after: bytes, *, expected: bytes) -> None:
         def effect() -> None:
             if self._as_expected(self._site.catalog, after, expected):

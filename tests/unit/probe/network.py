@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from ferryman.model import Address
-    from ferryman.probe.transport import Arrival
+    from ferryman.probe.sockets import Arrival
 
 CONTROL = IPv4Address("10.30.0.2")
 WEB = VirtualService("web", "default", "tcp", IPv4Address("10.99.0.1"), 80, "wrr")
@@ -57,7 +57,8 @@ class Network:
         self.next_port += count
         return list(range(self.next_port - count, self.next_port))
 
-    def listen(self, ports: Iterable[int]) -> None:
+    def listen(self, ports: Iterable[int], answers: int) -> None:
+        del answers
         self.listening = set(ports)
 
     def send(self, packet: bytes | bytearray, destination: str) -> None:

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -18,6 +20,8 @@ from ferryman.state import NewRecord, RunRequest, SqliteStore
 from ferryman.state.sqlite.database import Database
 from ferryman.state.sqlite.store import LEASE_S
 from ferryman.testing import FakeWorld, Is, TurningClock
+from ordinary_user import argv_of_user
+from tools import require_tool
 
 ALICE = ProcessId("control1", 100, 1, "boot:1")
 BOB = ProcessId("control1", 200, 2, "boot:1")
@@ -267,6 +271,42 @@ def test_this_process_is_alive() -> None:
 )
 def test_a_process_that_only_looks_like_it_is_dead(other: ProcessId) -> None:
     assert not is_alive(other)
+
+
+HIDDEN = """
+mount -t proc -o hidepid=$1 proc /proc
+sleep 60 & other=$!
+shift
+"$@" $other
+kill $other
+"""
+LOOKED_AT = """
+import sys
+from dataclasses import replace
+from ferryman.engine.process import ProcessId, is_alive
+me = ProcessId.this_process()
+print(is_alive(me), is_alive(replace(me, pid=int(sys.argv[1]))), is_alive(replace(me, pid=4000)))
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root has a process that another user may not look at")
+@pytest.mark.parametrize("hidepid", ["1", "2"])
+def test_a_process_of_another_user_that_proc_hides_is_not_taken_for_dead(hidepid: str) -> None:
+    require_tool("unshare", "setpriv", package="util-linux")
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)
+        look = argv_of_user([sys.executable, "-c", LOOKED_AT], beside=Path(folder) / "shown")
+        inside = ["unshare", "--pid", "--fork", "--mount", "sh", "-ec", HIDDEN, "sh", hidepid, *look]
+        done = subprocess.run(inside, capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout.split() == ["True", "None", "False"], done.stderr
+
+
+def test_a_process_that_cannot_be_looked_at_is_judged_by_its_lease(shared: SharedStore) -> None:
+    _, run = shared.owning(ALICE, "web")
+    bob = SqliteStore(shared.database, clock=shared.clock, owner=BOB, alive=lambda _: None)
+    assert bob.liveness(run, ALICE).alive
+    shared.clock.turn(LEASE_S + 1)
+    assert not bob.liveness(run, ALICE).alive
 
 
 def test_a_zombie_is_dead() -> None:

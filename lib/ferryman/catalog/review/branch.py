@@ -17,6 +17,7 @@ from ferryman.catalog.review.git import Git
 from ferryman.catalog.yaml_edit.change import CatalogEdit, Edited
 from ferryman.catalog.yaml_edit.lookup import read, whole_entry
 from ferryman.errors import DoubtError, RefusedError
+from ferryman.permissions import ENTER, READ, WRITE, denied, user_name
 
 if TYPE_CHECKING:
     from ferryman.config import CatalogConfig
@@ -161,6 +162,20 @@ class GitCatalog:
                 raise RefusedError(
                     f"{self.git.folder}: git does not know whose commit it is to be; "
                     'git config --global user.name "…"; git config --global user.email "…"'
+                )
+
+    def require_writable(self) -> None:
+        """Make sure that git may add a commit and a branch to the clone.
+
+        Raises:
+            RefusedError: A folder of git's own is not this user's to write.
+        """
+        for part in ("objects", "refs/heads"):
+            folder = self.git.folder / self.git.read("rev-parse", "--git-path", part)
+            if obstacle := denied(folder, READ | WRITE | ENTER):
+                raise RefusedError(
+                    f"{self.git.folder}: nothing can be committed there: {obstacle}; have its owner allow "
+                    f"that (git config core.sharedRepository group), or give {user_name()} a clone of its own"
                 )
 
     def committed(self, parent: str, content: bytes, message: str) -> str:

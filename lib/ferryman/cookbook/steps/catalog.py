@@ -62,11 +62,12 @@ class CatalogEdited(Change[CatalogBefore]):
         return self.ferry.follow_the_catalog(self.service)
 
     def check(self, report: Report) -> CatalogBefore | NoChange:
-        """Read the catalog, and make sure that it can be edited by its own lines alone."""
+        """Read the catalog, and make sure that it can be edited by its own lines alone, by this user."""
         del report
         edited = self.ferry.catalog.edited(self.edit)
         if edited.after == edited.before:
             return NoChange(f"{self.ferry.catalog.path.name} says so already")
+        self.ferry.catalog.require_writable()
         text = edited.before.decode(errors="surrogateescape")  # somebody else's entry need not be UTF-8
         return CatalogBefore(sha256=sha256(edited.before).hexdigest(), text=text)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ferryman.engine.steps import Look, Report
 from ferryman.errors import InventoryError
@@ -24,6 +24,7 @@ CONTROL = "control"
 class ControlHostCanProbe(Look):
     """This host's probes get through to a service that is encapsulated already."""
 
+    sends_probes: ClassVar[bool] = True
     ferry: Ferry
     service: Service
 

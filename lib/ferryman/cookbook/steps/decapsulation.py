@@ -20,6 +20,7 @@ class SpoofedSourcesDropped(Look):
     """No realserver of {service.name} unwraps packets of unauthorised sources."""
 
     valid_after_change: ClassVar[bool] = True
+    sends_probes: ClassVar[bool] = True
     ferry: Ferry
     service: Service
 

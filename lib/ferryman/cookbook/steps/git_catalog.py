@@ -58,6 +58,7 @@ class ReviewedEdit(Change[ReviewBefore]):
             return NoChange(f"{catalog.base_name} says so already", own=proposal.commit is not None)
         if proposal.commit is None:
             catalog.require_identity()
+            catalog.require_writable()
             proposal.require_free()
         seen = f"the change goes on the branch {proposal.branch}; then: {how_to_merge(proposal)}"
         report.finding(Finding(CHECK, catalog.base_name, Verdict.PASS, seen, "a change that people review"))

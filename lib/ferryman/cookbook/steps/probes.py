@@ -26,6 +26,7 @@ class ProbesAnswered(Look):
     """Every realserver of {service.name} answers an encapsulated SYN."""
 
     valid_after_change: ClassVar[bool] = True
+    sends_probes: ClassVar[bool] = True
     ferry: Ferry
     service: Service
 

@@ -69,7 +69,7 @@ class EtcdStore(Store):
         *,
         clock: Clock | None = None,
         owner: ProcessId | None = None,
-        alive: Callable[[ProcessId], bool] = is_alive,
+        alive: Callable[[ProcessId], bool | None] = is_alive,
     ) -> None:
         self.heartbeat_s = config.lease / 12
         self.silence_s = config.lease / 3

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from ferryman.errors import JournalError
 from ferryman.retry import poll_until
-from ferryman.state.sqlite.files import OpenFiles, damaged, make_private, require_readable_log
+from ferryman.state.sqlite.files import (
+    OpenFiles,
+    damaged,
+    make_private,
+    not_usable,
+    require_readable_log,
+)
 from ferryman.state.sqlite.schema import SCHEMA_VERSION, migrate, version
 
 if TYPE_CHECKING:
@@ -157,6 +163,8 @@ class Database:
         except (sqlite3.Error, OSError) as error:
             if getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE in _DAMAGED:
                 raise damaged(self.where, str(error)) from error
+            if self._path is not None and (obstacle := not_usable(self._path)):
+                raise JournalError(f"{self.where}: the journal cannot be used: {obstacle}") from error
             raise JournalError(
                 f"{self.where}: the journal cannot be used: {error}; wanted a database that can be read and "
                 "written; look at the disk's free space and the file's permissions"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ferryman.errors import JournalError
+from ferryman.permissions import ENTER, READ, WRITE, denied, user_name
 
 _LOGS = ("-wal", "-shm")
 """The files that SQLite keeps beside an open database: the log, and the index of the log."""
@@ -106,6 +107,21 @@ def damaged(where: str, what: str) -> JournalError:
         "its -wal and -shm, and look at the disk; put a sound copy in its place while no ferryman runs, or "
         "compare the hosts with the catalog, put them right by hand, and name another state file in "
         "ferryman.toml"
+    )
+
+
+def not_usable(path: Path) -> str | None:
+    """What of the file's permissions, or of its folder's, forbids this process the journal; None for nothing.
+
+    SQLite needs the folder too: it makes and removes its log there.
+    """
+    obstacle = denied(path, READ | WRITE) or denied(path.parent, READ | WRITE | ENTER)
+    if obstacle is None:
+        return None
+    return (
+        f"{obstacle}; run ferryman as the user whose it is, or name a file of "
+        f"{user_name()}'s own as state in ferryman.toml; runs in two files know nothing of each other's "
+        "locks, so whoever migrates the same services shares one user, or a state in etcd"
     )
 
 

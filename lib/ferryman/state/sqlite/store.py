@@ -44,7 +44,7 @@ class SqliteStore(Store):
         *,
         clock: Clock | None = None,
         owner: ProcessId | None = None,
-        alive: Callable[[ProcessId], bool] = is_alive,
+        alive: Callable[[ProcessId], bool | None] = is_alive,
     ) -> None:
         super().__init__(database.where, clock or SystemClock(), owner or ProcessId.this_process(), alive)
         self.database = database
