@@ -95,6 +95,7 @@ class Server:
                 "identity": self.identity,
                 "known_hosts": self.known_hosts,
                 "command_timeout": 10.0,
+                "config": False,
                 **ssh,
             }
         )

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import socket
 import threading
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import paramiko
 
 from ferryman.hosts.command import WINDOW
 from ferryman.hosts.explanations import nothing_ran, unreachable
-from ferryman.hosts.transport import hang_up
+from ferryman.hosts.transport import cut, hang_up
 
 if TYPE_CHECKING:
-    from ferryman.hosts.hosts import HostAddress
+    from ferryman.hosts.hop import Hop
     from ferryman.hosts.login import Login
+    from ferryman.hosts.transport import Transport
 
 
 class Connection:
     """The connection to one host; several commands may share it."""
 
-    def __init__(self, where: HostAddress, login: Login) -> None:
+    def __init__(self, where: Hop, login: Login) -> None:
         self._where = where
         self._login = login
         self._lock = threading.Lock()
-        self._transport: paramiko.Transport | None = None
+        self._transport: Transport | None = None
 
     def channel(self) -> paramiko.Channel:
         """A channel on which no command was sent yet.
@@ -38,8 +37,7 @@ class Connection:
     def start_closing(self) -> None:
         """Shut the socket down, so that whatever waits on the connection stops waiting."""
         if self._transport is not None:
-            with suppress(OSError):
-                self._transport.sock.shutdown(socket.SHUT_RDWR)
+            cut(self._transport.wire)
 
     def close(self) -> None:
         """Close the connection and end its threads; twice is harmless."""

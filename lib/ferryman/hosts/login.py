@@ -3,68 +3,102 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import paramiko
 
-from ferryman.errors import UnreachableError
-from ferryman.hosts.connect import Deadline, connect, within
+from ferryman.errors import ConfigError, UnreachableError
+from ferryman.hosts.certificates import Certificate
+from ferryman.hosts.connect import Deadline, connect
 from ferryman.hosts.explanations import nothing_ran, why
-from ferryman.hosts.keys import read_identity
-from ferryman.hosts.known_hosts import KnownHosts, PresentedKey, known_names
-from ferryman.hosts.transport import hang_up, open_transport
+from ferryman.hosts.jump import JumpHosts
+from ferryman.hosts.keys import Keys
+from ferryman.hosts.known_hosts import KnownHosts, PresentedKey
+from ferryman.hosts.transport import hang_up, host_key_order, open_transport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
     from ferryman.config import SshConfig
-    from ferryman.hosts.hosts import HostAddress
+    from ferryman.hosts.hop import Hop
+    from ferryman.hosts.route import Routes
+    from ferryman.hosts.transport import Transport, Wire
 
 IDLE_S = 1.0
 """Seconds between two looks of a kept connection's thread; hundreds of them feel paramiko's own 0.1."""
 KEEPALIVE_S = 15
 """Seconds without traffic after which a message is sent; the kernel gives up what is not acknowledged."""
+MOST_OFFERS = 6
+"""Keys that a host is offered: sshd ends the connection at so many that it does not take (MaxAuthTries)."""
 
 
 class Login:
-    """How every host is connected to: as whom, with which key, trusting which host keys."""
+    """Connects to hosts, through their jump hosts."""
 
-    def __init__(self, ssh: SshConfig) -> None:
+    def __init__(self, ssh: SshConfig, routes: Routes) -> None:
+        """Read the key and known_hosts that all hosts share.
+
+        Raises:
+            ConfigError: One of the files cannot be used.
+        """
         self.connect_timeout_s = ssh.connect_timeout
-        self._user = ssh.user
-        self._path = ssh.identity.expanduser()
-        self._key = read_identity(self._path)
-        self._known = KnownHosts.load(ssh.known_hosts.expanduser())
+        self._keys = Keys()
+        self._known: dict[tuple[Path, ...], KnownHosts] = {}
+        self._jump_hosts = JumpHosts(self._log_in)
+        if ssh.identity is not None:
+            self._keys.require_usable(routes.common_keys)
+        elif not routes.file.mentions("identityfile", "identityagent"):
+            self._keys.require_any(routes.common_keys)
+        if ssh.known_hosts is not None or not routes.file.mentions("userknownhostsfile"):
+            self._known_hosts(routes.common_known_hosts)
 
-    def connect(self, where: HostAddress) -> paramiko.Transport:
-        """A connection that is authenticated, before the deadline.
+    def connect(self, hop: Hop) -> Transport:
+        """A connection that is authenticated, before the deadline, which all hops share.
 
         Raises:
             UnreachableError: It did not come about; host and phase are named.
         """
-        deadline = Deadline(self.connect_timeout_s)
-        connection = connect(where, deadline)
-        transport = open_transport(where, connection)
+        return self._log_in(hop, Deadline(self.connect_timeout_s))
+
+    def close(self) -> None:
+        """Close the connections to jump hosts."""
+        self._jump_hosts.close()
+
+    def _log_in(self, hop: Hop, deadline: Deadline) -> Transport:
         try:
-            self._shake_hands(where, transport, deadline)
-            self._check_host_key(where, transport)
-            self._authenticate(where, transport, deadline)
+            known = self._known_hosts(hop.known_hosts)
+        except ConfigError as error:
+            raise UnreachableError(f"{hop.name}: host key: {error}; nothing ran there") from error
+        if hop.via is None:
+            wire: Wire = connect(hop, deadline)
+        else:
+            wire = self._jump_hosts.connect(hop.via, hop, deadline)
+        order = host_key_order(
+            known.signatures(hop.known_as), certificates=bool(known.authorities(hop.known_as))
+        )
+        transport = open_transport(hop, wire, order)
+        try:
+            self._shake_hands(hop, transport, deadline)
+            _check_host_key(hop, transport, known)
+            self._authenticate(hop, transport, deadline)
         except BaseException:
             hang_up(transport)
             raise
         transport.set_keepalive(KEEPALIVE_S)
-        connection.settimeout(IDLE_S)
+        wire.settimeout(IDLE_S)
         return transport
 
-    def _shake_hands(self, where: HostAddress, transport: paramiko.Transport, deadline: Deadline) -> None:
+    def _known_hosts(self, paths: tuple[Path, ...]) -> KnownHosts:
+        if paths not in self._known:
+            self._known[paths] = KnownHosts.load(*paths)
+        return self._known[paths]
+
+    def _shake_hands(self, hop: Hop, transport: Transport, deadline: Deadline) -> None:
         """Agree on keys; post-quantum key exchange costs 0.2 ms and stays the first choice.
 
         GCM is asked for before other ciphers: their MACs paramiko compares byte by byte, in Python.
         """
         options = transport.get_security_options()
-        known = self._known.signatures(_names(where))
-        options.key_types = tuple(sorted(options.key_types, key=lambda algorithm: algorithm not in known))
         options.ciphers = tuple(sorted(options.ciphers, key=lambda cipher: "-gcm@" not in cipher))
         transport.banner_timeout = transport.handshake_timeout = deadline.left()
         transport.clear_to_send_timeout = self.connect_timeout_s
@@ -76,53 +110,38 @@ class Login:
         missing = "key exchange" if transport.remote_version else "SSH banner"
         seen = transport.get_exception()
         raise UnreachableError(
-            f"{where.name}: connect: {where.target} port {where.port} takes TCP, but no {missing} came"
+            f"{hop.name}: connect: {hop.target} port {hop.port} takes TCP, but no {missing} came"
             f"{f': {why(seen)}' if seen else f' within {deadline.seconds:g} s'}; nothing ran there"
         )
 
-    def _check_host_key(self, where: HostAddress, transport: paramiko.Transport) -> None:
-        with nothing_ran(where.name, "host key"):
-            key = transport.get_remote_server_key()
-            self._known.judge(where.name, _names(where), PresentedKey(key.get_name(), key.asbytes()))
-
-    def _authenticate(self, where: HostAddress, transport: paramiko.Transport, deadline: Deadline) -> None:
-        user = where.user or self._user
-        refusals = []
-        with nothing_ran(where.name, "authenticate"), self._keys(deadline) as keys:
-            for what, key in keys:
+    def _authenticate(self, hop: Hop, transport: Transport, deadline: Deadline) -> None:
+        refusals: list[str] = []
+        with nothing_ran(hop.name, "authenticate"), self._keys.offers(hop.keys, deadline) as offers:
+            for number, offer in enumerate(offers):
+                if number == MOST_OFFERS:
+                    refusals.append(f"more than {MOST_OFFERS} keys are not offered: name one as ssh.identity")
+                    break
                 transport.auth_timeout = deadline.left()
                 try:
-                    if not (more := transport.auth_publickey(user, key)):
+                    if not (more := transport.auth_publickey(hop.user, offer)):
                         return
-                    refusals.append(f"{what}: taken, but the host asks for {' and '.join(more)} too")
+                    refusals.append(f"{offer.what}: taken, but the host asks for {' and '.join(more)} too")
                 except paramiko.AuthenticationException as error:
-                    refusals.append(f"{what}: {why(error)}")
+                    refusals.append(f"{offer.what}: {why(error)}")
                     if not transport.is_active():
+                        refusals.append("the host ended the connection")
                         break
-        tried = "; ".join(refusals) or "no key to offer"
+        tried = "; ".join([*refusals, *offers.faults]) or "no key to offer"
         raise UnreachableError(
-            f"{where.name}: authenticate: {user} was not let in ({tried}); "
-            f"add the public key to {user}'s authorized_keys there; nothing ran there"
+            f"{hop.name}: authenticate: {hop.user} was not let in ({tried}); "
+            f"add the public key to {hop.user}'s authorized_keys there; nothing ran there"
         )
 
-    @contextmanager
-    def _keys(self, deadline: Deadline) -> Iterator[Iterator[tuple[str, paramiko.PKey]]]:
-        """The key file's key, then the agent's; the agent is asked only when it comes to that."""
-        agents: list[paramiko.Agent] = []
 
-        def keys() -> Iterator[tuple[str, paramiko.PKey]]:
-            if self._key is not None:
-                yield str(self._path), self._key
-            agents.append(within(deadline, paramiko.Agent))
-            for key in agents[0].get_keys():
-                yield f"agent's {key.get_name()} {key.comment}".strip(), key
-
-        try:
-            yield keys()
-        finally:
-            for agent in agents:
-                agent.close()
-
-
-def _names(where: HostAddress) -> tuple[str, ...]:
-    return known_names(where.name, where.address, where.port)
+def _check_host_key(hop: Hop, transport: Transport, known: KnownHosts) -> None:
+    with nothing_ran(hop.name, "host key"):
+        key = transport.get_remote_server_key()
+        certificate = None
+        if key.public_blob is not None:
+            certificate = Certificate.parse(key.public_blob.key_blob)
+        known.judge(hop.name, hop.known_as, PresentedKey(key.get_name(), key.asbytes(), certificate))

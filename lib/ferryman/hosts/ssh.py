@@ -21,8 +21,9 @@ from ferryman.hosts.command import RemoteCommand
 from ferryman.hosts.connect import Timeouts
 from ferryman.hosts.connection import Connection
 from ferryman.hosts.fence import Fence
-from ferryman.hosts.hosts import Completed, HostAddress, shown
+from ferryman.hosts.hosts import Completed, shown
 from ferryman.hosts.login import Login
+from ferryman.hosts.route import Routes
 from ferryman.hosts.transport import loss
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from ferryman.config import SshConfig
+    from ferryman.hosts.hosts import HostAddress
 
 
 class Fleet:
@@ -46,10 +48,10 @@ class Fleet:
         Raises:
             ConfigError: One of the files cannot be used.
         """
-        self._addresses = addresses
         self._ssh = ssh
         self._dry_run = dry_run
-        self._login = Login(ssh)
+        self._routes = Routes(addresses, ssh)
+        self._login = Login(ssh, self._routes)
         self._connections: dict[str, Connection] = {}
         self._timeouts = Timeouts()
         self._lock = threading.Lock()
@@ -117,6 +119,7 @@ class Fleet:
             connection.start_closing()
         for connection in connections:
             connection.close()
+        self._login.close()
         self._timeouts.close()
 
     def _run(self, host: str, command: str, sent: str, stdin: str, timeout_s: float | None) -> Completed:
@@ -132,6 +135,5 @@ class Fleet:
             if self._closed:
                 raise UnreachableError(f"{host}: connect: the fleet was closed; nothing ran there")
             if host not in self._connections:
-                where = self._addresses.get(host) or HostAddress(host)
-                self._connections[host] = Connection(where, self._login)
+                self._connections[host] = Connection(self._routes.to(host), self._login)
             return self._connections[host]

@@ -96,7 +96,7 @@ def some_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SshConfig:
     key = paramiko.RSAKey.generate(1024)
     key.write_private_key_file(str(tmp_path / "key"))
     (tmp_path / "known").write_text("")
-    return SshConfig(identity=tmp_path / "key", known_hosts=tmp_path / "known")
+    return SshConfig(identity=tmp_path / "key", known_hosts=tmp_path / "known", config=False)
 
 
 def test_a_key_file_that_is_not_there_is_a_configuration_error(ssh: SshConfig, tmp_path: Path) -> None:
@@ -111,6 +111,7 @@ def test_a_key_file_that_is_a_folder_is_a_configuration_error(ssh: SshConfig, tm
 
 @pytest.mark.parametrize("text", ["", "garbage", "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n"])
 def test_a_key_file_that_is_none_is_a_configuration_error(ssh: SshConfig, text: str) -> None:
+    assert ssh.identity is not None
     ssh.identity.write_text(text)
     with pytest.raises(ConfigError, match=f"ssh.identity: {ssh.identity}: no private key that can be used"):
         Fleet({}, ssh)
