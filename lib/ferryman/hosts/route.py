@@ -57,9 +57,8 @@ class Routes:
             else SshConfigFile.load((ssh.config or DEFAULT).expanduser(), required=ssh.config is not None)
         )
         self._common = tuple(map(Jump.parse, ssh.jump)) if ssh.jump is not None else None
-        for jump in self._common or ():
-            with suppress(UnreachableError):  # what ssh_config has for it is told with each host behind it
-                self._hop(jump, (jump.host,), common=False)
+        with suppress(UnreachableError):  # what ssh_config has for them is told with each host behind them
+            self._via(self._common or (), (), common=False)
 
     def to(self, host: str) -> Hop:
         """The way to a host.

@@ -174,7 +174,7 @@ class _Found:
             if criterion == "all":
                 said = True
             elif criterion in _NAMES and words:
-                said = any_matches(words.pop(0).split(","), self._name_for(criterion))
+                said = any_matches(words.pop(0).lower().split(","), self._name_for(criterion).lower())
             else:
                 known = None
                 if criterion not in ("canonical", "final") and words:
@@ -240,11 +240,11 @@ class _Values:
 
 def _settled(found: _Found, user: str | None, port: int | None) -> SshHost:
     values = _Values(found)
-    values.tokens = {"h": found.name, "n": found.name}
+    values.tokens = {"h": found.name.lower(), "n": found.name}
     hostname = values.text("hostname")
     own_user, own_port = values.one("user", _plain), values.one("port", _port)
     values.tokens = _tokens(
-        found.name, hostname or found.name, user or own_user or ROOT, port or own_port or SSH_PORT
+        found.name, hostname or found.name.lower(), user or own_user or ROOT, port or own_port or SSH_PORT
     )
     files = [found.first[key] for key in ("userknownhostsfile", "globalknownhostsfile") if key in found.first]
     identities = found.all.get("identityfile")
