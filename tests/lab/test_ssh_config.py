@@ -153,11 +153,11 @@ def test_a_file_says_what_ssh_says(path: Path, case: str, name: str) -> None:
     if said.known_hosts:
         files = [*theirs["userknownhostsfile"][0].split(), *theirs["globalknownhostsfile"][0].split()]
         assert [str(file) for file in said.known_hosts] == [
-            expanded(file, hop.target, hop.user, hop.port, name) for file in files
+            expanded(file, hop.target.lower(), hop.user, hop.port, name) for file in files
         ]
     if said.identities is not None:
         assert [str(file) for file in said.identities] == [
-            expanded(file, hop.target, hop.user, hop.port, name)
+            expanded(file, hop.target.lower(), hop.user, hop.port, name)
             for file in theirs["identityfile"]
             if file != "none"
         ]

@@ -17,8 +17,6 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_public_identity,
 )
 
-from ferryman.hosts.patterns import any_matches
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -73,7 +71,8 @@ class Certificate:
     def host_fault(self, names: Sequence[str], now: float) -> str | None:
         """Why it does not vouch for a host of these names now; None when it does.
 
-        A certificate that names no principal vouches for nobody, as in OpenSSH from 10.3 on.
+        Principals are compared as they are, without patterns. One that names none vouches for nobody: an
+        authority that signs a key without ``-n`` by mistake would vouch for every host that trusts it.
         """
         if self.parsed.type is not SSHCertificateType.HOST:
             return "is one of a user, not of a host"
@@ -84,7 +83,7 @@ class Certificate:
         if self.parsed.critical_options:
             return f"has the critical option {_text(min(self.parsed.critical_options))}, which is not known"
         principals = [_text(name) for name in self.parsed.valid_principals]
-        if not any(any_matches([principal.lower()], name) for principal in principals for name in names):
+        if not {principal.lower() for principal in principals} & set(names):
             shown = ", ".join(principals[:_SHOWN_PRINCIPALS]) or "nobody"
             more = ", …" if len(principals) > _SHOWN_PRINCIPALS else ""
             return f"is for {shown}{more}, not for {' or '.join(names)}"

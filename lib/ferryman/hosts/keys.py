@@ -130,8 +130,7 @@ class Offers:
         self._read = read
         self._deadline = deadline
         self._agent: Agent | None = None
-        self.faults = [f"{file.path}: {file.fault}" for file in read.files if file.fault and not file.missing]
-        """What kept keys from being offered."""
+        self._agent_fault = ""
 
     def __iter__(self) -> Iterator[Offer]:
         offered: set[bytes] = set()
@@ -139,6 +138,16 @@ class Offers:
             if offer.asbytes() not in offered:
                 offered.add(offer.asbytes())
                 yield offer
+
+    def faults(self) -> Iterator[str]:
+        """What kept keys from being offered."""
+        if self._agent_fault:
+            yield self._agent_fault
+        held = {key.blob for key in self._agent.held} if self._agent is not None else set()
+        for file in self._read.files:
+            if file.fault and not file.missing and file.blob not in held:
+                no_agent = f", and no agent holds its private key: {_remedy(file)}" if file.usable else ""
+                yield f"{file.path}: {file.fault}{no_agent}"
 
     def close(self) -> None:
         """Hang up on the agent, which signs until then."""
@@ -155,7 +164,7 @@ class Offers:
         try:
             self._agent = Agent(self._settings.agent, self._deadline)
         except (paramiko.SSHException, OSError) as error:
-            self.faults.append(f"the agent at {self._settings.agent} cannot be asked: {why(error)}")
+            self._agent_fault = f"the agent at {self._settings.agent} cannot be asked: {why(error)}"
             return
         yield from _of_agent(self._agent.held, self._read, only=self._settings.identities_only)
 

@@ -210,7 +210,8 @@ class KnownHosts:
         if (fault := certificate.host_fault(called, now)) is not None:
             raise UnreachableError(
                 f"{host}: host key: its certificate {certificate.label} {fault}; its authority is that of "
-                f"{trusted[0].place}. Have the host's key signed anew there; nothing ran there"
+                f"{trusted[0].place}. Have the host's key signed anew (ssh-keygen -h -n {called[0]} -s …); "
+                "nothing ran there"
             )
         return True
 

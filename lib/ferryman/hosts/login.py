@@ -116,10 +116,12 @@ class Login:
 
     def _authenticate(self, hop: Hop, transport: Transport, deadline: Deadline) -> None:
         refusals: list[str] = []
+        remedy = f"add the public key to {hop.user}'s authorized_keys there"
         with nothing_ran(hop.name, "authenticate"), self._keys.offers(hop.keys, deadline) as offers:
             for number, offer in enumerate(offers):
-                if number == MOST_OFFERS:
-                    refusals.append(f"more than {MOST_OFFERS} keys are not offered: name one as ssh.identity")
+                if number == MOST_OFFERS or (number and not transport.is_active()):
+                    refusals.append(f"no more keys than these {number} may be tried")
+                    remedy = "name the right key as ssh.identity; the public key will do if an agent has it"
                     break
                 transport.auth_timeout = deadline.left()
                 try:
@@ -128,13 +130,9 @@ class Login:
                     refusals.append(f"{offer.what}: taken, but the host asks for {' and '.join(more)} too")
                 except paramiko.AuthenticationException as error:
                     refusals.append(f"{offer.what}: {why(error)}")
-                    if not transport.is_active():
-                        refusals.append("the host ended the connection")
-                        break
-        tried = "; ".join([*refusals, *offers.faults]) or "no key to offer"
+        tried = "; ".join([*refusals, *offers.faults()]) or "no key to offer"
         raise UnreachableError(
-            f"{hop.name}: authenticate: {hop.user} was not let in ({tried}); "
-            f"add the public key to {hop.user}'s authorized_keys there; nothing ran there"
+            f"{hop.name}: authenticate: {hop.user} was not let in ({tried}); {remedy}; nothing ran there"
         )
 
 
