@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import paramiko
 
 from ferryman.errors import UnreachableError
-from ferryman.hosts.explanations import why
+from ferryman.hosts.explanations import nothing_ran, why
 from ferryman.hosts.transport import Transport, cut, hang_up
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ class JumpHosts:
         """
         with self._lock:
             jump_host = self._kept.setdefault(via, _JumpHost(via, self._log_in))
-        return jump_host.connect(hop, deadline)
+        with nothing_ran(hop.name, "connect"):
+            return jump_host.connect(hop, deadline)
 
     def close(self) -> None:
         """Close all connections, and with them those through them; twice is harmless."""
@@ -143,7 +144,11 @@ def _opened(transport: Transport, to: Hop, deadline: Deadline) -> paramiko.Chann
         refusal = transport.refusal()
         if refusal is None and not transport.is_active():
             raise _GoneError(why(error)) from error
-        reason = f"no answer within {deadline.seconds:g} s" if refusal is None else refusal or "refused"
+        reason = (
+            f"no answer within {deadline.seconds:g} s"
+            if refusal is None
+            else " ".join(refusal.split()) or "refused"
+        )
         hint = ""
         if isinstance(error, paramiko.ChannelException) and error.code == 1:  # administratively prohibited
             hint = "; see AllowTcpForwarding and PermitOpen of its sshd"

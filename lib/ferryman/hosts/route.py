@@ -166,4 +166,4 @@ def _agent(said: str | None) -> Path | None:
         said = os.environ.get("SSH_AUTH_SOCK")
     elif said.startswith("$"):
         said = os.environ.get(said[1:])
-    return Path(said).expanduser() if said else None
+    return Path(os.path.expanduser(said)) if said else None  # noqa: PTH111  # which raises at an unknown user

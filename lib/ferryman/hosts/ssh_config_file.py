@@ -95,6 +95,8 @@ def parse(path: Path, number: int, text: str) -> Line | None:
     if found is None or found[1].startswith("#"):
         return None
     written = found[1].strip('"')
+    if "\0" in text:
+        return Line(path, number, written.lower(), written, (), fault="has a NUL byte")
     try:
         arguments = tuple(split(found[2]))
     except ValueError as error:

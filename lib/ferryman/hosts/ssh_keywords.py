@@ -80,5 +80,5 @@ def changes_nothing(keyword: str, arguments: Sequence[str]) -> bool:
     if keyword == "preferredauthentications":
         return "publickey" in ",".join(said).split(",")
     if keyword == "requiredrsasize":
-        return bool(said) and said[0].isdigit() and int(said[0][:5]) <= 2048  # noqa: PLR2004  # what all keys have
+        return bool(said) and said[0].isdecimal() and int(said[0][:5]) <= 2048  # noqa: PLR2004  # what all keys have
     return bool(said) and said[0] in HARMLESS.get(keyword, ())
