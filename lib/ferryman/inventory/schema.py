@@ -156,7 +156,9 @@ class HostEntry(Room):
     jump: list[Annotated[str, AfterValidator(_jump)]] | None = Field(
         None, description="a list of jump hosts, such as [bastion]; [] for none"
     )
-    kind: Literal["server", "kubernetes"] = Field("server", description="server or kubernetes")
+    kind: Literal["server", "kubernetes", "bastion"] = Field(
+        "server", description="server, kubernetes or bastion"
+    )
     cluster: str | None = Field(None, description="the name of a cluster in clusters.yaml")
 
 
