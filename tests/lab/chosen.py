@@ -32,6 +32,7 @@ CHOSEN: Mapping[str, Collection[str]] = {
     "etcd/test_visitors.py": ALL,
     "etcd/test_writes.py": ALL,
     "test_bad_input.py": ALL,
+    "test_bastions.py": ALL,
     "test_by_hand.py": ("test_a_run_that_is_held_is_put_back_by_hand[keepalived",),
     "test_command_driver.py": (
         "test_flip_and_rollback_under_load_lose_nothing",
@@ -55,6 +56,7 @@ CHOSEN: Mapping[str, Collection[str]] = {
         "test_a_syntax_error_in_one_of_two_files_changes_neither",
         "test_what_its_own_test_of_a_configuration_takes_and_refuses",
     ),
+    "test_keys_and_certificates.py": ALL,
     "test_lab.py": ALL,
     "test_lab_up_and_down.py": (
         "test_a_boot_that_is_killed_midway_leaves_nothing_that_down_does_not_clear",
@@ -84,6 +86,8 @@ CHOSEN: Mapping[str, Collection[str]] = {
     "test_pybal.py": ("test_a_service_migrates_and_rolls_back_with_the_catalog_first",),
     "test_races.py": ALL,
     "test_scheduler.py": ("test_a_service_is_moved_and_comes_back_to_the_byte[static]",),
+    "test_ssh_config.py": ALL,
+    "test_through_a_bastion.py": ("test_a_bastion_that_dies_in_a_migration_holds_it_and_it_is_resumed",),
     "test_visitors.py": ("test_a_run_that_is_killed_while_others_come_and_go_goes_back_whole[check-1",),
     "matrix/test_matrix.py": (
         "test_a_lab_without_faults_raises_no_alarm[web",

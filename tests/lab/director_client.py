@@ -30,7 +30,7 @@ from ferryman.config import SshConfig
 from ferryman.hosts.ssh import Fleet
 from ferryman.inventory import Inventory
 folder, identity, known_hosts = map(Path, sys.argv[1:])
-ssh = SshConfig(identity=identity, known_hosts=known_hosts)
+ssh = SshConfig(identity=identity, known_hosts=known_hosts, config=False)
 with Fleet(Inventory.load(folder).host_addresses(), ssh) as fleet:
     for line in sys.stdin:
         host, command, stdin = json.loads(line)

@@ -20,7 +20,7 @@ from ferryman.config import SshConfig
 from ferryman.hosts import HostAddress
 from ferryman.hosts.ssh import Fleet
 from ferryman.retry import poll_until
-from tools import PATH
+from tools import PATH, require_tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,6 +60,23 @@ class Server:
             f"HostKey {self.folder}/host_ed25519\nHostKey {self.folder}/host_rsa\n"
         )
 
+    def configure(self, *lines: str) -> None:
+        """Begin anew with these lines before all others of its configuration: the first value counts."""
+        self.stop()
+        config = self.folder / "sshd_config"
+        config.write_text("".join(f"{line}\n" for line in lines) + config.read_text())
+        self.start()
+
+    def known(self, name: str) -> str:
+        """The line of known_hosts with its key, for this name at its port."""
+        kind, blob = (self.folder / "host_ed25519.pub").read_text().split()[:2]
+        return f"[{name}]:{self.port} {kind} {blob}\n"
+
+    @property
+    def logins(self) -> int:
+        """How often somebody has logged in."""
+        return (self.folder / "log").read_text().count("Accepted publickey")
+
     def trust(self, key: str, name: str = "rs1") -> None:
         kind, blob = (self.folder / f"{key}.pub").read_text().split()[:2]
         self.known_hosts.write_text(f"# trusted\n[{name}]:{self.port} {kind} {blob}\n")
@@ -95,6 +112,7 @@ class Server:
                 "identity": self.identity,
                 "known_hosts": self.known_hosts,
                 "command_timeout": 10.0,
+                "config": False,
                 **ssh,
             }
         )
@@ -104,6 +122,37 @@ class Server:
         made = Fleet(addresses, settings, dry_run=dry_run)
         self.fleets.append(made)
         return made
+
+
+def make_keys(folder: Path) -> Path:
+    """A key to log in with and two host keys, as files in this folder."""
+    require_tool("sshd", package="openssh-server")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("id_ed25519", "host_ed25519", "host_rsa"):
+        make_key(folder / name)
+    return folder
+
+
+def make_key(path: Path, *options: str) -> Path:
+    """A key pair without a passphrase; its kind is the end of the name."""
+    kind = path.name.split("_")[1]
+    command = ["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", path.name, *options, "-f", str(path)]
+    subprocess.run(command, check=True)
+    return path
+
+
+@contextlib.contextmanager
+def own_agent(monkeypatch: pytest.MonkeyPatch, *keys: Path) -> Iterator[Path]:
+    """An agent of the test's own that holds these keys; its socket."""
+    said = subprocess.run(["ssh-agent", "-s"], check=True, capture_output=True, text=True).stdout
+    variables = dict(part.split("=", 1) for part in said.replace("\n", ";").split(";") if "=" in part)
+    try:
+        monkeypatch.setenv("SSH_AUTH_SOCK", variables["SSH_AUTH_SOCK"])
+        for key in keys:
+            subprocess.run(["ssh-add", "-q", str(key)], check=True)
+        yield Path(variables["SSH_AUTH_SOCK"])
+    finally:
+        subprocess.run(["kill", variables["SSH_AGENT_PID"]], check=True)
 
 
 def wait_for(good: Callable[[], bool]) -> None:

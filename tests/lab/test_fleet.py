@@ -12,8 +12,7 @@ import pytest
 
 from ferryman.errors import ConfigError, DryRunError, UnknownOutcomeError, UnreachableError
 from ferryman.hosts import Completed
-from lab.own_sshd import Server, free_port, listener, relay, wait_for
-from tools import require_tool
+from lab.own_sshd import Server, free_port, listener, make_keys, own_agent, relay, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,13 +28,7 @@ CONCURRENCY = 16
 
 @pytest.fixture(name="keys", scope="module")
 def made_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    require_tool("sshd", package="openssh-server")
-    folder = tmp_path_factory.mktemp("keys")
-    for name in ("id_ed25519", "host_ed25519", "host_rsa"):
-        kind = name.split("_")[1]
-        command = ["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", str(folder / name)]
-        subprocess.run(command, check=True)
-    return folder
+    return make_keys(tmp_path_factory.mktemp("keys"))
 
 
 @pytest.fixture(name="server")
@@ -181,16 +174,10 @@ def test_a_key_that_the_host_does_not_know_is_refused_in_the_phase_authenticate(
 def test_an_agents_key_lets_in_where_the_file_is_encrypted(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    agent = subprocess.run(["ssh-agent", "-s"], check=True, capture_output=True, text=True).stdout
-    variables = dict(part.split("=", 1) for part in agent.replace("\n", ";").split(";") if "=" in part)
-    try:
-        monkeypatch.setenv("SSH_AUTH_SOCK", variables["SSH_AUTH_SOCK"])
-        subprocess.run(["ssh-add", "-q", str(server.identity)], check=True)
+    with own_agent(monkeypatch, server.identity):
         command = ["ssh-keygen", "-q", "-p", "-N", "secret", "-f", str(server.identity)]
         subprocess.run(command, check=True)
         assert server.fleet().read("rs1", "echo in").stdout == "in\n"
-    finally:
-        subprocess.run(["kill", variables["SSH_AGENT_PID"]], check=True)
 
 
 def test_an_encrypted_key_without_an_agent_is_a_configuration_error(server: Server) -> None:

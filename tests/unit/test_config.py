@@ -61,9 +61,27 @@ def test_relative_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     assert "~" not in str(config.ssh.known_hosts)
 
 
+@pytest.mark.parametrize("said", ["false", '"none"'])
+def test_no_ssh_config_is_read_where_it_is_switched_off(tmp_path: Path, said: str) -> None:
+    assert load(written(tmp_path, f"[ssh]\nconfig = {said}\n")).ssh.config is False
+
+
+def test_what_ssh_has_no_key_for_is_left_to_ssh_config(tmp_path: Path) -> None:
+    ssh = load(written(tmp_path, '[ssh]\nconfig = "ours"\njump = ["a@b:22", "[fd00::1]"]\n')).ssh
+    assert (ssh.user, ssh.identity, ssh.known_hosts) == (None, None, None)
+    assert (ssh.config, ssh.jump) == (tmp_path / "ours", ("a@b:22", "[fd00::1]"))
+
+
 @pytest.mark.parametrize(
     ("text", "line", "said"),
     [
+        (
+            '[ssh]\njump = ["a", "-oProxyCommand=x"]\n',
+            2,
+            "ssh.jump.1: '-oProxyCommand=x': expected a jump host",
+        ),
+        ('[ssh]\njump = ["a:0"]\n', 2, "ssh.jump.0: 'a:0': expected a jump host"),
+        ("[ssh]\nconfig = true\n", 2, "ssh.config"),
         ("[ssh]\nconect_timeout = 3\n", 2, "ssh.conect_timeout: unknown key; did you mean connect_timeout?"),
         ("lab = 1.5\n", 1, "lab: 1.5"),
         ("[probe]\n\ntries = 0\n", 3, "probe.tries: 0"),

@@ -50,9 +50,19 @@ FLOORS = {
 }
 HOMES = {
     "click": {"click_shim.py"},
+    "cryptography": {"hosts/certificates.py"},
     "httpx2": {"hooks/web.py", "state/etcd/gateway.py"},
     "lightkube": {"kubernetes/api.py"},
-    "paramiko": {"hosts/ssh.py"},
+    "paramiko": {
+        "hosts/agent.py",
+        "hosts/connection.py",
+        "hosts/explanations.py",
+        "hosts/jump.py",
+        "hosts/key_files.py",
+        "hosts/keys.py",
+        "hosts/login.py",
+        "hosts/transport.py",
+    },
     "rich": {"console"},
     "scapy": {"probe/packets.py"},
     "tenacity": {"retry.py"},

@@ -25,8 +25,9 @@ def enter_lab(config: Config) -> Config:
     from ferryman import lab  # noqa: PLC0415  # only where there is one
 
     access = lab.enter(lab.LabPaths.of(config.folder))
-    ssh = config.ssh.model_copy(update={"identity": access.identity, "known_hosts": access.known_hosts})
-    return config.model_copy(update={"ssh": ssh})
+    own = {"identity": access.identity, "known_hosts": access.known_hosts, "config": False}
+    unset = {name: value for name, value in own.items() if getattr(config.ssh, name) is None}
+    return config.model_copy(update={"ssh": config.ssh.model_copy(update=unset)})
 
 
 @contextmanager

@@ -48,9 +48,8 @@ def _with_absolute_paths(read: Config) -> Config:
     def absolute(path: Path) -> Path:
         return read.folder / expanded(path)
 
-    ssh = read.ssh.model_copy(
-        update={"identity": absolute(read.ssh.identity), "known_hosts": absolute(read.ssh.known_hosts)}
-    )
+    files = {name: getattr(read.ssh, name) for name in ("identity", "known_hosts", "config")}
+    ssh = read.ssh.model_copy(update={name: absolute(path) for name, path in files.items() if path})
     return read.model_copy(
         update={
             "inventory": absolute(read.inventory),

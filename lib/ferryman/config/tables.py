@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from ferryman.config.hooks import HooksConfig
+from ferryman.config.jump import Jump
 from ferryman.config.table import Table
 from ferryman.configfile import expanded
 
@@ -20,17 +21,38 @@ _LONGEST_PROBE_S = 3600
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
-class SshConfig(Table):
-    """``[ssh]``: how hosts are reached over SSH."""
+def _jump(word: str) -> str:
+    Jump.parse(word)
+    return word
 
-    user: str = "root"
-    identity: Path = Path("~/.ssh/id_ed25519")
-    known_hosts: Path = Path("~/.ssh/known_hosts")
-    """An unknown or changed host key is a failure, never accepted silently."""
+
+JumpWord = Annotated[str, AfterValidator(_jump)]
+"""``[USER@]HOST[:PORT]``."""
+
+
+class SshConfig(Table):
+    """``[ssh]``: how hosts are reached over SSH; what is given here wins over what ssh_config says."""
+
+    user: str | None = None
+    """None: what ssh_config says, else root."""
+    identity: Path | None = None
+    """A private key, or a public one whose private key the agent holds. None: OpenSSH's, where they are."""
+    known_hosts: Path | None = None
+    """None: OpenSSH's. An unknown or changed host key is a failure, never accepted silently."""
+    config: Path | Literal[False] | None = None
+    """An ssh_config file. None: ``~/.ssh/config``, where it is; False: none is read."""
+    jump: tuple[JumpWord, ...] | None = None
+    """The hosts to go through, in the order in which they are passed. None: what ssh_config says."""
     connect_timeout: Seconds = 5.0
     command_timeout: Seconds = 30.0
     concurrency: int = Field(default=32, ge=1, le=512)
     """Hosts asked at a time."""
+
+    @field_validator("config", mode="before")
+    @classmethod
+    def _none_is_off(cls, value: object) -> object:
+        """``ssh -F none`` reads no file."""
+        return False if value == "none" else value
 
 
 class OuterSource(Table):

@@ -15,7 +15,7 @@ from ferryman.errors import UnreachableError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ferryman.hosts.hosts import HostAddress
+    from ferryman.hosts.hop import Hop
 
 T = TypeVar("T")
 
@@ -120,7 +120,7 @@ def within(deadline: Deadline, action: Callable[[], T]) -> T:
     return value  # type: ignore[return-value]  # None only when the action returned None
 
 
-def connect(where: HostAddress, deadline: Deadline) -> socket.socket:
+def connect(where: Hop, deadline: Deadline) -> socket.socket:
     """A TCP connection to the host, to the first of its addresses that takes it.
 
     Raises:
@@ -137,7 +137,7 @@ def connect(where: HostAddress, deadline: Deadline) -> socket.socket:
     raise UnreachableError(f"{where.name}: connect: {'; '.join(failures)}; nothing ran there")
 
 
-def _resolve(where: HostAddress, deadline: Deadline) -> list[tuple[int, Any]]:
+def _resolve(where: Hop, deadline: Deadline) -> list[tuple[int, Any]]:
     def ask() -> list[tuple[int, Any]]:
         found = socket.getaddrinfo(where.target, where.port, type=socket.SOCK_STREAM)
         return [(family, sockaddr) for family, _, _, _, sockaddr in found]

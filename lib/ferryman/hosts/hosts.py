@@ -25,9 +25,12 @@ class HostAddress:
     name: str
     address: str | None = None
     """An IP address or a DNS name; None: the host's own name."""
-    port: int = 22
+    port: int | None = None
+    """None: what ssh_config says, else 22."""
     user: str | None = None
     """The user to log in as; None: that of ``[ssh]``."""
+    jump: tuple[str, ...] | None = None
+    """The hosts to go through, in the order in which they are passed; None: those of ``[ssh]``."""
 
     @property
     def target(self) -> str:

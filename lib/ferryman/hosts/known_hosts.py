@@ -6,25 +6,27 @@ import base64
 import binascii
 import hashlib
 import hmac
-import re
 import shlex
+import time
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ferryman.errors import ConfigError, UnreachableError
+from ferryman.hosts.hop import SSH_PORT
+from ferryman.hosts.patterns import SPECIAL, matches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-SSH_PORT = 22
+    from ferryman.hosts.certificates import Certificate
+
 RSA_SIGNATURES = {"rsa-sha2-512", "rsa-sha2-256"}
 """The signature algorithms of an RSA key (RFC 8332)."""
 ANY_NAME = "*"
 """Where the lines stand whose patterns say more than one name."""
-_SPECIAL = re.compile(r"[*?!]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class PresentedKey:
     algorithm: str
     blob: bytes
     """As it travels in the protocol, and as known_hosts has it in base64."""
+    certificate: Certificate | None = None
+    """What the host showed with it."""
 
     def __str__(self) -> str:
         return f"{self.algorithm} {fingerprint(self.blob)}"
@@ -43,12 +47,18 @@ class PresentedKey:
 class KnownKey:
     """One line of known_hosts: a key, and the patterns of the names that it is for."""
 
+    path: Path
     line: int
     marker: str
     """``@revoked``, ``@cert-authority``, or empty."""
     patterns: tuple[str, ...]
     algorithm: str
     blob: bytes
+
+    @property
+    def place(self) -> str:
+        """Where the line stands, as messages have it."""
+        return f"{self.path}:{self.line}"
 
     def names(self, name: str) -> bool:
         """Whether the line speaks of this name (``host``, or ``[host]:port`` off port 22)."""
@@ -59,46 +69,68 @@ class KnownKey:
 
 @dataclass(frozen=True)
 class KnownHosts:
-    """A known_hosts file that was read whole."""
+    """The known_hosts files for a host, read whole."""
 
-    path: Path
+    paths: tuple[Path, ...]
     keys: tuple[KnownKey, ...]
-    unreadable: tuple[int, ...] = ()
-    """Numbers of lines that could not be understood; they vouch for nothing."""
+    unreadable: tuple[str, ...] = ()
+    """Places of lines that could not be understood; they vouch for nothing."""
 
     @classmethod
-    def load(cls, path: Path) -> KnownHosts:
-        """Read the file.
+    def load(cls, *paths: Path) -> KnownHosts:
+        """Read the files; of several, those that are there.
 
         Raises:
-            ConfigError: It cannot be read.
+            ConfigError: None can be read.
         """
-        try:
-            text = path.read_text(encoding="utf-8", errors="replace")
-        except OSError as error:
+        read: list[KnownHosts] = []
+        failures: list[str] = []
+        for path in paths:
+            try:
+                text = path.read_text(encoding="utf-8", errors="replace")
+            except OSError as error:
+                failures.append(f"{path}: {error.strerror}")
+            else:
+                read.append(cls.parse(path, text))
+        if not read:
             raise ConfigError(
-                f"ssh.known_hosts: {path}: {error.strerror}; "
-                "it must have the key of every host that is to be reached"
-            ) from error
-        return cls.parse(path, text)
+                f"ssh.known_hosts: {', '.join(failures) or 'there is no file'}; "
+                "it must have the key, or the authority, of every host that is to be reached"
+            )
+        return cls(
+            tuple(path for each in read for path in each.paths),
+            tuple(key for each in read for key in each.keys),
+            tuple(place for each in read for place in each.unreadable),
+        )
 
     @classmethod
     def parse(cls, path: Path, text: str) -> KnownHosts:
-        """Parse the text of the file; lines that cannot be parsed are kept by number in ``unreadable``."""
+        """Parse the text of the file; lines that cannot be parsed are kept by place in ``unreadable``."""
         keys, unreadable = [], []
         for number, line in enumerate(text.splitlines(), start=1):
             if not line.strip() or line.lstrip().startswith("#"):
                 continue
-            key = _parse_line(number, line)
+            key = _parse_line(path, number, line)
             if key is None:
-                unreadable.append(number)
+                unreadable.append(f"{path}:{number}")
             else:
                 keys.append(key)
-        return cls(path, tuple(keys), tuple(unreadable))
+        return cls((path,), tuple(keys), tuple(unreadable))
 
-    def for_host(self, names: Sequence[str]) -> tuple[KnownKey, ...]:
-        """The lines for the first of these names that has any."""
-        return next(filter(None, map(self._for_name, names)), ())
+    def plain(self, names: Sequence[str]) -> tuple[KnownKey, ...]:
+        """The lines with keys themselves, for the first of these names that has any."""
+        found = (tuple(key for key in self._for_name(name) if not key.marker) for name in names)
+        return next(filter(None, found), ())
+
+    def marked(self, marker: str, names: Sequence[str]) -> tuple[KnownKey, ...]:
+        """The lines with a marker, for any of these names with its port or, as in OpenSSH, without."""
+        every = dict.fromkeys([*names, *map(bare_name, names)])
+        found = (key for name in every for key in self._for_name(name) if key.marker == marker)
+        return tuple(dict.fromkeys(found))
+
+    def authorities(self, names: Sequence[str]) -> tuple[KnownKey, ...]:
+        """The lines with an authority whose certificates are good for a host."""
+        return self.marked("@cert-authority", names)
 
     def _for_name(self, name: str) -> tuple[KnownKey, ...]:
         if name not in self._found:
@@ -121,7 +153,7 @@ class KnownHosts:
         places: dict[str, list[int]] = defaultdict(list)
         for at, key in enumerate(self.keys):
             for pattern in key.patterns:
-                places[ANY_NAME if _SPECIAL.search(pattern) else pattern.lower()].append(at)
+                places[ANY_NAME if SPECIAL & set(pattern) else pattern.lower()].append(at)
         return dict(places)
 
     @cached_property
@@ -132,56 +164,86 @@ class KnownHosts:
         )
         return [(at, *part) for at, part in parts if part is not None]
 
-    def algorithms(self, names: Sequence[str]) -> tuple[str, ...]:
-        """The algorithms of the keys that are known for a host."""
-        return tuple(dict.fromkeys(key.algorithm for key in self.for_host(names) if not key.marker))
-
     def signatures(self, names: Sequence[str]) -> frozenset[str]:
         """What the known keys of a host sign with, so that it is asked for one of them."""
-        kinds = self.algorithms(names)
+        kinds = {key.algorithm for key in self.plain(names)}
         return frozenset(kinds) | (RSA_SIGNATURES if "ssh-rsa" in kinds else set())
 
-    def judge(self, host: str, names: Sequence[str], presented: PresentedKey) -> None:
-        """Return when the key is the host's, by this file.
+    def judge(
+        self, host: str, names: Sequence[str], presented: PresentedKey, now: float | None = None
+    ) -> None:
+        """Return when the key is the host's, by these files, or by a certificate that they trust.
+
+        ``now`` is in seconds of the epoch; None: the time that it is.
 
         Raises:
-            UnreachableError: The host is unknown, its key is another, or it was revoked.
+            UnreachableError: The host is unknown, its key is another, or was revoked; or its certificate is
+                not for it, or not valid now.
         """
-        lines = self.for_host(names)
-        for key in lines:
-            if key.marker == "@revoked" and key.blob == presented.blob:
-                raise UnreachableError(
-                    f"{host}: host key: {presented} is revoked by {self.path}:{key.line}; "
-                    "do not use this host"
-                )
-        plain = [key for key in lines if not key.marker]
+        self._require_unrevoked(host, names, presented)
+        if presented.certificate is not None and self._is_certified(
+            host, names, presented.certificate, time.time() if now is None else now
+        ):
+            return
+        plain = self.plain(names)
         if any(key.blob == presented.blob for key in plain):
             return
         raise self._changed(host, names, presented, plain) if plain else self._unknown(host, names, presented)
 
+    def _require_unrevoked(self, host: str, names: Sequence[str], presented: PresentedKey) -> None:
+        for key in self.marked("@revoked", names):
+            if key.blob == presented.blob:
+                raise UnreachableError(
+                    f"{host}: host key: {presented} is revoked by {key.place}; do not use this host"
+                )
+            if presented.certificate is not None and key.blob == presented.certificate.authority:
+                raise UnreachableError(
+                    f"{host}: host key: the authority of its certificate, {fingerprint(key.blob)}, "
+                    f"is revoked by {key.place}; do not use this host"
+                )
+
+    def _is_certified(self, host: str, names: Sequence[str], certificate: Certificate, now: float) -> bool:
+        trusted = [key for key in self.authorities(names) if key.blob == certificate.authority]
+        if not trusted:
+            return False
+        called = tuple(dict.fromkeys(map(bare_name, names)))
+        if (fault := certificate.host_fault(called, now)) is not None:
+            raise UnreachableError(
+                f"{host}: host key: its certificate {certificate.label} {fault}; its authority is that of "
+                f"{trusted[0].place}. Have the host's key signed anew (ssh-keygen -h -n {called[0]} -s …); "
+                "nothing ran there"
+            )
+        return True
+
     def _changed(
-        self, host: str, names: Sequence[str], presented: PresentedKey, known: Iterable[KnownKey]
+        self, host: str, names: Sequence[str], presented: PresentedKey, known: Sequence[KnownKey]
     ) -> UnreachableError:
-        lines = ", ".join(
-            f"{self.path}:{key.line} has {key.algorithm} {fingerprint(key.blob)}" for key in known
-        )
-        name = next(name for name in names if self.for_host([name]))
+        lines = ", ".join(f"{key.place} has {key.algorithm} {fingerprint(key.blob)}" for key in known)
+        name = next(name for name in names if self.plain([name]))
         return UnreachableError(
             f"{host}: host key: it changed: the host presents {presented}, {lines}; "
             f"someone may stand in between. {_verify(presented)}; only when that is the same: "
-            f"ssh-keygen -f {shlex.quote(str(self.path))} -R {shlex.quote(name)}, and add the new key"
+            f"ssh-keygen -f {shlex.quote(str(known[0].path))} -R {shlex.quote(name)}, and add the new key"
         )
 
     def _unknown(self, host: str, names: Sequence[str], presented: PresentedKey) -> UnreachableError:
-        spoiled = f" (lines that could not be read: {', '.join(map(str, self.unreadable))})"
-        authority = any(key.marker == "@cert-authority" for key in self.for_host(names))
+        spoiled = f" (lines that could not be read: {', '.join(self.unreadable)})" if self.unreadable else ""
         return UnreachableError(
-            f"{host}: host key: unknown: no line of {self.path} has {' or '.join(names)}"
-            f"{spoiled if self.unreadable else ''}"
-            f"{'; its certificate authority is not enough, the key itself is needed' if authority else ''}; "
+            f"{host}: host key: unknown: no line of {' or '.join(map(str, self.paths))} "
+            f"has {' or '.join(names)}{spoiled}{self._uncertified(names, presented)}; "
             f"the host presents {presented}. {_verify(presented)}; only when that is the same, add the line: "
             f"{names[0]} {presented.algorithm} {base64.b64encode(presented.blob).decode()}"
         )
+
+    def _uncertified(self, names: Sequence[str], presented: PresentedKey) -> str:
+        """Why an authority that is known for the host did not help."""
+        places = ", ".join(key.place for key in self.authorities(names))
+        if not places:
+            return ""
+        if presented.certificate is None:
+            return f"; an authority is known for it ({places}), but the host has no certificate"
+        other = fingerprint(presented.certificate.authority)
+        return f"; its certificate is of the authority {other}, not of that of {places}"
 
 
 def known_names(name: str, address: str | None, port: int) -> tuple[str, ...]:
@@ -194,6 +256,15 @@ def known_names(name: str, address: str | None, port: int) -> tuple[str, ...]:
     return tuple(known if port == SSH_PORT else f"[{known}]:{port}" for known in names)
 
 
+def bare_name(name: str) -> str:
+    """A name in known_hosts without its port.
+
+    >>> bare_name("[web1]:2222"), bare_name("fd00::1")
+    ('web1', 'fd00::1')
+    """
+    return name[1:].rpartition("]:")[0] if name.startswith("[") else name
+
+
 def fingerprint(blob: bytes) -> str:
     """A key's fingerprint as ``ssh-keygen -l`` prints it."""
     return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
@@ -204,7 +275,7 @@ def _verify(presented: PresentedKey) -> str:
     return f"Compare on the host's console: ssh-keygen -lf /etc/ssh/ssh_host_{kind}_key.pub"
 
 
-def _parse_line(number: int, line: str) -> KnownKey | None:
+def _parse_line(path: Path, number: int, line: str) -> KnownKey | None:
     words = line.split()
     marker = words.pop(0) if words[0].startswith("@") else ""
     try:
@@ -214,16 +285,13 @@ def _parse_line(number: int, line: str) -> KnownKey | None:
         return None
     if not blob[4:].startswith(algorithm.encode()):
         return None
-    return KnownKey(number, marker, tuple(patterns.split(",")), algorithm, blob)
+    return KnownKey(path, number, marker, tuple(patterns.split(",")), algorithm, blob)
 
 
 def _matches(pattern: str, name: str) -> bool:
     if hashed := _salt_and_hash(pattern):
         return hmac.compare_digest(hmac.digest(hashed[0], name.encode(), "sha1"), hashed[1])
-    if not _SPECIAL.search(pattern):
-        return pattern.lower() == name
-    wild = re.escape(pattern.lower()).replace(r"\*", ".*").replace(r"\?", ".")
-    return re.fullmatch(wild, name) is not None
+    return matches(pattern.lower(), name)
 
 
 def _salt_and_hash(pattern: str) -> tuple[bytes, bytes] | None:

@@ -53,7 +53,7 @@ class HostBuilder:
             lacking = f"{host} has no {' and no '.join(map(_word, missing))}"
             return self._unreachable(host, found.trouble or lacking, missing)
         entry = self.folder.hosts.read(host)
-        kind = Kind(entry.kind) if entry else Kind.SERVER
+        kind = _kind(entry)
         cluster = entry.cluster if entry else None
         mss, path_mtu = room_of(entry, self.folder.clusters.read(cluster) if cluster else None)
         return Realserver(host, kind, found.four, found.six, cluster, mss, path_mtu)
@@ -98,12 +98,17 @@ class _Addresses:
         return _Addresses(four, six)
 
 
+def _kind(entry: HostEntry | None) -> Kind:
+    """The kind of a realserver; one that is a bastion beside that is a server."""
+    return Kind.KUBERNETES if entry is not None and entry.kind == Kind.KUBERNETES.value else Kind.SERVER
+
+
 def room_of(host: HostEntry | None, cluster: ClusterEntry | None) -> tuple[MssStrategy, int]:
     """MSS strategy and path MTU in bytes: the host's own, else its cluster's, else its kind's."""
     entries = [entry for entry in (host, cluster) if entry is not None]
     mss = next((entry.mss for entry in entries if entry.mss is not None), None)
     path_mtu = next((entry.path_mtu for entry in entries if entry.path_mtu is not None), ETHERNET_MTU)
-    by_kind = _BY_KIND[Kind(host.kind)] if host else MssStrategy.CLAMP
+    by_kind = _BY_KIND[_kind(host)]
     return MssStrategy(mss) if mss else by_kind, path_mtu
 
 

@@ -86,7 +86,7 @@ def _hosts(folder: Folder) -> Iterator[Problem]:
     }
     used |= {entry.host for _, _, found in _all_directors(folder) for entry in found}
     for host, entry in folder.hosts.readable():
-        if host not in used:
+        if host not in used and entry.kind != "bastion":
             close = similar(host, sorted(used))
             hint = f", did you mean {' or '.join(close)}?" if close else ""
             message = f"is no realserver and no director{hint}"

@@ -81,7 +81,9 @@ class Inventory:
 
         def reached(name: str, entry: HostEntry) -> HostAddress:
             address = entry.address or entry.address6
-            return HostAddress(name, str(address) if address else None, entry.port, entry.user)
+            port = entry.port if "port" in entry.model_fields_set else None
+            jump = None if entry.jump is None else tuple(entry.jump)
+            return HostAddress(name, str(address) if address else None, port, entry.user, jump)
 
         return Translated(self._folder.hosts, reached)
 

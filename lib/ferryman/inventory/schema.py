@@ -9,9 +9,18 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+)
 from pydantic_core import PydanticCustomError
 
+from ferryman.config.jump import Jump
 from ferryman.inventory.problems import KeyPath, nearest, shown
 
 M = TypeVar("M", bound=BaseModel)
@@ -50,6 +59,14 @@ def _flags(value: object) -> object:
     if isinstance(value, str):
         return [flag.strip() for flag in value.split(",") if flag.strip()]
     return [] if value is None else value
+
+
+def _jump(word: str) -> str:
+    try:
+        Jump.parse(word)
+    except ValueError as error:
+        raise PydanticCustomError("expected", "a jump host as [USER@]HOST[:PORT]") from error
+    return word
 
 
 Vip = Annotated[IPv4Address | IPv6Address, PlainValidator(_address)]
@@ -136,7 +153,12 @@ class HostEntry(Room):
     address6: Annotated[IPv6Address | None, PlainValidator(_address6)] = None
     port: int = Field(22, ge=1, le=65535, description="an SSH port, 1 to 65535")
     user: str | None = Field(None, description="a user name")
-    kind: Literal["server", "kubernetes"] = Field("server", description="server or kubernetes")
+    jump: list[Annotated[str, AfterValidator(_jump)]] | None = Field(
+        None, description="a list of jump hosts, such as [bastion]; [] for none"
+    )
+    kind: Literal["server", "kubernetes", "bastion"] = Field(
+        "server", description="server, kubernetes or bastion"
+    )
     cluster: str | None = Field(None, description="the name of a cluster in clusters.yaml")
 
 

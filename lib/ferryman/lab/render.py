@@ -116,7 +116,7 @@ def _start_order() -> Iterator[str]:
     yield from (pod.name for pod in topology.PODS)
     yield from (host.name for host in (*topology.NODES, *topology.SERVERS))
     yield from (host.name for host in topology.DIRECTORS)
-    yield topology.CLIENT.name
+    yield from (host.name for host in topology.ALONE)
 
 
 def _hosts_file() -> str:
@@ -133,7 +133,7 @@ def _links() -> str:
     lines.append(f"link set vec0 netns {router}")
     lines += [
         f"link add {host.name} netns {router} type veth peer name eth0 netns {host.name}"
-        for host in (*topology.SEGMENT, topology.CLIENT)
+        for host in (*topology.SEGMENT, *topology.ALONE)
     ]
     lines += [
         f"link add {pod.interface} mtu {topology.POD_MTU_BYTES} netns {pod.node} type veth "
@@ -149,7 +149,8 @@ def _host_files(host: Host) -> dict[str, str]:
         "director": _director,
         "server": _server,
         "node": _node,
-        "client": _client,
+        "client": _alone,
+        "bastion": _alone,
     }[host.role]
     return make(host)
 
@@ -187,11 +188,12 @@ def _router(host: Host) -> dict[str, str]:
     segment = [other.name for other in topology.SEGMENT]
     lines = ["link set lo up", "link add br0 type bridge forward_delay 0 mcast_snooping 0"]
     lines += [f"link set {name} master br0 up" for name in segment]
-    lines += ["link set br0 up", "link set vec0 up", f"link set {topology.CLIENT.name} up"]
+    lines += ["link set br0 up", "link set vec0 up"]
+    lines += [f"link set {other.name} up" for other in topology.ALONE]
     for device, addresses in (
         ("br0", topology.SEGMENT_GATEWAYS),
         ("vec0", topology.CONTROL_GATEWAYS),
-        (topology.CLIENT.name, topology.CLIENT_GATEWAYS),
+        *((other.name, gateways) for other, gateways in topology.ALONE.items()),
     ):
         lines += [_address(_on_link(address), device) for address in addresses]
     lines += _vip_routes()
@@ -215,8 +217,8 @@ def _vip_routes() -> Iterator[str]:
             yield f"rule add from {canary} to {network} lookup 2"
 
 
-def _client(host: Host) -> dict[str, str]:
-    gateway, gateway6 = topology.CLIENT_GATEWAYS
+def _alone(host: Host) -> dict[str, str]:
+    gateway, gateway6 = topology.ALONE[host]
     lines = [
         "link set lo up",
         "link set eth0 up",

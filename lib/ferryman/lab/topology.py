@@ -13,7 +13,7 @@ from typing import Literal
 from ferryman.encapsulation import max_inner_packet, mss_for_mtu
 from ferryman.model import Address, Forwarding
 
-HostRole = Literal["router", "director", "server", "node", "client"]
+HostRole = Literal["router", "director", "server", "node", "client", "bastion"]
 
 CONTROL = "control"
 """The host that the tool runs on: a network namespace of the machine's own kernel, not of the lab's."""
@@ -22,6 +22,7 @@ CANARY_ADDRESSES = (IPv4Address("10.30.0.3"), IPv6Address("fd30::3"))
 """What control sends from these to a VIP, the router hands to the secondary director."""
 CONTROL_GATEWAYS = (IPv4Address("10.30.0.1"), IPv6Address("fd30::1"))
 CLIENT_GATEWAYS = (IPv4Address("10.20.0.1"), IPv6Address("fd20::1"))
+BASTION_GATEWAYS = (IPv4Address("10.40.0.1"), IPv6Address("fd40::1"))
 SEGMENT_GATEWAYS = (IPv4Address("10.10.0.254"), IPv6Address("fd10::fe"))
 VIP_NETWORKS = ("10.99.0.0/24", "fd99::/64")
 
@@ -79,9 +80,13 @@ PRIMARY, SECONDARY = DIRECTORS
 SERVERS = tuple(_host(f"web{number}", "server", 10, 20 + number) for number in (1, 2, 3))
 NODES = tuple(_host(f"node{number}", "node", 10, 30 + number) for number in (1, 2))
 CLIENT = _host("client", "client", 20, 2)
+BASTION = _host("bastion", "bastion", 40, 2)
+"""A host that the others can be reached through; nothing is, unless ``ssh.jump`` names it."""
 SEGMENT = (*DIRECTORS, *SERVERS, *NODES)
 """Who shares the router's bridge: direct routing needs one Ethernet segment."""
-HOSTS = (ROUTER, *SEGMENT, CLIENT)
+ALONE = {CLIENT: CLIENT_GATEWAYS, BASTION: BASTION_GATEWAYS}
+"""Hosts with a network of their own at the router, and its addresses there."""
+HOSTS = (ROUTER, *SEGMENT, *ALONE)
 BY_NAME = {host.name: host for host in HOSTS}
 
 PODS = tuple(

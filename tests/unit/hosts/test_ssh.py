@@ -15,7 +15,8 @@ import pytest
 
 from ferryman.config import SshConfig
 from ferryman.errors import ConfigError, DryRunError, UnreachableError
-from ferryman.hosts.ssh import EXPLANATIONS, Fleet, _nothing_ran
+from ferryman.hosts.explanations import EXPLANATIONS, nothing_ran
+from ferryman.hosts.ssh import Fleet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +72,7 @@ def test_an_exception_before_a_command_was_sent_becomes_unreachable_with_host_an
 ) -> None:
     error = made(kind)
     wanted = r"^web1: authenticate: .*nothing ran there$"
-    with pytest.raises(UnreachableError, match=wanted) as caught, _nothing_ran("web1", "authenticate"):
+    with pytest.raises(UnreachableError, match=wanted) as caught, nothing_ran("web1", "authenticate"):
         raise error
     assert caught.value.__cause__ is error
 
@@ -84,7 +85,7 @@ def test_the_most_particular_explanation_is_the_one_given() -> None:
 
 def test_our_own_errors_pass_unchanged() -> None:
     ours = UnreachableError("web1: host key: unknown")
-    with pytest.raises(UnreachableError) as caught, _nothing_ran("web1", "host key"):
+    with pytest.raises(UnreachableError) as caught, nothing_ran("web1", "host key"):
         raise ours
     assert caught.value is ours
 
@@ -95,7 +96,7 @@ def some_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SshConfig:
     key = paramiko.RSAKey.generate(1024)
     key.write_private_key_file(str(tmp_path / "key"))
     (tmp_path / "known").write_text("")
-    return SshConfig(identity=tmp_path / "key", known_hosts=tmp_path / "known")
+    return SshConfig(identity=tmp_path / "key", known_hosts=tmp_path / "known", config=False)
 
 
 def test_a_key_file_that_is_not_there_is_a_configuration_error(ssh: SshConfig, tmp_path: Path) -> None:
@@ -110,6 +111,7 @@ def test_a_key_file_that_is_a_folder_is_a_configuration_error(ssh: SshConfig, tm
 
 @pytest.mark.parametrize("text", ["", "garbage", "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n"])
 def test_a_key_file_that_is_none_is_a_configuration_error(ssh: SshConfig, text: str) -> None:
+    assert ssh.identity is not None
     ssh.identity.write_text(text)
     with pytest.raises(ConfigError, match=f"ssh.identity: {ssh.identity}: no private key that can be used"):
         Fleet({}, ssh)

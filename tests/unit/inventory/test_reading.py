@@ -194,7 +194,7 @@ def test_files_that_may_be_missing_may(written: Callable[..., Path]) -> None:
             "lvs1: address6: is '10.10.0.11', expected an IPv6 address",
         ),
         ("hosts.yaml", "2222", "70000", "hosts.yaml:1: lvs1: port: is 70000, expected an SSH port"),
-        ("hosts.yaml", "kind: kubernetes", "kind: k8s", "is 'k8s', expected server or kubernetes"),
+        ("hosts.yaml", "kind: kubernetes", "kind: k8s", "is 'k8s', expected server, kubernetes or bastion"),
         (
             "directors.yaml",
             "driver: keepalived, config",

@@ -285,7 +285,7 @@ def test_hosts_are_reached_as_hosts_yaml_says(written: Callable[..., Path]) -> N
     reached = Inventory.load(written()).host_addresses()
     lvs1, lvs2, lvs3 = reached["lvs1"], reached["lvs2"], reached["lvs3"]
     assert (lvs1.address, lvs1.port, lvs1.user) == ("10.10.0.11", 2222, "ferry")
-    assert (lvs2.address, lvs2.port, lvs2.user) == ("fd10::12", 22, None)
+    assert (lvs2.address, lvs2.port, lvs2.user) == ("fd10::12", None, None)
     assert lvs3.address is None
 
 

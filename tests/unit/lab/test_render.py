@@ -44,9 +44,9 @@ def test_the_inventory_says_of_each_service_what_the_lab_is_made_of(
     assert [director.host for director in said.directors] == [topology.SECONDARY.name, topology.PRIMARY.name]
 
 
-def test_the_inventory_reaches_every_director_and_realserver(inventory: Inventory) -> None:
+def test_the_inventory_reaches_every_director_and_realserver_and_the_bastion(inventory: Inventory) -> None:
     reached = {name: where.address for name, where in inventory.host_addresses().items()}
-    assert reached == {host.name: str(host.address) for host in topology.SEGMENT}
+    assert reached == {host.name: str(host.address) for host in (*topology.SEGMENT, topology.BASTION)}
 
 
 def test_the_directors_traffic_sources_are_controls_addresses(inventory: Inventory) -> None:
