@@ -13,11 +13,11 @@ from ferryman.directors.checks.settings import (
 )
 from ferryman.directors.comparison import Comparison, compare_tables
 from ferryman.directors.driver import Driver
-from ferryman.directors.ipvs.connections import HANDSHAKE_S, Connection, closing_is_over, old_left, still_open
-from ferryman.directors.ipvs.connections import read as read_connections
-from ferryman.directors.ipvs.listing import READ_TABLE, read_table
-from ferryman.directors.ipvs.schedulers import scheduled
-from ferryman.directors.ipvs.table import (
+from ferryman.ipvs.connections import HANDSHAKE_S, Connection, closing_is_over, old_left, still_open
+from ferryman.ipvs.connections import read as read_connections
+from ferryman.ipvs.listing import READ_TABLE, read_table
+from ferryman.directors.schedulers import scheduled
+from ferryman.ipvs.table import (
     Destination,
     Table,
     VirtualServer,

@@ -23,7 +23,7 @@ from ferryman.directors.command_template import read_commands
 from ferryman.directors.comparison import Comparison
 from ferryman.directors.driver import AppliedState, Before, Driver
 from ferryman.directors.expected_table import expected_table
-from ferryman.directors.ipvs.table import Table, differences, from_json
+from ferryman.ipvs.table import Table, differences, from_json
 from ferryman.directors.target import SetForwarding, SetScheduler
 from ferryman.errors import DoubtError, NotFollowedError, VerifyError, WorldChangedError
 from ferryman.model import Edit, Finding, Forwarding, Verdict

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ferryman.directors.checks.findings import catalog_findings
 from ferryman.directors.checks.preconditions import blockers
 from ferryman.directors.comparison import Comparison, compare_tables
-from ferryman.directors.ipvs.listing import READ_TABLE, read_table
-from ferryman.directors.ipvs.schedulers import SCHEDULERS
-from ferryman.directors.ipvs.table import Table, differences, from_json, of_service, to_json
+from ferryman.ipvs.listing import READ_TABLE, read_table
+from ferryman.directors.schedulers import SCHEDULERS
+from ferryman.ipvs.table import Table, differences, from_json, of_service, to_json
 from ferryman.directors.options import Options
 from ferryman.directors.target import SetForwarding, SetScheduler
 from ferryman.errors import RefusedError, UnknownOutcomeError, VerifyError, WorldChangedError

@@ -11,8 +11,8 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from ferryman.directors.driver import CHANGED, Before, Driver
-from ferryman.directors.ipvs.listing import READ_TABLE, read_table
-from ferryman.directors.ipvs.table import (
+from ferryman.ipvs.listing import READ_TABLE, read_table
+from ferryman.ipvs.table import (
     Table,
     differences,
     edit_command,

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ferryman import retry
 from ferryman.directors.comparison import Comparison, compare_tables
 from ferryman.directors.driver import AppliedState, Before, Driver, Observation
-from ferryman.directors.ipvs.listing import READ_TABLE, read_table
-from ferryman.directors.ipvs.table import Table, differences, from_json, key_of, of_service
+from ferryman.ipvs.listing import READ_TABLE, read_table
+from ferryman.ipvs.table import Table, differences, from_json, key_of, of_service
 from ferryman.errors import NotFollowedError, VerifyError
 from ferryman.hosts.script import script
 from ferryman.management import NoAgent, raise_failures

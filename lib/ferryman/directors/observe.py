@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from ferryman.directors.ipvs.listing import READ_TABLE, read_table
-from ferryman.directors.ipvs.table import Table, of_service
+from ferryman.ipvs.listing import READ_TABLE, read_table
+from ferryman.ipvs.table import Table, of_service
 from ferryman.errors import DoubtError, VerifyError
 from ferryman.hosts.script import script
 

@@ -17,23 +17,36 @@ import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import paramiko
 
-from ferryman.errors import ConfigError, DoubtError, DryRunError, FerrymanError, UnreachableError
+from ferryman.errors import (
+    ConfigError,
+    DoubtError,
+    DryRunError,
+    FerrymanError,
+    UnreachableError,
+    VerifyError,
+)
 from ferryman.hosts.command import WINDOW, RemoteCommand
 from ferryman.hosts.connect import Deadline, Timeouts, connect, within
 from ferryman.hosts.fence import Fence
-from ferryman.hosts.hosts import Completed, HostAddress, shown
+from ferryman.hosts.framing import command_line, new_token, unframed
+from ferryman.hosts.hosts import HostAddress, shown
 from ferryman.hosts.known_hosts import KnownHosts, PresentedKey, known_names
+from ferryman.hosts.verbs.fence import TakeOver
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import Self
 
     from ferryman.config import SshConfig
+    from ferryman.hosts.hosts import Completed
+    from ferryman.hosts.verbs import ReadVerb, Verb, WriteVerb
+
+T = TypeVar("T")
 
 IDLE_S = 1.0
 """Seconds between two looks of a kept connection's thread; hundreds of them feel paramiko's own 0.1."""
@@ -96,18 +109,23 @@ class Fleet:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def read(self, host: str, command: str, *, stdin: str = "", timeout_s: float | None = None) -> Completed:
-        """Run a command that changes nothing; see ``Hosts.read``."""
-        return self._run(host, command, command, stdin, timeout_s)
+    def read(self, host: str, verb: ReadVerb[T]) -> T:
+        """Ask a host something; see ``Hosts.read``."""
+        if not verb.reads:
+            raise TypeError(f"{verb.name} writes, and was to be read: a bug in who asks; nothing ran")
+        return verb.value(self._run(host, verb, str))
 
-    def write(self, host: str, command: str, *, stdin: str = "", timeout_s: float | None = None) -> Completed:
-        """Run a command that changes something; see ``Hosts.write``."""
+    def write(self, host: str, verb: WriteVerb[T]) -> T:
+        """Do something to a host; see ``Hosts.write``."""
+        if verb.reads:
+            raise TypeError(f"{verb.name} reads, and was to write: a bug in who asks; nothing ran")
         if self._dry_run:
-            raise DryRunError(f"{host}: a dry run tried to run {shown(command)}; nothing ran")
+            raise DryRunError(f"{host}: a dry run tried to run {shown(verb.shown)}; nothing ran")
         if self._fence is None:
-            return self._run(host, command, command, stdin, timeout_s)
-        done = self._run(host, command, self._fence.around(host, command), stdin, timeout_s)
-        return self._fence.judged(done, command)
+            return verb.value(self._run(host, verb, str))
+        fence = self._fence
+        done = self._run(host, verb, lambda script: fence.around(host, script))
+        return verb.value(fence.judged(done))
 
     def fence(self, run: str, token: int, hosts: Sequence[str]) -> dict[str, DoubtError]:
         """Write as this holder of the run from now on.
@@ -123,24 +141,24 @@ class Fleet:
         silent = {}
         for host in hosts:
             try:
-                self.write(host, ":").checked()
+                self.write(host, TakeOver())
             except DoubtError as error:
                 silent[host] = error
         return silent
 
-    def read_all(self, commands: Mapping[str, str]) -> dict[str, Completed | DoubtError]:
-        """Run one command on each host, ``concurrency`` hosts at a time; see ``Hosts.read_all``."""
+    def read_all(self, verbs: Mapping[str, ReadVerb[T]]) -> dict[str, T | DoubtError | VerifyError]:
+        """Ask each host its question, ``concurrency`` hosts at a time; see ``Hosts.read_all``."""
 
-        def ask(host: str) -> Completed | DoubtError:
+        def ask(host: str) -> T | DoubtError | VerifyError:
             try:
-                return self.read(host, commands[host])
-            except DoubtError as error:
+                return self.read(host, verbs[host])
+            except (DoubtError, VerifyError) as error:
                 return error
 
-        if not commands:
+        if not verbs:
             return {}
-        with ThreadPoolExecutor(min(self._ssh.concurrency, len(commands)), "ferryman-ssh") as pool:
-            return dict(zip(commands, pool.map(ask, commands), strict=True))
+        with ThreadPoolExecutor(min(self._ssh.concurrency, len(verbs)), "ferryman-ssh") as pool:
+            return dict(zip(verbs, pool.map(ask, verbs), strict=True))
 
     def close(self) -> None:
         """Close every connection; a command that still runs ends with ``UnknownOutcomeError``."""
@@ -153,13 +171,21 @@ class Fleet:
             connection.close()
         self._timeouts.close()
 
-    def _run(self, host: str, command: str, sent: str, stdin: str, timeout_s: float | None) -> Completed:
+    def _run(self, host: str, verb: Verb[object], guarded: Callable[[str], str]) -> Completed:
+        """Send a verb, with a guard around its script; how it ended, whatever else its login shell prints."""
+        token = new_token()
+        line = command_line(verb, token, guarded)
         channel = self._connection(host).channel()
         remote = RemoteCommand(
-            host, command, channel, sent=sent, lost=lambda error: _loss(channel.get_transport(), error)
+            host,
+            verb.shown,
+            channel,
+            sent=line,
+            limit=verb.limit,
+            lost=lambda error: _loss(channel.get_transport(), error),
         )
-        seconds = self._ssh.command_timeout if timeout_s is None else timeout_s
-        return remote.run(stdin, seconds, self._timeouts)
+        seconds = self._ssh.command_timeout if verb.deadline_s is None else verb.deadline_s
+        return unframed(remote.run(verb.stdin, seconds, self._timeouts), token, verb)
 
     def _connection(self, host: str) -> _Connection:
         with self._lock:

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ferryman.lab import render, topology
+from ferryman.lab import render, topology, xstate
 from ferryman.lab.engines import NOBODY
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ def provision(paths: LabPaths, engine: Engine) -> None:
 
 def _guest_only(paths: LabPaths) -> None:
     (paths.share / "uml").mkdir()
+    if xstate.is_too_large(Path("/proc/cpuinfo").read_text()):
+        xstate.build(paths.share / "xstate.so")
     for folder in ("bin", "files/usr/bin"):  # for the first stage, and over the set-uid ones ever after
         (paths.share / folder).mkdir(parents=True)
         for name in ("mount", "umount"):

@@ -17,7 +17,7 @@ from ferryman.cookbook import (
     RealserversConverged,
     realserver_steps,
 )
-from ferryman.directors.ipvs.listing import table_command
+from ferryman.ipvs.listing import table_command
 from ferryman.errors import DoubtError, RefusedError, UnreachableError, VerifyError
 from ferryman.hosts.fake import Call, FakeHosts
 from ferryman.hosts.hosts import Completed

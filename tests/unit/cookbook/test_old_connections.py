@@ -8,7 +8,7 @@ import pytest
 
 from ferryman.config import Config
 from ferryman.cookbook import Ferry
-from ferryman.directors.ipvs import connections
+from ferryman.ipvs import connections
 from ferryman.hosts.fake import FakeHosts
 from unit.directors.world import LVS1, WEB
 

@@ -24,7 +24,7 @@ import yaml
 from ferryman.directors import ipvsadm, managed, observe, routes
 from ferryman.directors.checks import scheduler_impact
 from ferryman.directors.driver import CHANGED
-from ferryman.directors.ipvs import connections, listing, table
+from ferryman.ipvs import connections, listing, table
 from ferryman.directors.keepalived import files as keepalived_files
 from ferryman.directors.keepalived import script as keepalived_script
 from ferryman.directors.pybal import driver as pybal

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ferryman.directors import Connection, old_left, still_open
-from ferryman.directors.ipvs.connections import command, parse
+from ferryman.ipvs.connections import command, parse
 from ferryman.errors import VerifyError
 from unit.directors.world import WEB
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ferryman.directors import catalog_findings, not_reached
-from ferryman.directors.ipvs.listing import parse
+from ferryman.ipvs.listing import parse
 from ferryman.errors import CommandFailedError, UnreachableError
 from ferryman.model import Verdict
 from unit.directors.test_ipvsadm import FLIPPED

@@ -6,8 +6,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from ferryman.directors.ipvs.listing import parse, read_table
-from ferryman.directors.ipvs.table import Table, differences, edit_command, from_json, rules, to_json
+from ferryman.ipvs.listing import parse, read_table
+from ferryman.ipvs.table import Table, differences, edit_command, from_json, rules, to_json
 from ferryman.errors import VerifyError
 from ferryman.model import Forwarding
 from unit.directors.world import RULES

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from ferryman.directors import SetForwarding, driver_for
-from ferryman.directors.ipvs.table import from_json
+from ferryman.ipvs.table import from_json
 from ferryman.errors import (
     CommandFailedError,
     ConfigError,

@@ -11,7 +11,7 @@ from ferryman.directors.checks.scheduler_impact import (
     read_command,
     share_elsewhere,
 )
-from ferryman.directors.ipvs.listing import parse
+from ferryman.ipvs.listing import parse
 from ferryman.errors import DoubtError
 from ferryman.hosts.fake import FakeHosts
 from ferryman.model import Director, Role, Verdict

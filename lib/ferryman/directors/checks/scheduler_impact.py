@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 from ferryman.directors.checks.consistency import HASHING, consistency_findings
 from ferryman.directors.checks.findings import catalog_findings, not_reached
-from ferryman.directors.ipvs.connections import count_command
-from ferryman.directors.ipvs.listing import READ_TABLE, read_table
-from ferryman.directors.ipvs.schedulers import FLAGS
-from ferryman.directors.ipvs.table import Table, VirtualServer, key_of, of_service
+from ferryman.ipvs.connections import count_command
+from ferryman.ipvs.listing import READ_TABLE, read_table
+from ferryman.directors.schedulers import FLAGS
+from ferryman.ipvs.table import Table, VirtualServer, key_of, of_service
 from ferryman.directors.target import SetScheduler
 from ferryman.errors import DoubtError, VerifyError
 from ferryman.hosts.script import script

@@ -27,8 +27,8 @@ from ferryman import retry
 from ferryman.directors.checks.preconditions import blockers
 from ferryman.directors.comparison import Comparison, compare_tables
 from ferryman.directors.driver import AppliedState, Before, Driver, Observation
-from ferryman.directors.ipvs.listing import read_table
-from ferryman.directors.ipvs.table import Table, between, differences, from_json, of_service, to_json
+from ferryman.ipvs.listing import read_table
+from ferryman.ipvs.table import Table, between, differences, from_json, of_service, to_json
 from ferryman.directors.keepalived.applied import Texts, Words, matching_words
 from ferryman.directors.keepalived.daemon import daemon_blockers
 from ferryman.directors.keepalived.edit import edited

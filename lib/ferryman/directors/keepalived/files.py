@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from ferryman.directors.ipvs.listing import READ_TABLE
+from ferryman.ipvs.listing import READ_TABLE
 from ferryman.directors.keepalived.daemon import READ_DAEMON
 from ferryman.directors.keepalived.text import (
     Statement,

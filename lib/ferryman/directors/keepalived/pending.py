@@ -11,8 +11,8 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ferryman.directors.ipvs.schedulers import in_order
-from ferryman.directors.ipvs.table import key_of
+from ferryman.directors.schedulers import in_order
+from ferryman.ipvs.table import key_of
 from ferryman.directors.keepalived.text import METHODS
 from ferryman.directors.keepalived.words import blocks_in
 from ferryman.directors.target import SetForwarding, SetScheduler
@@ -21,7 +21,7 @@ from ferryman.model import Forwarding, host_port
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from ferryman.directors.ipvs.table import Table, VirtualServer
+    from ferryman.ipvs.table import Table, VirtualServer
     from ferryman.directors.keepalived.files import Reached
     from ferryman.directors.keepalived.words import Block, Key
     from ferryman.directors.target import Target

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferryman.directors.ipvs.schedulers import FLAG_WORDS, in_order
+from ferryman.directors.schedulers import FLAG_WORDS, in_order
 from ferryman.directors.keepalived.text import Statement, TextError, block_of, check_plain, parse
 
 if TYPE_CHECKING:

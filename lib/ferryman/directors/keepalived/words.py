@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ferryman.directors.ipvs.schedulers import FLAG_WORDS, in_order
+from ferryman.directors.schedulers import FLAG_WORDS, in_order
 from ferryman.directors.keepalived.text import (
     METHODS,
     Statement,

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ferryman import retry
 from ferryman.directors.comparison import Comparison
 from ferryman.directors.expected_table import expected_table
-from ferryman.directors.ipvs.table import differences, from_json
+from ferryman.ipvs.table import differences, from_json
 from ferryman.directors.liberica.conf import SCHEDULER, LibericaConf
 from ferryman.directors.liberica.status import Status, clock, questions
 from ferryman.directors.managed import ConfigManagedDriver, State
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ferryman.directors.driver import Before, Observation
-    from ferryman.directors.ipvs.table import Table
+    from ferryman.ipvs.table import Table
     from ferryman.directors.target import Target
     from ferryman.model import Edit, Service
 

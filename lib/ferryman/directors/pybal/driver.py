@@ -30,7 +30,7 @@ from ferryman.hosts.script import script
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ferryman.directors.ipvs.table import Table
+    from ferryman.ipvs.table import Table
 
 STILL_S = 3
 """Seconds without a packet after which the counters stand still."""

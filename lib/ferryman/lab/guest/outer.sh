@@ -16,7 +16,9 @@ case $engine in
 guest)
     # Not exec: as process 1 the guest's kernel would miss the signals it sends to itself.
     # initcall_blacklist and cryptomgr.notests leave out benchmarks and self-tests, half of the kernel's start.
-    TMPDIR=/dev/shm /usr/bin/linux.uml mem=768M rootfstype=hostfs rootflags=/ ro init="$share/stage1.sh" \
+    preload="$share/xstate.so"
+    [ -e "$preload" ] || preload=
+    LD_PRELOAD="$preload" TMPDIR=/dev/shm /usr/bin/linux.uml mem=768M rootfstype=hostfs rootflags=/ ro init="$share/stage1.sh" \
         uml_dir="$share/uml/" umid=lab con=null con0=null,fd:2 quiet loglevel=3 \
         initcall_blacklist=raid6_select_algo,init_zswap cryptomgr.notests random.trust_bootloader=1 \
         "vec0:transport=raw,ifname=lab0,depth=128,gro=1" </dev/null

@@ -85,9 +85,11 @@ class VirtualServer:
 
 
 Table = tuple[VirtualServer, ...]
+Key = tuple[Protocol, Address, int]
+"""What names a virtual service: protocol, VIP, port."""
 
 
-def key_of(virtual: VirtualService) -> tuple[Protocol, Address, int]:
+def key_of(virtual: VirtualService) -> Key:
     """The key under which a catalog's virtual service stands in a director's table."""
     return (virtual.protocol, virtual.vip, virtual.port)
 
@@ -109,21 +111,39 @@ def scheduling(server: VirtualServer) -> tuple[object, ...]:
     return server.scheduler, server.scheduler_flags, server.options
 
 
-def edit_server_command(server: VirtualServer) -> str:
-    """The command that makes a virtual server's scheduler, flags and options what it says, in place."""
+def edits(now: Table, wanted: Table) -> Iterator[str]:
+    """What makes the entries as wanted, in ipvsadm's words: each virtual server, then its destinations.
+
+    Only what differs is edited, in place.
+    """
+    current = {server.key: server for server in now}
+    for server in wanted:
+        known = current.get(server.key)
+        if known is None or scheduling(known) != scheduling(server):
+            yield _edit_server(server)
+        as_now = {destination.key: destination for destination in known.destinations} if known else {}
+        yield from (
+            edit(server, destination)
+            for destination in server.destinations
+            if as_now.get(destination.key) != destination
+        )
+
+
+def _edit_server(server: VirtualServer) -> str:
+    """Make a virtual server's scheduler, flags and options what it says."""
     flags = f" -b {','.join(server.scheduler_flags)}" if server.scheduler_flags else ""
     options = "".join(f" {word}" for word in server.options)
-    return f"ipvsadm -E {server.named} -s {server.scheduler}{options}{flags}"
+    return f"-E {server.named} -s {server.scheduler}{options}{flags}"
 
 
-def edit_command(server: VirtualServer, destination: Destination) -> str:
-    """The command that makes a destination of this virtual service what ``destination`` says, in place."""
+def edit(server: VirtualServer, destination: Destination) -> str:
+    """The words that make a destination of this virtual service what ``destination`` says, in place."""
     limits = (
         f" -x {destination.upper} -y {destination.lower}" if destination.upper or destination.lower else ""
     )
     tunnel = "".join(f" {word}" for word in destination.tunnel)
     return (
-        f"ipvsadm -e {server.named} -r {destination.key}"
+        f"-e {server.named} -r {destination.key}"
         f" {destination.forwarding.value} -w {destination.weight}{limits}{tunnel}"
     )
 
