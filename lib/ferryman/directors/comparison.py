@@ -10,8 +10,8 @@ from ferryman.ipvs.table import differences
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ferryman.ipvs.table import Table, VirtualServer
     from ferryman.directors.target import Target
+    from ferryman.ipvs.table import Table, VirtualServer
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,23 +68,23 @@ class RemoteCommand:
         *,
         lost: Callable[[Exception | None], str | None],
         sent: str | None = None,
-        limit: int = WINDOW,
     ) -> None:
         """Prepare; ``lost`` says why the connection is no more, None while it stands.
 
-        ``sent`` is what goes over the line; people are told of the command. ``limit`` is the most bytes that
-        are taken of either output.
+        ``sent`` is what goes over the line; people are told of the command.
         """
         self._host = host
         self._command = command
         self._sent = command if sent is None else sent
         self._channel = channel
         self._lost = lost
-        self._limit = limit
+        self._limit = WINDOW
         self._late = threading.Event()
 
-    def run(self, stdin: str, timeout_s: float, timeouts: Timeouts) -> Completed:
+    def run(self, stdin: str, timeout_s: float, timeouts: Timeouts, *, limit: int = WINDOW) -> Completed:
         """Send the command and its input, and read both outputs and the status; a timeout ends the waiting.
+
+        ``limit`` is the most bytes that are taken of either output.
 
         A command that ended but whose output somebody holds open (a daemon it started) is taken as it is
         when the time is up: its status is known.
@@ -93,12 +93,13 @@ class RemoteCommand:
             UnknownOutcomeError: The end was not seen: the time was up, the connection was lost, or more came
                 than is taken.
         """
+        self._limit = limit
         try:
             with timeouts.after(timeout_s, self._give_up):
                 status, out, err = self._exchange(stdin.encode("utf-8", "surrogateescape"))
         except _TooMuch:
             raise self._unknown_because(
-                f"its answer is longer than the {self._limit} bytes that are taken of it; it was cut off there"
+                f"its answer is longer than the {self._limit} bytes that are taken; it was cut off"
             ) from None
         except Exception as error:
             raise self._unknown(timeout_s, error) from error

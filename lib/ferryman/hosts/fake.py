@@ -1,4 +1,4 @@
-"""Hosts that answer by the verb that they are asked, and keep state: for the tests of everything that asks."""
+"""Hosts that answer by the verb that they are asked, and keep state: for tests of everything that asks."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ferryman.errors import DoubtError, DryRunError, UnreachableError, VerifyError
 from ferryman.hosts.hosts import Completed, shown
+from ferryman.hosts.verbs import Verb
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ferryman.hosts.verbs import ReadVerb, Verb, WriteVerb
+    from ferryman.hosts.verbs import ReadVerb, WriteVerb
 
 T = TypeVar("T")
 ANY_HOST = "*"
@@ -43,7 +44,8 @@ class Printed:
 Reply = Any
 """The verb's value; or ``Printed``, which its parser makes the value of; an error to raise; or what makes one
 of these from the call, and may change the fake world on the way."""
-Asked = "type[Verb[Any]] | Verb[Any] | Callable[[Verb[Any]], bool] | None"
+Asked = type[Verb[Any]] | Verb[Any] | Callable[[Verb[Any]], bool] | None
+"""A verb with its arguments, any of its class, those that a function says, or all."""
 
 
 @dataclass
@@ -66,7 +68,7 @@ class FakeHosts:
     def answer(
         self,
         host: str,
-        asked: type[Verb[Any]] | Verb[Any] | Callable[[Verb[Any]], bool] | None,
+        asked: Asked,
         *replies: Reply,
     ) -> None:
         """Answer a verb on a host (``*``: any): one with these arguments, or any of its class.
@@ -125,7 +127,7 @@ class FakeHosts:
 @dataclass
 class _Answer:
     host: str
-    asked: type[Verb[Any]] | Verb[Any] | Callable[[Verb[Any]], bool] | None
+    asked: Asked
     replies: list[Reply]
 
     def fits(self, call: Call) -> bool:
@@ -135,7 +137,7 @@ class _Answer:
             return True
         if isinstance(self.asked, type):
             return isinstance(call.verb, self.asked)
-        return isinstance(self.asked, Callable) and self.asked(call.verb)  # type: ignore[arg-type]  # it is one
+        return not isinstance(self.asked, Verb) and self.asked(call.verb)
 
     def reply(self) -> Reply:
         return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]

@@ -1,13 +1,13 @@
-"""A verb as the command line that a host gets, and its answer out of what comes back.
+r"""A verb as the command line that a host gets, and its answer out of what comes back.
 
-sshd hands the command line to the login shell of the user, whichever that is. So it is made of what sh, bash,
-fish and csh understand alike: printable ASCII in single quotes, but for ``'``, ``\\`` and ``!``, which stand
-outside of them behind a backslash. csh takes no newline in quotes and fish takes backslashes there as its own:
-hence the script goes as the argument of ``printf %b``, in which every other byte is an octal number. The login
-shell does no more than to start ``/bin/sh``, which makes the script of that and runs it.
+sshd hands the command line to the login shell of the user, whichever that is. So it is made of what sh,
+bash, fish and csh understand alike: printable ASCII in single quotes, but for ``'``, ``\`` and ``!``, which
+stand outside of them behind a backslash. csh takes no newline in quotes, and fish takes backslashes there as
+its own: hence the script goes as the argument of ``printf %b``, in which every other byte is an octal number.
+The login shell does no more than to start ``/bin/sh``, which makes the script of that and runs it.
 
-Start-up files of login shells print, some of them in the background. So both outputs are framed by a token that
-is made up for each command; what stands outside of the frame is not the answer.
+Start-up files of login shells print, some of them in the background. So both outputs are framed by a token
+that is made up for each command; what stands outside of the frame is not the answer.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def octal(text: str) -> str:
 
 
 _OCTAL = [
-    "\\\\" if byte == ord("\\") else chr(byte) if chr(byte).isprintable() and byte < 0x7F else f"\\0{byte:03o}"  # noqa: PLR2004  # the end of ASCII
+    chr(byte) if chr(byte).isascii() and chr(byte).isprintable() and chr(byte) != "\\" else f"\\0{byte:03o}"
     for byte in range(256)
 ]
 
@@ -110,9 +110,9 @@ def unframed(raw: Completed, token: str, verb: Verb[Any]) -> Completed:
         return replace(raw, stdout=out, stderr=_within(raw.stderr, token)[0])
     noise = " ".join((raw.stderr.strip() or raw.stdout.strip() or "nothing at all").split())[:SHOWN_NOISE]
     message = (
-        f"{raw.host}: {verb.shown}: the answer is not there (status {raw.status}; what came is {noise!r}): the"
-        " login shell there prints or does something of its own; see its start-up files, and what it makes of:"
-        f" ssh {raw.host} /bin/sh -c true"
+        f"{raw.host}: {verb.shown}: the answer is not there (status {raw.status}; what came is {noise!r}):"
+        " the login shell there prints or does something of its own; see its start-up files, and what it"
+        f" makes of: ssh {raw.host} /bin/sh -c true"
     )
     raise CommandFailedError(message) if verb.reads else UnknownOutcomeError(message)
 

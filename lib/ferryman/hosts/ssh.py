@@ -181,11 +181,10 @@ class Fleet:
             verb.shown,
             channel,
             sent=line,
-            limit=verb.limit,
             lost=lambda error: _loss(channel.get_transport(), error),
         )
         seconds = self._ssh.command_timeout if verb.deadline_s is None else verb.deadline_s
-        return unframed(remote.run(verb.stdin, seconds, self._timeouts), token, verb)
+        return unframed(remote.run(verb.stdin, seconds, self._timeouts, limit=verb.limit), token, verb)
 
     def _connection(self, host: str) -> _Connection:
         with self._lock:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, NoReturn
 
-from ferryman.ipvs.table import Destination, Key, Table, VirtualServer
 from ferryman.errors import VerifyError
+from ferryman.ipvs.table import Destination, Key, Table, VirtualServer
 from ferryman.model import Address, Forwarding, Protocol
 
 if TYPE_CHECKING:

@@ -51,7 +51,12 @@ class AgentOnHosts(Agent):
     @property
     def command(self) -> str:
         """What is run on each host, as a shell would take it."""
-        return shlex.join(self._config.run or self.default_run)
+        return shlex.join(self.argv)
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """What is run on each host, word by word."""
+        return self._config.run or self.default_run
 
     def converge(
         self, hosts: Hosts, names: Sequence[str], *, revision: str = ""

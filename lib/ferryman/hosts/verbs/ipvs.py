@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ferryman.errors import VerifyError
 from ferryman.hosts.verbs.changed import CHANGED, changed_error
 from ferryman.hosts.verbs.kinds import TABLE, VIRTUALS
-from ferryman.hosts.verbs.verb import KIB, MIB, ReadVerb, WriteVerb
+from ferryman.hosts.verbs.verb import MIB, ReadVerb, WriteVerb
 from ferryman.ipvs.connections import Connection, connections, kernels_key
 from ferryman.ipvs.listing import read_table
 from ferryman.ipvs.table import Key, Table, edits, rules
@@ -102,13 +102,25 @@ done
         return table_in(done, done.checked().stdout)
 
 
+@dataclass(frozen=True, slots=True)
+class ConnectionsReading:
+    """The connections of some virtual services, and what becomes of those that are over."""
+
+    connections: frozenset[Connection]
+    reuse_mode: int | None
+    """``net.ipv4.vs.conn_reuse_mode``; None where there is no such setting."""
+
+
 @dataclass(frozen=True)
-class Connections(ReadVerb[frozenset[Connection]]):
-    """Reads the connections of some virtual services, which the kernel's table of them has at this moment."""
+class Connections(ReadVerb[ConnectionsReading]):
+    """Reads the connections of some virtual services that the kernel has at this moment."""
 
     name = "connections"
     limit = 128 * MIB
-    script = f"awk '{OF_SERVICE} {{ print $1, $2, $3, $4, $5, $6, $7, $8 }}' \"$@\" {CONNECTIONS}"
+    script = f"""\
+cat /proc/sys/net/ipv4/vs/conn_reuse_mode 2>/dev/null || echo none
+exec awk '{OF_SERVICE} {{ print $1, $2, $3, $4, $5, $6, $7, $8 }}' "$@" {CONNECTIONS}
+"""
 
     virtuals: tuple[Key, ...] = field(metadata=VIRTUALS)
 
@@ -117,21 +129,9 @@ class Connections(ReadVerb[frozenset[Connection]]):
         """The virtual services as the kernel's lines have them."""
         return tuple(map(kernels_key, self.virtuals))
 
-    def parse(self, done: Completed) -> frozenset[Connection]:
-        """The connections."""
-        return frozenset(connections(done.checked().stdout, done.host))
-
-
-@dataclass(frozen=True)
-class ConnReuseMode(ReadVerb[int | None]):
-    """Reads ``net.ipv4.vs.conn_reuse_mode``; None where there is no such setting."""
-
-    name = "conn-reuse-mode"
-    limit = 64 * KIB
-    needs_root = False
-    script = "cat /proc/sys/net/ipv4/vs/conn_reuse_mode"
-
-    def parse(self, done: Completed) -> int | None:
-        """The setting."""
-        mode = done.stdout.strip()
-        return int(mode) if mode.isdecimal() else None
+    def parse(self, done: Completed) -> ConnectionsReading:
+        """The connections and the setting."""
+        mode, _, lines = done.checked().stdout.partition("\n")
+        return ConnectionsReading(
+            frozenset(connections(lines, done.host)), int(mode) if mode.isdecimal() else None
+        )

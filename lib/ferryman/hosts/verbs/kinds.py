@@ -1,4 +1,4 @@
-"""The forms that arguments of verbs must have: the one place where a value is looked at before a host sees it.
+"""The forms that arguments of verbs must have: the one place where values are looked at before they are sent.
 
 A kind is given as the metadata of a field: ``config: str = field(metadata=PATH)``. NUL is in none of them: no
 argument of a process can have one.
@@ -7,6 +7,7 @@ argument of a process can have one.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from ferryman.ipvs.table import VirtualServer
 from ferryman.model import Forwarding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 SHOWN = 80
 """Characters of a wrong value that a message shows."""
@@ -26,6 +27,7 @@ LONGEST_TEXT = 1 << 16
 PORTS = range(1 << 16)
 SCHEDULER = r"[a-z][a-z0-9_]{0,15}"
 _DEVICE = r"[A-Za-z0-9_][A-Za-z0-9_.:@+-]{0,14}"
+_FOLDER = re.compile(r"[^-\x00-\x1f\x7f][^\x00-\x1f\x7f]*")
 _URL = r"https?://[!#$%&'()*+,./0-9:;=?@A-Z\[\]_a-z~-]{1,2000}"
 _WORD = r"[A-Za-z0-9_.:,\[\]/=-]{1,128}"
 
@@ -36,7 +38,8 @@ class Kind:
 
     what: str
     """What is expected, in words, with its article."""
-    fits: Callable[[Any], bool]
+    fits: Callable[[Any], object]
+    """Whether a value has it; any error that it raises says no."""
 
     def require(self, where: str, value: object) -> None:
         """Return when the value has this form.
@@ -57,7 +60,7 @@ class Kind:
 Metadata = dict[str, Kind]
 
 
-def kind(what: str, fits: Callable[[Any], bool]) -> Metadata:
+def kind(what: str, fits: Callable[[Any], object]) -> Metadata:
     """A kind as the metadata of a field."""
     return {"kind": Kind(what, fits)}
 
@@ -68,7 +71,7 @@ def matching(what: str, pattern: str) -> Metadata:
     return kind(what, lambda value: isinstance(value, str) and compiled.fullmatch(value) is not None)
 
 
-def each(of: Mapping[str, Kind], what: str, *, least: int = 0) -> Metadata:
+def each(of: Metadata, what: str, *, least: int = 0) -> Metadata:
     """A tuple of such values."""
     fits = of["kind"].fits
     return kind(
@@ -158,9 +161,23 @@ CHECKSUM = matching("a SHA-256 checksum", r"[0-9a-f]{64}")
 URL = matching("an http or https URL", _URL)
 PATH = kind("an absolute path without control characters", _is_path)
 PATHS = each(PATH, "a tuple of absolute paths without control characters")
+FOLDER = kind(
+    "a path without control characters that is no option, or None",
+    lambda value: (
+        value is None
+        or (_is_text(value, LONGEST_PATH) and re.fullmatch(r"[^-\x00-\x1f\x7f][^\x00-\x1f\x7f]*", value))
+    ),
+)
 TEXT = kind(
     "a command that is not empty, without NUL, of 64 KiB at most",
     lambda value: _is_text(value, LONGEST_TEXT) and bool(value.strip()),
+)
+TEXTS = kind(
+    "texts by absolute path",
+    lambda value: (
+        isinstance(value, Mapping)
+        and all(_is_path(path) and isinstance(text, str) for path, text in value.items())
+    ),
 )
 INPUT = kind("a text", lambda value: isinstance(value, str))
 ARGV = kind("a tuple of words without NUL, the first no option and not empty", _is_argv)

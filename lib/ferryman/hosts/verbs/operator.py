@@ -1,4 +1,4 @@
-"""The operator's own commands: the ``command`` driver's, which say how a director is changed that is not known.
+"""The operator's own commands, those of the ``command`` driver: how a director is changed that is not known.
 
 They are a vector of words, of which no shell ever reads one; or, where the operator says so, one text for
 ``/bin/sh``, in which every value that was filled in is quoted (``directors/command_template.py``).

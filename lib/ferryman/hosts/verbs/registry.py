@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ferryman.hosts.verbs import fence, ipvs, operator
+from ferryman.hosts.verbs import (
+    agents,
+    daemons,
+    directors,
+    fence,
+    ipvs,
+    keepalived,
+    operator,
+    realservers,
+    routes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,10 +23,29 @@ if TYPE_CHECKING:
 
 VERBS: tuple[type[Verb[Any]], ...] = (
     fence.TakeOver,
+    realservers.ReadFacts,
+    realservers.ReadCounters,
+    directors.ReadDirector,
+    directors.ReadScheduler,
     ipvs.IpvsTable,
-    ipvs.EditTable,
     ipvs.Connections,
-    ipvs.ConnReuseMode,
+    ipvs.EditTable,
+    routes.ReadHostRoutes,
+    routes.AddHostRoutes,
+    routes.RemoveHostRoutes,
+    keepalived.KeepalivedRead,
+    keepalived.KeepalivedFiles,
+    keepalived.KeepalivedWrite,
+    daemons.PybalRead,
+    daemons.PybalRestart,
+    daemons.PybalDrain,
+    daemons.LibericaRead,
+    daemons.LibericaReload,
+    agents.PuppetState,
+    agents.PuppetRun,
+    agents.AgentRun,
+    agents.AgentRevision,
+    agents.CheckoutRevision,
     operator.OperatorQuestion,
     operator.OperatorCommand,
 )

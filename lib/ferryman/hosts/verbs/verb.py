@@ -2,10 +2,11 @@
 
 A verb has a fixed script, and arguments that reach it as positional parameters or on standard input; no
 argument ever becomes a part of the script's text. So a program on the host that holds the same scripts needs
-the arguments alone, and there is one place where a value could become words of a shell: ``hosts/framing.py``.
+the arguments alone, and there is one place where a value could become words of a shell: ``framing.py``.
 
-Each argument is a field of a frozen dataclass and says in its metadata of which kind it is (``kinds``); a value
-of another form is refused when the verb is made, wherever it came from: the inventory, a host, the journal.
+Each argument is a field of a frozen dataclass and says in its metadata of which kind it is (``kinds``); a
+value of another form is refused when the verb is made, wherever it came from: the inventory, a host, the
+journal.
 """
 
 from __future__ import annotations
