@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from ferryman.hosts.hosts import Completed
+    from ferryman.hosts.completed import Completed
     from ferryman.hosts.verbs import Verb
 
 LONGEST = 120_000

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ferryman.errors import ArgumentError, CommandFailedError, UnknownOutcomeError
+from ferryman.hosts.completed import Completed
 from ferryman.hosts.framing import LONGEST, command_line, new_token, quoted, unframed
-from ferryman.hosts.hosts import Completed
 from ferryman.hosts.verbs.fence import TakeOver
 from ferryman.hosts.verbs.ipvs import IpvsTable
 from ferryman.hosts.verbs.operator import OperatorQuestion

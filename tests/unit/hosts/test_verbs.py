@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ferryman.errors import ArgumentError, VerifyError
-from ferryman.hosts.hosts import Completed
+from ferryman.hosts.completed import Completed
 from ferryman.hosts.verbs import ReadVerb, Verb, WriteVerb, kinds
 from ferryman.hosts.verbs.agents import (
     AgentRevision,
