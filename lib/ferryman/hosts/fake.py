@@ -54,11 +54,11 @@ Asked = type[Verb[Any]] | Verb[Any] | str | Callable[[Verb[Any]], bool] | None
 class FakeHosts:
     """Hosts whose answers are given beforehand, by host and verb; the newest that fits is taken.
 
-    >>> from ferryman.hosts.verbs.ipvs import ConnReuseMode
+    >>> from ferryman.hosts.verbs.realservers import ReadCounters
     >>> hosts = FakeHosts()
-    >>> hosts.answer("lvs1", ConnReuseMode, 3)
-    >>> hosts.read("lvs1", ConnReuseMode())
-    3
+    >>> hosts.answer("rs1", ReadCounters, {"ListenDrops": 3})
+    >>> hosts.read("rs1", ReadCounters())
+    {'ListenDrops': 3}
     """
 
     dry_run: bool = False
