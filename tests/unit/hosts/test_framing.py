@@ -78,6 +78,14 @@ def test_a_line_is_printable_ascii_whatever_is_in_it() -> None:
         quoted("a\nb")
 
 
+def test_no_list_of_processes_shows_a_script_nor_its_arguments() -> None:
+    shown = run_here(
+        asks("tr '\\0' ' ' </proc/$PPID/cmdline </proc/$$/cmdline; ps -ef | cat; env; : s3cret")
+    ).stdout
+    assert "/bin/sh -c" in shown
+    assert "s3cret" not in shown
+
+
 def test_what_is_too_long_for_a_host_is_refused_before_anything_is_sent() -> None:
     with pytest.raises(ArgumentError, match=rf"a host takes {LONGEST}; nothing was sent to a host"):
         command_line(OperatorQuestion(("x" * 60_000, "é" * 20_000)), new_token())
