@@ -217,6 +217,13 @@ def test_a_text_that_no_host_could_have_written_is_refused() -> None:
         OperatorCommand(("true",), given="\ud800")
 
 
+def test_no_message_shows_a_text_that_may_have_a_password_in_it() -> None:
+    with pytest.raises(ArgumentError) as caught:
+        KeepalivedWrite("/k.conf", "reload", {"web.conf": "auth_pass s3cret"}, {})
+    assert "s3cret" not in str(caught.value)
+    assert "old is a dict that is not shown here, expected texts by absolute path" in str(caught.value)
+
+
 def test_an_answer_that_a_parser_trips_over_names_host_and_verb() -> None:
     with pytest.raises(
         VerifyError, match=r"lvs1: keepalived-files: the answer is not understood: ValueError"
