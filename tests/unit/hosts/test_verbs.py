@@ -7,6 +7,7 @@ import os
 import re
 from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace
+from functools import partial
 from ipaddress import ip_address
 from itertools import cycle
 from pathlib import Path
@@ -14,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ferryman.errors import ArgumentError, VerifyError
+from ferryman.errors import ArgumentError, BusyError, VerifyError
+from ferryman.hosts import fence
 from ferryman.hosts.completed import Completed
+from ferryman.hosts.fence import Fence
 from ferryman.hosts.verbs import ReadVerb, Verb, WriteVerb, kinds
 from ferryman.hosts.verbs.agents import (
     AgentRevision,
@@ -180,6 +183,23 @@ def accepted(sample: Verb[Any], name: str) -> Iterator[Verb[Any]]:
         for value in hostile_values(getattr(sample, name), text):
             with suppress(ArgumentError):
                 yield replace(sample, **{name: value})
+
+
+WRITES = [sample for sample in SAMPLES if not sample.reads]
+
+
+@pytest.mark.parametrize("sample", WRITES, ids=[sample.name for sample in WRITES])
+def test_a_late_command_of_an_earlier_holder_does_nothing(
+    sample: Verb[Any], tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fence, "FOLDER", str(tmp_path / "run"))
+    environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"}
+    earlier, later = (partial(Fence("run1", token).around, "here") for token in (1, 2))
+    run_here(TakeOver(), guarded=later).checked()
+    done = run_here(sample, env=environment, guarded=earlier)
+    assert done.status == fence.OVERTAKEN
+    with pytest.raises(BusyError, match="here: run1 was resumed by another process"):
+        Fence("run1", 1).judged(done)
 
 
 @pytest.mark.parametrize(
