@@ -11,7 +11,8 @@ row of the table of outcomes (``outcomes.py``), which has the exit code::
     │   └── LabError               USAGE        the lab is not up, or cannot be
     ├── RefusedError               REFUSED      a check failed, or could not look; nothing was changed
     ├── VerifyError                ROLLED_BACK  not as wanted; before the first change: refused
-    │   └── CommandFailedError     ROLLED_BACK  a command ran on a host and failed
+    │   ├── CommandFailedError     ROLLED_BACK  a command ran on a host and failed
+    │   └── ArgumentError          ROLLED_BACK  a value must not become a part of a command: nothing ran
     ├── WorldChangedError          ROLLED_BACK  someone else wrote meanwhile: never overwritten
     ├── BusyError                  BUSY         another run holds the lock
     ├── DoubtError                 HELD         could not be determined: held, or rolled back (``--on-doubt``)
@@ -82,6 +83,10 @@ class VerifyError(FerrymanError):
 
 class CommandFailedError(VerifyError):
     """A command ran on a host and ended with an error; names host, command, status, output."""
+
+
+class ArgumentError(VerifyError):
+    """A value has not the form that a command on a host takes; nothing was sent to a host."""
 
 
 class WorldChangedError(FerrymanError):

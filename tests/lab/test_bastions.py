@@ -17,6 +17,7 @@ from ferryman.errors import ConfigError, UnknownOutcomeError, UnreachableError
 from ferryman.hosts import Completed, HostAddress
 from ferryman.hosts.ssh import Fleet
 from lab.own_sshd import Server, free_port, listener, make_keys, wait_for, whoami
+from tools import asks, does
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,25 +98,25 @@ def test_a_bastion_that_is_down_is_named_with_the_host_behind_it(site: Site) -> 
         UnreachableError,
         match=rf"^rs1: jump host bastion: connect: {HERE} port {site.bastion.port}: Connection refused; noth",
     ):
-        site.fleet(jump=["bastion"]).read("rs1", "true")
+        site.fleet(jump=["bastion"]).read("rs1", asks("true"))
 
 
 def test_a_bastion_whose_key_is_unknown_is_refused(site: Site) -> None:
     site.known_hosts.write_text(site.inner.known("rs?"))
     with pytest.raises(UnreachableError, match=r"^rs1: jump host bastion: host key: unknown"):
-        site.fleet(jump=["bastion"]).read("rs1", "true")
+        site.fleet(jump=["bastion"]).read("rs1", asks("true"))
 
 
 def test_a_bastion_does_not_vouch_for_the_hosts_behind_it(site: Site) -> None:
     site.known_hosts.write_text(site.bastion.known("bastion"))
     with pytest.raises(UnreachableError, match=r"^rs1: host key: unknown"):
-        site.fleet(jump=["bastion"]).read("rs1", "true")
+        site.fleet(jump=["bastion"]).read("rs1", asks("true"))
 
 
 def test_a_bastion_that_lets_nobody_in_is_named(site: Site) -> None:
     (site.bastion.folder / "authorized_keys").write_text("")
     with pytest.raises(UnreachableError, match=r"^rs1: jump host bastion: authenticate: .* not let in"):
-        site.fleet(jump=["bastion"]).read("rs1", "true")
+        site.fleet(jump=["bastion"]).read("rs1", asks("true"))
 
 
 def test_a_host_that_is_down_behind_a_bastion_is_unreachable_and_the_bastion_is_sound(site: Site) -> None:
@@ -124,8 +125,8 @@ def test_a_host_that_is_down_behind_a_bastion_is_unreachable_and_the_bastion_is_
         UnreachableError,
         match=rf"^gone: connect: {HERE} port \d+, from jump host bastion: Connection refused; nothing ran",
     ):
-        fleet.read("gone", "true")
-    assert fleet.read("rs1", "echo in").stdout == "in\n"
+        fleet.read("gone", asks("true"))
+    assert fleet.read("rs1", asks("echo in")).stdout == "in\n"
     assert site.bastion.logins == 1
 
 
@@ -134,7 +135,7 @@ def test_a_bastion_that_may_not_forward_says_where_that_is_set(site: Site) -> No
     with pytest.raises(
         UnreachableError, match=r"rs1: connect: .*from jump host bastion: .*AllowTcpForwarding"
     ):
-        site.fleet(jump=["bastion"]).read("rs1", "true")
+        site.fleet(jump=["bastion"]).read("rs1", asks("true"))
 
 
 def test_one_deadline_counts_for_all_hops(site: Site) -> None:
@@ -143,7 +144,7 @@ def test_one_deadline_counts_for_all_hops(site: Site) -> None:
         fleet = site.fleet(connect_timeout=1.5, jump=["outer", "bastion"])
         began = time.monotonic()
         with pytest.raises(UnreachableError, match=r"^rs1: connect: .* no SSH banner came within 1.5 s"):
-            fleet.read("rs1", "true")
+            fleet.read("rs1", asks("true"))
         assert time.monotonic() - began < GIVEN_UP_S
 
 
@@ -152,7 +153,7 @@ def test_a_bastion_that_says_nothing_ends_at_the_deadline_for_all_who_wait_for_i
         site.bastion.port = port
         fleet = site.fleet(connect_timeout=0.5, jump=["bastion"])
         began = time.monotonic()
-        answers = fleet.read_all({f"rs{number}": "true" for number in range(1, 9)})
+        answers = fleet.read_all({f"rs{number}": asks("true") for number in range(1, 9)})
         assert time.monotonic() - began < GIVEN_UP_S
         assert all("jump host bastion: connect" in str(answer) for answer in answers.values())
 
@@ -175,8 +176,8 @@ def test_jump_hosts_in_a_circle_are_a_configuration_error(
 def test_a_circle_in_hosts_yaml_is_a_configuration_error_of_the_host(site: Site) -> None:
     fleet = site.fleet({"rs1": ["bastion"], "bastion": ["outer"], "outer": ["bastion"]})
     with pytest.raises(ConfigError, match="rs1 goes through bastion goes through outer goes through bastion"):
-        fleet.read("rs1", "true")
-    assert fleet.read("rs2", "echo in").stdout == "in\n"
+        fleet.read("rs1", asks("true"))
+    assert fleet.read("rs2", asks("echo in")).stdout == "in\n"
 
 
 def test_each_host_that_is_refused_behind_a_bastion_gets_its_own_reason(site: Site) -> None:
@@ -188,7 +189,7 @@ def test_each_host_that_is_refused_behind_a_bastion_gets_its_own_reason(site: Si
     settings = {"user": whoami(), "identity": site.inner.identity, "known_hosts": site.known_hosts}
     fleet = Fleet(addresses, SshConfig.model_validate({**settings, "config": False, "jump": ["bastion"]}))
     site.fleets.append(fleet)
-    answers = fleet.read_all({name: "true" for name in addresses if name != "bastion"})
+    answers = fleet.read_all({name: asks("true") for name in addresses if name != "bastion"})
     for name, answer in answers.items():
         wrong_name = int(name.removeprefix("host")) % 2
         assert ("Connection refused" not in str(answer)) == wrong_name, answer
@@ -204,7 +205,7 @@ def test_a_bastion_that_dies_under_a_command_leaves_its_outcome_unknown_and_is_n
 
     def ask() -> None:
         try:
-            fleet.write("rs1", f"touch {begun}; sleep 20", timeout_s=PATIENT_S)
+            fleet.write("rs1", does(f"touch {begun}; sleep 20", timeout_s=PATIENT_S))
         except UnknownOutcomeError as error:
             seen.append(error)
 
@@ -216,9 +217,9 @@ def test_a_bastion_that_dies_under_a_command_leaves_its_outcome_unknown_and_is_n
     asking.join()
     assert "outcome unknown: the connection was lost: jump host bastion" in str(seen[0])
     with pytest.raises(UnreachableError, match=r"^rs1: jump host bastion: connect"):
-        fleet.read("rs1", "true")
+        fleet.read("rs1", asks("true"))
     site.bastion.start()
-    assert fleet.read("rs1", "echo back").stdout == "back\n"
+    assert fleet.read("rs1", asks("echo back")).stdout == "back\n"
 
 
 # --- it works ---
@@ -226,7 +227,7 @@ def test_a_bastion_that_dies_under_a_command_leaves_its_outcome_unknown_and_is_n
 
 def test_all_hosts_share_one_connection_to_the_bastion(site: Site) -> None:
     fleet = site.fleet(jump=["bastion"])
-    answers = fleet.read_all({f"rs{number}": f"echo {number}" for number in range(1, 10)})
+    answers = fleet.read_all({f"rs{number}": asks(f"echo {number}") for number in range(1, 10)})
     assert [answer.stdout for answer in answers.values() if isinstance(answer, Completed)] == [
         f"{number}\n" for number in range(1, 10)
     ]
@@ -237,51 +238,51 @@ def test_all_hosts_share_one_connection_to_the_bastion(site: Site) -> None:
 def test_megabytes_pass_through_two_bastions_in_their_order(site: Site) -> None:
     fleet = site.fleet(jump=["outer", "bastion"])
     text = "x" * 3_000_000
-    assert fleet.read("rs1", "cat", stdin=text, timeout_s=PATIENT_S).stdout == text
+    assert fleet.read("rs1", asks("cat", text, PATIENT_S)).stdout == text
     assert (site.outer.logins, site.bastion.logins) == (1, 1)
 
 
 def test_a_bastion_behind_a_jump_host_of_its_own_is_reached_through_it(site: Site) -> None:
     fleet = site.fleet({"bastion": ["outer"]}, jump=["bastion"])
-    assert fleet.read("rs1", "echo in").stdout == "in\n"
+    assert fleet.read("rs1", asks("echo in")).stdout == "in\n"
     assert (site.outer.logins, site.bastion.logins) == (1, 1)
 
 
 def test_the_bastion_itself_is_reached_without_going_through_it(site: Site) -> None:
-    assert site.fleet(jump=["bastion"]).read("bastion", "echo in").stdout == "in\n"
+    assert site.fleet(jump=["bastion"]).read("bastion", asks("echo in")).stdout == "in\n"
     assert site.bastion.logins == 1
 
 
 def test_an_empty_list_in_hosts_yaml_switches_it_off_for_the_host(site: Site) -> None:
     fleet = site.fleet({"rs1": []}, jump=["bastion"])
-    assert fleet.read("rs1", "echo in").stdout == "in\n"
+    assert fleet.read("rs1", asks("echo in")).stdout == "in\n"
     assert site.bastion.logins == 0
 
 
 def test_a_jump_host_may_be_named_with_user_and_port(site: Site) -> None:
     site.known_hosts.write_text(site.known_hosts.read_text() + site.outer.known(HERE))
     fleet = site.fleet(jump=[f"{whoami()}@{HERE}:{site.outer.port}"])
-    assert fleet.read("rs1", "echo in").stdout == "in\n"
+    assert fleet.read("rs1", asks("echo in")).stdout == "in\n"
     assert site.outer.logins == 1
 
 
 def test_a_connection_to_a_bastion_that_died_is_opened_anew(site: Site) -> None:
     fleet = site.fleet(jump=["bastion"])
-    fleet.read("rs1", "true")
+    fleet.read("rs1", asks("true"))
     end_sessions(site.bastion)
-    assert fleet.write("rs1", "echo in").stdout == "in\n"
-    assert fleet.write("rs2", "echo in").stdout == "in\n"
+    assert fleet.write("rs1", does("echo in")).stdout == "in\n"
+    assert fleet.write("rs2", does("echo in")).stdout == "in\n"
     assert site.bastion.logins == 2
 
 
 def test_a_connection_to_a_bastion_that_hangs_is_opened_anew_for_other_hosts(site: Site) -> None:
     fleet = site.fleet(connect_timeout=3.0, jump=["bastion"])
-    fleet.read("rs1", "true")
+    fleet.read("rs1", asks("true"))
     stopped = sessions(site.bastion)
     for process in stopped:
         os.kill(process, signal.SIGSTOP)
     try:
-        assert fleet.write("rs2", "echo in").stdout == "in\n"
+        assert fleet.write("rs2", does("echo in")).stdout == "in\n"
     finally:
         for process in stopped:
             os.kill(process, signal.SIGCONT)

@@ -16,6 +16,7 @@ from ferryman.hosts.certificates import Certificate
 from ferryman.hosts.key_files import read_certificates
 from ferryman.hosts.ssh import Fleet
 from lab.own_sshd import Server, free_port, make_key, make_keys, own_agent, wait_for, whoami
+from tools import asks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,7 +95,7 @@ def test_the_agent_alone_lets_in_where_there_is_no_key_file(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with own_agent(monkeypatch, server.identity):
-        assert fleet_of(server).read("rs1", "echo in").stdout == "in\n"
+        assert fleet_of(server).read("rs1", asks("echo in")).stdout == "in\n"
 
 
 def test_with_neither_agent_nor_key_file_it_is_a_configuration_error(server: Server) -> None:
@@ -115,7 +116,7 @@ def test_a_key_file_in_its_usual_place_is_taken_without_being_named(server: Serv
         name = f"user_{kind}"
         (tmp_path / f"nobody/.ssh/id_{kind}").write_text((server.folder / name).read_text())
     let_in(server, "user_rsa")
-    assert fleet_of(server).read("rs1", "echo in").stdout == "in\n"
+    assert fleet_of(server).read("rs1", asks("echo in")).stdout == "in\n"
 
 
 @pytest.mark.parametrize("key", ["id_ed25519", "user_rsa", "user_ecdsa"])
@@ -126,7 +127,7 @@ def test_a_public_key_file_picks_its_key_among_many_of_the_agent(
     many = [make_key(tmp_path / f"many{number}_ed25519") for number in range(8)]
     with own_agent(monkeypatch, *many, server.folder / key):
         fleet = fleet_of(server, identity=server.folder / f"{key}.pub")
-        assert fleet.read("rs1", "echo in").stdout == "in\n"
+        assert fleet.read("rs1", asks("echo in")).stdout == "in\n"
 
 
 def test_no_more_keys_are_offered_than_a_host_takes_and_the_message_says_how_to_name_one(
@@ -135,10 +136,10 @@ def test_no_more_keys_are_offered_than_a_host_takes_and_the_message_says_how_to_
     many = [make_key(tmp_path / f"many{number}_ed25519") for number in range(8)]
     with own_agent(monkeypatch, *many, server.identity):
         with pytest.raises(UnreachableError, match=r"rs1: authenticate: .* was not let in .*ssh\.identity"):
-            fleet_of(server).read("rs1", "true")
+            fleet_of(server).read("rs1", asks("true"))
         server.configure("MaxAuthTries 2")
         with pytest.raises(UnreachableError, match=r"no more keys than these 2 .*ssh\.identity"):
-            fleet_of(server).read("rs1", "true")
+            fleet_of(server).read("rs1", asks("true"))
 
 
 def test_a_public_key_file_without_an_agent_is_a_configuration_error(server: Server) -> None:
@@ -154,7 +155,7 @@ def test_an_encrypted_key_that_the_agent_does_not_hold_is_told_where_its_others_
         own_agent(monkeypatch, server.folder / "other_ed25519"),
         pytest.raises(UnreachableError, match=r"other_ed25519: .*; \S+id_ed25519: is encrypted.*ssh-add"),
     ):
-        fleet_of(server, identity=server.identity).read("rs1", "true")
+        fleet_of(server, identity=server.identity).read("rs1", asks("true"))
 
 
 def test_with_identities_only_no_other_key_of_the_agent_is_offered(
@@ -164,11 +165,11 @@ def test_with_identities_only_no_other_key_of_the_agent_is_offered(
     config.write_text(f"IdentitiesOnly yes\nIdentityFile {server.folder}/other_ed25519.pub\n")
     with own_agent(monkeypatch, server.identity, server.folder / "other_ed25519"):
         with pytest.raises(UnreachableError) as caught:
-            fleet_of(server, config=config).read("rs1", "true")
+            fleet_of(server, config=config).read("rs1", asks("true"))
         assert "other_ed25519" in str(caught.value)
         assert "id_ed25519" not in str(caught.value)
         let_in(server, "other_ed25519")
-        assert fleet_of(server, config=config).read("rs1", "echo in").stdout == "in\n"
+        assert fleet_of(server, config=config).read("rs1", asks("echo in")).stdout == "in\n"
 
 
 def test_an_agent_that_does_not_answer_ends_at_the_connect_deadline(
@@ -181,7 +182,7 @@ def test_an_agent_that_does_not_answer_ends_at_the_connect_deadline(
         monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
         fleet = fleet_of(server, identity=server.identity, connect_timeout=1.0)
         with pytest.raises(UnreachableError, match=r"authenticate: .*agent at \S+/agent cannot be asked"):
-            fleet.read("rs1", "true")
+            fleet.read("rs1", asks("true"))
 
 
 # --- certificates of users ---
@@ -192,7 +193,7 @@ def test_an_agent_that_does_not_answer_ends_at_the_connect_deadline(
 def test_a_certificate_beside_the_key_lets_in(server: Server, key: str, ca: str) -> None:
     sign(server, key, "-n", whoami(), ca=ca)
     trust_users(server, ca)
-    assert fleet_of(server, identity=server.folder / key).read("rs1", "echo in").stdout == "in\n"
+    assert fleet_of(server, identity=server.folder / key).read("rs1", asks("echo in")).stdout == "in\n"
 
 
 @pytest.mark.parametrize("key", ["id_ed25519", "user_rsa", "user_ecdsa"])
@@ -202,7 +203,7 @@ def test_a_certificate_in_the_agent_lets_in(
     sign(server, key, "-n", whoami())
     trust_users(server)
     with own_agent(monkeypatch, server.folder / key):  # ssh-add takes the certificate beside it too
-        assert fleet_of(server).read("rs1", "echo in").stdout == "in\n"
+        assert fleet_of(server).read("rs1", asks("echo in")).stdout == "in\n"
 
 
 def test_a_certificate_in_a_file_of_its_own_lets_in_with_the_agents_key(
@@ -213,14 +214,14 @@ def test_a_certificate_in_a_file_of_its_own_lets_in_with_the_agents_key(
     trust_users(server)
     with own_agent(monkeypatch, server.identity):
         sign(server, "id_ed25519", "-n", whoami()).rename(tmp_path / "signed.pub")
-        assert fleet_of(server, config=config).read("rs1", "echo in").stdout == "in\n"
+        assert fleet_of(server, config=config).read("rs1", asks("echo in")).stdout == "in\n"
 
 
 def test_a_certificate_that_has_expired_is_told_as_such(server: Server) -> None:
     sign(server, "id_ed25519", "-n", whoami(), "-V", "20200101:20200102")
     trust_users(server)
     with pytest.raises(UnreachableError, match=r'certificate "test", which expired on 2020-01-0.*refused'):
-        fleet_of(server, identity=server.identity).read("rs1", "true")
+        fleet_of(server, identity=server.identity).read("rs1", asks("true"))
 
 
 # --- certificates of hosts ---
@@ -241,7 +242,7 @@ def show_certificate(
 def test_a_host_with_a_certificate_of_a_known_authority_is_trusted(server: Server, key: str, ca: str) -> None:
     show_certificate(server, "-n", "other,RS1,rs1", key=key, ca=ca)
     assert openssh_says(server) == "in\n"
-    assert fleet_of(server, identity=server.identity).read("rs1", "echo in").stdout == "in\n"
+    assert fleet_of(server, identity=server.identity).read("rs1", asks("echo in")).stdout == "in\n"
 
 
 REFUSED = {
@@ -261,13 +262,13 @@ def test_a_host_certificate_that_is_not_good_is_refused_with_the_reason_as_ssh_r
     show_certificate(server, *options, ca="ca_rsa" if "SHA-1" in case else "ca_ed25519")
     assert "in\n" not in openssh_says(server)
     with pytest.raises(UnreachableError, match=rf'^rs1: host key: its certificate "test" {message}'):
-        fleet_of(server, identity=server.identity).read("rs1", "true")
+        fleet_of(server, identity=server.identity).read("rs1", asks("true"))
 
 
 def test_a_host_certificate_for_nobody_in_particular_is_refused(server: Server) -> None:
     show_certificate(server)
     with pytest.raises(UnreachableError, match=r'its certificate "test" is for nobody, not for rs1'):
-        fleet_of(server, identity=server.identity).read("rs1", "true")
+        fleet_of(server, identity=server.identity).read("rs1", asks("true"))
 
 
 def test_a_users_certificate_does_not_vouch_for_a_host(server: Server, keys: Path) -> None:
@@ -286,7 +287,7 @@ def test_an_authority_is_good_only_for_the_hosts_that_its_line_names(server: Ser
     authority = (server.folder / "ca_ed25519.pub").read_text()
     server.known_hosts.write_text(f"@cert-authority *.example,!rs1 {authority}")
     with pytest.raises(UnreachableError, match="rs1: host key: unknown"):
-        fleet_of(server, identity=server.identity).read("rs1", "true")
+        fleet_of(server, identity=server.identity).read("rs1", asks("true"))
 
 
 @pytest.mark.parametrize("revoked", ["ca_ed25519", "host_ed25519"])
@@ -297,7 +298,7 @@ def test_a_revoked_authority_or_key_is_refused(server: Server, revoked: str) -> 
         file.write(f"@revoked * {key}")
     assert "in\n" not in openssh_says(server)
     with pytest.raises(UnreachableError, match=r"is revoked by .*known_hosts:2; do not use this host"):
-        fleet_of(server, identity=server.identity).read("rs1", "true")
+        fleet_of(server, identity=server.identity).read("rs1", asks("true"))
 
 
 def test_a_certificate_of_an_unknown_authority_counts_as_its_key(server: Server) -> None:
@@ -305,13 +306,13 @@ def test_a_certificate_of_an_unknown_authority_counts_as_its_key(server: Server)
     other = (server.folder / "other_ed25519.pub").read_text()
     server.known_hosts.write_text(f"@cert-authority * {other}")
     with pytest.raises(UnreachableError, match=r"unknown: .*; its certificate is of the authority SHA256"):
-        fleet_of(server, identity=server.identity).read("rs1", "true")
+        fleet_of(server, identity=server.identity).read("rs1", asks("true"))
     with server.known_hosts.open("a") as file:
         file.write(server.known("rs1"))
-    assert fleet_of(server, identity=server.identity).read("rs1", "echo in").stdout == "in\n"
+    assert fleet_of(server, identity=server.identity).read("rs1", asks("echo in")).stdout == "in\n"
 
 
 def test_a_host_without_a_certificate_is_known_by_its_key_beside_an_authority(server: Server) -> None:
     authority = (server.folder / "ca_ed25519.pub").read_text()
     server.known_hosts.write_text(f"@cert-authority * {authority}{server.known('rs1')}")
-    assert fleet_of(server, identity=server.identity).read("rs1", "echo in").stdout == "in\n"
+    assert fleet_of(server, identity=server.identity).read("rs1", asks("echo in")).stdout == "in\n"

@@ -16,7 +16,7 @@ from ferryman.hosts.route import Routes
 from ferryman.hosts.ssh import Fleet
 from ferryman.hosts.ssh_config import SshConfigFile
 from lab.own_sshd import Server, free_port, make_keys, wait_for, whoami
-from tools import require_tool
+from tools import asks, require_tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -305,7 +305,7 @@ def test_an_alias_reaches_its_host_through_its_jump_host(
         assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "in\n"
         logins = bastion.logins
         with Fleet({}, SshConfig(config=config)) as fleet:
-            assert fleet.read("short", "echo in").stdout == "in\n"
+            assert fleet.read("short", asks("echo in")).stdout == "in\n"
         assert bastion.logins == logins + 1
 
 

@@ -34,6 +34,7 @@ FLOORS = {
         "inventory",
         "catalog",
         "hosts",
+        "ipvs",
         "realservers",
         "firewall",
         "probe",

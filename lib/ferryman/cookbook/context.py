@@ -10,7 +10,7 @@ from ferryman import retry
 from ferryman.catalog import SERVICES_FILE, Catalog, GitCatalog
 from ferryman.cookbook.connection_drain import ConnectionDrain
 from ferryman.cookbook.memory import Memory, key_of
-from ferryman.directors import closing_is_over, driver_for, read_connections, still_open, with_real_sources
+from ferryman.directors import connections_of, driver_for, still_open, with_real_sources
 from ferryman.engine.clock import Clock, SystemClock
 from ferryman.inventory import Inventory
 from ferryman.kubernetes import node_states
@@ -155,7 +155,7 @@ class Ferry:
 
     def remember_connections(self, director: Director, service: Service) -> None:
         """Count every connection of now as one from before: the destinations have just been edited."""
-        now, closing = self._connections(director, service), not self._closing_is_over(director, service)
+        now, closing = self._connections(director, service)
         self.memory.connection_drains[key_of(director, service)] = ConnectionDrain(
             still_open(now, now, closing=closing)
         )
@@ -166,19 +166,18 @@ class Ferry:
         One that its client has ended counts for the two minutes that it lingers, unless the director
         schedules whoever comes back on it anew.
         """
-        now = self._connections(director, service)
+        now, closing = self._connections(director, service)
         drain = self.memory.connection_drains.setdefault(key_of(director, service), ConnectionDrain(now))
-        closing = not self._closing_is_over(director, service)
         return drain.look(now, closing=closing, without=self.memory.own_connections)
 
-    def _closing_is_over(self, director: Director, service: Service) -> bool:
-        return self.driver(director, service).has_ipvs and closing_is_over(self.hosts, director)
+    def _connections(self, director: Director, service: Service) -> tuple[frozenset[Connection], bool]:
+        """The service's connections in the director's kernel, and whether those that are over may come back.
 
-    def _connections(self, director: Director, service: Service) -> frozenset[Connection]:
-        """The service's connections in the director's kernel; none where it forwards without IPVS."""
+        There are none where it forwards without IPVS.
+        """
         if not self.driver(director, service).has_ipvs:
-            return frozenset()
-        return read_connections(self.hosts, director, service)
+            return frozenset(), True
+        return connections_of(self.hosts, director, service)
 
     def wait_for_old_connections(self, director: Director, service: Service) -> int:
         """Wait until none is left or ``directors.drain_timeout`` has passed; how many are left then."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ferryman.errors import DoubtError
+from ferryman.errors import DoubtError, VerifyError
+from ferryman.hosts.verbs.realservers import ReadCounters
 from ferryman.model import ProbeVerdict, Verdict
 from ferryman.probe import with_own_source
 from ferryman.realservers.checks import realserver_checks
 from ferryman.realservers.facts import Facts, counters
 from ferryman.realservers.facts.collect import read_facts
-from ferryman.realservers.facts.parse import parse_counters
-from ferryman.realservers.facts.script import COUNTERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -85,11 +84,9 @@ def evidence_of(
 
 def _counters(hosts: Hosts, named: Sequence[str]) -> dict[str, Mapping[str, int]]:
     """What each host has counted until now; one that cannot be asked is left out."""
-    answers = hosts.read_all(dict.fromkeys(named, COUNTERS))
+    answers = hosts.read_all(dict.fromkeys(named, ReadCounters()))
     return {
-        host: parse_counters(answer.stdout)
-        for host, answer in answers.items()
-        if not isinstance(answer, DoubtError)
+        host: answer for host, answer in answers.items() if not isinstance(answer, DoubtError | VerifyError)
     }
 
 

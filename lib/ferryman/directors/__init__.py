@@ -12,12 +12,18 @@ from ferryman.directors.checks.settings import (
     with_real_sources,
 )
 from ferryman.directors.comparison import Comparison, compare_tables
+from ferryman.directors.connections import connections_of
 from ferryman.directors.driver import Driver
-from ferryman.directors.ipvs.connections import HANDSHAKE_S, Connection, closing_is_over, old_left, still_open
-from ferryman.directors.ipvs.connections import read as read_connections
-from ferryman.directors.ipvs.listing import READ_TABLE, read_table
-from ferryman.directors.ipvs.schedulers import scheduled
-from ferryman.directors.ipvs.table import (
+from ferryman.directors.observe import DirectorStates, observe_directors
+from ferryman.directors.registry import DRIVERS, driver_for
+from ferryman.directors.routes import HostRoutes, RoutesState
+from ferryman.directors.schedulers import scheduled
+from ferryman.directors.target import SetForwarding, SetScheduler, Target
+from ferryman.hosts.verbs.directors import DirectorState
+from ferryman.hosts.verbs.routes import Route
+from ferryman.ipvs.connections import HANDSHAKE_S, Connection, old_left, still_open
+from ferryman.ipvs.listing import read_table
+from ferryman.ipvs.table import (
     Destination,
     Table,
     VirtualServer,
@@ -26,15 +32,10 @@ from ferryman.directors.ipvs.table import (
     of_others,
     of_service,
 )
-from ferryman.directors.observe import DirectorState, DirectorStates, observe_directors
-from ferryman.directors.registry import DRIVERS, driver_for
-from ferryman.directors.routes import HostRoutes, Route, RoutesState
-from ferryman.directors.target import SetForwarding, SetScheduler, Target
 
 __all__ = [
     "DRIVERS",
     "HANDSHAKE_S",
-    "READ_TABLE",
     "Comparison",
     "Connection",
     "Destination",
@@ -50,8 +51,8 @@ __all__ = [
     "Target",
     "VirtualServer",
     "catalog_findings",
-    "closing_is_over",
     "compare_tables",
+    "connections_of",
     "differences",
     "driver_for",
     "findings_of",
@@ -66,7 +67,6 @@ __all__ = [
     "old_left",
     "others_findings",
     "others_not_restored",
-    "read_connections",
     "read_table",
     "real_outer_sources",
     "rescheduled",

@@ -23,9 +23,10 @@ from ferryman.directors.command_template import read_commands
 from ferryman.directors.comparison import Comparison
 from ferryman.directors.driver import AppliedState, Before, Driver
 from ferryman.directors.expected_table import expected_table
-from ferryman.directors.ipvs.table import Table, differences, from_json
 from ferryman.directors.target import SetForwarding, SetScheduler
 from ferryman.errors import DoubtError, NotFollowedError, VerifyError, WorldChangedError
+from ferryman.hosts.verbs.operator import OperatorCommand, OperatorQuestion
+from ferryman.ipvs.table import Table, differences, from_json
 from ferryman.model import Edit, Finding, Forwarding, Verdict
 
 if TYPE_CHECKING:
@@ -226,16 +227,18 @@ class CommandDriver(Driver):
         """
         lines = []
         for command in self._filled("verify", to):
-            done = self.hosts.read(self.host, command, timeout_s=self.command_s)
+            done = self.hosts.read(
+                self.host, OperatorQuestion(command, self._shell("verify"), timeout_s=self.command_s)
+            )
             printed = (
                 " / ".join((done.stderr or done.stdout).strip().splitlines()[-3:]) or "it printed nothing"
             )
             if done.status == NOT_AS_WANTED:
-                lines.append(f"{command}: not as wanted: {printed}")
+                lines.append(f"{done.command}: not as wanted: {printed}")
             elif done.status:
                 raise DoubtError(
-                    f"{self.host}: verify: {command}: ended with status {done.status}, expected 0 (as wanted)"
-                    f" or 1 (not as wanted): {printed}; run it there by hand"
+                    f"{self.host}: verify: {done.command}: ended with status {done.status}, expected"
+                    f" 0 (as wanted) or 1 (not as wanted): {printed}; run it there by hand"
                 )
         return lines
 
@@ -243,20 +246,26 @@ class CommandDriver(Driver):
         """What ``read`` prints, where there is such a command."""
         if "read" not in self._commands:
             return {}
-        commands = self._filled("read", expected_table(self.service, Forwarding.DIRECT))
-        asked = (
-            self.hosts.read(self.host, command, timeout_s=self.command_s).checked() for command in commands
+        questions = (
+            OperatorQuestion(command, self._shell("read"), timeout_s=self.command_s)
+            for command in self._filled("read", expected_table(self.service, Forwarding.DIRECT))
         )
+        asked = (self.hosts.read(self.host, question).checked() for question in questions)
         return {"read": "".join(answer.stdout for answer in asked)}
 
     def _run(self, key: str, to: Table, stdin: str = "") -> None:
         for command in self._filled(key, to):
-            self.hosts.write(self.host, command, stdin=stdin, timeout_s=self.command_s).checked()
+            verb = OperatorCommand(command, self._shell(key), stdin, self.command_s)
+            self.hosts.write(self.host, verb).checked()
 
     def _as_edits(self, key: str, to: Table) -> list[Edit]:
-        return [Edit("director", self.host, command=command) for command in self._filled(key, to)]
+        verbs = (OperatorCommand(command, self._shell(key)) for command in self._filled(key, to))
+        return [Edit("director", self.host, command=verb.shown) for verb in verbs]
 
-    def _filled(self, key: str, to: Table) -> Iterator[str]:
+    def _shell(self, key: str) -> bool:
+        return self._commands[key].shell
+
+    def _filled(self, key: str, to: Table) -> Iterator[tuple[str, ...]]:
         """The command with its values: once for each virtual service where it has {vip}, else once."""
         command = self._commands[key]
         for part in [(server,) for server in to] if "vip" in command.names else [to]:

@@ -1,16 +1,17 @@
 """The operator's own commands for the ``command`` driver: words with placeholders for a service's values.
 
 ``[flip, "{service}", "{vip}:{port}"]`` is a vector: each word is filled in and quoted by itself, so that no
-value is ever read by a shell. With ``shell: true`` it is one text for the director's shell, in which each
-value is quoted. A brace of the command's own is written twice, as in ``str.format``.
+value is ever read by a shell. With ``shell: true`` it is one text for ``/bin/sh``, in which each value is
+quoted (``shell_text``). A brace of the command's own is written twice, as in ``str.format``.
 """
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from string import Formatter
 from typing import TYPE_CHECKING
+
+from ferryman.directors import shell_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,12 +43,15 @@ class Command:
     """The names of the placeholders that its words have."""
     shell: bool
 
-    def filled(self, values: Mapping[str, str]) -> str:
-        """The text for the director's shell, every value quoted."""
+    def filled(self, values: Mapping[str, str]) -> tuple[str, ...]:
+        """The words with their values; with ``shell`` it is one text for a shell, every value quoted.
+
+        Raises:
+            ArgumentError: A value cannot be put where its placeholder stands.
+        """
         if self.shell:
-            quoted = {name: shlex.quote(value) for name, value in values.items()}
-            return self.words[0].format_map(quoted)
-        return shlex.join(word.format_map(values) for word in self.words)
+            return (shell_text.filled(self.words[0], values),)
+        return tuple(word.format_map(values) for word in self.words)
 
 
 def read_commands(options: Options) -> dict[str, Command]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ferryman.directors.ipvs.table import differences
+from ferryman.ipvs.table import differences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ferryman.directors.ipvs.table import Table, VirtualServer
     from ferryman.directors.target import Target
+    from ferryman.ipvs.table import Table, VirtualServer
 
 
 @dataclass(frozen=True, slots=True)

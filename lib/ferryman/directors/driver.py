@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ferryman.directors.checks.findings import catalog_findings
 from ferryman.directors.checks.preconditions import blockers
 from ferryman.directors.comparison import Comparison, compare_tables
-from ferryman.directors.ipvs.listing import READ_TABLE, read_table
-from ferryman.directors.ipvs.schedulers import SCHEDULERS
-from ferryman.directors.ipvs.table import Table, differences, from_json, of_service, to_json
 from ferryman.directors.options import Options
+from ferryman.directors.schedulers import SCHEDULERS
 from ferryman.directors.target import SetForwarding, SetScheduler
-from ferryman.errors import RefusedError, UnknownOutcomeError, VerifyError, WorldChangedError
+from ferryman.errors import RefusedError, UnknownOutcomeError, VerifyError
+from ferryman.hosts.verbs.changed import changed_error
+from ferryman.hosts.verbs.ipvs import IpvsTable
+from ferryman.ipvs.table import Table, differences, from_json, of_service, to_json
 from ferryman.management import NoAgent
 from ferryman.model import Forwarding
 
@@ -29,15 +30,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from ferryman.directors.target import Target
-    from ferryman.hosts.hosts import Completed, Hosts
+    from ferryman.errors import WorldChangedError
+    from ferryman.hosts.hosts import Hosts
     from ferryman.management import Agent
     from ferryman.model import Director, Edit, Finding, Service
 
 Before = Mapping[str, Any]
 """What was there, as a value for the journal: ``{"table": […], "files": {path: {"text": …, "mode": …}}}``."""
-
-CHANGED = 65
-"""The exit status of a driver's script that found something else than it was told to expect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +146,7 @@ class Driver(ABC):
 
     def read_all(self) -> Table:
         """Every virtual server as the director's kernel has it now, of all services; one round trip."""
-        return read_table(self.hosts.read(self.host, READ_TABLE).checked().stdout)
+        return self.hosts.read(self.host, IpvsTable())
 
     def read(self) -> Table:
         """This service's virtual servers as the director's kernel has them now; one round trip."""
@@ -305,18 +304,9 @@ class Driver(ABC):
             raise RefusedError("\n".join(f"{self.host}: {reason}" for reason in reasons))
 
     def _changed(self, changes: list[str]) -> WorldChangedError:
-        return WorldChangedError(
-            "\n".join(f"{self.host}: {line}: someone else changed it since it was read" for line in changes)
-            + "\nit was left alone; find out who did, then begin again"
-        )
+        return changed_error(self.host, changes)
 
     def _verify(self, wanted: Table, seen: Table, after: str) -> None:
         wrong = differences(wanted, seen)
         if wrong:
             raise VerifyError("\n".join(f"{self.host}: {after}: {line}" for line in wrong))
-
-    def _written(self, done: Completed) -> str:
-        """What a driver's script printed; its statuses become its errors."""
-        if done.status == CHANGED:
-            raise self._changed(done.stderr.strip().splitlines())
-        return done.checked().stdout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferryman.directors.ipvs.table import Destination, Table, VirtualServer
+from ferryman.ipvs.table import Destination, Table, VirtualServer
 
 if TYPE_CHECKING:
     from ferryman.model import Forwarding, Service, VirtualService

@@ -7,27 +7,16 @@ unseen.
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Any
 
-from ferryman.directors.driver import CHANGED, Before, Driver
-from ferryman.directors.ipvs.listing import READ_TABLE, read_table
-from ferryman.directors.ipvs.table import (
-    Table,
-    differences,
-    edit_command,
-    edit_server_command,
-    from_json,
-    of_service,
-    rules,
-    scheduling,
-)
+from ferryman.directors.driver import Before, Driver
 from ferryman.directors.target import SetForwarding, SetScheduler
-from ferryman.hosts.script import script
+from ferryman.hosts.verbs.ipvs import EditTable
+from ferryman.ipvs.table import Table, differences, edits, from_json, of_service
 from ferryman.model import Edit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from ferryman.directors.target import Target
 
@@ -68,44 +57,16 @@ class IpvsadmDriver(Driver):
 
     def _edited(self, now: Table, wanted: Table, made: list[Edit]) -> Table:
         """Edit what differs, if the table is still the one that was read; the table afterwards."""
-        commands = list(_commands(now, wanted))
+        commands = _commands(now, wanted)
         if not commands:
             return now
         made += self._as_edits(commands)
-        done = self.hosts.write(self.host, edit_script(now, wanted))
-        return of_service(read_table(self._written(done)), self.service)
+        return of_service(self.hosts.write(self.host, EditTable(now, wanted)), self.service)
 
     def _as_edits(self, commands: Iterable[str]) -> list[Edit]:
         return [Edit("director", self.host, command=command) for command in commands]
 
 
-def _commands(now: Table, wanted: Table) -> Iterator[str]:
-    """What makes the entries as wanted: each virtual server, then its destinations, as far as they differ."""
-    current = {server.key: server for server in now}
-    for server in wanted:
-        known = current.get(server.key)
-        if known is None or scheduling(known) != scheduling(server):
-            yield edit_server_command(server)
-        as_now = {destination.key: destination for destination in known.destinations} if known else {}
-        yield from (
-            edit_command(server, destination)
-            for destination in server.destinations
-            if as_now.get(destination.key) != destination
-        )
-
-
-@script
-def edit_script(now: Table, wanted: Table) -> str:
-    """Compare, edit, read back: one round trip, and no time between the compare and the edit for others."""
-    expected = "\n".join(sorted(line for server in now for line in rules(server)))
-    ours = " ".join(f"-e {shlex.quote(server.named + ' ')}" for server in now)
-    return f"""set -eu
-export LC_ALL=C
-now=$(ipvsadm -Sn | grep -F {ours} | sort)
-if [ "$now" != {shlex.quote(expected)} ]; then
-    echo "its table is not the one just read" >&2
-    exit {CHANGED}
-fi
-{chr(10).join(_commands(now, wanted))}
-{READ_TABLE}
-"""
+def _commands(now: Table, wanted: Table) -> list[str]:
+    """What makes the entries as wanted, for people to read."""
+    return [f"ipvsadm {words}" for words in edits(now, wanted)]

@@ -11,8 +11,6 @@ and has the table right is not restarted again.
 
 from __future__ import annotations
 
-import base64
-import shlex
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -20,31 +18,20 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ferryman import retry
 from ferryman.directors.comparison import Comparison, compare_tables
 from ferryman.directors.driver import AppliedState, Before, Driver, Observation
-from ferryman.directors.ipvs.listing import READ_TABLE, read_table
-from ferryman.directors.ipvs.table import Table, differences, from_json, key_of, of_service
 from ferryman.errors import NotFollowedError, VerifyError
-from ferryman.hosts.script import script
+from ferryman.ipvs.table import Table, differences, from_json, key_of, of_service
 from ferryman.management import NoAgent, raise_failures
 from ferryman.model import Edit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ferryman.directors.target import Target
+    from ferryman.hosts.verbs import ReadVerb
+    from ferryman.hosts.verbs.daemons import DaemonReading
 
 AGENT_AGAIN_S = 5.0
 """Seconds until the agent is run again, when the file did not say what is wanted after it."""
-_FILE, _PROCESS = "== file", "== process"
-
-
-@script
-def state_script(config: str, questions: str, *, ipvs: bool) -> str:
-    """The command that prints the table (where there is one), the file, and the answers; it only reads."""
-    table = f"{READ_TABLE} || exit\n" if ipvs else ""
-    return (
-        f"{table}echo '{_FILE}'\nbase64 -w0 -- {shlex.quote(config)} || exit\n"
-        f"echo\necho '{_PROCESS}'\n{{\n{questions}\n}} 2>&1 || :"
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +40,15 @@ class State(Observation):
 
     text: str
     """What the daemon's configuration file has in it."""
-    answers: str
-    """What the driver's own questions printed."""
+    answers: Mapping[str, str]
+    """What each of the driver's own questions brought, by its name."""
 
 
 class ConfigManagedDriver(Driver):
     """Runs the agent, makes the daemon load its file, and waits until the kernel has it.
 
     A driver says what the file means (``_table_from_file``), how the daemon is made to load it
-    (``reload_command``, ``_reload``), and, from what ``_questions`` print, whether it has
+    (``reload_command``, ``_reload``), and, from what ``_question`` brings, whether it has
     (``_pending_reload``) and what is wrong with it (``_health_problems``). Its keys: ``config``,
     ``follow_timeout``, ``converge_timeout``.
     """
@@ -70,7 +57,7 @@ class ConfigManagedDriver(Driver):
     """Where the daemon's configuration is, unless directors.yaml says otherwise."""
 
     def _read_options(self) -> None:
-        self.config = self.options.text("config", self.default_config)
+        self.config = self.options.path("config", self.default_config)
         self.follow_s = self.options.seconds("follow_timeout", 60.0)
         self.converge_s = self.options.seconds("converge_timeout", 120.0)
 
@@ -86,8 +73,8 @@ class ConfigManagedDriver(Driver):
 
     @property
     @abstractmethod
-    def _questions(self) -> str:
-        """A shell command that asks the daemon how it is; it only reads, and its exit status is ignored."""
+    def _question(self) -> ReadVerb[DaemonReading]:
+        """What asks for the table, the file, and how the daemon is."""
 
     @abstractmethod
     def _table_from_file(self, text: str, table: Table) -> Table:
@@ -337,12 +324,8 @@ class ConfigManagedDriver(Driver):
 
     def _state(self) -> State:
         """Table, file and the daemon's answers."""
-        script = state_script(self.config, self._questions, ipvs=self.has_ipvs)
-        output = self.hosts.read(self.host, script).checked().stdout
-        table, _, rest = output.partition(f"{_FILE}\n")
-        file, _, answers = rest.partition(f"\n{_PROCESS}\n")
-        text = base64.b64decode(file).decode("utf-8", "surrogateescape")
-        return State(read_table(table), text, answers)
+        reading = self.hosts.read(self.host, self._question)
+        return State(reading.table, reading.text, reading.answers)
 
     def _until(
         self, look: Callable[[], State], good: Callable[[State], bool], within_s: float, every_s: float = 1.0

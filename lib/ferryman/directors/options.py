@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
-from ferryman.errors import ConfigError
+from ferryman.directors.shell_text import quoted
+from ferryman.errors import ArgumentError, ConfigError
+from ferryman.hosts.verbs.kinds import PATH, URL
 
 if TYPE_CHECKING:
+    from ferryman.hosts.verbs.kinds import Metadata
     from ferryman.model import Director, Service
 
 LONGEST_S = 86_400
@@ -30,10 +33,43 @@ class Options:
         Raises:
             ConfigError: It is something else; the message names the entry of directors.yaml.
         """
-        value = self.director.options.get(key, default)
-        if not isinstance(value, str) or not value.strip():
-            self.wrong(key, value, "a text that is not empty")
-        return value.replace("{service}", self.service.name)
+        return self._given(key, default).replace("{service}", self.service.name)
+
+    def command(self, key: str, default: str) -> str:
+        """A text for a shell, in which the service's name is quoted.
+
+        Raises:
+            ConfigError: It is no text; the message names the entry of directors.yaml.
+        """
+        text, *parts = self._given(key, default).split("{service}")
+        around = text
+        try:
+            for part in parts:
+                text += quoted(self.service.name, "service", around) + part
+                around += f"word{part}"
+        except ArgumentError as error:
+            raise ConfigError(f"{self.where}: {key}: {error}") from error
+        return text
+
+    def path(self, key: str, default: str) -> str:
+        """An absolute path.
+
+        Raises:
+            ConfigError: It is something else; the message names the entry of directors.yaml.
+        """
+        value = self.text(key, default)
+        self._require(PATH, key, value)
+        return value
+
+    def url(self, key: str, default: str) -> str:
+        """An http or https URL.
+
+        Raises:
+            ConfigError: It is something else; the message names the entry of directors.yaml.
+        """
+        value = self.text(key, default)
+        self._require(URL, key, value)
+        return value
 
     def seconds(self, key: str, default: float) -> float:
         """A number of seconds, a day at most.
@@ -57,6 +93,16 @@ class Options:
         if not isinstance(value, bool):
             self.wrong(key, value, "true or false")
         return value
+
+    def _given(self, key: str, default: str) -> str:
+        value = self.director.options.get(key, default)
+        if not isinstance(value, str) or not value.strip():
+            self.wrong(key, value, "a text that is not empty")
+        return value
+
+    def _require(self, metadata: Metadata, key: str, value: str) -> None:
+        if not metadata["kind"].fits(value):
+            self.wrong(key, value, metadata["kind"].what)
 
     def wrong(self, key: str, value: object, wanted: str) -> NoReturn:
         """Refuse a key's value.

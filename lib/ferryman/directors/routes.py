@@ -19,38 +19,33 @@ replaced.
 
 from __future__ import annotations
 
-import json
-import shlex
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ferryman.errors import UnknownOutcomeError, VerifyError
-from ferryman.hosts.script import script
+from ferryman.hosts.verbs.routes import (
+    PROTOCOL,
+    AddHostRoutes,
+    ReadHostRoutes,
+    RemoveHostRoutes,
+    Route,
+    add_words,
+    remove_words,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from ferryman.hosts.hosts import Hosts
+    from ferryman.hosts.verbs import WriteVerb
+    from ferryman.hosts.verbs.routes import RoutesReading
     from ferryman.model import Address, Director, Service
 
-PROTOCOL = 102
-"""Marks the routes: ``ip route show proto 102``. rt_protos leaves it free, routing daemons leave it alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A host route to a realserver through itself."""
-
-    address: Address
-    device: str
-
-    def words(self, metric: int) -> str:
-        """The route in ip(8)'s words."""
-        address = f"{self.address}/{self.address.max_prefixlen}"
-        through = f"via {self.address} dev {shlex.quote(self.device)} onlink"
-        return f"{address} {through} proto {PROTOCOL} metric {metric}"
+T = TypeVar("T")
+_Shown = Mapping[str, Any]
+"""A route as ip(8) shows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,16 +92,15 @@ class HostRoutes:
             DoubtError: The director could not be asked.
         """
         addresses = list(dict.fromkeys([*self._addresses(), *also]))
-        done = self.hosts.read(self.host, read_script(addresses))
-        return self._seen(addresses, done.checked().stdout)
+        return self._seen(addresses, self.hosts.read(self.host, ReadHostRoutes(tuple(addresses))))
 
     def add_commands(self, routes: Iterable[Route]) -> list[str]:
         """What ``add`` runs, for people to read."""
-        return _add_commands(routes, self.metric)
+        return [f"ip {words}" for words in add_words(list(routes), self.metric)]
 
     def remove_commands(self, routes: Iterable[Route]) -> list[str]:
         """What ``remove`` runs, for people to read."""
-        return _remove_commands(routes, self.metric)
+        return [f"ip {words}" for words in remove_words(list(routes), self.metric)]
 
     def add(self, routes: Sequence[Route]) -> None:
         """Add these routes and see that they are used; one round trip, and harmless when they are there.
@@ -117,7 +111,7 @@ class HostRoutes:
         """
         if not routes:
             return
-        answers = self._write(add_script(routes, self.metric))
+        answers = self._write(AddHostRoutes(tuple(routes), self.metric))
         problems = self._seen([route.address for route in routes], answers).problems
         if problems:
             raise VerifyError("\n".join(f"{self.host}: {problem}" for problem in problems))
@@ -130,13 +124,13 @@ class HostRoutes:
             DoubtError: The director went silent.
         """
         if routes:
-            self._write(remove_script(routes, self.metric))
+            self._write(RemoveHostRoutes(tuple(routes), self.metric))
 
-    def _write(self, script: str) -> str:
+    def _write(self, verb: WriteVerb[T]) -> T:
         try:
-            return self.hosts.write(self.host, script).checked().stdout
-        except UnknownOutcomeError:  # both scripts say what is to be, not what is to happen: twice is as once
-            return self.hosts.write(self.host, script).checked().stdout
+            return self.hosts.write(self.host, verb)
+        except UnknownOutcomeError:  # both verbs say what is to be, not what is to happen: twice is as once
+            return self.hosts.write(self.host, verb)
 
     def _addresses(self) -> list[Address]:
         families = {virtual.vip.version for virtual in self.service.virtual_services}
@@ -147,16 +141,15 @@ class HostRoutes:
         ]
         return [address for address in both if address is not None and address.version in families]
 
-    def _seen(self, addresses: Iterable[Address], output: str) -> RoutesState:
-        used, there = _answers(output)
+    def _seen(self, addresses: Iterable[Address], reading: RoutesReading) -> RoutesState:
         seen = RoutesState()
         for address in addresses:
-            in_use = used.get(address)
-            found = self._judged(address, in_use[0], there.get(address, [])) if in_use else _NO_ROUTE
+            in_use, exact = reading.used.get(address), reading.there.get(address, [])
+            found = self._judged(address, in_use[0], exact) if in_use else _NO_ROUTE
             seen = seen.with_one(address, found)
         return seen
 
-    def _judged(self, address: Address, used: dict[str, Any], there: list[dict[str, Any]]) -> _Judged:
+    def _judged(self, address: Address, used: _Shown, there: Sequence[_Shown]) -> _Judged:
         route, via = Route(address, str(used.get("dev", ""))), used.get("gateway")
         theirs = [shown for shown in there if str(shown.get("protocol")) != str(PROTOCOL)]
         if used.get("type") == "local":
@@ -184,87 +177,8 @@ class _Judged:
 
 _NO_ROUTE = _Judged(problem="the director has no route to it; see ip route get")
 
-_GONE = """gone() {
-    said=$("$@" 2>&1) || case $said in
-        *"No such process"*) ;;
-        *) echo "$said" >&2; exit 1 ;;
-    esac
-}"""
-"""Runs a deletion; that the route is not there is what was wanted."""
 
-
-def _ip(route: Route) -> str:
-    return f"ip -{route.address.version}"
-
-
-def _add_commands(routes: Iterable[Route], metric: int) -> list[str]:
-    return [f"{_ip(route)} route replace {route.words(metric)}" for route in routes]
-
-
-def _remove_commands(routes: Iterable[Route], metric: int) -> list[str]:
-    return [f"{_ip(route)} route del {route.words(metric)}" for route in routes]
-
-
-@script
-def add_script(routes: Sequence[Route], metric: int) -> str:
-    """Add these routes, and answer as ``read_script`` does for their addresses."""
-    answers = read_script([route.address for route in routes])
-    return "\n".join(("set -eu", *_add_commands(routes, metric), answers))
-
-
-@script
-def remove_script(routes: Sequence[Route], metric: int) -> str:
-    """Take these routes away, as far as they are there."""
-    gone = "\n".join(f"gone {command}" for command in _remove_commands(routes, metric))
-    return f"set -eu\n{_GONE}\n{gone}"
-
-
-@script
-def read_script(addresses: Sequence[Address]) -> str:
-    """Two questions for each realserver, in one process of ip(8) for each question and family."""
-    return "\n".join(
-        f"echo {kind}; printf '%s\\n' {' '.join(shlex.quote(words(address)) for address in mine)}"
-        f" | ip -{version} -j -force -batch - 2>/dev/null || :"
-        for kind, words in _QUESTIONS.items()
-        for version in (4, 6)
-        if (mine := [address for address in addresses if address.version == version])
-    )
-
-
-_QUESTIONS: Mapping[str, Callable[[Address], str]] = {
-    "get": lambda address: f"route get {address}",
-    "show": lambda address: f"route show exact {address}/{address.max_prefixlen}",
-}
-_Answers = dict[IPv4Address | IPv6Address, list[dict[str, Any]]]
-
-
-def _answers(output: str) -> tuple[_Answers, _Answers]:
-    """The routes that ip(8) would use, and those to the very address, by address.
-
-    A line has what one question came to; one that failed has none.
-    """
-    answers: dict[str, _Answers] = {kind: {} for kind in _QUESTIONS}
-    kind = ""
-    for line in output.splitlines():
-        if line in answers:
-            kind = line
-            continue
-        for route in _routes(line):
-            to = ip_address(str(route.get("dst", "")).partition("/")[0])
-            answers[kind].setdefault(to, []).append(route)
-    return answers["get"], answers["show"]
-
-
-def _routes(answer: str) -> list[dict[str, Any]]:
-    """The routes in what ip(8) answered; none when it answered with an error."""
-    try:
-        found = json.loads(answer or "[]")
-    except json.JSONDecodeError:
-        return []
-    return [route for route in found if isinstance(route, dict)]
-
-
-def _blocking_route(address: Address, route: dict[str, Any]) -> str:
+def _blocking_route(address: Address, route: _Shown) -> str:
     what = f"dev {route.get('dev')}, protocol {route.get('protocol')}"
     return (
         f"has a host route without a next hop ({what}) that ferryman did not make;"

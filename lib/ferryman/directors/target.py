@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ferryman.directors.ipvs.table import Destination, Table
+    from ferryman.ipvs.table import Destination, Table
     from ferryman.model import Forwarding
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
 from ferryman.errors import UnknownOutcomeError
-from ferryman.hosts.hosts import Completed, shown
+from ferryman.hosts.completed import Completed, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 16
 """Bytes taken from a channel at a time."""
-WINDOW = 1 << 30
+WINDOW = 1 << 24
 """Bytes that a host may send on a channel before any is read; it wants the channel opened with that.
 
-A stream that nobody reads stops the other one when the window is full, so a smaller one would take a thread
-for each stream. What is sent is kept in memory either way.
+A stream that nobody reads stops the other one when the window is full: what is complained of while an answer
+is read must fit in, or the command ends at its deadline. It is kept in memory, so it is no larger than that.
 """
 NO_STATUS = -1
 """What a channel has for an exit status that never came."""
@@ -71,27 +71,36 @@ class RemoteCommand:
     ) -> None:
         """Prepare; ``lost`` says why the connection is no more, None while it stands.
 
-        ``sent`` is what goes over the line, where the command is guarded; people are told of the command.
+        ``sent`` is what goes over the line; people are told of the command.
         """
         self._host = host
         self._command = command
         self._sent = command if sent is None else sent
         self._channel = channel
         self._lost = lost
+        self._limit = WINDOW
         self._late = threading.Event()
 
-    def run(self, stdin: str, timeout_s: float, timeouts: Timeouts) -> Completed:
+    def run(self, stdin: str, timeout_s: float, timeouts: Timeouts, *, limit: int = WINDOW) -> Completed:
         """Send the command and its input, and read both outputs and the status; a timeout ends the waiting.
+
+        ``limit`` is the most bytes that are taken of either output.
 
         A command that ended but whose output somebody holds open (a daemon it started) is taken as it is
         when the time is up: its status is known.
 
         Raises:
-            UnknownOutcomeError: The end was not seen: the time was up, or the connection was lost.
+            UnknownOutcomeError: The end was not seen: the time was up, the connection was lost, or more came
+                than is taken.
         """
+        self._limit = limit
         try:
             with timeouts.after(timeout_s, self._give_up):
                 status, out, err = self._exchange(stdin.encode("utf-8", "surrogateescape"))
+        except _TooMuch:
+            raise self._unknown_because(
+                f"its answer is longer than the {self._limit} bytes that are taken; it was cut off"
+            ) from None
         except Exception as error:
             raise self._unknown(timeout_s, error) from error
         finally:
@@ -104,10 +113,23 @@ class RemoteCommand:
         """One stream after the other: ``WINDOW`` lets the host send both though only one is being read."""
         self._channel.exec_command(self._sent)
         with self._feeding(stdin):
-            out, errors = _all_of(self._channel.recv), _all_of(self._channel.recv_stderr)
+            try:
+                out, errors = self._all_of(self._channel.recv), self._all_of(self._channel.recv_stderr)
+            except _TooMuch:
+                self._channel.close()  # ends the command's own waits, and those of whoever feeds it
+                raise
             status = self._channel.recv_exit_status()
             self._channel.close()
         return status, out, errors
+
+    def _all_of(self, receive: Callable[[int], bytes]) -> bytes:
+        """One stream to its end, or to the limit: an answer without an end takes no more memory than that."""
+        taken = bytearray()
+        while chunk := receive(CHUNK):
+            taken += chunk
+            if len(taken) > self._limit:
+                raise _TooMuch
+        return bytes(taken)
 
     @contextmanager
     def _feeding(self, stdin: bytes) -> Iterator[None]:
@@ -118,8 +140,10 @@ class RemoteCommand:
             return
         feeder = threading.Thread(target=self._feed, args=[stdin], daemon=True, name="ferryman-ssh-input")
         feeder.start()
-        yield
-        feeder.join()
+        try:
+            yield
+        finally:
+            feeder.join()
 
     def _feed(self, stdin: bytes) -> None:
         with suppress(OSError):  # a command may end without reading what it is given
@@ -139,14 +163,17 @@ class RemoteCommand:
             why = f"the connection was lost: {lost}"
         else:
             why = "it ended without a status, as when a signal kills it"
+        return self._unknown_because(why)
+
+    def _unknown_because(self, why: str) -> UnknownOutcomeError:
         return UnknownOutcomeError(
             f"{self._host}: run: {shown(self._command)}: outcome unknown: {why}; "
             "look at the host before anything is repeated"
         )
 
 
-def _all_of(receive: Callable[[int], bytes]) -> bytes:
-    return b"".join(iter(lambda: receive(CHUNK), b""))
+class _TooMuch(Exception):  # noqa: N818  # no error: it becomes one that says which command
+    """A host sends more than is taken of it."""
 
 
 def _text(output: bytes) -> str:

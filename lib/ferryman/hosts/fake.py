@@ -1,146 +1,151 @@
-"""Hosts that answer from a script and keep state: for the tests of everything that runs commands."""
+"""Hosts that answer by the verb that they are asked, and keep state: for tests of everything that asks."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ferryman.errors import DoubtError, DryRunError, UnreachableError
-from ferryman.hosts.hosts import Completed, shown
-from ferryman.hosts.script import Script
+from ferryman.errors import DoubtError, DryRunError, UnreachableError, VerifyError
+from ferryman.hosts.completed import Completed, shown
+from ferryman.hosts.hosts import value_or_error
+from ferryman.hosts.verbs import Verb
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ferryman.hosts.verbs import ReadVerb, WriteVerb
+
+T = TypeVar("T")
 ANY_HOST = "*"
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One command that a fake host was asked to run."""
+    """One verb that a fake host was asked."""
 
     host: str
-    command: str
-    stdin: str
-    writes: bool
+    verb: Any
+    """The verb, with its arguments as attributes."""
 
     @property
-    def arguments(self) -> Mapping[str, Any]:
-        """The arguments of the function that built the command; none where it is a plain text."""
-        return self.command.arguments if isinstance(self.command, Script) else {}
+    def writes(self) -> bool:
+        """Whether it changes something."""
+        return not bool(self.verb.reads)
 
 
-Reply = str | int | Completed | DoubtError | Callable[[Call], "str | int | Completed | DoubtError"]
-"""Standard output of a success, the status of a silent end, a whole result, an error to raise; or what makes
-one of these from the call, and may change the fake world on the way."""
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """What a script printed and how it ended, for the verb's own parser."""
+
+    stdout: str = ""
+    stderr: str = ""
+    status: int = 0
+
+
+Reply = Any
+"""The verb's value; or ``Printed``, which its parser makes the value of; an error to raise; or what makes one
+of these from the call, and may change the fake world on the way."""
+Asked = type[Verb[Any]] | Verb[Any] | str | Callable[[Verb[Any]], bool] | None
+"""A verb with its arguments, any of its class or of its name, those that a function says, or all."""
 
 
 @dataclass
 class FakeHosts:
-    """Hosts whose answers were scripted, newest script first.
+    """Hosts whose answers are given beforehand, by host and verb; the newest that fits is taken.
 
+    >>> from ferryman.hosts.verbs.realservers import ReadCounters
     >>> hosts = FakeHosts()
-    >>> hosts.script("lvs1", "ipvsadm -Sn", "-A -t 192.0.2.1:80 -s wrr")
-    >>> hosts.read("lvs1", "ipvsadm -Sn").stdout
-    '-A -t 192.0.2.1:80 -s wrr'
+    >>> hosts.answer("rs1", ReadCounters, {"ListenDrops": 3})
+    >>> hosts.read("rs1", ReadCounters())
+    {'ListenDrops': 3}
     """
 
     dry_run: bool = False
     calls: list[Call] = field(default_factory=list)
     """Everything that was asked, in order; refused writes are not in it."""
-    _scripts: list[_Reaction] = field(default_factory=list)
+    _answers: list[_Answer] = field(default_factory=list)
     _down: dict[str, DoubtError] = field(default_factory=dict)
 
-    def script(self, host: str, asked: str | Callable[..., Script], *replies: Reply) -> None:
-        """Answer what a host (``*``: any) is asked by this function, whatever the text is that it builds.
+    def answer(
+        self,
+        host: str,
+        asked: Asked,
+        *replies: Reply,
+    ) -> None:
+        """Answer a verb on a host (``*``: any): one with these arguments, or any of its class or name.
 
-        A regular expression instead answers commands in which it is found: for those of an operator.
-        Several replies are given in turn; the last one stays.
+        A function instead says which verbs are answered; None: all. Several replies are given in turn; the
+        last one stays.
         """
-        assert replies, "a script needs a reply"
-        known = re.compile(asked, re.DOTALL) if isinstance(asked, str) else asked
-        self._scripts.insert(0, _Reaction(host, known, list(replies)))
+        assert replies, "an answer needs a reply"
+        self._answers.insert(0, _Answer(host, asked, list(replies)))
 
     def down(self, host: str, error: DoubtError | None = None) -> None:
-        """Make a host fail every command from now on; unreachable, unless another error is given."""
+        """Make a host fail every verb from now on; unreachable, unless another error is given."""
         self._down[host] = error or UnreachableError(f"{host}: connect: connection refused; nothing ran")
 
     def up(self, host: str) -> None:
         """Let a host answer again."""
         self._down.pop(host, None)
 
-    def written(self, host: str | None = None) -> list[str]:
-        """The commands that were run to change something."""
-        return [call.command for call in self.calls if call.writes and host in (None, call.host)]
+    def written(self, host: str | None = None) -> list[Verb[Any]]:
+        """The verbs that changed something."""
+        return [call.verb for call in self.calls if call.writes and host in (None, call.host)]
 
-    def read(
-        self,
-        host: str,
-        command: str,
-        *,
-        stdin: str = "",
-        timeout_s: float | None = None,  # noqa: ARG002  # a fake answers at once
-    ) -> Completed:
-        """Answer as scripted; a command without a script fails the test that asked."""
-        return self._answer(Call(host, command, stdin, writes=False))
+    def read(self, host: str, verb: ReadVerb[T]) -> T:
+        """Answer as was given; a verb without an answer fails the test that asked."""
+        verb.require_kind(reads=True)
+        return self._value(Call(host, verb))  # type: ignore[no-any-return]  # the test gave a value of the verb's
 
-    def write(
-        self,
-        host: str,
-        command: str,
-        *,
-        stdin: str = "",
-        timeout_s: float | None = None,  # noqa: ARG002  # a fake answers at once
-    ) -> Completed:
-        """Answer as scripted; refuses in a dry run as the fleet does."""
+    def write(self, host: str, verb: WriteVerb[T]) -> T:
+        """Answer as was given; refuses in a dry run as the fleet does."""
+        verb.require_kind(reads=False)
         if self.dry_run:
-            raise DryRunError(f"{host}: a dry run tried to run {shown(command)}")
-        return self._answer(Call(host, command, stdin, writes=True))
+            raise DryRunError(f"{host}: a dry run tried to run {shown(verb.shown)}")
+        return self._value(Call(host, verb))  # type: ignore[no-any-return]  # the test gave a value of the verb's
 
-    def read_all(self, commands: Mapping[str, str]) -> dict[str, Completed | DoubtError]:
+    def read_all(self, verbs: Mapping[str, ReadVerb[T]]) -> dict[str, T | DoubtError | VerifyError]:
         """One answer for each host, an error in the place of one that is down."""
-        return {host: self._read_or_doubt(host, command) for host, command in commands.items()}
+        return {host: value_or_error(self, host, verb) for host, verb in verbs.items()}
 
-    def _read_or_doubt(self, host: str, command: str) -> Completed | DoubtError:
-        try:
-            return self.read(host, command)
-        except DoubtError as error:
-            return error
-
-    def _answer(self, call: Call) -> Completed:
+    def _value(self, call: Call) -> Any:  # noqa: ANN401  # of each verb another
         self.calls.append(call)
         if call.host in self._down:
             raise self._down[call.host]
-        script = next((script for script in self._scripts if script.fits(call)), None)
-        assert script is not None, f"{call.host}: no script for {shown(call.command)}"
-        return _completed(call, script.reply())
+        answer = next((answer for answer in self._answers if answer.fits(call)), None)
+        assert answer is not None, f"{call.host}: no answer for {shown(call.verb.shown)}"
+        return value_of(call, answer.reply())
 
 
 @dataclass
-class _Reaction:
+class _Answer:
     host: str
-    asked: re.Pattern[str] | Callable[..., Script]
+    asked: Asked
     replies: list[Reply]
 
     def fits(self, call: Call) -> bool:
         if self.host not in (ANY_HOST, call.host):
             return False
-        if isinstance(self.asked, re.Pattern):
-            return self.asked.search(call.command) is not None
-        return isinstance(call.command, Script) and call.command.builder is self.asked
+        if self.asked is None or self.asked == call.verb:
+            return True
+        if isinstance(self.asked, str):
+            return bool(call.verb.name == self.asked)
+        if isinstance(self.asked, type):
+            return isinstance(call.verb, self.asked)
+        return not isinstance(self.asked, Verb) and bool(self.asked(call.verb))
 
     def reply(self) -> Reply:
         return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
 
 
-def _completed(call: Call, reply: Reply) -> Completed:
+def value_of(call: Call, reply: Reply) -> Any:  # noqa: ANN401  # of each verb another
+    """The value that a reply means; raises the error that it is."""
     if callable(reply):
         reply = reply(call)
-    if isinstance(reply, DoubtError):
+    if isinstance(reply, Exception):
         raise reply
-    if isinstance(reply, Completed):
-        return reply
-    status, stdout = (0, reply) if isinstance(reply, str) else (reply, "")
-    return Completed(call.host, call.command, status, stdout, "")
+    if isinstance(reply, Printed):
+        done = Completed(call.host, call.verb.shown, reply.status, reply.stdout, reply.stderr)
+        return call.verb.value(done)
+    return reply

@@ -12,13 +12,13 @@ The number is in ``/run/ferryman``, for each run and host: it goes with a reboot
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ferryman.errors import BusyError, UnreachableError
 
 if TYPE_CHECKING:
-    from ferryman.hosts.hosts import Completed
+    from ferryman.hosts.completed import Completed
 
 FOLDER = "/run/ferryman"
 OVERTAKEN, OCCUPIED = 93, 94
@@ -55,8 +55,8 @@ exec 9>&-
 {command}
 )"""
 
-    def judged(self, done: Completed, command: str) -> Completed:
-        """What came of a guarded command, as that of the command itself.
+    def judged(self, done: Completed) -> Completed:
+        """What came of a guarded command, where it ran.
 
         Raises:
             BusyError: Another process has resumed the run; nothing ran.
@@ -72,4 +72,4 @@ exec 9>&-
                 f"{done.host}: a command of an earlier process of {self.run} has not ended after {WAIT_S} s; "
                 f"nothing ran; see what works there: fuser -v {FOLDER}/{self.run}.{done.host}"
             )
-        return replace(done, command=command)
+        return done

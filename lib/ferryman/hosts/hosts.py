@@ -1,21 +1,18 @@
-"""Commands on hosts, as everybody else sees them: what is asked, and what comes back."""
+"""Hosts, as everybody else sees them: who can be asked, and what they are asked."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from ferryman.errors import CommandFailedError
+from ferryman.errors import DoubtError, VerifyError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ferryman.errors import DoubtError
+    from ferryman.hosts.verbs import ReadVerb, WriteVerb
 
-SHOWN_COMMAND = 160
-"""Characters of a command that an error message shows."""
-SHOWN_LINES = 3
-"""Lines of what a command printed that an error message shows."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,65 +35,36 @@ class HostAddress:
         return self.address or self.name
 
 
-@dataclass(frozen=True, slots=True)
-class Completed:
-    """A command that ran to its end.
-
-    Output that is not UTF-8 is kept byte for byte as lone surrogates (``surrogateescape``), so that a file
-    that was read can be written back as it was.
-    """
-
-    host: str
-    command: str
-    status: int
-    stdout: str
-    stderr: str
-
-    def checked(self) -> Completed:
-        """Return itself when the command succeeded.
-
-        Raises:
-            CommandFailedError: It ended with another status than 0.
-        """
-        if self.status == 0:
-            return self
-        raise CommandFailedError(
-            f"{self.host}: {shown(self.command)} ended with status {self.status}: {self._complaint()}"
-        )
-
-    def _complaint(self) -> str:
-        lines = [line.strip() for line in (self.stderr or self.stdout).splitlines() if line.strip()]
-        return " / ".join(lines[:SHOWN_LINES]) or "it printed nothing"
-
-
 class Hosts(Protocol):
-    """Whoever can run commands on hosts: the fleet, or a fake of it.
+    """Whoever can ask hosts: the fleet, or a fake of it.
 
-    A command is one string for the host's shell; callers quote with ``shlex``. Every call ends within its
-    deadline: ``timeout_s`` seconds for the whole command, or what ``[ssh]`` says.
+    What is asked, and done, is a verb; each call ends within the verb's deadline.
     """
 
-    def read(self, host: str, command: str, *, stdin: str = "", timeout_s: float | None = None) -> Completed:
-        """Run a command that changes nothing.
+    def read(self, host: str, verb: ReadVerb[T]) -> T:
+        """Ask a host something; changes nothing.
 
         Raises:
             UnreachableError: The host could not be asked; nothing ran.
-            UnknownOutcomeError: It was asked, and its answer was lost.
+            UnknownOutcomeError: It was asked, and its answer was lost, or is longer than the verb's limit.
+            VerifyError: The answer is an error (CommandFailedError), or is not understood.
         """
 
-    def write(self, host: str, command: str, *, stdin: str = "", timeout_s: float | None = None) -> Completed:
-        """Run a command that changes something; raises as ``read`` does.
+    def write(self, host: str, verb: WriteVerb[T]) -> T:
+        """Do something to a host; raises as ``read`` does.
 
         Raises:
             DryRunError: This is a dry run; nothing ran.
             BusyError: Another process has resumed the run; nothing ran.
         """
 
-    def read_all(self, commands: Mapping[str, str]) -> dict[str, Completed | DoubtError]:
-        """Run one command on each host, in parallel; a host that cannot be asked has its error instead."""
+    def read_all(self, verbs: Mapping[str, ReadVerb[T]]) -> dict[str, T | DoubtError | VerifyError]:
+        """Ask each host its question, in parallel; one that gives no value has its error instead."""
 
 
-def shown(command: str) -> str:
-    """A command as an error message shows it: one line, not too long."""
-    line = " ".join(command.split())
-    return repr(line if len(line) <= SHOWN_COMMAND else line[:SHOWN_COMMAND] + " …")
+def value_or_error(hosts: Hosts, host: str, verb: ReadVerb[T]) -> T | DoubtError | VerifyError:
+    """What a host answers; where it gives no value, its error instead."""
+    try:
+        return hosts.read(host, verb)
+    except (DoubtError, VerifyError) as error:
+        return error

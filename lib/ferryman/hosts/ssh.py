@@ -6,32 +6,41 @@ and nothing is repeated once a command was sent: what became of it can only be r
 paramiko waits without a deadline in places where it takes a timeout (``recv_exit_status``, ``exec_command``'s
 reply: paramiko issues 1815 and 739), stops for ever when one of two streams fills its window unread (issue
 448), and leaves sockets and threads behind when a handshake fails (issues 2214, 2560). So the protocol's
-phases are walked through one by one here and in the modules below, a timeout closes the channel, both streams
-are read at once, and whatever fails is closed.
+phases are walked through one by one here and in the modules below, a timeout closes the channel, and whatever
+fails is closed.
 """
 
 from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from ferryman.errors import DoubtError, DryRunError, UnreachableError
 from ferryman.hosts.command import RemoteCommand
+from ferryman.hosts.completed import shown
 from ferryman.hosts.connect import Timeouts
 from ferryman.hosts.connection import Connection
 from ferryman.hosts.fence import Fence
-from ferryman.hosts.hosts import Completed, shown
+from ferryman.hosts.framing import command_line, new_token, unframed
+from ferryman.hosts.hosts import value_or_error
 from ferryman.hosts.login import Login
 from ferryman.hosts.route import Routes
 from ferryman.hosts.transport import loss
+from ferryman.hosts.verbs.fence import TakeOver
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Self
 
     from ferryman.config import SshConfig
+    from ferryman.errors import VerifyError
+    from ferryman.hosts.completed import Completed
     from ferryman.hosts.hosts import HostAddress
+    from ferryman.hosts.verbs import ReadVerb, Verb, WriteVerb
+
+T = TypeVar("T")
 
 
 class Fleet:
@@ -64,18 +73,19 @@ class Fleet:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def read(self, host: str, command: str, *, stdin: str = "", timeout_s: float | None = None) -> Completed:
-        """Run a command that changes nothing; see ``Hosts.read``."""
-        return self._run(host, command, command, stdin, timeout_s)
+    def read(self, host: str, verb: ReadVerb[T]) -> T:
+        """Ask a host something; see ``Hosts.read``."""
+        verb.require_kind(reads=True)
+        return verb.value(self._run(host, verb, str))
 
-    def write(self, host: str, command: str, *, stdin: str = "", timeout_s: float | None = None) -> Completed:
-        """Run a command that changes something; see ``Hosts.write``."""
+    def write(self, host: str, verb: WriteVerb[T]) -> T:
+        """Do something to a host; see ``Hosts.write``."""
+        verb.require_kind(reads=False)
         if self._dry_run:
-            raise DryRunError(f"{host}: a dry run tried to run {shown(command)}; nothing ran")
+            raise DryRunError(f"{host}: a dry run tried to run {shown(verb.shown)}; nothing ran")
         if self._fence is None:
-            return self._run(host, command, command, stdin, timeout_s)
-        done = self._run(host, command, self._fence.around(host, command), stdin, timeout_s)
-        return self._fence.judged(done, command)
+            return verb.value(self._run(host, verb, str))
+        return verb.value(self._fence.judged(self._run(host, verb, partial(self._fence.around, host))))
 
     def fence(self, run: str, token: int, hosts: Sequence[str]) -> dict[str, DoubtError]:
         """Write as this holder of the run from now on.
@@ -91,24 +101,16 @@ class Fleet:
         silent = {}
         for host in hosts:
             try:
-                self.write(host, ":").checked()
+                self.write(host, TakeOver())
             except DoubtError as error:
                 silent[host] = error
         return silent
 
-    def read_all(self, commands: Mapping[str, str]) -> dict[str, Completed | DoubtError]:
-        """Run one command on each host, ``concurrency`` hosts at a time; see ``Hosts.read_all``."""
-
-        def ask(host: str) -> Completed | DoubtError:
-            try:
-                return self.read(host, commands[host])
-            except DoubtError as error:
-                return error
-
-        if not commands:
-            return {}
-        with ThreadPoolExecutor(min(self._ssh.concurrency, len(commands)), "ferryman-ssh") as pool:
-            return dict(zip(commands, pool.map(ask, commands), strict=True))
+    def read_all(self, verbs: Mapping[str, ReadVerb[T]]) -> dict[str, T | DoubtError | VerifyError]:
+        """Ask each host its question, ``concurrency`` hosts at a time; see ``Hosts.read_all``."""
+        with ThreadPoolExecutor(min(self._ssh.concurrency, len(verbs) or 1), "ferryman-ssh") as pool:
+            asked = pool.map(partial(value_or_error, self), verbs, verbs.values())
+            return dict(zip(verbs, asked, strict=True))
 
     def close(self) -> None:
         """Close every connection; a command that still runs ends with ``UnknownOutcomeError``."""
@@ -122,13 +124,14 @@ class Fleet:
         self._login.close()
         self._timeouts.close()
 
-    def _run(self, host: str, command: str, sent: str, stdin: str, timeout_s: float | None) -> Completed:
+    def _run(self, host: str, verb: Verb[object], guarded: Callable[[str], str]) -> Completed:
+        """Send a verb, with a guard around its script; how it ended, whatever else its login shell prints."""
+        line = command_line(verb, token := new_token(), guarded)
         channel = self._connection(host).channel()
-        remote = RemoteCommand(
-            host, command, channel, sent=sent, lost=lambda error: loss(channel.get_transport(), error)
-        )
-        seconds = self._ssh.command_timeout if timeout_s is None else timeout_s
-        return remote.run(stdin, seconds, self._timeouts)
+        lost = partial(loss, channel.get_transport())
+        remote = RemoteCommand(host, verb.shown, channel, sent=line, lost=lost)
+        seconds = self._ssh.command_timeout if verb.deadline_s is None else verb.deadline_s
+        return unframed(remote.run(verb.stdin, seconds, self._timeouts, limit=verb.limit), token, verb)
 
     def _connection(self, host: str) -> Connection:
         with self._lock:

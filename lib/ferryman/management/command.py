@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
 from ferryman.errors import VerifyError
+from ferryman.hosts.verbs.agents import AgentRevision, CheckoutRevision
+from ferryman.hosts.verbs.agents import AgentRun as AgentCommand
 from ferryman.management.agent import AgentRun
 from ferryman.management.remote_agent import AgentOnHosts, Outcome, Retry, contained, own_words
 
 if TYPE_CHECKING:
     from ferryman.hosts.hosts import Hosts
+    from ferryman.hosts.verbs import ReadVerb
 
 
 class CommandAgent(AgentOnHosts):
     """Runs ``management.run``; 0 is fine. ``management.revision`` prints what was applied, newest first."""
 
     def _run(self, hosts: Hosts, name: str, revision: str, timeout_s: float) -> Outcome:
-        done = hosts.write(name, f"{self.command} </dev/null", timeout_s=timeout_s)
+        done = hosts.write(name, AgentCommand(self.argv, timeout_s))
         if done.status != 0:
             raise VerifyError(f"{name}: {self.command}: status {done.status}: {own_words(done)}")
         applied = self._revision(hosts, name)
@@ -36,10 +38,11 @@ class CommandAgent(AgentOnHosts):
         Raises:
             CommandFailedError: The command for it failed.
         """
-        return hosts.read(name, asked).checked().stdout if (asked := self._ask_revision()) else ""
+        question = self._revision_question()
+        return "" if question is None else hosts.read(name, question)
 
-    def _ask_revision(self) -> str:
-        return shlex.join(self._config.revision)
+    def _revision_question(self) -> ReadVerb[str] | None:
+        return AgentRevision(self._config.revision) if self._config.revision else None
 
 
 class AnsiblePull(CommandAgent):
@@ -50,20 +53,18 @@ class AnsiblePull(CommandAgent):
 
     default_run = ("ansible-pull",)
 
-    def _ask_revision(self) -> str:
-        folder = _folder(self._config.run)
-        history = "log --format=%H -n 1000"
-        return super()._ask_revision() or f"git -C {folder} {history}"
+    def _revision_question(self) -> ReadVerb[str]:
+        return super()._revision_question() or CheckoutRevision(_folder(self._config.run))
 
 
-def _folder(run: tuple[str, ...]) -> str:
-    """The folder of ``ansible-pull``'s checkout, as a word for the shell."""
+def _folder(run: tuple[str, ...]) -> str | None:
+    """The folder of ``ansible-pull``'s checkout; None where that is left to it."""
     for place, word in enumerate(run):
         if word in ("-d", "--directory") and place + 1 < len(run):
-            return shlex.quote(run[place + 1])
+            return run[place + 1]
         if word.startswith("--directory="):
-            return shlex.quote(word.partition("=")[2])
-    return '~/.ansible/pull/"$(hostname -f)"'
+            return word.partition("=")[2]
+    return None
 
 
 def _newest(printed: str) -> str:

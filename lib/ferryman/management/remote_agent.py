@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ferryman.config import ManagementConfig
-    from ferryman.hosts.hosts import Completed, Hosts
+    from ferryman.hosts.completed import Completed
+    from ferryman.hosts.hosts import Hosts
 
 RERUN_S = 5.0
 """Seconds between two runs on a host, when the first did not have the change."""
@@ -51,7 +52,12 @@ class AgentOnHosts(Agent):
     @property
     def command(self) -> str:
         """What is run on each host, as a shell would take it."""
-        return shlex.join(self._config.run or self.default_run)
+        return shlex.join(self.argv)
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """What is run on each host, word by word."""
+        return self._config.run or self.default_run
 
     def converge(
         self, hosts: Hosts, names: Sequence[str], *, revision: str = ""

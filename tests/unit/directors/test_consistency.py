@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ferryman.directors.checks.consistency import consistency_findings
-from ferryman.directors.ipvs.listing import parse
+from ferryman.ipvs.listing import parse
 from ferryman.model import Director, Finding, Role, Verdict
 from unit.directors.world import LVS1, RULES, WEB, virtual
 

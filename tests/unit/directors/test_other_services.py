@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ferryman.directors import others_findings, others_not_restored
-from ferryman.directors.ipvs.listing import parse
-from ferryman.directors.ipvs.table import of_others
+from ferryman.ipvs.listing import parse
+from ferryman.ipvs.table import of_others
 from ferryman.model import Verdict
 from unit.directors.world import RULES, WEB
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ferryman.errors import DryRunError, UnknownOutcomeError
-from ferryman.hosts.hosts import Completed
+from ferryman.errors import DoubtError, DryRunError, UnknownOutcomeError, VerifyError
+from ferryman.hosts.hosts import value_or_error
 from ferryman.model import Director, Kind, Realserver, Role, Service, VirtualService
+from ferryman.testing.shell import run_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ferryman.errors import DoubtError
+    from ferryman.hosts.verbs import ReadVerb, Verb, WriteVerb
+
+T = TypeVar("T")
 
 QUICK = {
     "ipvsadm": """case "$*" in
@@ -100,45 +102,34 @@ class RealShell:
     """Writes that never run, and whose answer is lost too."""
     before_write: Callable[[], None] = lambda: None
     """What somebody else does right before a write."""
-    reads: list[str] = field(default_factory=list)
-    writes: list[str] = field(default_factory=list)
+    reads: list[ReadVerb[Any]] = field(default_factory=list)
+    writes: list[WriteVerb[Any]] = field(default_factory=list)
 
-    def read(self, host: str, command: str, *, stdin: str = "", timeout_s: float | None = None) -> Completed:
-        self.reads.append(command)
-        return self._run(host, command, stdin)
+    def read(self, host: str, verb: ReadVerb[T]) -> T:
+        self.reads.append(verb)
+        return self._run(host, verb)
 
-    def write(self, host: str, command: str, *, stdin: str = "", timeout_s: float | None = None) -> Completed:
+    def write(self, host: str, verb: WriteVerb[T]) -> T:
         if self.dry_run:
             raise DryRunError(f"{host}: a dry run tried to write")
-        self.writes.append(command)
+        self.writes.append(verb)
         self.before_write()
         if self.lost_commands:
             self.lost_commands -= 1
             raise UnknownOutcomeError(f"{host}: the answer was lost")
-        done = self._run(host, command, stdin)
+        value = self._run(host, verb)
         if self.lost_answers:
             self.lost_answers -= 1
             raise UnknownOutcomeError(f"{host}: the answer was lost")
-        return done
+        return value
 
-    def read_all(self, commands: Mapping[str, str]) -> dict[str, Completed | DoubtError]:
-        return {host: self.read(host, command) for host, command in commands.items()}
+    def read_all(self, verbs: Mapping[str, ReadVerb[T]]) -> dict[str, T | DoubtError | VerifyError]:
+        return {host: value_or_error(self, host, verb) for host, verb in verbs.items()}
 
-    def _run(self, host: str, command: str, stdin: str) -> Completed:
-        environment = {
-            **os.environ,
-            "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
-            "FAKE_DIRECTOR": str(self.folder),
-        }
-        done = subprocess.run(
-            ["/bin/sh", "-c", command],
-            input=stdin.encode("utf-8", "surrogateescape"),
-            capture_output=True,
-            env=environment,
-            check=False,
-        )
-        out, err = (output.decode("utf-8", "surrogateescape") for output in (done.stdout, done.stderr))
-        return Completed(host, command, done.returncode, out, err)
+    def _run(self, host: str, verb: Verb[T]) -> T:
+        path = f"{self.folder / 'bin'}:{os.environ['PATH']}"
+        environment = {**os.environ, "PATH": path, "FAKE_DIRECTOR": str(self.folder)}
+        return verb.value(run_here(verb, host=host, env=environment))
 
     @property
     def rules(self) -> str:

@@ -10,12 +10,13 @@ from ferryman.cookbook.memory import key_of
 from ferryman.cookbook.steps.directors import STILL_CHECK, still_as_made
 from ferryman.engine.steps import Look, Report
 from ferryman.errors import DoubtError, VerifyError
+from ferryman.hosts.verbs.ipvs import IpvsTable
 from ferryman.model import Finding, Verdict
 
 if TYPE_CHECKING:
     from ferryman.cookbook.context import Ferry
     from ferryman.cookbook.memory import VerifiedTarget
-    from ferryman.hosts.hosts import Completed
+    from ferryman.directors import Table
     from ferryman.model import Director, Service
 
 
@@ -40,23 +41,22 @@ class DirectorsStayConverged(Look):
         ]
         if not watched:
             return
-        answers = self.ferry.hosts.read_all({director.host: directors.READ_TABLE for director, _ in watched})
+        answers = self.ferry.hosts.read_all({director.host: IpvsTable() for director, _ in watched})
         for director, made in watched:
             finding = self._judged(director, made, answers[director.host])
             if self._counts(director, made, as_made=finding.verdict is Verdict.PASS):
                 report.finding(finding)
 
-    def _judged(self, director: Director, made: VerifiedTarget, answer: Completed | DoubtError) -> Finding:
-        try:
-            if isinstance(answer, DoubtError):
-                raise answer
-            table = directors.of_service(directors.read_table(answer.checked().stdout), self.service)
-        except (DoubtError, VerifyError) as error:
-            seen = f"its table could not be read: {error}"
+    def _judged(
+        self, director: Director, made: VerifiedTarget, answer: Table | DoubtError | VerifyError
+    ) -> Finding:
+        if isinstance(answer, DoubtError | VerifyError):
+            seen = f"its table could not be read: {answer}"
             wanted = f"{made.target}, as this run made it"
             return Finding(
                 STILL_CHECK, director.host, Verdict.UNKNOWN, seen, wanted, "see that it answers SSH"
             )
+        table = directors.of_service(answer, self.service)
         since = f"; it was so at {made.seen_at:%H:%M:%S} UTC"
         return still_as_made(director, self.service, made.target, table, since)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ferryman.directors.checks.findings import TABLE_CHECK
-from ferryman.directors.ipvs.table import key_of
+from ferryman.ipvs.table import key_of
 from ferryman.model import Finding, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ferryman.directors.ipvs.table import Destination, Table, VirtualServer
+    from ferryman.ipvs.table import Destination, Table, VirtualServer
     from ferryman.model import Service, VirtualService
 
 HASHING = ("mh", "sh", "dh")

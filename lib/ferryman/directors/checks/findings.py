@@ -6,8 +6,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from ferryman.directors.checks.preconditions import membership_diff
-from ferryman.directors.ipvs.table import Table, VirtualServer, differences, key_of
 from ferryman.errors import DoubtError, FerrymanError
+from ferryman.ipvs.table import Table, VirtualServer, differences, key_of
 from ferryman.model import Finding, Forwarding, Verdict
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ferryman.directors.ipvs.table import differences
+from ferryman.ipvs.table import differences
 from ferryman.model import Finding, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ferryman.directors.ipvs.table import Destination, Table, VirtualServer
+    from ferryman.ipvs.table import Destination, Table, VirtualServer
     from ferryman.model import Address, Protocol
 
     Servers = Mapping[tuple[Protocol, Address, int], VirtualServer]

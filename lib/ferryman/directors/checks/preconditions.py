@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferryman.directors.ipvs.table import Table, VirtualServer, key_of
+from ferryman.ipvs.table import Table, VirtualServer, key_of
 from ferryman.model import Address, Forwarding, Service, host_port
 
 if TYPE_CHECKING:

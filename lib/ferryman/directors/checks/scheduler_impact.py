@@ -11,82 +11,44 @@ without ``mh-fallback`` whoever is hashed there is refused.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ferryman.directors.checks.consistency import HASHING, consistency_findings
 from ferryman.directors.checks.findings import catalog_findings, not_reached
-from ferryman.directors.ipvs.connections import count_command
-from ferryman.directors.ipvs.listing import READ_TABLE, read_table
-from ferryman.directors.ipvs.schedulers import FLAGS
-from ferryman.directors.ipvs.table import Table, VirtualServer, key_of, of_service
+from ferryman.directors.schedulers import FLAGS
 from ferryman.directors.target import SetScheduler
 from ferryman.errors import DoubtError, VerifyError
-from ferryman.hosts.script import script
+from ferryman.hosts.verbs.directors import ReadScheduler, SchedulerState
+from ferryman.ipvs.table import Table, VirtualServer, key_of, of_service
 from ferryman.model import Finding, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-    from ferryman.hosts.hosts import Completed, Hosts
+    from ferryman.hosts.hosts import Hosts
     from ferryman.model import Director, Service
 
 NOW, MODULE, MOVES = "scheduler-now", "scheduler-module", "scheduler-connections"
 HASH, GAP = "scheduler-hash", "scheduler-exchange"
-_MODULE, _CONNECTIONS = "== module", "== connections"
-
-
-@dataclass(frozen=True, slots=True)
-class SchedulerState:
-    """What one director was seen to have of a service."""
-
-    table: Table
-    module: bool
-    """Whether its kernel has the wanted scheduler, or can load it."""
-    connections: Mapping[str, int] = field(default_factory=dict)
-    """The number of the service's connections, by their state."""
 
 
 SchedulerStates = dict[str, SchedulerState | DoubtError | VerifyError]
-"""By director: what was seen, or why it was not."""
+"""By director: what was seen, with this service's part of its table, or why it was not."""
 
 
 def observe_schedulers(service: Service, hosts: Hosts, target: SetScheduler) -> SchedulerStates:
     """Ask every director of the service at once."""
-    command = read_command(service, target)
-    asked = hosts.read_all(dict.fromkeys((director.host for director in service.directors), command))
-    return {director.host: _seen(asked[director.host], service) for director in service.directors}
-
-
-@script
-def read_command(service: Service, target: SetScheduler) -> str:
-    """The shell command whose output is understood here; it only reads. ``modprobe -n`` loads nothing."""
-    module = f"ip_vs_{target.scheduler}"
-    return "\n".join(
-        (
-            f"{READ_TABLE} || exit",
-            f"echo '{_MODULE}'",
-            f"if [ -d /sys/module/{module} ] || modprobe -nq {module}; then echo there; fi",
-            f"echo '{_CONNECTIONS}'",
-            count_command(service),
-        )
+    keys = tuple(map(key_of, service.virtual_services))
+    asked = hosts.read_all(
+        {director.host: ReadScheduler(keys, target.scheduler) for director in service.directors}
     )
-
-
-def _seen(answer: Completed | DoubtError, service: Service) -> SchedulerState | DoubtError | VerifyError:
-    if isinstance(answer, DoubtError):
-        return answer
-    try:
-        table, _, rest = answer.checked().stdout.partition(f"{_MODULE}\n")
-        module, _, states = rest.partition(f"{_CONNECTIONS}\n")
-        counts = (line.split() for line in states.splitlines())
-        return SchedulerState(
-            of_service(read_table(table), service),
-            module.strip() == "there",
-            {state: int(count) for state, count in counts},
-        )
-    except VerifyError as error:
-        return error
+    return {
+        host: replace(answer, table=of_service(answer.table, service))
+        if isinstance(answer, SchedulerState)
+        else answer
+        for host, answer in asked.items()
+    }
 
 
 def rescheduled(service: Service, target: SetScheduler) -> Service:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from ferryman.directors.checks.consistency import consistency_findings
 from ferryman.directors.checks.findings import catalog_findings, not_reached
-from ferryman.directors.observe import SETTINGS, DirectorState, DirectorStates, NextHop, addresses_of
+from ferryman.directors.observe import DirectorStates, addresses_of
 from ferryman.directors.options import Options
+from ferryman.hosts.verbs.directors import SETTINGS, DirectorState, NextHop
 from ferryman.model import Finding, Verdict
 
 if TYPE_CHECKING:

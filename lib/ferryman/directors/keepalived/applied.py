@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ferryman.directors.ipvs.table import key_of
 from ferryman.directors.keepalived.text import TextError, parse
 from ferryman.directors.keepalived.words import blocks_in, word_for, words_of
+from ferryman.ipvs.table import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,19 +9,10 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 OLDEST = (2, 2, 7)
 """The oldest keepalived that is changed."""
-
-READ_DAEMON = """\
-keepalived -v 2>&1 | head -n 1
-echo ==
-own=$(stat -L -c %i /proc/self/ns/net)
-ps -ww -C keepalived -o netns=,args= | awk -v own="$own" '$1 == own { $1 = ""; print }'
-"""
-"""Prints the version, and the command lines of the keepaliveds of this network namespace: those of others
-fill other tables."""
 
 _DEFAULT = "/etc/keepalived/keepalived.conf"
 _FILE_OPTION = re.compile(r"(?:^|\s)(?:-[PCBlDGXVIRndaxme]*f\s*|--use-file[=\s])(\S+)")
@@ -29,9 +20,9 @@ _FILE_OPTION = re.compile(r"(?:^|\s)(?:-[PCBlDGXVIRndaxme]*f\s*|--use-file[=\s])
 form."""
 
 
-def daemon_blockers(version: str, running: str, config: str) -> list[str]:
-    """Why nothing may be changed through this keepalived; from both parts of what ``READ_DAEMON`` printed."""
-    return [*_version_blockers(version.strip()), *_process_blockers(running.splitlines(), config)]
+def daemon_blockers(version: str, running: Sequence[str], config: str) -> list[str]:
+    """Why nothing may be changed through this keepalived: its version, or the command lines that run."""
+    return [*_version_blockers(version), *_process_blockers(running, config)]
 
 
 def _version_blockers(printed: str) -> Iterator[str]:
@@ -43,7 +34,7 @@ def _version_blockers(printed: str) -> Iterator[str]:
         yield f"keepalived {found[0]} is older than {oldest}, whose reloads were tried: upgrade it first"
 
 
-def _process_blockers(lines: list[str], config: str) -> Iterator[str]:
+def _process_blockers(lines: Sequence[str], config: str) -> Iterator[str]:
     if not lines:
         yield (
             "no keepalived runs in its network namespace (ps -C keepalived): a reload would change nothing;"

@@ -4,7 +4,7 @@ The files in which the service's virtual servers stand are changed, not the kern
 ferryman's marker line the whole text is rendered from the catalog; in any other, the words of
 the service's virtual servers that say how it forwards, or how it is scheduled, are edited and everything else
 stays byte for byte. ``keepalived_files`` finds
-the files, ``keepalived_script`` has how they are tested, replaced and loaded.
+the files, the verb ``keepalived-write`` tests, replaces and loads them.
 
 keepalived compares a reloaded configuration with its previous one, not with the kernel, and reloads in its
 own time: so the kernel's table is read until it is as wanted. Its health checks may set a weight to 0 or
@@ -27,33 +27,26 @@ from ferryman import retry
 from ferryman.directors.checks.preconditions import blockers
 from ferryman.directors.comparison import Comparison, compare_tables
 from ferryman.directors.driver import AppliedState, Before, Driver, Observation
-from ferryman.directors.ipvs.listing import read_table
-from ferryman.directors.ipvs.table import Table, between, differences, from_json, of_service, to_json
 from ferryman.directors.keepalived.applied import Texts, Words, matching_words
 from ferryman.directors.keepalived.daemon import daemon_blockers
 from ferryman.directors.keepalived.edit import edited
-from ferryman.directors.keepalived.files import (
-    files_read,
-    holders,
-    look_script,
-    reached,
-    read_again_script,
-    virtuals_in,
-)
+from ferryman.directors.keepalived.files import holders, reached, virtuals_in
 from ferryman.directors.keepalived.pending import pending_edits
 from ferryman.directors.keepalived.render import owned, rendered
-from ferryman.directors.keepalived.script import STATUSES, new_texts, replace_script
 from ferryman.directors.keepalived.text import TextError, weights_in
 from ferryman.directors.sed import edit_command
 from ferryman.directors.target import SetForwarding, SetScheduler
 from ferryman.errors import NotFollowedError, RefusedError, VerifyError, WorldChangedError
+from ferryman.hosts.verbs.keepalived import KeepalivedFiles, KeepalivedRead, KeepalivedWrite
+from ferryman.ipvs.table import Table, between, differences, from_json, of_service, to_json
 from ferryman.model import Edit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ferryman.directors.keepalived.files import Files
     from ferryman.directors.target import Target
+    from ferryman.hosts.verbs.keepalived import FileReading
     from ferryman.model import VirtualService
 
 
@@ -78,10 +71,10 @@ class KeepalivedDriver(Driver):
     targets = (SetForwarding, SetScheduler)
 
     def _read_options(self) -> None:
-        self.config = self.options.text("config", "/etc/keepalived/keepalived.conf")
+        self.config = self.options.path("config", "/etc/keepalived/keepalived.conf")
         given = "service_file" in self.director.options
-        self.service_file = self.options.text("service_file", "") if given else None
-        self.reload = self.options.text("reload", "systemctl reload keepalived")
+        self.service_file = self.options.path("service_file", "") if given else None
+        self.reload = self.options.command("reload", "systemctl reload keepalived")
         self.converge_s = self.options.seconds("converge_timeout", 30.0)
 
     def _before(self, target: Target | None) -> dict[str, Any]:
@@ -155,12 +148,11 @@ class KeepalivedDriver(Driver):
     def _observe(self, before: Before | None) -> KeepalivedObservation:
         """Table, daemon, and every file that it reads; one round trip."""
         more = before["files"] if before else [self.service_file] if self.service_file else []
-        output = self.hosts.read(self.host, look_script(self.config, list(more))).checked().stdout
-        *table, version, running, listing, content = output.split("==\n")
+        reading = self.hosts.read(self.host, KeepalivedRead(self.config, tuple(more)))
         return KeepalivedObservation(
-            read_table("==\n".join(table)),
-            daemon_blockers(version, running, self.config),
-            self._files(listing, content),
+            reading.table,
+            daemon_blockers(reading.version, reading.running, self.config),
+            _journal_values(reading.files),
         )
 
     def _ours(self, files: Files) -> dict[str, Any]:
@@ -180,12 +172,6 @@ class KeepalivedDriver(Driver):
                 " directors.yaml"
             ) from problem
         return {path: files[path] for path in ours}
-
-    def _files(self, listing: str, content: str) -> dict[str, Any]:
-        try:
-            return files_read(listing, content)
-        except TextError as problem:
-            raise VerifyError(f"{self.host}: {problem}") from problem
 
     def _texts(self, before: Before, target: Target) -> Texts:
         """The files' texts for this target, made from the before."""
@@ -231,10 +217,8 @@ class KeepalivedDriver(Driver):
 
     def _now(self, before: Before) -> tuple[Table, Texts]:
         """Table and texts as they are now."""
-        output = self.hosts.read(self.host, read_again_script(list(before["files"]))).checked().stdout
-        *table, listing, content = output.split("==\n")
-        texts = _texts({"files": self._files(listing, content)})
-        return of_service(read_table("==\n".join(table)), self.service), texts
+        reading = self.hosts.read(self.host, KeepalivedFiles(tuple(before["files"])))
+        return of_service(reading.table, self.service), _texts({"files": _journal_values(reading.files)})
 
     def _foreign_files(self, before: Before, target: Target, texts: Texts) -> list[str]:
         """The files whose text is none that this run knows."""
@@ -302,12 +286,7 @@ class KeepalivedDriver(Driver):
 
     def _reloaded(self, wanted: Callable[[Table], Table], texts: Texts, new: Texts) -> Table:
         """The table as it is once it is as wanted, or the time is up."""
-        script = replace_script(self.config, self.reload, texts, new)
-        done = self.hosts.write(self.host, script, stdin=new_texts(texts, new))
-        if done.status in STATUSES:
-            printed = "\n".join(done.stderr.strip().splitlines()[-10:])
-            raise VerifyError(f"{self.host}: {', '.join(new)}: {STATUSES[done.status]}: {printed}")
-        self._written(done)
+        self.hosts.write(self.host, KeepalivedWrite(self.config, self.reload, texts, new))
         return retry.poll_until(
             self.read,
             lambda table: not differences(wanted(table), table),
@@ -328,6 +307,11 @@ class KeepalivedDriver(Driver):
 
 def _texts(before: Before) -> Texts:
     return {path: file["text"] for path, file in before["files"].items()}
+
+
+def _journal_values(files: Mapping[str, FileReading]) -> dict[str, Any]:
+    """The files as they stand in a before."""
+    return {path: {"text": file.text, "mode": file.mode} for path, file in files.items()}
 
 
 def _diff(path: str, old: str, new: str) -> str:

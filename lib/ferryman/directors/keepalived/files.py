@@ -11,16 +11,12 @@ That a virtual server stands there twice is refused: ``keepalived -t`` takes it 
 
 from __future__ import annotations
 
-import base64
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from ferryman.directors.ipvs.listing import READ_TABLE
-from ferryman.directors.keepalived.daemon import READ_DAEMON
 from ferryman.directors.keepalived.text import (
     Statement,
     TextError,
@@ -30,90 +26,14 @@ from ferryman.directors.keepalived.text import (
     unconditional,
     unnamed,
 )
-from ferryman.hosts.script import script
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from ferryman.model import VirtualService
 
 Files = Mapping[str, Mapping[str, Any]]
 """``{path: {"text": …, "mode": "0644"}}``, as they stand in a before."""
-
-_READ = """\
-stat -L -c '%a %s %n' -- $all
-echo ==
-cat -- $all | base64 -w0
-"""
-_NEWLINE = """IFS='
-'
-"""
-
-FOLLOW = (
-    _NEWLINE
-    + r"""all= left=20
-follow='{ sub(/^[ \t]+/, ""); sub(/^@[^ \t]+[ \t]+/, "") }
-/^include[rmwba]?[ \t]/ {
-    sub(/^[^ \t]+[ \t]+/, ""); sub(/[ \t\r]*([#!].*)?$/, ""); gsub(/\{[^\/]*\}/, "*")
-    folder = FILENAME; sub(/[^\/]*$/, "", folder)
-    print (/^\// ? "" : folder) $0
-}'
-while [ -n "$fresh" ]; do
-    [ "$left" -gt 0 ] || { echo 'its includes are nested more than 20 deep' >&2; exit 1; }
-    left=$((left - 1)) all="$all$IFS$fresh" next=
-    for one in $(awk "$follow" $fresh); do
-        case "$IFS$all$IFS$next$IFS" in *"$IFS$one$IFS"*) continue ;; esac
-        [ ! -f "$one" ] || next="$next$IFS$one"
-    done
-    fresh=${next#?}
-done
-"""
-    + _READ
-)
-"""Prints the file ``$fresh`` and all that its includes may mean, for ``files_read``."""
-
-
-@script
-def look_script(config: str, more: Sequence[str]) -> str:
-    """The command that prints the kernel's table, the daemon, and all files as ``read_all_of`` does."""
-    return f"set -e\n{READ_TABLE}\necho ==\n{READ_DAEMON}echo ==\n{read_all_of(config, *more)}"
-
-
-@script
-def read_again_script(paths: Sequence[str]) -> str:
-    """The command that prints the kernel's table, and these files as ``read_these`` does."""
-    return f"set -e\n{READ_TABLE}\necho ==\n{read_these(paths)}"
-
-
-def read_these(paths: Iterable[str]) -> str:
-    """The command that prints these files for ``files_read``."""
-    every = "\n".join(paths)
-    return f"{_NEWLINE}all={shlex.quote(every)}\n{_READ}"
-
-
-def read_all_of(config: str, *more: str) -> str:
-    """The command that prints a configuration and all that it may include, for ``files_read``.
-
-    ``more`` are files that are printed with it, where they are there: it may not include them.
-    """
-    also = "".join(f'[ ! -f {quoted} ] || fresh="$fresh\n"{quoted}\n' for quoted in map(shlex.quote, more))
-    return f"fresh={shlex.quote(config)}\n{also}{FOLLOW}"
-
-
-def files_read(listing: str, content: str) -> dict[str, dict[str, str]]:
-    """The files, from the two parts of what these commands print.
-
-    Raises:
-        TextError: A file changed its size while it was read.
-    """
-    whole, files, start = base64.b64decode(content), {}, 0
-    for mode, size, path in (line.split(" ", 2) for line in listing.splitlines()):
-        text = whole[start : start + int(size)].decode("utf-8", "surrogateescape")
-        files[path] = {"text": text, "mode": f"0{mode}"}
-        start += int(size)
-    if start != len(whole):
-        raise TextError(f"{', '.join(files)}: changed while being read; begin again")
-    return files
 
 
 def holders(config: str, files: Files, virtuals: Iterable[VirtualService]) -> list[str]:

@@ -11,20 +11,20 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ferryman.directors.ipvs.schedulers import in_order
-from ferryman.directors.ipvs.table import key_of
 from ferryman.directors.keepalived.text import METHODS
 from ferryman.directors.keepalived.words import blocks_in
+from ferryman.directors.schedulers import in_order
 from ferryman.directors.target import SetForwarding, SetScheduler
+from ferryman.ipvs.table import key_of
 from ferryman.model import Forwarding, host_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from ferryman.directors.ipvs.table import Table, VirtualServer
     from ferryman.directors.keepalived.files import Reached
     from ferryman.directors.keepalived.words import Block, Key
     from ferryman.directors.target import Target
+    from ferryman.ipvs.table import Table, VirtualServer
     from ferryman.model import Service
 
 _KERNELS = {**{word: method for method, word in METHODS.items()}, "NAT": Forwarding.MASQUERADE}

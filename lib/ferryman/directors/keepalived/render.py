@@ -10,8 +10,6 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from ferryman.directors.ipvs.schedulers import FLAG_WORDS
-from ferryman.directors.ipvs.table import key_of
 from ferryman.directors.keepalived.text import (
     METHODS,
     Statement,
@@ -21,11 +19,13 @@ from ferryman.directors.keepalived.text import (
     check_sorry,
     parse,
 )
+from ferryman.directors.schedulers import FLAG_WORDS
+from ferryman.ipvs.table import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ferryman.directors.ipvs.table import Table, VirtualServer
+    from ferryman.ipvs.table import Table, VirtualServer
     from ferryman.model import Address, Service
 
 MARKER = "# Rendered by ferryman from the service catalog."

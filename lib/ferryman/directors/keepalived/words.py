@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ferryman.directors.ipvs.schedulers import FLAG_WORDS, in_order
 from ferryman.directors.keepalived.text import (
     METHODS,
     Statement,
@@ -18,6 +17,7 @@ from ferryman.directors.keepalived.text import (
     names,
     place_of,
 )
+from ferryman.directors.schedulers import FLAG_WORDS, in_order
 from ferryman.directors.target import SetForwarding, SetScheduler
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from ferryman.model import Forwarding, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ferryman.directors.ipvs.table import Table
+    from ferryman.ipvs.table import Table
     from ferryman.model import Address
 
 SCHEDULER = "mh"

@@ -20,35 +20,24 @@ from typing import TYPE_CHECKING, Any
 from ferryman import retry
 from ferryman.directors.comparison import Comparison
 from ferryman.directors.expected_table import expected_table
-from ferryman.directors.ipvs.table import differences, from_json
 from ferryman.directors.liberica.conf import SCHEDULER, LibericaConf
-from ferryman.directors.liberica.status import Status, clock, questions
+from ferryman.directors.liberica.status import Status, clock
 from ferryman.directors.managed import ConfigManagedDriver, State
 from ferryman.directors.target import SetForwarding, SetScheduler
 from ferryman.errors import DoubtError, NotFollowedError, VerifyError
-from ferryman.hosts.script import script
+from ferryman.hosts.verbs.daemons import LibericaRead, LibericaReload
+from ferryman.ipvs.table import differences, from_json
 from ferryman.model import Finding, Forwarding, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ferryman.directors.driver import Before, Observation
-    from ferryman.directors.ipvs.table import Table
     from ferryman.directors.target import Target
+    from ferryman.ipvs.table import Table
     from ferryman.model import Edit, Service
 
 CONFIGURED_CHECK = "director-configuration"
-_RELOAD_S = 60.0
-"""Seconds for the reload command itself."""
-_TICKS = "1 2 3"
-"""Seconds to wait at most for the director's clock to pass the second of an earlier reload."""
-
-
-@script
-def reload_script(reload: str, after_s: int) -> str:
-    """The reload, in a later second of the director's clock than that one: times in metrics may be whole."""
-    passed = f'[ "$(date +%s)" -gt {after_s} ] && break'
-    return f"for tick in {_TICKS}; do {passed}; sleep 1; done\n{reload}"
 
 
 class LibericaDriver(ConfigManagedDriver):
@@ -66,9 +55,9 @@ class LibericaDriver(ConfigManagedDriver):
         self.plane = self.options.text("plane", "ipvs")
         if self.plane not in ("ipvs", "katran"):
             self.options.wrong("plane", self.plane, "ipvs or katran")
-        self.reload = self.options.text("reload", "systemctl reload liberica-cp")
-        self.metrics = self.options.text("metrics", "http://localhost:3003/metrics")
-        self.bgp_metrics = self.options.text("bgp_metrics", "http://localhost:3010/metrics")
+        self.reload = self.options.command("reload", "systemctl reload liberica-cp")
+        self.metrics = self.options.url("metrics", "http://localhost:3003/metrics")
+        self.bgp_metrics = self.options.url("bgp_metrics", "http://localhost:3010/metrics")
 
     @property
     def has_ipvs(self) -> bool:
@@ -207,8 +196,8 @@ class LibericaDriver(ConfigManagedDriver):
         return State(tunnelled, text, answers)
 
     @property
-    def _questions(self) -> str:
-        return questions(self.metrics, self.bgp_metrics, self.config)
+    def _question(self) -> LibericaRead:
+        return LibericaRead(self.config, self.metrics, self.bgp_metrics, ipvs=self.has_ipvs)
 
     def _table_from_file(self, text: str, table: Table) -> Table:
         return self._conf(text).configured(table)
@@ -230,8 +219,7 @@ class LibericaDriver(ConfigManagedDriver):
         earlier = self._status(state := self._state())
         if earlier.complaint:
             raise DoubtError(f"{self.host}: not reloaded: {self._silent(state)}")
-        reload = reload_script(self.reload, earlier.latest_s)
-        self.hosts.write(self.host, reload, timeout_s=_RELOAD_S).checked()
+        self.hosts.write(self.host, LibericaReload(self.reload, earlier.latest_s))
 
         def is_answered(now: Status) -> bool:
             return now.resumed != earlier.resumed or now.refused != earlier.refused

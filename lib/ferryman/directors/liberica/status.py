@@ -7,17 +7,15 @@ process began is what every Go program with Prometheus' client tells. Values may
 from __future__ import annotations
 
 import math
-import shlex
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ferryman.directors.metrics import samples
+from ferryman.hosts.verbs.daemons import ADVERTISED, BEGAN, PEER, RELOADED
 
-_RELOADED = "liberica_cp_configuration_reload_timestamp_seconds"
-_BEGAN = "process_start_time_seconds"
-_PEER, _ADVERTISED = "bgp_peer_state", "bgp_routes_advertised"
-_CP, _BGP, _WRITTEN = "-- cp", "-- bgp", "-- written"
-_CURL = "curl -sS -m 3"
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +36,14 @@ class Status:
     """What curl complained of, in one line; empty when every question was answered."""
 
     @classmethod
-    def of(cls, answers: str) -> Status:
-        """From what the questions printed."""
-        cp, _, rest = answers.partition(f"{_BGP}\n")
-        bgp, _, written = rest.partition(f"{_WRITTEN}\n")
-        reloads = samples(cp, _RELOADED)
+    def of(cls, answers: Mapping[str, str]) -> Status:
+        """From what each question of ``liberica-read`` brought."""
+        cp, bgp, written = (answers.get(name, "") for name in ("cp", "bgp", "written"))
+        reloads = samples(cp, RELOADED)
         good = [reload.value for reload in reloads if reload.labels.get("result") == "ok"]
-        good += [sample.value for sample in samples(cp, _BEGAN)]
+        good += [sample.value for sample in samples(cp, BEGAN)]
         bad = [reload.value for reload in reloads if reload.labels.get("result") != "ok"]
-        up = [sample.labels for sample in samples(bgp, _PEER) if sample.value]
+        up = [sample.labels for sample in samples(bgp, PEER) if sample.value]
         return cls(
             max(good, default=None),
             max(bad, default=None),
@@ -56,8 +53,13 @@ class Status:
                 for labels in up
                 if (labels.get("admin_state"), labels.get("session_state")) == ("UP", "ESTABLISHED")
             ),
-            sum(sample.value for sample in samples(bgp, _ADVERTISED)),
-            " / ".join(line for line in answers.splitlines() if line.startswith("curl:")),
+            sum(sample.value for sample in samples(bgp, ADVERTISED)),
+            " / ".join(
+                line
+                for answer in answers.values()
+                for line in answer.splitlines()
+                if line.startswith("curl:")
+            ),
         )
 
     @property
@@ -75,16 +77,6 @@ class Status:
         """The latest second that any of this happened in; 0 where nothing is known."""
         times = (time_s for time_s in (self.resumed, self.refused, self.written) if time_s is not None)
         return math.floor(max(times, default=0))
-
-
-def questions(metrics: str, bgp_metrics: str, config: str) -> str:
-    """The shell commands that ``Status.of`` understands the answers of; they only read."""
-    lines = (
-        f"echo '{_CP}'; {_CURL} {shlex.quote(metrics)} | grep -E '^({_RELOADED}|{_BEGAN})'",
-        f"echo '{_BGP}'; {_CURL} {shlex.quote(bgp_metrics)} | grep -E '^({_PEER}|{_ADVERTISED})'",
-        f"echo '{_WRITTEN}'; stat -L -c %Y -- {shlex.quote(config)}",
-    )
-    return "\n".join(lines)
 
 
 def clock(seconds: float | None) -> str:

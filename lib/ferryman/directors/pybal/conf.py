@@ -15,7 +15,7 @@ from ferryman.errors import VerifyError
 from ferryman.model import Forwarding, Protocol
 
 if TYPE_CHECKING:
-    from ferryman.directors.ipvs.table import Table, VirtualServer
+    from ferryman.ipvs.table import Table, VirtualServer
     from ferryman.model import Address
 
 _GLOBAL = "global"

@@ -17,57 +17,23 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import time
 from typing import TYPE_CHECKING
 
 from ferryman.directors.managed import ConfigManagedDriver, State
 from ferryman.directors.pybal.conf import PybalConf
 from ferryman.directors.target import SetForwarding, SetScheduler
-from ferryman.errors import VerifyError
-from ferryman.hosts.script import script
+from ferryman.hosts.verbs.daemons import PybalDrain, PybalRead, PybalRestart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ferryman.directors.ipvs.table import Table
+    from ferryman.hosts.verbs import WriteVerb
+    from ferryman.ipvs.table import Table
 
-STILL_S = 3
-"""Seconds without a packet after which the counters stand still."""
-_COMMANDS_S = 60.0
-"""Seconds for the commands of a restart, beside the wait."""
-_CURL = "curl -sS -m 3"
-_NOT_STOPPED, _NOT_STARTED = 66, 67
 _SESSION = re.compile(r"^pybal_bgp_session_established\{(.*)\} (\S+)", re.MULTILINE)
 _ASN = re.compile(r'local_asn="([^"]*)"')
 _ALERTS, _POOL, _METRICS, _WRITTEN, _STARTED = "alerts", "pool", "metrics", "written", "started"
-
-
-@script
-def restart_script(restart: str) -> str:
-    """Restart PyBal at once, with what the command prints on standard error."""
-    return f"{{ {restart}\n}} >&2 || exit {_NOT_STARTED}"
-
-
-@script
-def drain_script(stop: str, start: str, drain_s: float) -> str:
-    """Stop, wait, start; the third line of ip_vs_stats is the sum of all virtual servers.
-
-    Counters that cannot be read never stand still.
-    """
-    return f"""trap '' HUP PIPE
-{{ {stop}
-}} >&2 || exit {_NOT_STOPPED}
-before= still=0 waited=0
-while [ "$still" -lt {STILL_S} ] && [ "$waited" -lt {drain_s:.0f} ]; do
-    now=$(sed -n 3p /proc/net/ip_vs_stats 2>/dev/null)
-    if [ -n "$now" ] && [ "$now" = "$before" ]; then still=$((still + 1)); else still=0; fi
-    before=$now waited=$((waited + 1))
-    sleep 1
-done
-{{ {start}
-}} >&2 || exit {_NOT_STARTED}
-"""
 
 
 class PybalDriver(ConfigManagedDriver):
@@ -83,12 +49,12 @@ class PybalDriver(ConfigManagedDriver):
 
     def _read_options(self) -> None:
         super()._read_options()
-        self.instrumentation = self.options.text("instrumentation", "http://localhost:9090").rstrip("/")
-        self.restart = self.options.text("restart", "systemctl restart pybal")
-        self.stop = self.options.text("stop", "systemctl stop pybal")
-        self.start = self.options.text("start", "systemctl start pybal")
+        self.instrumentation = self.options.url("instrumentation", "http://localhost:9090").rstrip("/")
+        self.restart = self.options.command("restart", "systemctl restart pybal")
+        self.stop = self.options.command("stop", "systemctl stop pybal")
+        self.start = self.options.command("start", "systemctl start pybal")
         self.drain_s = self.options.seconds("drain", 10.0)
-        self.started = self.options.text("started", _STARTED_BY_SYSTEMD)
+        self.started = self.options.command("started", _STARTED_BY_SYSTEMD)
 
     @property
     def reload_command(self) -> str:
@@ -98,22 +64,8 @@ class PybalDriver(ConfigManagedDriver):
         return f"{self.stop}; sleep until no packet comes, {self.drain_s:g} s at most; {self.start}"
 
     @property
-    def _questions(self) -> str:
-        url = self.instrumentation
-        json_of = f"{_CURL} -H 'Accept: application/json'"
-        pools = (
-            f"echo '-- {_POOL} {name}'; {json_of} {shlex.quote(f'{url}/pools/{name}')}"
-            for name in self._pools()
-        )
-        return "\n".join(
-            (
-                f"echo '-- {_ALERTS}'; {_CURL} {shlex.quote(f'{url}/alerts')}",
-                *(f"echo; {pool}" for pool in pools),
-                f"echo; echo '-- {_METRICS}'; {_CURL} {shlex.quote(f'{url}/metrics')}",
-                f"echo; echo '-- {_WRITTEN}'; stat -L -c %Y -- {shlex.quote(self.config)}",
-                f"echo '-- {_STARTED}'; {self.started}",
-            )
-        )
+    def _question(self) -> PybalRead:
+        return PybalRead(self.config, self.instrumentation, self.started, tuple(self._pools()))
 
     def _pools(self) -> Iterator[str]:
         """The service's pools, as Wikimedia's Puppet names them; one that is named otherwise is not seen."""
@@ -128,18 +80,13 @@ class PybalDriver(ConfigManagedDriver):
         return PybalConf.read(text, f"{self.host}: {self.config}")
 
     def _reload(self) -> None:
-        script = restart_script(self.restart)
+        verb: WriteVerb[None] = PybalRestart(self.restart)
         if self.drain_s:
-            script = drain_script(self.stop, self.start, self.drain_s)
-        done = self.hosts.write(self.host, script, timeout_s=self.drain_s + _COMMANDS_S)
-        if done.status in (_NOT_STOPPED, _NOT_STARTED):
-            verb = "stopped" if done.status == _NOT_STOPPED else "started"
-            answer = " / ".join(done.stderr.split("\n")[-5:]).strip(" /")
-            raise VerifyError(f"{self.host}: pybal could not be {verb}: {answer}")
-        done.checked()
+            verb = PybalDrain(self.stop, self.start, self.drain_s)
+        self.hosts.write(self.host, verb)
 
     def _pending_reload(self, state: State) -> str | None:
-        answers = _parts(state.answers)
+        answers = state.answers
         written, started = (_number(answers.get(key, "")) for key in (_WRITTEN, _STARTED))
         if started is None:
             return f"pybal does not run: {self.started!r} says {answers.get(_STARTED, '') or 'nothing'}"
@@ -155,7 +102,7 @@ class PybalDriver(ConfigManagedDriver):
 
         ``WARNING`` is no trouble: a pool that is too small to depool from says so all its life.
         """
-        answers = _parts(state.answers)
+        answers = state.answers
         return [
             *self._alerts(answers.get(_ALERTS, "")),
             *(line for name in self._pools() for line in _down(name, answers.get(f"{_POOL} {name}", ""))),
@@ -172,12 +119,6 @@ _STARTED_BY_SYSTEMD = (
     "systemctl is-active --quiet pybal && "
     'date +%s -d "$(systemctl show -p ActiveEnterTimestamp --value pybal)"'
 )
-
-
-def _parts(answers: str) -> dict[str, str]:
-    """What each question brought, by its name."""
-    parts = (part.partition("\n") for part in f"\n{answers}".split("\n-- ")[1:])
-    return {name: answer.strip() for name, _, answer in parts}
 
 
 def _down(pool: str, answer: str) -> Iterator[str]:

@@ -6,13 +6,15 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from ferryman.realservers.facts.script import HEADER
 from ferryman.realservers.facts.values import Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 T = TypeVar("T")
+
+HEADER = "ferryman-facts"
+"""Begins the answer, before its token."""
 
 GARBLED = (ValueError, KeyError, TypeError, AttributeError, IndexError, StopIteration, PermissionError)
 """What a parser raises at text that is not what it should be, or that the host did not let be read."""

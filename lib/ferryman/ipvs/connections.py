@@ -22,16 +22,13 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 
 from ferryman.errors import VerifyError
-from ferryman.hosts.script import script
 from ferryman.model import Address, host_port
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from ferryman.hosts.hosts import Hosts
-    from ferryman.model import Director, Service, VirtualService
+    from ferryman.ipvs.table import Key
 
-REUSE_MODE = "/proc/sys/net/ipv4/vs/conn_reuse_mode"
 _ANEW_AFTER_FIN_WAIT = 2
 """The bit with which a new connection in place of one in FIN_WAIT is scheduled anew (ipvs-sysctl)."""
 _HANDSHAKE = "SYN_RECV"
@@ -69,55 +66,18 @@ class Connection:
         return self.state in _CLOSING
 
 
-def read(hosts: Hosts, director: Director, service: Service) -> frozenset[Connection]:
-    """The service's connections on this director now; one round trip.
-
-    Raises:
-        VerifyError: The table cannot be read, or is not understood.
-        DoubtError: The director could not be asked.
-    """
-    done = hosts.read(director.host, command(service)).checked()
-    return frozenset(parse(done.stdout, director.host))
+def reused_anew(mode: int | None) -> bool:
+    """Whether ``net.ipv4.vs.conn_reuse_mode`` lets no connection that is over come back in its old way."""
+    return mode is not None and bool(mode & _ANEW_AFTER_FIN_WAIT)
 
 
-def closing_is_over(hosts: Hosts, director: Director) -> bool:
-    """Whether a connection that its client has ended cannot come back in its old way; one round trip.
-
-    Raises:
-        DoubtError: The director could not be asked.
-    """
-    mode = hosts.read(director.host, reuse_mode_command()).stdout.strip()
-    return mode.isdecimal() and bool(int(mode) & _ANEW_AFTER_FIN_WAIT)
+def kernels_key(virtual: Key) -> str:
+    """The protocol, VIP and port of a virtual service as the kernel's lines have them."""
+    protocol, vip, port = virtual
+    return f"{protocol.upper()} {_hex(vip)} {port:04X}"
 
 
-@script
-def command(service: Service) -> str:
-    """The shell command that prints the service's lines of the connection table."""
-    columns = ", ".join(f"${number}" for number in range(1, _COLUMNS + 1))
-    return f"awk '{_of(service)} {{ print {columns} }}' /proc/net/ip_vs_conn"
-
-
-@script
-def reuse_mode_command() -> str:
-    """The shell command that prints ``net.ipv4.vs.conn_reuse_mode``."""
-    return f"cat {REUSE_MODE}"
-
-
-def count_command(service: Service) -> str:
-    """The shell command that prints how many connections the service has in each state: ``STATE COUNT``."""
-    count = "{ n[$8]++ } END { for (state in n) print state, n[state] }"
-    return f"awk '{_of(service)} {count}' /proc/net/ip_vs_conn"
-
-
-def _of(service: Service) -> str:
-    """What selects the service's lines in awk."""
-    either = " || ".join(
-        f'k == "{_columns(virtual_service)}"' for virtual_service in service.virtual_services
-    )
-    return f'{{ k = $1 " " $4 " " $5 }} {either}'
-
-
-def parse(text: str, host: str = "ip_vs_conn") -> list[Connection]:
+def connections(text: str, host: str = "ip_vs_conn") -> list[Connection]:
     """The connections from lines of ``/proc/net/ip_vs_conn``; a header is passed over.
 
     Raises:
@@ -153,10 +113,6 @@ def old_left(
     """
     left = still_open(then, now, closing=closing)
     return sum(1 for connection in left if shaking_hands or connection.state != _HANDSHAKE)
-
-
-def _columns(virtual: VirtualService) -> str:
-    return f"{virtual.protocol.upper()} {_hex(virtual.vip)} {virtual.port:04X}"
 
 
 def _hex(address: Address) -> str:

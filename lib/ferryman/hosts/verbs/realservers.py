@@ -1,6 +1,6 @@
-"""The command that asks a host for its facts: one POSIX shell script that only reads, in one round trip.
+"""What is read of a realserver: its facts in one round trip, and its counters alone.
 
-Its answer has named sections between lines that begin with a token made up for this one question, so nothing
+The answer has named sections between lines that begin with a token made up for this one question, so nothing
 a host prints can be taken for one. What a section complains of stands on standard error, after its name.
 
 Starting a program is the slow part on a busy host, and a ``$(...)`` is one more. So one ``grep`` reads all
@@ -14,18 +14,26 @@ iptables keeps in nftables it is asked for only where nft cannot say it (its mat
 from __future__ import annotations
 
 import secrets
-import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
 
-HEADER = "ferryman-facts"
+from ferryman.hosts.verbs.kinds import TOKEN
+from ferryman.hosts.verbs.verb import MIB, ReadVerb
+from ferryman.realservers.facts.parse import parse, parse_counters
+from ferryman.realservers.facts.values import Facts
 
-COUNTERS = "exec grep -aH '' /proc/net/netstat /proc/net/dev"
-"""The command that asks for the counters alone; the quickest look there is."""
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-_SCRIPT = r"""
-T=@TOKEN@
+    from ferryman.hosts.completed import Completed
+
+_FACTS = r"""
+T=@@$1
 LC_ALL=C; export LC_ALL
 PATH=$PATH:/usr/sbin:/sbin:/usr/local/sbin; export PATH
-printf '@HEADER@ %s\n' "$T"
+printf 'ferryman-facts %s\n' "$T"
 have() { command -v "$1" >/dev/null 2>&1; }
 section() {
   name=$1; shift
@@ -118,8 +126,37 @@ printf '%s done\n' "$T"
 """
 
 
-def command() -> str:
-    """The command that asks for everything, whatever shell the user of the host has."""
-    token = f"@@{secrets.token_hex(8)}"
-    script = _SCRIPT.replace("@TOKEN@", token).replace("@HEADER@", HEADER).strip()
-    return f"exec /bin/sh -c {shlex.quote(script)}"
+@dataclass(frozen=True)
+class ReadFacts(ReadVerb[Facts]):
+    """Reads everything that the checks of a realserver want to know of it."""
+
+    name = "facts"
+    limit = 32 * MIB
+    script = _FACTS
+
+    token: str = field(
+        default_factory=partial(secrets.token_hex, 8), compare=False, repr=False, metadata=TOKEN
+    )
+    """Begins the lines between the sections; of each question another, and no part of what is asked."""
+
+    @property
+    def words(self) -> Sequence[str]:
+        """The token."""
+        return (self.token,)
+
+    def parse(self, done: Completed) -> Facts:
+        """The facts; a part that could not be read is ``Unknown``, and says why."""
+        return parse(done.host, done.stdout, done.stderr or f"status {done.status}")
+
+
+@dataclass(frozen=True)
+class ReadCounters(ReadVerb[Mapping[str, int]]):
+    """Reads what a host's kernel has counted until now; the quickest question there is."""
+
+    name = "counters"
+    needs_root = False
+    script = "exec grep -aH '' /proc/net/netstat /proc/net/dev"
+
+    def parse(self, done: Completed) -> Mapping[str, int]:
+        """The counters by name."""
+        return parse_counters(done.stdout)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, cast
 
+from ferryman.errors import ArgumentError
 from ferryman.model import Address, Forwarding, Protocol, Service, VirtualService, host_port
 
 if TYPE_CHECKING:
@@ -85,9 +86,11 @@ class VirtualServer:
 
 
 Table = tuple[VirtualServer, ...]
+Key = tuple[Protocol, Address, int]
+"""What names a virtual service: protocol, VIP, port."""
 
 
-def key_of(virtual: VirtualService) -> tuple[Protocol, Address, int]:
+def key_of(virtual: VirtualService) -> Key:
     """The key under which a catalog's virtual service stands in a director's table."""
     return (virtual.protocol, virtual.vip, virtual.port)
 
@@ -109,21 +112,39 @@ def scheduling(server: VirtualServer) -> tuple[object, ...]:
     return server.scheduler, server.scheduler_flags, server.options
 
 
-def edit_server_command(server: VirtualServer) -> str:
-    """The command that makes a virtual server's scheduler, flags and options what it says, in place."""
+def edits(now: Table, wanted: Table) -> Iterator[str]:
+    """What makes the entries as wanted, in ipvsadm's words: each virtual server, then its destinations.
+
+    Only what differs is edited, in place.
+    """
+    current = {server.key: server for server in now}
+    for server in wanted:
+        known = current.get(server.key)
+        if known is None or scheduling(known) != scheduling(server):
+            yield _edit_server(server)
+        as_now = {destination.key: destination for destination in known.destinations} if known else {}
+        yield from (
+            edit(server, destination)
+            for destination in server.destinations
+            if as_now.get(destination.key) != destination
+        )
+
+
+def _edit_server(server: VirtualServer) -> str:
+    """Make a virtual server's scheduler, flags and options what it says."""
     flags = f" -b {','.join(server.scheduler_flags)}" if server.scheduler_flags else ""
     options = "".join(f" {word}" for word in server.options)
-    return f"ipvsadm -E {server.named} -s {server.scheduler}{options}{flags}"
+    return f"-E {server.named} -s {server.scheduler}{options}{flags}"
 
 
-def edit_command(server: VirtualServer, destination: Destination) -> str:
-    """The command that makes a destination of this virtual service what ``destination`` says, in place."""
+def edit(server: VirtualServer, destination: Destination) -> str:
+    """The words that make a destination of this virtual service what ``destination`` says, in place."""
     limits = (
         f" -x {destination.upper} -y {destination.lower}" if destination.upper or destination.lower else ""
     )
     tunnel = "".join(f" {word}" for word in destination.tunnel)
     return (
-        f"ipvsadm -e {server.named} -r {destination.key}"
+        f"-e {server.named} -r {destination.key}"
         f" {destination.forwarding.value} -w {destination.weight}{limits}{tunnel}"
     )
 
@@ -239,18 +260,29 @@ def _destination_to_json(destination: Destination) -> dict[str, Any]:
 
 
 def from_json(value: Sequence[dict[str, Any]]) -> Table:
-    """The table that ``to_json`` wrote."""
-    return tuple(
-        VirtualServer(
-            cast("Protocol", server["protocol"]),
-            ip_address(server["vip"]),
-            server["port"],
-            server["scheduler"],
-            tuple(server["scheduler_flags"]),
-            tuple(map(_destination_from_json, server["destinations"])),
-            tuple(server["options"]),
-        )
-        for server in value
+    """The table that ``to_json`` wrote.
+
+    Raises:
+        ArgumentError: It is none: somebody else wrote into the journal.
+    """
+    try:
+        return tuple(map(_server_from_json, value))
+    except (LookupError, TypeError, ValueError, StopIteration) as error:
+        raise ArgumentError(
+            f"a table out of the journal is not understood ({type(error).__name__}: {error}); see who wrote"
+            " there; nothing was sent to a host"
+        ) from error
+
+
+def _server_from_json(server: dict[str, Any]) -> VirtualServer:
+    return VirtualServer(
+        cast("Protocol", server["protocol"]),
+        ip_address(server["vip"]),
+        server["port"],
+        server["scheduler"],
+        tuple(server["scheduler_flags"]),
+        tuple(map(_destination_from_json, server["destinations"])),
+        tuple(server["options"]),
     )
 
 

@@ -11,24 +11,12 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, NoReturn
 
-from ferryman.directors.ipvs.table import Destination, Table, VirtualServer
 from ferryman.errors import VerifyError
-from ferryman.hosts.script import script
+from ferryman.ipvs.table import Destination, Key, Table, VirtualServer
 from ferryman.model import Address, Forwarding, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-Key = tuple[Protocol, Address, int]
-
-
-@script
-def table_command() -> str:
-    """The shell command whose output ``read_table`` understands; it only reads."""
-    return "ipvsadm -Sn && echo == && ipvsadm -Ln --thresholds"
-
-
-READ_TABLE = table_command()
 
 _PROTOCOL_OPTIONS: dict[str, Protocol] = {"-t": "tcp", "-u": "udp"}
 _OTHER_SERVICES = ("-f", "--sctp-service")
@@ -38,7 +26,7 @@ _VALUE_OPTIONS = ("-s", "-b", "-p", "-M", "--pe", "-r", "-w", "-x", "-y", "--tun
 
 
 def read_table(output: str) -> Table:
-    """The table from what ``READ_TABLE`` printed.
+    """The table from what ``ipvsadm -Sn`` and, behind a line ``==``, ``ipvsadm -Ln --thresholds`` print.
 
     Raises:
         VerifyError: A line is not understood; the message has the line.
@@ -53,7 +41,7 @@ def parse(rules: str) -> Table:
     Raises:
         VerifyError: A line is not understood; the message has the line.
     """
-    servers: dict[tuple[Protocol, Address, int], VirtualServer] = {}
+    servers: dict[Key, VirtualServer] = {}
     for number, line in enumerate(rules.splitlines(), start=1):
         words = line.split()
         if not words or (len(words) > 1 and words[1] in _OTHER_SERVICES):
@@ -67,7 +55,7 @@ class _Rule:
     """One line of ``ipvsadm -S``: the command, whom it is about, and its options in order."""
 
     command: str
-    key: tuple[Protocol, Address, int]
+    key: Key
     options: dict[str, str]
     where: str
 
@@ -95,7 +83,7 @@ def _options(words: list[str], where: str) -> Iterator[tuple[str, str]]:
             _not_understood(where, f"no option {word}")
 
 
-def _take(servers: dict[tuple[Protocol, Address, int], VirtualServer], rule: _Rule) -> None:
+def _take(servers: dict[Key, VirtualServer], rule: _Rule) -> None:
     if rule.command == "-A":
         servers[rule.key] = _virtual_server(rule)
         return

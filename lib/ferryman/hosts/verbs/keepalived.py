@@ -1,0 +1,311 @@
+"""keepalived on a director: its files read, replaced and loaded.
+
+Files are replaced in one round trip, all of them or none: each is compared with what was read; the whole
+configuration is tested *with* the new texts, which are bind-mounted over the old in a mount namespace of its
+own, so that nothing live has changed yet; the new files are renamed into place; keepalived is reloaded.
+Without new texts the test and the reload are all it does.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ferryman.errors import ArgumentError, VerifyError
+from ferryman.hosts.verbs.changed import CHANGED, changed_error
+from ferryman.hosts.verbs.ipvs import TABLE_SCRIPT, table_in
+from ferryman.hosts.verbs.kinds import PATH, PATHS, TEXT, TEXTS
+from ferryman.hosts.verbs.verb import MIB, ReadVerb, WriteVerb
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ferryman.hosts.completed import Completed
+    from ferryman.ipvs.table import Table
+
+_READ_DAEMON = """\
+keepalived -v 2>&1 | head -n 1
+echo ==
+own=$(stat -L -c %i /proc/self/ns/net)
+ps -ww -C keepalived -o netns=,args= | awk -v own="$own" '$1 == own { $1 = ""; print }'
+"""
+"""Prints the version, and the command lines of the keepaliveds of this network namespace: those of others
+fill other tables."""
+_READ = """\
+set -f
+stat -L -c '%a %s %n' -- $all
+echo ==
+cat -- $all | base64 -w0
+"""
+_NEWLINE = """IFS='
+'
+"""
+
+_FOLLOW = (
+    _NEWLINE
+    + r"""all= left=20
+follow='{ sub(/^[ \t]+/, ""); sub(/^@[^ \t]+[ \t]+/, "") }
+/^include[rmwba]?[ \t]/ {
+    sub(/^[^ \t]+[ \t]+/, ""); sub(/[ \t\r]*([#!].*)?$/, ""); gsub(/\{[^\/]*\}/, "*")
+    folder = FILENAME; sub(/[^\/]*$/, "", folder)
+    print (/^\// ? "" : folder) $0
+}'
+while [ -n "$fresh" ]; do
+    [ "$left" -gt 0 ] || { echo 'its includes are nested more than 20 deep' >&2; exit 1; }
+    left=$((left - 1)) all="$all$IFS$fresh" next=
+    for one in $(awk "$follow" $fresh); do
+        case "$IFS$all$IFS$next$IFS" in *"$IFS$one$IFS"*) continue ;; esac
+        [ ! -f "$one" ] || next="$next$IFS$one"
+    done
+    fresh=${next#?}
+done
+"""
+    + _READ
+)
+"""Prints the files in ``$fresh`` and all that their includes may mean.
+
+The director's shell reads somewhat too much, because it knows no braces of csh; which of it counts is decided
+in ``directors/keepalived/files.py``.
+"""
+
+BAD_CONFIGURATION = 66
+NO_TEST = 67
+TORN = 68
+NOT_RELOADED = 69
+NOT_PLACED = 70
+
+STATUSES = {
+    BAD_CONFIGURATION: "keepalived does not accept the new configuration; nothing was changed",
+    NO_TEST: "the new configuration cannot be tried before it is live (unshare, mount); nothing was changed",
+    TORN: "the new text did not arrive whole; nothing was changed",
+    NOT_PLACED: "the new text could not be put in place; all was put back, nothing was reloaded",
+    NOT_RELOADED: "the file is replaced, but the reload command failed",
+}
+"""What exit statuses of ``keepalived-write`` mean, but for ``CHANGED``: standard error has that file."""
+
+_REPLACE = f"""\
+set -eu
+config=$1 reload=$2 arrived=$3
+shift 3
+IFS='
+'
+set -f
+own=$$ from=1 pairs= litter=
+whole=$(mktemp)
+sum() {{ sha256sum <"$1" | cut -d' ' -f1; }}
+each() {{
+    verb=$1
+    shift
+    while [ $# -gt 0 ]; do
+        live=$(readlink -f -- "$1")
+        fresh="${{live%/*}}/.${{live##*/}}.$own"
+        "$verb" "$@" || return
+        shift 4
+    done
+}}
+compare() {{
+    [ "$(sum "$live")" = "$2" ] || {{ printf '%s\\n' "$1" >&2; exit {CHANGED}; }}
+}}
+take() {{
+    [ "$2" != "$3" ] || return 0
+    litter="$litter$IFS$fresh$IFS$fresh.old"
+    tail -c "+$from" "$whole" | head -c "$4" >"$fresh"
+    from=$((from + $4)) pairs="$pairs$IFS$fresh$IFS$live"
+    chmod --reference="$live" -- "$fresh"
+    chown --reference="$live" -- "$fresh"
+    ln -- "$live" "$fresh.old"
+    sync -- "$fresh"
+}}
+place() {{ [ "$2" = "$3" ] || {{ mv -f -- "$fresh" "$live" && sync -- "${{live%/*}}"; }}; }}
+put_back() {{ [ -e "$fresh" ] || [ ! -e "$fresh.old" ] || mv -f -- "$fresh.old" "$live"; }}
+apart() {{ if [ -n "$pairs" ]; then unshare -m "$@"; else "$@"; fi; }}
+trap 'rm -f -- "$whole" $litter' EXIT
+cat >"$whole"
+[ "$(sum "$whole")" = "$arrived" ] || exit {TORN}
+each compare "$@"
+each take "$@"
+apart true || exit {NO_TEST}
+apart sh -c '
+    while [ $# -gt 1 ]; do
+        mount --bind "$1" "$2" || exit {NO_TEST}
+        shift 2
+    done
+    keepalived -t -f "$1" >&2 || exit {BAD_CONFIGURATION}
+' sh $pairs "$config"
+each place "$@" || {{ each put_back "$@"; exit {NOT_PLACED}; }}
+sh -c "$reload" >&2 || exit {NOT_RELOADED}
+"""
+"""``$@`` has four words for each file: its path, the checksums of its old text and of its new one, and the
+size of the new one. The new files lie beside the old ones for the renames to be atomic, under names that no
+``include *`` picks up: with a leading dot.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class FileReading:
+    """A file as it was read."""
+
+    text: str
+    mode: str
+    """Its permissions, in octal: ``0644``."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeepalivedReading:
+    """What one round trip read of a director with keepalived."""
+
+    table: Table
+    """The virtual servers of every service."""
+    version: str
+    """What ``keepalived -v`` prints first."""
+    running: tuple[str, ...]
+    """The command lines of the keepaliveds that run in its network namespace."""
+    files: Mapping[str, FileReading]
+    """Every file that its configuration may include, by path."""
+
+
+@dataclass(frozen=True)
+class KeepalivedRead(ReadVerb[KeepalivedReading]):
+    """Reads the kernel's table, the daemon, its configuration and everything that this may include."""
+
+    name = "keepalived-read"
+    limit = 64 * MIB
+    script = f"""\
+set -e
+{{ {TABLE_SCRIPT}; }} || exit
+echo ==
+{_READ_DAEMON}echo ==
+fresh=$1
+shift
+for more do
+    [ ! -f "$more" ] || fresh="$fresh
+$more"
+done
+{_FOLLOW}"""
+
+    config: str = field(metadata=PATH)
+    more: tuple[str, ...] = field(default=(), metadata=PATHS)
+    """Files that are read with it, where they are there: it may not include them."""
+
+    @property
+    def words(self) -> Sequence[str]:
+        """The paths."""
+        return (self.config, *self.more)
+
+    def parse(self, done: Completed) -> KeepalivedReading:
+        """What was read."""
+        *table, version, running, listing, content = done.checked().stdout.split("==\n")
+        return KeepalivedReading(
+            table_in(done, "==\n".join(table)),
+            version.strip(),
+            tuple(running.splitlines()),
+            _files(done, listing, content),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FilesReading:
+    """The kernel's table, and some files."""
+
+    table: Table
+    """The virtual servers of every service."""
+    files: Mapping[str, FileReading]
+
+
+@dataclass(frozen=True)
+class KeepalivedFiles(ReadVerb[FilesReading]):
+    """Reads the kernel's table and some of keepalived's files again."""
+
+    name = "keepalived-files"
+    limit = 64 * MIB
+    script = f"""\
+set -e
+{{ {TABLE_SCRIPT}; }} || exit
+echo ==
+IFS='
+'
+all="$*"
+{_READ}"""
+
+    paths: tuple[str, ...] = field(metadata=PATHS)
+
+    @property
+    def words(self) -> Sequence[str]:
+        """The paths."""
+        return self.paths
+
+    def parse(self, done: Completed) -> FilesReading:
+        """What was read."""
+        *table, listing, content = done.checked().stdout.split("==\n")
+        return FilesReading(table_in(done, "==\n".join(table)), _files(done, listing, content))
+
+
+@dataclass(frozen=True)
+class KeepalivedWrite(WriteVerb[None]):
+    """Replaces the texts of some files, if they still are as expected, and reloads keepalived."""
+
+    name = "keepalived-write"
+    script = _REPLACE
+
+    config: str = field(metadata=PATH)
+    reload: str = field(metadata=TEXT)
+    """The operator's command that makes keepalived load its configuration."""
+    old: Mapping[str, str] = field(metadata=TEXTS)
+    """The texts that are expected, by path."""
+    new: Mapping[str, str] = field(metadata=TEXTS)
+    """The texts as they are to be, of the same paths."""
+
+    def __post_init__(self) -> None:
+        """Look at each argument, and at what they are together."""
+        WriteVerb.__post_init__(self)
+        if self.old.keys() != self.new.keys():
+            raise ArgumentError(f"{self.name}: old and new are not texts of the same files; nothing was sent")
+
+    @property
+    def words(self) -> Sequence[str]:
+        """Configuration, reload, the checksum of what is on standard input, and four words for each file."""
+        files = (
+            (path, _sum(text), _sum(self.new[path]), str(len(_bytes(self.new[path]))))
+            for path, text in self.old.items()
+        )
+        return (self.config, self.reload, _sum(self.stdin), *(word for file in files for word in file))
+
+    @property
+    def stdin(self) -> str:
+        """The new texts of the files that change, one behind the other."""
+        return "".join(self.new[path] for path, text in self.old.items() if text != self.new[path])
+
+    def parse(self, done: Completed) -> None:
+        """Return when it is done.
+
+        Raises:
+            WorldChangedError: A file was another one than expected; nothing was changed.
+        """
+        if done.status in STATUSES:
+            printed = "\n".join(done.stderr.strip().splitlines()[-10:])
+            raise VerifyError(f"{done.host}: {', '.join(self.new)}: {STATUSES[done.status]}: {printed}")
+        if done.status == CHANGED:
+            raise changed_error(done.host, done.stderr.strip().splitlines())
+        done.checked()
+
+
+def _files(done: Completed, listing: str, content: str) -> dict[str, FileReading]:
+    """The files, from the two parts of what is printed of them."""
+    whole, files, start = base64.b64decode(content), {}, 0
+    for mode, size, path in (line.split(" ", 2) for line in listing.splitlines()):
+        text = whole[start : start + int(size)].decode("utf-8", "surrogateescape")
+        files[path] = FileReading(text, f"0{mode}")
+        start += int(size)
+    if start != len(whole):
+        raise VerifyError(f"{done.host}: {', '.join(files)}: changed while being read; begin again")
+    return files
+
+
+def _sum(text: str) -> str:
+    return hashlib.sha256(_bytes(text)).hexdigest()
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
