@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ferryman.engine.signals import HANDLED
+from unit.left_out import is_left_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +24,13 @@ def pytest_configure(config: pytest.Config) -> None:
         settings.load_profile("brief")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is slow, unless it was asked for by name."""
+    """Mark scenes that take long, before ``-m`` looks; leave out what is slow, unless it was asked for."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here) and is_left_out(item.path.relative_to(here).as_posix(), item.name):
+            item.add_marker(pytest.mark.extended)
     if "slow" in config.option.markexpr:
         return
     slow = [item for item in items if item.get_closest_marker("slow")]

@@ -1,4 +1,4 @@
-"""The lab's tests in ``make test`` are there: a test that was renamed must not drop out of it unseen."""
+"""The tables of what is in ``make test``: a test that was renamed must not drop out of it, or in, unseen."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from lab.chosen import CHOSEN
+from unit.left_out import LEFT_OUT
 
-LAB = Path(__file__).parents[1] / "lab"
+UNIT = Path(__file__).parent
+LAB = UNIT.parent / "lab"
 
 
 def names_in(file: Path) -> set[str]:
@@ -27,3 +29,11 @@ def test_each_chosen_test_is_in_its_file(file: str) -> None:
 def test_each_file_of_the_lab_has_a_test_that_is_chosen() -> None:
     """Each file of lab tests has a test that ``make test`` runs."""
     assert {file.relative_to(LAB).as_posix() for file in LAB.rglob("test_*.py")} == set(CHOSEN)
+
+
+@pytest.mark.parametrize("file", LEFT_OUT)
+def test_each_test_that_is_left_out_is_in_its_file_and_is_not_all_of_it(file: str) -> None:
+    names = {name for name in names_in(UNIT / file) if name.startswith("test_")}
+    left_out = {name.partition("[")[0] for name in LEFT_OUT[file]}
+    assert left_out <= names
+    assert names - left_out

@@ -34,6 +34,7 @@ EXIT_CODES = {
     errors.LabError: 2,
     errors.RefusedError: 3,
     errors.VerifyError: 4,
+    errors.ArgumentError: 4,
     errors.CommandFailedError: 4,
     errors.WorldChangedError: 4,
     errors.BusyError: 6,
