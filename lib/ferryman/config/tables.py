@@ -23,6 +23,8 @@ class SshConfig(Table):
     """``[ssh]``: how hosts are reached over SSH."""
 
     user: str = "root"
+    sudo: bool = False
+    """Whether the user has no root of its own: what needs it goes through sudo and the helper there."""
     identity: Path = Path("~/.ssh/id_ed25519")
     known_hosts: Path = Path("~/.ssh/known_hosts")
     """An unknown or changed host key is a failure, never accepted silently."""

@@ -31,6 +31,8 @@ class HostAddress:
     port: int = 22
     user: str | None = None
     """The user to log in as; None: that of ``[ssh]``."""
+    sudo: bool | None = None
+    """Whether that user has no root of its own and asks sudo for it; None: as ``[ssh]`` says."""
 
     @property
     def target(self) -> str:

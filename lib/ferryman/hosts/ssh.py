@@ -33,16 +33,19 @@ from ferryman.hosts.command import WINDOW, RemoteCommand
 from ferryman.hosts.connect import Deadline, Timeouts, connect, within
 from ferryman.hosts.fence import Fence
 from ferryman.hosts.framing import command_line, new_token, unframed
+from ferryman.hosts.helper import sudo
+from ferryman.hosts.helper.users import Users
 from ferryman.hosts.hosts import HostAddress, shown
 from ferryman.hosts.known_hosts import KnownHosts, PresentedKey, known_names
 from ferryman.hosts.verbs.fence import TakeOver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import Self
 
     from ferryman.config import SshConfig
+    from ferryman.hosts.helper.needs import NeedsOf
     from ferryman.hosts.hosts import Completed
     from ferryman.hosts.verbs import ReadVerb, Verb, WriteVerb
 
@@ -86,9 +89,17 @@ class Fleet:
     """
 
     def __init__(
-        self, addresses: Mapping[str, HostAddress], ssh: SshConfig, *, dry_run: bool = False
+        self,
+        addresses: Mapping[str, HostAddress],
+        ssh: SshConfig,
+        *,
+        dry_run: bool = False,
+        needs_of: NeedsOf = lambda _: {},
     ) -> None:
         """Read the key and known_hosts; connect to nothing yet.
+
+        ``needs_of`` says what a host must allow a user without root; that is looked at before anything else
+        is asked of it as root.
 
         Raises:
             ConfigError: One of the files cannot be used.
@@ -97,6 +108,7 @@ class Fleet:
         self._ssh = ssh
         self._dry_run = dry_run
         self._login = _Login(ssh)
+        self._users = Users(addresses, ssh, needs_of)
         self._connections: dict[str, _Connection] = {}
         self._timeouts = Timeouts()
         self._lock = threading.Lock()
@@ -113,7 +125,7 @@ class Fleet:
         """Ask a host something; see ``Hosts.read``."""
         if not verb.reads:
             raise TypeError(f"{verb.name} writes, and was to be read: a bug in who asks; nothing ran")
-        return verb.value(self._run(host, verb, str))
+        return verb.value(self._run(host, verb))
 
     def write(self, host: str, verb: WriteVerb[T]) -> T:
         """Do something to a host; see ``Hosts.write``."""
@@ -121,11 +133,8 @@ class Fleet:
             raise TypeError(f"{verb.name} reads, and was to write: a bug in who asks; nothing ran")
         if self._dry_run:
             raise DryRunError(f"{host}: a dry run tried to run {shown(verb.shown)}; nothing ran")
-        if self._fence is None:
-            return verb.value(self._run(host, verb, str))
-        fence = self._fence
-        done = self._run(host, verb, lambda script: fence.around(host, script))
-        return verb.value(fence.judged(done))
+        done = self._run(host, verb, self._fence)
+        return verb.value(done if self._fence is None else self._fence.judged(done))
 
     def fence(self, run: str, token: int, hosts: Sequence[str]) -> dict[str, DoubtError]:
         """Write as this holder of the run from now on.
@@ -171,10 +180,21 @@ class Fleet:
             connection.close()
         self._timeouts.close()
 
-    def _run(self, host: str, verb: Verb[object], guarded: Callable[[str], str]) -> Completed:
-        """Send a verb, with a guard around its script; how it ended, whatever else its login shell prints."""
+    def _run(self, host: str, verb: Verb[object], fence: Fence | None = None) -> Completed:
+        """Ask a host a verb, as root where it needs that; how it ended, whatever its login shell prints."""
         token = new_token()
-        line = command_line(verb, token, guarded)
+        user = self._users.without_root(host) if sudo.needs_sudo(verb) else None
+        if user is None:
+            line = command_line(verb, token, (lambda script: fence.around(host, script)) if fence else str)
+            return unframed(self._sent(host, verb, line, verb.stdin), token, verb)
+        given = sudo.request(host, verb, token, fence)
+        self._users.require_fit(host, lambda question: self.read(host, question))
+        raw = self._sent(host, verb, sudo.command_line(verb), given)
+        if (why := sudo.refusal(raw, user, verb, token)) is not None:
+            raise why
+        return unframed(raw, token, verb)
+
+    def _sent(self, host: str, verb: Verb[object], line: str, stdin: str) -> Completed:
         channel = self._connection(host).channel()
         remote = RemoteCommand(
             host,
@@ -184,7 +204,7 @@ class Fleet:
             lost=lambda error: _loss(channel.get_transport(), error),
         )
         seconds = self._ssh.command_timeout if verb.deadline_s is None else verb.deadline_s
-        return unframed(remote.run(verb.stdin, seconds, self._timeouts, limit=verb.limit), token, verb)
+        return remote.run(stdin, seconds, self._timeouts, limit=verb.limit)
 
     def _connection(self, host: str) -> _Connection:
         with self._lock:

@@ -81,7 +81,7 @@ class Inventory:
 
         def reached(name: str, entry: HostEntry) -> HostAddress:
             address = entry.address or entry.address6
-            return HostAddress(name, str(address) if address else None, entry.port, entry.user)
+            return HostAddress(name, str(address) if address else None, entry.port, entry.user, entry.sudo)
 
         return Translated(self._folder.hosts, reached)
 

@@ -136,6 +136,7 @@ class HostEntry(Room):
     address6: Annotated[IPv6Address | None, PlainValidator(_address6)] = None
     port: int = Field(22, ge=1, le=65535, description="an SSH port, 1 to 65535")
     user: str | None = Field(None, description="a user name")
+    sudo: bool | None = Field(None, description="true or false")
     kind: Literal["server", "kubernetes"] = Field("server", description="server or kubernetes")
     cluster: str | None = Field(None, description="the name of a cluster in clusters.yaml")
 
