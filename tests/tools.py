@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from ferryman.hosts.verbs.operator import OperatorCommand, OperatorQuestion
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -43,3 +45,13 @@ def first_of(values: Iterable[Any], count: int = 1) -> list[Any]:
     given = list(values)
     more = [value if isinstance(value, tuple) else (value,) for value in given[count:]]
     return [*given[:count], *(pytest.param(*value, marks=pytest.mark.extended) for value in more)]
+
+
+def asks(text: str, given: str = "", timeout_s: float | None = None) -> OperatorQuestion:
+    """What asks a host a text of sh, for what no verb asks; its value is how that ended."""
+    return OperatorQuestion((text,), shell=True, given=given, timeout_s=timeout_s)
+
+
+def does(text: str, given: str = "", timeout_s: float | None = None) -> OperatorCommand:
+    """What does a text of sh on a host, for what no verb does; its value is how that ended."""
+    return OperatorCommand((text,), shell=True, given=given, timeout_s=timeout_s)

@@ -32,7 +32,8 @@ from typing import TYPE_CHECKING, Self
 
 import paramiko
 
-from ferryman.realservers.facts import script
+from ferryman.hosts.framing import command_line, new_token
+from ferryman.hosts.verbs.realservers import ReadFacts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -337,7 +338,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="ferryman-bench-") as name, Sshds(Path(name), count) as place:
             compare(place, SHORT, given)
             if given.facts:
-                compare(place, script.command(), given)
+                compare(place, command_line(ReadFacts(), new_token()), given)
             phases(place)
 
 

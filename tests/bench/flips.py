@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from ferryman import lab as the_lab
 from ferryman import retry
-from ferryman.directors import SetForwarding, read_connections, still_open
+from ferryman.directors import SetForwarding, connections_of, still_open
 from ferryman.model import Forwarding
 from lab.conftest import own_folder
 from lab.director_client import DirectorClient, LabHosts
@@ -215,7 +215,7 @@ class Series:
             self.client.routes.remove(self.client.routes.read().ours)
 
     def _connections(self) -> frozenset[Connection]:
-        return read_connections(self.client.hosts, self.client.director, self.client.service)
+        return connections_of(self.client.hosts, self.client.director, self.client.service)[0]
 
     def summarize(self) -> dict[str, Any]:
         """Print the sums over all edits; return them with each edit's own figures."""

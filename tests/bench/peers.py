@@ -51,13 +51,14 @@ def ferryman(hosts: Sequence[str], folder: Path, command: str) -> Look:
     from ferryman.config import SshConfig  # noqa: PLC0415  # not in a peer's environment
     from ferryman.hosts import Completed, HostAddress  # noqa: PLC0415
     from ferryman.hosts.ssh import Fleet  # noqa: PLC0415
+    from ferryman.hosts.verbs.operator import OperatorQuestion  # noqa: PLC0415
 
     identity, known = folder / "id_ed25519", folder / "known_hosts"
     ssh = SshConfig(user=USER, identity=identity, known_hosts=known, connect_timeout=60)
     addresses = {f"rs{number}": HostAddress(f"rs{number}", host) for number, host in enumerate(hosts)}
 
     def look() -> list[str]:
-        answers = fleet.read_all(dict.fromkeys(addresses, command))
+        answers = fleet.read_all(dict.fromkeys(addresses, OperatorQuestion((command,), shell=True)))
         for answer in answers.values():
             assert isinstance(answer, Completed), answer
         return [answer.stdout for answer in answers.values() if isinstance(answer, Completed)]

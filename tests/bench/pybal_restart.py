@@ -19,8 +19,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from ferryman.directors.pybal.driver import PybalDriver, drain_script
+from ferryman.directors.pybal.driver import PybalDriver
 from ferryman.hosts.fake import FakeHosts
+from ferryman.hosts.framing import positional
+from ferryman.hosts.verbs.daemons import PybalDrain
 from ferryman.inventory import Inventory
 from lab.conftest import provision
 from lab.migration import loaded
@@ -73,7 +75,8 @@ def main() -> None:
             service = Inventory.load(lab.folder / "inventory").service("maps", "lab")
             primary = next(director for director in service.directors if director.host == "lvs1")
             driver = PybalDriver(primary, service, FakeHosts())
-            drained = drain_script(driver.stop, driver.start, driver.drain_s)
+            verb = PybalDrain(driver.stop, driver.start, driver.drain_s)
+            drained = f"{positional(verb)}\n{verb.script}"
             done, lost, slowest = measure(site, drained if drain else driver.restart)
             how = f"stop, {drain} s at most, start" if drain else "restart"
             figures = json.dumps({"done": dict(done), "lost": dict(lost)})

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import base64
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ferryman.directors import Driver, HostRoutes, driver_for
-from ferryman.hosts.hosts import Completed
 from ferryman.inventory import Inventory
 from ferryman.lab import exec_argv
 from lab.running import REPOSITORY
@@ -19,12 +19,14 @@ from lab.running import REPOSITORY
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ferryman.errors import DoubtError
+    from ferryman.errors import DoubtError, VerifyError
+    from ferryman.hosts.verbs import ReadVerb, Verb, WriteVerb
     from ferryman.model import Director, Service
     from lab.running import RunningLab
 
+T = TypeVar("T")
 SERVE = """
-import json, sys
+import base64, pickle, sys
 from pathlib import Path
 from ferryman.config import SshConfig
 from ferryman.hosts.ssh import Fleet
@@ -33,9 +35,12 @@ folder, identity, known_hosts = map(Path, sys.argv[1:])
 ssh = SshConfig(identity=identity, known_hosts=known_hosts)
 with Fleet(Inventory.load(folder).host_addresses(), ssh) as fleet:
     for line in sys.stdin:
-        host, command, stdin = json.loads(line)
-        done = fleet.read(host, command, stdin=stdin)
-        print(json.dumps([done.status, done.stdout, done.stderr]), flush=True)
+        host, verb = pickle.loads(base64.b64decode(line))
+        try:
+            answer = (fleet.read if verb.reads else fleet.write)(host, verb)
+        except Exception as error:
+            answer = error
+        print(base64.b64encode(pickle.dumps(answer)).decode(), flush=True)
 """
 
 
@@ -57,18 +62,24 @@ class LabHosts:
     def close(self) -> None:
         self._process.communicate(timeout=20)
 
-    def read(self, host: str, command: str, *, stdin: str = "", timeout_s: float | None = None) -> Completed:
+    def read(self, host: str, verb: ReadVerb[T]) -> T:
+        return self._ask(host, verb)
+
+    def write(self, host: str, verb: WriteVerb[T]) -> T:
+        return self._ask(host, verb)
+
+    def read_all(self, verbs: Mapping[str, ReadVerb[T]]) -> dict[str, T | DoubtError | VerifyError]:
+        return {host: self.read(host, verb) for host, verb in verbs.items()}
+
+    def _ask(self, host: str, verb: Verb[T]) -> T:
         assert self._process.stdin
         assert self._process.stdout
-        self._process.stdin.write(json.dumps([host, command, stdin]) + "\n")
+        self._process.stdin.write(base64.b64encode(pickle.dumps((host, verb))).decode() + "\n")
         self._process.stdin.flush()
-        status, stdout, stderr = json.loads(self._process.stdout.readline())
-        return Completed(host, command, status, stdout, stderr)
-
-    write = read
-
-    def read_all(self, commands: Mapping[str, str]) -> dict[str, Completed | DoubtError]:
-        return {host: self.read(host, command) for host, command in commands.items()}
+        answer = pickle.loads(base64.b64decode(self._process.stdout.readline()))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer  # type: ignore[no-any-return]  # what the fleet returned
 
 
 @dataclass

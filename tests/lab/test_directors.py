@@ -15,14 +15,15 @@ from ferryman import retry
 from ferryman.directors import (
     SetForwarding,
     catalog_findings,
+    connections_of,
     differences,
     old_left,
-    read_connections,
 )
 from ferryman.errors import DoubtError, VerifyError
 from ferryman.lab import exec_argv
 from ferryman.model import Forwarding, Verdict
 from lab.migration import loaded
+from tools import asks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,7 +68,7 @@ def kernel(hosts: LabHosts, host: str) -> str:
     """The IPVS table, keepalived's files, and the routes."""
     files = "cat /etc/keepalived/services/*.conf; ls -A /etc/keepalived/services"
     script = f"ipvsadm -Sn; {files}; ip -4 route; ip -6 route show proto 102"
-    return hosts.read(host, script).checked().stdout
+    return hosts.read(host, asks(script)).checked().stdout
 
 
 @pytest.fixture(autouse=True)
@@ -183,7 +184,7 @@ def test_host_routes_of_both_families_come_and_go(director_client: DirectorClien
         client.routes.add(needed)
     seen = client.routes.read()
     assert (seen.needed, seen.ours, seen.notes, seen.problems) == ((), needed, (), ())
-    shown = hosts.read("lvs2", "ip -4 route show 10.10.0.21; ip -6 route show fd10::21").stdout
+    shown = hosts.read("lvs2", asks("ip -4 route show 10.10.0.21; ip -6 route show fd10::21")).stdout
     assert shown.count(" via ") == 2
     for _ in range(2):
         client.routes.remove(needed)
@@ -198,19 +199,21 @@ def test_services_that_share_realservers_keep_their_own_routes(
         client.routes.add(client.routes.read().needed)
     maps.routes.remove(maps.routes.read().ours)
     assert len(static.routes.read().ours) == 3
-    assert hosts.read("lvs1", "ip -4 route get 10.10.0.21").stdout.startswith("10.10.0.21 via 10.10.0.21")
+    assert hosts.read("lvs1", asks("ip -4 route get 10.10.0.21")).stdout.startswith(
+        "10.10.0.21 via 10.10.0.21"
+    )
     static.routes.remove(static.routes.read().ours)
 
 
 def test_someone_elses_host_route_is_kept(director_client: DirectorClients, hosts: LabHosts) -> None:
     client = director_client("static")
-    hosts.read("lvs1", "ip -4 route add 10.10.0.22/32 dev eth0 proto static")
+    hosts.read("lvs1", asks("ip -4 route add 10.10.0.22/32 dev eth0 proto static"))
     try:
         seen = client.routes.read()
         assert [str(route.address) for route in seen.needed] == ["10.10.0.21", "10.10.0.23"]
         assert "10.10.0.22: has a host route without a next hop" in seen.problems[0]
     finally:
-        hosts.read("lvs1", "ip -4 route del 10.10.0.22/32 dev eth0 proto static")
+        hosts.read("lvs1", asks("ip -4 route del 10.10.0.22/32 dev eth0 proto static"))
 
 
 @pytest.mark.parametrize("name", VIPS)
@@ -223,11 +226,11 @@ def test_a_connection_is_seen_from_its_beginning_to_its_end(
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as connected:
         assert connected.stdout
         client_port = int(connected.stdout.readline())
-        then = read_connections(hosts, client.director, client.service)
+        then = connections_of(hosts, client.director, client.service)[0]
         held = [found for found in then if found.client_port == client_port]
         assert [(str(found.vip), found.state) for found in held] == [(vip, "ESTABLISHED")]
         connected.communicate()
-    now = read_connections(hosts, client.director, client.service)
+    now = connections_of(hosts, client.director, client.service)[0]
     assert old_left(held, now) == 0
     assert old_left(held, now, closing=True) == 1
 
@@ -247,7 +250,7 @@ def test_real_requests_pass_through_each_director(
     lab: RunningLab, host: str, director_client: DirectorClients, hosts: LabHosts
 ) -> None:
     client = director_client("web", host)
-    before = {each.host: read_connections(hosts, each, client.service) for each in client.service.directors}
+    before = {each.host: connections_of(hosts, each, client.service)[0] for each in client.service.directors}
     found = asked(lab, "web", host, requests=10, download="/download", upload="/upload")
     assert [(check, verdict) for check, verdict, _ in found] == [
         ("traffic", "pass"),
@@ -255,7 +258,7 @@ def test_real_requests_pass_through_each_director(
         ("traffic-upload", "pass"),
     ] * 2
     assert "10 of 10 requests answered" in found[0][2]
-    now = {each.host: read_connections(hosts, each, client.service) for each in client.service.directors}
+    now = {each.host: connections_of(hosts, each, client.service)[0] for each in client.service.directors}
     assert {name: len(now[name] - before[name]) for name in DIRECTORS} == {host: 24, _other(host): 0}
 
 

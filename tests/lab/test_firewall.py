@@ -24,13 +24,13 @@ from scapy.layers.inet import IP, TCP
 from scapy.layers.inet6 import IPv6
 
 from ferryman.firewall import PacketVerdict
+from ferryman.hosts.verbs.realservers import ReadFacts
 from ferryman.model import Director, Kind, Realserver, Role, Service, Verdict, VirtualService
 from ferryman.realservers.checks.decapsulation import IP6IP6, IPIP
 from ferryman.realservers.checks.firewall import firewall, outer_packet
 from ferryman.realservers.checks.open_decapsulator import open_decapsulator
 from ferryman.realservers.checks.vip import packet_for
-from ferryman.realservers.facts.parse import parse
-from ferryman.realservers.facts.script import command
+from ferryman.testing.shell import run_here
 from lab.firewall_rules import IPTABLES, NFT, Case
 from tools import PATH, require_tool
 
@@ -180,8 +180,8 @@ class Node:
 
     def facts(self) -> Facts:
         with inside(self.names["node"]):
-            done = subprocess.run(["sh", "-c", command()], capture_output=True, text=True, check=True)
-        return parse("node1", done.stdout, done.stderr)
+            verb = ReadFacts()
+            return verb.value(run_here(verb, host="node1"))
 
     def arrives(self, name: str) -> bool:
         """Send one of the six packets; whether it gets through to where it is to go."""
@@ -359,6 +359,6 @@ def test_the_remedy_for_an_open_decapsulator_shuts_unauthorised_sources_out(made
 def test_asking_loads_no_table(made: Node) -> None:
     made.rules("native", NFT["no rules"])
     with inside(made.names["pod"]):
-        subprocess.run(["sh", "-c", command()], capture_output=True, check=True)
+        run_here(ReadFacts()).checked()
         assert not run("cat", "/proc/net/ip_tables_names", "/proc/net/ip6_tables_names").strip()
         assert not run("nft", "list", "ruleset").strip()

@@ -13,7 +13,7 @@ import pytest
 from ferryman.errors import ConfigError, DryRunError, UnknownOutcomeError, UnreachableError
 from ferryman.hosts import Completed
 from lab.own_sshd import Server, free_port, listener, relay, wait_for
-from tools import require_tool
+from tools import asks, does, require_tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +58,7 @@ def a_server(tmp_path: Path, keys: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 def test_an_unknown_host_key_is_refused_and_the_message_says_how_to_verify_it(server: Server) -> None:
     server.known_hosts.write_text("# empty\n")
     with pytest.raises(UnreachableError) as caught:
-        server.fleet().read("rs1", "true")
+        server.fleet().read("rs1", asks("true"))
     message = str(caught.value)
     assert f"rs1: host key: unknown: no line of {server.known_hosts} has [rs1]:{server.port}" in message
     assert "ssh-keygen -lf" in message
@@ -68,7 +68,7 @@ def test_an_unknown_host_key_is_refused_and_the_message_says_how_to_verify_it(se
 def test_a_changed_host_key_is_refused_and_names_the_line(server: Server) -> None:
     server.trust("id_ed25519")
     with pytest.raises(UnreachableError) as caught:
-        server.fleet().read("rs1", "true")
+        server.fleet().read("rs1", asks("true"))
     message = str(caught.value)
     assert "rs1: host key: it changed" in message
     assert f"{server.known_hosts}:2 has ssh-ed25519" in message
@@ -77,7 +77,7 @@ def test_a_changed_host_key_is_refused_and_names_the_line(server: Server) -> Non
 
 def test_the_kind_of_key_that_is_known_is_the_one_asked_for(server: Server) -> None:
     server.trust("host_rsa")
-    assert server.fleet().read("rs1", "echo in").stdout == "in\n"
+    assert server.fleet().read("rs1", asks("echo in")).stdout == "in\n"
 
 
 @pytest.mark.parametrize("ciphers", ["aes256-ctr", "aes256-ctr,aes128-gcm@openssh.com"])
@@ -89,7 +89,7 @@ def test_gcm_is_spoken_where_the_host_has_it_and_another_cipher_where_not(
         config.write(f"Ciphers {ciphers}\n")
     server.start()
     fleet = server.fleet()
-    assert fleet.read("rs1", "echo in").stdout == "in\n"
+    assert fleet.read("rs1", asks("echo in")).stdout == "in\n"
     transport = fleet._connections["rs1"]._transport
     assert transport is not None
     assert transport.local_cipher == ciphers.rpartition(",")[2]
@@ -97,7 +97,7 @@ def test_gcm_is_spoken_where_the_host_has_it_and_another_cipher_where_not(
 
 def test_a_key_known_under_the_address_alone_is_good(server: Server) -> None:
     server.trust("host_ed25519", name="127.0.0.1")
-    assert server.fleet().read("rs1", "echo in").stdout == "in\n"
+    assert server.fleet().read("rs1", asks("echo in")).stdout == "in\n"
 
 
 def test_a_port_that_takes_tcp_and_says_nothing_ends_at_the_connect_deadline(server: Server) -> None:
@@ -105,7 +105,7 @@ def test_a_port_that_takes_tcp_and_says_nothing_ends_at_the_connect_deadline(ser
         listener() as server.port,
         pytest.raises(UnreachableError, match=r"takes TCP, but no SSH banner came within 0.5 s"),
     ):
-        server.fleet(connect_timeout=0.5).read("rs1", "true")
+        server.fleet(connect_timeout=0.5).read("rs1", asks("true"))
 
 
 @pytest.mark.parametrize("size", [1, 20, 60, 600, 1120, 1200, 1280, 1400, 1800, 2200, 2600, 3000, 3400])
@@ -117,7 +117,7 @@ def test_a_server_that_goes_silent_after_any_number_of_bytes_ends_at_a_deadline(
         fleet = server.fleet(connect_timeout=1.0, port=port)
         began = time.monotonic()
         with pytest.raises((UnreachableError, UnknownOutcomeError)):
-            fleet.read("rs1", "head -c 4000 /dev/zero", timeout_s=1.0)
+            fleet.read("rs1", asks("head -c 4000 /dev/zero", timeout_s=1.0))
         assert time.monotonic() - began < GIVEN_UP_S
         fleet.close()
 
@@ -131,7 +131,7 @@ def test_a_server_that_hangs_up_after_its_banner_leaves_no_timer_behind(server: 
         listener(serve) as server.port,
         pytest.raises(UnreachableError, match=r"no key exchange came: .*nothing ran there"),
     ):
-        server.fleet(connect_timeout=30.0).read("rs1", "true")
+        server.fleet(connect_timeout=30.0).read("rs1", asks("true"))
 
 
 def test_a_port_that_speaks_something_else_is_named(server: Server) -> None:
@@ -139,13 +139,13 @@ def test_a_port_that_speaks_something_else_is_named(server: Server) -> None:
         listener(lambda connection: connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as server.port,
         pytest.raises(UnreachableError, match=r"rs1: connect: .*no SSH banner came"),
     ):
-        server.fleet(connect_timeout=1.0).read("rs1", "true")
+        server.fleet(connect_timeout=1.0).read("rs1", asks("true"))
 
 
 def test_a_host_that_is_down_is_unreachable_in_the_phase_connect(server: Server) -> None:
     server.stop()
     with pytest.raises(UnreachableError, match=rf"rs1: connect: 127.0.0.1 port {server.port}: .*refused"):
-        server.fleet().read("rs1", "true")
+        server.fleet().read("rs1", asks("true"))
 
 
 def test_a_name_that_cannot_be_resolved_is_unreachable_in_the_phase_resolve(
@@ -157,7 +157,7 @@ def test_a_name_that_cannot_be_resolved_is_unreachable_in_the_phase_resolve(
     fleet = server.fleet()
     monkeypatch.setattr(socket, "getaddrinfo", fail)
     with pytest.raises(UnreachableError, match=r"nosuch: resolve: nosuch: Name or service not known; give"):
-        fleet.read("nosuch", "true")
+        fleet.read("nosuch", asks("true"))
 
 
 def test_a_resolver_that_does_not_answer_ends_at_the_connect_deadline(
@@ -167,7 +167,7 @@ def test_a_resolver_that_does_not_answer_ends_at_the_connect_deadline(
     fleet = server.fleet(connect_timeout=0.3)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answer.wait() and [])
     with pytest.raises(UnreachableError, match=r"slow: resolve: slow: no answer within 0.3 s"):
-        fleet.read("slow", "true")
+        fleet.read("slow", asks("true"))
     answer.set()
     wait_for(lambda: not any(thread.name == "ferryman-within" for thread in threading.enumerate()))
 
@@ -175,7 +175,7 @@ def test_a_resolver_that_does_not_answer_ends_at_the_connect_deadline(
 def test_a_key_that_the_host_does_not_know_is_refused_in_the_phase_authenticate(server: Server) -> None:
     (server.folder / "authorized_keys").write_text("")
     with pytest.raises(UnreachableError, match=r"rs1: authenticate: .* was not let in \(.*id_ed25519"):
-        server.fleet().read("rs1", "true")
+        server.fleet().read("rs1", asks("true"))
 
 
 def test_an_agents_key_lets_in_where_the_file_is_encrypted(
@@ -188,7 +188,7 @@ def test_an_agents_key_lets_in_where_the_file_is_encrypted(
         subprocess.run(["ssh-add", "-q", str(server.identity)], check=True)
         command = ["ssh-keygen", "-q", "-p", "-N", "secret", "-f", str(server.identity)]
         subprocess.run(command, check=True)
-        assert server.fleet().read("rs1", "echo in").stdout == "in\n"
+        assert server.fleet().read("rs1", asks("echo in")).stdout == "in\n"
     finally:
         subprocess.run(["kill", variables["SSH_AGENT_PID"]], check=True)
 
@@ -202,23 +202,22 @@ def test_an_encrypted_key_without_an_agent_is_a_configuration_error(server: Serv
 
 def test_more_sessions_than_the_host_allows_are_refused_and_break_no_other(server: Server) -> None:
     fleet = server.fleet()
-    fleet.read("rs1", "true")
+    fleet.read("rs1", asks("true"))
     folder = server.folder / "held"
     folder.mkdir()
     hold = f"touch {folder}/$$; until [ -e {folder}/release ]; do sleep 0.05; done"
     held = [
-        threading.Thread(target=fleet.read, args=("rs1", hold), kwargs={"timeout_s": PATIENT_S})
-        for _ in range(4)
+        threading.Thread(target=fleet.read, args=("rs1", asks(hold, timeout_s=PATIENT_S))) for _ in range(4)
     ]
     for thread in held:
         thread.start()
     wait_for(lambda: len(list(folder.iterdir())) == len(held))
     with pytest.raises(UnreachableError, match="rs1: run: the host refused another session"):
-        fleet.read("rs1", "true")
+        fleet.read("rs1", asks("true"))
     (folder / "release").touch()
     for thread in held:
         thread.join()
-    assert fleet.read("rs1", "echo still").stdout == "still\n"
+    assert fleet.read("rs1", asks("echo still")).stdout == "still\n"
 
 
 # --- the outcome is unknown ---
@@ -226,36 +225,36 @@ def test_more_sessions_than_the_host_allows_are_refused_and_break_no_other(serve
 
 def test_a_slow_command_ends_at_its_deadline(server: Server) -> None:
     with pytest.raises(UnknownOutcomeError, match=r"no end within 0.5 s; it may still be running there"):
-        server.fleet().read("rs1", "sleep 20", timeout_s=0.5)
+        server.fleet().read("rs1", asks("sleep 20", timeout_s=0.5))
 
 
 def test_a_command_that_keeps_printing_ends_at_its_deadline(server: Server) -> None:
     with pytest.raises(UnknownOutcomeError, match=r"no end within 0.5 s"):
-        server.fleet().read("rs1", "while :; do echo y; sleep 0.05; done", timeout_s=0.5)
+        server.fleet().read("rs1", asks("while :; do echo y; sleep 0.05; done", timeout_s=0.5))
 
 
 def test_the_connection_serves_on_after_a_deadline(server: Server) -> None:
     fleet = server.fleet()
     with pytest.raises(UnknownOutcomeError):
-        fleet.read("rs1", "sleep 5", timeout_s=0.3)
-    assert fleet.read("rs1", "echo on").stdout == "on\n"
+        fleet.read("rs1", asks("sleep 5", timeout_s=0.3))
+    assert fleet.read("rs1", asks("echo on")).stdout == "on\n"
 
 
 def test_a_connection_that_dies_under_a_command_leaves_its_outcome_unknown(server: Server) -> None:
     with pytest.raises(UnknownOutcomeError, match="outcome unknown: the connection was lost"):
-        server.fleet().write("rs1", "kill -9 $PPID; sleep 5")
+        server.fleet().write("rs1", does("kill -9 $PPID; sleep 5"))
 
 
 def test_a_command_killed_by_a_signal_leaves_its_outcome_unknown(server: Server) -> None:
     with pytest.raises(UnknownOutcomeError, match="ended without a status"):
-        server.fleet().write("rs1", "kill -9 $$")
+        server.fleet().write("rs1", does("kill -9 $$"))
 
 
 # --- it works ---
 
 
 def test_status_and_both_outputs_come_back(server: Server) -> None:
-    done = server.fleet().read("rs1", "echo out; echo err >&2; exit 3")
+    done = server.fleet().read("rs1", asks("echo out; echo err >&2; exit 3"))
     assert done == Completed("rs1", "echo out; echo err >&2; exit 3", 3, "out\n", "err\n")
 
 
@@ -263,54 +262,54 @@ def test_megabytes_on_both_outputs_at_once_do_not_stop_it(server: Server) -> Non
     lines = (
         "i=0; while [ $i -lt 100 ]; do head -c 80000 /dev/zero; head -c 80000 /dev/zero >&2; i=$((i+1)); done"
     )
-    done = server.fleet().read("rs1", lines)
+    done = server.fleet().read("rs1", asks(lines))
     assert (len(done.stdout), len(done.stderr)) == (8_000_000, 8_000_000)
 
 
 def test_megabytes_in_and_out_at_once_do_not_stop_it(server: Server) -> None:
     text = "x" * 6_000_000
-    assert server.fleet().read("rs1", "cat", stdin=text).stdout == text
+    assert server.fleet().read("rs1", asks("cat", given=text)).stdout == text
 
 
 def test_input_that_nobody_reads_does_not_hold_the_command(server: Server) -> None:
-    assert server.fleet().read("rs1", "exec 0<&-; exit 4", stdin="x" * 6_000_000).status == 4
+    assert server.fleet().read("rs1", asks("exec 0<&-; exit 4", given="x" * 6_000_000)).status == 4
 
 
 def test_a_command_without_input_sees_its_end(server: Server) -> None:
-    assert server.fleet().read("rs1", "cat; echo end").stdout == "end\n"
+    assert server.fleet().read("rs1", asks("cat; echo end")).stdout == "end\n"
 
 
 def test_a_daemon_that_holds_the_output_open_does_not_hide_the_status(server: Server) -> None:
-    done = server.fleet().read("rs1", "sleep 30 & echo started", timeout_s=20)
+    done = server.fleet().read("rs1", asks("sleep 30 & echo started", timeout_s=20))
     assert (done.status, done.stdout) == (0, "started\n")
 
 
 def test_bytes_that_are_not_utf8_survive_the_way_there_and_back(server: Server) -> None:
     fleet = server.fleet()
-    latin = fleet.read("rs1", "printf 'M\\374nchen'").stdout
-    assert fleet.read("rs1", "od -An -tx1", stdin=latin).stdout == " 4d fc 6e 63 68 65 6e\n"
+    latin = fleet.read("rs1", asks("printf 'M\\374nchen'")).stdout
+    assert fleet.read("rs1", asks("od -An -tx1", given=latin)).stdout == " 4d fc 6e 63 68 65 6e\n"
 
 
 def test_one_connection_serves_all_commands(server: Server) -> None:
     fleet = server.fleet()
-    first, second = (fleet.read("rs1", "echo $PPID").stdout for _ in range(2))
+    first, second = (fleet.read("rs1", asks("echo $PPID")).stdout for _ in range(2))
     assert first == second
 
 
 def test_a_kept_connection_that_died_is_opened_anew(server: Server) -> None:
     fleet = server.fleet()
-    before = fleet.read("rs1", "echo $PPID").stdout.strip()
+    before = fleet.read("rs1", asks("echo $PPID")).stdout.strip()
     subprocess.run(["kill", "-9", before], check=True)
     time.sleep(0.3)
-    after = fleet.write("rs1", "echo $PPID").stdout.strip()
+    after = fleet.write("rs1", does("echo $PPID")).stdout.strip()
     assert after != before
 
 
 def test_a_kept_connection_that_hangs_is_opened_anew(server: Server) -> None:
     fleet = server.fleet(connect_timeout=1.0)
-    before = fleet.read("rs1", "echo $PPID").stdout.strip()
+    before = fleet.read("rs1", asks("echo $PPID")).stdout.strip()
     subprocess.run(["kill", "-STOP", before], check=True)
-    after = fleet.write("rs1", "echo $PPID").stdout.strip()
+    after = fleet.write("rs1", does("echo $PPID")).stdout.strip()
     subprocess.run(["kill", "-KILL", before], check=True)
     assert after != before
 
@@ -328,7 +327,7 @@ def test_fifty_hosts_are_read_in_parallel_and_one_that_is_down_spoils_none(serve
     commands = {
         f"rs{number}": f"touch {folder}/{number}; {others}; echo {number}" for number in range(1, 51)
     } | {"gone": "true"}
-    answers = fleet.read_all(commands)
+    answers = fleet.read_all({host: asks(text) for host, text in commands.items()})
     assert list(answers) == list(commands)
     assert isinstance(answers.pop("gone"), UnreachableError)
     assert [answer.stdout for answer in answers.values() if isinstance(answer, Completed)] == [
@@ -339,19 +338,19 @@ def test_fifty_hosts_are_read_in_parallel_and_one_that_is_down_spoils_none(serve
 def test_a_dry_run_reads_and_refuses_to_write(server: Server) -> None:
     mark = server.folder / "written"
     fleet = server.fleet(dry_run=True)
-    assert fleet.read("rs1", "echo in").stdout == "in\n"
+    assert fleet.read("rs1", asks("echo in")).stdout == "in\n"
     with pytest.raises(DryRunError, match="rs1: a dry run tried to run 'touch "):
-        fleet.write("rs1", f"touch {mark}")
+        fleet.write("rs1", does(f"touch {mark}"))
     assert not mark.exists()
 
 
 def test_closing_twice_is_harmless_and_a_closed_fleet_reaches_nobody(server: Server) -> None:
     fleet = server.fleet()
-    fleet.read("rs1", "true")
+    fleet.read("rs1", asks("true"))
     fleet.close()
     fleet.close()
     with pytest.raises(UnreachableError, match="the fleet was closed"):
-        fleet.read("rs1", "true")
+        fleet.read("rs1", asks("true"))
 
 
 def test_closing_ends_a_command_that_still_runs(server: Server) -> None:
@@ -361,7 +360,7 @@ def test_closing_ends_a_command_that_still_runs(server: Server) -> None:
 
     def ask() -> None:
         try:
-            fleet.read("rs1", f"touch {begun}; sleep 60", timeout_s=PATIENT_S)
+            fleet.read("rs1", asks(f"touch {begun}; sleep 60", timeout_s=PATIENT_S))
         except UnknownOutcomeError as error:
             seen.append(error)
 

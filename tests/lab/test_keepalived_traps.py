@@ -20,6 +20,7 @@ from ferryman.lab.daemons import keepalived_command
 from ferryman.model import Forwarding
 from lab.director_client import DirectorClient, LabHosts
 from lab.test_directors import kernel
+from tools import asks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,12 +72,12 @@ class Trap:
             f"virtual_server 10.99.0.78 {self.reloads} {{\n lvs_sched rr\n lvs_method DR\n protocol TCP\n"
             f" real_server 10.10.0.21 {self.reloads} {{\n weight 1\n }}\n}}\n"
         )
-        self.hosts.read("lvs1", f"cat >{TRAP} && keepalived -t && {RELOAD}", stdin=text).checked()
+        self.hosts.read("lvs1", asks(f"cat >{TRAP} && keepalived -t && {RELOAD}", given=text)).checked()
         return self.wait(f"-t 10.99.0.78:{self.reloads} -r ")
 
     def lines(self) -> str:
         """The kernel's table lines of both services."""
-        rules = self.hosts.read("lvs1", "ipvsadm -Sn").checked().stdout
+        rules = self.hosts.read("lvs1", asks("ipvsadm -Sn")).checked().stdout
         return "".join(line for line in rules.splitlines(keepends=True) if " 10.99.0.7" in line)
 
     def wait(self, wanted: str, *, there: bool = True) -> str:
@@ -119,7 +120,7 @@ def test_a_destination_deleted_by_hand_comes_back_with_no_reload_but_one_that_ch
     hosts: LabHosts, trap: Trap
 ) -> None:
     trap.load("lvs_method DR", f"{real(21)}\n{real(22)}")
-    hosts.read("lvs1", "ipvsadm -d -t 10.99.0.77:80 -r 10.10.0.21:80").checked()
+    hosts.read("lvs1", asks("ipvsadm -d -t 10.99.0.77:80 -r 10.10.0.21:80")).checked()
     assert "-t 10.99.0.77:80 -r 10.10.0.21:80" not in trap.load("lvs_method DR", f"{real(21)}\n{real(22)}")
     assert "-r 10.10.0.21:80 -i" in trap.load("lvs_method TUN", f"{real(21)}\n{real(22)}")
 
@@ -128,7 +129,7 @@ def test_a_virtual_server_deleted_by_hand_does_not_come_back_with_a_reload(
     hosts: LabHosts, trap: Trap
 ) -> None:
     trap.load("lvs_method DR", real(21))
-    hosts.read("lvs1", "ipvsadm -D -t 10.99.0.77:80").checked()
+    hosts.read("lvs1", asks("ipvsadm -D -t 10.99.0.77:80")).checked()
     assert "10.99.0.77" not in trap.load("lvs_method TUN", real(21))
 
 
@@ -190,7 +191,7 @@ def test_what_its_own_test_of_a_configuration_takes_and_refuses(
     hosts: LabHosts, text: str, status: int, said: str
 ) -> None:
     """A block that is there twice and a sorry server that is a realserver pass: the driver looks itself."""
-    done = hosts.read("lvs1", f"cat >{TRAP}; keepalived -t", stdin=text)
+    done = hosts.read("lvs1", asks(f"cat >{TRAP}; keepalived -t", given=text))
     assert (done.status, said in done.stderr) == (status, True), done.stderr
 
 
@@ -217,11 +218,11 @@ def with_options(web: DirectorClient, **options: object) -> DirectorClient:
 
 
 def put(hosts: LabHosts, path: str, text: str) -> None:
-    hosts.read("lvs1", f"mkdir -p $(dirname {path}); cat >{path}", stdin=text).checked()
+    hosts.read("lvs1", asks(f"mkdir -p $(dirname {path}); cat >{path}", given=text)).checked()
 
 
 def text_of(hosts: LabHosts, path: str) -> str:
-    return hosts.read("lvs1", f"cat {path}").checked().stdout
+    return hosts.read("lvs1", asks(f"cat {path}")).checked().stdout
 
 
 def test_the_file_of_a_service_is_found_through_the_include(web: DirectorClient) -> None:
@@ -244,7 +245,7 @@ def test_a_service_in_two_files_is_flipped_and_put_back_in_both(hosts: LabHosts,
     assert "lvs_method TUN" in text_of(hosts, "/etc/keepalived/more/six.conf")
     web.driver.restore(before, TUNNEL)
     assert web.driver.before() == before
-    assert "\n." not in hosts.read("lvs1", f"ls -A {SERVICES} /etc/keepalived/more").checked().stdout
+    assert "\n." not in hosts.read("lvs1", asks(f"ls -A {SERVICES} /etc/keepalived/more")).checked().stdout
 
 
 def test_a_syntax_error_in_one_of_two_files_changes_neither(hosts: LabHosts, web: DirectorClient) -> None:
@@ -255,7 +256,7 @@ def test_a_syntax_error_in_one_of_two_files_changes_neither(hosts: LabHosts, web
     put(hosts, f"{SERVICES}/zz-broken.conf", "virtual_server 10.99.0.99 { lvs_sched")
     with pytest.raises(VerifyError, match="does not accept the new configuration; nothing was changed"):
         web.driver.apply(before, TUNNEL)
-    hosts.read("lvs1", f"rm {SERVICES}/zz-broken.conf").checked()
+    hosts.read("lvs1", asks(f"rm {SERVICES}/zz-broken.conf")).checked()
     assert web.driver.before() == before
 
 
@@ -280,7 +281,7 @@ def test_another_tunnel_or_masquerading_is_refused_as_the_kernel_has_it(
     hosts: LabHosts, web: DirectorClient, old: str, new: str, said: str
 ) -> None:
     put(hosts, WEB, text_of(hosts, WEB).replace(old, new))
-    hosts.read("lvs1", RELOAD).checked()
+    hosts.read("lvs1", asks(RELOAD)).checked()
 
     def refusal() -> str:
         try:
@@ -304,7 +305,7 @@ def test_a_reload_that_reaches_nobody_is_a_doubt_with_each_destination_named(web
 
 
 def test_a_keepalived_that_runs_with_another_file_is_refused(hosts: LabHosts, web: DirectorClient) -> None:
-    hosts.read("lvs1", "cp /etc/keepalived/keepalived.conf /etc/keepalived/other.conf").checked()
+    hosts.read("lvs1", asks("cp /etc/keepalived/keepalived.conf /etc/keepalived/other.conf")).checked()
     with pytest.raises(
         RefusedError,
         match=r"runs with /etc/keepalived/keepalived.conf, but config says /etc/keepalived/other.conf",
@@ -323,7 +324,7 @@ def test_a_quiescent_realserver_is_refused_before_anything(
             "connect_timeout 2", CHECK.splitlines()[0].partition("{ ")[2] + "\n connect_port 22"
         ),
     )
-    hosts.read("lvs1", RELOAD).checked()
+    hosts.read("lvs1", asks(RELOAD)).checked()
     with failing(lab), pytest.raises(RefusedError, match=r"has weight 0, and 1 in .*web\.conf: its health"):
         retry.poll_until(web.driver.before, lambda _: False, within_s=SETTLED_S)
     # A reload that takes the check away from one that has failed would leave it at 0 for good.
@@ -337,10 +338,10 @@ def test_a_destination_deleted_by_hand_is_refused_before_anything(
     hosts: LabHosts, web: DirectorClient
 ) -> None:
     named = "-t 10.99.0.1:80 -r 10.10.0.21:80"
-    hosts.read("lvs1", f"ipvsadm -d {named}").checked()
+    hosts.read("lvs1", asks(f"ipvsadm -d {named}")).checked()
     with pytest.raises(RefusedError, match=r"web1 \(10\.10\.0\.21:80\) is not among its destinations"):
         web.driver.before()
-    hosts.read("lvs1", f"ipvsadm -a {named} -g -w 1").checked()
+    hosts.read("lvs1", asks(f"ipvsadm -a {named} -g -w 1")).checked()
     assert web.driver.before()
 
 
@@ -348,7 +349,7 @@ def test_a_virtual_server_that_goes_with_the_reload_is_told_and_the_file_goes_ba
     hosts: LabHosts, web: DirectorClient
 ) -> None:
     before = web.driver.before()
-    kept = hosts.read("lvs1", "ipvsadm -Sn | grep -F -- '-t 10.99.0.1:80 '").checked().stdout
+    kept = hosts.read("lvs1", asks("ipvsadm -Sn | grep -F -- '-t 10.99.0.1:80 '")).checked().stdout
     meddling = with_options(web, reload=f"ipvsadm -D -t 10.99.0.1:80; {RELOAD}", converge_timeout=5)
     try:
         with pytest.raises(VerifyError, match=r"tcp 10\.99\.0\.1:80: not in the table"):
@@ -356,5 +357,5 @@ def test_a_virtual_server_that_goes_with_the_reload_is_told_and_the_file_goes_ba
         with pytest.raises(VerifyError, match=r"put back, but: tcp 10\.99\.0\.1:80: not in the table"):
             web.driver.restore(before, TUNNEL)
     finally:
-        hosts.read("lvs1", "ipvsadm -R", stdin=kept).checked()
+        hosts.read("lvs1", asks("ipvsadm -R", given=kept)).checked()
     assert web.driver.before() == before

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ferryman.directors.routes import PROTOCOL
+from ferryman.hosts.verbs.routes import PROTOCOL
 from ferryman.retry import poll_until
 from lab.conftest import SETTLED_S
 from lab.migration import RunOutput, catalog, forwarding, killed_at, pause_and_act, run_and_act, world

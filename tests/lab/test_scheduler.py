@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ferryman.directors import SetScheduler, differences, read_connections
+from ferryman.directors import SetScheduler, connections_of, differences
 from lab.migration import DIRECTORS, catalog, changes, events, findings, loaded, world
 from lab.test_directors import PAUSE_S, VIPS, as_it_was, kernel
+from tools import asks
 
 if TYPE_CHECKING:
     from subprocess import CompletedProcess
@@ -75,12 +76,12 @@ def test_under_load_nothing_is_lost_there_and_back_and_each_connection_stays_wit
         with loaded(lab, *VIPS[name]) as outcome:
             time.sleep(PAUSE_S)
             then = {
-                each for each in read_connections(hosts, client.director, client.service) if not each.closing
+                each for each in connections_of(hosts, client.director, client.service)[0] if not each.closing
             }
             client.driver.apply(before, MH)
             time.sleep(PAUSE_S)
             now = {
-                each for each in read_connections(hosts, client.director, client.service) if not each.closing
+                each for each in connections_of(hosts, client.director, client.service)[0] if not each.closing
             }
             client.driver.restore(before, MH)
             time.sleep(PAUSE_S)
@@ -132,7 +133,7 @@ def test_persistence_survives_the_edit_of_the_kernel(
     director_client: DirectorClients, hosts: LabHosts
 ) -> None:
     client = director_client("static")
-    hosts.read("lvs1", "ipvsadm -E -t 10.99.0.3:8081 -s wrr -p 300").checked()
+    hosts.read("lvs1", asks("ipvsadm -E -t 10.99.0.3:8081 -s wrr -p 300")).checked()
     try:
         before = client.driver.before()
         client.driver.apply(before, MH)
@@ -140,7 +141,7 @@ def test_persistence_survives_the_edit_of_the_kernel(
         client.driver.restore(before, MH)
         assert "-A -t 10.99.0.3:8081 -s wrr -p 300\n" in kernel(hosts, "lvs1")
     finally:
-        hosts.read("lvs1", "ipvsadm -E -t 10.99.0.3:8081 -s wrr").checked()
+        hosts.read("lvs1", asks("ipvsadm -E -t 10.99.0.3:8081 -s wrr")).checked()
 
 
 @pytest.mark.parametrize("name", VIPS)

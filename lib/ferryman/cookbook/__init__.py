@@ -1,6 +1,7 @@
 """What a cookbook author imports: the decorator, ``Plan``, the kinds of step, the stock steps, and the types.
 
-The types of the model are here so that an author can annotate a step.
+The types of the model are here so that an author can annotate a step. An author's own verb is a ``ReadVerb``
+or a ``WriteVerb``; ``kinds`` has the forms that its arguments can have.
 """
 
 from ferryman.click_shim import argument, option
@@ -40,6 +41,9 @@ from ferryman.directors import SetForwarding, SetScheduler, Target, scheduled
 from ferryman.engine.plan import Plan, Step
 from ferryman.engine.steps import Change, Look, NoChange, Report
 from ferryman.errors import DoubtError, RefusedError, UsageError, VerifyError, WorldChangedError
+from ferryman.hosts.hosts import Completed
+from ferryman.hosts.verbs import ReadVerb, WriteVerb, kinds
+from ferryman.hosts.verbs.ipvs import EditTable, IpvsTable
 from ferryman.model import (
     Address,
     Director,
@@ -62,6 +66,7 @@ __all__ = [
     "CatalogMerged",
     "CatalogRescheduled",
     "Change",
+    "Completed",
     "ControlHostCanProbe",
     "Director",
     "DirectorChanged",
@@ -71,11 +76,13 @@ __all__ = [
     "DirectorsStayConverged",
     "DoubtError",
     "Edit",
+    "EditTable",
     "Ferry",
     "Finding",
     "Forwarding",
     "HostRoutesDown",
     "HostRoutesUp",
+    "IpvsTable",
     "Kind",
     "Look",
     "NoChange",
@@ -85,6 +92,7 @@ __all__ = [
     "ProbeResult",
     "ProbeVerdict",
     "ProbesAnswered",
+    "ReadVerb",
     "Realserver",
     "RealserversConverged",
     "RealserversReady",
@@ -105,11 +113,13 @@ __all__ = [
     "VerifyError",
     "VirtualService",
     "WorldChangedError",
+    "WriteVerb",
     "accept_irreversible_option",
     "argument",
     "catalog_step",
     "cookbook",
     "drain_option",
+    "kinds",
     "load",
     "option",
     "realserver_steps",

@@ -24,12 +24,13 @@ class Call:
     """One verb that a fake host was asked."""
 
     host: str
-    verb: Verb[Any]
+    verb: Any
+    """The verb, with its arguments as attributes."""
 
     @property
     def writes(self) -> bool:
         """Whether it changes something."""
-        return not self.verb.reads
+        return not bool(self.verb.reads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,8 @@ class Printed:
 Reply = Any
 """The verb's value; or ``Printed``, which its parser makes the value of; an error to raise; or what makes one
 of these from the call, and may change the fake world on the way."""
-Asked = type[Verb[Any]] | Verb[Any] | Callable[[Verb[Any]], bool] | None
-"""A verb with its arguments, any of its class, those that a function says, or all."""
+Asked = type[Verb[Any]] | Verb[Any] | str | Callable[[Verb[Any]], bool] | None
+"""A verb with its arguments, any of its class or of its name, those that a function says, or all."""
 
 
 @dataclass
@@ -71,7 +72,7 @@ class FakeHosts:
         asked: Asked,
         *replies: Reply,
     ) -> None:
-        """Answer a verb on a host (``*``: any): one with these arguments, or any of its class.
+        """Answer a verb on a host (``*``: any): one with these arguments, or any of its class or name.
 
         A function instead says which verbs are answered; None: all. Several replies are given in turn; the
         last one stays.
@@ -135,9 +136,11 @@ class _Answer:
             return False
         if self.asked is None or self.asked == call.verb:
             return True
+        if isinstance(self.asked, str):
+            return call.verb.name == self.asked
         if isinstance(self.asked, type):
             return isinstance(call.verb, self.asked)
-        return not isinstance(self.asked, Verb) and self.asked(call.verb)
+        return not isinstance(self.asked, Verb) and bool(self.asked(call.verb))
 
     def reply(self) -> Reply:
         return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]

@@ -1,10 +1,13 @@
 """For the tests of cookbooks and of the engine: worlds in memory, runs cut short, and third parties.
 
+``FakeHosts`` answers the verbs of a run, and ``run_here`` runs the script of one in a real shell.
+
 ``cut_everywhere`` and ``meddle_everywhere`` are the tests that every cookbook must pass. Whatever call to
 the outside goes wrong, and however, the world must end as it was or as it was wanted, and the run must say
 which; and whatever someone else changes meanwhile, "done" and "rolled back" are true, or are not said.
 """
 
+from ferryman.hosts.fake import Call, FakeHosts, Printed
 from ferryman.testing.cutting import cut_everywhere
 from ferryman.testing.fakes import (
     Becomes,
@@ -23,16 +26,20 @@ from ferryman.testing.fakes import (
 )
 from ferryman.testing.losing import lose_records_everywhere
 from ferryman.testing.meddling import meddle_everywhere
+from ferryman.testing.shell import run_here
 
 __all__ = [
     "Becomes",
+    "Call",
     "Cut",
     "Cuts",
+    "FakeHosts",
     "FakeWorld",
     "Harness",
     "Is",
     "Killed",
     "OwnPart",
+    "Printed",
     "RecoveryCommand",
     "Scene",
     "ThirdParty",
@@ -41,4 +48,5 @@ __all__ = [
     "cut_everywhere",
     "lose_records_everywhere",
     "meddle_everywhere",
+    "run_here",
 ]

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ferryman import lab as the_lab
-from ferryman.directors.routes import PROTOCOL
+from ferryman.hosts.verbs.routes import PROTOCOL
 from ferryman.retry import poll_until
 from ferryman.state import SqliteStore
 from lab import migration

@@ -31,8 +31,8 @@ class QuietFerry(Ferry):
 
     def remember_connections(self, *_: object) -> None: ...
 
-    def _connections(self, *_: object) -> frozenset[Connection]:
-        return frozenset()
+    def _connections(self, *_: object) -> tuple[frozenset[Connection], bool]:
+        return frozenset(), True
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,12 @@ from ferryman.cookbook import (
     RealserversConverged,
     realserver_steps,
 )
-from ferryman.ipvs.listing import table_command
 from ferryman.errors import DoubtError, RefusedError, UnreachableError, VerifyError
-from ferryman.hosts.fake import Call, FakeHosts
-from ferryman.hosts.hosts import Completed
+from ferryman.hosts.fake import FakeHosts, Printed
+from ferryman.hosts.verbs.agents import AgentRun, PuppetState
+from ferryman.hosts.verbs.ipvs import IpvsTable
+from ferryman.hosts.verbs.realservers import ReadFacts
+from ferryman.ipvs.listing import read_table
 from ferryman.model import Director, Finding, ProbeResult, Role, Verdict
 from unit.directors.world import RULES, WEB
 
@@ -79,7 +81,7 @@ def test_realservers_are_converged_only_where_the_configuration_says_so() -> Non
 
 def test_every_realserver_gets_its_run_there_and_back() -> None:
     hosts = FakeHosts()
-    hosts.script("*", "apply-it", "")
+    hosts.answer("*", AgentRun, Printed())
     step = RealserversConverged(ferry(COMMAND, hosts), WEB)
     before = step.check(Heard())
     assert [(edit.target, edit.command) for edit in step.edits(before)] == [
@@ -94,7 +96,7 @@ def test_every_realserver_gets_its_run_there_and_back() -> None:
 
 def test_whoever_has_left_the_pool_goes_back_too_and_is_no_difference() -> None:
     hosts = FakeHosts()
-    hosts.script("*", "apply-it", "")
+    hosts.answer("*", AgentRun, Printed())
     smaller = replace(WEB, realservers=WEB.realservers[:1])
     step = RealserversConverged(ferry(COMMAND, hosts), smaller)
     edits = step.undo(["web1", "web2"])
@@ -106,21 +108,21 @@ def test_whoever_has_left_the_pool_goes_back_too_and_is_no_difference() -> None:
 
 def test_an_agent_that_failed_during_the_rollback_is_not_taken_for_back() -> None:
     hosts = FakeHosts()
-    hosts.script("*", "apply-it", "")
-    hosts.script("web1", "apply-it", lambda call: Completed("web1", call.command, 1, "", "Error: no clamp\n"))
+    hosts.answer("*", AgentRun, Printed())
+    hosts.answer("web1", AgentRun, Printed(stderr="Error: no clamp\n", status=1))
     step = RealserversConverged(ferry(COMMAND, hosts), WEB)
     with pytest.raises(VerifyError):
         step.undo(["web1", "web2"])
     assert "web1: apply-it: status 1: Error: no clamp" in str(step.diff_after_undo(["web1", "web2"], Heard()))
-    hosts.script("*", "apply-it", "")
+    hosts.answer("*", AgentRun, Printed())
     step.undo(["web1", "web2"])
     assert step.diff_after_undo(["web1", "web2"], Heard()) is None
 
 
 def test_an_agent_that_could_not_run_is_known_before_anything_is_put_back() -> None:
     hosts = FakeHosts()
-    hosts.script("*", "puppet", "== disabled\n")
-    hosts.script("web2", "puppet", '== disabled\n{"disabled_message":"ask ops"}')
+    hosts.answer("*", PuppetState, None)
+    hosts.answer("web2", PuppetState, "ask ops")
     smaller = replace(WEB, realservers=WEB.realservers[:1])
     step = RealserversConverged(ferry({"agent": "puppet", "realservers": True}, hosts), smaller)
     with pytest.raises(RefusedError, match=r"^web2: puppet is disabled: ask ops"):
@@ -129,8 +131,8 @@ def test_an_agent_that_could_not_run_is_known_before_anything_is_put_back() -> N
 
 def test_one_of_many_that_fails_is_quoted_and_the_others_have_had_their_run() -> None:
     hosts = FakeHosts()
-    hosts.script("*", "apply-it", "")
-    hosts.script("web1", "apply-it", lambda call: Completed("web1", call.command, 1, "", "Error: no clamp\n"))
+    hosts.answer("*", AgentRun, Printed())
+    hosts.answer("web1", AgentRun, Printed(stderr="Error: no clamp\n", status=1))
     step = RealserversConverged(ferry(COMMAND, hosts), WEB)
     with pytest.raises(VerifyError, match="web1: apply-it: status 1: Error: no clamp"):
         step.do(step.check(Heard()))
@@ -139,7 +141,7 @@ def test_one_of_many_that_fails_is_quoted_and_the_others_have_had_their_run() ->
 
 def test_one_that_is_down_is_doubt() -> None:
     hosts = FakeHosts()
-    hosts.script("*", "apply-it", "")
+    hosts.answer("*", AgentRun, Printed())
     hosts.down("web2")
     step = RealserversConverged(ferry(COMMAND, hosts), WEB)
     with pytest.raises(UnreachableError, match="web2"):
@@ -148,8 +150,8 @@ def test_one_that_is_down_is_doubt() -> None:
 
 def test_an_agent_that_could_not_run_refuses_before_anything_is_changed() -> None:
     hosts = FakeHosts()
-    hosts.script("*", "puppet", "== disabled\n")
-    hosts.script("web2", "puppet", '== disabled\n{"disabled_message":"ask ops"}')
+    hosts.answer("*", PuppetState, None)
+    hosts.answer("web2", PuppetState, "ask ops")
     step = RealserversConverged(ferry({"agent": "puppet", "realservers": True}, hosts), WEB)
     with pytest.raises(RefusedError, match=r"^web2: puppet is disabled: ask ops"):
         step.check(Heard())
@@ -159,10 +161,7 @@ def test_an_agent_that_could_not_run_refuses_before_anything_is_changed() -> Non
 def test_their_settings_are_looked_at_once_more_after_the_agent() -> None:
     hosts = FakeHosts()
 
-    def answer(_call: Call) -> str:
-        return HEALTHY
-
-    hosts.script("*", "", answer)
+    hosts.answer("*", ReadFacts, Printed(HEALTHY))
     heard = Heard()
     RealserversConverged(ferry(COMMAND, hosts), WEB).verify(heard)
     assert {finding.host for finding in heard.findings} == {"web1", "web2"}
@@ -170,7 +169,7 @@ def test_their_settings_are_looked_at_once_more_after_the_agent() -> None:
 
 def test_a_follower_that_has_not_followed_is_doubt_and_any_other_director_is_wrong() -> None:
     hosts = FakeHosts()
-    hosts.script("*", table_command, RULES)
+    hosts.answer("*", IpvsTable, read_table(RULES))
     follower, edited = FOLLOWED.directors
     with pytest.raises(DoubtError, match=r"2 of 2 destinations Route"):
         DirectorConverged(ferry({"agent": "puppet"}, hosts), FOLLOWED, follower).verify(Heard())

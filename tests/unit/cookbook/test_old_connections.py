@@ -8,8 +8,9 @@ import pytest
 
 from ferryman.config import Config
 from ferryman.cookbook import Ferry
-from ferryman.ipvs import connections
 from ferryman.hosts.fake import FakeHosts
+from ferryman.hosts.verbs.ipvs import Connections, ConnectionsReading
+from ferryman.ipvs.connections import connections
 from unit.directors.world import LVS1, WEB
 
 LINE = "TCP 0A1E0002 D431 0A630001 0050 0A0A0015 0050 {} 60\n"
@@ -20,8 +21,8 @@ ALWAYS = LINE.replace("D431", "D432").format("ESTABLISHED")
 def left(reuse_mode: int, *tables: str) -> list[int]:
     """What each look after the one at the edit says."""
     hosts = FakeHosts()
-    hosts.script("lvs1", connections.command, *tables)
-    hosts.script("lvs1", connections.reuse_mode_command, str(reuse_mode))
+    looks = [ConnectionsReading(frozenset(connections(text)), reuse_mode) for text in tables]
+    hosts.answer("lvs1", Connections, *looks)
     ferry = Ferry(Config(file=Path("/nowhere/ferryman.toml"), inventory=Path("/nowhere")), hosts)
     ferry.remember_connections(LVS1, WEB)
     return [ferry.old_connections(LVS1, WEB) for _ in tables[1:]]

@@ -12,7 +12,7 @@ import pytest
 from ferryman.config import Config, ProbeConfig
 from ferryman.cookbook import ControlHostCanProbe, Ferry, ProbesAnswered
 from ferryman.cookbook.steps.probes import merged
-from ferryman.hosts.fake import FakeHosts
+from ferryman.hosts.fake import FakeHosts, Printed
 from ferryman.kubernetes import NodeStates
 from ferryman.model import (
     Director,
@@ -180,7 +180,7 @@ def test_a_silence_that_nothing_explains_says_so() -> None:
     world = ferry({"web2": ProbeVerdict.SILENT})
     assert isinstance(world.hosts, FakeHosts)
     world.hosts.up("web2")
-    world.hosts.script("web2", "", "")
+    world.hosts.answer("web2", None, Printed())
     (finding,) = probed(world).findings[1:]
     assert "cause: not found" in finding.seen
     assert "tcpdump" in finding.remedy

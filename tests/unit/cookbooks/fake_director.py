@@ -1,42 +1,64 @@
-"""A fake director in memory: it answers by what the drivers ask, whatever the text of their scripts is.
+"""A fake director in memory: it answers the verbs of the drivers with their values.
 
-It imitates what those scripts touch: the kernel's IPVS table as ``ipvsadm -Sn`` and ``-Ln --thresholds``
-print it, keepalived's files and its reload (which compares a configuration with the one before it, not with
-the kernel), PyBal's file, written by an agent from the catalog, and its restart, host routes as iproute2
-prints them, and the connection table. What is asked is the function that built the script, and its arguments
-(``ferryman.hosts.script``); one that is not known fails the test that asked. The tests of the drivers, whose
-scripts run in a real shell, say whether a script does what is imitated here.
+It imitates what their scripts touch: the kernel's IPVS table, keepalived's files and its reload (which
+compares a configuration with the one before it, not with the kernel), PyBal's file, written by an agent from
+the catalog, and its restart, host routes, and the connection table. A verb that is not known fails the test
+that asked. The tests of the drivers, whose scripts run in a real shell, say whether a script does what is
+imitated here.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from functools import partial
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ferryman.directors import ipvsadm, managed, observe, routes
-from ferryman.directors.checks import scheduler_impact
-from ferryman.directors.driver import CHANGED
-from ferryman.ipvs import connections, listing, table
-from ferryman.directors.keepalived import files as keepalived_files
-from ferryman.directors.keepalived import script as keepalived_script
-from ferryman.directors.pybal import driver as pybal
 from ferryman.hosts.hosts import Completed
-from ferryman.hosts.script import Script
+from ferryman.hosts.verbs.agents import AgentRun
+from ferryman.hosts.verbs.changed import changed_error
+from ferryman.hosts.verbs.daemons import DaemonReading, PybalRead, PybalRestart
+from ferryman.hosts.verbs.directors import (
+    DirectorState,
+    NextHop,
+    ReadDirector,
+    ReadScheduler,
+    SchedulerState,
+)
+from ferryman.hosts.verbs.ipvs import Connections, ConnectionsReading, EditTable, IpvsTable
+from ferryman.hosts.verbs.keepalived import (
+    FileReading,
+    FilesReading,
+    KeepalivedFiles,
+    KeepalivedRead,
+    KeepalivedReading,
+    KeepalivedWrite,
+)
+from ferryman.hosts.verbs.routes import (
+    PROTOCOL,
+    AddHostRoutes,
+    ReadHostRoutes,
+    RemoveHostRoutes,
+    RoutesReading,
+)
+from ferryman.ipvs import table
+from ferryman.ipvs.connections import Connection, connections
+from ferryman.ipvs.listing import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from ferryman.directors import Destination, Route, SetScheduler, Table, VirtualServer
-    from ferryman.hosts.fake import Call
-    from ferryman.model import Address, Service
+    from ferryman.directors import Destination, Route, Table, VirtualServer
+    from ferryman.errors import WorldChangedError
+    from ferryman.hosts.fake import Call, Reply
+    from ferryman.hosts.verbs import Verb
+    from ferryman.model import Address
 
 
 @dataclass
@@ -82,74 +104,67 @@ class FakeDirector:
             "routes": sorted(map(json.dumps, self.routes)),
         }
 
-    def answer(self, call: Call) -> Completed:
-        """Run a script: status, output and errors are those of the real one."""
-        script = call.command
-        if isinstance(script, Script) and script.builder in _ANSWERS:
-            ran = _ANSWERS[script.builder](self, **script.arguments)
-        elif script.startswith(AGENT):
-            ran = self._run_agent()
-        else:
-            raise AssertionError(f"{self.host}: nothing that a fake director knows:\n{script}")
-        return Completed(self.host, script, *ran)
+    def answer(self, call: Call) -> Reply:
+        """What a verb's value is, or the error that it ends with."""
+        known = _ANSWERS.get(type(call.verb))
+        if known is None:
+            raise AssertionError(f"{self.host}: nothing that a fake director knows: {call.verb}")
+        return known(self, call.verb)
 
-    def _table(self) -> str:
-        """What ``table_command`` prints."""
-        return "\n".join([*self.rules, "==", *self._thresholds(), ""])
+    def _table(self) -> Table:
+        return read_table("\n".join([*self.rules, "==", *self._thresholds(), ""]))
 
     def _thresholds(self) -> Iterator[str]:
         for (named, key), (upper, lower) in self.limits.items():
             yield f"TCP  {named.removeprefix('-t ')} wrr"
             yield f"  -> {key} {upper} {lower}"
 
-    def _read_table(self) -> _Ran:
-        return 0, self._table(), ""
+    def _read_table(self, _: IpvsTable) -> Table:
+        return self._table()
 
-    def _look(self, service: Service, *, ipvs: bool) -> _Ran:
+    def _look(self, verb: ReadDirector) -> DirectorState:
         """Everything that is read of a director before anything is changed."""
-        assert ipvs, "a fake director has a table"
-        addresses = (address for _, address in observe.addresses_of(service))
-        routes_in_use = "".join(self._shown("get", str(address)) + "\n" for address in addresses)
-        links = json.dumps([{"ifname": "eth0", "mtu": 1500}])
-        return 0, f"{self._table()}== routes\n{routes_in_use}== links\n{links}\n== settings\n", ""
+        assert verb.ipvs, "a fake director has a table"
+        next_hops = {
+            address: NextHop(str(used["dev"]), ip_address(self.sources[address.version == IPV6]))
+            for address in verb.addresses
+            for used in self._routes_to(address)[:1]
+        }
+        return DirectorState(self._table(), next_hops, {"eth0": 1500})
 
-    def _look_at_schedule(self, service: Service, target: SetScheduler) -> _Ran:
+    def _look_at_schedule(self, verb: ReadScheduler) -> SchedulerState:
         """Its table, whether it has a scheduler, and how many connections there are in each state."""
-        there = "there\n" if f"ip_vs_{target.scheduler}" in self.modules else ""
-        states = Counter(line.split()[7] for line in self._connections_of(service))
-        counts = "".join(f"{state} {count}\n" for state, count in states.items())
-        return 0, f"{self._table()}== module\n{there}== connections\n{counts}", ""
+        there = f"ip_vs_{verb.scheduler}" in self.modules
+        states = Counter(connection.state for connection in self._connections_of(verb.virtuals))
+        return SchedulerState(self._table(), there, states)
 
-    def _read_again(self, paths: Sequence[str]) -> _Ran:
-        return 0, f"{self._table()}==\n{self._printed(paths)}", ""
+    def _read_again(self, verb: KeepalivedFiles) -> FilesReading:
+        return FilesReading(self._table(), self._readings(verb.paths))
 
-    def _read_keepalived(self, config: str, more: Sequence[str]) -> _Ran:
+    def _read_keepalived(self, verb: KeepalivedRead) -> KeepalivedReading:
         """Table, daemon, and the configuration with what it includes; the named files come before that."""
-        paths = list(dict.fromkeys([config, *(path for path in more if path in self.files)]))
+        paths = list(dict.fromkeys([verb.config, *(path for path in verb.more if path in self.files)]))
         for path in paths:  # grows meanwhile
             for mask in re.findall(r"^include (\S+)", self.files[path], re.MULTILINE):
                 paths += [file for file in sorted(self.files) if fnmatch(file, mask) and file not in paths]
-        daemon = f"Keepalived v2.2.7 (01/16,2022)\n==\nkeepalived -f {self.config}\n==\n"
-        return 0, f"{self._table()}==\n{daemon}{self._printed(paths)}", ""
+        daemon = "Keepalived v2.2.7 (01/16,2022)", (f"keepalived -f {self.config}",)
+        return KeepalivedReading(self._table(), *daemon, self._readings(paths))
 
-    def _printed(self, paths: Iterable[str]) -> str:
-        """Files as keepalived's driver reads them: a listing, and their contents."""
-        texts = {path: self.files[path].encode("utf-8", "surrogateescape") for path in paths}
-        listing = "".join(f"640 {len(text)} {path}\n" for path, text in texts.items())
-        return f"{listing}==\n{base64.b64encode(b''.join(texts.values())).decode()}"
+    def _readings(self, paths: Iterable[str]) -> dict[str, FileReading]:
+        return {path: FileReading(self.files[path], "0640") for path in paths}
 
-    def _edit_table(self, now: Table, wanted: Table) -> _Ran:
-        expected = sorted(line for server in now for line in table.rules(server))
-        ours = [f"{server.named} " for server in now]
+    def _edit_table(self, verb: EditTable) -> Table | WorldChangedError:
+        expected = sorted(line for server in verb.now for line in table.rules(server))
+        ours = [f"{server.named} " for server in verb.now]
         if self.effect(lambda: sorted(rule for rule in self.rules if _names(rule, ours)) != expected):
-            return CHANGED, "", "its table is not the one just read"
-        for was, server in zip(now, wanted, strict=True):
+            return changed_error(self.host, ["its table is not the one just read"])
+        for was, server in zip(verb.now, verb.wanted, strict=True):
             if table.scheduling(was) != table.scheduling(server):
                 self.effect(partial(self._edit_server, server))
             for destination in server.destinations:
                 if destination not in was.destinations:
                     self.effect(partial(self._edit, server, destination))
-        return 0, self._table(), ""
+        return self._table()
 
     def _edit_server(self, server: VirtualServer) -> None:
         """``ipvsadm -E``."""
@@ -169,18 +184,16 @@ class FakeDirector:
         if destination.upper or destination.lower:
             self.limits[server.named, destination.key] = destination.upper, destination.lower
 
-    def _replace_files(
-        self, config: str, reload: str, old: Mapping[str, str], new: Mapping[str, str]
-    ) -> _Ran:
-        del config, reload
+    def _replace_files(self, verb: KeepalivedWrite) -> WorldChangedError | None:
+        old, new = verb.old, verb.new
         for path, text in old.items():
             if self.effect(lambda path=path, text=text: self.files[path] != text):  # type: ignore[misc]  # mypy knows no such defaults
-                return CHANGED, "", path
+                return changed_error(self.host, [path])
         for path in old:
             if old[path] != new[path]:
                 self.effect(partial(self.files.update, {path: new[path]}))
         self.effect(self._reload)
-        return 0, "", ""
+        return None
 
     def _reload(self) -> None:
         """Make the kernel follow what changed in the files since the latest reload."""
@@ -211,16 +224,14 @@ class FakeDirector:
                 weight = line.split()[line.split().index("-w") + 1]
                 self.rules[place] = f"{head}{option} -w {weight}{tunnel}"
 
-    def _read_pybal(self, config: str, questions: str, *, ipvs: bool) -> _Ran:
-        assert ipvs, "PyBal has a table"
-        del questions
-        text = base64.b64encode(self.files[config].encode()).decode()
-        said = f"-- alerts\nOK - all\n-- written\n{self._written}\n-- started\n{self._started}\n"
-        return 0, f"{self._table()}== file\n{text}\n== process\n{said}", ""
+    def _read_pybal(self, verb: PybalRead) -> DaemonReading:
+        said = {"alerts": "OK - all", "written": str(self._written), "started": str(self._started)}
+        return DaemonReading(self._table(), self.files[verb.config], said)
 
-    def _run_agent(self) -> _Ran:
+    def _run_agent(self, verb: AgentRun) -> Completed:
+        assert verb.argv == (AGENT,)
         self.effect(self._write_pybal)
-        return 0, "", ""
+        return Completed(self.host, AGENT, 0, "", "")
 
     def _write_pybal(self) -> None:
         lvs = yaml.safe_load(self.catalog())["service::catalog"]["maps"]["lvs"]
@@ -229,10 +240,8 @@ class FakeDirector:
             self._ticks = self._written = self._ticks + 1
             self.files[PYBAL_FILE] = text
 
-    def _restart_pybal(self, restart: str) -> _Ran:
-        del restart
+    def _restart_pybal(self, _: PybalRestart) -> None:
         self.effect(self._begin_pybal)
-        return 0, "", ""
 
     def _begin_pybal(self) -> None:
         self._ticks = self._started = self._ticks + 1
@@ -242,57 +251,54 @@ class FakeDirector:
             if head.startswith("-a -t 10.99.0.2:8080 "):
                 self._follow(head, option)
 
-    def _read_routes(self, addresses: Sequence[Address]) -> _Ran:
-        lines = [
-            line
-            for kind in ("get", "show")
-            for version in (4, 6)
-            for line in (kind, *(self._shown(kind, str(to)) for to in addresses if to.version == version))
-        ]
-        return 0, "".join(f"{line}\n" for line in lines), ""
+    def _read_routes(self, verb: ReadHostRoutes) -> RoutesReading:
+        return self._routes_reading(verb.addresses)
 
-    def _add_routes(self, routes: Sequence[Route], metric: int) -> _Ran:
-        for route in routes:
-            self.effect(partial(self._set_route, route, metric, there=True))
-        return self._read_routes([route.address for route in routes])
+    def _routes_reading(self, addresses: Iterable[Address]) -> RoutesReading:
+        asked = list(addresses)
+        return RoutesReading(
+            {address: self._routes_to(address)[:1] for address in asked},
+            {address: self._exact(address) for address in asked},
+        )
 
-    def _remove_routes(self, routes: Sequence[Route], metric: int) -> _Ran:
-        for route in routes:
-            self.effect(partial(self._set_route, route, metric, there=False))
-        return 0, "", ""
+    def _add_routes(self, verb: AddHostRoutes) -> RoutesReading:
+        for route in verb.routes:
+            self.effect(partial(self._set_route, route, verb.metric, there=True))
+        return self._routes_reading(route.address for route in verb.routes)
+
+    def _remove_routes(self, verb: RemoveHostRoutes) -> None:
+        for route in verb.routes:
+            self.effect(partial(self._set_route, route, verb.metric, there=False))
 
     def _set_route(self, route: Route, metric: int, *, there: bool) -> None:
         address = str(route.address)
         shown = {"dst": address, "gateway": address, "dev": route.device, "metric": metric}
-        shown["protocol"] = str(routes.PROTOCOL)
+        shown["protocol"] = str(PROTOCOL)
         self.routes = [known for known in self.routes if known != shown]
         if there:
             self.routes.append(shown)
 
-    def _shown(self, kind: str, address: str) -> str:
-        exact = sorted(
-            (route for route in self.routes if route["dst"] == address), key=lambda one: one["metric"]
-        )
-        used = exact[:1] or [{"dst": address, "dev": "eth0", "prefsrc": self.sources[":" in address]}]
-        return json.dumps(used if kind == "get" else exact)
+    def _exact(self, address: Address) -> list[dict[str, Any]]:
+        """The routes to this very address, the one that is used first."""
+        mine = (route for route in self.routes if route["dst"] == str(address))
+        return sorted(mine, key=lambda route: route["metric"])
 
-    def _read_connections(self, service: Service) -> _Ran:
-        return 0, "".join(f"{line}\n" for line in self._connections_of(service)), ""
+    def _routes_to(self, address: Address) -> list[dict[str, Any]]:
+        return self._exact(address) or [{"dst": str(address), "dev": "eth0"}]
 
-    def _connections_of(self, service: Service) -> list[str]:
-        """The service's lines of /proc/net/ip_vs_conn."""
-        own = {(virtual.protocol.upper(), virtual.vip, virtual.port) for virtual in service.virtual_services}
+    def _read_connections(self, verb: Connections) -> ConnectionsReading:
+        return ConnectionsReading(frozenset(self._connections_of(verb.virtuals)), 3)
+
+    def _connections_of(self, virtuals: Sequence[table.Key]) -> list[Connection]:
+        own = {(protocol.upper(), vip, port) for protocol, vip, port in virtuals}
         return [
-            line
-            for line in self.connections
-            for connection in connections.parse(line)
+            connection
+            for connection in connections("\n".join(self.connections))
             if (connection.protocol, connection.vip, connection.port) in own
         ]
 
-    def _read_reuse_mode(self) -> _Ran:
-        return 0, "3\n", ""
 
-
+IPV6 = 6
 PYBAL_FILE = "/etc/pybal/pybal.conf"
 PYBAL_TEXT = """\
 [maps_8080]
@@ -302,29 +308,26 @@ scheduler = wrr
 tunneling = False
 """
 
-_Ran = tuple[int, str, str]
-"""Status, standard output, standard error."""
-
 AGENT = "apply-catalog"
 """The command that the fake site's configuration names for its agent."""
 
-_ANSWERS: Mapping[Callable[..., Script], Callable[..., _Ran]] = {
-    listing.table_command: FakeDirector._read_table,
-    observe.read_command: FakeDirector._look,
-    scheduler_impact.read_command: FakeDirector._look_at_schedule,
-    connections.command: FakeDirector._read_connections,
-    connections.reuse_mode_command: FakeDirector._read_reuse_mode,
-    ipvsadm.edit_script: FakeDirector._edit_table,
-    keepalived_files.look_script: FakeDirector._read_keepalived,
-    keepalived_files.read_again_script: FakeDirector._read_again,
-    keepalived_script.replace_script: FakeDirector._replace_files,
-    managed.state_script: FakeDirector._read_pybal,
-    pybal.restart_script: FakeDirector._restart_pybal,
-    routes.read_script: FakeDirector._read_routes,
-    routes.add_script: FakeDirector._add_routes,
-    routes.remove_script: FakeDirector._remove_routes,
+_ANSWERS: Mapping[type[Verb[Any]], Callable[..., Any]] = {
+    IpvsTable: FakeDirector._read_table,
+    ReadDirector: FakeDirector._look,
+    ReadScheduler: FakeDirector._look_at_schedule,
+    Connections: FakeDirector._read_connections,
+    EditTable: FakeDirector._edit_table,
+    KeepalivedRead: FakeDirector._read_keepalived,
+    KeepalivedFiles: FakeDirector._read_again,
+    KeepalivedWrite: FakeDirector._replace_files,
+    PybalRead: FakeDirector._read_pybal,
+    PybalRestart: FakeDirector._restart_pybal,
+    AgentRun: FakeDirector._run_agent,
+    ReadHostRoutes: FakeDirector._read_routes,
+    AddHostRoutes: FakeDirector._add_routes,
+    RemoveHostRoutes: FakeDirector._remove_routes,
 }
-"""By the function that builds what is asked."""
+"""By the class of the verb."""
 
 
 def _names(rule: str, ours: Iterable[str]) -> bool:

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 from ferryman.catalog import Catalog
 from ferryman.config import Config, DirectorsConfig, ManagementConfig, WatchConfig
 from ferryman.cookbook import Ferry, Finding, Verdict, load
-from ferryman.hosts.fake import Call, FakeHosts
+from ferryman.hosts.fake import Call, FakeHosts, Reply
 from ferryman.inventory import Inventory
 from ferryman.model import ProbeResult, ProbeVerdict
+from ferryman.realservers.facts.parse import parse
 from ferryman.testing import Cuts, Scene
 from unit.cookbooks import third_parties
 from unit.cookbooks.fake_director import PYBAL_FILE, PYBAL_TEXT, FakeDirector
@@ -30,9 +31,9 @@ from unit.cookbooks.fake_director import PYBAL_FILE, PYBAL_TEXT, FakeDirector
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ferryman.hosts.hosts import Completed
     from ferryman.model import Director, Service
     from ferryman.probe import Target
+    from ferryman.realservers.facts import Facts
 
 TESTS = Path(__file__).parents[2]
 COOKBOOKS = TESTS.parent / "cookbooks"
@@ -184,11 +185,11 @@ class FakeSite:
         directors = {host: director.state for host, director in self.directors.items()}
         return {"catalog": self.catalog.decode(), "nodes": self.nodes, **directors}
 
-    def answer(self, call: Call) -> Completed | str:
-        """What a host says; a script that writes can be torn apart between two of its effects."""
+    def answer(self, call: Call) -> Reply:
+        """What a host's verb comes to; one that writes can be torn apart between two of its effects."""
         director = self.directors.get(call.host)
         if director is None:
-            return self.cuts.call(lambda: HEALTHY)
+            return self.cuts.call(lambda: _healthy(call.host))
         if call.writes and self._scripts_tear:
             return director.answer(call)
         return self.cuts.call(lambda: director.answer(call))
@@ -208,7 +209,7 @@ class FakeSite:
         """What a new process has in its hands; it knows nothing of those before it."""
         self._processes += 1
         hosts = FakeHosts()
-        hosts.script("*", "", self.answer)
+        hosts.answer("*", None, self.answer)
         inventory = _inventory(self.catalog, self.nodes)
         return FakeFerry(CONFIG, hosts, site=self, loaded_inventory=inventory, resumed=self._processes > 1)
 
@@ -220,6 +221,12 @@ CONFIG = Config(
     management=ManagementConfig(agent="command", run=("apply-catalog",)),
 )
 """Nobody waits, and the watch never gets to its first round: its calls would come at any moment."""
+
+
+@cache
+def _healthy(host: str) -> Facts:
+    """The facts of a realserver that is well."""
+    return parse(host, HEALTHY)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""A fake director and a real shell come to the same: the same scripts, the same answers, the same ends."""
+"""A fake director and a real shell come to the same: the same verbs, the same values, the same ends."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ferryman.directors import HostRoutes, SetForwarding, driver_for
 from ferryman.errors import WorldChangedError
 from ferryman.hosts.fake import FakeHosts
 from ferryman.model import Director, Forwarding, Role
+from tools import asks
 from unit.cookbooks.fake_director import FakeDirector
 from unit.cookbooks.fake_site import WEB_TEXT
 from unit.directors import world
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ferryman.hosts.fake import Call
-    from ferryman.hosts.hosts import Completed, Hosts
+    from ferryman.hosts.fake import Call, Reply
+    from ferryman.hosts.hosts import Hosts
 
 THEIRS = ("-w 3", "-w 4")
 TUNNEL = SetForwarding(Forwarding.TUNNEL)
@@ -45,13 +46,13 @@ class Both:
     def hosts(self, before_write: Callable[[], None]) -> FakeHosts:
         """The fake's; somebody else writes right before each write."""
 
-        def answer(call: Call) -> Completed:
+        def answer(call: Call) -> Reply:
             if call.writes:
                 before_write()
             return self.fake.answer(call)
 
         hosts = FakeHosts()
-        hosts.script("*", "", answer)
+        hosts.answer("*", None, answer)
         return hosts
 
     def told(self, hosts: Hosts) -> list[Any]:
@@ -105,7 +106,7 @@ def test_what_somebody_writes_between_the_look_and_the_edit_is_seen(tmp_path: Pa
     assert both.fake.rules == both.shell.rules.splitlines()
 
 
-def test_a_script_that_it_does_not_know_fails_the_test_that_sent_it(tmp_path: Path) -> None:
+def test_a_verb_that_it_does_not_know_fails_the_test_that_sent_it(tmp_path: Path) -> None:
     both = Both(tmp_path / "lvs1", "ipvsadm")
     with pytest.raises(AssertionError, match="nothing that a fake director knows"):
-        both.hosts(lambda: None).read("lvs1", "ipvsadm -Sn | head")
+        both.hosts(lambda: None).read("lvs1", asks("ipvsadm -Sn | head"))

@@ -13,12 +13,15 @@ import pytest
 from ferryman.config import Config
 from ferryman.cookbook import Ferry, load
 from ferryman.hosts.fake import FakeHosts
+from ferryman.hosts.verbs.ipvs import IpvsTable
+from ferryman.ipvs.listing import read_table
 from ferryman.testing import Cuts, Harness, cut_everywhere, lose_records_everywhere, meddle_everywhere
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import ModuleType
 
+RULES = "-A -t 192.0.2.1:80 -s wrr\n-a -t 192.0.2.1:80 -r 192.0.2.11:80 -g -w 5\n"
 PAGE = Path(__file__).parents[3] / "docs" / "cookbooks.md"
 BLOCK = re.compile(r"```python\n# (\S+\.py)\n(.*?)```", re.DOTALL)
 LOOK, CHANGE, TEST = BLOCK.findall(PAGE.read_text(encoding="utf-8"))
@@ -51,7 +54,7 @@ def page_test(tmp_path: Path) -> ModuleType:
 def look_at(tmp_path: Path, arguments: Mapping[str, str]) -> str:
     """How a run of the page's first cookbook ends on a director with one realserver."""
     hosts = FakeHosts()
-    hosts.script("lvs1", "ipvsadm -Sn", "-a -t 192.0.2.1:80 -r 192.0.2.11:80 -g -w 5\n")
+    hosts.answer("lvs1", IpvsTable, read_table(RULES))
     cookbook = load(written(tmp_path, LOOK))
     ferry = Ferry(Config(file=Path("ferryman.toml")), hosts)
     return Harness().perform(cookbook.plan(ferry, arguments)).outcome

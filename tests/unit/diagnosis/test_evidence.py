@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ferryman.diagnosis import cause_of, evidence_of
-from ferryman.hosts.fake import FakeHosts
+from ferryman.hosts.fake import FakeHosts, Printed
+from ferryman.hosts.verbs.realservers import ReadCounters, ReadFacts
 from ferryman.model import (
     Director,
     Kind,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from ferryman.probe import Target
 
 HEALTHY = (Path(__file__).parents[1] / "realservers" / "cases" / "lab-web-healthy.txt").read_text()
+WELL = Printed(HEALTHY)
 LVS1 = IPv4Address("10.10.0.11")
 WEB = Service(
     "web",
@@ -47,12 +49,13 @@ WEB = Service(
 SILENT = ProbeResult("web1", TARGET.virtual_service, ProbeVerdict.SILENT, outer_source=LVS1)
 
 
-def counted(drops: int, unwrapped: int) -> str:
+def counted(drops: int, unwrapped: int) -> Printed:
     """The answer of ``grep -aH ''`` over the files with counters."""
     netstat = f"TcpExt: ListenDrops IPReversePathFilter\nTcpExt: 0 {drops}"
     dev = f"Inter-|\n face |\n ipip0: 100 {unwrapped} 0 0 0 0 0 0 0 0 0 0 0 0 0 0"
     files = {"/proc/net/netstat": netstat, "/proc/net/dev": dev}
-    return "\n".join(f"{path}:{line}" for path, text in files.items() for line in text.splitlines())
+    lines = (f"{path}:{line}" for path, text in files.items() for line in text.splitlines())
+    return Printed("\n".join(lines))
 
 
 def of_healthy(name: str) -> int:
@@ -63,10 +66,10 @@ def of_healthy(name: str) -> int:
     return counters(parse("web1", HEALTHY)).get(name, 0)
 
 
-def gathered(counters: Reply, *, facts: Reply = HEALTHY) -> tuple[Evidence, FakeHosts, list[Target]]:
+def gathered(counters: Reply, *, facts: Reply = WELL) -> tuple[Evidence, FakeHosts, list[Target]]:
     hosts = FakeHosts()
-    hosts.script("web1", "/bin/sh -c", facts)
-    hosts.script("web1", "^exec grep", counters)
+    hosts.answer("web1", ReadFacts, facts)
+    hosts.answer("web1", ReadCounters, counters)
     asked: list[Target] = []
 
     def ask(targets: Sequence[Target]) -> list[ProbeResult]:
@@ -80,7 +83,7 @@ def gathered(counters: Reply, *, facts: Reply = HEALTHY) -> tuple[Evidence, Fake
 def test_counters_are_read_before_and_everything_after() -> None:
     drops, unwrapped = of_healthy(REVERSE_PATH_DROPS), of_healthy(DECAPSULATED)
     evidence, hosts, asked = gathered(counted(drops, unwrapped))
-    assert [call.command.split()[1] for call in hosts.calls] == ["grep", "/bin/sh"]
+    assert [call.verb.name for call in hosts.calls] == ["counters", "facts"]
     assert asked[0] == TARGET
     assert REVERSE_PATH_DROPS not in evidence.grew
 
@@ -98,7 +101,7 @@ def test_what_grew_meanwhile_is_the_proof() -> None:
     "garbage", ["", "grep: /proc/net/netstat: Permission denied", "\x00:\n/proc/net/netstat:x"]
 )
 def test_counters_that_cannot_be_read_prove_nothing(garbage: str) -> None:
-    assert gathered(garbage)[0].grew == {}
+    assert gathered(Printed(garbage))[0].grew == {}
 
 
 def test_a_host_that_cannot_be_asked_is_not_waited_for_again() -> None:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from ferryman.config import ManagementConfig
 from ferryman.directors.pybal.driver import PybalDriver
+from ferryman.hosts.verbs.agents import PuppetRun
 from ferryman.management import PuppetAgent
 from ferryman.model import Director, Role
+from tools import does
 from unit.directors.world import WEB, RealShell
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ class Following:
             self.put(f"http/{answer}", text)
         for pool in ("weblb_80", "weblb6_80"):
             self.put(f"http/{pool}", json.dumps({"web1": UP, "web2": UP}))
-        self.shell.write("lvs1", f"puppet agent --test; pybal start {self.config}")
+        self.shell.write("lvs1", does(f"puppet agent --test; pybal start {self.config}"))
         self.put("restarts", "")
         self.shell.writes.clear()
 
@@ -83,7 +85,7 @@ class Following:
     @property
     def agent_runs(self) -> int:
         """How often puppet was run."""
-        return sum("puppet agent" in write for write in self.shell.writes)
+        return sum(isinstance(verb, PuppetRun) for verb in self.shell.writes)
 
     def put(self, name: str, text: str) -> None:
         """Write one of the director's files."""

@@ -9,10 +9,11 @@ import pytest
 
 from ferryman.directors import findings_of, real_outer_sources, with_real_sources
 from ferryman.directors.checks.settings import gate, mtu, outer_source, settings, sloppy_alike
-from ferryman.directors.observe import DirectorState, NextHop, observe_directors, parse, read_command
+from ferryman.directors.observe import observe_directors
 from ferryman.errors import UnreachableError, VerifyError
-from ferryman.hosts.fake import FakeHosts
-from ferryman.hosts.hosts import Completed
+from ferryman.hosts.fake import FakeHosts, Printed
+from ferryman.hosts.verbs.directors import DirectorState, NextHop, ReadDirector
+from ferryman.ipvs.listing import read_table
 from ferryman.model import Director, Finding, Role, Verdict
 from unit.directors.world import LVS1, RULES, WEB, virtual
 
@@ -54,6 +55,15 @@ pmtu_disc:0
 schedule_icmp:1
 sloppy_tcp:0
 """
+
+
+def state(output: str) -> DirectorState:
+    """What is seen where this is printed."""
+    hosts = FakeHosts()
+    hosts.answer("*", ReadDirector, Printed(output))
+    (seen,) = observe_directors(WEB, hosts).values()
+    assert isinstance(seen, DirectorState)
+    return seen
 
 
 def directors_findings(service: Service, hosts: Hosts) -> list[Finding]:
@@ -117,8 +127,10 @@ def test_a_service_with_ipv6_alone_is_looked_at_on_ipv6_alone() -> None:
         FINE, next_hops={address: next_hop for address, next_hop in NEXT_HOPS.items() if address.version == 6}
     )
     assert [finding.verdict for finding in mtu(LVS1, SIX, seen)] == [Verdict.PASS]
-    assert "-4 " not in read_command(SIX)
-    assert "route get fd10::22" in read_command(SIX)
+    hosts = FakeHosts()
+    hosts.answer("*", ReadDirector, FINE)
+    observe_directors(SIX, hosts)
+    assert hosts.calls[0].verb == ReadDirector((WEB1_6, WEB2_6))
 
 
 def test_a_realserver_that_ip_says_nothing_of_is_unknown() -> None:
@@ -141,7 +153,7 @@ def test_a_realserver_without_a_route_fails() -> None:
 @pytest.mark.parametrize("broken", ["", 'Object "link" is unknown', '[{"ifname": "eth0"}]', "[1, 2]", "{"])
 def test_links_that_are_garbled_make_the_mtu_unknown_and_no_pass(broken: str) -> None:
     head, _, rest = OUTPUT.partition("== links\n")
-    seen = parse(f"{RULES}{head}== links\n{broken}\n== settings{rest.partition('== settings')[2]}", WEB)
+    seen = state(f"{RULES}{head}== links\n{broken}\n== settings{rest.partition('== settings')[2]}")
     assert seen.mtus == {}
     assert {finding.verdict for finding in mtu(LVS1, WEB, seen)} == {Verdict.UNKNOWN}
 
@@ -150,13 +162,13 @@ def test_links_that_are_garbled_make_the_mtu_unknown_and_no_pass(broken: str) ->
     "broken", ["", "[{", '[{"dst":"10.10.0.21"}]', '[{"dst":"web1","dev":"eth0"}]', '["10.10.0.21"]', "null"]
 )
 def test_routes_that_are_garbled_make_the_mtu_unknown_and_no_pass(broken: str) -> None:
-    seen = parse(f"{RULES}== routes\n{broken}\n== links\n[]\n== settings\n", WEB)
+    seen = state(f"{RULES}== routes\n{broken}\n== links\n[]\n== settings\n")
     assert seen.next_hops == {}
     assert [finding.verdict for finding in mtu(LVS1, WEB, seen)] == [Verdict.UNKNOWN]
 
 
 def test_what_a_director_prints_is_read_with_its_routes_mtus_and_own_addresses() -> None:
-    seen = parse(f"{RULES}==\n{OUTPUT}", WEB)
+    seen = state(f"{RULES}==\n{OUTPUT}")
     assert [str(server) for server in seen.table or ()] == ["tcp 10.99.0.1:80", "tcp [fd99::1]:80"]
     assert seen.next_hops[WEB2] == NextHop("eth1", ip_address("10.11.0.11"), 1400)
     assert seen.next_hops[WEB2_6].local
@@ -170,7 +182,7 @@ def test_what_a_director_prints_is_read_with_its_routes_mtus_and_own_addresses()
 
 
 def test_the_real_outer_sources_are_those_of_the_routes_without_the_directors_own_addresses() -> None:
-    assert real_outer_sources(parse(f"{RULES}==\n{OUTPUT}", WEB)) == {
+    assert real_outer_sources(state(f"{RULES}==\n{OUTPUT}")) == {
         WEB1: ip_address("10.10.0.11"),
         WEB2: ip_address("10.11.0.11"),
         WEB1_6: ip_address("fd10::11"),
@@ -178,7 +190,7 @@ def test_the_real_outer_sources_are_those_of_the_routes_without_the_directors_ow
 
 
 def test_an_outer_source_that_the_inventory_does_not_know_is_a_warning_with_the_line_to_write() -> None:
-    seen = parse(f"{RULES}==\n{OUTPUT}", WEB)
+    seen = state(f"{RULES}==\n{OUTPUT}")
     verdicts = {finding.verdict: finding for finding in outer_source(OWN, WEB, seen)}
     assert verdicts[Verdict.PASS].seen == "outer packets come from fd10::11"
     found = verdicts[Verdict.WARN]
@@ -199,7 +211,7 @@ def test_probes_can_be_given_the_sources_that_directors_really_use() -> None:
     """A probe from the address that SSH goes to would be dropped where only the real one is let in."""
     named = replace(LVS2, outer_sources=(ip_address("172.16.1.1"),))
     service = replace(BOTH, directors=(named, OWN, replace(LVS1, host="lvs9")))
-    seen = parse(f"{RULES}==\n{OUTPUT}", WEB)
+    seen = state(f"{RULES}==\n{OUTPUT}")
     lvs2, lvs1, lvs9 = with_real_sources(
         service, {"lvs2": seen, "lvs1": seen, "lvs9": VerifyError("no")}
     ).directors
@@ -211,7 +223,7 @@ def test_probes_can_be_given_the_sources_that_directors_really_use() -> None:
 
 
 def test_settings_are_recorded_and_fragmenting_is_said_but_is_no_fault() -> None:
-    found = settings(LVS1, parse(f"{RULES}==\n{OUTPUT}", WEB))
+    found = settings(LVS1, state(f"{RULES}==\n{OUTPUT}"))
     assert found.verdict is Verdict.PASS
     assert found.seen.startswith(
         "net.ipv4.vs: conn_reuse_mode 1, pmtu_disc 0, schedule_icmp 1, sloppy_tcp 0; "
@@ -260,7 +272,7 @@ def test_the_script_runs_in_a_real_shell_in_one_round_trip_for_each_director(she
 
 def test_a_director_that_says_no_fails_and_one_that_is_silent_is_unknown() -> None:
     hosts = FakeHosts()
-    hosts.script("lvs2", read_command, Completed("lvs2", "ipvsadm", 1, "", "ipvsadm: not found"))
+    hosts.answer("lvs2", ReadDirector, Printed(stderr="ipvsadm: not found", status=1))
     hosts.down("lvs1")
     seen = observe_directors(BOTH, hosts)
     assert isinstance(seen["lvs2"], VerifyError)
@@ -288,7 +300,7 @@ def test_a_table_that_cannot_be_read_fails_though_all_else_can(shell: RealShell)
 
 def test_a_table_that_is_not_understood_fails() -> None:
     hosts = FakeHosts()
-    hosts.script("*", read_command, "-A -x what\n")
+    hosts.answer("*", ReadDirector, Printed("-A -x what\n"))
     found = [
         directors_finding
         for directors_finding in directors_findings(WEB, hosts)
@@ -299,8 +311,8 @@ def test_a_table_that_is_not_understood_fails() -> None:
 
 def test_the_table_of_every_director_is_judged_against_the_catalog_and_the_other() -> None:
     hosts = FakeHosts()
-    hosts.script("lvs1", read_command, f"{RULES}==\n{OUTPUT}")
-    hosts.script("lvs2", read_command, f"{RULES.replace('-g -w 3', '-g -w 2')}==\n{OUTPUT}")
+    hosts.answer("lvs1", ReadDirector, replace(FINE, table=read_table(RULES)))
+    hosts.answer("lvs2", ReadDirector, replace(FINE, table=read_table(RULES.replace("-g -w 3", "-g -w 2"))))
     found = [
         directors_finding
         for directors_finding in directors_findings(BOTH, hosts)

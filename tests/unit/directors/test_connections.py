@@ -1,14 +1,17 @@
 from __future__ import annotations
 
-import subprocess
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ferryman.directors import Connection, old_left, still_open
-from ferryman.ipvs.connections import command, parse
 from ferryman.errors import VerifyError
+from ferryman.hosts.verbs import ipvs
+from ferryman.hosts.verbs.ipvs import Connections
+from ferryman.ipvs.connections import connections as parse
+from ferryman.ipvs.table import key_of
+from ferryman.testing.shell import run_here
 from unit.directors.world import WEB
 
 if TYPE_CHECKING:
@@ -37,12 +40,14 @@ def test_both_families_are_read_and_the_header_is_passed_over() -> None:
     assert found[4] == "TCP [fd30::2]:54325 -> [fd99::1]:80 -> [fd10::15]:80"
 
 
-def test_the_director_sends_only_this_services_lines(tmp_path: Path) -> None:
+def test_the_director_sends_only_this_services_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "ip_vs_conn"
     file.write_text(TABLE)
-    shell = command(WEB).replace("/proc/net/ip_vs_conn", str(file))
-    done = subprocess.run(["/bin/sh", "-c", shell], capture_output=True, text=True, check=True)
-    assert [connection.client_port for connection in parse(done.stdout)] == [54321, 54322, 54325]
+    here = Connections.script.replace(ipvs.CONNECTIONS, str(file))
+    monkeypatch.setattr(Connections, "script", here)
+    verb = Connections(tuple(map(key_of, WEB.virtual_services)))
+    found = verb.value(run_here(verb)).connections
+    assert {connection.client_port for connection in found} == {54321, 54322, 54325}
 
 
 def test_those_that_are_gone_and_those_that_came_later_do_not_count() -> None:

@@ -3,8 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ferryman.directors import catalog_findings, not_reached
-from ferryman.ipvs.listing import parse
 from ferryman.errors import CommandFailedError, UnreachableError
+from ferryman.ipvs.listing import parse
 from ferryman.model import Verdict
 from unit.directors.test_ipvsadm import FLIPPED
 from unit.directors.world import LVS1, RULES, WEB, realserver, virtual

@@ -6,9 +6,9 @@ from ipaddress import ip_address
 
 import pytest
 
-from ferryman.ipvs.listing import parse, read_table
-from ferryman.ipvs.table import Table, differences, edit_command, from_json, rules, to_json
 from ferryman.errors import VerifyError
+from ferryman.ipvs.listing import parse, read_table
+from ferryman.ipvs.table import Table, differences, edit, from_json, rules, to_json
 from ferryman.model import Forwarding
 from unit.directors.world import RULES
 
@@ -132,7 +132,7 @@ def test_thresholds_are_compared_and_edited() -> None:
         "tcp 10.99.0.1:80: 10.10.0.21:80: upper threshold 0, wanted 100",
         "tcp 10.99.0.1:80: 10.10.0.21:80: lower threshold 0, wanted 50",
     ]
-    assert edit_command(server, limited).endswith("-r 10.10.0.21:80 -g -w 1 -x 100 -y 50")
+    assert edit(server, limited).endswith("-r 10.10.0.21:80 -g -w 1 -x 100 -y 50")
 
 
 def test_another_method_takes_the_tunnels_options_away_with_it() -> None:

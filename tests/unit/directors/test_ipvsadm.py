@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 
 from ferryman.directors import SetForwarding, driver_for
-from ferryman.ipvs.table import from_json
 from ferryman.errors import (
     CommandFailedError,
     ConfigError,
@@ -15,6 +14,7 @@ from ferryman.errors import (
     UnknownOutcomeError,
     WorldChangedError,
 )
+from ferryman.ipvs.table import from_json
 from ferryman.model import Forwarding
 from unit.directors.world import LVS1, RULES, WEB, RealShell, realserver
 
@@ -75,7 +75,7 @@ def test_the_commands_shown_are_the_commands_run(shell: RealShell) -> None:
     shown = [edit.command for edit in driver.edits(before, TUNNEL)]
     assert shown[1] == "ipvsadm -e -t 10.99.0.1:80 -r 10.10.0.22:80 -i -w 3"
     driver.apply(before, TUNNEL)
-    assert [line for line in shell.writes[0].splitlines() if line.startswith("ipvsadm -e")] == shown
+    assert [f"ipvsadm {words}" for words in shell.writes[0].stdin.splitlines()] == shown
 
 
 def test_the_before_survives_the_journal_and_brings_the_very_table_back(shell: RealShell) -> None:

@@ -17,7 +17,9 @@ from ferryman.errors import (
     VerifyError,
     WorldChangedError,
 )
+from ferryman.hosts.verbs.keepalived import KeepalivedWrite
 from ferryman.model import Director, Forwarding, Role
+from tools import does
 from unit.directors.test_ipvsadm import FLIPPED
 from unit.directors.world import RULES, WEB, RealShell
 
@@ -154,7 +156,7 @@ def test_the_kernel_may_follow_late(shell: RealShell, files: Files) -> None:
         naps.append(seconds)
         if len(naps) == 3:
             (shell.folder / "frozen").unlink()
-            shell.write("lvs1", f"reload {files[0]}")
+            shell.write("lvs1", does(f"reload {files[0]}"))
 
     driver = KeepalivedDriver(keepalived(files, converge_timeout=30), WEB, shell, sleep=nap)
     before = driver.before()
@@ -281,11 +283,12 @@ def test_a_director_that_stays_silent_is_a_doubt(shell: RealShell, driver: Keepa
 
 
 def test_a_text_that_arrives_torn_is_not_used(
-    shell: RealShell, files: Files, driver: KeepalivedDriver
+    files: Files, driver: KeepalivedDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = driver.before()
-    run = shell._run
-    shell._run = lambda host, command, stdin: run(host, command, stdin[:-5])  # type: ignore[method-assign]  # a cut line
+    words = KeepalivedWrite.words.fget  # type: ignore[attr-defined]  # a property has one
+    torn = property(lambda verb: [*words(verb)[:2], "0" * 64, *words(verb)[3:]])
+    monkeypatch.setattr(KeepalivedWrite, "words", torn)
     with pytest.raises(VerifyError, match="did not arrive whole"):
         driver.apply(before, TUNNEL)
     assert files[1].read_text() == DIRECT_TEXT

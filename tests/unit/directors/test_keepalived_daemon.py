@@ -22,13 +22,13 @@ GOOD = "Keepalived v2.2.7 (01/16,2022)"
     ],
 )
 def test_a_version_that_is_too_old_or_unreadable_is_refused(version: str, said: str) -> None:
-    (reason,) = daemon_blockers(f"{version}\n", " keepalived\n", CONFIG)
+    (reason,) = daemon_blockers(version, [" keepalived"], CONFIG)
     assert said in reason
 
 
 @pytest.mark.parametrize("version", [GOOD, "Keepalived v2.2.10", "Keepalived v2.4.3 (07/01,2026)", "v10.0.0"])
 def test_a_newer_one_is_taken(version: str) -> None:
-    assert daemon_blockers(version, " keepalived -D\n", CONFIG) == []
+    assert daemon_blockers(version, [" keepalived -D"], CONFIG) == []
 
 
 @pytest.mark.parametrize(
@@ -43,13 +43,13 @@ def test_a_newer_one_is_taken(version: str) -> None:
     ],
 )
 def test_the_file_that_the_process_reads_must_be_the_one_of_directors_yaml(line: str, file: str) -> None:
-    assert daemon_blockers(GOOD, f" {line}\n", file) == []
-    (reason,) = daemon_blockers(GOOD, f" {line}\n", "/etc/other.conf")
+    assert daemon_blockers(GOOD, [f" {line}"], file) == []
+    (reason,) = daemon_blockers(GOOD, [f" {line}"], "/etc/other.conf")
     assert f"keepalived runs with {file}, but config says /etc/other.conf" in reason
 
 
 def test_one_of_several_daemons_is_enough() -> None:
-    assert daemon_blockers(GOOD, " keepalived -P -f /etc/vrrp.conf\n keepalived -C\n", CONFIG) == []
+    assert daemon_blockers(GOOD, [" keepalived -P -f /etc/vrrp.conf", " keepalived -C"], CONFIG) == []
 
 
 @pytest.mark.parametrize("processes", ["", "4026531999 keepalived -f {config}\n"])

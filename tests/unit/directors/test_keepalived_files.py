@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ferryman.directors.keepalived.driver import KeepalivedDriver
-from ferryman.directors.keepalived.files import files_read, holders, read_all_of, read_these
+from ferryman.directors.keepalived.files import holders
 from ferryman.directors.keepalived.text import TextError
 from ferryman.errors import CommandFailedError, DoubtError, RefusedError, VerifyError, WorldChangedError
+from ferryman.hosts.hosts import Completed
+from ferryman.hosts.verbs.keepalived import KeepalivedFiles, KeepalivedRead
 from unit.directors.test_ipvsadm import FLIPPED
 from unit.directors.test_keepalived import DIRECT_TEXT, TUNNEL, TUNNEL_TEXT, keepalived
 from unit.directors.world import RULES, WEB, RealShell
@@ -31,8 +34,9 @@ def put(shell: RealShell, path: str, text: str) -> Path:
 def found(shell: RealShell, main: str) -> list[str]:
     """The files that hold the service, by their paths in the folder."""
     config = put(shell, "keepalived.conf", main)
-    listing, _, content = shell.read("lvs1", read_all_of(str(config))).checked().stdout.partition("==\n")
-    held = holders(str(config), files_read(listing, content), WEB.virtual_services)
+    files = shell.read("lvs1", KeepalivedRead(str(config))).files
+    values = {path: {"text": file.text, "mode": file.mode} for path, file in files.items()}
+    held = holders(str(config), values, WEB.virtual_services)
     return [path.removeprefix(f"{shell.folder}/") for path in held]
 
 
@@ -124,11 +128,11 @@ def test_a_file_that_is_not_there_is_named(shell: RealShell) -> None:
         followed(shell).before()
 
 
-def test_a_file_that_grows_while_it_is_read_is_refused(shell: RealShell) -> None:
-    path = str(put(shell, "web.conf", DIRECT_TEXT))
-    listing, _, content = shell.read("lvs1", read_these([path])).checked().stdout.partition("==\n")
-    with pytest.raises(TextError, match="changed while being read"):
-        files_read(listing.replace(str(len(DIRECT_TEXT)), "7"), content)
+def test_a_file_that_grows_while_it_is_read_is_refused() -> None:
+    content = base64.b64encode(DIRECT_TEXT.encode()).decode()
+    printed = f"{RULES}==\n==\n640 7 /etc/web.conf\n==\n{content}"
+    with pytest.raises(VerifyError, match=r"lvs1: /etc/web\.conf: changed while being read; begin again"):
+        KeepalivedFiles(("/etc/web.conf",)).value(Completed("lvs1", "", 0, printed, ""))
 
 
 def followed(shell: RealShell) -> KeepalivedDriver:

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from ferryman.ipvs.listing import parse as parse_table
 from ferryman.directors.keepalived.render import MARKER, owned, rendered
 from ferryman.directors.keepalived.text import TextError, parse, with_method
 from ferryman.directors.target import SetForwarding, SetScheduler
+from ferryman.ipvs.listing import parse as parse_table
 from ferryman.model import Forwarding
 from unit.directors.world import RULES, WEB
 

@@ -301,7 +301,7 @@ def test_a_process_that_began_after_the_file_was_written_has_read_it(
 def test_in_the_same_second_nobody_knows_so_it_counts_as_not_loaded() -> None:
     def account(second: str) -> Status:
         reload = f'liberica_cp_configuration_reload_timestamp_seconds{{result="ok"}} {second}'
-        return Status.of(f"-- cp\n{reload}\n-- bgp\n-- written\n1764201234\n")
+        return Status.of({"cp": reload, "written": "1764201234"})
 
     assert not account("1.764201234e+09").is_fresh
     assert account("1.764201235e+09").is_fresh

@@ -17,6 +17,7 @@ from ferryman.errors import (
 )
 from ferryman.management import NoAgent
 from ferryman.model import Forwarding
+from tools import does
 from unit.directors.following import TEMPLATE, Following
 from unit.directors.test_ipvsadm import FLIPPED
 from unit.directors.world import RULES
@@ -68,7 +69,7 @@ def test_a_file_that_says_so_already_needs_no_agent(site: Following) -> None:
     driver = site.driver()
     before = driver.before()
     site.flip(to_ipip=True)
-    site.shell.write("lvs1", "puppet agent --test")
+    site.shell.write("lvs1", does("puppet agent --test"))
     site.shell.writes.clear()
     assert driver.before() == before, "an agent that runs by itself is nobody else"
     driver.apply(before, TUNNEL)
@@ -152,7 +153,7 @@ def test_the_kernel_may_follow_late(site: Following) -> None:
 
     def nap(_seconds: float) -> None:
         (site.shell.folder / "deaf").unlink()
-        site.shell.write("lvs1", f"pybal start {site.config}")
+        site.shell.write("lvs1", does(f"pybal start {site.config}"))
 
     driver._sleep = nap
     driver.apply(before, TUNNEL)
@@ -258,7 +259,7 @@ def test_an_unfinished_change_of_the_service_itself_refuses_a_change_of_somethin
     site: Following,
 ) -> None:
     site.flip(to_ipip=True)
-    site.shell.write("lvs1", "puppet agent --test")
+    site.shell.write("lvs1", does("puppet agent --test"))
     driver = site.driver()
     assert driver.before(TUNNEL)["table"]
     with pytest.raises(RefusedError, match=r"has a change of web that is not in the kernel yet.*is Route"):
@@ -271,7 +272,7 @@ def test_somebodys_unfinished_change_of_another_service_refuses(site: Following)
     before = driver.before()
     site.flip(to_ipip=True)
     site.put("puppet/template", TEMPLATE + "tunneling = True\n")
-    site.shell.write("lvs1", "puppet agent --test")
+    site.shell.write("lvs1", does("puppet agent --test"))
     unfinished = r"a change that is not in the kernel yet.*tcp 10\.99\.0\.9:80: .* is Route, wanted Tunnel"
     with pytest.raises(RefusedError, match=unfinished):
         driver.before()

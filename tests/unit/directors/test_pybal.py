@@ -12,6 +12,7 @@ from ferryman.directors.pybal.conf import PybalConf
 from ferryman.directors.pybal.driver import PybalDriver
 from ferryman.errors import ConfigError, RefusedError, VerifyError
 from ferryman.model import Director, Forwarding, Role
+from tools import does
 from unit.directors.following import METRICS, UP, Following
 from unit.directors.test_ipvsadm import FLIPPED
 from unit.directors.world import RULES, WEB
@@ -156,7 +157,7 @@ def test_a_pybal_that_was_left_stopped_is_started_though_the_table_is_right(site
     before = driver.before()
     site.flip(to_ipip=True)
     driver.apply(before, TUNNEL)
-    site.shell.write("lvs1", "pybal stop")
+    site.shell.write("lvs1", does("pybal stop"))
     driver.apply(before, TUNNEL)
     assert site.restarts[-1] == "start"
     assert site.shell.rules == FLIPPED

@@ -5,15 +5,11 @@ from dataclasses import replace
 import pytest
 
 from ferryman.directors import SetScheduler, impact_findings, observe_schedulers, scheduled
-from ferryman.directors.checks.scheduler_impact import (
-    SchedulerState,
-    SchedulerStates,
-    read_command,
-    share_elsewhere,
-)
-from ferryman.ipvs.listing import parse
+from ferryman.directors.checks.scheduler_impact import SchedulerStates, share_elsewhere
 from ferryman.errors import DoubtError
-from ferryman.hosts.fake import FakeHosts
+from ferryman.hosts.fake import FakeHosts, Printed
+from ferryman.hosts.verbs.directors import ReadScheduler, SchedulerState
+from ferryman.ipvs.listing import parse
 from ferryman.model import Director, Role, Verdict
 from unit.directors.world import LVS1, RULES, WEB, virtual
 
@@ -116,8 +112,10 @@ def test_the_share_that_moves_follows_from_the_weights(now: str, to: SetSchedule
 
 def test_it_is_all_read_in_one_round_trip_for_each_director() -> None:
     hosts = FakeHosts()
-    hosts.script(
-        "*", read_command, f"{RULES}==\n== module\nthere\n== connections\nESTABLISHED 3\nFIN_WAIT 1\n"
+    hosts.answer(
+        "*",
+        ReadScheduler,
+        SchedulerState(parse(RULES), module=True, connections={"ESTABLISHED": 3, "FIN_WAIT": 1}),
     )
     found = observe_schedulers(ONE, hosts, MH)
     assert found["lvs1"] == seen(ESTABLISHED=3, FIN_WAIT=1)
@@ -126,7 +124,7 @@ def test_it_is_all_read_in_one_round_trip_for_each_director() -> None:
 
 def test_a_table_that_is_not_understood_is_told() -> None:
     hosts = FakeHosts()
-    hosts.script("*", read_command, "nonsense\n")
+    hosts.answer("*", ReadScheduler, Printed("nonsense\n"))
     found = impact_findings(ONE, MH, observe_schedulers(ONE, hosts, MH))
     assert [(finding.host, finding.verdict) for finding in found] == [
         ("lvs2", Verdict.FAIL),

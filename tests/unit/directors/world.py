@@ -9,14 +9,13 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ferryman.errors import DryRunError, UnknownOutcomeError
+from ferryman.errors import DoubtError, DryRunError, UnknownOutcomeError, VerifyError
 from ferryman.model import Director, Kind, Realserver, Role, Service, VirtualService
 from ferryman.testing.shell import run_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ferryman.errors import DoubtError, VerifyError
     from ferryman.hosts.verbs import ReadVerb, Verb, WriteVerb
 
 T = TypeVar("T")
@@ -124,7 +123,13 @@ class RealShell:
         return value
 
     def read_all(self, verbs: Mapping[str, ReadVerb[T]]) -> dict[str, T | DoubtError | VerifyError]:
-        return {host: self.read(host, verb) for host, verb in verbs.items()}
+        return {host: self._read_or_error(host, verb) for host, verb in verbs.items()}
+
+    def _read_or_error(self, host: str, verb: ReadVerb[T]) -> T | DoubtError | VerifyError:
+        try:
+            return self.read(host, verb)
+        except (DoubtError, VerifyError) as error:
+            return error
 
     def _run(self, host: str, verb: Verb[T]) -> T:
         path = f"{self.folder / 'bin'}:{os.environ['PATH']}"

@@ -2,80 +2,90 @@ from __future__ import annotations
 
 import pytest
 
-from ferryman.errors import DryRunError, UnknownOutcomeError, UnreachableError
-from ferryman.hosts import Completed
-from ferryman.hosts.fake import Call, FakeHosts
-from ferryman.hosts.script import script
+from ferryman.errors import CommandFailedError, DryRunError, UnknownOutcomeError, UnreachableError
+from ferryman.hosts.fake import Call, FakeHosts, Printed
+from ferryman.hosts.verbs.agents import AgentRevision
+from ferryman.hosts.verbs.fence import TakeOver
+from ferryman.hosts.verbs.keepalived import KeepalivedWrite
+from ferryman.hosts.verbs.realservers import ReadCounters
+from tools import does
+
+RELOAD = KeepalivedWrite("/etc/keepalived/keepalived.conf", "reload", {}, {})
 
 
 def test_a_dry_run_refuses_writes_and_runs_none() -> None:
     hosts = FakeHosts(dry_run=True)
-    hosts.script("lvs1", ".*", "ok")
-    assert hosts.read("lvs1", "cat x").stdout == "ok"
+    hosts.answer("lvs1", None, {"drops": 1})
+    assert hosts.read("lvs1", ReadCounters()) == {"drops": 1}
     with pytest.raises(DryRunError, match="lvs1: a dry run tried to run 'rm x'"):
-        hosts.write("lvs1", "rm x")
-    assert [call.command for call in hosts.calls] == ["cat x"]
+        hosts.write("lvs1", does("rm x"))
+    assert [call.verb for call in hosts.calls] == [ReadCounters()]
 
 
-def test_a_command_without_a_script_fails_the_test_that_asked() -> None:
-    with pytest.raises(AssertionError, match="lvs1: no script for 'uptime'"):
-        FakeHosts().read("lvs1", "uptime")
+def test_a_verb_of_the_other_kind_is_a_bug_of_who_asks() -> None:
+    hosts = FakeHosts()
+    hosts.answer("lvs1", None, None)
+    with pytest.raises(TypeError, match="take-over writes"):
+        hosts.read("lvs1", TakeOver())  # type: ignore[arg-type]  # the type checker says so too
+    with pytest.raises(TypeError, match="counters reads"):
+        hosts.write("lvs1", ReadCounters())  # type: ignore[arg-type]  # the type checker says so too
+    assert hosts.calls == []
+
+
+def test_a_verb_without_an_answer_fails_the_test_that_asked() -> None:
+    with pytest.raises(AssertionError, match="lvs1: no answer for 'counters'"):
+        FakeHosts().read("lvs1", ReadCounters())
 
 
 def test_a_host_that_is_down_raises_and_answers_again_once_it_is_up() -> None:
     hosts = FakeHosts()
-    hosts.script("*", "uptime", "up")
+    hosts.answer("*", ReadCounters, {})
     hosts.down("web1")
-    answers = hosts.read_all({"web1": "uptime", "web2": "uptime"})
+    answers = hosts.read_all({"web1": ReadCounters(), "web2": ReadCounters()})
     assert isinstance(answers["web1"], UnreachableError)
-    assert isinstance(answers["web2"], Completed)
+    assert answers["web2"] == {}
     hosts.up("web1")
-    assert hosts.read("web1", "uptime").stdout == "up"
+    assert hosts.read("web1", ReadCounters()) == {}
 
 
-def test_a_reply_may_be_an_error_or_a_status_or_a_whole_result() -> None:
+def test_a_reply_may_be_a_value_an_error_or_what_the_script_prints() -> None:
     hosts = FakeHosts()
-    whole = Completed("lvs1", "c", 3, "o", "e")
-    hosts.script("lvs1", "^a$", UnknownOutcomeError("lvs1: run: lost"))
-    hosts.script("lvs1", "^b$", 5)
-    hosts.script("lvs1", "^c$", whole)
+    hosts.answer("lvs1", AgentRevision(("a",)), UnknownOutcomeError("lvs1: run: lost"))
+    hosts.answer("lvs1", AgentRevision(("b",)), Printed(stderr="no", status=5))
+    hosts.answer("lvs1", AgentRevision(("c",)), Printed("printed"))
+    hosts.answer("lvs1", AgentRevision(("d",)), "a value")
     with pytest.raises(UnknownOutcomeError):
-        hosts.write("lvs1", "a")
-    assert hosts.read("lvs1", "b").status == 5
-    assert hosts.read("lvs1", "c") is whole
+        hosts.read("lvs1", AgentRevision(("a",)))
+    with pytest.raises(CommandFailedError, match="lvs1: 'b' ended with status 5: no"):
+        hosts.read("lvs1", AgentRevision(("b",)))
+    assert [hosts.read("lvs1", AgentRevision((word,))) for word in "cd"] == ["printed", "a value"]
+
+
+def test_an_error_of_one_host_stands_in_its_place_among_all() -> None:
+    hosts = FakeHosts()
+    hosts.answer("*", AgentRevision, "c0ffee")
+    hosts.answer("web2", AgentRevision, Printed(status=1))
+    answers = hosts.read_all(dict.fromkeys(("web1", "web2"), AgentRevision(("git", "log"))))
+    assert answers["web1"] == "c0ffee"
+    assert isinstance(answers["web2"], CommandFailedError)
 
 
 def test_replies_come_in_turn_and_the_last_one_stays() -> None:
     hosts = FakeHosts()
-    hosts.script("lvs1", "date", "1", "2")
-    assert [hosts.read("lvs1", "date").stdout for _ in range(3)] == ["1", "2", "2"]
+    hosts.answer("lvs1", ReadCounters, {"n": 1}, {"n": 2})
+    assert [hosts.read("lvs1", ReadCounters())["n"] for _ in range(3)] == [1, 2, 2]
 
 
-@script
-def uptime_of(person: str) -> str:
-    return f"uptime --of {person}"
-
-
-def test_what_is_asked_is_the_function_and_its_arguments_whatever_the_text() -> None:
-    hosts = FakeHosts()
-    hosts.script("lvs1", uptime_of, lambda call: str(call.arguments["person"]))
-    assert hosts.read("lvs1", uptime_of("admin")).stdout == "admin"
-    assert hosts.calls[0].command == "uptime --of admin"
-    with pytest.raises(AssertionError, match="no script for 'uptime --of admin'"):
-        hosts.read("lvs1", str(uptime_of("admin")))
-
-
-def test_the_newest_script_wins_and_a_reply_may_keep_state() -> None:
+def test_the_newest_answer_wins_and_a_reply_may_keep_state() -> None:
     hosts, table = FakeHosts(), []
 
-    def add(call: Call) -> str:
-        table.append(call.stdin)
-        return ""
+    def add(call: Call) -> None:
+        table.append(call.verb.stdin)
 
-    hosts.script("lvs1", "ipvsadm", "old")
-    hosts.script("lvs1", "ipvsadm -R", add)
-    hosts.script("lvs1", "ipvsadm -S", lambda _: "\n".join(table))
-    hosts.write("lvs1", "ipvsadm -R", stdin="-A -t 192.0.2.1:80")
-    assert hosts.read("lvs1", "ipvsadm -Sn").stdout == "-A -t 192.0.2.1:80"
-    assert hosts.written() == hosts.written("lvs1") == ["ipvsadm -R"]
+    hosts.answer("lvs1", None, "old")
+    hosts.answer("lvs1", lambda verb: not verb.reads, add)
+    hosts.write("lvs1", does("ipvsadm -R", given="-A -t 192.0.2.1:80"))
+    assert table == ["-A -t 192.0.2.1:80"]
+    assert hosts.read("lvs1", AgentRevision(("git", "log"))) == "old"
+    assert hosts.written() == hosts.written("lvs1") == [does("ipvsadm -R", given="-A -t 192.0.2.1:80")]
     assert hosts.written("lvs2") == []

@@ -16,6 +16,7 @@ import pytest
 from ferryman.config import SshConfig
 from ferryman.errors import ConfigError, DryRunError, UnreachableError
 from ferryman.hosts.ssh import EXPLANATIONS, Fleet, _nothing_ran
+from tools import asks, does
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,14 +129,14 @@ def test_known_hosts_that_are_not_there_are_a_configuration_error(ssh: SshConfig
 
 def test_a_dry_run_refuses_to_write_before_it_connects(ssh: SshConfig) -> None:
     with Fleet({}, ssh, dry_run=True) as fleet, pytest.raises(DryRunError, match=r"web1: .*'rm x'"):
-        fleet.write("web1", "rm x")
+        fleet.write("web1", does("rm x"))
 
 
 def test_a_closed_fleet_reaches_nobody(ssh: SshConfig) -> None:
     fleet = Fleet({}, ssh)
     fleet.close()
     hosts: Hosts = fleet
-    answers = hosts.read_all({"web1": "true"})
+    answers = hosts.read_all({"web1": asks("true")})
     assert str(answers["web1"]) == "web1: connect: the fleet was closed; nothing ran there"
     assert hosts.read_all({}) == {}
 

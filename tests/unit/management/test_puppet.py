@@ -8,7 +8,8 @@ import pytest
 
 from ferryman.config import ManagementConfig
 from ferryman.errors import DoubtError, VerifyError
-from ferryman.hosts.fake import FakeHosts
+from ferryman.hosts.fake import FakeHosts, Printed
+from ferryman.hosts.verbs.agents import PuppetState
 from ferryman.management import AgentRun, PuppetAgent
 from unit.directors import world
 from unit.directors.following import Following
@@ -86,7 +87,7 @@ def test_a_disabled_agent_is_an_obstacle_and_a_failure_and_its_message_is_told(s
 
 def test_a_host_without_puppet_or_that_is_down_is_an_obstacle() -> None:
     hosts = FakeHosts()
-    hosts.script("web1", "puppet", 127)
+    hosts.answer("web1", PuppetState, Printed(status=127))
     hosts.down("web2")
     agent = PuppetAgent(ManagementConfig(agent="puppet"))
     obstacles = agent.obstacles(hosts, ["web1", "web2"])

@@ -9,8 +9,9 @@ import pytest
 
 from ferryman.config import ManagementConfig
 from ferryman.errors import BusyError, DoubtError, DryRunError, UnreachableError, VerifyError
-from ferryman.hosts.fake import Call, FakeHosts
-from ferryman.hosts.hosts import Completed
+from ferryman.hosts.fake import Call, FakeHosts, Printed
+from ferryman.hosts.verbs.agents import AgentRevision, CheckoutRevision
+from ferryman.hosts.verbs.agents import AgentRun as AgentCommand
 from ferryman.management import (
     AgentRun,
     AnsiblePull,
@@ -25,8 +26,16 @@ from ferryman.management.remote_agent import contained
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ferryman.hosts.verbs import Verb
+
+FINE = Printed()
 COMMIT = "0f9751fa2b1c0d9e8f7a6b5c4d3e2f1a0b9c8d7e"
 OTHER = "d4b4c711111111111111111111111111111111ff"
+
+
+def applies(verb: Verb[object]) -> bool:
+    """Whether it is the agent's command."""
+    return isinstance(verb, AgentCommand) and verb.argv == ("apply-it", "two words")
 
 
 def command(**keys: object) -> CommandAgent:
@@ -42,9 +51,9 @@ def converged(
 
 def test_one_host_that_fails_is_quoted_and_stops_no_other() -> None:
     hosts = FakeHosts()
-    hosts.script("*", "apply-it 'two words'", "")
+    hosts.answer("*", applies, FINE)
     said = "Applying\nerror: no space left on device\nbye\n"
-    hosts.script("web2", "apply-it", lambda call: Completed("web2", call.command, 3, said, ""))
+    hosts.answer("web2", applies, Printed(said, status=3))
     hosts.down("web3")
     outcomes = converged(command(), hosts, "web1", "web2", "web3", "web4")
     assert [name for name, outcome in outcomes.items() if isinstance(outcome, AgentRun)] == ["web1", "web4"]
@@ -68,16 +77,16 @@ def test_no_more_hosts_at_once_than_a_batch_has() -> None:
     both, now, most = threading.Barrier(2), [0], [0]
     lock = threading.Lock()
 
-    def run(_call: Call) -> str:
+    def run(_call: Call) -> Printed:
         with lock:
             now[0] += 1
             most[0] = max(most[0], now[0])
         both.wait(10)  # breaks unless two work at once
         with lock:
             now[0] -= 1
-        return ""
+        return FINE
 
-    hosts.script("*", "apply-it", run)
+    hosts.answer("*", applies, run)
     raise_failures(converged(command(batch=2), hosts, *(f"web{number}" for number in range(6))))
     assert most == [2]
 
@@ -89,7 +98,7 @@ def test_who_may_not_write_stops_all(error: Exception) -> None:
     def refuse(_call: Call) -> str:
         raise error
 
-    hosts.script("*", "apply-it", refuse)
+    hosts.answer("*", applies, refuse)
     with pytest.raises(type(error)):
         converged(command(), hosts, "web1", "web2")
 
@@ -111,8 +120,8 @@ def test_only_a_history_can_tell_that_a_change_is_missing(printed: str, verdict:
 
 def test_a_run_without_the_change_is_followed_by_another() -> None:
     hosts = FakeHosts()
-    hosts.script("web1", "apply-it", "")
-    hosts.script("web1", "git log", f"{OTHER}\n{OTHER[::-1]}\n", f"{COMMIT}\n{OTHER}\n")
+    hosts.answer("web1", applies, FINE)
+    hosts.answer("web1", AgentRevision(("git", "log")), f"{OTHER}\n{OTHER[::-1]}\n", f"{COMMIT}\n{OTHER}\n")
     agent = command(revision=("git", "log"))
     assert converged(agent, hosts, "web1", revision=COMMIT) == {"web1": AgentRun("web1", COMMIT)}
     assert len(hosts.written()) == 2
@@ -120,8 +129,8 @@ def test_a_run_without_the_change_is_followed_by_another() -> None:
 
 def test_a_change_that_never_comes_is_told_with_what_is_there_instead() -> None:
     hosts = FakeHosts()
-    hosts.script("web1", "apply-it", "")
-    hosts.script("web1", "git log", f"{OTHER}\n{OTHER[::-1]}\n")
+    hosts.answer("web1", applies, FINE)
+    hosts.answer("web1", AgentRevision(("git", "log")), f"{OTHER}\n{OTHER[::-1]}\n")
     agent = command(revision=("git", "log"), timeout=0.001)
     (outcome,) = converged(agent, hosts, "web1", revision=COMMIT).values()
     assert isinstance(outcome, VerifyError)
@@ -132,8 +141,8 @@ def test_ansible_pulls_checkout_says_what_was_applied() -> None:
     hosts = FakeHosts()
     run = ("ansible-pull", "-U", "https://git.example/site", "-d", "/srv/site copy")
     config = ManagementConfig(agent="ansible-pull", run=run)
-    hosts.script("web1", "ansible-pull", "")
-    hosts.script("web1", r"git -C '/srv/site copy' log", f"{COMMIT}\n{OTHER}\n")
+    hosts.answer("web1", AgentCommand, FINE)
+    hosts.answer("web1", CheckoutRevision("/srv/site copy"), f"{COMMIT}\n{OTHER}\n")
     assert AnsiblePull(config).converge(hosts, ["web1"]) == {"web1": AgentRun("web1", COMMIT)}
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ferryman.realservers.facts.parse import parse
-from ferryman.realservers.facts.script import command
+from ferryman.hosts.verbs.realservers import ReadFacts
+from ferryman.testing.shell import run_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,9 +54,10 @@ def asking(tmp_path: Path) -> Callable[..., tuple[Facts, list[str]]]:
             stub.write_text(f"#!/bin/sh\necho {tool} $* >>{log}\ncat <<'EOF'\n{text}\nEOF\nexit {code}\n")
             stub.chmod(0o755)
         env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-        done = subprocess.run(["sh", "-c", command()], capture_output=True, text=True, check=True, env=env)
+        verb = ReadFacts()
+        facts = verb.value(run_here(verb, host="web1", env=env))
         asked = [line for line in log.read_text().splitlines() if "legacy" not in line]
-        return parse("web1", done.stdout, done.stderr), asked
+        return facts, asked
 
     return ask
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ferryman.errors import UnknownOutcomeError
-from ferryman.hosts import Completed
-from ferryman.hosts.fake import FakeHosts
+from ferryman.hosts.fake import FakeHosts, Printed
+from ferryman.hosts.verbs.realservers import ReadFacts
 from ferryman.model import Kind, MssStrategy, Realserver, Service, Verdict
 from ferryman.realservers.checks import realserver_checks, service_readiness
 from ferryman.realservers.facts.parse import parse
@@ -103,7 +103,7 @@ def test_a_host_that_could_not_be_asked_is_unknown_and_the_others_are_judged(
     case: Callable[[str], str], service_of: Callable[..., Service]
 ) -> None:
     hosts = FakeHosts()
-    hosts.script("*", "ferryman-facts", case("bullseye-plain"))
+    hosts.answer("*", ReadFacts, Printed(case("bullseye-plain")))
     hosts.down("web2", UnknownOutcomeError("web2: run: no end within 30 s"))
     servers = tuple(Realserver(name, Kind.SERVER, None, None) for name in ("web1", "web2", "web3"))
     found = service_readiness(service_of("10.99.0.1:80", realservers=servers), hosts)
@@ -117,7 +117,7 @@ def test_every_host_is_asked_once_and_nothing_is_written(
     case: Callable[[str], str], service_of: Callable[..., Service], server: Realserver, node: Realserver
 ) -> None:
     hosts = FakeHosts(dry_run=True)
-    hosts.script("*", "ferryman-facts", case("bullseye-plain"))
+    hosts.answer("*", ReadFacts, Printed(case("bullseye-plain")))
     service_readiness(service_of(*WEB, realservers=(server, node)), hosts)
     assert [call.host for call in hosts.calls] == ["web1", "node1"]
 
@@ -126,7 +126,7 @@ def test_a_host_that_does_not_run_the_script_says_so_in_every_finding(
     service_of: Callable[..., Service], server: Realserver
 ) -> None:
     hosts = FakeHosts()
-    hosts.script("web1", "", Completed("web1", "", 126, "", "sh: permission denied"))
+    hosts.answer("web1", ReadFacts, Printed(stderr="sh: permission denied", status=126))
     found = service_readiness(service_of("10.99.0.1:80", realservers=(server,)), hosts)
     unknown = [finding for finding in found if finding.verdict is Verdict.UNKNOWN]
     assert len(unknown) > 5

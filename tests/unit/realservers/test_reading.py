@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ferryman.hosts.verbs.realservers import ReadFacts
 from ferryman.realservers.facts import (
     DECAPSULATED,
     LISTEN_DROPS,
@@ -20,7 +21,6 @@ from ferryman.realservers.facts import (
 )
 from ferryman.realservers.facts.clamper import Arguments, Clamper
 from ferryman.realservers.facts.parse import parse
-from ferryman.realservers.facts.script import command
 from ferryman.realservers.facts.sysctl_d import SysctlFiles
 
 if TYPE_CHECKING:
@@ -197,15 +197,17 @@ def test_a_setting_of_a_device_that_is_not_there_is_unknown(case: Callable[[str]
 
 @pytest.mark.parametrize("shell", ["dash", "bash"])
 def test_the_script_runs_here_and_is_understood(shell: str) -> None:
-    asked = command().replace("/bin/sh", shell)
-    done = subprocess.run([shell, "-c", asked], capture_output=True, text=True, check=True)
+    question = ReadFacts()
+    argv = [shell, "-c", question.script, "facts", *question.words]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
     facts = parse("here", done.stdout)
     assert unknowns(facts) == set()
     assert done.stdout.rstrip().endswith("done")
 
 
 def test_two_questions_never_share_their_token() -> None:
-    assert command() != command()
+    assert ReadFacts().words != ReadFacts().words
+    assert ReadFacts() == ReadFacts(), "it is no part of what is asked"
 
 
 def test_what_a_section_complained_of_is_read_from_standard_error(case: Callable[[str], str]) -> None:
