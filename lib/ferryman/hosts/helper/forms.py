@@ -12,7 +12,7 @@ from typing import Literal
 
 from ferryman.hosts.verbs.kinds import SCHEDULER
 
-Role = Literal["realserver", "director"]
+HostPart = Literal["realserver", "director"]
 Form = tuple[str, ...]
 
 COMMAND: Form = ("command",)
@@ -38,7 +38,7 @@ _VIRTUAL: Form = ("word", "(TCP|UDP) [0-9A-Fa-f:.]{8,41} [0-9A-F]{4}")
 _GET: Form = ("lines", f"route get {_ADDRESS}")
 _SHOW: Form = ("lines", f"route show exact {_PREFIX}")
 
-BOTH: tuple[Role, ...] = ("realserver", "director")
+BOTH: tuple[HostPart, ...] = ("realserver", "director")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Takes:
     argv: bool = False
     """Whether the words that follow are a command of the operator's."""
     stdin: Form | None = None
-    roles: tuple[Role, ...] = field(default=("director",))
+    roles: tuple[HostPart, ...] = field(default=("director",))
     """Where it is needed."""
 
 
@@ -86,6 +86,6 @@ FORMS: dict[str, Takes] = {
 """By the name of the verb; a verb that needs root and is not here cannot be asked without root."""
 
 
-def names_for(role: Role) -> tuple[str, ...]:
+def names_for(role: HostPart) -> tuple[str, ...]:
     """The verbs that a user must be allowed on such a host, in order."""
     return tuple(name for name, takes in FORMS.items() if role in takes.roles)

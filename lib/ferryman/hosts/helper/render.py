@@ -16,7 +16,7 @@ from ferryman.hosts.helper.needs import Allowed
 from ferryman.hosts.verbs import registry
 
 if TYPE_CHECKING:
-    from ferryman.hosts.helper.forms import Role
+    from ferryman.hosts.helper.forms import HostPart
     from ferryman.hosts.helper.needs import Needs
 
 PLACE = "/usr/local/sbin/ferryman-host-helper"
@@ -98,7 +98,7 @@ def sudoers_line(user: str, verb: str) -> str:
     return f"{user} ALL=(root) NOPASSWD: {PLACE} {verb}"
 
 
-def sudoers(user: str, role: Role) -> str:
+def sudoers(user: str, role: HostPart) -> str:
     """What sudo is told on a realserver or on a director; raises as ``sudoers_line`` does."""
     verbs = names_for(role)
     lines = [
