@@ -5,9 +5,10 @@ set -eu
 cd "$(dirname "$0")/.."
 
 # gcc and libc6-dev: the load of the tests of lost requests is a program in C.
+# fish and tcsh: login shells that are no sh.
 packages='openssh-client openssh-server nginx-light keepalived ipvsadm iptables nftables iproute2 kmod util-linux
     procps ethtool curl git iputils-ping tcpdump gcc libc6-dev user-mode-linux etcd-server etcd-client
-    prometheus-alertmanager'
+    prometheus-alertmanager fish tcsh'
 venv=.venv
 stamp=$venv/.ferryman-stamp
 

@@ -137,7 +137,7 @@ class _Answer:
         if self.asked is None or self.asked == call.verb:
             return True
         if isinstance(self.asked, str):
-            return call.verb.name == self.asked
+            return bool(call.verb.name == self.asked)
         if isinstance(self.asked, type):
             return isinstance(call.verb, self.asked)
         return not isinstance(self.asked, Verb) and bool(self.asked(call.verb))

@@ -116,7 +116,7 @@ class PybalRestart(WriteVerb[None]):
 
     @property
     def deadline_s(self) -> float:
-        """Time for the command."""
+        """60 s."""
         return _COMMANDS_S
 
     @property
@@ -157,7 +157,7 @@ done
 
     @property
     def deadline_s(self) -> float:
-        """Time for the commands and the wait."""
+        """60 s more than ``drain``."""
         return self.drain_s + _COMMANDS_S
 
     @property
@@ -224,7 +224,7 @@ eval "$1"
 
     @property
     def deadline_s(self) -> float:
-        """Time for the command."""
+        """60 s."""
         return _COMMANDS_S
 
     @property

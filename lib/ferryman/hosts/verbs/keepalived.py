@@ -13,7 +13,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ferryman.errors import VerifyError
+from ferryman.errors import ArgumentError, VerifyError
 from ferryman.hosts.verbs.changed import CHANGED, changed_error
 from ferryman.hosts.verbs.ipvs import TABLE_SCRIPT, table_in
 from ferryman.hosts.verbs.kinds import PATH, PATHS, TEXT, TEXTS
@@ -256,6 +256,12 @@ class KeepalivedWrite(WriteVerb[None]):
     """The texts that are expected, by path."""
     new: Mapping[str, str] = field(metadata=TEXTS)
     """The texts as they are to be, of the same paths."""
+
+    def __post_init__(self) -> None:
+        """Look at each argument, and at what they are together."""
+        WriteVerb.__post_init__(self)
+        if self.old.keys() != self.new.keys():
+            raise ArgumentError(f"{self.name}: old and new are not texts of the same files; nothing was sent")
 
     @property
     def words(self) -> Sequence[str]:
