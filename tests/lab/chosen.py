@@ -83,7 +83,9 @@ CHOSEN: Mapping[str, Collection[str]] = {
     "test_pybal.py": ("test_a_service_migrates_and_rolls_back_with_the_catalog_first",),
     "test_races.py": ALL,
     "test_scheduler.py": ("test_a_service_is_moved_and_comes_back_to_the_byte[static]",),
+    "test_sudo.py": ALL,
     "test_visitors.py": ("test_a_run_that_is_killed_while_others_come_and_go_goes_back_whole[check-1",),
+    "test_without_root.py": ("test_a_run_that_was_killed_goes_on_and_can_be_put_back",),
     "matrix/test_matrix.py": (
         "test_a_lab_without_faults_raises_no_alarm[web",
         "test_a_director_whose_own_gate_is_shut_blocks",

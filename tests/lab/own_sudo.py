@@ -1,4 +1,4 @@
-"""An OpenSSH server and sudo for a user without root, in a mount namespace: the machine's own files stay as they are.
+"""An OpenSSH server and sudo for a user without root, in a mount namespace: the machine's own files stay.
 
 /etc is a copy there, /run, /home and /usr/local are empty; what is written goes with the namespace.
 """
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 USER = "ferry"
 HOST = "rs1"
 _PASSWD = f"root:x:0:0:root:/root:/bin/sh\n{USER}:x:4711:4711::/home/{USER}:/bin/sh\n"
-_NOBODY = "sshd:x:103:65534::/run/sshd:/usr/sbin/nologin\nnobody:x:65534:65534::/nonexistent:/usr/sbin/nologin\n"
+_NOBODY = (
+    "sshd:x:103:65534::/run/sshd:/usr/sbin/nologin\nnobody:x:65534:65534::/nonexistent:/usr/sbin/nologin\n"
+)
 _SHADOW = f"root:*:20000:0:99999:7:::\n{USER}:*:20000:0:99999:7:::\n"
 _STAGE = """\
 set -eu
@@ -68,7 +70,9 @@ class SudoServer(Server):
         (self.folder / "passwd").write_text(_PASSWD + _NOBODY)
         (self.folder / "shadow").write_text(_SHADOW)
         (self.folder / "helper").write_text(render.program())
-        (self.folder / "sudoers").write_text(render.sudoers(USER, "director") + render.sudoers(USER, "realserver"))
+        (self.folder / "sudoers").write_text(
+            render.sudoers(USER, "director") + render.sudoers(USER, "realserver")
+        )
 
     def start(self) -> None:
         """Start sshd there."""
@@ -77,7 +81,16 @@ class SudoServer(Server):
         root = self.folder / "root"
         root.mkdir()
         stage = ["unshare", "--mount", "--propagation", "private", "sh", "-c", _STAGE, "stage"]
-        command = [*stage, str(root), str(self.folder), sshd, "-D", "-e", "-f", str(self.folder / "sshd_config")]
+        command = [
+            *stage,
+            str(root),
+            str(self.folder),
+            sshd,
+            "-D",
+            "-e",
+            "-f",
+            str(self.folder / "sshd_config"),
+        ]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stderr=log)
         if not poll_until(self._greets, bool, within_s=PATIENT_S, every_s=0.02):
@@ -97,7 +110,9 @@ class SudoServer(Server):
             f"visudo -cqf {self.folder}/sudoers; install -m 440 {self.folder}/sudoers /etc/sudoers.d/ferryman"
         )
 
-    def without_root(self, *, needs_of: NeedsOf = lambda _: {}, dry_run: bool = False, **ssh: object) -> Fleet:
+    def without_root(
+        self, *, needs_of: NeedsOf = lambda _: {}, dry_run: bool = False, **ssh: object
+    ) -> Fleet:
         """A fleet that logs in as the user and asks sudo."""
         settings = SshConfig.model_validate(
             {

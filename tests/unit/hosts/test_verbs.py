@@ -39,6 +39,7 @@ from ferryman.hosts.verbs.operator import OperatorCommand, OperatorQuestion
 from ferryman.hosts.verbs.realservers import ReadCounters, ReadFacts
 from ferryman.hosts.verbs.registry import ALL, VERBS
 from ferryman.hosts.verbs.routes import AddHostRoutes, ReadHostRoutes, RemoveHostRoutes, Route
+from ferryman.hosts.verbs.sudo import SudoCheck
 from ferryman.ipvs.listing import read_table
 from ferryman.testing import run_here
 from unit.directors.world import RULES
@@ -81,6 +82,7 @@ SAMPLES: tuple[Verb[Any], ...] = (
     CheckoutRevision("/nowhere"),
     OperatorQuestion(("true",)),
     OperatorCommand(("true",), given="typed"),
+    SudoCheck(("facts",), ("{}",)),
 )
 """One of each verb."""
 MOST_RUN = 8
@@ -99,6 +101,7 @@ TOOLS = (
     "mount",
     "sleep",
     "git",
+    "sudo",
 )
 
 

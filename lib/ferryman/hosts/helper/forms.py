@@ -53,13 +53,13 @@ class Takes:
     argv: bool = False
     """Whether the words that follow are a command of the operator's."""
     stdin: Form | None = None
-    roles: tuple[HostPart, ...] = field(default=("director",))
+    parts: tuple[HostPart, ...] = field(default=("director",))
     """Where it is needed."""
 
 
 FORMS: dict[str, Takes] = {
-    "take-over": Takes(roles=BOTH),
-    "facts": Takes((("word", "[0-9a-f]{8,64}"),), roles=("realserver",)),
+    "take-over": Takes(parts=BOTH),
+    "facts": Takes((("word", "[0-9a-f]{8,64}"),), parts=("realserver",)),
     "director-state": Takes((_SWITCH, _GET, _GET)),
     "scheduler-state": Takes((("word", SCHEDULER),), (_VIRTUAL,), 1),
     "ipvs-table": Takes(),
@@ -75,11 +75,11 @@ FORMS: dict[str, Takes] = {
     "pybal-drain": Takes((COMMAND, COMMAND, _NUMBER)),
     "liberica-read": Takes((_SWITCH, FILE, _URL, _URL)),
     "liberica-reload": Takes((COMMAND, _NUMBER)),
-    "puppet-state": Takes(roles=BOTH),
-    "puppet-run": Takes(argv=True, roles=BOTH),
-    "agent-run": Takes(argv=True, roles=BOTH),
-    "agent-revision": Takes(argv=True, roles=BOTH),
-    "checkout-revision": Takes((FOLDER,), roles=BOTH),
+    "puppet-state": Takes(parts=BOTH),
+    "puppet-run": Takes(argv=True, parts=BOTH),
+    "agent-run": Takes(argv=True, parts=BOTH),
+    "agent-revision": Takes(argv=True, parts=BOTH),
+    "checkout-revision": Takes((FOLDER,), parts=BOTH),
     "operator-question": Takes((("word", "text|words"),), argv=True, stdin=ANY),
     "operator-command": Takes((("word", "text|words"),), argv=True, stdin=ANY),
 }
@@ -88,4 +88,4 @@ FORMS: dict[str, Takes] = {
 
 def names_for(role: HostPart) -> tuple[str, ...]:
     """The verbs that a user must be allowed on such a host, in order."""
-    return tuple(name for name, takes in FORMS.items() if role in takes.roles)
+    return tuple(name for name, takes in FORMS.items() if role in takes.parts)

@@ -14,13 +14,12 @@ from ferryman.hosts.fence import FOLDER, GUARD
 from ferryman.hosts.helper.forms import FORMS, names_for
 from ferryman.hosts.helper.needs import Allowed
 from ferryman.hosts.verbs import registry
+from ferryman.hosts.verbs.sudo import HELPER
 
 if TYPE_CHECKING:
     from ferryman.hosts.helper.forms import HostPart
     from ferryman.hosts.helper.needs import Needs
 
-PLACE = "/usr/local/sbin/ferryman-host-helper"
-LISTED = "/etc/ferryman/commands"
 _VERSION_CHARACTERS = 16
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
 
@@ -95,7 +94,7 @@ def sudoers_line(user: str, verb: str) -> str:
     """
     if not _USER.fullmatch(user):
         raise UsageError(f"user {user!r}: expected letters, digits, '.', '_' and '-', not first a digit")
-    return f"{user} ALL=(root) NOPASSWD: {PLACE} {verb}"
+    return f"{user} ALL=(root) NOPASSWD: {HELPER} {verb}"
 
 
 def sudoers(user: str, role: HostPart) -> str:

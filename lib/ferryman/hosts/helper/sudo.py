@@ -4,43 +4,32 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ferryman.errors import ArgumentError, UnreachableError
 from ferryman.hosts.framing import SBIN, quoted
-from ferryman.hosts.helper.needs import Allowed
 from ferryman.hosts.helper.on_host import LONGEST_REQUEST
-from ferryman.hosts.helper.render import LISTED, PLACE, sudoers_line, version
-from ferryman.hosts.verbs import ReadVerb
-from ferryman.hosts.verbs.kinds import Kind, kind
+from ferryman.hosts.helper.render import sudoers_line, version
+from ferryman.hosts.verbs.sudo import ENGLISH, HELPER, NO_HELPER, NO_SUDO, SudoAnswer, SudoCheck
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ferryman.hosts.fence import Fence
+    from ferryman.hosts.helper.needs import Needs
     from ferryman.hosts.hosts import Completed
     from ferryman.hosts.verbs import Verb
 
-_PATH = f"PATH=${{PATH:-/usr/bin:/bin}}:{SBIN} LC_ALL=C; export PATH LC_ALL; unset LANGUAGE; "
-_BOOT = f'{_PATH}exec sudo -n -- {PLACE} "$1"'
-"""Messages of sudo are read below: so it speaks English, whatever the user's start-up files say."""
-_VERB, _STATUS, _LISTED = "== verb", "== status", "== listed"
-_LOOK = f"""\
-{_PATH}
-command -v sudo >/dev/null || {{ echo "sudo: not found" >&2; exit 127; }}
-[ -e {PLACE} ] || {{ echo "sudo: {PLACE}: command not found" >&2; exit 1; }}
-for verb do
-    read -r request
-    printf '{_VERB} %s\\n' "$verb"
-    printf '%s\\n' "$request" | sudo -n -- {PLACE} "$verb" 2>&1
-    status=$?
-    printf '\\n{_STATUS} %s\\n' "$status"
-    [ "$status" = 0 ] || ! sudo -n -l -- {PLACE} "$verb" >/dev/null 2>&1 || echo '{_LISTED}'
-done
-"""
+_BOOT = f'PATH=${{PATH:-/usr/bin:/bin}}:{SBIN}; export PATH; {ENGLISH}; exec sudo -n -- {HELPER} "$1"'
+_CHECKING = f"ferryman-{0:016x}"
 _REFUSED = re.compile(r"^ferryman-host-helper refused (\w+): (.*)$", re.MULTILINE)
 _DENIED = re.compile(r"password is required|is not allowed|may not run|not in the sudoers")
+_NO_SUDO = re.compile(rf"^{NO_SUDO}$|sudo: not found", re.MULTILINE)
+_NO_HELPER = re.compile(rf"^{NO_HELPER}$|sudo: .*: command not found", re.MULTILINE)
+_NO_TERMINAL = re.compile("must have a tty")
+_PASSWORD = re.compile("password is required")
+_NEVER = re.compile("(?!)")
+_INSTALL = "print it with: ferryman host-helper, and install it as docs/guide.md says"
 _SHOWN = 160
 
 
@@ -74,123 +63,91 @@ def request(host: str, verb: Verb[Any], token: str, fence: Fence | None) -> str:
     return text
 
 
-def _request(**parts: object) -> str:
+def check(needs: Needs) -> SudoCheck:
+    """What asks whether all that is needed would be done."""
+    requests = (_request(token=_CHECKING, check=allowed.to_json()) for allowed in needs.values())
+    return SudoCheck(tuple(needs), tuple(requests))
+
+
+def _request(**given: object) -> str:
     nothing: dict[str, object] = {"token": "", "words": [], "stdin": "", "fence": None, "check": None}
-    return json.dumps({**nothing, "version": version(), **parts})
+    return json.dumps({**nothing, "version": version(), **given})
 
 
-def _are_needs(value: Any) -> bool:  # noqa: ANN401  # a kind looks at anything
-    return all(isinstance(verb, str) and isinstance(allowed, Allowed) for verb, allowed in value.items())
+def require_fit(host: str, user: str, answers: Mapping[str, SudoAnswer]) -> None:
+    """Return when every verb would be done.
 
-
-_NEEDS = {"kind": Kind("what is needed, by verb", _are_needs)}
-
-
-@dataclass(frozen=True)
-class CheckHelper(ReadVerb[None]):
-    """Asks sudo and the helper for each verb that will be needed, and does none of them."""
-
-    name = "check-helper"
-    needs_root = False
-    script = _LOOK
-
-    user: str = field(metadata=kind("a text", lambda value: isinstance(value, str)))
-    needs: Mapping[str, Allowed] = field(metadata=_NEEDS)
-
-    @property
-    def words(self) -> Sequence[str]:
-        """The verbs."""
-        return tuple(self.needs)
-
-    @property
-    def stdin(self) -> str:
-        """A request for each."""
-        token = f"ferryman-{0:016x}"
-        lines = (_request(token=token, check=allowed.to_json()) for allowed in self.needs.values())
-        return "".join(f"{line}\n" for line in lines)
-
-    def parse(self, done: Completed) -> None:
-        """Return when each would be done.
-
-        Raises:
-            UnreachableError: One would not, and what is missing on the host.
-        """
-        parts = f"\n{done.stdout}".split(f"\n{_VERB} ")[1:]
-        answers = dict(part.partition("\n")[::2] for part in parts)
-        verbs = list(self.needs)
-        if done.status or set(answers) != set(verbs):
-            said = done.stderr or done.stdout
-            raise UnreachableError(_sentence(done.host, self.user, verbs, said, listed=False))
-        wrong = {verb: answer for verb, answer in answers.items() if not answer.count(f"{_STATUS} 0\n")}
-        if wrong:
-            raise UnreachableError("\n".join(self._sentences(done.host, wrong)))
-
-    def _sentences(self, host: str, wrong: Mapping[str, str]) -> Iterator[str]:
-        """What is missing, each thing once, with every verb that it is missing for."""
-        alike: dict[tuple[str, bool], list[str]] = {}
-        for verb, answer in wrong.items():
-            said, _, rest = answer.partition(f"\n{_STATUS} ")
-            alike.setdefault((said, _LISTED in rest), []).append(verb)
-        for (said, listed), verbs in alike.items():
-            yield _sentence(host, self.user, verbs, said, listed=listed)
+    Raises:
+        UnreachableError: One would not; says what is missing on the host, each thing once.
+    """
+    wrong = {verb: answer for verb, answer in answers.items() if answer.status}
+    if wrong:
+        raise UnreachableError("\n".join(_sentences(host, user, wrong)))
 
 
 def refusal(raw: Completed, user: str, verb: Verb[Any], token: str) -> UnreachableError | None:
     """Why nothing ran; None when the helper began, or when nothing says why it did not."""
     if f"\n{token} begin\n" in raw.stdout or raw.status == 0:
         return None
-    said = f"{raw.stderr}\n{raw.stdout}"
-    known = _known(raw.host, user, [verb.name], said, listed=_LISTED in said)
-    return None if known is None else UnreachableError(known)
+    answer = SudoAnswer(raw.status, f"{raw.stderr}\n{raw.stdout}", listed=False)
+    known = _known(raw.host, user, [verb.name], answer)
+    return None if known is None else UnreachableError(f"{raw.host}: {known}; nothing ran there")
 
 
-def _sentence(host: str, user: str, verbs: Sequence[str], said: str, *, listed: bool) -> str:
-    """What is not right on the host, and what to do about it, whatever it is."""
-    noise = " ".join(said.split())[:_SHOWN] or "nothing at all"
-    return _known(host, user, verbs, said, listed=listed) or (
-        f"{host}: sudo or the helper failed at {', '.join(verbs)}, and said {noise!r}; try there"
-        f" as {user}: sudo -n {PLACE} {verbs[0]} </dev/null; nothing ran there"
-    )
+def _sentences(host: str, user: str, wrong: Mapping[str, SudoAnswer]) -> Iterator[str]:
+    """What is not right, with every verb that it concerns."""
+    alike: dict[SudoAnswer, list[str]] = {}
+    unlisted = []
+    for verb, answer in wrong.items():
+        refused = _REFUSED.search(answer.said)
+        if refused is not None and refused[1] == "list":
+            unlisted.append(refused[2])
+        else:
+            alike.setdefault(answer, []).append(verb)
+    for answer, verbs in alike.items():
+        noise = " ".join(answer.said.split())[:_SHOWN] or "nothing at all"
+        what = _known(host, user, verbs, answer) or (
+            f"sudo or the helper failed at {', '.join(verbs)}, status {answer.status}, and said {noise!r}; "
+            f"try there as {user}: sudo -n {HELPER} {verbs[0]} </dev/null"
+        )
+        yield f"{host}: {what}; nothing ran there"
+    if unlisted:
+        yield f"{host}: {_unlisted(host, '; '.join(unlisted))}; nothing ran there"
 
 
-def _known(host: str, user: str, verbs: Sequence[str], said: str, *, listed: bool) -> str | None:
-    """The same, where it is understood what they say."""
+def _known(host: str, user: str, verbs: Sequence[str], answer: SudoAnswer) -> str | None:
+    """What is not right and what to do about it, where it is understood what sudo or the helper say."""
+    said, names = answer.said, ", ".join(verbs)
     lines = " / ".join(sudoers_line(user, verb) for verb in verbs)
-    refused = _REFUSED.search(said)
-    names = ", ".join(verbs)
-    what = None
-    if refused is not None:
-        what = _by_code(host, verbs[0], refused[1], refused[2])
-    elif "sudo: not found" in said:
-        what = "sudo is not installed there; install it, or log in as root (sudo = false)"
-    elif "command not found" in said:
-        what = (
-            f"{PLACE} is not there; print it with: ferryman host-helper, and install it as docs/guide.md says"
-        )
-    elif "must have a tty" in said:
-        what = f"sudo wants a terminal there; put this line into its sudoers: Defaults:{user} !requiretty"
-    elif "password is required" in said and listed:
-        what = (
-            f"sudo wants {user}'s password for {names}; the line in its sudoers must say NOPASSWD, and no "
-            f"later line may ask for it again: {lines}"
-        )
-    elif _DENIED.search(said):
-        what = f"sudo does not let {user} do {names} without a password; its sudoers lack: {lines}"
-    return what and f"{host}: {what}; nothing ran there"
+    if refused := _REFUSED.search(said):
+        return _refused(host, names, refused[1], refused[2])
+    password = (
+        f"sudo wants {user}'s password for {names}; the line in its sudoers must say NOPASSWD, and no later "
+        f"line may ask for it again: {lines}"
+    )
+    meanings = (
+        (_NO_SUDO, "sudo is not installed there; install it, or log in as root (sudo = false)"),
+        (_NO_HELPER, f"{HELPER} is not there; {_INSTALL}"),
+        (_NO_TERMINAL, f"sudo wants a terminal; put this line into its sudoers: Defaults:{user} !requiretty"),
+        (_PASSWORD if answer.listed else _NEVER, password),
+        (_DENIED, f"sudo does not let {user} do {names} without a password; its sudoers lack: {lines}"),
+    )
+    return next((meaning for pattern, meaning in meanings if pattern.search(said)), None)
 
 
-def _by_code(host: str, verb: str, code: str, why: str) -> str:
+def _refused(host: str, names: str, code: str, why: str) -> str:
     """What the helper refused, and what helps."""
     if code in ("version", "verb"):
-        return (
-            f"{PLACE} is of another version than this ferryman ({why}); print it anew with: "
-            "ferryman host-helper, and install it as docs/guide.md says"
-        )
+        return f"{HELPER} is of another version than this ferryman ({why}); {_INSTALL}"
     if code == "owner":
-        return f"{PLACE} cannot be trusted: {why}; see who wrote it, then install it anew, owned by root"
+        return f"{HELPER} cannot be trusted: {why}; see who wrote it, then install it anew, owned by root"
     if code == "list":
-        return (
-            f"the helper refuses {verb}: {why}; print {LISTED} for root with: "
-            f"ferryman host-helper --commands {host}"
-        )
-    return f"the helper refuses {verb}: {why}"
+        return _unlisted(host, why)
+    return f"the helper refuses {names}: {why}"
+
+
+def _unlisted(host: str, why: str) -> str:
+    return (
+        f"the helper does not do what root has not listed: {why}; print the list for root with: "
+        f"ferryman host-helper --commands {host}"
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from ferryman.hosts.helper.sudo import CheckHelper
+from ferryman.hosts.helper import sudo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ferryman.config import SshConfig
     from ferryman.hosts.helper.needs import NeedsOf
     from ferryman.hosts.hosts import HostAddress
+    from ferryman.hosts.verbs.sudo import SudoAnswer, SudoCheck
 
 
 class Users:
@@ -33,7 +34,7 @@ class Users:
         user = (entry and entry.user) or self._ssh.user
         return user if asks else None
 
-    def require_fit(self, host: str, ask: Callable[[CheckHelper], None]) -> None:
+    def require_fit(self, host: str, ask: Callable[[SudoCheck], Mapping[str, SudoAnswer]]) -> None:
         """Return when a host would do everything that is needed there; asked until it has said yes once.
 
         Raises:
@@ -46,5 +47,5 @@ class Users:
             if host in self._fit or user is None:
                 return
             if needs := self._needs_of(host):
-                ask(CheckHelper(user, needs))
+                sudo.require_fit(host, user, ask(sudo.check(needs)))
             self._fit.add(host)
