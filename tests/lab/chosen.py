@@ -59,6 +59,7 @@ CHOSEN: Mapping[str, Collection[str]] = {
         "test_a_boot_that_is_killed_midway_leaves_nothing_that_down_does_not_clear",
         "test_entering_refuses_while_the_lab_is_absent",
     ),
+    "test_login_shells.py": ALL,
     "test_liberica.py": ("test_it_migrates_and_rolls_back_with_the_catalog_first",),
     "test_migrate.py": (
         "test_a_dual_stack_service_migrates_and_rolls_back",

@@ -32,6 +32,7 @@ FLOORS = {
         "inventory",
         "catalog",
         "hosts",
+        "ipvs",
         "realservers",
         "firewall",
         "probe",

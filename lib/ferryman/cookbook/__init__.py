@@ -41,7 +41,7 @@ from ferryman.directors import SetForwarding, SetScheduler, Target, scheduled
 from ferryman.engine.plan import Plan, Step
 from ferryman.engine.steps import Change, Look, NoChange, Report
 from ferryman.errors import DoubtError, RefusedError, UsageError, VerifyError, WorldChangedError
-from ferryman.hosts.hosts import Completed
+from ferryman.hosts.completed import Completed
 from ferryman.hosts.verbs import ReadVerb, WriteVerb, kinds
 from ferryman.hosts.verbs.ipvs import EditTable, IpvsTable
 from ferryman.model import (

@@ -41,13 +41,15 @@ class Options:
         Raises:
             ConfigError: It is no text; the message names the entry of directors.yaml.
         """
-        before, *behind = self._given(key, default).split("{service}")
-        for part in behind:
-            try:
-                before += quoted(self.service.name, "service", before) + part
-            except ArgumentError as error:
-                raise ConfigError(f"{self.where}: {key}: {error}") from error
-        return before
+        text, *parts = self._given(key, default).split("{service}")
+        around = text
+        try:
+            for part in parts:
+                text += quoted(self.service.name, "service", around) + part
+                around += f"word{part}"
+        except ArgumentError as error:
+            raise ConfigError(f"{self.where}: {key}: {error}") from error
+        return text
 
     def path(self, key: str, default: str) -> str:
         """An absolute path.

@@ -28,16 +28,17 @@ def filled(template: str, values: Mapping[str, str]) -> str:
     Raises:
         ArgumentError: A value cannot be put where its placeholder stands.
     """
-    text = ""
+    text = around = ""
     for literal, name, _, _ in Formatter().parse(template):
-        text += literal
+        text, around = text + literal, around + literal
         if name is not None:
-            text += quoted(values[name], name, text)
+            text += quoted(values[name], name, around)
+            around += "word"
     return text
 
 
 def quoted(value: str, name: str, before: str) -> str:
-    """A value as it stands behind this text; raises as ``filled`` does.
+    """A value as it stands behind this text of the operator's; raises as ``filled`` does.
 
     >>> quoted("web", "service", "flip '"), quoted("two words", "service", "flip ")
     ('web', "'two words'")

@@ -4,6 +4,7 @@
 types against ``Hosts``.
 """
 
-from ferryman.hosts.hosts import Completed, HostAddress, Hosts
+from ferryman.hosts.completed import Completed
+from ferryman.hosts.hosts import HostAddress, Hosts
 
 __all__ = ["Completed", "HostAddress", "Hosts"]

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
 from ferryman.errors import UnknownOutcomeError
-from ferryman.hosts.hosts import Completed, shown
+from ferryman.hosts.completed import Completed, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ferryman.errors import DoubtError, DryRunError, UnreachableError, VerifyError
-from ferryman.hosts.hosts import Completed, shown
+from ferryman.hosts.completed import Completed, shown
+from ferryman.hosts.hosts import value_or_error
 from ferryman.hosts.verbs import Verb
 
 if TYPE_CHECKING:
@@ -53,11 +54,11 @@ Asked = type[Verb[Any]] | Verb[Any] | str | Callable[[Verb[Any]], bool] | None
 class FakeHosts:
     """Hosts whose answers are given beforehand, by host and verb; the newest that fits is taken.
 
-    >>> from ferryman.hosts.verbs.ipvs import ConnReuseMode
+    >>> from ferryman.hosts.verbs.realservers import ReadCounters
     >>> hosts = FakeHosts()
-    >>> hosts.answer("lvs1", ConnReuseMode, 3)
-    >>> hosts.read("lvs1", ConnReuseMode())
-    3
+    >>> hosts.answer("rs1", ReadCounters, {"ListenDrops": 3})
+    >>> hosts.read("rs1", ReadCounters())
+    {'ListenDrops': 3}
     """
 
     dry_run: bool = False
@@ -94,27 +95,19 @@ class FakeHosts:
 
     def read(self, host: str, verb: ReadVerb[T]) -> T:
         """Answer as was given; a verb without an answer fails the test that asked."""
-        if not verb.reads:
-            raise TypeError(f"{verb.name} writes, and was to be read: a bug in who asks")
+        verb.require_kind(reads=True)
         return self._value(Call(host, verb))  # type: ignore[no-any-return]  # the test gave a value of the verb's
 
     def write(self, host: str, verb: WriteVerb[T]) -> T:
         """Answer as was given; refuses in a dry run as the fleet does."""
-        if verb.reads:
-            raise TypeError(f"{verb.name} reads, and was to write: a bug in who asks")
+        verb.require_kind(reads=False)
         if self.dry_run:
             raise DryRunError(f"{host}: a dry run tried to run {shown(verb.shown)}")
         return self._value(Call(host, verb))  # type: ignore[no-any-return]  # the test gave a value of the verb's
 
     def read_all(self, verbs: Mapping[str, ReadVerb[T]]) -> dict[str, T | DoubtError | VerifyError]:
         """One answer for each host, an error in the place of one that is down."""
-        return {host: self._read_or_error(host, verb) for host, verb in verbs.items()}
-
-    def _read_or_error(self, host: str, verb: ReadVerb[T]) -> T | DoubtError | VerifyError:
-        try:
-            return self.read(host, verb)
-        except (DoubtError, VerifyError) as error:
-            return error
+        return {host: value_or_error(self, host, verb) for host, verb in verbs.items()}
 
     def _value(self, call: Call) -> Any:  # noqa: ANN401  # of each verb another
         self.calls.append(call)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from ferryman.errors import BusyError, UnreachableError
 
 if TYPE_CHECKING:
-    from ferryman.hosts.hosts import Completed
+    from ferryman.hosts.completed import Completed
 
 FOLDER = "/run/ferryman"
 OVERTAKEN, OCCUPIED = 93, 94

@@ -4,7 +4,8 @@ sshd hands the command line to the login shell of the user, whichever that is. S
 bash, fish and csh understand alike: printable ASCII in single quotes, but for ``'``, ``\`` and ``!``, which
 stand outside of them behind a backslash. csh takes no newline in quotes, and fish takes backslashes there as
 its own: hence the script goes as the argument of ``printf %b``, in which every other byte is an octal number.
-The login shell does no more than to start ``/bin/sh``, which makes the script of that and runs it.
+The login shell does no more than to start ``/bin/sh``, which makes the script of that and runs it. It has it
+in its environment, so that no list of processes shows it, and ``pgrep -f`` in a script does not find itself.
 
 Start-up files of login shells print, some of them in the background. So both outputs are framed by a token
 that is made up for each command; what stands outside of the frame is not the answer.
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from ferryman.hosts.hosts import Completed
+    from ferryman.hosts.completed import Completed
     from ferryman.hosts.verbs import Verb
 
 LONGEST = 120_000
@@ -33,7 +34,7 @@ SBIN = "/usr/sbin:/sbin:/usr/local/sbin"
 """Where ipvsadm and others are; sshd's own PATH for users other than root has none of it."""
 BOOT = (
     f"PATH=${{PATH:-/usr/bin:/bin}}:{SBIN}; export PATH; "
-    'T=$1; p=$(printf %b "$2") || exit; '
+    'T=$1; p=$(printf %b "$FERRYMAN") || exit; unset FERRYMAN; '
     r'printf "\n%s begin\n" "$T"; printf "\n%s begin\n" "$T" >&2; (eval "$p"); s=$?; '
     r'printf "\n%s end\n" "$T"; printf "\n%s end\n" "$T" >&2; exit "$s"'
 )
@@ -53,7 +54,7 @@ def command_line(verb: Verb[Any], token: str, guarded: Callable[[str], str] = st
         ArgumentError: It is longer than a host takes.
     """
     script = f"{positional(verb)}\n{guarded(verb.script)}\n"
-    words = ("/bin/sh", "-c", BOOT, "ferryman", token, octal(script))
+    words = ("/usr/bin/env", f"FERRYMAN={octal(script)}", "/bin/sh", "-c", BOOT, "ferryman", token)
     line = f"exec {' '.join(map(quoted, words))}"
     if len(line) > LONGEST:
         raise ArgumentError(

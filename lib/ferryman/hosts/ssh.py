@@ -6,8 +6,7 @@ and nothing is repeated once a command was sent: what became of it can only be r
 paramiko waits without a deadline in places where it takes a timeout (``recv_exit_status``, ``exec_command``'s
 reply: paramiko issues 1815 and 739), stops for ever when one of two streams fills its window unread (issue
 448), and leaves sockets and threads behind when a handshake fails (issues 2214, 2560). So the protocol's
-phases are walked through one by one here, a timeout closes the channel, both streams are
-read at once, and whatever fails is closed here.
+phases are walked through one by one, a timeout closes the channel, and whatever fails is closed here.
 """
 
 from __future__ import annotations
@@ -17,25 +16,20 @@ import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import paramiko
 
-from ferryman.errors import (
-    ConfigError,
-    DoubtError,
-    DryRunError,
-    FerrymanError,
-    UnreachableError,
-    VerifyError,
-)
+from ferryman.errors import ConfigError, DoubtError, DryRunError, FerrymanError, UnreachableError
 from ferryman.hosts.command import WINDOW, RemoteCommand
+from ferryman.hosts.completed import shown
 from ferryman.hosts.connect import Deadline, Timeouts, connect, within
 from ferryman.hosts.fence import Fence
 from ferryman.hosts.framing import command_line, new_token, unframed
 from ferryman.hosts.helper import sudo
 from ferryman.hosts.helper.users import Users
-from ferryman.hosts.hosts import HostAddress, shown
+from ferryman.hosts.hosts import HostAddress, value_or_error
 from ferryman.hosts.known_hosts import KnownHosts, PresentedKey, known_names
 from ferryman.hosts.verbs.fence import TakeOver
 
@@ -45,8 +39,9 @@ if TYPE_CHECKING:
     from typing import Self
 
     from ferryman.config import SshConfig
+    from ferryman.errors import VerifyError
+    from ferryman.hosts.completed import Completed
     from ferryman.hosts.helper.needs import NeedsOf
-    from ferryman.hosts.hosts import Completed
     from ferryman.hosts.verbs import ReadVerb, Verb, WriteVerb
 
 T = TypeVar("T")
@@ -123,14 +118,12 @@ class Fleet:
 
     def read(self, host: str, verb: ReadVerb[T]) -> T:
         """Ask a host something; see ``Hosts.read``."""
-        if not verb.reads:
-            raise TypeError(f"{verb.name} writes, and was to be read: a bug in who asks; nothing ran")
+        verb.require_kind(reads=True)
         return verb.value(self._run(host, verb))
 
     def write(self, host: str, verb: WriteVerb[T]) -> T:
         """Do something to a host; see ``Hosts.write``."""
-        if verb.reads:
-            raise TypeError(f"{verb.name} reads, and was to write: a bug in who asks; nothing ran")
+        verb.require_kind(reads=False)
         if self._dry_run:
             raise DryRunError(f"{host}: a dry run tried to run {shown(verb.shown)}; nothing ran")
         done = self._run(host, verb, self._fence)
@@ -157,17 +150,9 @@ class Fleet:
 
     def read_all(self, verbs: Mapping[str, ReadVerb[T]]) -> dict[str, T | DoubtError | VerifyError]:
         """Ask each host its question, ``concurrency`` hosts at a time; see ``Hosts.read_all``."""
-
-        def ask(host: str) -> T | DoubtError | VerifyError:
-            try:
-                return self.read(host, verbs[host])
-            except (DoubtError, VerifyError) as error:
-                return error
-
-        if not verbs:
-            return {}
-        with ThreadPoolExecutor(min(self._ssh.concurrency, len(verbs)), "ferryman-ssh") as pool:
-            return dict(zip(verbs, pool.map(ask, verbs), strict=True))
+        with ThreadPoolExecutor(min(self._ssh.concurrency, len(verbs) or 1), "ferryman-ssh") as pool:
+            asked = pool.map(partial(value_or_error, self), verbs, verbs.values())
+            return dict(zip(verbs, asked, strict=True))
 
     def close(self) -> None:
         """Close every connection; a command that still runs ends with ``UnknownOutcomeError``."""
@@ -185,7 +170,7 @@ class Fleet:
         token = new_token()
         user = self._users.without_root(host) if sudo.needs_sudo(verb) else None
         if user is None:
-            line = command_line(verb, token, (lambda script: fence.around(host, script)) if fence else str)
+            line = command_line(verb, token, partial(fence.around, host) if fence else str)
             return unframed(self._sent(host, verb, line, verb.stdin), token, verb)
         given = sudo.request(host, verb, token, fence)
         self._users.require_fit(host, lambda question: self.read(host, question))
@@ -196,13 +181,8 @@ class Fleet:
 
     def _sent(self, host: str, verb: Verb[object], line: str, stdin: str) -> Completed:
         channel = self._connection(host).channel()
-        remote = RemoteCommand(
-            host,
-            verb.shown,
-            channel,
-            sent=line,
-            lost=lambda error: _loss(channel.get_transport(), error),
-        )
+        lost = partial(_loss, channel.get_transport())
+        remote = RemoteCommand(host, verb.shown, channel, sent=line, lost=lost)
         seconds = self._ssh.command_timeout if verb.deadline_s is None else verb.deadline_s
         return remote.run(stdin, seconds, self._timeouts, limit=verb.limit)
 

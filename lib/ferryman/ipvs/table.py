@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, cast
 
+from ferryman.errors import ArgumentError
 from ferryman.model import Address, Forwarding, Protocol, Service, VirtualService, host_port
 
 if TYPE_CHECKING:
@@ -259,18 +260,29 @@ def _destination_to_json(destination: Destination) -> dict[str, Any]:
 
 
 def from_json(value: Sequence[dict[str, Any]]) -> Table:
-    """The table that ``to_json`` wrote."""
-    return tuple(
-        VirtualServer(
-            cast("Protocol", server["protocol"]),
-            ip_address(server["vip"]),
-            server["port"],
-            server["scheduler"],
-            tuple(server["scheduler_flags"]),
-            tuple(map(_destination_from_json, server["destinations"])),
-            tuple(server["options"]),
-        )
-        for server in value
+    """The table that ``to_json`` wrote.
+
+    Raises:
+        ArgumentError: It is none: somebody else wrote into the journal.
+    """
+    try:
+        return tuple(map(_server_from_json, value))
+    except (LookupError, TypeError, ValueError, StopIteration) as error:
+        raise ArgumentError(
+            f"a table out of the journal is not understood ({type(error).__name__}: {error}); see who wrote"
+            " there; nothing was sent to a host"
+        ) from error
+
+
+def _server_from_json(server: dict[str, Any]) -> VirtualServer:
+    return VirtualServer(
+        cast("Protocol", server["protocol"]),
+        ip_address(server["vip"]),
+        server["port"],
+        server["scheduler"],
+        tuple(server["scheduler_flags"]),
+        tuple(map(_destination_from_json, server["destinations"])),
+        tuple(server["options"]),
     )
 
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ferryman.config import ManagementConfig
-    from ferryman.hosts.hosts import Completed, Hosts
+    from ferryman.hosts.completed import Completed
+    from ferryman.hosts.hosts import Hosts
 
 RERUN_S = 5.0
 """Seconds between two runs on a host, when the first did not have the change."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING, Any
 
+from ferryman.hosts.completed import Completed
 from ferryman.hosts.framing import command_line, new_token, unframed
-from ferryman.hosts.hosts import Completed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

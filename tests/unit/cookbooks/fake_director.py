@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ferryman.hosts.hosts import Completed
+from ferryman.hosts.completed import Completed
 from ferryman.hosts.verbs.agents import AgentRun
 from ferryman.hosts.verbs.changed import changed_error
 from ferryman.hosts.verbs.daemons import DaemonReading, PybalRead, PybalRestart

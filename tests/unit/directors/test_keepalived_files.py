@@ -11,7 +11,7 @@ from ferryman.directors.keepalived.driver import KeepalivedDriver
 from ferryman.directors.keepalived.files import holders
 from ferryman.directors.keepalived.text import TextError
 from ferryman.errors import CommandFailedError, DoubtError, RefusedError, VerifyError, WorldChangedError
-from ferryman.hosts.hosts import Completed
+from ferryman.hosts.completed import Completed
 from ferryman.hosts.verbs.keepalived import KeepalivedFiles, KeepalivedRead
 from unit.directors.test_ipvsadm import FLIPPED
 from unit.directors.test_keepalived import DIRECT_TEXT, TUNNEL, TUNNEL_TEXT, keepalived

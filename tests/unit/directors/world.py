@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ferryman.errors import DoubtError, DryRunError, UnknownOutcomeError, VerifyError
+from ferryman.hosts.hosts import value_or_error
 from ferryman.model import Director, Kind, Realserver, Role, Service, VirtualService
 from ferryman.testing.shell import run_here
 
@@ -123,13 +124,7 @@ class RealShell:
         return value
 
     def read_all(self, verbs: Mapping[str, ReadVerb[T]]) -> dict[str, T | DoubtError | VerifyError]:
-        return {host: self._read_or_error(host, verb) for host, verb in verbs.items()}
-
-    def _read_or_error(self, host: str, verb: ReadVerb[T]) -> T | DoubtError | VerifyError:
-        try:
-            return self.read(host, verb)
-        except (DoubtError, VerifyError) as error:
-            return error
+        return {host: value_or_error(self, host, verb) for host, verb in verbs.items()}
 
     def _run(self, host: str, verb: Verb[T]) -> T:
         path = f"{self.folder / 'bin'}:{os.environ['PATH']}"

@@ -10,8 +10,8 @@ import pytest
 
 from ferryman.errors import BusyError, UnreachableError
 from ferryman.hosts import fence
+from ferryman.hosts.completed import Completed
 from ferryman.hosts.fence import Fence
-from ferryman.hosts.hosts import Completed
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ferryman.errors import ArgumentError, CommandFailedError, UnknownOutcomeError
+from ferryman.hosts.completed import Completed
 from ferryman.hosts.framing import LONGEST, command_line, new_token, quoted, unframed
-from ferryman.hosts.hosts import Completed
 from ferryman.hosts.verbs.fence import TakeOver
 from ferryman.hosts.verbs.ipvs import IpvsTable
 from ferryman.hosts.verbs.operator import OperatorQuestion
@@ -76,6 +76,14 @@ def test_a_line_is_printable_ascii_whatever_is_in_it() -> None:
     assert line.isprintable()
     with pytest.raises(ValueError, match="not printable ASCII"):
         quoted("a\nb")
+
+
+def test_no_list_of_processes_shows_a_script_nor_its_arguments() -> None:
+    shown = run_here(
+        asks("tr '\\0' ' ' </proc/$PPID/cmdline </proc/$$/cmdline; ps -ef | cat; env; : s3cret")
+    ).stdout
+    assert "/bin/sh -c" in shown
+    assert "s3cret" not in shown
 
 
 def test_what_is_too_long_for_a_host_is_refused_before_anything_is_sent() -> None:

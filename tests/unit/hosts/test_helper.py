@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ferryman.hosts.completed import Completed
 from ferryman.hosts.fence import Fence
 from ferryman.hosts.framing import new_token, unframed
 from ferryman.hosts.helper import render, sudo
 from ferryman.hosts.helper.forms import FORMS, names_for
 from ferryman.hosts.helper.needs import Allowed, literal
-from ferryman.hosts.hosts import Completed
 from ferryman.hosts.verbs.agents import AgentRevision
 from ferryman.hosts.verbs.daemons import PybalRestart
 from ferryman.hosts.verbs.fence import TakeOver

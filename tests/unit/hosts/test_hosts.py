@@ -4,7 +4,7 @@ import pytest
 
 from ferryman.errors import CommandFailedError
 from ferryman.hosts import Completed, HostAddress
-from ferryman.hosts.hosts import shown
+from ferryman.hosts.completed import shown
 
 
 def test_a_command_that_failed_names_host_command_status_and_first_lines_of_stderr() -> None:

@@ -16,6 +16,8 @@ import pytest
 from ferryman.config import SshConfig
 from ferryman.errors import ConfigError, DryRunError, UnreachableError
 from ferryman.hosts.ssh import EXPLANATIONS, Fleet, _nothing_ran
+from ferryman.hosts.verbs.fence import TakeOver
+from ferryman.hosts.verbs.ipvs import IpvsTable
 from tools import asks, does
 
 if TYPE_CHECKING:
@@ -130,6 +132,14 @@ def test_known_hosts_that_are_not_there_are_a_configuration_error(ssh: SshConfig
 def test_a_dry_run_refuses_to_write_before_it_connects(ssh: SshConfig) -> None:
     with Fleet({}, ssh, dry_run=True) as fleet, pytest.raises(DryRunError, match=r"web1: .*'rm x'"):
         fleet.write("web1", does("rm x"))
+
+
+def test_a_verb_of_the_other_kind_is_a_bug_of_who_asks_and_connects_to_nobody(ssh: SshConfig) -> None:
+    with Fleet({}, ssh) as fleet:
+        with pytest.raises(TypeError, match=r"take-over writes, and was to be read: .* nothing ran"):
+            fleet.read("web1", TakeOver())  # type: ignore[arg-type]  # the type checker says so too
+        with pytest.raises(TypeError, match=r"ipvs-table reads, and was to write: .* nothing ran"):
+            fleet.write("web1", IpvsTable())  # type: ignore[arg-type]  # the type checker says so too
 
 
 def test_a_closed_fleet_reaches_nobody(ssh: SshConfig) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ferryman.errors import ArgumentError, VerifyError
-from ferryman.hosts.hosts import Completed
+from ferryman.hosts.completed import Completed
 from ferryman.hosts.verbs import ReadVerb, Verb, WriteVerb, kinds
 from ferryman.hosts.verbs.agents import (
     AgentRevision,
@@ -41,6 +41,7 @@ from ferryman.hosts.verbs.registry import ALL, VERBS
 from ferryman.hosts.verbs.routes import AddHostRoutes, ReadHostRoutes, RemoveHostRoutes, Route
 from ferryman.hosts.verbs.sudo import SudoCheck
 from ferryman.ipvs.listing import read_table
+from ferryman.ipvs.table import from_json, to_json
 from ferryman.testing import run_here
 from unit.directors.world import RULES
 from unit.hosts.test_framing import HOSTILE
@@ -197,6 +198,26 @@ def test_a_table_that_came_back_from_a_journal_is_looked_at_again(change: dict[s
     table: Table = (replace(TABLE[0], **change), *TABLE[1:])
     with pytest.raises(ArgumentError, match=r"edit-table: wanted is .*; nothing was sent to a host"):
         EditTable(TABLE, table)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [{}],
+        [{**to_json(TABLE)[0], "vip": "10.99.0.1; touch x"}],
+        [{**to_json(TABLE)[0], "destinations": [{"address": 7}]}],
+        [None],
+        7,
+    ],
+)
+def test_a_table_of_a_journal_that_is_none_is_no_bug(value: Any) -> None:  # noqa: ANN401  # it may be anything
+    with pytest.raises(ArgumentError, match="a table out of the journal is not understood"):
+        from_json(value)
+
+
+def test_a_text_that_no_host_could_have_written_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="given is"):
+        OperatorCommand(("true",), given="\ud800")
 
 
 def test_an_answer_that_a_parser_trips_over_names_host_and_verb() -> None:

@@ -39,8 +39,10 @@ SchedulerStates = dict[str, SchedulerState | DoubtError | VerifyError]
 
 def observe_schedulers(service: Service, hosts: Hosts, target: SetScheduler) -> SchedulerStates:
     """Ask every director of the service at once."""
-    question = ReadScheduler(tuple(map(key_of, service.virtual_services)), target.scheduler)
-    asked = hosts.read_all(dict.fromkeys((director.host for director in service.directors), question))
+    keys = tuple(map(key_of, service.virtual_services))
+    asked = hosts.read_all(
+        {director.host: ReadScheduler(keys, target.scheduler) for director in service.directors}
+    )
     return {
         host: replace(answer, table=of_service(answer.table, service))
         if isinstance(answer, SchedulerState)

@@ -28,10 +28,20 @@ VERBS: dict = {}  # type: ignore[type-arg]  # filled in where this is printed
 
 REFUSED = 95
 LONGEST_REQUEST = 8 << 20
-LONGEST_WORD = (128 << 10) - 1
-MOST_WORDS = 20000
+LONGEST_WORD = (128 << 10) - 32  # the kernel's limit, less the name that it has in the environment
+MOST_WORDS = 4000
 SHOWN = 500
 KEYS = {"version", "token", "words", "stdin", "fence", "check"}
+BOOT = """\
+n=$1 p=$FERRYMAN i=0
+set --
+while [ "$i" -lt "$n" ]; do
+    i=$((i + 1))
+    eval "set -- \\"\\$@\\" \\"\\$FERRYMAN_$i\\"; unset FERRYMAN_$i"
+done
+unset FERRYMAN
+eval "$p"
+"""  # script and parameters come in the environment: no list of processes shows them, pgrep -f finds none
 FENCE = "fence_file=$1 fence_token=$2\nshift 2\n"
 PLAIN_PATH = "/[A-Za-z0-9_.,:@%+=~/ -]*"  # a shell makes no other path of it, and no two
 VALUE = "(?!-)[A-Za-z0-9%+,./:=@_-]*"
@@ -278,13 +288,17 @@ def run(verb: dict, request: dict) -> int:  # type: ignore[type-arg]
         file, number = request["fence"]
         script = FENCE + GUARD[0] + script + GUARD[1]
         words = [f"{FOLDER}/{file}", str(number), *words]
-    argv = ["/bin/sh", "-c", script, "ferryman", *words]
     environment = {"PATH": PATH, "HOME": HOME, "USER": "root", "LOGNAME": "root", "SHELL": "/bin/sh"}
+    environment["FERRYMAN"] = script
+    for place, word in enumerate(words):
+        environment[f"FERRYMAN_{place + 1}"] = word
+    given = {name: as_bytes(value) for name, value in environment.items()}
     home = HOME if os.path.isdir(HOME) else "/"
     os.umask(0o022)
     frame(request["token"], "begin")
     try:
-        child = subprocess.Popen(list(map(as_bytes, argv)), stdin=subprocess.PIPE, env=environment, cwd=home)
+        argv = ["/bin/sh", "-c", BOOT, "ferryman", str(len(words))]
+        child = subprocess.Popen(argv, stdin=subprocess.PIPE, env=given, cwd=home)
         child.communicate(as_bytes(request["stdin"]))
         status = child.returncode if child.returncode >= 0 else 128 - child.returncode
     except OSError as error:

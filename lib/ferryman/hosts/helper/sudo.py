@@ -15,9 +15,9 @@ from ferryman.hosts.verbs.sudo import ENGLISH, HELPER, NO_HELPER, NO_SUDO, SudoA
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from ferryman.hosts.completed import Completed
     from ferryman.hosts.fence import Fence
     from ferryman.hosts.helper.needs import Needs
-    from ferryman.hosts.hosts import Completed
     from ferryman.hosts.verbs import Verb
 
 _BOOT = f'PATH=${{PATH:-/usr/bin:/bin}}:{SBIN}; export PATH; {ENGLISH}; exec sudo -n -- {HELPER} "$1"'

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ferryman.errors import VerifyError
-from ferryman.hosts.hosts import Completed
+from ferryman.hosts.completed import Completed
 from ferryman.hosts.verbs.kinds import ARGV, FOLDER, SECONDS
 from ferryman.hosts.verbs.verb import MIB, ReadVerb, WriteVerb
 

@@ -15,7 +15,7 @@ from ferryman.ipvs.connections import kernels_key
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from ferryman.hosts.hosts import Completed
+    from ferryman.hosts.completed import Completed
     from ferryman.ipvs.table import Key, Table
     from ferryman.model import Address
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ferryman.hosts.verbs.verb import KIB, WriteVerb
 
 if TYPE_CHECKING:
-    from ferryman.hosts.hosts import Completed
+    from ferryman.hosts.completed import Completed
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from ferryman.ipvs.table import Key, Table, edits, rules
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ferryman.hosts.hosts import Completed
+    from ferryman.hosts.completed import Completed
 
 TABLE_SCRIPT = "ipvsadm -Sn && echo == && ipvsadm -Ln --thresholds"
 """Prints the table as ``read_table`` understands it; other verbs begin with it."""

@@ -22,7 +22,7 @@ from ferryman.hosts.verbs.verb import MIB, ReadVerb, WriteVerb
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ferryman.hosts.hosts import Completed
+    from ferryman.hosts.completed import Completed
     from ferryman.ipvs.table import Table
 
 _READ_DAEMON = """\

@@ -100,6 +100,10 @@ def _is_text(value: object, longest: int) -> bool:
     )
 
 
+def _is_input(value: object) -> bool:
+    return isinstance(value, str) and isinstance(value.encode("utf-8", "surrogateescape"), bytes)
+
+
 def _is_path(value: object) -> bool:
     return _is_text(value, LONGEST_PATH) and re.fullmatch(r"/[^\x00-\x1f\x7f]*", str(value)) is not None
 
@@ -175,11 +179,10 @@ TEXT = kind(
 TEXTS = kind(
     "texts by absolute path",
     lambda value: (
-        isinstance(value, Mapping)
-        and all(_is_path(path) and isinstance(text, str) for path, text in value.items())
+        isinstance(value, Mapping) and all(_is_path(path) and _is_input(text) for path, text in value.items())
     ),
 )
-INPUT = kind("a text", lambda value: isinstance(value, str))
+INPUT = kind("a text", _is_input)
 ARGV = kind("a tuple of words without NUL, the first no option and not empty", _is_argv)
 MODULE = matching("the name of a scheduler of IPVS", SCHEDULER)
 VIRTUALS = each(kind("", _is_virtual), "a tuple of (protocol, VIP, port)", least=1)

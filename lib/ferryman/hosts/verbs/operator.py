@@ -16,7 +16,7 @@ from ferryman.hosts.verbs.verb import MIB, ReadVerb, WriteVerb
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ferryman.hosts.hosts import Completed
+    from ferryman.hosts.completed import Completed
 
 _SCRIPT = """\
 if [ "$1" = text ]; then

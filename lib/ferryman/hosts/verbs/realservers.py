@@ -27,7 +27,7 @@ from ferryman.realservers.facts.values import Facts
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ferryman.hosts.hosts import Completed
+    from ferryman.hosts.completed import Completed
 
 _FACTS = r"""
 T=@@$1

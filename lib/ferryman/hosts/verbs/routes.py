@@ -14,7 +14,7 @@ from ferryman.hosts.verbs.verb import ReadVerb, WriteVerb
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ferryman.hosts.hosts import Completed
+    from ferryman.hosts.completed import Completed
     from ferryman.model import Address
 
 PROTOCOL = 102

@@ -12,7 +12,7 @@ from ferryman.hosts.verbs.verb import ReadVerb
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ferryman.hosts.hosts import Completed
+    from ferryman.hosts.completed import Completed
 
 HELPER = "/usr/local/sbin/ferryman-host-helper"
 """Where the helper is on every host."""

@@ -20,7 +20,7 @@ from ferryman.errors import FerrymanError, VerifyError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ferryman.hosts.hosts import Completed
+    from ferryman.hosts.completed import Completed
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -55,6 +55,15 @@ class Verb(ABC, Generic[T_co]):
         """
         for argument in fields(self):
             argument.metadata["kind"].require(f"{self.name}: {argument.name}", getattr(self, argument.name))
+
+    def require_kind(self, *, reads: bool) -> None:
+        """Raise a TypeError where a verb is given to whoever only reads, or only writes, and does the other.
+
+        A dry run relies on it: it refuses by kind.
+        """
+        if reads is not self.reads:
+            does, was = ("reads", "was to write") if self.reads else ("writes", "was to be read")
+            raise TypeError(f"{self.name} {does}, and {was}: a bug in who asks; nothing ran")
 
     @property
     def shown(self) -> str:
