@@ -26,8 +26,6 @@ from ferryman.hosts.command import WINDOW, RemoteCommand
 from ferryman.hosts.completed import shown
 from ferryman.hosts.connect import Deadline, Timeouts, connect, within
 from ferryman.hosts.fence import Fence
-from ferryman.hosts.framing import command_line, new_token, unframed
-from ferryman.hosts.helper import sudo
 from ferryman.hosts.helper.users import Users
 from ferryman.hosts.hosts import HostAddress, value_or_error
 from ferryman.hosts.known_hosts import KnownHosts, PresentedKey, known_names
@@ -93,8 +91,7 @@ class Fleet:
     ) -> None:
         """Read the key and known_hosts; connect to nothing yet.
 
-        ``needs_of`` says what a host must allow a user without root; that is looked at before anything else
-        is asked of it as root.
+        ``needs_of`` says what a host must allow a user without root; that is looked at first.
 
         Raises:
             ConfigError: One of the files cannot be used.
@@ -166,18 +163,7 @@ class Fleet:
         self._timeouts.close()
 
     def _run(self, host: str, verb: Verb[object], fence: Fence | None = None) -> Completed:
-        """Ask a host a verb, as root where it needs that; how it ended, whatever its login shell prints."""
-        token = new_token()
-        user = self._users.without_root(host) if sudo.needs_sudo(verb) else None
-        if user is None:
-            line = command_line(verb, token, partial(fence.around, host) if fence else str)
-            return unframed(self._sent(host, verb, line, verb.stdin), token, verb)
-        given = sudo.request(host, verb, token, fence)
-        self._users.require_fit(host, lambda question: self.read(host, question))
-        raw = self._sent(host, verb, sudo.command_line(verb), given)
-        if (why := sudo.refusal(raw, user, verb, token)) is not None:
-            raise why
-        return unframed(raw, token, verb)
+        return self._users.run(host, verb, fence, self._sent)
 
     def _sent(self, host: str, verb: Verb[object], line: str, stdin: str) -> Completed:
         channel = self._connection(host).channel()

@@ -232,6 +232,7 @@ ELSEWHERE = {
     "lab": "makes hosts, and provisions them",
     "hosts/framing.py": "puts scripts into frames",
     "hosts/fence.py": "puts guards around them",
+    "hosts/helper/on_host.py": "runs them on a host",
     "directors/pybal/driver.py": "the default of a command that is the operator's",
 }
 """Where shell text stands outside of the verbs, and why."""
