@@ -138,6 +138,19 @@ def test_bytes_that_are_no_utf8_survive_the_way_there_and_back() -> None:
     assert channel.received == b"M\xfcnchen"
 
 
+@pytest.mark.parametrize("stream", ["out", "err"])
+def test_an_answer_that_is_longer_than_its_limit_is_cut_off_there(stream: str) -> None:
+    pieces = deque([b"x" * 10] * 10)
+    channel = FakeChannel(**{stream: pieces}, reads_input=False)  # type: ignore[arg-type]  # one of its streams
+    timeouts = Timeouts()
+    command = RemoteCommand("web1", "do it", channel, lost=lambda _error: None)
+    with pytest.raises(UnknownOutcomeError, match="longer than the 50 bytes that are taken; it was cut off"):
+        command.run("input", 60, timeouts, limit=50)
+    timeouts.close()
+    assert len(pieces) == 4, "no more was read"
+    assert channel.closed.is_set()
+
+
 def test_no_thread_is_left_behind() -> None:
     before = threading.active_count()
     hold(FakeChannel(out=deque([b"x"])), stdin="y")

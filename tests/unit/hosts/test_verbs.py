@@ -7,6 +7,7 @@ import os
 import re
 from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace
+from functools import partial
 from ipaddress import ip_address
 from itertools import cycle
 from pathlib import Path
@@ -14,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ferryman.errors import ArgumentError, VerifyError
+from ferryman.errors import ArgumentError, BusyError, VerifyError
+from ferryman.hosts import fence
 from ferryman.hosts.completed import Completed
+from ferryman.hosts.fence import Fence
 from ferryman.hosts.verbs import ReadVerb, Verb, WriteVerb, kinds
 from ferryman.hosts.verbs.agents import (
     AgentRevision,
@@ -185,6 +188,23 @@ def accepted(sample: Verb[Any], name: str) -> Iterator[Verb[Any]]:
                 yield replace(sample, **{name: value})
 
 
+WRITES = [sample for sample in SAMPLES if not sample.reads]
+
+
+@pytest.mark.parametrize("sample", WRITES, ids=[sample.name for sample in WRITES])
+def test_a_late_command_of_an_earlier_holder_does_nothing(
+    sample: Verb[Any], tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fence, "FOLDER", str(tmp_path / "run"))
+    environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"}
+    earlier, later = (partial(Fence("run1", token).around, "here") for token in (1, 2))
+    run_here(TakeOver(), guarded=later).checked()
+    done = run_here(sample, env=environment, guarded=earlier)
+    assert done.status == fence.OVERTAKEN
+    with pytest.raises(BusyError, match="here: run1 was resumed by another process"):
+        Fence("run1", 1).judged(done)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -218,6 +238,13 @@ def test_a_table_of_a_journal_that_is_none_is_no_bug(value: Any) -> None:  # noq
 def test_a_text_that_no_host_could_have_written_is_refused() -> None:
     with pytest.raises(ArgumentError, match="given is"):
         OperatorCommand(("true",), given="\ud800")
+
+
+def test_no_message_shows_a_text_that_may_have_a_password_in_it() -> None:
+    with pytest.raises(ArgumentError) as caught:
+        KeepalivedWrite("/k.conf", "reload", {"web.conf": "auth_pass s3cret"}, {})
+    assert "s3cret" not in str(caught.value)
+    assert "old is a dict that is not shown here, expected texts by absolute path" in str(caught.value)
 
 
 def test_an_answer_that_a_parser_trips_over_names_host_and_verb() -> None:

@@ -40,6 +40,8 @@ class Kind:
     """What is expected, in words, with its article."""
     fits: Callable[[Any], object]
     """Whether a value has it; any error that it raises says no."""
+    is_secret: bool = False
+    """Whether a value may have a password in it, so that no message shows one."""
 
     def require(self, where: str, value: object) -> None:
         """Return when the value has this form.
@@ -52,7 +54,7 @@ class Kind:
         except (TypeError, ValueError, AttributeError):
             good = False
         if not good:
-            seen = repr(value)
+            seen = f"a {type(value).__name__} that is not shown here" if self.is_secret else repr(value)
             seen = seen if len(seen) <= SHOWN else f"{seen[:SHOWN]} …"
             raise ArgumentError(f"{where} is {seen}, expected {self.what}; nothing was sent to a host")
 
@@ -60,9 +62,9 @@ class Kind:
 Metadata = dict[str, Kind]
 
 
-def kind(what: str, fits: Callable[[Any], object]) -> Metadata:
+def kind(what: str, fits: Callable[[Any], object], *, is_secret: bool = False) -> Metadata:
     """A kind as the metadata of a field."""
-    return {"kind": Kind(what, fits)}
+    return {"kind": Kind(what, fits, is_secret)}
 
 
 def matching(what: str, pattern: str) -> Metadata:
@@ -181,8 +183,9 @@ TEXTS = kind(
     lambda value: (
         isinstance(value, Mapping) and all(_is_path(path) and _is_input(text) for path, text in value.items())
     ),
+    is_secret=True,
 )
-INPUT = kind("a text", _is_input)
+INPUT = kind("a text", _is_input, is_secret=True)
 ARGV = kind("a tuple of words without NUL, the first no option and not empty", _is_argv)
 MODULE = matching("the name of a scheduler of IPVS", SCHEDULER)
 VIRTUALS = each(kind("", _is_virtual), "a tuple of (protocol, VIP, port)", least=1)
