@@ -50,28 +50,34 @@ def host_helper(app: App, sudoers: HostPart | None, user: str | None, commands: 
     if sudoers is not None:
         sys.stdout.write(render.sudoers(user or app.config.ssh.user, sudoers))
     elif commands:
-        needs_of = needs_in(Inventory.load(app.config.inventory), app.config.management)
+        needs_of = needs_in(Inventory.load(app.config.inventory), app.config.management, strict=True)
         sys.stdout.write(render.commands(together(*map(needs_of, commands))))
     else:
         sys.stdout.write(render.program())
 
 
-def needs_in(inventory: Inventory, management: ManagementConfig) -> NeedsOf:
-    """What each host must allow a user without root, as the inventory and the configuration have it."""
+def needs_in(inventory: Inventory, management: ManagementConfig, *, strict: bool = False) -> NeedsOf:
+    """What each host must allow a user without root, as the inventory and the configuration have it.
+
+    A driver's faulty keys stop those who need that director's class, and here nobody; with ``strict`` they
+    are raised as ConfigError.
+    """
+
+    def of_entry(host: str, site: str, lvs_class: str, entry: DirectorEntry) -> Needs:
+        director = Director(host, Role(entry.role), entry.driver, dict(entry.model_extra or {}))
+        try:
+            return director_needs(director, site, lvs_class, _NOBODY)
+        except ConfigError:
+            if strict:
+                raise
+            return {}
 
     def needs_of(host: str) -> Needs:
         agent = agent_needs(management)
-        directors = [
-            director_needs(_director(entry), site, lvs_class, _NOBODY)
-            for site, lvs_class, entry in inventory.director_entries(host)
-        ]
+        directors = [of_entry(host, *found) for found in inventory.director_entries(host)]
         if directors:
             return together(*directors, agent)
         written = {"take-over": Allowed(), **agent} if management.realservers else {}
         return together({"facts": Allowed()}, written)
 
     return needs_of
-
-
-def _director(entry: DirectorEntry) -> Director:
-    return Director(entry.host, Role(entry.role), entry.driver, dict(entry.model_extra or {}))

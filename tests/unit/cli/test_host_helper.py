@@ -10,7 +10,6 @@ import pytest
 from ferryman.cli import main
 from ferryman.cli.host_helper import needs_in
 from ferryman.config import ManagementConfig
-from ferryman.errors import ConfigError
 from ferryman.hosts.helper import render
 from ferryman.hosts.helper.forms import FORMS, names_for
 from ferryman.inventory import Inventory
@@ -131,9 +130,12 @@ def test_a_director_of_two_classes_needs_what_both_need(folder: Path) -> None:
     assert {"edit-table", "keepalived-write", "take-over"} <= set(needs(folder, "lvs2"))
 
 
-def test_a_driver_that_is_none_is_an_error_of_the_inventory(folder: Path) -> None:
-    with pytest.raises(ConfigError, match=r"directors.yaml: lab: a: lvs7: driver: is 'wings'"):
-        needs(folder, "lvs7")
+def test_a_driver_that_is_none_is_told_whoever_asks_for_the_list_and_stops_nobody_else(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status_of("--commands", "lvs7") == 2
+    assert "directors.yaml: lab: a: lvs7: driver: is 'wings'" in capsys.readouterr().err
+    assert needs(folder, "lvs7") == {}
 
 
 @pytest.mark.parametrize(
