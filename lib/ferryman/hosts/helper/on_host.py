@@ -147,7 +147,7 @@ def is_fence(value: object) -> bool:
         return False
     number = value[1]
     return (
-        re.fullmatch("[A-Za-z0-9_][A-Za-z0-9_.-]{0,250}", value[0]) is not None
+        re.fullmatch("[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}", value[0]) is not None
         and isinstance(number, int)
         and not isinstance(number, bool)
         and 0 <= number < 1 << 53
