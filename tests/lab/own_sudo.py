@@ -18,7 +18,7 @@ from ferryman.hosts.helper import render
 from ferryman.hosts.ssh import Fleet
 from ferryman.retry import poll_until
 from lab.own_sshd import PATIENT_S, Server
-from tools import PATH, require_tool
+from tools import PATH, require_tool, skip_or_fail
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +61,7 @@ class SudoServer(Server):
         """As any server, with the files of the namespace."""
         require_tool("sudo", package="sudo")
         if os.geteuid() != 0:
-            pytest.skip("only root can make a set-uid program's own mount namespace")
+            skip_or_fail("a set-uid program in a mount namespace of its own needs root")
         super().make(keys)
         config = (self.folder / "sshd_config").read_text()
         config = config.replace(f"{self.folder}/authorized_keys", "/etc/ferry_keys")

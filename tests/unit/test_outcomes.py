@@ -35,6 +35,7 @@ EXIT_CODES = {
     errors.RefusedError: 3,
     errors.VerifyError: 4,
     errors.CommandFailedError: 4,
+    errors.ArgumentError: 4,
     errors.WorldChangedError: 4,
     errors.BusyError: 6,
     errors.DoubtError: 7,
