@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 # fish and tcsh: login shells that are no sh.
 packages='openssh-client openssh-server nginx-light keepalived ipvsadm iptables nftables iproute2 kmod util-linux
     procps ethtool curl git iputils-ping tcpdump gcc libc6-dev user-mode-linux etcd-server etcd-client
-    prometheus-alertmanager fish tcsh'
+    prometheus-alertmanager fish tcsh sudo'
 venv=.venv
 stamp=$venv/.ferryman-stamp
 

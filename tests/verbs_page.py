@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ferryman.hosts.helper.forms import FORMS
 from ferryman.hosts.verbs import Verb
 from ferryman.hosts.verbs.registry import VERBS
 
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
 PAGE = Path(__file__).parents[1] / "docs" / "verbs.md"
 BEGIN, END = "<!-- made by python -m tests.verbs_page -->\n", "<!-- end -->\n"
-HEAD = "| verb | what it does | arguments | at most | deadline | root |\n|---|---|---|---|---|---|\n"
+COLUMNS = ("verb", "what it does", "arguments", "at most", "deadline", "root", "in sudoers of")
+HEAD = f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|\n"
 KIB, MIB = 1 << 10, 1 << 20
 
 
@@ -37,6 +39,7 @@ def row(verb: type[Verb[Any]]) -> str:
         f"{verb.limit // MIB} MiB" if verb.limit >= MIB else f"{verb.limit // KIB} KiB",
         deadline(verb),
         "yes" if verb.needs_root else "no",
+        ", ".join(FORMS[verb.name].parts) if verb.name in FORMS else "",
     )
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |\n"
 

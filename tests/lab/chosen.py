@@ -88,8 +88,10 @@ CHOSEN: Mapping[str, Collection[str]] = {
     "test_races.py": ALL,
     "test_scheduler.py": ("test_a_service_is_moved_and_comes_back_to_the_byte[static]",),
     "test_ssh_config.py": ALL,
+    "test_sudo.py": ALL,
     "test_through_a_bastion.py": ("test_a_bastion_that_dies_in_a_migration_holds_it_and_it_is_resumed",),
     "test_visitors.py": ("test_a_run_that_is_killed_while_others_come_and_go_goes_back_whole[check-1",),
+    "test_without_root.py": ("test_a_run_that_was_killed_goes_on_and_can_be_put_back",),
     "matrix/test_matrix.py": (
         "test_a_lab_without_faults_raises_no_alarm[web",
         "test_a_director_whose_own_gate_is_shut_blocks",

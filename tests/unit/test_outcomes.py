@@ -36,6 +36,7 @@ EXIT_CODES = {
     errors.VerifyError: 4,
     errors.ArgumentError: 4,
     errors.CommandFailedError: 4,
+    errors.ArgumentError: 4,
     errors.WorldChangedError: 4,
     errors.BusyError: 6,
     errors.DoubtError: 7,

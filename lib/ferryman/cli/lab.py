@@ -35,10 +35,13 @@ def lab() -> None:
     show_default=True,
     help="guest: a kernel of its own, without root's rights. netns: this machine's kernel, as root.",
 )
+@option(
+    "--sudo", is_flag=True, help="Every host has a user `ferry` too, without root: with sudo and the helper."
+)
 @pass_obj
-def up(app: App, engine: EngineChoice) -> None:
+def up(app: App, engine: EngineChoice, sudo: bool) -> None:
     """Boot it and wait until it is ready; quick when it is up already."""
-    status = the_lab.up(_paths(app), engine)
+    status = the_lab.up(_paths(app), engine, sudo=sudo)
     if status.booted_s is None:
         tables.say(f"the lab is up already ({status.engine})")
     else:

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 BUILTIN = {
     "close": ("ferryman.cli.runs", "Give up a run that was put right by hand; frees its locks."),
+    "host-helper": (
+        "ferryman.cli.host_helper",
+        "What a host needs that is reached without root: helper, sudoers.",
+    ),
     "inventory": ("ferryman.cli.inventory", "Is the inventory sound? And the catalog edit alone."),
     "lab": ("ferryman.cli.lab", "Hosts made on this machine, with real IPIP and IPVS."),
     "list": ("ferryman.cli.cookbooks", "Cookbooks, their owners, one line each."),
@@ -53,7 +57,7 @@ def _app(context: Context) -> App:
 
 def _builtin(name: str) -> LazyCommand:
     module, summary = BUILTIN[name]
-    attribute = "list_" if name == "list" else name
+    attribute = "list_" if name == "list" else name.replace("-", "_")
     return LazyCommand(summary, lambda: _command(module, attribute))
 
 

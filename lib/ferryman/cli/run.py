@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ferryman import __version__
 from ferryman.cli import output, terminal_check
 from ferryman.cli.confirm import confirmed
+from ferryman.cli.host_helper import needs_in
 from ferryman.cli.no_hosts import NoHosts, plan_of
 from ferryman.cli.operator import operator
 from ferryman.cli.state import enter_lab, store_of
@@ -128,7 +129,12 @@ def _ferry(app: App, request: RunRequest, *, resumed: bool = False) -> Iterator[
         loaded_inventory=inventory,
     )
     try:
-        opened = Fleet(inventory.host_addresses(), config.ssh, dry_run=request.dry_run)
+        opened = Fleet(
+            inventory.host_addresses(),
+            config.ssh,
+            dry_run=request.dry_run,
+            needs_of=needs_in(inventory, config.management),
+        )
     except ConfigError as why:
         yield ferry_on(NoHosts(why))
         return

@@ -35,6 +35,8 @@ class SshConfig(Table):
 
     user: str | None = None
     """None: what ssh_config says, else root."""
+    sudo: bool = False
+    """Whether the user has no root of its own: what needs it goes through sudo and the helper there."""
     identity: Path | None = None
     """A private key, or a public one whose private key the agent holds. None: OpenSSH's, where they are."""
     known_hosts: Path | None = None

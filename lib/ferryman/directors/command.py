@@ -51,7 +51,7 @@ class CommandDriver(Driver):
     targets = (SetForwarding, SetScheduler)
 
     def _read_options(self) -> None:
-        self._commands = read_commands(self.options)
+        self.commands = read_commands(self.options)
         self._ipvs = self.options.switch("ipvs", default=True)
         self._follows = self.options.switch("follows_catalog", default=False)
         self.command_s = self.options.seconds("command_timeout", 60.0)
@@ -70,9 +70,7 @@ class CommandDriver(Driver):
     def irreversible_reason(self, target: Target) -> str | None:
         """That directors.yaml says ``undo: false``; None where it has a command."""
         del target
-        return (
-            None if "undo" in self._commands else f"{self.options.where}: undo: is false: nothing undoes it"
-        )
+        return None if "undo" in self.commands else f"{self.options.where}: undo: is false: nothing undoes it"
 
     def read_all(self) -> Table:
         """The kernel's table; without IPVS, this service's as the catalog has it and ``verify`` says."""
@@ -119,10 +117,10 @@ class CommandDriver(Driver):
         forwarding = isinstance(target, SetForwarding)
         meant, other = ("forwarding", "scheduler") if forwarding else ("scheduler", "forwarding")
         for key in ("apply", "undo"):
-            names = self._commands[key].names if key in self._commands else {meant}
+            names = self.commands[key].names if key in self.commands else {meant}
             if meant not in names and (other in names or not forwarding):
                 yield f"{key}: does not name {{{meant}}}, which is to be changed"
-        if not self.has_ipvs and meant not in self._commands["verify"].names:
+        if not self.has_ipvs and meant not in self.commands["verify"].names:
             yield f"verify: does not name {{{meant}}}, and without IPVS nothing else tells whether it changed"
 
     def edits(self, before: Before, target: Target) -> list[Edit]:
@@ -244,7 +242,7 @@ class CommandDriver(Driver):
 
     def _read_out(self) -> dict[str, Any]:
         """What ``read`` prints, where there is such a command."""
-        if "read" not in self._commands:
+        if "read" not in self.commands:
             return {}
         questions = (
             OperatorQuestion(command, self._shell("read"), timeout_s=self.command_s)
@@ -263,11 +261,11 @@ class CommandDriver(Driver):
         return [Edit("director", self.host, command=verb.shown) for verb in verbs]
 
     def _shell(self, key: str) -> bool:
-        return self._commands[key].shell
+        return self.commands[key].shell
 
     def _filled(self, key: str, to: Table) -> Iterator[tuple[str, ...]]:
         """The command with its values: once for each virtual service where it has {vip}, else once."""
-        command = self._commands[key]
+        command = self.commands[key]
         for part in [(server,) for server in to] if "vip" in command.names else [to]:
             yield command.filled(self._values(part))
 

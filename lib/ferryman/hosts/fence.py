@@ -28,6 +28,27 @@ WAIT_S = 15
 _KEPT_DAYS = 7
 
 
+GUARD = (
+    f"""command -v flock >/dev/null || {{ echo "no flock here (util-linux)" >&2; exit 1; }}
+fence_folder=${{fence_file%/*}}
+[ -d "$fence_folder" ] || mkdir -p -m 755 "$fence_folder"
+[ -e "$fence_file" ] || find "$fence_folder" -type f -mtime +{_KEPT_DAYS} -delete
+exec 9>>"$fence_file" || exit 1
+flock -w {WAIT_S} 9 || exit {OCCUPIED}
+read -r seen <"$fence_file" || seen=0
+[ "$seen" -le "$fence_token" ] || exit {OVERTAKEN}
+[ "$seen" -eq "$fence_token" ] || echo "$fence_token" >"$fence_file"
+(
+exec 9>&-
+""",
+    "\n)",
+)
+"""What stands before a guarded command and behind it; ``fence_file`` and ``fence_token`` are set before it.
+
+Descriptor 9 is closed for the command itself: a daemon that it starts must not keep the lock.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Fence:
     """Who may write: one holder of one run."""
@@ -37,23 +58,13 @@ class Fence:
     """Grows each time that the run is resumed."""
 
     def around(self, host: str, command: str) -> str:
-        """The command, guarded: it does nothing once a later holder has been here.
+        """The command, guarded: it does nothing once a later holder has been here."""
+        file = shlex.quote(f"{FOLDER}/{self.file(host)}")
+        return f"fence_file={file} fence_token={self.token}\n{GUARD[0]}{command}{GUARD[1]}"
 
-        Descriptor 9 is closed for the command itself: a daemon that it starts must not keep the lock.
-        """
-        file = shlex.quote(f"{FOLDER}/{self.run}.{host}")
-        return f"""command -v flock >/dev/null || {{ echo "no flock here (util-linux)" >&2; exit 1; }}
-[ -d {FOLDER} ] || mkdir -p -m 755 {FOLDER}
-[ -e {file} ] || find {FOLDER} -type f -mtime +{_KEPT_DAYS} -delete
-exec 9>>{file} || exit 1
-flock -w {WAIT_S} 9 || exit {OCCUPIED}
-read -r seen <{file} || seen=0
-[ "$seen" -le {self.token} ] || exit {OVERTAKEN}
-[ "$seen" -eq {self.token} ] || echo {self.token} >{file}
-(
-exec 9>&-
-{command}
-)"""
+    def file(self, host: str) -> str:
+        """The file of ``FOLDER`` that has the number, without its folder."""
+        return f"{self.run}.{host}"
 
     def judged(self, done: Completed) -> Completed:
         """What came of a guarded command, where it ran.

@@ -28,6 +28,8 @@ class HostAddress:
     """The user to log in as; None: that of ``[ssh]``."""
     jump: tuple[str, ...] | None = None
     """The hosts to go through, in the order in which they are passed; None: those of ``[ssh]``."""
+    sudo: bool | None = None
+    """Whether that user has no root of its own and asks sudo for it; None: as ``[ssh]`` says."""
 
     @property
     def target(self) -> str:

@@ -23,7 +23,7 @@ from ferryman.hosts.completed import shown
 from ferryman.hosts.connect import Timeouts
 from ferryman.hosts.connection import Connection
 from ferryman.hosts.fence import Fence
-from ferryman.hosts.framing import command_line, new_token, unframed
+from ferryman.hosts.helper.users import Users
 from ferryman.hosts.hosts import value_or_error
 from ferryman.hosts.login import Login
 from ferryman.hosts.route import Routes
@@ -31,12 +31,13 @@ from ferryman.hosts.transport import loss
 from ferryman.hosts.verbs.fence import TakeOver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Self
 
     from ferryman.config import SshConfig
     from ferryman.errors import VerifyError
     from ferryman.hosts.completed import Completed
+    from ferryman.hosts.helper.needs import NeedsOf
     from ferryman.hosts.hosts import HostAddress
     from ferryman.hosts.verbs import ReadVerb, Verb, WriteVerb
 
@@ -50,9 +51,16 @@ class Fleet:
     """
 
     def __init__(
-        self, addresses: Mapping[str, HostAddress], ssh: SshConfig, *, dry_run: bool = False
+        self,
+        addresses: Mapping[str, HostAddress],
+        ssh: SshConfig,
+        *,
+        dry_run: bool = False,
+        needs_of: NeedsOf = lambda _: {},
     ) -> None:
         """Read the key and known_hosts; connect to nothing yet.
+
+        ``needs_of`` says what a host must allow a user without root; that is looked at first.
 
         Raises:
             ConfigError: One of the files cannot be used.
@@ -61,6 +69,7 @@ class Fleet:
         self._dry_run = dry_run
         self._routes = Routes(addresses, ssh)
         self._login = Login(ssh, self._routes)
+        self._users = Users(addresses, ssh, needs_of, lambda host: self._routes.to(host).user)
         self._connections: dict[str, Connection] = {}
         self._timeouts = Timeouts()
         self._lock = threading.Lock()
@@ -76,16 +85,15 @@ class Fleet:
     def read(self, host: str, verb: ReadVerb[T]) -> T:
         """Ask a host something; see ``Hosts.read``."""
         verb.require_kind(reads=True)
-        return verb.value(self._run(host, verb, str))
+        return verb.value(self._run(host, verb))
 
     def write(self, host: str, verb: WriteVerb[T]) -> T:
         """Do something to a host; see ``Hosts.write``."""
         verb.require_kind(reads=False)
         if self._dry_run:
             raise DryRunError(f"{host}: a dry run tried to run {shown(verb.shown)}; nothing ran")
-        if self._fence is None:
-            return verb.value(self._run(host, verb, str))
-        return verb.value(self._fence.judged(self._run(host, verb, partial(self._fence.around, host))))
+        done = self._run(host, verb, self._fence)
+        return verb.value(done if self._fence is None else self._fence.judged(done))
 
     def fence(self, run: str, token: int, hosts: Sequence[str]) -> dict[str, DoubtError]:
         """Write as this holder of the run from now on.
@@ -124,14 +132,15 @@ class Fleet:
         self._login.close()
         self._timeouts.close()
 
-    def _run(self, host: str, verb: Verb[object], guarded: Callable[[str], str]) -> Completed:
-        """Send a verb, with a guard around its script; how it ended, whatever else its login shell prints."""
-        line = command_line(verb, token := new_token(), guarded)
+    def _run(self, host: str, verb: Verb[object], fence: Fence | None = None) -> Completed:
+        return self._users.run(host, verb, fence, self._sent)
+
+    def _sent(self, host: str, verb: Verb[object], line: str, stdin: str) -> Completed:
         channel = self._connection(host).channel()
         lost = partial(loss, channel.get_transport())
         remote = RemoteCommand(host, verb.shown, channel, sent=line, lost=lost)
         seconds = self._ssh.command_timeout if verb.deadline_s is None else verb.deadline_s
-        return unframed(remote.run(verb.stdin, seconds, self._timeouts, limit=verb.limit), token, verb)
+        return remote.run(stdin, seconds, self._timeouts, limit=verb.limit)
 
     def _connection(self, host: str) -> Connection:
         with self._lock:

@@ -83,9 +83,17 @@ class Inventory:
             address = entry.address or entry.address6
             port = entry.port if "port" in entry.model_fields_set else None
             jump = None if entry.jump is None else tuple(entry.jump)
-            return HostAddress(name, str(address) if address else None, port, entry.user, jump)
+            return HostAddress(
+                name, str(address) if address else None, port, entry.user, jump=jump, sudo=entry.sudo
+            )
 
         return Translated(self._folder.hosts, reached)
+
+    def director_entries(self, host: str) -> Iterator[tuple[str, str, DirectorEntry]]:
+        """Site, class and entry wherever this host is a director, as far as they can be read."""
+        for site in self._folder.director_sites:
+            for lvs_class, entries in self._folder.directors(site).readable():
+                yield from ((site, lvs_class, entry) for entry in entries if entry.host == host)
 
     def names_in(self, cluster: str, site: str) -> tuple[str, ...]:
         """The services whose realservers are in a conftool cluster, and that could be migrated.

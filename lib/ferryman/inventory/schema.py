@@ -153,6 +153,7 @@ class HostEntry(Room):
     address6: Annotated[IPv6Address | None, PlainValidator(_address6)] = None
     port: int = Field(22, ge=1, le=65535, description="an SSH port, 1 to 65535")
     user: str | None = Field(None, description="a user name")
+    sudo: bool | None = Field(None, description="true or false")
     jump: list[Annotated[str, AfterValidator(_jump)]] | None = Field(
         None, description="a list of jump hosts, such as [bastion]; [] for none"
     )

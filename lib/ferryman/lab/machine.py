@@ -51,27 +51,34 @@ class LabStatus:
     """How long this call took to boot it; None when it was up already."""
 
 
-def up(paths: LabPaths, engine: EngineChoice = "auto", *, within_s: float = BOOT_S) -> LabStatus:
+def up(
+    paths: LabPaths, engine: EngineChoice = "auto", *, sudo: bool = False, within_s: float = BOOT_S
+) -> LabStatus:
     """Boot the lab, unless it is up and answers; what is left of a dead one is cleared first.
 
+    With ``sudo`` its hosts have a user without root beside root (``without_root.py``).
+
     Raises:
-        LabError: It cannot be booted here, or did not come up in time; with the end of its log.
+        LabError: It cannot be booted here, or did not come up in time; with the end of its log. Or it is up
+            without that user.
     """
     begun = time.monotonic()
     with paths.locked() as lock:
         found = _status(paths)
         if found.up and found.hosts[topology.ROUTER.name]:
+            if sudo and not json.loads(paths.ready.read_text()).get("sudo"):
+                raise LabError("the lab is up, without a user that has sudo; first: ferryman lab down")
             return found
         _clear(paths)
         chosen = engines.choose(engine)
         engines.require_programs(chosen)
         engines.require_namespaces(chosen)
         try:
-            provision(paths, chosen)
+            provision(paths, chosen, sudo=sudo)
             engines.start(chosen, paths, lock)
             _wait_until_ready(paths, begun + within_s)
             now = time.monotonic()
-            state = {"engine": chosen, "booted_s": round(now - begun, 1)}
+            state = {"engine": chosen, "booted_s": round(now - begun, 1), "sudo": sudo}
             paths.ready.write_text(json.dumps(state))
         except BaseException:
             _clear(paths)

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ferryman.lab import render, topology, xstate
+from ferryman.lab import render, topology, without_root, xstate
 from ferryman.lab.engines import NOBODY
 
 if TYPE_CHECKING:
@@ -24,14 +24,15 @@ _SCRIPTS = Path(__file__).parent / "guest"
 _SECRET = ("etc/shadow", "ssh_host_ed25519_key")
 
 
-def provision(paths: LabPaths, engine: Engine) -> None:
-    """Make the lab's folder, which must not be there yet."""
+def provision(paths: LabPaths, engine: Engine, *, sudo: bool = False) -> None:
+    """Make the lab's folder, which must not be there yet; with ``sudo``, with a user without root."""
     paths.root.mkdir(mode=0o711)
     paths.own.mkdir(mode=0o700)
     paths.share.mkdir(mode=0o700)
     authorized = _keys(paths, [host.name for host in topology.HOSTS])
     private = {host.name: (paths.own / host.name).read_text() for host in topology.HOSTS}
-    for name, text in render.files(private, authorized).items():
+    made = render.files(private, authorized)
+    for name, text in (without_root.files(made) if sudo else made).items():
         _write(paths.share / "files" / name, text)
     downloaded = random.Random(_SEED).randbytes(DOWNLOAD_BYTES)  # noqa: S311  # the same bytes in every lab
     (paths.share / "files/lab/download").write_bytes(downloaded)
@@ -41,6 +42,8 @@ def provision(paths: LabPaths, engine: Engine) -> None:
     for script in _SCRIPTS.glob("*.sh"):
         shutil.copyfile(script, paths.share / script.name)
         (paths.share / script.name).chmod(0o755)
+    if sudo:
+        without_root.copy_programs(paths.share / "files")
     if engine == "guest":
         _guest_only(paths)
 
@@ -50,7 +53,7 @@ def _guest_only(paths: LabPaths) -> None:
     if xstate.is_too_large(Path("/proc/cpuinfo").read_text()):
         xstate.build(paths.share / "xstate.so")
     for folder in ("bin", "files/usr/bin"):  # for the first stage, and over the set-uid ones ever after
-        (paths.share / folder).mkdir(parents=True)
+        (paths.share / folder).mkdir(parents=True, exist_ok=True)
         for name in ("mount", "umount"):
             program = paths.share / folder / name
             shutil.copyfile(f"/bin/{name}", program)

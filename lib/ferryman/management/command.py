@@ -54,10 +54,10 @@ class AnsiblePull(CommandAgent):
     default_run = ("ansible-pull",)
 
     def _revision_question(self) -> ReadVerb[str]:
-        return super()._revision_question() or CheckoutRevision(_folder(self._config.run))
+        return super()._revision_question() or CheckoutRevision(checkout_folder(self._config.run))
 
 
-def _folder(run: tuple[str, ...]) -> str | None:
+def checkout_folder(run: tuple[str, ...]) -> str | None:
     """The folder of ``ansible-pull``'s checkout; None where that is left to it."""
     for place, word in enumerate(run):
         if word in ("-d", "--directory") and place + 1 < len(run):

@@ -42,6 +42,7 @@ from ferryman.hosts.verbs.operator import OperatorCommand, OperatorQuestion
 from ferryman.hosts.verbs.realservers import ReadCounters, ReadFacts
 from ferryman.hosts.verbs.registry import ALL, VERBS
 from ferryman.hosts.verbs.routes import AddHostRoutes, ReadHostRoutes, RemoveHostRoutes, Route
+from ferryman.hosts.verbs.sudo import SudoCheck
 from ferryman.ipvs.listing import read_table
 from ferryman.ipvs.table import from_json, to_json
 from ferryman.testing import run_here
@@ -85,6 +86,7 @@ SAMPLES: tuple[Verb[Any], ...] = (
     CheckoutRevision("/nowhere"),
     OperatorQuestion(("true",)),
     OperatorCommand(("true",), given="typed"),
+    SudoCheck(("facts",), ("{}",)),
 )
 """One of each verb."""
 MOST_RUN = 8
@@ -103,6 +105,7 @@ TOOLS = (
     "mount",
     "sleep",
     "git",
+    "sudo",
 )
 
 
@@ -256,6 +259,7 @@ ELSEWHERE = {
     "lab": "makes hosts, and provisions them",
     "hosts/framing.py": "puts scripts into frames",
     "hosts/fence.py": "puts guards around them",
+    "hosts/helper/on_host.py": "runs them on a host",
     "directors/pybal/driver.py": "the default of a command that is the operator's",
 }
 """Where shell text stands outside of the verbs, and why."""

@@ -14,6 +14,7 @@ from ferryman.hosts.verbs import (
     operator,
     realservers,
     routes,
+    sudo,
 )
 
 if TYPE_CHECKING:
@@ -48,5 +49,6 @@ VERBS: tuple[type[Verb[Any]], ...] = (
     agents.CheckoutRevision,
     operator.OperatorQuestion,
     operator.OperatorCommand,
+    sudo.SudoCheck,
 )
 ALL: Mapping[str, type[Verb[Any]]] = {verb.name: verb for verb in VERBS}
