@@ -25,11 +25,11 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy lib cookbooks tests
 
-unit: setup  ## no root, no network
-	$(BIN)/pytest -n 2 -m "not extended" tests/unit
+unit: setup  ## no root, no network; three side by side: some of them wait
+	$(BIN)/pytest -n 3 -m "not extended" tests/unit
 
 unit-all: setup
-	$(BIN)/pytest -n 2 tests/unit
+	$(BIN)/pytest -n 3 tests/unit
 
 promises: setup  ## each safeguard taken away in a copy: some test must turn red
 	$(BIN)/pytest -n 4 tests/promises

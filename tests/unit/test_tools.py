@@ -50,7 +50,8 @@ def test_setup_installs_every_package_that_a_test_or_the_lab_wants() -> None:
         for file in TESTS.rglob("*.py")
         if file != here
         for call in re.findall(r"require_tool\(([^)]*)\)", file.read_text())
-        for package in re.findall(r'package="([^"]+)"', call)
+        for packages in re.findall(r'package="([^"]+)"', call)
+        for package in packages.split(", ")
     }
     assert wanted
     assert wanted | set(PACKAGES.values()) <= set(installed.split())

@@ -84,7 +84,9 @@ def test_a_command_that_has_begun_is_waited_for(folder: Path) -> None:
 
 
 def test_one_that_does_not_end_is_told_of(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fence, "WAIT_S", 0)
+    before, behind = fence.GUARD
+    at_once = before.replace(f"flock -w {fence.WAIT_S}", "flock -w 0")
+    monkeypatch.setattr(fence, "GUARD", (at_once, behind))
     os.mkfifo(folder / "gate")
     with begun(1, f"echo begun; cat {folder}/gate") as early:
         assert early.stdout
