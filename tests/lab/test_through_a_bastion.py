@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ferryman.lab import daemons, topology
+from ferryman.lab import daemons
+from lab.bastion import NAME, only_through_the_bastion
 from lab.migration import DIRECTORS, events, forwarding, run_and_act
-from lab.own_sshd import own_agent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,25 +18,14 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]  # whole migrations, on a guest of one CPU
 
 STATIC = "10.99.0.3:8081"
-NAME = topology.BASTION.name
-DIRECT = f"FORWARD -s {topology.CONTROL_ADDRESSES[0]} -p tcp --dport 22 ! -d {topology.BASTION.address}"
-"""SSH from the control host to any host but the bastion."""
 
 
 @pytest.fixture(autouse=True)
 def through_the_bastion(
     lab: RunningLab, old_world: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
-    """The key is in an agent alone, and the router drops SSH that does not go to the bastion."""
-    public = lab.folder / "ours.pub"
-    shutil.copyfile(lab.place.identity.with_suffix(".pub"), public)
-    config = lab.folder / "ferryman.toml"
-    keys = f'[ssh]\njump = ["{NAME}"]\nidentity = "{public.name}"\n'
-    config.write_text(config.read_text().replace("[ssh]\n", keys))
-    lab.console("rt", f"iptables-legacy -A {DIRECT} -j DROP")
-    with own_agent(monkeypatch, lab.place.identity):
+    with only_through_the_bastion(lab, monkeypatch):
         yield
-    lab.console("rt", f"iptables-legacy -D {DIRECT} -j DROP")
 
 
 def stop_bastion(lab: RunningLab) -> None:

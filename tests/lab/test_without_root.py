@@ -1,4 +1,7 @@
-"""Whole migrations where one director and one realserver are reached by a user without root, through sudo."""
+"""Whole migrations where one director and one realserver are reached by a user without root, through sudo.
+
+All hosts are behind the bastion, and the key is in an agent alone.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ferryman import lab as the_lab
+from lab.bastion import only_through_the_bastion
 from lab.conftest import own_folder, require_lab
 from lab.migration import DIRECTORS, changes, events, findings, forwarding, killed_at, world
 from lab.quick import configure
@@ -38,7 +42,9 @@ def a_lab_whose_hosts_have_a_user_without_root() -> Iterator[RunningLab]:
 
 
 @pytest.fixture(autouse=True)
-def two_hosts_without_root(lab: RunningLab, old_world: dict[str, str]) -> None:
+def two_hosts_without_root(
+    lab: RunningLab, old_world: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
     file = lab.folder / "inventory" / "hosts.yaml"
     text = file.read_text()
     for host in (DIRECTOR, REALSERVER):
@@ -48,6 +54,8 @@ def two_hosts_without_root(lab: RunningLab, old_world: dict[str, str]) -> None:
     printed = lab.ferryman("host-helper", "--commands", DIRECTOR, "--commands", REALSERVER)
     assert printed.returncode == 0, printed.stderr
     lab.console("rt", f"cat >{LIST} <<'EOF'\n{printed.stdout}EOF")
+    with only_through_the_bastion(lab, monkeypatch):
+        yield
 
 
 def migrated(lab: RunningLab, service: str) -> CompletedProcess[str]:

@@ -33,6 +33,8 @@ from ferryman.traffic import TrafficCheck
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from ferryman.hosts.verbs import Verb
+
 Kind = Literal["read", "read-all", "write", "catalog-read", "catalog-write", "probe", "traffic", "commit"]
 When = Literal["before", "during", "after"]
 Fault = Literal["kill", "term", "meddle"]
@@ -164,12 +166,17 @@ class Cutter:
         setattr(EventLog, "journal", record)  # noqa: B010  # as above
 
 
+def told(verb: Verb[object]) -> str:
+    """A verb in a list of calls: its name, and its arguments as its script has them."""
+    return " ".join([verb.name, *verb.words])
+
+
 def set_up(calls: Path, cut: Cut | None) -> None:
     """Count every call to the outside in this process from now on."""
     cutter = Cutter(calls, cut)
-    cutter.wrap(Fleet, "read", "read", lambda host, command: (host, command))
-    cutter.wrap(Fleet, "write", "write", lambda host, command: (host, command))
-    cutter.wrap(Fleet, "read_all", "read-all", lambda commands: (" ".join(commands), ""))
+    cutter.wrap(Fleet, "read", "read", lambda host, verb: (host, told(verb)))
+    cutter.wrap(Fleet, "write", "write", lambda host, verb: (host, told(verb)))
+    cutter.wrap(Fleet, "read_all", "read-all", lambda verbs: (" ".join(verbs), ""))
     for name in ("text", "edited"):
         cutter.wrap(Catalog, name, "catalog-read", lambda *given, name=name: ("", name))
     cutter.wrap(Catalog, "write", "catalog-write", lambda _after: ("", ""))

@@ -37,7 +37,7 @@ LVS2_STEP, LVS1_STEP = 9, 12
 
 def at_flip(director: str, when: When = "before", fault: Fault = "kill", meddle: tuple[str, ...] = ()) -> Cut:
     """At the write that edits a director's destinations, whichever way."""
-    return Cut(kind="write", text="ipvsadm -e", host=director, when=when, fault=fault, meddle=meddle)
+    return Cut(kind="write", text="edit-table", host=director, when=when, fault=fault, meddle=meddle)
 
 
 @pytest.fixture
