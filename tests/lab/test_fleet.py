@@ -268,7 +268,7 @@ def test_a_command_without_input_sees_its_end(server: Server) -> None:
 
 
 def test_a_daemon_that_holds_the_output_open_does_not_hide_the_status(server: Server) -> None:
-    done = server.fleet().read("rs1", asks("sleep 30 & echo started", timeout_s=20))
+    done = server.fleet().read("rs1", asks("sleep 60 & echo started", timeout_s=5))
     assert (done.status, done.stdout) == (0, "started\n")
 
 

@@ -154,7 +154,7 @@ BREACHES = [
     Breach(
         "a command of an earlier holder does nothing",
         "hosts/fence.py",
-        '[ "$seen" -le {self.token} ] || exit {OVERTAKEN}\n',
+        '[ "$seen" -le "$fence_token" ] || exit {OVERTAKEN}\n',
         "",
         f"{UNIT}/hosts/test_fence.py",
     ),
