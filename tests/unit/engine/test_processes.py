@@ -18,7 +18,8 @@ from ferryman.state.sqlite.database import Database
 from ferryman.testing import Becomes, Cut, Cuts, FakeWorld
 from tools import first_of
 
-LIBRARY = Path(__file__).parents[3] / "lib"
+TESTS = Path(__file__).parents[2]
+LIBRARY = TESTS.parent / "lib"
 
 
 class KeptWorld(FakeWorld):
@@ -45,7 +46,8 @@ def perform(folder: Path, cuts: Cuts) -> int:
 
 def in_a_process(code: str, *arguments: object) -> subprocess.Popen[str]:
     here = Path(__file__)
-    program = f"import sys; sys.path[:0] = ['{LIBRARY}', '{here.parent}']; import {here.stem} as t; {code}"
+    places = [str(place) for place in (LIBRARY, here.parent, TESTS)]
+    program = f"import sys; sys.path[:0] = {places}; import {here.stem} as t; {code}"
     return subprocess.Popen(
         [sys.executable, "-c", program, *map(str, arguments)],
         stdin=subprocess.PIPE,
