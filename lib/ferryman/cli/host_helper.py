@@ -12,6 +12,7 @@ from ferryman.errors import ConfigError, UsageError
 from ferryman.hosts.helper import render
 from ferryman.hosts.helper.needs import Allowed, together
 from ferryman.inventory import Inventory
+from ferryman.inventory.problems import nearest
 from ferryman.management.needs import agent_needs
 from ferryman.model import Director, Role
 
@@ -52,7 +53,12 @@ def host_helper(app: App, sudoers: HostPart | None, user: str | None, commands: 
             raise UsageError("--sudoers: for which user? give --user, or set ssh.user in ferryman.toml")
         sys.stdout.write(render.sudoers(named, sudoers))
     elif commands:
-        needs_of = needs_in(Inventory.load(app.config.inventory), app.config.management, strict=True)
+        inventory = Inventory.load(app.config.inventory)
+        known = sorted(inventory.hosts)
+        for host in commands:
+            if host not in known:
+                raise UsageError(f"--commands: the inventory has no host {host}, {nearest(host, known)}")
+        needs_of = needs_in(inventory, app.config.management, strict=True)
         sys.stdout.write(render.commands(together(*map(needs_of, commands))))
     else:
         sys.stdout.write(render.program())

@@ -110,6 +110,22 @@ class Folder:
         expected = "a mapping CLUSTER: {HOST: [SERVICE, …]}"
         return Entries(self._source_of_nodes(site), (site,), _whatever, expected=expected)
 
+    def used_hosts(self) -> set[str]:
+        """Every host that is a realserver or a director somewhere, as far as the files can be read."""
+        realservers = {
+            host
+            for site in self.node_sites
+            for cluster in self.node_clusters(site)
+            for host in self.nodes(site, cluster)
+        }
+        directors = {
+            entry.host
+            for site in self.director_sites
+            for _, entries in self.directors(site).readable()
+            for entry in entries
+        }
+        return realservers | directors
+
     def nodes(self, site: str, cluster: str) -> Entries[list[str]]:
         """The hosts of a conftool cluster at a site, with the services that each is in the pool for."""
         if (site, cluster) not in self._nodes:

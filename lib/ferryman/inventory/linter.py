@@ -78,18 +78,12 @@ def _at_site(folder: Folder, name: str, entry: CatalogService, site: str) -> Ite
 
 
 def _hosts(folder: Folder) -> Iterator[Problem]:
-    used = {
-        host
-        for site in folder.node_sites
-        for cluster in folder.node_clusters(site)
-        for host in folder.nodes(site, cluster)
-    }
-    used |= {entry.host for _, _, found in _all_directors(folder) for entry in found}
+    used = folder.used_hosts()
     for host, entry in folder.hosts.readable():
         if host not in used and entry.kind != "bastion":
             close = similar(host, sorted(used))
             hint = f", did you mean {' or '.join(close)}?" if close else ""
-            message = f"is no realserver and no director{hint}"
+            message = f"is no realserver and no director{hint or '; one to go through says kind: bastion'}"
             yield folder.problem(HOSTS, (host,), message, severity="warn")
         if entry.cluster is not None and entry.cluster not in folder.clusters:
             message = f"{CLUSTERS} has no cluster {entry.cluster}, {nearest(entry.cluster, folder.clusters)}"

@@ -89,6 +89,11 @@ class Inventory:
 
         return Translated(self._folder.hosts, reached)
 
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Every host that is a realserver, a director or in hosts.yaml, as far as the files can be read."""
+        return frozenset(self._folder.used_hosts() | set(self._folder.hosts))
+
     def director_entries(self, host: str) -> Iterator[tuple[str, str, DirectorEntry]]:
         """Site, class and entry wherever this host is a director, as far as they can be read."""
         for site in self._folder.director_sites:

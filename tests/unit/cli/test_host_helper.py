@@ -130,6 +130,13 @@ def test_a_director_of_two_classes_needs_what_both_need(folder: Path) -> None:
     assert {"edit-table", "keepalived-write", "take-over"} <= set(needs(folder, "lvs2"))
 
 
+def test_a_host_that_the_inventory_does_not_have_is_told_with_the_nearest(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status_of("--commands", "lsv2") == 2
+    assert "--commands: the inventory has no host lsv2, did you mean lvs2" in capsys.readouterr().err
+
+
 def test_a_driver_that_is_none_is_told_whoever_asks_for_the_list_and_stops_nobody_else(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
