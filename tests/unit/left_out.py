@@ -23,6 +23,11 @@ LEFT_OUT: Mapping[str, Collection[str]] = {
         "test_what_was_merged_and_reverted_is_told_from_waiting_even_by_the_next_process",
         "test_without_push_the_branch_stays_here_and_is_merged_when_people_push_it",
     ),
+    "catalog/test_flip_real.py": (
+        "test_every_service_at_every_site_is_flipped_by_its_flags_lines_alone",
+        "test_the_whole_file_is_flipped_as_the_entry_alone_is[text",
+    ),
+    "catalog/test_reschedule_properties.py": ("test_every_service_of_the_real_catalog_there_and_back",),
     "cli/test_damaged_journal.py": ("test_whatever_bytes_are_others_nobody_sees_a_traceback",),
     "cli/test_no_hosts.py": (
         "test_a_misspelt_service_is_told_before_the_missing_key",
