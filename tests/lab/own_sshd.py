@@ -155,6 +155,24 @@ def own_agent(monkeypatch: pytest.MonkeyPatch, *keys: Path) -> Iterator[Path]:
         subprocess.run(["kill", variables["SSH_AGENT_PID"]], check=True)
 
 
+@contextlib.contextmanager
+def serving(*servers: Server) -> Iterator[None]:
+    """Start servers; at the end close the fleets that were made for them, stop them, and look for threads."""
+    threads = threading.active_count()
+    for server in servers:
+        server.start()
+    try:
+        yield
+    finally:
+        for server in servers:
+            for fleet in server.fleets:
+                fleet.close()
+            server.stop()
+    # A timer that was cancelled ends a moment later.
+    poll_until(threading.active_count, lambda count: count == threads, within_s=PATIENT_S, every_s=0.02)
+    assert threading.active_count() == threads, threading.enumerate()
+
+
 def wait_for(good: Callable[[], bool]) -> None:
     """Until it is so; the test fails when it does not come about."""
     if not poll_until(good, bool, within_s=PATIENT_S, every_s=0.02):

@@ -16,7 +16,7 @@ from ferryman.config import SshConfig
 from ferryman.errors import ConfigError, UnknownOutcomeError, UnreachableError
 from ferryman.hosts import Completed, HostAddress
 from ferryman.hosts.ssh import Fleet
-from lab.own_sshd import Server, free_port, listener, make_keys, wait_for, whoami
+from lab.own_sshd import Server, free_port, listener, make_keys, serving, wait_for, whoami
 from tools import asks, does
 
 if TYPE_CHECKING:
@@ -71,22 +71,18 @@ class Site:
 @pytest.fixture(name="site")
 def a_site(tmp_path: Path, keys: list[Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    threads = threading.active_count()
     servers = [Server(tmp_path / folder.name, free_port()) for folder in keys]
     for server, folder in zip(servers, keys, strict=True):
         server.make(folder)
         (server.folder / "authorized_keys").write_text((keys[2] / "id_ed25519.pub").read_text())
-        server.start()
     bastion, outer, inner = servers
     known_hosts = tmp_path / "known_hosts"
     known_hosts.write_text(bastion.known("bastion") + outer.known("outer") + inner.known("rs?"))
     site = Site(bastion, outer, inner, known_hosts)
-    yield site
-    for fleet in site.fleets:
-        fleet.close()
-    for server in servers:
-        server.stop()
-    wait_for(lambda: threading.active_count() == threads)
+    with serving(*servers):
+        yield site
+        for fleet in site.fleets:
+            fleet.close()
 
 
 # --- nothing ran ---

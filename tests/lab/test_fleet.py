@@ -13,7 +13,7 @@ import pytest
 
 from ferryman.errors import ConfigError, DryRunError, UnknownOutcomeError, UnreachableError
 from ferryman.hosts import Completed
-from lab.own_sshd import Server, free_port, listener, make_keys, own_agent, relay, wait_for
+from lab.own_sshd import Server, free_port, listener, make_keys, own_agent, relay, serving, wait_for
 from tools import asks, does
 
 if TYPE_CHECKING:
@@ -36,15 +36,10 @@ def made_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(name="server")
 def a_server(tmp_path: Path, keys: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    threads = threading.active_count()
     server = Server(tmp_path, free_port())
     server.make(keys)
-    server.start()
-    yield server
-    for fleet in server.fleets:
-        fleet.close()
-    server.stop()
-    wait_for(lambda: threading.active_count() == threads)  # a timer that was cancelled ends a moment later
+    with serving(server):
+        yield server
 
 
 # --- nothing ran ---

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import subprocess
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +14,7 @@ from ferryman.hosts import HostAddress
 from ferryman.hosts.certificates import Certificate
 from ferryman.hosts.key_files import read_certificates
 from ferryman.hosts.ssh import Fleet
-from lab.own_sshd import Server, free_port, make_key, make_keys, own_agent, wait_for, whoami
+from lab.own_sshd import Server, free_port, make_key, make_keys, own_agent, serving, whoami
 from tools import asks
 
 if TYPE_CHECKING:
@@ -37,15 +36,10 @@ def made_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def a_server(tmp_path: Path, keys: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
-    threads = threading.active_count()
     server = Server(tmp_path / "server", free_port())
     server.make(keys)
-    server.start()
-    yield server
-    for fleet in server.fleets:
-        fleet.close()
-    server.stop()
-    wait_for(lambda: threading.active_count() == threads)
+    with serving(server):
+        yield server
 
 
 def fleet_of(server: Server, **ssh: object) -> Fleet:

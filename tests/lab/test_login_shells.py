@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import threading
-import time
 import tracemalloc
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ import pytest
 
 from ferryman.errors import CommandFailedError, UnknownOutcomeError
 from ferryman.hosts.verbs.realservers import ReadCounters
+from ferryman.retry import poll_until
 from lab.own_sshd import Server, free_port
 from tools import asks, does, require_tool
 from unit.hosts.test_framing import HOSTILE
@@ -110,7 +110,5 @@ def test_no_thread_is_left(start: Callable[..., Server]) -> None:
     with pytest.raises(UnknownOutcomeError):
         fleet.read("rs1", Endless())
     fleet.close()
-    end = time.monotonic() + 20
-    while threading.active_count() > before and time.monotonic() < end:
-        time.sleep(0.05)
+    poll_until(threading.active_count, lambda count: count <= before, within_s=20, every_s=0.05)
     assert threading.active_count() == before, threading.enumerate()

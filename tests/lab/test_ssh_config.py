@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +14,7 @@ from ferryman.hosts import HostAddress
 from ferryman.hosts.route import Routes
 from ferryman.hosts.ssh import Fleet
 from ferryman.hosts.ssh_config import SshConfigFile
-from lab.own_sshd import Server, free_port, make_keys, wait_for, whoami
+from lab.own_sshd import Server, free_port, make_keys, serving, whoami
 from tools import asks, require_tool
 
 if TYPE_CHECKING:
@@ -312,15 +311,9 @@ def test_an_alias_reaches_its_host_through_its_jump_host(
 @contextlib.contextmanager
 def two_servers(keys: Path, *folders: Path) -> Iterator[list[Server]]:
     """Servers that let the same key in."""
-    threads = threading.active_count()
     servers = [Server(folder, free_port()) for folder in folders]
     pair = make_keys(keys / "pair")
     for server in servers:
         server.make(pair)
-        server.start()
-    try:
+    with serving(*servers):
         yield servers
-    finally:
-        for server in servers:
-            server.stop()
-    wait_for(lambda: threading.active_count() == threads)

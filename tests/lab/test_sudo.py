@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,7 +20,7 @@ from ferryman.hosts.verbs.agents import AgentRevision
 from ferryman.hosts.verbs.fence import TakeOver
 from ferryman.hosts.verbs.realservers import ReadCounters, ReadFacts
 from ferryman.hosts.verbs.sudo import HELPER
-from lab.own_sshd import free_port
+from lab.own_sshd import free_port, serving
 from lab.own_sudo import HOST, USER, SudoServer
 from tools import asks, does, require_tool
 
@@ -48,16 +47,11 @@ def made_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(name="server")
 def a_server(tmp_path: Path, keys: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SudoServer]:
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    threads = threading.active_count()
     server = SudoServer(tmp_path, free_port())
     server.make(keys)
-    server.start()
-    server.as_root(f"mkdir /etc/ferryman; echo '{COMMANDS}' >/etc/ferryman/commands")
-    yield server
-    for fleet in server.fleets:
-        fleet.close()
-    server.stop()
-    assert threading.active_count() == threads, threading.enumerate()
+    with serving(server):
+        server.as_root(f"mkdir /etc/ferryman; echo '{COMMANDS}' >/etc/ferryman/commands")
+        yield server
 
 
 def why_not(server: SudoServer, **needs: Allowed) -> str:
