@@ -8,7 +8,8 @@ row of the table of outcomes (``outcomes.py``), which has the exit code::
     │   ├── ConfigError            USAGE
     │   ├── InventoryError         USAGE        carries every problem found, not the first alone
     │   ├── JournalError           USAGE        cannot be written or trusted; after a change: rollback first
-    │   └── LabError               USAGE        the lab is not up, or cannot be
+    │   ├── LabError               USAGE        the lab is not up, or cannot be
+    │   └── TapeError              USAGE        a tape cannot be read; nothing was started
     ├── RefusedError               REFUSED      a check failed, or could not look; nothing was changed
     ├── VerifyError                ROLLED_BACK  not as wanted; before the first change: refused
     │   ├── CommandFailedError     ROLLED_BACK  a command ran on a host and failed
@@ -67,6 +68,10 @@ class JournalError(UsageError):
 
 class LabError(UsageError):
     """The lab is not up, or cannot be brought up; the message says what is missing."""
+
+
+class TapeError(UsageError):
+    """A tape cannot be read: it is none, newer, damaged or edited; the message names file, line and key."""
 
 
 class RefusedError(FerrymanError):

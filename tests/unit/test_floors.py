@@ -45,7 +45,7 @@ FLOORS = {
         "management",
         "lab",
     },
-    2: {"engine", "state", "testing"},
+    2: {"engine", "state", "tape", "testing"},
     3: {"cookbook", "click_shim", "console", "hooks"},
     4: {"cli", "__main__"},
 }

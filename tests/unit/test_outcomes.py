@@ -32,6 +32,7 @@ EXIT_CODES = {
     errors.InventoryError: 2,
     errors.JournalError: 2,
     errors.LabError: 2,
+    errors.TapeError: 2,
     errors.RefusedError: 3,
     errors.VerifyError: 4,
     errors.ArgumentError: 4,
