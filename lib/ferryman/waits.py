@@ -6,12 +6,12 @@ deadline towards the outside (sockets, subprocesses) does not wait here: a repla
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Iterator
 
 
@@ -70,6 +70,17 @@ class RealWaits:
 
 
 _current: Waits = RealWaits()
+_thread = threading.local()
+
+
+def become_the_watch() -> None:
+    """Mark this thread as the one that keeps a run's watch; every other one is the run's own."""
+    _thread.watches = True
+
+
+def is_the_watch() -> bool:
+    """Whether this thread keeps a run's watch."""
+    return getattr(_thread, "watches", False)
 
 
 def current() -> Waits:

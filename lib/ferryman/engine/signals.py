@@ -108,6 +108,11 @@ class Signals:
         if before:
             self.raise_pending()
 
+    def raise_where_allowed(self) -> None:
+        """As ``raise_pending``, but only where a signal would raise at once; what came stays noted otherwise."""
+        if self._may_raise:
+            self.raise_pending()
+
     def raise_pending(self) -> None:
         """Raise for a signal, or an alarm, that came while it could only be noted.
 

@@ -65,6 +65,7 @@ class WatchThread:
 
     def _keep(self) -> None:
         assert self._watch is not None
+        waits.become_the_watch()
         try:
             while True:
                 self._look_often(self._watch)

@@ -205,7 +205,8 @@ def _is_data(value: type) -> bool:
 def encode_error(error: BaseException) -> dict[str, Any]:
     """An error as JSON: class, message, and what more it carries."""
     extra = {name: encode(value) for name, value in vars(error).items() if not name.startswith("_")}
-    return {"type": type(error).__name__, "message": str(error), **({"with": extra} if extra else {})}
+    name = "OSError" if isinstance(error, OSError) else type(error).__name__
+    return {"type": name, "message": str(error), **({"with": extra} if extra else {})}
 
 
 def decode_error(encoded: Any) -> Exception:  # noqa: ANN401  # JSON
@@ -217,6 +218,8 @@ def decode_error(encoded: Any) -> Exception:  # noqa: ANN401  # JSON
     if not isinstance(encoded, dict) or not isinstance(encoded.get("message"), str):
         raise NotDataError("an error has no message")
     name = encoded.get("type")
+    if name == "OSError":
+        return OSError(encoded["message"])
     known = error_classes().get(name) if isinstance(name, str) else None
     if known is None:
         return RuntimeError(f"{name}: {encoded['message']}")
