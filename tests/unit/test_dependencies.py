@@ -24,6 +24,8 @@ NOT_IMPORTED = {
     *("pytest-timeout", "pytest-xdist"),  # plugins of pytest
 }
 """Dev extras that are programs, plugins or type stubs."""
+PYTEST_PLUGIN = REPOSITORY / "lib" / "ferryman" / "tape" / "pytest_plugin.py"
+"""Only pytest loads it, so what it imports is there."""
 
 
 def declared() -> tuple[set[str], set[str]]:
@@ -43,7 +45,7 @@ def normal(name: str) -> str:
 
 def imported(folders: Iterable[str]) -> set[str]:
     """The modules of others, by their first name, that a file in these folders imports."""
-    files = [file for folder in folders for file in (REPOSITORY / folder).rglob("*.py")]
+    files = {file for folder in folders for file in (REPOSITORY / folder).rglob("*.py")} - {PYTEST_PLUGIN}
     found = {name for file in files for name in imports_of(file)}
     return found - set(sys.stdlib_module_names) - OWN
 

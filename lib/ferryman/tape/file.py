@@ -29,7 +29,7 @@ __all__ = ["SUFFIX", "Entry", "Header", "PlannedStep", "Tape", "line_of", "read"
 
 SUFFIX = ".tape"
 FILE_MODE = 0o600
-_NEW = ".new"
+NEW = ".new"
 """How the names of temporary files end."""
 
 
@@ -69,7 +69,7 @@ def write(path: Path, header: Header, entries: Iterable[Entry]) -> None:
         ValueError: Something is no JSON, such as a number that is not finite.
     """
     content = whole_bytes(header, entries)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_NEW, dir=path.parent)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=NEW, dir=path.parent)
     try:
         with open(descriptor, "wb") as file:  # noqa: PTH123  # a descriptor has no path
             file.write(content)

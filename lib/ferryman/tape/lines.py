@@ -21,8 +21,8 @@ MAX_BYTES = 256 << 20
 """Of a tape, decompressed."""
 MAX_LINE_BYTES = 16 << 20
 MAX_LINES = 1_000_000
-MAX_MEMBERS = 1_000_000
-"""Of gzip; a run of a day writes two a second."""
+MAX_MEMBERS = 400_000
+"""Of gzip; a run of two days writes two a second."""
 MAX_PARTS = 8_000_000
 """Brackets and commas, all lines together: what the values take in memory goes with them."""
 MAX_DEPTH = 64
@@ -152,7 +152,7 @@ def _fits(last: tuple[int, str], lines: int, digest: str) -> None:
     if last != (lines, digest):
         raise FormError(
             f"edited or damaged: the digest in its last line does not fit its {lines} lines. If it was "
-            "edited on purpose, take out the last line: it is read then like the tape of a run that was killed"
+            "edited on purpose, take out the last line: then it is read as the tape of a run that was killed"
         )
 
 
