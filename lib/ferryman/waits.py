@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 class Waits(Protocol):
@@ -81,6 +81,15 @@ def become_the_watch() -> None:
 def is_the_watch() -> bool:
     """Whether this thread keeps a run's watch."""
     return getattr(_thread, "watches", False)
+
+
+def like_this_thread() -> Callable[[], None]:
+    """What a thread calls first that works for this one: for a pool's ``initializer``."""
+    return become_the_watch if is_the_watch() else _nothing
+
+
+def _nothing() -> None:
+    """Do nothing: a thread is the run's own unless it is told otherwise."""
 
 
 def current() -> Waits:

@@ -134,9 +134,7 @@ class Ferry:
                 entries that it needs; with all of those, and none of others.
         """
         self.memory.needed.append(Needed(name, site, tuple(only)))
-        return self.inventory.service(
-            name, site, only=only, begun=self.resumed, resolve=self.ports.resolve
-        )
+        return self.inventory.service(name, site, only=only, begun=self.resumed, resolve=self.ports.resolve)
 
     def driver(self, director: Director, service: Service) -> Driver:
         """The driver that reads, changes and restores this director."""

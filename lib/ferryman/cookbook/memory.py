@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ferryman.cookbook.connection_drain import ConnectionDrain
-    from ferryman.inventory import Needed
     from ferryman.directors import DirectorStates, Table, Target
+    from ferryman.inventory import Needed
     from ferryman.kubernetes import NodeStates
     from ferryman.model import Address, Director, Service
 

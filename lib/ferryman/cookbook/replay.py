@@ -33,10 +33,9 @@ if TYPE_CHECKING:
     from ferryman.cookbook.command import CookbookCommand
     from ferryman.engine.plan import Plan
     from ferryman.events import Occurrence
-    from ferryman.tape.file import Tape
+    from ferryman.tape.file import Entry, Tape
 
-FindCookbook = Callable[[str], "CookbookCommand"] if TYPE_CHECKING else Any
-"""By name; raises UsageError where there is none."""
+    FindCookbook = Callable[[str], CookbookCommand]
 _NOBODY = ProcessId("tape", 1, 1, "tape")
 """Who held a run that is taken up on a tape; dead."""
 
@@ -49,6 +48,8 @@ class Replay:
     difference: Difference | None
     told: tuple[str, ...] = ()
     """What is no difference, and worth knowing: reads more or fewer, a tape that ends early."""
+    entries: tuple[Entry, ...] | None = None
+    """The entries of a tape that has the reads of today, where they are others than the recorded ones."""
 
 
 def replay(path: Path, find: FindCookbook) -> Replay:
@@ -68,6 +69,11 @@ def replayed(tape: Tape, find: FindCookbook) -> Replay:
     except FerrymanError as error:
         raise TapeError(f"{tape.path}: {error}") from error
     return _Replaying(tape).run(cookbook)
+
+
+def updated(done: Replay) -> tuple[Entry, ...]:
+    """The entries to write in the place of the tape's."""
+    return done.tape.entries if done.entries is None else done.entries
 
 
 class _Replaying:
@@ -93,11 +99,13 @@ class _Replaying:
         except FerrymanError as error:
             if isinstance(error, TapeError):
                 raise
-            ended = RunResult(self._tape.header.run, _outcome_of(error), str(error))
+            ended = RunResult(_outcome_of(error), str(error), self._tape.header.run)
         if early:
             told.append(f"{self._tape.path}: the recorded run was cut off here; it went the same until then")
         difference = self._difference(ended, early=early)
-        return Replay(self._tape, difference, (*told, *self._world.told, *self._left_reads(early=early)))
+        told += [*self._world.told, *self._left_reads(early=early)]
+        entries = self._world.entries_used() if told and difference is None and not early else None
+        return Replay(self._tape, difference, tuple(told), entries)
 
     def _performed(self, cookbook: CookbookCommand) -> RunResult:
         header = self._tape.header
@@ -226,8 +234,9 @@ def _fill(store: SqliteStore, request: RunRequest, journal: Mapping[str, Any]) -
         ],
     )
     if journal["outcome"] is not None:
-        ended = next(row for row in Outcome if row.value == journal["outcome"])
-        store.finish(RunResult(run, ended, str(journal["ending"])), is_final=True)
+        left = journal["outcome"], journal["exit_code"]
+        ended = next(row for row in Outcome if (row.word, row.exit_code) == left)
+        store.finish(RunResult(ended, str(journal["ending"]), run), is_final=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,9 +38,7 @@ if TYPE_CHECKING:
 
 CONFIGURED = ("probe", "traffic", "directors", "watch", "catalog", "management")
 """The tables of the configuration that decide what a run does; what reaches or notifies others does not."""
-_EVENTS = {
-    kind.event for kind in vars(events).values() if isinstance(kind, type) and hasattr(kind, "event")
-}
+_EVENTS = {kind.event for kind in vars(events).values() if isinstance(kind, type) and hasattr(kind, "event")}
 
 
 @dataclass
@@ -109,7 +107,7 @@ class Taping:
         if self.config.probe.self_test:
             sites = dict.fromkeys(each.site for each in needed)
             needed += [Needed(self.config.probe.self_test, site) for site in sites]
-        dumped = self.config.model_dump(mode="json", include=set(CONFIGURED))
+        dumped = self.config.model_dump(mode="json", include=set(CONFIGURED), exclude_defaults=True)
         return Header(
             ferryman=__version__,
             python=platform.python_version(),

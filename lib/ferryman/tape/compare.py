@@ -74,7 +74,9 @@ def _compare(was: _Phase, now: _Phase) -> Difference | None:
     if gone or new:
         return Difference(_in_words(gone, new), step=now.name)
     if was.outcome != now.outcome:
-        return Difference(f"it ended {now.outcome or 'not'}, and was {was.outcome or 'not ended'}", step=now.name)
+        return Difference(
+            f"it ended {now.outcome or 'not'}, and was {was.outcome or 'not ended'}", step=now.name
+        )
     return None
 
 

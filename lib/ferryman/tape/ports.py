@@ -32,12 +32,12 @@ def probe(config: ProbeConfig, targets: Sequence[Target]) -> list[ProbeResult]:
     return Prober(config).probe(targets)
 
 
-def catalog_file(file: Path, dry_run: bool) -> Catalog:  # noqa: FBT001  # one of two
+def catalog_file(file: Path, dry_run: bool) -> Catalog:  # one of two
     """The service catalog as a file that is edited in place."""
     return Catalog(file, dry_run=dry_run)
 
 
-def git_catalog(file: Path, config: CatalogConfig, dry_run: bool) -> GitCatalog:  # noqa: FBT001  # one of two
+def git_catalog(file: Path, config: CatalogConfig, dry_run: bool) -> GitCatalog:  # one of two
     """The service catalog as a git repository in which people review every change."""
     return GitCatalog(file, config, dry_run=dry_run)
 

@@ -121,7 +121,9 @@ class Recorder:
     def heard(self, occurrence: Occurrence) -> None:
         """Keep an event; a subscriber of the run's."""
         event, lane = occurrence.event, self.lane
-        self._add("event", lambda: self._secrets.without({"event": event.event, **event.as_dict(), "lane": lane}))
+        self._add(
+            "event", lambda: self._secrets.without({"event": event.event, **event.as_dict(), "lane": lane})
+        )
 
     def packet(self, *, sent: bool, content: bytes) -> None:
         """Keep a packet of a probe, from its outer IP header on."""

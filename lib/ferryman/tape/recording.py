@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
+import os
+from functools import cached_property, partial
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ferryman.catalog import Catalog, GitCatalog
@@ -16,7 +18,6 @@ from ferryman.tape.ports import Ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
-    from pathlib import Path
 
     from ferryman.config import CatalogConfig, ProbeConfig
     from ferryman.errors import DoubtError, VerifyError
@@ -154,7 +155,9 @@ def probe_key(config: ProbeConfig, target: Target) -> CallKey:
 def request_key(request: Request) -> CallKey:
     """The key of an HTTP request through a VIP."""
     given = encode(request)
-    return CallKey("traffic", str(request.vip), request.kind, {k: v for k, v in given.items() if k[:1] != "$"})
+    return CallKey(
+        "traffic", str(request.vip), request.kind, {k: v for k, v in given.items() if k[:1] != "$"}
+    )
 
 
 def cluster_key(entry: ClusterEntry, service: Service) -> CallKey:
@@ -193,10 +196,10 @@ def recording_ports(real: Ports, recorder: Recorder, needed: Callable[[], Collec
     def resolve(host: str) -> Sequence[Address]:
         return recorder.call(CallKey("dns", host, "addresses", {}), lambda: list(real.resolve(host)))
 
-    def catalog(file: Path, dry_run: bool) -> Catalog:  # noqa: FBT001  # as ``Ports.catalog``
+    def catalog(file: Path, dry_run: bool) -> Catalog:  # as ``Ports.catalog``
         return _Catalog(file, dry_run, recorder, needed)
 
-    def git_catalog(file: Path, config: CatalogConfig, dry_run: bool) -> GitCatalog:  # noqa: FBT001  # as above
+    def git_catalog(file: Path, config: CatalogConfig, dry_run: bool) -> GitCatalog:  # as above
         return _GitCatalog(file, config, dry_run, recorder)
 
     return Ports(
@@ -232,7 +235,7 @@ class _Catalog(Catalog):
     def __init__(
         self,
         path: Path,
-        dry_run: bool,  # noqa: FBT001  # as Catalog
+        dry_run: bool,  # as Catalog
         recorder: Recorder,
         needed: Callable[[], Collection[str]],
     ) -> None:
@@ -264,21 +267,26 @@ class _Catalog(Catalog):
 class _GitCatalog(GitCatalog):
     """A catalog in git, each command of which is kept."""
 
-    def __init__(self, file: Path, config: CatalogConfig, dry_run: bool, recorder: Recorder) -> None:  # noqa: FBT001  # as GitCatalog
+    def __init__(
+        self, file: Path, config: CatalogConfig, dry_run: bool, recorder: Recorder
+    ) -> None:  # as GitCatalog
         super().__init__(
-            file, config, dry_run=dry_run, git=lambda folder, dry, limit_s: _Git(folder, dry, limit_s, recorder)
+            file,
+            config,
+            dry_run=dry_run,
+            git=lambda folder, dry, limit_s: _Git(folder, dry, limit_s, recorder),
         )
         self._recorder = recorder
 
-    @property
-    def real_file(self) -> Path:  # type: ignore[override]
-        return self._recorder.call(review_key("real-file"), lambda: GitCatalog.real_file.func(self))
+    @cached_property
+    def real_file(self) -> Path:
+        return self._recorder.call(review_key("real-file"), lambda: Path(os.path.realpath(self.file)))
 
     def text(self) -> bytes:
         return self._recorder.call(review_key("working-tree"), super().text)
 
 
-def review_key(verb: str, *, writes: bool = False, **arguments: object) -> CallKey:
+def review_key(verb: str, writes: bool = False, **arguments: object) -> CallKey:  # named where it is said
     """The key of something that the clone is asked."""
     return CallKey("review", "", verb, arguments, writes)
 
@@ -296,7 +304,7 @@ def git_key(command: Sequence[str], stdin: bytes, *, writes: bool) -> CallKey:
 class _Git(Git):
     """git, each command of which is kept."""
 
-    def __init__(self, folder: Path, dry_run: bool, remote_s: float, recorder: Recorder) -> None:  # noqa: FBT001  # as Git
+    def __init__(self, folder: Path, dry_run: bool, remote_s: float, recorder: Recorder) -> None:  # as Git
         super().__init__(folder, dry_run, remote_s)
         object.__setattr__(self, "_recorder", recorder)
 
@@ -312,7 +320,7 @@ class _Git(Git):
     def _listened(self, verb: str, call: Callable[[], T], **arguments: object) -> T:
         """Make a call that asks git several things: it is kept as one."""
         recorder: Recorder = self.__dict__["_recorder"]
-        return recorder.call(review_key(verb, **arguments), call)
+        return recorder.call(review_key(verb, False, **arguments), call)  # it reads
 
     def _run(self, command: tuple[str, ...], stdin: bytes, limit_s: float, *, finish: bool) -> GitResult:
         recorder: Recorder = self.__dict__["_recorder"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cached_property, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -139,7 +139,7 @@ def replaying_ports(world: TapeWorld) -> Ports:
 class _Catalog(Catalog):
     """The catalog's file as the tape has it."""
 
-    def __init__(self, path: Path, dry_run: bool, world: TapeWorld) -> None:  # noqa: FBT001  # as Catalog
+    def __init__(self, path: Path, dry_run: bool, world: TapeWorld) -> None:  # as Catalog
         super().__init__(path, dry_run=dry_run)
         self._world = world
         self._texts: dict[str, bytes] = {}
@@ -173,14 +173,16 @@ class _Catalog(Catalog):
 class _GitCatalog(GitCatalog):
     """A catalog in git as the tape has it."""
 
-    def __init__(self, file: Path, config: CatalogConfig, dry_run: bool, world: TapeWorld) -> None:  # noqa: FBT001  # as GitCatalog
+    def __init__(
+        self, file: Path, config: CatalogConfig, dry_run: bool, world: TapeWorld
+    ) -> None:  # as GitCatalog
         super().__init__(
             file, config, dry_run=dry_run, git=lambda folder, dry, limit_s: _Git(folder, dry, limit_s, world)
         )
         self._world = world
 
-    @property
-    def real_file(self) -> Path:  # type: ignore[override]
+    @cached_property
+    def real_file(self) -> Path:
         return Path(self._world.ask(review_key("real-file")))
 
     def text(self) -> bytes:
@@ -190,7 +192,7 @@ class _GitCatalog(GitCatalog):
 class _Git(Git):
     """git as the tape has it: no process is started."""
 
-    def __init__(self, folder: Path, dry_run: bool, remote_s: float, world: TapeWorld) -> None:  # noqa: FBT001  # as Git
+    def __init__(self, folder: Path, dry_run: bool, remote_s: float, world: TapeWorld) -> None:  # as Git
         super().__init__(folder, dry_run, remote_s)
         object.__setattr__(self, "_world", world)
 
@@ -206,7 +208,7 @@ class _Git(Git):
 
     def _answered(self, verb: str, **arguments: object) -> Any:  # noqa: ANN401  # any value
         world: TapeWorld = self.__dict__["_world"]
-        return world.ask(review_key(verb, **arguments))
+        return world.ask(review_key(verb, False, **arguments))  # it reads
 
     def _run(self, command: tuple[str, ...], stdin: bytes, limit_s: float, *, finish: bool) -> GitResult:
         del limit_s

@@ -43,7 +43,7 @@ class Secrets:
         found = [*(re.compile(pattern, re.DOTALL) for pattern in patterns), *self._everywhere]
         return self._walk(value, found, bool(len(found) > len(self._everywhere)))
 
-    def _walk(self, value: Any, patterns: list[re.Pattern[str]], looks_closely: bool) -> Any:  # noqa: ANN401, FBT001  # JSON; only called here
+    def _walk(self, value: Any, patterns: list[re.Pattern[str]], looks_closely: bool) -> Any:  # noqa: ANN401  # JSON; only called here
         if isinstance(value, str):
             if looks_closely or _MAY_HOLD.search(value):
                 for pattern in patterns:

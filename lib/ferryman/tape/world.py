@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections import defaultdict, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -156,9 +156,7 @@ class TapeWorld:
         while lane.writes and lane.writes[0].used:
             lane.writes.popleft()
         if lane.writes and lane.writes[0] is not call:
-            raise self._diverged(
-                f"it did {call.key}, where the recorded run first did {lane.writes[0].key}"
-            )
+            raise self._diverged(f"it did {call.key}, where the recorded run first did {lane.writes[0].key}")
 
     def _again(self, name: str, lane: _Lane, key: CallKey) -> _Call:
         """The last answer once more, where it cannot have changed; anything else is not known here."""
@@ -365,6 +363,20 @@ class TapeWorld:
         with self._turn:
             if self.difference is None:
                 self._outside.clear()
+
+    def entries_used(self) -> tuple[Entry, ...]:
+        """The tape's entries as they were asked for: without what was not, and with what was asked again."""
+        unused = {call.place for lane in self._lanes.values() for call in lane.calls if not call.used}
+        again: dict[int, int] = defaultdict(int)
+        for lane in self._lanes.values():
+            for canonical, (call, _) in lane.last.items():
+                again[call.place] += self._repeated[canonical]
+        return tuple(
+            each
+            for place, entry in enumerate(self._tape.entries)
+            if place not in unused
+            for each in (entry, *[replace(entry, after_s=0.0)] * again[place])
+        )
 
     @property
     def left_over(self) -> tuple[Sequence[CallKey], Sequence[CallKey]]:

@@ -76,7 +76,14 @@ class ProbesAnswered(Look):
 
     def _explained(self, failures: Sequence[Asked], results: Sequence[ProbeResult]) -> Iterator[Finding]:
         """One finding for all outer sources that fail at a realserver for the same cause."""
-        evidence = evidence_of(self.service, failures, results, self.ferry.hosts, self.ferry.probe_again, self.ferry.ports.own_source)
+        evidence = evidence_of(
+            self.service,
+            failures,
+            results,
+            self.ferry.hosts,
+            self.ferry.probe_again,
+            self.ferry.ports.own_source,
+        )
         reported: set[tuple[object, ...]] = set()
         for (target, _), facts in zip(failures, evidence, strict=True):
             cause = cause_of(facts)
