@@ -20,7 +20,7 @@ from ferryman.click_shim import Exit
 from ferryman.console.json_lines import JsonLines
 from ferryman.console.screen import Screen
 from ferryman.cookbook.context import Ferry
-from ferryman.cookbook.taping import Taping, journal_of
+from ferryman.cookbook.taping import TapedCommand, Taping, journal_of
 from ferryman.engine.runner import Runner, without_asking
 from ferryman.engine.steps import Change
 from ferryman.errors import ConfigError, InventoryError, UsageError
@@ -31,7 +31,6 @@ from ferryman.state import RunRequest, new_run_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from ferryman.cli.app import App
     from ferryman.cookbook.command import CookbookCommand, RunOptions
@@ -72,8 +71,9 @@ def perform(app: App, cookbook: CookbookCommand, arguments: Mapping[str, Any], o
         runner = _runner(ferry, store, subscribers, options.on_doubt, confirm)
         changes = _changes(plan) and not options.dry_run
         file = app.cookbooks.find(request.cookbook).file
-        with _taped(taping, runner, ferry, plan, file, on_doubt=options.on_doubt) as (runner, end):
-            result = end(runner.perform(request, plan))
+        command = TapedCommand(plan, file, options.on_doubt)
+        with _taped(taping, runner, ferry, command) as (followed, end):
+            result = end(followed.perform(request, plan))
         _leave(app, result, changes=changes)
 
 
@@ -110,30 +110,20 @@ def _reopened(
             runner = _runner(ferry, store, subscribers, on_doubt, without_asking)
             way: Action = "resume" if action == "goes on" else "rollback"
             journal = None if taping is None else journal_of(store, entry)
-            with _taped(
-                taping, runner, ferry, plan, file.file, action=way, on_doubt=on_doubt, journal=journal
-            ) as (runner, end):
-                yield plan, runner, end
+            command = TapedCommand(plan, file.file, on_doubt, way, journal)
+            with _taped(taping, runner, ferry, command) as (followed, end):
+                yield plan, followed, end
 
 
 @contextmanager
 def _taped(
-    taping: Taping | None,
-    runner: Runner,
-    ferry: Ferry,
-    plan: Plan,
-    cookbook: Path,
-    *,
-    on_doubt: str,
-    action: Action = "perform",
-    journal: Mapping[str, Any] | None = None,
+    taping: Taping | None, runner: Runner, ferry: Ferry, command: TapedCommand
 ) -> Iterator[tuple[Runner, End]]:
     """The runner, with what is to get its result; recorded where runs are."""
     if taping is None:
         yield runner, lambda result: result
         return
-    header = taping.header(ferry, plan, cookbook, action=action, on_doubt=on_doubt, journal=journal)
-    with taping.of(header) as end:
+    with taping.of(taping.header(ferry, command)) as end:
         yield taping.followed(runner), end
 
 

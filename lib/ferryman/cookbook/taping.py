@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import platform
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -39,6 +38,19 @@ if TYPE_CHECKING:
 CONFIGURED = ("probe", "traffic", "directors", "watch", "catalog", "management")
 """The tables of the configuration that decide what a run does; what reaches or notifies others does not."""
 _EVENTS = {kind.event for kind in vars(events).values() if isinstance(kind, type) and hasattr(kind, "event")}
+
+
+@dataclass(frozen=True, slots=True)
+class TapedCommand:
+    """What a command does about a run."""
+
+    plan: Plan
+    cookbook: Path
+    """The cookbook's file."""
+    on_doubt: str = "hold"
+    action: Action = "perform"
+    journal: Mapping[str, Any] | None = None
+    """What the run's journal has, where it is taken up again."""
 
 
 @dataclass
@@ -91,18 +103,9 @@ class Taping:
         finally:
             self.recorder.close(_outcome(ended[0]) if ended else None)
 
-    def header(
-        self,
-        ferry: Ferry,
-        plan: Plan,
-        cookbook: Path,
-        *,
-        action: Action = "perform",
-        on_doubt: str = "hold",
-        journal: Mapping[str, Any] | None = None,
-    ) -> Header:
+    def header(self, ferry: Ferry, command: TapedCommand) -> Header:
         """The first line of the tape."""
-        request = ferry.request
+        request, journal = ferry.request, command.journal
         needed = [*ferry.memory.needed]
         if self.config.probe.self_test:
             sites = dict.fromkeys(each.site for each in needed)
@@ -112,16 +115,16 @@ class Taping:
             ferryman=__version__,
             python=platform.python_version(),
             run=request.run_id,
-            action=action,
+            action=command.action,
             began=stamp(SystemClock().now()),
             cookbook=request.cookbook,
-            cookbook_digest=digest_of(cookbook),
+            cookbook_digest=digest_of(command.cookbook),
             arguments=self.recorder.without_secrets(dict(request.arguments)),
-            options={"dry_run": request.dry_run, "on_doubt": on_doubt},
+            options={"dry_run": request.dry_run, "on_doubt": command.on_doubt},
             operator=request.operator,
             config=self.recorder.without_secrets({**dumped, "inventory": str(self.config.inventory)}),
             inventory=self.recorder.without_secrets(ferry.inventory.part(needed)),
-            plan=planned(plan),
+            plan=planned(command.plan),
             journal=None
             if journal is None
             else self.recorder.without_secrets(_with_parts(journal, {each.service for each in needed})),
@@ -145,10 +148,9 @@ def planned(plan: Plan) -> tuple[PlannedStep, ...]:
 
 
 def _about(step: Step) -> Iterator[str]:
-    if not dataclasses.is_dataclass(step):
-        return
-    for each in dataclasses.fields(step):
-        match getattr(step, each.name):
+    fields: Mapping[str, object] = getattr(step, "__dataclass_fields__", {})
+    for each in fields:
+        match getattr(step, each):
             case Director(host=name) | Realserver(host=name) | Service(name=name) | str(name):
                 yield name
 

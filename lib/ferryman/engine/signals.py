@@ -109,7 +109,7 @@ class Signals:
             self.raise_pending()
 
     def raise_where_allowed(self) -> None:
-        """As ``raise_pending``, but only where a signal would raise at once; what came stays noted otherwise."""
+        """As ``raise_pending``, but only where a signal would raise at once; else it stays noted."""
         if self._may_raise:
             self.raise_pending()
 

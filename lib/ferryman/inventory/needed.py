@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Needed:
-    """A service at a site that was asked for, and the realservers that were meant; none: those of its pool."""
+    """A service at a site that was asked for, and which realservers were meant; none: those of its pool."""
 
     service: str
     site: str

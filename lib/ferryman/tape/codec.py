@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass
 from datetime import datetime
@@ -91,25 +91,22 @@ def encode(value: object) -> Any:  # noqa: ANN401  # JSON
     Raises:
         TypeError: It is none that a tape can hold: a bug in whoever records it.
     """
-    match value:
-        case None | bool() | int() | str():
-            return value
-        case float():
-            return value
-        case bytes():
-            return {"$bytes": base64.b64encode(value).decode("ascii")}
-        case Enum():
-            return {"$enum": type(value).__name__, "name": value.name}
-        case datetime():
-            return {"$time": value.isoformat()}
-        case list():
-            return [encode(item) for item in value]
-        case tuple():
-            return {"$tuple": [encode(item) for item in value]}
-        case AbstractSet():
-            return {"$set": sorted((encode(item) for item in value), key=repr)}
-        case Mapping():
-            return _encoded_mapping(value)
+    if isinstance(value, Enum):
+        return {"$enum": type(value).__name__, "name": value.name}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, list):
+        return [encode(item) for item in value]
+    if isinstance(value, tuple):
+        return {"$tuple": [encode(item) for item in value]}
+    return _encoded_collection(value)
+
+
+def _encoded_collection(value: object) -> Any:  # noqa: ANN401  # JSON
+    if isinstance(value, AbstractSet):
+        return {"$set": sorted((encode(item) for item in value), key=repr)}
+    if isinstance(value, Mapping):
+        return _encoded_mapping(value)
     return _encoded_object(value)
 
 
@@ -120,6 +117,10 @@ def _encoded_mapping(value: Mapping[Any, Any]) -> Any:  # noqa: ANN401  # JSON
 
 
 def _encoded_object(value: object) -> Any:  # noqa: ANN401  # JSON
+    if isinstance(value, bytes):
+        return {"$bytes": base64.b64encode(value).decode("ascii")}
+    if isinstance(value, datetime):
+        return {"$time": value.isoformat()}
     for kinds, name in ((_INTERFACES, "$interface"), (_ADDRESSES, "$ip"), (_NETWORKS, "$network")):
         if isinstance(value, kinds):
             return {name: str(value)}
@@ -152,30 +153,31 @@ def decode(encoded: Any, depth: int = 0) -> Any:  # noqa: ANN401  # any value
         raise NotDataError(f"a value is not understood: {tag or 'mapping'}: {error}") from error
 
 
-def _decoded(tag: str | None, encoded: dict[str, Any], depth: int) -> Any:  # noqa: ANN401, PLR0911  # any value; a line for each kind
+_PLAIN: Mapping[str, Callable[[Any], Any]] = {
+    "$ip": ip_address,
+    "$interface": ip_interface,
+    "$network": ip_network,
+    "$bytes": lambda text: base64.b64decode(text, validate=True),
+    "$time": datetime.fromisoformat,
+}
+"""What makes a value of its text, by its tag."""
+
+
+def _decoded(tag: str | None, encoded: dict[str, Any], depth: int) -> Any:  # noqa: ANN401  # any value
+    if tag is None:
+        return {key: decode(item, depth) for key, item in encoded.items()}
+    if tag in _PLAIN:
+        return _PLAIN[tag](encoded[tag])
     match tag:
-        case None:
-            return {key: decode(item, depth) for key, item in encoded.items()}
         case "$":
             return _object(encoded, depth)
         case "$enum":
             return _class(encoded[tag], Enum)[encoded["name"]]
-        case "$tuple":
-            return tuple(decode(item, depth) for item in encoded[tag])
-        case "$set":
-            return frozenset(decode(item, depth) for item in encoded[tag])
+        case "$tuple" | "$set":
+            made = tuple if tag == "$tuple" else frozenset
+            return made(decode(item, depth) for item in encoded[tag])
         case "$map":
             return {decode(key, depth): decode(item, depth) for key, item in encoded[tag]}
-        case "$ip":
-            return ip_address(encoded[tag])
-        case "$interface":
-            return ip_interface(encoded[tag])
-        case "$network":
-            return ip_network(encoded[tag])
-        case "$bytes":
-            return base64.b64decode(encoded[tag], validate=True)
-        case "$time":
-            return datetime.fromisoformat(encoded[tag])
     raise NotDataError(f"a value is not understood: {tag!r} is no kind of value")
 
 

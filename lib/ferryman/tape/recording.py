@@ -49,11 +49,11 @@ class RecordingHosts:
 
     def read(self, host: str, verb: ReadVerb[T]) -> T:
         """Ask, and keep the answer; see ``Hosts.read``."""
-        return self._called(host, verb, self._hosts.read)
+        return self._called(host, verb, lambda: self._hosts.read(host, verb))
 
     def write(self, host: str, verb: WriteVerb[T]) -> T:
         """Do it, and keep what came of it; see ``Hosts.write``."""
-        return self._called(host, verb, self._hosts.write)
+        return self._called(host, verb, lambda: self._hosts.write(host, verb))
 
     def read_all(self, verbs: Mapping[str, ReadVerb[T]]) -> dict[str, T | DoubtError | VerifyError]:
         """Ask all, and keep each answer; see ``Hosts.read_all``."""
@@ -66,18 +66,18 @@ class RecordingHosts:
             )
         return results
 
-    def _called(self, host: str, verb: Any, call: Callable[[str, Any], T]) -> T:  # noqa: ANN401  # either kind
+    def _called(self, host: str, verb: Verb[T], call: Callable[[], T]) -> T:
         lane = self._recorder.lane
         try:
             with self._recorder.outside():
-                result: Any = call(host, verb)
+                result = call()
         except Exception as error:
             answer = self._answer(host, verb, error)
             self._recorder.add_call(key_of_verb(host, verb), lane, answer, verb.secrets)
             raise
         answer = self._answer(host, verb, result)
         self._recorder.add_call(key_of_verb(host, verb), lane, answer, verb.secrets)
-        return result  # type: ignore[no-any-return]  # the verb's own
+        return result
 
     def _answer(self, host: str, verb: Verb[Any], result: object) -> Callable[[], Answer]:
         """What makes the answer, later: an error, the value, or what was printed."""
@@ -90,7 +90,7 @@ class RecordingHosts:
 
 
 def _value_or_text(result: object, done: Completed | None) -> Answer:
-    """The value; what was printed, where a cookbook's own verb makes something of it that is no plain data."""
+    """The value; what was printed, where a cookbook's own verb makes of it what is no plain data."""
     try:
         return {"value": encode(result)}
     except TypeError:
@@ -160,6 +160,11 @@ def request_key(request: Request) -> CallKey:
     )
 
 
+def source_key(towards: Address) -> CallKey:
+    """The key of this host's own address on the way to another."""
+    return CallKey("probe", "", "own-source", {"towards": str(towards)})
+
+
 def cluster_key(entry: ClusterEntry, service: Service) -> CallKey:
     """The key of reading a Kubernetes cluster; credentials are no part of it."""
     where = str(entry.api or entry.context or "")
@@ -183,10 +188,6 @@ def recording_ports(real: Ports, recorder: Recorder, needed: Callable[[], Collec
             recorder.add_call(probe_key(config, target), lane, partial(_encoded, result))
         return results
 
-    def own_source(address: Address) -> Address:
-        key = CallKey("probe", "", "own-source", {"towards": str(address)})
-        return recorder.call(key, lambda: real.own_source(address))
-
     def exchange(request: Request) -> Result:
         return recorder.call(request_key(request), lambda: real.exchange(request))
 
@@ -207,7 +208,7 @@ def recording_ports(real: Ports, recorder: Recorder, needed: Callable[[], Collec
         need_raw_sockets=lambda: recorder.call(
             CallKey("probe", "", "raw-sockets", {}), real.need_raw_sockets
         ),
-        own_source=own_source,
+        own_source=lambda address: recorder.call(source_key(address), lambda: real.own_source(address)),
         exchange=exchange,
         read_cluster=cluster,
         resolve=resolve,

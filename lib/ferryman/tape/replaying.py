@@ -26,6 +26,7 @@ from ferryman.tape.recording import (
     probe_key,
     request_key,
     review_key,
+    source_key,
 )
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def replaying_ports(world: TapeWorld) -> Ports:
         return [ask(probe_key(config, target)) for target in targets]
 
     def own_source(address: Address) -> Address:
-        found: Address = ask(CallKey("probe", "", "own-source", {"towards": str(address)}))
+        found: Address = ask(source_key(address))
         return found
 
     def exchange(request: Request) -> Result:

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 DIGITS = 8
 """As long as a secret of keepalived's may be (keepalived.conf(5): only the first eight characters count)."""
 _WORD = r"\"[^\"\n]*\"|'[^'\n]*'|[^\s\"'<>,;]+"
+_NAMES = "passw(?:or)?d|passphrase|secret|token|auth_pass|(?:api|auth|private)[_-]?key"
 EVERYWHERE = (
     r"\b[a-z][a-z0-9+.-]*://[^\s/@:]*:([^\s/@]+)@",
     rf"(?i)\bauthorization['\"]?\s*[:=]\s*['\"]?(?:basic|bearer|token|digest)\s+({_WORD})",
-    rf"(?i)\b[\w-]*(?:passw(?:or)?d|passphrase|secret|token|api[_-]?key|auth[_-]?key|auth_pass|private[_-]?key)"
-    rf"['\"]?\s*[:=]\s*({_WORD})",
-    rf"(?i)--[\w-]*(?:passw(?:or)?d|passphrase|secret|token|api[_-]?key)[= ]({_WORD})",
+    rf"(?i)\b[\w-]*(?:{_NAMES})['\"]?\s*[:=]\s*({_WORD})",
+    rf"(?i)--[\w-]*(?:{_NAMES})[= ]({_WORD})",
     r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----(.*?)(?:-----END|\Z)",
 )
-"""Each has the secret as its only group: passwords of URLs, headers, settings and options that are called one."""
+"""Each has the secret as its only group: passwords of URLs, headers, settings and options of such names."""
 _MAY_HOLD = re.compile(r"(?i)passw|passphrase|secret|token|key|auth|://|-----BEGIN")
 """What a text has that any of these finds: most have nothing of it."""
 
