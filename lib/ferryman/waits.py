@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+class StoppedError(BaseException):
+    """Raised in place of an answer or a wait, in whatever thread: the run is given up where it stands."""
+
+
 class Waits(Protocol):
     """A way to wait; all times are in seconds."""
 
@@ -36,8 +40,8 @@ class Waits(Protocol):
     def thread_ends(self) -> None:
         """Note that this thread, the run's watch, asks for nothing more."""
 
-    def thread_is_over(self) -> None:
-        """Note that the run needs its watch no more: whatever that waits for, it must end."""
+    def thread_is_over(self, *, is_joined: bool) -> None:
+        """Note that the run needs its watch no more; it waits for its end, or goes on meanwhile."""
 
 
 class RealWaits:
@@ -65,7 +69,7 @@ class RealWaits:
     def thread_ends(self) -> None:
         """Do nothing."""
 
-    def thread_is_over(self) -> None:
+    def thread_is_over(self, *, is_joined: bool) -> None:
         """Do nothing: an event tells it."""
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import shutil
 import signal
 import sys
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -170,7 +169,8 @@ def newest_run(lab: RunningLab) -> str:
 
 def tapes(lab: RunningLab) -> list[Path]:
     """The lab's tapes, oldest first."""
-    return sorted((lab.folder / ".ferryman" / "tapes").glob("*.tape"))
+    found = (lab.folder / ".ferryman" / "tapes").glob("*.tape")
+    return sorted(found, key=lambda path: (path.name.split(".")[0], len(path.name), path.name))
 
 
 RECIPES: dict[str, Callable[[RunningLab], None]] = {
@@ -236,8 +236,8 @@ def main(names: list[str]) -> None:
         the_lab.up(lab.place)
         try:
             for name in names or RECIPES:
-                with suppress(AssertionError):
-                    print(name, *(path.name for path in record(lab, name, TAPES)), flush=True)  # noqa: T201  # a script
+                kept = record(lab, name, TAPES)
+                print(name, *(path.name for path in kept), flush=True)  # noqa: T201  # a script
         finally:
             the_lab.down(lab.place)
 

@@ -90,7 +90,7 @@ class _Replaying:
         told: list[str] = []
         early = False
         try:
-            with waits.using(self._world):
+            with waits.using(self._world), closing(self._world):
                 ended = self._performed(cookbook)
         except DivergedError:
             pass
@@ -103,7 +103,7 @@ class _Replaying:
         if early:
             told.append(f"{self._tape.path}: the recorded run was cut off here; it went the same until then")
         difference = self._difference(ended, early=early)
-        told += [*self._world.told, *self._left_reads(early=early)]
+        told += [*([] if early else self._world.told), *self._left_reads(early=early)]
         entries = self._world.entries_used() if told and difference is None and not early else None
         return Replay(self._tape, difference, tuple(told), entries)
 

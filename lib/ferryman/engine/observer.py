@@ -7,13 +7,25 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ferryman.engine.signals import Signals
+
+class RunSignals(Protocol):
+    """What can stop a run from outside: its signals, and alarms; for whoever raises recorded ones."""
+
+    @property
+    def is_about_to_raise(self) -> bool:
+        """Whether something came that raises in the run's thread as soon as that runs its handlers."""
+
+    def raise_where_allowed(self) -> None:
+        """Raise what came, in the run's own thread, where it may be raised at once."""
+
+    def alarm(self, error: Exception) -> None:
+        """Stop the run with this error, from any thread."""
 
 
 class RunObserver(Protocol):
     """Told of signals and alarms when they come; makes the calls that others may answer in its place."""
 
-    def run_begins(self, signals: Signals) -> None:
+    def run_begins(self, signals: RunSignals) -> None:
         """Note the run's signals, before its first step."""
 
     def signalled(self, name: str) -> None:
@@ -29,7 +41,7 @@ class RunObserver(Protocol):
 class NoObserver:
     """Nobody follows the run."""
 
-    def run_begins(self, signals: Signals) -> None:
+    def run_begins(self, signals: RunSignals) -> None:
         """Do nothing."""
 
     def signalled(self, name: str) -> None:

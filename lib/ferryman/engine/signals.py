@@ -108,6 +108,12 @@ class Signals:
         if before:
             self.raise_pending()
 
+    @property
+    def is_about_to_raise(self) -> bool:
+        """Whether something came that raises in the run's thread as soon as that runs its handlers."""
+        alarmed = self._alarm is not None and not self._rolling_back
+        return self._may_raise and (alarmed or self._to_raise is not None)
+
     def raise_where_allowed(self) -> None:
         """As ``raise_pending``, but only where a signal would raise at once; else it stays noted."""
         if self._may_raise:

@@ -57,7 +57,7 @@ class WatchThread:
     ) -> None:
         with self._lock:
             self._over.set()
-        waits.current().thread_is_over()
+        waits.current().thread_is_over(is_joined=error is None)
         if error is None:
             if self._watch is not None:
                 self._thread.join()
@@ -71,7 +71,7 @@ class WatchThread:
                 self._look_often(self._watch)
                 for look in self._watch.looks:
                     self._judge(look)
-        except _OverError:
+        except (_OverError, waits.StoppedError):
             return
         except Exception as error:  # noqa: BLE001  # whatever it is, it is raised where the run is
             self._alarm(error)

@@ -36,7 +36,7 @@ def catalog_part(text: bytes, services: Collection[str]) -> bytes:
     ]
     found = [block for block in top[0].below if block.keys[-1] in services] if len(top) == 1 else []
     wanted = "".join(block.text(lines) for block in found)
-    if len(found) != len(set(services)) or _REFERS.search(wanted):
+    if not found or len(found) != len(set(services)) or _REFERS.search(wanted):
         return text
     rest = [*lines[: top[0].first], *_others_of(lines, top[0], found), *lines[top[0].end :]]
     digest = sha256("".join(rest).encode("utf-8", "surrogateescape")).hexdigest()
@@ -52,6 +52,8 @@ def _others_of(lines: list[str], top: Block, found: list[Block]) -> Iterator[str
 def extract(folder: Folder, needed: Iterable[Needed]) -> dict[str, str]:
     """The files of an inventory that has what these services need, by name in its folder."""
     services = list(dict.fromkeys(needed))
+    if not services:
+        return {}
     catalog = folder.document(SERVICES)
     files: dict[str, str] = {}
     if catalog is not None:

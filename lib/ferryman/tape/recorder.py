@@ -18,7 +18,7 @@ from ferryman.tape.secrets import Secrets
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from ferryman.engine.signals import Signals
+    from ferryman.engine.observer import RunSignals
     from ferryman.events import Occurrence
     from ferryman.tape.appending import TapeWriter
     from ferryman.tape.keys import CallKey
@@ -131,7 +131,7 @@ class Recorder:
 
     # --- as a RunObserver ---
 
-    def run_begins(self, signals: Signals) -> None:
+    def run_begins(self, signals: RunSignals) -> None:
         """Do nothing: what comes by them is told one by one."""
 
     def signalled(self, name: str) -> None:
@@ -184,7 +184,7 @@ class Recorder:
     def thread_ends(self) -> None:
         """Do nothing."""
 
-    def thread_is_over(self) -> None:
+    def thread_is_over(self, *, is_joined: bool) -> None:
         """Do nothing: an event tells it."""
 
     def _waited(self, seconds: float, *, interrupted: bool) -> None:

@@ -22,22 +22,24 @@ from ferryman.tape.difference import Difference, closest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from ferryman.engine.signals import Signals
+    from ferryman.engine.observer import RunSignals
     from ferryman.tape.file import Entry, Tape
     from ferryman.tape.keys import CallKey
 
 STUCK_S = 20.0
 """Seconds of real time after which two threads that wait for each other are a fault of the replay."""
+SOON_S = 0.005
+"""Seconds between two looks whether the run's thread has run its signal handlers."""
 REPEATS = 100
 """How often the last answer to a question is given again, where nothing was changed on that host since."""
 RUN, WATCH = "run", "watch"
 
 
-class DivergedError(BaseException):
+class DivergedError(waits.StoppedError):
     """The run asked for what the tape does not have: it ends here, and nothing may catch it."""
 
 
-class EndOfTapeError(BaseException):
+class EndOfTapeError(waits.StoppedError):
     """The recorded run was killed here."""
 
 
@@ -85,8 +87,10 @@ class TapeWorld:
         """Up to where the watch may go."""
         self._watch_at: int | None = None
         """Where the watch waits for the run to go on; None while it is on its way."""
-        self._watch_lives = self._watch_is_over = False
-        self._signals: Signals | None = None
+        self._watch_lives = self._watch_is_over = self._is_closed = False
+        self._signals: RunSignals | None = None
+        self._thread = threading.current_thread()
+        """The run's own."""
         self._writes: dict[str, int] = defaultdict(int)
         self._repeated: dict[str, int] = defaultdict(int)
         self._read()
@@ -138,15 +142,13 @@ class TapeWorld:
         with self._turn:
             self._require_open()
             waiting = lane.by_key.get(canonical)
-            while waiting and waiting[0].used:
-                waiting.popleft()
             if not waiting:
                 return self._again(name, lane, key)
-            call = waiting[0]
+            call = waiting.popleft()
             if key.writes:
                 self._require_order(lane, call)
+            call.used = True  # before it is waited for: another thread of the run may ask the same
             self._wait_for_turn(name, call.place)
-            call.used = True
             lane.last[canonical] = (call, self._writes[key.host])
             if key.writes:
                 self._writes[key.host] += 1
@@ -196,9 +198,10 @@ class TapeWorld:
     def _wait_as_watch(self, place: int) -> None:
         self._watch_at = place
         self._turn.notify_all()
-        while place >= self._limit and not self._watch_is_over:
+        while place >= self._limit and not self._is_closed:
             self._wait()
         self._watch_at = None
+        self._require_open()
 
     def _let_outside_happen(self, place: int) -> None:
         """Let the watch go on up to this entry, and signals come that came before it."""
@@ -216,14 +219,22 @@ class TapeWorld:
         while self._watch_lives and not (self._watch_at is not None and self._watch_at >= self._limit):
             self._wait()
         self._require_open()
-        if self._signals is not None:
+        self._raise_pending()
+
+    def _raise_pending(self) -> None:
+        """Raise what stops the run, in its own thread; one that works for it goes on once that is raised."""
+        if self._signals is None:
+            return
+        if threading.current_thread() is self._thread:
             self._signals.raise_where_allowed()
+        while self._signals.is_about_to_raise and not self._is_closed:
+            self._turn.wait(SOON_S)
 
     def _happen(self, entry: Entry) -> None:
         if entry.kind == "alarm":
             if self._signals is not None:
                 self._signals.alarm(decode_error(entry.data["error"]))
-                self._signals.raise_where_allowed()
+                self._raise_pending()
             return
         number = getattr(signal, entry.data["name"], None)
         if not isinstance(number, signal.Signals) or not self._is_handled(number):
@@ -240,7 +251,7 @@ class TapeWorld:
             raise self._diverged("the run and its watch wait for each other, as the recorded ones did not")
 
     def _require_open(self) -> None:
-        if self.difference is not None:
+        if self.difference is not None or self._is_closed:
             raise DivergedError
 
     def _diverged(self, what: str, nearest: str = "") -> DivergedError:
@@ -310,8 +321,9 @@ class TapeWorld:
                 raise self._diverged(f"it waited for {seconds:g} s, and the recorded run for {recorded:g} s")
 
     def _end_of_watch(self) -> None:
-        """The recorded watch waits no more: it was over, or the run had ended, when this one would be."""
-        self._wait_as_watch(len(self._times))
+        """The recorded watch waits no more: it was over when this one would wait."""
+        if not self._watch_is_over:
+            self._wait_as_watch(len(self._times))
 
     def thread_begins(self) -> None:
         """Note that the watch starts; until it asks for something the run does not go on past it."""
@@ -325,10 +337,12 @@ class TapeWorld:
             self._watch_lives = False
             self._turn.notify_all()
 
-    def thread_is_over(self) -> None:
-        """Let the watch end, whatever it waits for."""
+    def thread_is_over(self, *, is_joined: bool) -> None:
+        """Note that the watch need not ask all that is recorded; whoever waits for its end lets it go on."""
         with self._turn:
             self._watch_is_over = True
+            if is_joined:
+                self._limit = len(self._times)
             self._turn.notify_all()
 
     # --- as Clock ---
@@ -339,9 +353,9 @@ class TapeWorld:
 
     # --- as a RunObserver ---
 
-    def run_begins(self, signals: Signals) -> None:
+    def run_begins(self, signals: RunSignals) -> None:
         """Take the run's signals, to raise the recorded ones by them."""
-        self._signals = signals
+        self._signals, self._thread = signals, threading.current_thread()
 
     def signalled(self, name: str) -> None:
         """Do nothing: it comes from here."""
@@ -358,11 +372,11 @@ class TapeWorld:
 
     # --- at the end ---
 
-    def finish(self) -> None:
-        """Let what came last from outside happen, where the run has asked for nothing more."""
+    def close(self) -> None:
+        """End the watch's thread, if it still waits: the run is over."""
         with self._turn:
-            if self.difference is None:
-                self._outside.clear()
+            self._is_closed = True
+            self._turn.notify_all()
 
     def entries_used(self) -> tuple[Entry, ...]:
         """The tape's entries as they were asked for: without what was not, and with what was asked again."""
@@ -380,14 +394,16 @@ class TapeWorld:
 
     @property
     def left_over(self) -> tuple[Sequence[CallKey], Sequence[CallKey]]:
-        """The recorded writes and reads that were not asked for."""
+        """The recorded writes and reads that the run did not ask for.
+
+        Not of the watch, which ends wherever the run does; nor what was interrupted when it was asked.
+        """
         calls = sorted(
-            (call for lane in self._lanes.values() for call in lane.calls if not call.used),
+            (call for call in self._lanes[RUN].calls if not call.used and "error" not in call.data),
             key=lambda call: call.place,
         )
-        return _keys(call for call in calls if call.key.writes), _keys(
-            call for call in calls if not call.key.writes
-        )
+        writes, reads = ([call for call in calls if call.key.writes is kind] for kind in (True, False))
+        return _keys(writes), _keys(reads)
 
 
 def _keys(calls: Iterable[_Call]) -> list[CallKey]:
