@@ -13,8 +13,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from ferryman import lab as the_lab
-from lab.conftest import provision
-from lab.migration import killed_at, pause_and_act, run_and_act
+from ferryman.retry import poll_until
+from lab.conftest import SETTLED_S, provision
+from lab.migration import is_whole, killed_at, pause_and_act, run_and_act, world
 from lab.quick import configure
 from lab.running import REPOSITORY, RunningLab
 from lab.silence import silenced
@@ -214,6 +215,7 @@ def record(lab: RunningLab, name: str, to: Path) -> list[Path]:
     """Play one, copy its tapes, and put the lab back."""
     provision(lab.folder)
     configure(lab.folder, {"watch": {"every": 2, "soak": 1}})
+    poll_until(lambda: world(lab), is_whole, within_s=SETTLED_S)
     RECIPES[name](lab)
     found = tapes(lab)
     kept = [
