@@ -215,7 +215,7 @@ def record(lab: RunningLab, name: str, to: Path) -> list[Path]:
     """Play one, copy its tapes, and put the lab back."""
     provision(lab.folder)
     configure(lab.folder, {"watch": {"every": 2, "soak": 1}})
-    poll_until(lambda: world(lab), is_whole, within_s=SETTLED_S)
+    before = poll_until(lambda: world(lab), is_whole, within_s=SETTLED_S * 4)
     RECIPES[name](lab)
     found = tapes(lab)
     kept = [
@@ -226,6 +226,10 @@ def record(lab: RunningLab, name: str, to: Path) -> list[Path]:
     lab.clear()
     for tape in reversed(found):
         lab.ferryman("rollback", ".".join(tape.name.split(".")[:1]))
+    provision(lab.folder)
+    if poll_until(lambda: world(lab), lambda now: now == before, within_s=SETTLED_S) != before:
+        the_lab.down(lab.place)
+        the_lab.up(lab.place)
     return kept
 
 
@@ -238,7 +242,11 @@ def main(names: list[str]) -> None:
         the_lab.up(lab.place)
         try:
             for name in names or RECIPES:
-                kept = record(lab, name, TAPES)
+                try:
+                    kept = record(lab, name, TAPES)
+                except AssertionError as error:
+                    print(name, error, lab.ferryman("runs").stdout, flush=True)  # noqa: T201  # a script
+                    continue
                 print(name, *(path.name for path in kept), flush=True)  # noqa: T201  # a script
         finally:
             the_lab.down(lab.place)

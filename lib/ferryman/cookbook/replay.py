@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ferryman.cookbook.command import CookbookCommand
     from ferryman.engine.plan import Plan
     from ferryman.events import Occurrence
+    from ferryman.tape.compare import End
     from ferryman.tape.file import Entry, Tape
 
     FindCookbook = Callable[[str], CookbookCommand]
@@ -100,6 +101,8 @@ class _Replaying:
             if isinstance(error, TapeError):
                 raise
             ended = RunResult(_outcome_of(error), str(error), self._tape.header.run)
+        if self._world.broken is not None:
+            raise self._world.broken
         if early:
             told.append(f"{self._tape.path}: the recorded run was cut off here; it went the same until then")
         difference = self._difference(ended, early=early)
@@ -181,9 +184,8 @@ class _Replaying:
         titles = self._plan.titles if self._plan is not None else tuple(step.title for step in header.plan)
         recorded = [entry.data for entry in self._tape.entries if entry.kind == "event"]
         asked = self._world.difference
-        if found := compare_events(
-            recorded, self._events, titles, as_far_as_it_goes=early or asked is not None
-        ):
+        ends: End = "now" if early else "both" if asked is None else "recorded"
+        if found := compare_events(recorded, self._events, titles, ends=ends):
             return found
         if asked is not None:
             return replace(asked, step=asked.step or self._where(titles))

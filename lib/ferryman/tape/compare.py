@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ferryman.tape.difference import Difference
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ferryman.tape.form import PlannedStep
 
 Decision = tuple[object, ...]
+End = Literal["both", "recorded", "now"]
+"""Which of the two runs is known to its end."""
 
 
 @dataclass(slots=True)
@@ -47,14 +49,20 @@ def compare_events(
     now: Iterable[Mapping[str, Any]],
     titles: Sequence[str],
     *,
-    as_far_as_it_goes: bool = False,
+    ends: End = "both",
 ) -> Difference | None:
-    """The first decision that is another one."""
+    """The first decision that is another one.
+
+    ``ends``: whether both were followed to their end, or one of them ended early: the recorded run, which was
+    killed, or this one, which went another way.
+    """
     old, new = list(recorded), list(now)
     before, after = _phases(old, "run", titles), _phases(new, "run", titles)
-    if as_far_as_it_goes:  # the last phase that a killed run was in need not be whole
-        before = before[: max(0, len(before) - 1)]
-        after = after[: len(before)]
+    if ends != "both":  # the last phase is not whole: what it has too little says nothing
+        both = min(len(before), len(after)) - 1
+        if ends == "recorded" and _is_new(before[both], after[both]):
+            return _compare(before[both], after[both])
+        before, after = before[:both], after[:both]
     for was, is_now in zip_longest(before, after):
         if was is None:
             return Difference("it went on, where the recorded run had ended", step=is_now.name)
@@ -62,9 +70,14 @@ def compare_events(
             return Difference("it did not come to this, as the recorded run did", step=was.name)
         if difference := _compare(was, is_now):
             return difference
-    if as_far_as_it_goes:
+    if ends != "both":
         return None
     return _compare(_all(old, "watch"), _all(new, "watch"))
+
+
+def _is_new(was: _Phase, now: _Phase) -> bool:
+    """Whether something was decided in a phase that the recorded one did not decide."""
+    return was.name == now.name and bool(now.decisions - was.decisions)
 
 
 def _compare(was: _Phase, now: _Phase) -> Difference | None:

@@ -72,6 +72,8 @@ class TapeWorld:
     def __init__(self, tape: Tape) -> None:
         self.difference: Difference | None = None
         """The first thing that went differently, once something has."""
+        self.broken: TapeError | None = None
+        """Why the tape cannot be used, once something of it was not understood."""
         self.told: list[str] = []
         """What is told and is no difference: reads that were made once more."""
         self._tape = tape
@@ -133,7 +135,8 @@ class TapeWorld:
             else:
                 return heard(call.data["value"])
         except NotDataError as bad:
-            raise self._broken(f"{key}: {bad}") from bad
+            self.broken = TapeError(f"{self._tape.path}: {key}: {bad}")
+            raise self._diverged(str(bad)) from bad
         raise error
 
     def _next(self, key: CallKey) -> _Call:
@@ -259,11 +262,6 @@ class TapeWorld:
             self.difference = Difference(what, nearest, at=self._position)
         self._turn.notify_all()
         return DivergedError()
-
-    def _broken(self, what: str) -> BaseException:
-        with self._turn:
-            self._diverged(what)
-        return TapeError(f"{self._tape.path}: {what}")
 
     # --- as Waits ---
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,7 +12,9 @@ from ferryman.config import ProbeConfig
 from ferryman.errors import InventoryError
 from ferryman.model import Address, Director, Kind, Realserver, Role, Service, VirtualService
 from ferryman.probe import Target, mss_limit, probe_targets, single_try, spoof_targets
-from ferryman.probe.targets import SourceTowards
+
+if TYPE_CHECKING:
+    from ferryman.probe.targets import SourceTowards
 
 WEB1 = Realserver("web1", Kind.SERVER, IPv4Address("10.10.0.21"), IPv6Address("fd10::21"))
 WEB2 = Realserver("web2", Kind.SERVER, IPv4Address("10.10.0.22"), IPv6Address("fd10::22"))
