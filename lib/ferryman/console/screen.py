@@ -19,8 +19,11 @@ from rich.text import Text
 
 from ferryman.console import formatting
 from ferryman.events import (
+    CannotTell,
     ChangeMade,
     FindingMade,
+    ForetoldCompared,
+    NoChangeNeeded,
     ProbeAnswered,
     RunFinished,
     RunStarted,
@@ -78,9 +81,10 @@ class Screen:
                 self._find(step, finding)
             case ProbeAnswered(_, result) if self._verbose:
                 self._console.print(formatting.probe(result))
-            case ChangeMade(_, edit, applied):
-                self._edits.append((edit, applied))
-                self._console.print(formatting.edit(edit, applied=applied))
+            case ChangeMade(step, edit, applied):
+                self._change(step, edit, applied=applied)
+            case NoChangeNeeded() | CannotTell() | ForetoldCompared() as told:
+                self._tell(told)
             case StepFinished(step, phase, outcome):
                 self._finish_step(step, formatting.STATES[phase, outcome])
             case RunFinished() as finished:
@@ -93,6 +97,23 @@ class Screen:
         counts[finding.verdict] = counts.get(finding.verdict, 0) + 1
         if self._verbose or finding.verdict not in (Verdict.PASS, Verdict.SKIP):
             self._console.print(formatting.finding(finding, as_on=self._same_warning(finding)))
+
+    def _change(self, step: int, edit: Edit, *, applied: bool) -> None:
+        self._edits.append((edit, applied))
+        self._console.print(formatting.edit(edit, applied=applied))
+        if not applied:
+            self._rows[step].state = formatting.WOULD_CHANGE
+
+    def _tell(self, told: NoChangeNeeded | CannotTell | ForetoldCompared) -> None:
+        """What a dry run says of a change beside its edits, or what became of what one said."""
+        match told:
+            case NoChangeNeeded(step, reason):
+                self._console.print(formatting.no_change(self._rows[step].title, reason))
+            case CannotTell(step):
+                self._console.print(formatting.cannot_tell(self._rows[step].title, told))
+                self._rows[step].state = formatting.CANNOT_TELL
+            case ForetoldCompared():
+                self._console.print(formatting.compared(told, verbose=self._verbose))
 
     def _same_warning(self, finding: Finding) -> str | None:
         """The host that had the very same warning before; None for what stops a run: each is shown."""

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from ferryman import __version__, retry
 from ferryman.engine import results
 from ferryman.engine.clock import Clock, SystemClock
+from ferryman.engine.dry_run import announce, keep_or_compare, verify_no_change
 from ferryman.engine.event_log import EventLog, error_record
 from ferryman.engine.execute import execute
+from ferryman.engine.foretold import Course
 from ferryman.engine.lease import Lease
-from ferryman.engine.preflight import Preflight, announce, reconcile, record_checked, run_preflight
+from ferryman.engine.preflight import Preflight, reconcile, record_checked, run_preflight
 from ferryman.engine.progress import Progress
 from ferryman.engine.resume import load_progress, require_undoable
 from ferryman.engine.rollback import RollbackResult, roll_back
@@ -42,6 +44,7 @@ from ferryman.state.sqlite.database import Database
 if TYPE_CHECKING:
     from ferryman.engine.plan import Plan
     from ferryman.engine.process import ProcessId
+    from ferryman.state.foretellings import Foretellings
 
 Confirm = Callable[[Sequence[Edit]], bool]
 """Asked once, before the first change, with everything that would be done; False changes nothing."""
@@ -77,6 +80,8 @@ class Runner:
     """Keeps late commands of dead processes from taking effect; None where a plan has no hosts."""
     wait_s: float = 0.0
     """Seconds to wait for runs that are at work on something that this one writes too."""
+    foretellings: Foretellings | None = None
+    """Where what a dry run foretold is kept, for the run that follows; None: nowhere."""
 
     def perform(self, request: RunRequest, plan: Plan) -> RunResult:
         """Run a plan, as a new run."""
@@ -143,7 +148,7 @@ class Runner:
         signals = Signals()
         with signals.installed():
             run = self._context(self.store, entry.id, entry.request, plan, signals)
-            run.is_open, run.resumed = entry.is_open, True
+            run.is_open, run.resumed, run.goes_back = entry.is_open, True, who["way"] == "back"
             try:
                 progress = load_progress(self.store, entry, plan, accept_changed_plan=accept_changed_plan)
                 self._when_free(run, lambda: self.store.adopt(entry, plan.keys, entry.request.operator))
@@ -232,6 +237,9 @@ class Runner:
         preflight.judge()
         if preflight.pending and run.request.dry_run:
             return results.dry_run_passed(run, preflight)
+        if run.request.dry_run:
+            verify_no_change(run)
+            return results.done(run, preflight)
         if preflight.pending:
             record_checked(run, preflight)
         with WatchThread(run) if preflight.pending else nullcontext():
@@ -257,6 +265,8 @@ class Runner:
                 result = action()
             except Exception as error:  # noqa: BLE001  # a bug in a step must not leave a run half made
                 result = self._stopped(run, error)
+            if self.foretellings is not None and not run.goes_back:
+                keep_or_compare(run, store, self.foretellings, result)
             result = _recorded(run, store, result)
         seconds = self.clock.monotonic() - began
         # Its record is the run's own row.
@@ -291,9 +301,10 @@ class Runner:
     def _context(
         self, store: Store, run: str, request: RunRequest, plan: Plan, signals: Signals
     ) -> RunContext:
-        log = EventLog(run, store, self.clock, signals, self.subscribers)
+        course = Course.of(run, plan.titles)
+        log = EventLog(run, store, self.clock, signals, [course, *self.subscribers])
         lease = Lease(store, run, alarm=signals.alarm, renewed=not request.dry_run)
-        return RunContext(run, request, plan, Progress(), log, signals, lease, self.clock)
+        return RunContext(run, request, plan, Progress(), log, signals, lease, self.clock, course)
 
 
 def _reconcile_and_roll_back(run: RunContext, progress: Progress) -> RunResult:  # noqa: ARG001  # an action
