@@ -368,7 +368,9 @@ def test_a_run_that_is_done_and_was_changed_since_is_not_taken_back(world: GitWo
     assert "+  scheduler: mh" in ending.reason
 
 
-def test_a_dry_run_asks_no_remote_so_it_cannot_tell_and_shows_diff_branch_and_message(world: GitWorld) -> None:
+def test_a_dry_run_asks_no_remote_so_it_cannot_tell_and_shows_diff_branch_and_message(
+    world: GitWorld,
+) -> None:
     before = world.objects(), world.branches
     migration = Migration(world)
     world.go_away()
