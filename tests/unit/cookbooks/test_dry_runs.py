@@ -1,4 +1,4 @@
-"""Dry runs of every cookbook wait for nothing and write nothing, and the run that follows does as they say."""
+"""Dry runs of every cookbook wait for nothing and write nothing; the run that follows does as they say."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ OUTCOMES: dict[str, Callable[[FakeSite, Case], None]] = {
 
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever sleeps, or looks again after some time, fails the test; a thread may be waited for, not long."""
+    """Whoever sleeps, or looks again after some time, fails the test; a thread may be waited for briefly."""
 
     def fail(*seconds: object) -> None:
         pytest.fail(f"a dry run slept: {seconds}")
@@ -194,7 +194,9 @@ def test_an_agent_that_ran_by_itself_is_not_run_again_and_that_is_no_difference(
     ] * 2
     site.dry_run = False
     plan = scene.plan()
-    after_the_catalog = next(place for place, title in enumerate(plan.titles) if "catalog says" in title) + 1
+    after_the_catalog = (
+        next(place for place, title in enumerate(plan.titles) if "The catalog says" in title) + 1
+    )
     steps = list(plan.steps)
     steps.insert(after_the_catalog, AgentRunsByItself(site, "lvs1"))
     harness.events.clear()
