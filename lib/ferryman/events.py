@@ -34,6 +34,8 @@ class RunStarted:
     dry_run: bool
     operator: str
     plan: tuple[str, ...]
+    changes: frozenset[int] = frozenset()
+    """Which of the steps are changes, for the console; no key of the JSON line."""
     event: ClassVar[str] = "run-started"
 
     def as_dict(self) -> dict[str, Any]:

@@ -44,14 +44,15 @@ STATES: dict[tuple[Phase, StepOutcome], str] = {
     ("undo", "skipped"): "nothing to put back",
 }
 
-WOULD_CHANGE, CANNOT_TELL = "would change", "cannot tell yet"
-"""What a dry run says of a change, where the plan is shown."""
+LOOKED_AT, WOULD_CHANGE, CANNOT_TELL = "looked at", "would change", "cannot tell yet"
+"""The state of a change in a dry run."""
 
 MARKS: dict[str, tuple[str | None, str]] = {
     "waiting": ("·", "dim"),
     **dict.fromkeys(UNDER_WAY.values(), (None, "cyan")),
     "checked": ("✓", "green"),
     "changed": ("●", "yellow"),
+    LOOKED_AT: ("·", "dim"),
     WOULD_CHANGE: ("○", "yellow"),
     CANNOT_TELL: ("?", "magenta"),
     "verified": ("✓", "bold green"),

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from ferryman.events import Occurrence
+    from ferryman.events import Occurrence, Phase, StepOutcome
     from ferryman.model import Edit, Finding
 
 PICTURE_WIDTH = 112
@@ -67,6 +67,8 @@ class Screen:
         self._rows: list[_Row] = []
         self._edits: list[tuple[Edit, bool]] = []
         self._live: Live | None = None
+        self._only_looked_at: frozenset[int] = frozenset()
+        """In a dry run: the steps that are changes."""
         self._warned: dict[tuple[str, str, str], str] = {}
         """By check, what was seen and what to do: the first host that was warned of so."""
 
@@ -86,7 +88,7 @@ class Screen:
             case NoChangeNeeded() | CannotTell() | ForetoldCompared() as told:
                 self._tell(told)
             case StepFinished(step, phase, outcome):
-                self._finish_step(step, formatting.STATES[phase, outcome])
+                self._finish_step(step, self._state(step, phase, outcome))
             case RunFinished() as finished:
                 self._finish(finished, occurrence.run)
         if self._live:
@@ -142,7 +144,14 @@ class Screen:
                 self._console.print(formatting.edit(edit, applied=False))
             return prompt("Go on?")
 
+    def _state(self, step: int, phase: Phase, outcome: StepOutcome) -> str:
+        """How a phase ended; a dry run has only looked at a change, and says later what it would do."""
+        if (phase, outcome) == ("check", "ok") and step in self._only_looked_at:
+            return formatting.LOOKED_AT
+        return formatting.STATES[phase, outcome]
+
     def _start(self, started: RunStarted, run: str) -> None:
+        self._only_looked_at = started.changes if started.dry_run else frozenset()
         self._rows = [_Row(title) for title in started.plan]
         self._console.print(formatting.heading(started, run))
         if self._console.is_terminal:

@@ -327,8 +327,10 @@ def _process_and_versions(owner: ProcessId) -> dict[str, Any]:
 
 
 def _run_started(run: RunContext) -> RunStarted:
-    request = run.request
-    return RunStarted(request.cookbook, request.arguments, request.dry_run, request.operator, run.plan.titles)
+    request, plan = run.request, run.plan
+    return RunStarted(
+        request.cookbook, request.arguments, request.dry_run, request.operator, plan.titles, plan.changes
+    )
 
 
 def _recorded(run: RunContext, store: Store, result: RunResult) -> RunResult:

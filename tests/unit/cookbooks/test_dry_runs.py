@@ -216,9 +216,7 @@ def test_host_routes_that_old_connections_keep_are_not_told_as_removed(tmp_path:
     site.dry_run = True
     harness.perform(scene.plan(), dry_run=True)
     told = [line.event for line in harness.events if isinstance(line.event, CannotTell)]
-    assert [event.before.partition(":")[0] for event in told] == [
-        "the connections from before have ended"
-    ] * 2
+    assert [event.before.partition(":")[0] for event in told] == ["connections from before have ended"] * 2
     site.dry_run = False
     site.directors["lvs1"].connections.append(OLD_CONNECTION)
     harness.events.clear()

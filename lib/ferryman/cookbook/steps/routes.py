@@ -220,7 +220,7 @@ class HostRoutesDown(_HostRoutes, Change[list[list[str]]]):
         if not self.ferry.driver(self.director, self.service).has_ipvs:
             return None
         wait_s = self.ferry.config.directors.drain_timeout
-        return f"the connections from before have ended: after {wait_s:g} s the routes stay for those left"
+        return f"connections from before have ended: the routes stay while some are left after {wait_s:g} s"
 
     def do(self, before: list[list[str]]) -> Sequence[Edit]:
         """Remove them, unless connections from before still need them."""
