@@ -28,6 +28,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]  # whole migrations, on
 SERVICES = ("web", "maps", "static", "k8s-ingress-staging")
 ENCAPSULATED = "search"
 RUN_S = 400.0
+WEIGHS = "ipvsadm -e -t 10.99.0.3:8081 -r 10.10.0.21:8081 -g -w"
 RUN = "<run>"
 
 Event = dict[str, Any]
@@ -202,15 +203,16 @@ def _merge_back(review: Review, run: str) -> None:
 def test_a_run_says_where_it_went_differently(lab: RunningLab, old_world: dict[str, str]) -> None:
     assert old_world
     dry_run = foretold_by(lab, "migrate", "static")
-    lab.console("lvs2", "ipvsadm -e -t 10.99.0.3:8081 -r 10.10.0.21:8081 -g -w 7")
-    try:
-        run = migrated(lab, "migrate", "static")
-        compared = next(event for event in run if event["event"] == "foretold")
-        assert compared["dry_run"] == dry_run[0]["run"]
-        assert compared["age_seconds"] > 0
-        assert [(found["difference"], found["target"]) for found in compared["differences"]] == [
-            ("other-edit", "lvs2")
-        ]
-        put_back(lab, run)
-    finally:
-        lab.console("lvs2", "ipvsadm -e -t 10.99.0.3:8081 -r 10.10.0.21:8081 -g -w 1")
+    lab.console("lvs2", f"{WEIGHS} 7")
+    run = migrated(lab, "migrate", "static")
+    put_back(lab, run)
+    lab.console("lvs2", f"{WEIGHS} 1")
+    compared = next(event for event in run if event["event"] == "foretold")
+    assert compared["dry_run"] == dry_run[0]["run"]
+    assert compared["age_seconds"] > 0
+    verdict, edit = compared["differences"]
+    assert [verdict[key] for key in ("difference", "target", "foretold", "found")] == [
+        *("verdict", "ipvs-table lvs2", "pass", "warn")
+    ]
+    assert (edit["difference"], edit["target"]) == ("other-edit", "lvs2")
+    assert (edit["foretold"].split("-w")[1][:2], edit["found"].split("-w")[1][:2]) == (" 1", " 7")
