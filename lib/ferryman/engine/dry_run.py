@@ -102,17 +102,17 @@ def _keep(run: RunContext, foretellings: Foretellings, result: RunResult) -> Non
 
 
 def _compare(run: RunContext, store: Store, foretellings: Foretellings, result: RunResult) -> None:
-    if result.ended in _NOTHING_WAS_TRIED and not run.progress.applied:
+    if result.ended in _NOTHING_WAS_TRIED and not (run.progress.applied or run.progress.restored):
         return
     foretelling = Foretelling.from_json(foretellings.read(run.request))
-    if foretelling is None:
+    if foretelling is None or foretelling.ended > run.started:
         return
-    entry, course = store.run(run.id), run.course
-    if foretelling.ended > entry.started:
-        return
+    course = run.course
     if run.resumed:
+        if run.log.journal_lost is not None:  # what earlier processes did is not known then
+            return
         course = Course.of(run.id, run.plan.titles)
-        course.take_records(store.verified_records(entry))
+        course.take_records(store.verified_records(store.run(run.id)))
     differences = foretelling.differences(course, refused=result.ended is Outcome.REFUSED)
     age = run.clock.now() - datetime.fromisoformat(foretelling.ended)
     run.log.emit(ForetoldCompared(foretelling.course.run, max(0.0, age.total_seconds()), differences))

@@ -7,15 +7,21 @@ import re
 HIDDEN = "…hidden…"
 """What stands in the place of a secret."""
 
-_NAME = r"[\w.-]*(?:passw(?:or)?d|passphrase|auth_pass|secret|token|api[_-]?key|private[_-]?key|credentials?)"
+_WORDS = r"passw(?:or)?d|passphrase|auth_pass|pwd|secret|token|api[_-]?key|private[_-]?key|credential"
+_NAME = rf"(?:{_WORDS})[\w.-]{{0,40}}[\"']?"
+"""The end of the name of something secret; it begins with a fixed word: long texts are searched fast."""
+_QUOTED = r"\"[^\"\n]*\"|'[^'\n]*'"
 _SECRETS = (
-    # A value after the name of a secret, to the end of the word or of the quoted text.
-    re.compile(rf"(?i)(?P<kept>{_NAME}[\"']?(?:\s*[:=]\s*|\s+))(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s\"']+)"),
-    re.compile(r"(?i)(?P<kept>\b(?:authorization|proxy-authorization|cookie)\s*[:=]\s*)[^\n\"']+"),
-    re.compile(r"(?i)(?P<kept>\b(?:bearer|basic)\s+)[\w.~+/=-]{8,}"),
-    re.compile(r"(?P<kept>\b[a-z][a-z0-9+.-]*://)[^/\s@]+(?=@)"),
+    # After a colon to the end of the line, as in YAML; else to the end of the word.
+    re.compile(rf"(?i)(?P<kept>(?:{_NAME}|pass[\"']?)[ \t]*:[ \t]*)(?:{_QUOTED}|[^\n]+)"),
+    re.compile(rf"(?i)(?P<kept>(?:{_NAME}|pass)[ \t]*=[ \t]*)(?:{_QUOTED}|[^\s\"']+)"),
+    re.compile(rf"(?i)(?P<kept>{_NAME}[ \t]+)(?:{_QUOTED}|[^\s\"':=]+)"),
+    re.compile(r"(?i)(?P<kept>\b(?:proxy-)?(?:authorization|cookie)[ \t]*[:=][ \t]*)[^\n\"']+"),
+    re.compile(r"(?i)(?P<kept>\b(?:bearer|basic)[ \t]+)[\w.~+/=-]{8,}"),
+    re.compile(r"(?P<kept>://)[^/\s@]{1,200}(?=@)"),
     re.compile(
-        r"(?P<kept>-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(?=-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
+        r"(?P<kept>-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----).*?(?=-----END|\Z)",
+        re.DOTALL,
     ),
 )
 

@@ -50,6 +50,8 @@ class RunContext:
     """Whether how this command ends is how the run ends; not while a run that is done is only looked at."""
     resumed: bool = False
     """Whether another process began the run: then what was changed is known from the journal alone."""
+    started: str = ""
+    """When the run began, in its first process; RFC 3339 in UTC."""
     goes_back: bool = False
     """Whether the operator asked for the rollback: no dry run foretells one."""
     seen_at: dict[int, str] = field(default_factory=dict)

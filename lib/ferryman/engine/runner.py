@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ferryman import __version__, retry
 from ferryman.engine import results
-from ferryman.engine.clock import Clock, SystemClock
+from ferryman.engine.clock import Clock, SystemClock, stamp
 from ferryman.engine.dry_run import announce, keep_or_compare, verify_no_change
 from ferryman.engine.event_log import EventLog, error_record
 from ferryman.engine.execute import execute
@@ -148,7 +148,8 @@ class Runner:
         signals = Signals()
         with signals.installed():
             run = self._context(self.store, entry.id, entry.request, plan, signals)
-            run.is_open, run.resumed, run.goes_back = entry.is_open, True, who["way"] == "back"
+            run.is_open, run.resumed, run.started = entry.is_open, True, entry.started
+            run.goes_back = who["way"] == "back"
             try:
                 progress = load_progress(self.store, entry, plan, accept_changed_plan=accept_changed_plan)
                 self._when_free(run, lambda: self.store.adopt(entry, plan.keys, entry.request.operator))
@@ -304,7 +305,9 @@ class Runner:
         course = Course.of(run, plan.titles)
         log = EventLog(run, store, self.clock, signals, [course, *self.subscribers])
         lease = Lease(store, run, alarm=signals.alarm, renewed=not request.dry_run)
-        return RunContext(run, request, plan, Progress(), log, signals, lease, self.clock, course)
+        context = RunContext(run, request, plan, Progress(), log, signals, lease, self.clock, course)
+        context.started = stamp(self.clock.now())
+        return context
 
 
 def _reconcile_and_roll_back(run: RunContext, progress: Progress) -> RunResult:  # noqa: ARG001  # an action
