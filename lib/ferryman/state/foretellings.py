@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import secrets
 import stat
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,8 @@ KEEP = 100
 MAX_BYTES = 4 * 1024 * 1024
 """The largest file that is written or read."""
 _SUFFIX = ".json"
+_OURS = re.compile(r"[0-9a-f]{32}(\.json|\.[0-9a-f]{16}\.tmp)")
+"""The names of the files and of their drafts; whatever else is in the folder is somebody else's."""
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +36,7 @@ class Foretellings:
     """The folder of these files; it is made when it is first written to."""
 
     def __init__(self, folder: Path, *, keep: int = KEEP) -> None:
-        self._folder = folder
+        self.folder = folder
         self._keep = keep
 
     def write(self, request: RunRequest, value: Mapping[str, Any]) -> None:
@@ -46,7 +49,7 @@ class Foretellings:
             self._replace(self._path(request), content)
             self._prune()
         except (OSError, ValueError, TypeError, RecursionError) as error:
-            _log.info("what the dry run foretold could not be kept in %s: %s", self._folder, error)
+            _log.info("what the dry run foretold could not be kept in %s: %s", self.folder, error)
 
     def read(self, request: RunRequest) -> Any:  # noqa: ANN401  # whatever JSON the file has
         """The value that is kept for the request's cookbook and arguments; None when there is none."""
@@ -69,10 +72,10 @@ class Foretellings:
     def _path(self, request: RunRequest) -> Path:
         """The request's file; its name tells nothing of the arguments, which may be secret."""
         key = json.dumps([request.cookbook, dict(request.arguments)], sort_keys=True, default=str)
-        return self._folder / (hashlib.sha256(key.encode()).hexdigest()[:32] + _SUFFIX)
+        return self.folder / (hashlib.sha256(key.encode()).hexdigest()[:32] + _SUFFIX)
 
     def _replace(self, path: Path, content: bytes) -> None:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = path.with_suffix(f".{secrets.token_hex(8)}.tmp")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
@@ -87,8 +90,8 @@ class Foretellings:
     def _prune(self) -> None:
         """Remove the oldest files beyond the number that is kept, and drafts that a dead process left."""
         found = []
-        for path in self._folder.iterdir():
-            if path.suffix in (_SUFFIX, ".tmp"):
+        for path in self.folder.iterdir():
+            if _OURS.fullmatch(path.name):
                 with contextlib.suppress(OSError):
                     found.append((path.lstat().st_mtime_ns, path))
         for _, path in sorted(found)[: -self._keep]:

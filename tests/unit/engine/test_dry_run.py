@@ -113,7 +113,7 @@ def compared(harness: Harness) -> list[ForetoldCompared]:
 def differences(harness: Harness) -> list[tuple[str, str, str, str]]:
     """The differences that the only comparison has."""
     (found,) = compared(harness)
-    return [(one.kind, one.target, one.foretold, one.found) for one in found.differences]
+    return [(each.kind, each.target, each.foretold, each.found) for each in found.differences]
 
 
 def test_each_change_has_exactly_one_answer_in_the_plans_order(harness: Harness, world: FakeWorld) -> None:

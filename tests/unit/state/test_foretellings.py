@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ferryman.config import Config
 from ferryman.state import RunRequest
+from ferryman.state.factory import foretellings_of
 from ferryman.state.foretellings import MAX_BYTES, Foretellings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 def request(**arguments: Any) -> RunRequest:  # noqa: ANN401  # whatever a cookbook takes
@@ -63,6 +65,43 @@ def test_the_oldest_go_when_there_are_more_than_are_kept(folder: Path) -> None:
         None,
         *({"n": n} for n in (2, 3, 4)),
     ]
+
+
+def test_what_others_put_there_stays(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / "notes.json").write_text("{}")
+    os.utime(folder / "notes.json", ns=(1, 1))
+    kept = Foretellings(folder, keep=1)
+    kept.write(request(n=1), {})
+    kept.write(request(n=2), {})
+    assert (folder / "notes.json").exists()
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_drafts_of_processes_that_died_count_among_those_that_go(folder: Path) -> None:
+    kept = Foretellings(folder, keep=1)
+    kept.write(request(), {})
+    (file,) = folder.iterdir()
+    draft = file.with_suffix(f".{'a' * 16}.tmp")
+    draft.write_text("{")
+    os.utime(draft, ns=(1, 1))
+    kept.write(request(), {"n": 1})
+    assert [*folder.iterdir()] == [file]
+
+
+@pytest.mark.parametrize(
+    ("state", "place"),
+    [
+        ("sqlite:.ferryman/state.db", "/etc/ferryman/.ferryman/foretold"),
+        ("sqlite:/var/lib/ferryman/state.db", "/var/lib/ferryman/foretold"),
+        ("etcd://127.0.0.1:2379/ferryman", "/etc/ferryman/.ferryman/foretold"),
+    ],
+)
+def test_they_are_beside_the_state_and_with_a_cluster_beside_the_configuration(
+    state: str, place: str
+) -> None:
+    config = Config(file=Path("/etc/ferryman/ferryman.toml"), state=state)
+    assert foretellings_of(config).folder == Path(place)
 
 
 def test_a_write_that_fails_leaves_the_earlier_one_and_no_draft(
