@@ -26,8 +26,7 @@ RUN = "<run>"
 """What stands for the id of the run in what a dry run says."""
 SCHEMA = 1
 
-_FINDING, _STARTED = "finding", "step-started"
-_KINDS = (_STARTED, _FINDING, "change", "no-change", "cannot-tell")
+_KINDS = ("step-started", "finding", "change", "no-change", "cannot-tell")
 _WORST_FIRST = (Verdict.FAIL, Verdict.UNKNOWN, Verdict.WARN, Verdict.PASS, Verdict.SKIP)
 _STOPS_OR_WARNS = (Verdict.FAIL, Verdict.UNKNOWN, Verdict.WARN)
 
