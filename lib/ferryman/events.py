@@ -34,6 +34,8 @@ class RunStarted:
     dry_run: bool
     operator: str
     plan: tuple[str, ...]
+    changes: frozenset[int] = frozenset()
+    """Which of the steps are changes, for the console; no key of the JSON line."""
     event: ClassVar[str] = "run-started"
 
     def as_dict(self) -> dict[str, Any]:
@@ -109,7 +111,7 @@ class ProbeAnswered:
 
 @dataclass(frozen=True, slots=True)
 class ChangeMade:
-    """Something was changed, or would be (``applied`` false in a dry run)."""
+    """Something was changed, or would certainly be (``applied`` false in a dry run)."""
 
     step: int
     edit: Edit
@@ -118,9 +120,92 @@ class ChangeMade:
 
     def as_dict(self) -> dict[str, Any]:
         """The keys of its JSON line: what was edited where, as a diff or as a command."""
-        edit = self.edit
-        how = {"diff": edit.diff} if edit.diff is not None else {"command": edit.command or ""}
-        return {"step": self.step, "kind": edit.kind, "target": edit.target, **how, "applied": self.applied}
+        return {"step": self.step, **edit_as_dict(self.edit), "applied": self.applied}
+
+
+@dataclass(frozen=True, slots=True)
+class NoChangeNeeded:
+    """In a dry run: a change would not be made, for what is there is as wanted."""
+
+    step: int
+    reason: str
+    event: ClassVar[str] = "no-change"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The keys of its JSON line: step and reason."""
+        return {"step": self.step, "reason": self.reason}
+
+
+@dataclass(frozen=True, slots=True)
+class CannotTell:
+    """In a dry run: whether a change would be made, or which of these edits, is not known beforehand."""
+
+    step: int
+    before: str
+    """What must happen before it is known."""
+    edits: tuple[Edit, ...] = ()
+    """The edits that come into question."""
+    event: ClassVar[str] = "cannot-tell"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The keys of its JSON line: step, what must happen first, and the edits that come into question."""
+        return {"step": self.step, "before": self.before, "edits": [*map(edit_as_dict, self.edits)]}
+
+
+Answer = Literal["would-change", "no-change", "cannot-tell"]
+"""What a dry run says of a change of the plan."""
+DifferenceKind = Literal["not-made", "not-foretold", "other-edit", "verdict"]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing in which a run went differently from what a dry run foretold."""
+
+    kind: DifferenceKind
+    title: str
+    """The step's title."""
+    target: str
+    """What would have been edited, or was; of a verdict, check and host."""
+    foretold: str
+    """The diff, command or verdict that was foretold; empty where there was none."""
+    found: str
+    """The diff, command or verdict that it was; empty where there was none."""
+
+    def as_dict(self) -> dict[str, str]:
+        """The difference as a value of the ``foretold`` event's JSON line."""
+        return {
+            "difference": self.kind,
+            "title": self.title,
+            "target": self.target,
+            "foretold": self.foretold,
+            "found": self.found,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ForetoldCompared:
+    """At the end of a run that a dry run had foretold: in what it went differently."""
+
+    dry_run: str
+    """The id of the dry run."""
+    age_s: float
+    """Seconds from the end of the dry run to the end of this run."""
+    differences: tuple[Difference, ...]
+    event: ClassVar[str] = "foretold"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The keys of its JSON line: the dry run's id, its age in seconds and the differences."""
+        return {
+            "dry_run": self.dry_run,
+            "age_seconds": round(self.age_s, 3),
+            "differences": [difference.as_dict() for difference in self.differences],
+        }
+
+
+def edit_as_dict(edit: Edit) -> dict[str, Any]:
+    """An edit as the keys of a JSON line: kind, target, and its diff or command."""
+    how = {"diff": edit.diff} if edit.diff is not None else {"command": edit.command or ""}
+    return {"kind": edit.kind, "target": edit.target, **how}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +242,18 @@ class RunFinished:
         }
 
 
-Event = RunStarted | StepStarted | FindingMade | ProbeAnswered | ChangeMade | StepFinished | RunFinished
+Event = (
+    RunStarted
+    | StepStarted
+    | FindingMade
+    | ProbeAnswered
+    | ChangeMade
+    | NoChangeNeeded
+    | CannotTell
+    | StepFinished
+    | ForetoldCompared
+    | RunFinished
+)
 
 
 @dataclass(frozen=True, slots=True)

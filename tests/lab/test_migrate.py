@@ -26,6 +26,7 @@ from lab.quick import configure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
     from subprocess import CompletedProcess
 
     from lab.running import RunningLab
@@ -171,17 +172,23 @@ def test_a_configuration_that_keepalived_refuses_changes_nothing_on_it(
     assert world(lab) == as_it_was
 
 
+def files_of(lab: RunningLab) -> dict[Path, bytes]:
+    """Every file of the configuration, but for what dry runs keep of what they foretold."""
+    files = [path for path in lab.folder.rglob("*") if path.is_file() and path.parent.name != "foretold"]
+    return {path: path.read_bytes() for path in files}
+
+
 def test_a_dry_run_shows_the_plan_and_its_edits_and_sends_nothing_but_ssh(
     lab: RunningLab, as_it_was: dict[str, str]
 ) -> None:
-    files = {path: path.read_bytes() for path in lab.folder.rglob("*") if path.is_file()}
+    files = files_of(lab)
     with captured(lab) as packets:
         dry_run = lab.ferryman("--output", "json", "migrate", "static", "--site", "lab", "--dry-run")
     assert dry_run.returncode == 0, dry_run.stderr
     assert packets, "the capture saw nothing, so it proves nothing"
     neighbours = r"ARP|neighbor (solicitation|advertisement)|multicast listener|router solicitation"
     assert [line for line in packets if not re.search(rf"\.22: |{neighbours}", line)] == []
-    assert {path: path.read_bytes() for path in lab.folder.rglob("*") if path.is_file()} == files
+    assert files_of(lab) == files
     assert world(lab) == as_it_was
     assert changes(dry_run)
     assert not any(change["applied"] for change in changes(dry_run))
@@ -189,7 +196,8 @@ def test_a_dry_run_shows_the_plan_and_its_edits_and_sends_nothing_but_ssh(
     assert events(completed)[0]["plan"] == events(dry_run)[0]["plan"]
 
     def changed_by(done: CompletedProcess[str]) -> list[str]:
-        return sorted(str(change.get("diff") or change["command"]) for change in changes(done))
+        unsure = [edit for event in events(done) for edit in event.get("edits", ())]
+        return sorted(str(edit.get("diff") or edit["command"]) for edit in [*changes(done), *unsure])
 
     assert changed_by(completed) == changed_by(dry_run)
     assert lab.ferryman("rollback", events(completed)[0]["run"]).returncode == 0

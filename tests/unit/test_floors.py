@@ -27,6 +27,7 @@ FLOORS = {
             "outcomes",
             "permissions",
             "retry",
+            "redaction",
             "waits",
         ),
         "__init__",

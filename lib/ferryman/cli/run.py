@@ -28,6 +28,7 @@ from ferryman.hosts.ssh import Fleet
 from ferryman.inventory import Inventory
 from ferryman.permissions import WRITE, denied
 from ferryman.state import RunRequest, new_run_id
+from ferryman.state.factory import foretellings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -183,6 +184,7 @@ def _runner(
         on_doubt="rollback" if on_doubt == "rollback" else "hold",
         wait_s=ferry.config.directors.wait,
         fence_off=ferry.fence_off,
+        foretellings=foretellings_of(ferry.config),
     )
 
 

@@ -11,7 +11,15 @@ from ferryman.model import Verdict
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ferryman.events import Phase, RunFinished, RunStarted, StepOutcome
+    from ferryman.events import (
+        CannotTell,
+        DifferenceKind,
+        ForetoldCompared,
+        Phase,
+        RunFinished,
+        RunStarted,
+        StepOutcome,
+    )
     from ferryman.model import Edit, Finding, ProbeResult
 
 UNDER_WAY: dict[Phase, str] = {
@@ -36,11 +44,17 @@ STATES: dict[tuple[Phase, StepOutcome], str] = {
     ("undo", "skipped"): "nothing to put back",
 }
 
+LOOKED_AT, WOULD_CHANGE, CANNOT_TELL = "looked at", "would change", "cannot tell yet"
+"""The state of a change in a dry run."""
+
 MARKS: dict[str, tuple[str | None, str]] = {
     "waiting": ("·", "dim"),
     **dict.fromkeys(UNDER_WAY.values(), (None, "cyan")),
     "checked": ("✓", "green"),
     "changed": ("●", "yellow"),
+    LOOKED_AT: ("·", "dim"),
+    WOULD_CHANGE: ("○", "yellow"),
+    CANNOT_TELL: ("?", "magenta"),
     "verified": ("✓", "bold green"),
     "no change needed": ("=", "green"),
     "put back": ("↩", "yellow"),
@@ -112,8 +126,70 @@ def probe(result: ProbeResult) -> Text:
 def edit(made: Edit, *, applied: bool) -> Text:
     """An edit as a diff, or as the command that makes it; ``applied`` is false where it was not made."""
     lead = "changed" if applied else "would  "
-    text = Text("  ").append(lead, style="bold yellow" if applied else "yellow")
-    text.append(f" {made.kind} ", style="cyan").append(made.target, style="bold")
+    text = Text("  ").append(lead, style="bold yellow" if applied else "yellow").append(" ")
+    return text.append_text(_what(made))
+
+
+def no_change(title: str, reason: str) -> Text:
+    """What a dry run says of a change that is not needed."""
+    return Text("  ").append("no change", style="green").append(f" {title}: ", style="bold").append(reason)
+
+
+def cannot_tell(title: str, unknown: CannotTell) -> Text:
+    """What a dry run says of a change of which it cannot be known: never green, for it is no promise."""
+    text = Text("  ").append("cannot tell", style="bold magenta").append(f" {title}", style="bold")
+    text.append(f"\n          before: {unknown.before}")
+    for edit in unknown.edits:
+        text.append("\n          maybe:  ", style="magenta").append_text(_what(edit))
+    return text
+
+
+_SHOWN_DIFFERENCES = 8
+"""How many differences are shown where not all of them are asked for."""
+_DIFFERENCES: dict[DifferenceKind, str] = {
+    "not-made": "foretold, and not made",
+    "not-foretold": "made, and not foretold",
+    "other-edit": "made otherwise than foretold",
+    "verdict": "another verdict than foretold",
+}
+
+
+def compared(found: ForetoldCompared, *, verbose: bool) -> Text:
+    """In what a run went differently from what a dry run foretold, and how old that is."""
+    which = f"the dry run {found.dry_run}, {duration(found.age_s)} old, foretold"
+    if not found.differences:
+        return Text(f"\nas {which}", style="dim")
+    text = Text("\n").append(f"differently from what {which}:", style="bold yellow")
+    shown = found.differences if verbose else found.differences[:_SHOWN_DIFFERENCES]
+    for difference in shown:
+        text.append(f"\n  {difference.target}: ", style="bold").append(_DIFFERENCES[difference.kind])
+        text.append(f" ({difference.title})", style="dim")
+        for word, told in (("foretold", difference.foretold), ("it was", difference.found)):
+            lines = told.splitlines()
+            text.append("".join(f"\n          {word + ':':<10}{line}" for line in lines[:1]))
+            text.append("".join(f"\n{'':20}{line}" for line in lines[1:]))
+    if left := len(found.differences) - len(shown):
+        text.append(f"\n  and {left} more: -v shows them", style="dim")
+    return text
+
+
+_UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
+
+
+def duration(seconds: float) -> str:
+    """A duration in the largest unit that fits, such as ``3 minutes``.
+
+    >>> duration(7265), duration(0.4)
+    ('2 hours', '0 seconds')
+    """
+    unit, size = next(((unit, size) for unit, size in _UNITS if seconds >= size), _UNITS[-1])
+    count = int(seconds // size)
+    return f"{count} {unit}{'' if count == 1 else 's'}"
+
+
+def _what(made: Edit) -> Text:
+    """Kind, target, and the command or diff of an edit."""
+    text = Text().append(f"{made.kind} ", style="cyan").append(made.target, style="bold")
     commands = (made.command or "").splitlines()
     if len(commands) == 1:
         return text.append(f": {commands[0]}")

@@ -19,8 +19,11 @@ from rich.text import Text
 
 from ferryman.console import formatting
 from ferryman.events import (
+    CannotTell,
     ChangeMade,
     FindingMade,
+    ForetoldCompared,
+    NoChangeNeeded,
     ProbeAnswered,
     RunFinished,
     RunStarted,
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from ferryman.events import Occurrence
+    from ferryman.events import Occurrence, Phase, StepOutcome
     from ferryman.model import Edit, Finding
 
 PICTURE_WIDTH = 112
@@ -64,6 +67,8 @@ class Screen:
         self._rows: list[_Row] = []
         self._edits: list[tuple[Edit, bool]] = []
         self._live: Live | None = None
+        self._only_looked_at: frozenset[int] = frozenset()
+        """In a dry run: the steps that are changes."""
         self._warned: dict[tuple[str, str, str], str] = {}
         """By check, what was seen and what to do: the first host that was warned of so."""
 
@@ -78,11 +83,12 @@ class Screen:
                 self._find(step, finding)
             case ProbeAnswered(_, result) if self._verbose:
                 self._console.print(formatting.probe(result))
-            case ChangeMade(_, edit, applied):
-                self._edits.append((edit, applied))
-                self._console.print(formatting.edit(edit, applied=applied))
+            case ChangeMade(step, edit, applied):
+                self._change(step, edit, applied=applied)
+            case NoChangeNeeded() | CannotTell() | ForetoldCompared() as told:
+                self._tell(told)
             case StepFinished(step, phase, outcome):
-                self._finish_step(step, formatting.STATES[phase, outcome])
+                self._finish_step(step, self._state(step, phase, outcome))
             case RunFinished() as finished:
                 self._finish(finished, occurrence.run)
         if self._live:
@@ -93,6 +99,23 @@ class Screen:
         counts[finding.verdict] = counts.get(finding.verdict, 0) + 1
         if self._verbose or finding.verdict not in (Verdict.PASS, Verdict.SKIP):
             self._console.print(formatting.finding(finding, as_on=self._same_warning(finding)))
+
+    def _change(self, step: int, edit: Edit, *, applied: bool) -> None:
+        self._edits.append((edit, applied))
+        self._console.print(formatting.edit(edit, applied=applied))
+        if not applied:
+            self._rows[step].state = formatting.WOULD_CHANGE
+
+    def _tell(self, told: NoChangeNeeded | CannotTell | ForetoldCompared) -> None:
+        """What a dry run says of a change beside its edits, or what became of what one said."""
+        match told:
+            case NoChangeNeeded(step, reason):
+                self._console.print(formatting.no_change(self._rows[step].title, reason))
+            case CannotTell(step):
+                self._console.print(formatting.cannot_tell(self._rows[step].title, told))
+                self._rows[step].state = formatting.CANNOT_TELL
+            case ForetoldCompared():
+                self._console.print(formatting.compared(told, verbose=self._verbose))
 
     def _same_warning(self, finding: Finding) -> str | None:
         """The host that had the very same warning before; None for what stops a run: each is shown."""
@@ -121,7 +144,14 @@ class Screen:
                 self._console.print(formatting.edit(edit, applied=False))
             return prompt("Go on?")
 
+    def _state(self, step: int, phase: Phase, outcome: StepOutcome) -> str:
+        """How a phase ended; a dry run has only looked at a change, and says later what it would do."""
+        if (phase, outcome) == ("check", "ok") and step in self._only_looked_at:
+            return formatting.LOOKED_AT
+        return formatting.STATES[phase, outcome]
+
     def _start(self, started: RunStarted, run: str) -> None:
+        self._only_looked_at = started.changes if started.dry_run else frozenset()
         self._rows = [_Row(title) for title in started.plan]
         self._console.print(formatting.heading(started, run))
         if self._console.is_terminal:

@@ -136,7 +136,7 @@ class CommandDriver(Driver):
     def _look(self) -> tuple[Table, dict[str, Any]]:
         return self.read(), {}
 
-    def _apply(self, before: Before, target: Target) -> None:
+    def _apply(self, before: Before, target: Target, made: list[Edit]) -> None:
         now, wanted = self.read(), self.wanted(before, target)
         if self.has_ipvs and (changes := self._foreign_changes(before, target, now)):
             raise self._changed(changes)
@@ -147,6 +147,7 @@ class CommandDriver(Driver):
                 f"{self.host}: read prints something else than when it was looked at;"
                 " it was left alone; find out who changed it, then begin again"
             )
+        made += self._as_edits("apply", wanted)
         self._run("apply", wanted)
         self._reached("applied", wanted, lambda _: wanted)
 

@@ -200,8 +200,21 @@ class Driver(ABC):
     def undo_edits(self, before: Before, target: Target) -> list[Edit]:
         """What ``restore`` does after such an ``apply``: for people who have to do it by hand."""
 
-    def apply(self, before: Before, target: Target) -> None:
+    def cannot_tell_before(self, before: Before, target: Target) -> str | None:
+        """What must happen before it is known which of ``edits`` are made; None: all of them, and no other.
+
+        A director that follows the catalog may have followed by itself by then, in part or whole.
+        """
+        del before, target
+        if self.follows_catalog:
+            return "the catalog is changed: the director follows it, and may do so by itself"
+        return None
+
+    def apply(self, before: Before, target: Target) -> list[Edit]:
         """Make this service's entries what the target says; what is half done is completed.
+
+        Returns:
+            What was really done; nothing where nothing was written.
 
         Raises:
             RefusedError: The driver does not support the target.
@@ -210,7 +223,9 @@ class Driver(ABC):
             DoubtError: It went silent, also when asked again.
         """
         self.require_supported(target)
-        self._settled(lambda: self._apply(before, target))
+        made: list[Edit] = []
+        self._settled(lambda: self._apply(before, target, made))
+        return list(dict.fromkeys(made))
 
     def restore(self, before: Before, target: Target) -> list[Edit]:
         """Put back what ``apply`` changed for this target; looks first, and twice is harmless.
@@ -280,7 +295,8 @@ class Driver(ABC):
         """This service's part of the table, and the files that are part of the before; one round trip."""
 
     @abstractmethod
-    def _apply(self, before: Before, target: Target) -> None: ...
+    def _apply(self, before: Before, target: Target, made: list[Edit]) -> None:
+        """Reach the target, and add to ``made`` what is done right before it is."""
 
     @abstractmethod
     def _restore(self, before: Before, target: Target, made: list[Edit]) -> None:

@@ -44,11 +44,11 @@ class IpvsadmDriver(Driver):
     def _look(self) -> tuple[Table, dict[str, Any]]:
         return self.read(), {}
 
-    def _apply(self, before: Before, target: Target) -> None:
+    def _apply(self, before: Before, target: Target, made: list[Edit]) -> None:
         now, wanted = self.read(), self.wanted(before, target)
         if changes := self._foreign_changes(before, target, now):
             raise self._changed(changes)
-        self._verify(wanted, self._edited(now, wanted, []), "edited, but")
+        self._verify(wanted, self._edited(now, wanted, made), "edited, but")
 
     def _restore(self, before: Before, target: Target, made: list[Edit]) -> None:
         now = self.read()

@@ -119,7 +119,7 @@ class ConfigManagedDriver(Driver):
         return not self._says_otherwise(state, wanted, target) and self._pending_reload(state) is None
 
     def edits(self, before: Before, target: Target) -> list[Edit]:  # noqa: ARG002  # the catalog says what
-        """The agent's command, and the one that makes the daemon load its file."""
+        """The agent's command, and the one that makes the daemon load its file, as far as they are needed."""
         return [
             Edit("director", self.host, command=command)
             for command in (self.agent.command, self.reload_command)
@@ -134,9 +134,9 @@ class ConfigManagedDriver(Driver):
         """The table alone: the file is the agent's, which may write it whenever it likes."""
         return self.read(), {}
 
-    def _apply(self, before: Before, target: Target) -> None:
+    def _apply(self, before: Before, target: Target, made: list[Edit]) -> None:
         state = self._settled_state(before, target)
-        if changes := self._follow(state, before, target, self.wanted(before, target), []):
+        if changes := self._follow(state, before, target, self.wanted(before, target), made):
             raise self._changed(changes)
 
     def _restore(self, before: Before, target: Target, made: list[Edit]) -> None:

@@ -66,8 +66,8 @@ def _do(run: RunContext, place: int, change: Change[Any], pending: PendingChange
 
     def do() -> None:
         run.lease.require()  # again: recording and reporting may have taken longer than the lease lasts
-        change.do(pending.before)
-        _made(run, place, pending.edits)
+        made = change.do(pending.before)
+        _made(run, place, pending.edits if made is None else made)
 
     try:
         run.write_phase(place, "do", do)

@@ -73,6 +73,11 @@ class Plan:
         return tuple(dict.fromkeys([*self.locks, *self.writes]))
 
     @property
+    def changes(self) -> frozenset[int]:
+        """The places of the changes."""
+        return frozenset(place for place, step in enumerate(self.steps) if isinstance(step, Change))
+
+    @property
     def first_change(self) -> int:
         """The place of the first change; the number of steps when there is none."""
         places = (place for place, step in enumerate(self.steps) if isinstance(step, Change))

@@ -18,7 +18,7 @@ from ferryman.errors import (
     VerifyError,
     WorldChangedError,
 )
-from ferryman.events import ChangeMade, FindingMade
+from ferryman.events import FindingMade
 from ferryman.model import Finding, Verdict
 
 if TYPE_CHECKING:
@@ -36,6 +36,15 @@ class PendingChange:
 
     before: Any
     edits: tuple[Edit, ...]
+    cannot_tell_before: str | None = None
+    """What must happen before it is known which of the edits are made; None: all of them are."""
+
+    @classmethod
+    def of(cls, change: Change[Any], before: object) -> PendingChange:
+        """What this change would do from that state."""
+        edits = tuple(change.edits(before))
+        unknown = change.cannot_tell_before(before)
+        return cls(before, edits, unknown if edits or unknown else "it is made: the step names no edits")
 
 
 @dataclass(slots=True)
@@ -99,13 +108,6 @@ def record_checked(run: RunContext, preflight: Preflight) -> None:
     run.log.flush()
 
 
-def announce(run: RunContext, preflight: Preflight) -> None:
-    """Emit the edits that a dry run does not make."""
-    for place, pending in preflight.pending.items():
-        for edit in pending.edits:
-            run.log.emit(ChangeMade(place, edit, applied=False))
-
-
 def _check_step(run: RunContext, preflight: Preflight, place: int, step: Step) -> None:
     if isinstance(step, Change):
         before = run.read_phase(place, "check", step.check)
@@ -117,7 +119,7 @@ def _check_step(run: RunContext, preflight: Preflight, place: int, step: Step) -
         else:
             _require_json(run, place, before)
             _require_same_as_begun(run, place, before)
-            preflight.pending[place] = PendingChange(before, tuple(step.edits(before)))
+            preflight.pending[place] = PendingChange.of(step, before)
     elif place < run.plan.first_change:
         if run.progress.applied and not step.valid_after_change:
             run.skip(place)

@@ -40,8 +40,11 @@ def done(run: RunContext, preflight: Preflight) -> RunResult:
 
 def dry_run_passed(run: RunContext, preflight: Preflight) -> RunResult:
     """The result of a dry run when nothing blocks the changes that would be made."""
-    count = f"{len(preflight.pending)} change{'' if len(preflight.pending) == 1 else 's'}"
-    return RunResult(Outcome.DONE, f"dry run: nothing blocks {count}; nothing was changed", run.id)
+    unknown = sum(pending.cannot_tell_before is not None for pending in preflight.pending.values())
+    count = len(preflight.pending) - unknown
+    changes = f"{count} change{'' if count == 1 else 's'}"
+    more = f"; {unknown} more cannot be told beforehand" if unknown else ""
+    return RunResult(Outcome.DONE, f"dry run: nothing blocks {changes}{more}; nothing was changed", run.id)
 
 
 def unchanged(run: RunContext, error: Exception) -> RunResult:

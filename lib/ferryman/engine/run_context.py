@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ferryman.engine.clock import Clock
     from ferryman.engine.event_log import EventLog
+    from ferryman.engine.foretold import Course
     from ferryman.engine.lease import Lease
     from ferryman.engine.plan import Plan
     from ferryman.engine.progress import ChangeState, Checked, Progress
@@ -39,6 +40,8 @@ class RunContext:
     signals: Signals
     lease: Lease
     clock: Clock
+    course: Course
+    """What of this run can be compared with what a dry run foretold."""
     at: str = "before the first step"
     """Step and phase, in words."""
     place: int = 0
@@ -47,6 +50,10 @@ class RunContext:
     """Whether how this command ends is how the run ends; not while a run that is done is only looked at."""
     resumed: bool = False
     """Whether another process began the run: then what was changed is known from the journal alone."""
+    started: str = ""
+    """When the run began, in its first process; RFC 3339 in UTC."""
+    goes_back: bool = False
+    """Whether the operator asked for the rollback: no dry run foretells one."""
     seen_at: dict[int, str] = field(default_factory=dict)
     """When each change was last seen to be as it was made, by its place."""
     _reported: set[str] = field(default_factory=set)

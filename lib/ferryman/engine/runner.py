@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ferryman import __version__, retry
 from ferryman.engine import results
-from ferryman.engine.clock import Clock, SystemClock
+from ferryman.engine.clock import Clock, SystemClock, stamp
+from ferryman.engine.dry_run import announce, keep_or_compare, verify_no_change
 from ferryman.engine.event_log import EventLog, error_record
 from ferryman.engine.execute import execute
+from ferryman.engine.foretold import Course
 from ferryman.engine.lease import Lease
 from ferryman.engine.observer import NoObserver, RunObserver
-from ferryman.engine.preflight import Preflight, announce, reconcile, record_checked, run_preflight
+from ferryman.engine.preflight import Preflight, reconcile, record_checked, run_preflight
 from ferryman.engine.progress import Progress
 from ferryman.engine.resume import load_progress, require_undoable
 from ferryman.engine.rollback import RollbackResult, roll_back
@@ -43,6 +45,7 @@ from ferryman.state.sqlite.database import Database
 if TYPE_CHECKING:
     from ferryman.engine.plan import Plan
     from ferryman.engine.process import ProcessId
+    from ferryman.state.foretellings import Foretellings
 
 Confirm = Callable[[Sequence[Edit]], bool]
 """Asked once, before the first change, with everything that would be done; False changes nothing."""
@@ -80,6 +83,8 @@ class Runner:
     """Who follows the run from beside it, such as the recorder of its tape."""
     wait_s: float = 0.0
     """Seconds to wait for runs that are at work on something that this one writes too."""
+    foretellings: Foretellings | None = None
+    """Where what a dry run foretold is kept, for the run that follows; None: nowhere."""
 
     def perform(self, request: RunRequest, plan: Plan) -> RunResult:
         """Run a plan, as a new run."""
@@ -148,7 +153,8 @@ class Runner:
         self.observer.run_begins(signals)
         with signals.installed():
             run = self._context(self.store, entry.id, entry.request, plan, signals)
-            run.is_open, run.resumed = entry.is_open, True
+            run.is_open, run.resumed, run.started = entry.is_open, True, entry.started
+            run.goes_back = who["way"] == "back"
             try:
                 progress = load_progress(self.store, entry, plan, accept_changed_plan=accept_changed_plan)
                 self._when_free(run, lambda: self.store.adopt(entry, plan.keys, entry.request.operator))
@@ -237,6 +243,9 @@ class Runner:
         preflight.judge()
         if preflight.pending and run.request.dry_run:
             return results.dry_run_passed(run, preflight)
+        if run.request.dry_run:
+            verify_no_change(run)
+            return results.done(run, preflight)
         if preflight.pending:
             record_checked(run, preflight)
         with WatchThread(run) if preflight.pending else nullcontext():
@@ -262,6 +271,8 @@ class Runner:
                 result = action()
             except Exception as error:  # noqa: BLE001  # a bug in a step must not leave a run half made
                 result = self._stopped(run, error)
+            if self.foretellings is not None and not run.goes_back:
+                keep_or_compare(run, store, self.foretellings, result)
             result = _recorded(run, store, result)
         seconds = self.clock.monotonic() - began
         # Its record is the run's own row.
@@ -296,9 +307,12 @@ class Runner:
     def _context(
         self, store: Store, run: str, request: RunRequest, plan: Plan, signals: Signals
     ) -> RunContext:
-        log = EventLog(run, store, self.clock, signals, self.subscribers)
+        course = Course.of(run, plan.titles)
+        log = EventLog(run, store, self.clock, signals, [course, *self.subscribers])
         lease = Lease(store, run, alarm=signals.alarm, renewed=not request.dry_run)
-        return RunContext(run, request, plan, Progress(), log, signals, lease, self.clock)
+        context = RunContext(run, request, plan, Progress(), log, signals, lease, self.clock, course)
+        context.started = stamp(self.clock.now())
+        return context
 
 
 def _reconcile_and_roll_back(run: RunContext, progress: Progress) -> RunResult:  # noqa: ARG001  # an action
@@ -321,8 +335,10 @@ def _process_and_versions(owner: ProcessId) -> dict[str, Any]:
 
 
 def _run_started(run: RunContext) -> RunStarted:
-    request = run.request
-    return RunStarted(request.cookbook, request.arguments, request.dry_run, request.operator, run.plan.titles)
+    request, plan = run.request, run.plan
+    return RunStarted(
+        request.cookbook, request.arguments, request.dry_run, request.operator, plan.titles, plan.changes
+    )
 
 
 def _recorded(run: RunContext, store: Store, result: RunResult) -> RunResult:

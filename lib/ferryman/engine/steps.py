@@ -107,9 +107,19 @@ class Change(_Step, ABC, Generic[B]):
     def edits(self, before: B) -> Sequence[Edit]:
         """The outside effects that ``do`` has, for people to read first; it touches nothing."""
 
+    def cannot_tell_before(self, before: B) -> str | None:  # noqa: ARG002  # whoever overrides it needs the before
+        """What must happen before it is known whether ``do`` has the effects of ``edits``, or which of them.
+
+        None, as by default: it has all of them, and no other. A dry run says it in place of "would change".
+        """
+        return None
+
     @abstractmethod
-    def do(self, before: B) -> None:
+    def do(self, before: B) -> Sequence[Edit] | None:
         """Make the change; harmless when it is already made.
+
+        Returns:
+            What it really did, for the record; None for the edits of ``edits``.
 
         Raises:
             WorldChangedError: What is there is neither the before nor what is wanted.

@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ferryman.state.foretellings import Foretellings
 from ferryman.state.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 SPOOL = Path(".ferryman/spool")
 """Where records wait that could not be written to the cluster, below the folder of ferryman.toml."""
+FORETOLD = Path(".ferryman/foretold")
+"""Where dry runs keep what they foretold, likewise; with SQLite it is beside the state's file."""
 
 _log = logging.getLogger(__name__)
 
@@ -40,3 +43,10 @@ def open_store(config: Config, *, keep_namespace: bool = False) -> Store:
     store = (EtcdStore.in_this_namespace if keep_namespace else EtcdStore)(cluster, config.etcd)
     store.spool_folder = config.folder / SPOOL
     return store
+
+
+def foretellings_of(config: Config) -> Foretellings:
+    """Where this control host keeps what dry runs foretold; nothing is made there yet."""
+    if config.sqlite is not None:
+        return Foretellings(config.sqlite.parent / FORETOLD.name)
+    return Foretellings(config.folder / FORETOLD)

@@ -106,7 +106,7 @@ def _printed(done: Completed, token: str | None) -> Answer:
     return {"value": {"$printed": printed}}
 
 
-TOKEN = "$token"  # noqa: S105  # what stands for it
+TOKEN = "$framing"  # noqa: S105  # what stands for it
 """Stands for the random token of a script's output."""
 
 

@@ -12,23 +12,13 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
+from ferryman import redaction
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 DIGITS = 8
 """As long as a secret of keepalived's may be (keepalived.conf(5): only the first eight characters count)."""
-_WORD = r"\"[^\"\n]*\"|'[^'\n]*'|[^\s\"'<>,;]+"
-_NAMES = "passw(?:or)?d|passphrase|secret|token|auth_pass|(?:api|auth|private)[_-]?key"
-EVERYWHERE = (
-    r"\b[a-z][a-z0-9+.-]*://[^\s/@:]*:([^\s/@]+)@",
-    rf"(?i)\bauthorization['\"]?\s*[:=]\s*['\"]?(?:basic|bearer|token|digest)\s+({_WORD})",
-    rf"(?i)\b[\w-]*(?:{_NAMES})['\"]?\s*[:=]\s*({_WORD})",
-    rf"(?i)--[\w-]*(?:{_NAMES})[= ]({_WORD})",
-    r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----(.*?)(?:-----END|\Z)",
-)
-"""Each has the secret as its only group: passwords of URLs, headers, settings and options of such names."""
-_MAY_HOLD = re.compile(r"(?i)passw|passphrase|secret|token|key|auth|://|-----BEGIN")
-"""What a text has that any of these finds: most have nothing of it."""
 
 
 class Secrets:
@@ -36,29 +26,20 @@ class Secrets:
 
     def __init__(self, key: bytes | None = None) -> None:
         self._key = key or os.urandom(32)
-        self._everywhere = [re.compile(pattern, re.DOTALL) for pattern in EVERYWHERE]
 
     def without(self, value: Any, patterns: Iterable[str] = ()) -> Any:  # noqa: ANN401  # JSON
         """The same JSON without the secrets in its texts, also those that these patterns find."""
-        found = [*(re.compile(pattern, re.DOTALL) for pattern in patterns), *self._everywhere]
-        return self._walk(value, found, bool(len(found) > len(self._everywhere)))
+        return self._walk(value, [re.compile(pattern) for pattern in patterns])
 
-    def _walk(self, value: Any, patterns: list[re.Pattern[str]], looks_closely: bool) -> Any:  # noqa: ANN401  # JSON; only called here
+    def _walk(self, value: Any, more: list[re.Pattern[str]]) -> Any:  # noqa: ANN401  # JSON
         if isinstance(value, str):
-            if looks_closely or _MAY_HOLD.search(value):
-                for pattern in patterns:
-                    value = pattern.sub(self._replaced, value)
-            return value
+            return redaction.replaced(value, self._digest, more)
         if isinstance(value, list):
-            return [self._walk(item, patterns, looks_closely) for item in value]
+            return [self._walk(item, more) for item in value]
         if isinstance(value, dict):
-            return {key: self._walk(item, patterns, looks_closely) for key, item in value.items()}
+            return {key: self._walk(item, more) for key, item in value.items()}
         return value
 
-    def _replaced(self, found: re.Match[str]) -> str:
-        whole, (start, end) = found[0], found.span(1)
-        begin = found.start()
-        return whole[: start - begin] + self._digest(found[1]) + whole[end - begin :]
-
     def _digest(self, secret: str) -> str:
-        return hmac.new(self._key, secret.strip("\"'").encode(), hashlib.sha256).hexdigest()[:DIGITS]
+        known = secret.strip("\"'").encode("utf-8", "surrogateescape")
+        return hmac.new(self._key, known, hashlib.sha256).hexdigest()[:DIGITS]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+from ferryman.engine.clock import Clock, SystemClock
 from ferryman.engine.process import ProcessId
 from ferryman.engine.runner import OnDoubt, Runner
 from ferryman.engine.steps import Change, Look, NoChange, Report
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ferryman.engine.plan import Plan
     from ferryman.events import Occurrence
     from ferryman.outcomes import RunResult
+    from ferryman.state.foretellings import Foretellings
 
 T = TypeVar("T")
 
@@ -128,10 +130,11 @@ class Becomes(Change[str]):
         del before
         return [Edit("host", self.key, command=f"set {self.key} {self.wanted}")]
 
-    def do(self, before: str) -> None:
+    def do(self, before: str) -> Sequence[Edit] | None:
         """Write the wanted value, unless it is there."""
         if self.world.read(self.key) != self.wanted:
             self.world.write(self.key, self.wanted, expected=before)
+        return None
 
     def verify(self, report: Report) -> None:
         """Read the value back, and compare it with the wanted one."""
@@ -187,14 +190,28 @@ class Harness:
     database: Database = field(default_factory=Database.in_memory)
     events: list[Occurrence] = field(default_factory=list)
     """What subscribers got, over all runs."""
+    clock: Clock = field(default_factory=SystemClock)
+    foretellings: Foretellings | None = None
+    """Where dry runs keep what they foretold; None: nowhere."""
     _processes: int = 0
 
     def runner(self, on_doubt: OnDoubt = "hold") -> Runner:
         """A runner in a new process; those before it are dead."""
         self._processes += 1
         owner = ProcessId("harness", self._processes, self._processes, "one boot")
-        store = SqliteStore(self.database, owner=owner, alive=lambda other: other.pid == self._processes)
-        return Runner(store=store, subscribers=[self.events.append], on_doubt=on_doubt)
+        store = SqliteStore(
+            self.database,
+            clock=self.clock,
+            owner=owner,
+            alive=lambda other: other.pid == self._processes,
+        )
+        return Runner(
+            store=store,
+            subscribers=[self.events.append],
+            on_doubt=on_doubt,
+            clock=self.clock,
+            foretellings=self.foretellings,
+        )
 
     def perform(self, plan: Plan, *, on_doubt: OnDoubt = "hold", dry_run: bool = False) -> RunResult:
         """Perform a plan as a new run, in a new process."""

@@ -8,12 +8,17 @@ import sys
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
+from ferryman.console import formatting
 from ferryman.console.json_lines import JsonLines
 from ferryman.console.screen import Screen
 from ferryman.events import (
+    CannotTell,
     ChangeMade,
+    Difference,
     Event,
     FindingMade,
+    ForetoldCompared,
+    NoChangeNeeded,
     Occurrence,
     ProbeAnswered,
     RunFinished,
@@ -158,3 +163,69 @@ def test_the_keys_of_each_event_are_the_contract() -> None:
         "step-finished": {"step", "phase", "outcome"},
         "run-finished": {"outcome", "exit_code", "seconds", "reason"},
     }
+
+
+def shown(capsys: pytest.CaptureFixture[str], events: list[Event], *, verbose: bool = False) -> str:
+    screen = Screen(verbose=verbose)
+    for event in events:
+        screen(Occurrence("2026-01-01T00:00:00.000Z", "r1", event))
+    return capsys.readouterr().out
+
+
+DRY_RUN = RunStarted(
+    "migrate", {}, True, "ops@here", ("Ready", "Flipped", "Follows", "Stays"), frozenset({1, 2, 3})
+)
+RELOAD = Edit("director", "lvs1", command="reload")
+
+
+def test_a_dry_run_ticks_no_change_off_and_says_one_thing_of_each(capsys: pytest.CaptureFixture[str]) -> None:
+    looked = [
+        event
+        for step, title in enumerate(DRY_RUN.plan)
+        for event in (StepStarted(step, title, "check"), StepFinished(step, "check", "ok"))
+    ]
+    text = shown(
+        capsys,
+        [
+            DRY_RUN,
+            *looked,
+            ChangeMade(1, Edit("host", "a", command="set"), applied=False),
+            CannotTell(2, "the catalog is changed", (RELOAD,)),
+            NoChangeNeeded(3, "it is so already"),
+        ],
+    )
+    ticked = [line for line in text.splitlines() if "✓" in line]
+    assert ticked == ["✓  1. Ready: checked"]
+    assert "·  3. Follows: looked at" in text
+    assert "cannot tell Follows\n          before: the catalog is changed\n" in text
+    assert "          maybe:  director lvs1: reload" in text
+    assert "no change Stays: it is so already" in text
+    assert "would   host a: set" in text
+
+
+def test_what_cannot_be_told_is_never_green() -> None:
+    mark, style = formatting.MARKS[formatting.CANNOT_TELL]
+    assert (mark, "green" in style) == ("?", False)
+    spans = formatting.cannot_tell("Follows", CannotTell(2, "then", (RELOAD,))).spans
+    assert not any("green" in str(span.style) for span in spans)
+
+
+def test_a_run_says_where_it_went_differently_and_how_old_the_dry_run_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    changed = Difference("other-edit", "Flipped", "lvs1", "ipvsadm -e a", "ipvsadm -e b\nipvsadm -e c")
+    verdicts = [Difference("verdict", "Ready", f"rp-filter web{n}", "pass", "warn") for n in range(10)]
+    compared = ForetoldCompared("r0", 7_300.0, (changed, *verdicts))
+    brief = shown(capsys, [DRY_RUN, compared])
+    assert "differently from what the dry run r0, 2 hours old, foretold:" in brief
+    assert "lvs1: made otherwise than foretold (Flipped)" in brief
+    assert "          foretold: ipvsadm -e a\n          it was:   ipvsadm -e b\n" in brief
+    assert "and 3 more: -v shows them" in brief
+    whole = shown(capsys, [DRY_RUN, compared], verbose=True)
+    assert "rp-filter web9: another verdict than foretold (Ready)" in whole
+
+
+def test_a_run_as_foretold_says_that_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "as the dry run r0, 1 minute old, foretold" in shown(
+        capsys, [DRY_RUN, ForetoldCompared("r0", 61.0, ())]
+    )

@@ -14,7 +14,7 @@ import pytest
 from ferryman.config import Config
 from ferryman.cookbook import CatalogFlipped, CatalogMerged, Ferry, Plan, catalog_step
 from ferryman.errors import RefusedError, UnreachableError, VerifyError
-from ferryman.events import ChangeMade, FindingMade, Occurrence
+from ferryman.events import CannotTell, ChangeMade, FindingMade, Occurrence
 from ferryman.hosts.fake import FakeHosts
 from ferryman.model import Director, Role, Service
 from ferryman.state import RunRequest
@@ -368,7 +368,9 @@ def test_a_run_that_is_done_and_was_changed_since_is_not_taken_back(world: GitWo
     assert "+  scheduler: mh" in ending.reason
 
 
-def test_a_dry_run_shows_diff_branch_and_message_and_makes_nothing(world: GitWorld) -> None:
+def test_a_dry_run_asks_no_remote_so_it_cannot_tell_and_shows_diff_branch_and_message(
+    world: GitWorld,
+) -> None:
     before = world.objects(), world.branches
     migration = Migration(world)
     world.go_away()
@@ -376,11 +378,13 @@ def test_a_dry_run_shows_diff_branch_and_message_and_makes_nothing(world: GitWor
     world.come_back()
     assert ending.outcome == "done", ending.reason
     assert (world.objects(), world.branches) == before
-    shown = [record.event.edit for record in migration.people if isinstance(record.event, ChangeMade)]
-    assert f"+{FLAG}" in str(shown[0].diff)
-    assert str(shown[0].target) == str(world.clone / PATH)
-    assert f"Ferryman-Run: {RUN}" in str(shown[1].command)
-    assert shown[2].command == f"git push origin {BRANCH}"
+    told = next(record.event for record in migration.people if isinstance(record.event, CannotTell))
+    assert told.before.startswith("origin/production is fetched: this is on top of the last fetch (")
+    assert f"+{FLAG}" in str(told.edits[0].diff)
+    assert str(told.edits[0].target) == str(world.clone / PATH)
+    assert f"Ferryman-Run: {RUN}" in str(told.edits[1].command)
+    assert told.edits[2].command == f"git push origin {BRANCH}"
+    assert not any(isinstance(record.event, ChangeMade) for record in migration.people)
     assert migration.people.told("skip: as of the last fetch")
 
 

@@ -163,6 +163,9 @@ class FakeSite:
     def __init__(self, cuts: Cuts, *, scripts_tear: bool | None = None) -> None:
         scripts_tear = not cuts.whole_scripts if scripts_tear is None else scripts_tear
         self.cuts = cuts
+        self.dry_run = False
+        """Whether plans are for dry runs, which count as no process of a run."""
+        self.soak_s, self.drain_s = 0.0, 0.0
         self.nodes = REST["nodes/lab.yaml"]
         self.catalog = CATALOG.encode()
         self.directors = {host: self._director(host, scripts_tear=scripts_tear) for host in DIRECTORS}
@@ -205,13 +208,20 @@ class FakeSite:
     def _catalog_text(self) -> str:
         return self.catalog.decode()
 
-    def _ferry(self) -> FakeFerry:
+    def _ferry(self) -> Ferry:
         """What a new process has in its hands; it knows nothing of those before it."""
-        self._processes += 1
+        self._processes += not self.dry_run
         hosts = FakeHosts()
         hosts.answer("*", None, self.answer)
-        inventory = _inventory(self.catalog, self.nodes)
-        return FakeFerry(CONFIG, hosts, site=self, loaded_inventory=inventory, resumed=self._processes > 1)
+        ferry = FakeFerry(
+            CONFIG,
+            hosts,
+            site=self,
+            loaded_inventory=_inventory(self.catalog, self.nodes),
+            dry_run=self.dry_run,
+            resumed=self._processes > 1,
+        )
+        return ferry.with_overrides(soak=self.soak_s, drain=self.drain_s)
 
 
 CONFIG = Config(

@@ -139,7 +139,8 @@ def test_the_flip_and_the_rollback_are_read_back_from_the_kernel(shell: RealShel
     command_driver = driver(shell)
     before = json.loads(json.dumps(command_driver.before()))
     assert not command_driver.already(before, TUNNEL)
-    command_driver.apply(before, TUNNEL)
+    assert command_driver.cannot_tell_before(before, TUNNEL) is None
+    assert command_driver.apply(before, TUNNEL) == command_driver.edits(before, TUNNEL)
     assert shell.rules == FLIPPED
     assert {
         finding.verdict
@@ -155,9 +156,18 @@ def test_what_is_so_already_is_left_alone(shell: RealShell) -> None:
     before = command_driver.before()
     command_driver.restore(before, TUNNEL)
     command_driver.apply(before, TUNNEL)
-    command_driver.apply(before, TUNNEL)
+    assert command_driver.apply(before, TUNNEL) == []
     assert len(shell.writes) == 2
     assert command_driver.already(command_driver.before(), TUNNEL)
+
+
+def test_of_a_director_that_follows_the_catalog_nobody_can_tell_whether_a_command_is_left(
+    shell: RealShell,
+) -> None:
+    command_driver = driver(shell, follows_catalog=True)
+    assert command_driver.cannot_tell_before(command_driver.before(), TUNNEL) == (
+        "the catalog is changed: the director follows it, and may do so by itself"
+    )
 
 
 def test_a_command_that_says_no_is_named_and_the_rollback_mends_the_half(shell: RealShell) -> None:

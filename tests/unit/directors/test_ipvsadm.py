@@ -74,7 +74,8 @@ def test_the_commands_shown_are_the_commands_run(shell: RealShell) -> None:
     before = driver.before()
     shown = [edit.command for edit in driver.edits(before, TUNNEL)]
     assert shown[1] == "ipvsadm -e -t 10.99.0.1:80 -r 10.10.0.22:80 -i -w 3"
-    driver.apply(before, TUNNEL)
+    assert driver.apply(before, TUNNEL) == driver.edits(before, TUNNEL)
+    assert driver.cannot_tell_before(before, TUNNEL) is None
     assert [f"ipvsadm {words}" for words in shell.writes[0].stdin.splitlines()] == shown
 
 
@@ -93,7 +94,7 @@ def test_a_second_apply_and_a_second_restore_write_nothing(shell: RealShell) -> 
     driver.restore(before, TUNNEL)
     assert shell.writes == []
     driver.apply(before, TUNNEL)
-    driver.apply(before, TUNNEL)
+    assert driver.apply(before, TUNNEL) == []
     assert len(shell.writes) == 1
     driver.restore(before, TUNNEL)
     driver.restore(before, TUNNEL)
@@ -105,7 +106,7 @@ def test_what_is_half_done_is_completed_from_either_side(shell: RealShell) -> No
     before = driver.before()
     half = RULES.replace("-r 10.10.0.21:80 -g -w 1", "-r 10.10.0.21:80 -i -w 1 --tun-type ipip")
     shell.rules = half
-    driver.apply(before, TUNNEL)
+    assert driver.apply(before, TUNNEL) == driver.edits(before, TUNNEL)[1:], "what it says is what it did"
     assert shell.rules == FLIPPED
     shell.rules = half
     driver.restore(before, TUNNEL)

@@ -89,7 +89,7 @@ def test_the_flip_edits_the_file_reloads_and_reaches_the_kernel(
     shell: RealShell, files: Files, driver: KeepalivedDriver
 ) -> None:
     before = json.loads(json.dumps(driver.before()))
-    driver.apply(before, TUNNEL)
+    assert driver.apply(before, TUNNEL) == driver.edits(before, TUNNEL)
     assert files[1].read_text() == TUNNEL_TEXT
     assert shell.rules == FLIPPED
     assert oct(files[1].stat().st_mode & 0o777) == "0o640"
@@ -249,7 +249,7 @@ def test_a_file_replaced_and_not_reloaded_is_only_reloaded(
     before = driver.before()
     files[1].write_text(TUNNEL_TEXT)
     inode = files[1].stat().st_ino
-    driver.apply(before, TUNNEL)
+    assert driver.apply(before, TUNNEL) == driver.edits(before, TUNNEL)[1:]
     assert shell.rules == FLIPPED
     assert files[1].stat().st_ino == inode
 

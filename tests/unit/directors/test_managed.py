@@ -72,7 +72,9 @@ def test_a_file_that_says_so_already_needs_no_agent(site: Following) -> None:
     site.shell.write("lvs1", does("puppet agent --test"))
     site.shell.writes.clear()
     assert driver.before() == before, "an agent that runs by itself is nobody else"
-    driver.apply(before, TUNNEL)
+    assert driver.cannot_tell_before(before, TUNNEL), "that is why nobody can tell which of both are made"
+    made = driver.apply(before, TUNNEL)
+    assert [edit.command for edit in made] == [driver.reload_command]
     assert (site.agent_runs, site.restarts) == (0, ["stop", "start"])
 
 

@@ -75,12 +75,13 @@ class CatalogEdited(Change[CatalogBefore]):
         """The diff of the catalog that the step writes."""
         return [Edit("catalog", str(self.ferry.catalog.path), diff=self._edited(before).diff)]
 
-    def do(self, before: CatalogBefore) -> None:
+    def do(self, before: CatalogBefore) -> Sequence[Edit]:
         """Write it, if the catalog still is what was read."""
         edited = self._edited(before)
         if self.ferry.catalog.text() == edited.after:
-            return
+            return ()
         self.ferry.catalog.write(edited.after, expected=edited.before)
+        return self.edits(before)
 
     def verify(self, report: Report) -> None:
         """Read it back: the edit has nothing left to do."""

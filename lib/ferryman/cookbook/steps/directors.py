@@ -102,15 +102,19 @@ class DirectorChanged(Change[dict[str, Any]]):
         """The edits that the driver makes to reach the target."""
         return self.driver.edits(before, self.goal)
 
+    def cannot_tell_before(self, before: dict[str, Any]) -> str | None:
+        """What the driver must wait for until it knows what it has to do."""
+        return self.driver.cannot_tell_before(before, self.goal)
+
     def undo_edits(self, before: dict[str, Any]) -> Sequence[Edit]:
         """The edits that the driver makes to restore the before."""
         return self.driver.undo_edits(before, self.goal)
 
-    def do(self, before: dict[str, Any]) -> None:
+    def do(self, before: dict[str, Any]) -> Sequence[Edit]:
         """Make the entries what the target says."""
         self.ferry.memory.forget(self._key)
         self.ferry.memory.others_before[self._key] = self._others_in(self.driver.read_all())
-        self.driver.apply(before, self.goal)
+        return self.driver.apply(before, self.goal)
 
     def verify(self, report: Report) -> None:
         """Read IPVS back: this service as the catalog will have it, other services untouched.
@@ -268,11 +272,12 @@ class DirectorConverged(DirectorChanged):
         """The service as the catalog will have it: encapsulated."""
         return replace(self.service, encapsulated=True)
 
-    def do(self, before: dict[str, Any]) -> None:
+    def do(self, before: dict[str, Any]) -> Sequence[Edit]:
         """Flip the destinations; every connection of now counts as one from before."""
         self.ferry.mark_edited(self.director, self.service)
-        super().do(before)
+        made = super().do(before)
         self.ferry.remember_connections(self.director, self.service)
+        return made
 
     def undo(self, before: dict[str, Any]) -> Sequence[Edit]:
         """Flip the destinations back; every connection of now counts as one from before again.

@@ -66,30 +66,50 @@ class ReviewedEdit(Change[ReviewBefore]):
 
     def edits(self, before: ReviewBefore) -> Sequence[Edit]:
         """The diff, the commit with its message, and the push."""
-        catalog, branch = self._catalog, before["branch"]
+        catalog = self._catalog
+        committed = self._committed(before["branch"], self._proposal.edited.diff)
+        return [*committed, *([self._push_of(before["branch"])] if catalog.config.push else [])]
+
+    def cannot_tell_before(self, before: ReviewBefore) -> str | None:
+        """A fetch, where there is a remote: what the base is by then, a dry run does not ask."""
+        del before
+        catalog = self._catalog
+        if not (self.ferry.dry_run and catalog.config.remote):
+            return None
+        return f"{catalog.base_name} is fetched: this is on top of the last fetch ({catalog.base()[:12]})"
+
+    def _committed(self, branch: str, diff: str) -> list[Edit]:
+        """The diff, and the commit with its message."""
+        catalog = self._catalog
         message = "\n".join(f"    {line}".rstrip() for line in self._message(self.edit).splitlines())
         commit = f"git branch {branch} {catalog.base_name}, with a commit of the diff above:\n{message}"
-        push = f"git push {catalog.config.remote} {branch}"
-        target = str(catalog.git.folder)
         return [
-            Edit("catalog", str(catalog.git.folder / catalog.path), diff=self._proposal.edited.diff),
-            Edit("catalog", target, command=commit),
-            *([Edit("catalog", target, command=push)] if catalog.config.push else []),
+            Edit("catalog", str(catalog.git.folder / catalog.path), diff=diff),
+            Edit("catalog", str(catalog.git.folder), command=commit),
         ]
 
-    def do(self, before: ReviewBefore) -> None:
+    def _push_of(self, branch: str) -> Edit:
+        command = f"git push {self._catalog.config.remote} {branch}"
+        return Edit("catalog", str(self._catalog.git.folder), command=command)
+
+    def do(self, before: ReviewBefore) -> Sequence[Edit]:
         """Propose it, unless that was done; people decide whether it is merged."""
         catalog, proposal = self._catalog, self._proposal
+        made: list[Edit] = []
         if proposal.commit is None:
             if catalog.entry(catalog.base(), self.service.name) != before["entry"]:
                 raise WorldChangedError(
                     f"{catalog.base_name}: someone else changed {self.service.name} since it was read; "
                     "nothing was proposed; run again"
                 )
+            made += self._committed(before["branch"], proposal.edited.diff)
             proposal.propose(self._message(self.edit))
         elif self._is_merged_by_now(proposal):
-            return
+            return made
+        if catalog.config.push and not proposal.was_pushed:
+            made.append(self._push_of(before["branch"]))
         proposal.offer()
+        return made
 
     def verify(self, report: Report) -> None:
         """Wait until it is merged, and check that what was merged is what was meant."""

@@ -75,7 +75,7 @@ class _HostRoutes:
         return self._remove(known)
 
     def _remove(self, known: Sequence[Route]) -> Sequence[Edit]:
-        ours = self._seen(known).ours
+        ours = _as_routes(sorted(_as_lists(self._seen(known).ours)))
         self._routes.remove(ours)
         self.ferry.memory.routes_kept.discard(self._key)
         return _as_edits(self.director, self._routes.remove_commands(ours))
@@ -117,7 +117,7 @@ class HostRoutesUp(_HostRoutes, Change[RoutesBefore]):
             raise RefusedError("\n".join(f"{self.director.host}: {problem}" for problem in seen.problems))
         if not seen.needed:
             earlier = RoutesBefore(needed=[], ours=_as_lists(seen.ours)) if seen.ours else None
-            return NoChange("each has a host route already", earlier)
+            return NoChange(_none_needed(seen), earlier)
         return RoutesBefore(needed=_as_lists(seen.needed), ours=_as_lists(seen.ours))
 
     def edits(self, before: RoutesBefore) -> Sequence[Edit]:
@@ -205,7 +205,7 @@ class HostRoutesDown(_HostRoutes, Change[list[list[str]]]):
         """Read which routes there are or will be: they are this service's own, and marked as such."""
         del report
         seen = self._routes.read()
-        if self._reason_for_none() and not seen.ours:
+        if not seen.ours and (not seen.needed or self._reason_for_none()):
             return NoChange("it has none")
         return sorted(_as_lists({*seen.ours, *seen.needed}))
 
@@ -214,9 +214,17 @@ class HostRoutesDown(_HostRoutes, Change[list[list[str]]]):
         commands = self._routes.remove_commands(_as_routes(before))
         return _as_edits(self.director, commands)
 
-    def do(self, before: list[list[str]]) -> None:
+    def cannot_tell_before(self, before: list[list[str]]) -> str | None:
+        """The end of the connections from before, which keep the routes that they may need."""
+        del before
+        if not self.ferry.driver(self.director, self.service).has_ipvs:
+            return None
+        wait_s = self.ferry.config.directors.drain_timeout
+        return f"connections from before have ended: the routes stay while some are left after {wait_s:g} s"
+
+    def do(self, before: list[list[str]]) -> Sequence[Edit]:
         """Remove them, unless connections from before still need them."""
-        self._remove_when_drained(_as_routes(before))
+        return self._remove_when_drained(_as_routes(before))
 
     def verify(self, report: Report) -> None:
         """Whether they are gone; where they stay, that is told with the commands for later."""
@@ -255,6 +263,12 @@ class HostRoutesDown(_HostRoutes, Change[list[list[str]]]):
             return None
         missing = self._seen(_as_routes(before)).needed
         return f"{self.director.host}: no host route to {missing[0].address}" if missing else None
+
+
+def _none_needed(seen: RoutesState) -> str:
+    """Why no host route is to be added: there are some, or it is said of each realserver."""
+    present = ["there are host routes already"] if seen.ours else []
+    return "; ".join([*present, *seen.notes]) or "there is no realserver to be reached"
 
 
 def _of_before(before: RoutesBefore) -> list[Route]:

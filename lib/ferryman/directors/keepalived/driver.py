@@ -195,14 +195,14 @@ class KeepalivedDriver(Driver):
         every = self.service.virtual_services
         return every if len(before["files"]) == 1 else virtuals_in(text, every)
 
-    def _apply(self, before: Before, target: Target) -> None:
+    def _apply(self, before: Before, target: Target, made: list[Edit]) -> None:
         now, texts = self._now(before)
         if foreign := self._foreign_files(before, target, texts):
             raise self._files_changed(foreign)
         if changes := self._foreign_changes(before, target, now):
             raise self._changed(changes)
         wanted = self.wanted(before, target)
-        self._reach(now, lambda _: wanted, texts, self._texts(before, target), [])
+        self._reach(now, lambda _: wanted, texts, self._texts(before, target), made)
 
     def _restore(self, before: Before, target: Target, made: list[Edit]) -> None:
         now, texts = self._now(before)
