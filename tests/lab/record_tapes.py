@@ -60,7 +60,11 @@ def rolled_back(lab: RunningLab) -> None:
 def interrupted(lab: RunningLab) -> None:
     """The operator presses Ctrl-C in the soak."""
     run_and_act(
-        lab, SOAK_OF_LVS2, lambda run: run.send_signal(signal.SIGINT), *migrate("maps", "--soak", "4")
+        lab,
+        SOAK_OF_LVS2,
+        lambda run: run.send_signal(signal.SIGINT),
+        *migrate("maps", "--soak", "4"),
+        phase="check",
     )
 
 
