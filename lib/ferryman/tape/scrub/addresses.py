@@ -29,15 +29,23 @@ BITS = {4: 32, 6: 128}
 _HOME = {4: 10, 6: 0xFD}
 """The first eight bits of every pseudonym."""
 _FIXED = 8
-_ROUND = 8
-"""An address that ends in so many zeros is a network's: they stay zeros."""
+_HOST_BITS = {4: 8, 6: 64}
+"""An address that has zeros there is a network's: they stay zeros."""
 _SEEDS = 48
 """How many are tried before less is wanted of them."""
 _KEPT = tuple(
     ip_network(text)
     for text in (
         *("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"),
-        *("::/127", "ff00::/8", "192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32"),
+        *(
+            "::/127",
+            "fe80::/128",
+            "ff00::/8",
+            "192.0.2.0/24",
+            "198.51.100.0/24",
+            "203.0.113.0/24",
+            "2001:db8::/32",
+        ),
         *("172.16.1.1/32", "100::1/128", "9.9.9.9/32", "2620:fe::fe/128"),
     )
 )
@@ -132,7 +140,7 @@ class _Tree:
             (value >> (self._bits - length), length)
             for value, until in nodes
             if until == self._bits
-            for length in range(self._bits - _zeros(value, self._bits), self._bits)
+            for length in range(self._bits - _zeros(value, version), self._bits)
         }
         self._runs = {node: tuple(self._runs_of(node)) for node in nodes}
 
@@ -173,10 +181,10 @@ def _parts(address: Address) -> list[Address]:
     return [] if is_kept(address) or address in _SOLICITED else [address]
 
 
-def _zeros(value: int, bits: int) -> int:
-    """At how many of its last bits a network's address has zeros; 0 for any other address."""
-    zeros = (value & -value).bit_length() - 1 if value else bits
-    return zeros if zeros >= _ROUND else 0
+def _zeros(value: int, version: int) -> int:
+    """At how many of its last bits a network's address keeps its zeros; 0 for any other address."""
+    bits = _HOST_BITS[version]
+    return 0 if value & ((1 << bits) - 1) else bits
 
 
 def _bits(key: bytes, text: str, bits: int) -> int:
@@ -226,7 +234,7 @@ def _keep_text_order(found: Mapping[tuple[int, int], int], version: int) -> bool
 _WANTED = (
     ((_are_new, _networks_hold, _keep_order, _keep_text_order), ""),
     ((_are_new, _networks_hold, _keep_order), ""),
-    ((_are_new, _networks_hold), "addresses are in another order than before"),
+    ((_are_new, _networks_hold), ""),  # in order are still those that share their first eight bits
     ((_are_new,), "some networks that were apart are within each other now"),
 )
 """What is wanted of pseudonyms, most first, and what is lost where that is all that can be had."""

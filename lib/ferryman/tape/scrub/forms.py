@@ -29,6 +29,10 @@ DASHED = rf"(?<!\d)(?<!\d-)(?:{_OCTET}-){{3}}{_OCTET}(?!-?\d)"
 LENGTH = r"(?:/\d{1,3}(?![\d.]))?"
 HEX_PORT = r"(?<![0-9A-Za-z])(?:[0-9A-Fa-f]{32}|[0-9A-Fa-f]{8})(?=:[0-9A-Fa-f]{4}(?![0-9A-Za-z]))"
 """As in /proc/net/tcp, where an address has its port behind it."""
+HEX_ROUTE = r"(?<=\t)[0-9A-F]{8}(?=\t)"
+"""As in /proc/net/route."""
+HEX6 = r"(?<![0-9A-Za-z])[0-9A-Fa-f]{32}(?![0-9A-Za-z])"
+"""As in /proc/net/if_inet6 and ipv6_route; or a digest, which is as much somebody's own."""
 HEX = r"(?<![0-9A-Za-z])(?:0[xX])?(?:[0-9A-Fa-f]{32}|[0-9A-Fa-f]{8})(?![0-9A-Za-z])"
 DECIMAL = r"(?<![\d.])\d{6,10}(?![\d.])"
 
@@ -97,7 +101,7 @@ def as_arpa(address: Address) -> str:
 
 
 _BY_FORM = re.compile(
-    rf"(?P<arpa4>{ARPA4})|(?P<arpa6>{ARPA6})|(?P<hexport>{HEX_PORT})|{MAC}"
+    rf"(?P<arpa4>{ARPA4})|(?P<arpa6>{ARPA6})|(?P<hexport>{HEX_PORT}|{HEX_ROUTE})|(?P<hex6>{HEX6})|{MAC}"
     rf"|(?P<v6>{V6})(?P<length6>{LENGTH})|(?P<v4>{V4})(?P<length4>{LENGTH})"
 )
 
@@ -109,6 +113,8 @@ def _read(found: re.Match[str]) -> Iterator[Address | Network]:
         yield from_arpa6(found["arpa6"])
     elif found["hexport"]:
         yield from_proc(found["hexport"])
+    elif found["hex6"]:
+        yield IPv6Address(int(found["hex6"], 16))
     elif found["v6"]:
         read = read_v6(found["v6"])
         if read is not None:

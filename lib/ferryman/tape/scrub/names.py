@@ -49,6 +49,8 @@ class Names:
         """Enter a name, such as a host's; of one with dots each label, of NAMESPACE/NAME both."""
         if not isinstance(name, str) or (_ADDRESS_LIKE.fullmatch(name) and not name.isdigit()):
             return
+        if name.startswith("/") or name.count("/") > 1:  # a path
+            return
         for part in re.split("[/@]", name):
             if _SIMPLE.fullmatch(part):
                 self.add_weak(*part.split("."))

@@ -25,7 +25,7 @@ from ferryman.tape.scrub.positions import (
     yaml_parts,
 )
 from ferryman.tape.scrub.scrub import addresses_on
-from ferryman.tape.scrub.words import ENCODED, PERCENT, decodings, is_distinctive, pattern_of
+from ferryman.tape.scrub.words import ENCODED, OPAQUE, PERCENT, decodings, is_distinctive, pattern_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,6 +67,7 @@ class _Needles:
         everything = texts_of(original)
         addresses, networks = addresses_on(original, everything)
         self._addresses: set[Address | Network] = {*addresses, *networks}
+        self._opaque = {found for text in everything for found in re.findall(OPAQUE, text)}
         self._macs = {mac for text in everything for mac in forms.macs_in(text)} - {_NO_MAC, _ALL_MACS}
         self._hex = {form: address for address in addresses for form in forms.hex_forms(address)}
         self._decimal = {str(int(address)): address for address in addresses if address.version == _IPV4}
@@ -92,6 +93,9 @@ class _Needles:
             for mac in forms.macs_in(variant):
                 if mac in self._macs:
                     yield f"the address {mac}{how}"
+            for key in re.findall(OPAQUE, variant):
+                if key in self._opaque:
+                    yield f"the key or fingerprint {key[:8]}…{how}"
             for found in _SECRETS.finditer(variant):
                 yield f"what looks like a secret: {found[0][:4]!r}…{how}"
         for found in self._any_encoded.finditer(text):

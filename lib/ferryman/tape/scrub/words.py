@@ -23,7 +23,8 @@ ENCODED = re.compile(r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{8,}={0,2}(?![A-Za-z0
 """What may be base64 of either alphabet, or hexadecimal digits."""
 DIGEST = re.compile(r"(?<![0-9A-Za-z])[0-9a-f]{64}(?![0-9A-Za-z])")
 """Of SHA-256."""
-FINGERPRINT = re.compile(r"(?<=SHA256:)[A-Za-z0-9+/]{43}")
+OPAQUE = r"(?<=SHA256:)[A-Za-z0-9+/]{43}|(?<![A-Za-z0-9+/])AAAA[BCE][A-Za-z0-9+/]{30,}={0,2}"
+"""Fingerprints of keys, and public keys, as OpenSSH writes them."""
 _IGNORED_FROM = 3
 """Characters from which on a name is found whatever its case."""
 _LONG, _MIXED = 7, 4
@@ -74,13 +75,14 @@ class Words:
         phrases, names = ("|".join(map(pattern_of, ordered)) or "(?!)" for ordered in by_length)
         self._name_pattern = re.compile(names)
         self._pattern = re.compile(
-            rf"(?P<phrase>{phrases})|(?P<arpa4>{forms.ARPA4})|(?P<arpa6>{forms.ARPA6})"
+            rf"(?P<phrase>{phrases})|(?P<opaque>{OPAQUE})|(?P<arpa4>{forms.ARPA4})|(?P<arpa6>{forms.ARPA6})"
             rf"|(?P<hexport>{forms.HEX_PORT})|(?P<mac>{forms.MAC})"
             rf"|(?P<v6>{forms.V6})(?P<length6>{forms.LENGTH})|(?P<v4>{forms.V4})(?P<length4>{forms.LENGTH})"
             rf"|(?P<dashed>{forms.DASHED})|(?P<hex>{forms.HEX})|(?P<decimal>{forms.DECIMAL})|(?P<name>{names})"
         )
         self._by_group: dict[str, Callable[[re.Match[str]], str]] = {
             "phrase": lambda found: self.phrases.get(found[0]) or self._name(found[0]),
+            "opaque": lambda found: self._opaque(found[0]),
             "arpa4": lambda found: forms.as_arpa(self.addresses.address(forms.from_arpa4(found[0]))),
             "arpa6": lambda found: forms.as_arpa(self.addresses.address(forms.from_arpa6(found[0]))),
             "hexport": self._hex_form,
@@ -199,6 +201,12 @@ class Words:
     def _names_alone(self, text: str) -> str:
         """What looked like an address and is none, such as a time of day; it may have a name in it."""
         return self._name_pattern.sub(lambda found: self._name(found[0]), text)
+
+    def _opaque(self, text: str) -> str:
+        """Other characters of base64, as many."""
+        length = len(text)
+        digest = hashlib.shake_256(self.key + text.encode()).digest(length)
+        return base64.b64encode(digest).decode().replace("=", "A")[:length]
 
     def _dashed(self, found: re.Match[str]) -> str:
         address = IPv4Address(found[0].replace("-", "."))
