@@ -43,6 +43,12 @@ def addresses_in(text: str) -> Iterator[Address | Network]:
         yield from _read(found)
 
 
+def without_addresses(text: str) -> str:
+    """The text with a blank in place of each address, network and MAC address."""
+    text = re.sub(DASHED, " ", text)
+    return _BY_FORM.sub(lambda found: found[0] if found["v6"] and read_v6(found["v6"]) is None else " ", text)
+
+
 def macs_in(text: str) -> Iterator[str]:
     """Every MAC address of a text, in lower case."""
     for found in re.finditer(MAC, text):

@@ -41,6 +41,8 @@ _SECRETS = re.compile(
 """What looks like a secret: private keys, tokens, passwords in URLs. A recorder leaves eight digits."""
 _ENCODED_FROM = 5
 """Characters from which a name is looked for in encodings: what is shorter is in them by chance."""
+_ADDRESS_FROM = 1 << 24
+"""Numbers from which on one may be an IPv4 address; smaller ones are numbers and no names."""
 _IPV4 = 4
 
 
@@ -86,7 +88,8 @@ class _Needles:
         """What is left in a text, in whatever form."""
         for form, variant in _variants(text):
             how = f" ({form})" if form else ""
-            for found in self._names.finditer(variant):
+            # What addresses and keys are made of is no name; they are read for themselves.
+            for found in self._names.finditer(forms.without_addresses(re.sub(OPAQUE, " ", variant))):
                 yield f"the name {found[0]!r}{how}"
             for address in self._addresses_in(variant):
                 yield f"the address {address}{how}"
@@ -150,7 +153,7 @@ def _unescaped(found: re.Match[str]) -> str:
 
 def _encodings(name: str) -> Iterator[str]:
     """Texts that are in whatever has the name in base64, at any place of it, or in hexadecimal digits."""
-    raw = name.encode()
+    raw = name.encode("utf-8", "replace")
     yield raw.hex()
     yield raw.hex().upper()
     for start in range(3):
@@ -203,7 +206,7 @@ def _values(value: object, *, in_fields: bool = False) -> Iterator[str]:
     """The texts of a value; ``in_fields``: its keys are names of arguments or settings."""
     if isinstance(value, str):
         yield value
-    elif isinstance(value, int) and not isinstance(value, bool):
+    elif isinstance(value, int) and value >= _ADDRESS_FROM:
         yield str(value)
     elif isinstance(value, list):
         for item in value:

@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 from ferryman.tape.scrub import forms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from ferryman.tape.scrub.addresses import Address, AddressMap, Network
 
@@ -107,9 +107,9 @@ class Words:
         return made
 
     def _scrubbed(self, text: str) -> str:
-        if PERCENT.search(text):
-            return "".join(self._unquoted(piece) for piece in re.split(r"(\s+)", text))
-        return self._plain(text)
+        if not PERCENT.search(text):
+            return self._plain(text)
+        return _between(text, re.finditer(r"\S+", text), self._unquoted, self._plain)
 
     def content(self, content: bytes) -> bytes:
         """Bytes in which they may stand."""
@@ -135,28 +135,21 @@ class Words:
         return hashlib.blake2b(digest.encode(), key=self.key, digest_size=32).hexdigest()[: len(digest)]
 
     def _plain(self, text: str) -> str:
-        pieces: list[str] = []
-        end = 0
-        for found in ENCODED.finditer(text):
-            new = self._decoded(found[0])
-            if new is not None:
-                pieces += [self._replaced(text[end : found.start()]), new]
-                end = found.end()
-        return "".join([*pieces, self._replaced(text[end:])])
+        return _between(text, ENCODED.finditer(text), self._decoded, self._replaced)
 
     def _replaced(self, text: str) -> str:
         return self._pattern.sub(lambda found: self._by_group[str(found.lastgroup)](found), text)
 
-    def _unquoted(self, piece: str) -> str:
-        """A word in which something is percent-encoded: as it was, unless there was something in it."""
+    def _unquoted(self, piece: str) -> str | None:
+        """What is in place of a word that is percent-encoded; None where there is nothing in it."""
         if not PERCENT.search(piece):
-            return self._plain(piece)
+            return None
         try:
             plain = unquote(piece, errors="strict")
         except UnicodeDecodeError:
-            return self._plain(piece)
+            return None
         new = self._plain(plain)
-        return piece if new == plain else quote(new, safe=_URL_SAFE)
+        return None if new == plain else quote(new, safe=_URL_SAFE)
 
     def _decoded(self, token: str) -> str | None:
         """What is in place of an encoded text, or of a digest; None where the token is neither."""
@@ -203,10 +196,10 @@ class Words:
         return self._name_pattern.sub(lambda found: self._name(found[0]), text)
 
     def _opaque(self, text: str) -> str:
-        """Other characters of base64, as many."""
-        length = len(text)
+        """Other characters of base64, as many; of a public key its beginning stays, which has its kind."""
+        kept, length = (text[:5] if text.startswith("AAAA") else ""), len(text)
         digest = hashlib.shake_256(self.key + text.encode()).digest(length)
-        return base64.b64encode(digest).decode().replace("=", "A")[:length]
+        return kept + base64.b64encode(digest).decode().replace("=", "A")[len(kept) : length]
 
     def _dashed(self, found: re.Match[str]) -> str:
         address = IPv4Address(found[0].replace("-", "."))
@@ -226,6 +219,23 @@ class Words:
         """What is in place of a number that is an address, or was made of names; None of any other."""
         address = self._decimal.get(digits)
         return self.numbers.get(digits) if address is None else str(int(self.addresses.address(address)))
+
+
+def _between(
+    text: str,
+    tokens: Iterable[re.Match[str]],
+    special: Callable[[str], str | None],
+    plain: Callable[[str], str],
+) -> str:
+    """The text with what ``special`` makes of the tokens that it takes, and ``plain`` of all between them."""
+    pieces: list[str] = []
+    end = 0
+    for found in tokens:
+        new = special(found[0])
+        if new is not None:
+            pieces += [plain(text[end : found.start()]), new]
+            end = found.end()
+    return "".join([*pieces, plain(text[end:])])
 
 
 def decodings(token: str) -> Iterator[tuple[str, Callable[[str], str]]]:
