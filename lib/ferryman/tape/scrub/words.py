@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
 ENCODED = re.compile(r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{8,}={0,2}(?![A-Za-z0-9+/_=-])")
 """What may be base64 of either alphabet, or hexadecimal digits."""
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+"""What no text has: what was decoded to it is none."""
 DIGEST = re.compile(r"(?<![0-9A-Za-z])[0-9a-f]{64}(?![0-9A-Za-z])")
 """Of SHA-256."""
 OPAQUE = r"(?<=SHA256:)[A-Za-z0-9+/]{43}|(?<![A-Za-z0-9+/])AAAA[BCE][A-Za-z0-9+/]{30,}={0,2}"
@@ -245,7 +247,7 @@ def decodings(token: str) -> Iterator[tuple[str, Callable[[str], str]]]:
             text = decode(token).decode("utf-8")
         except (ValueError, binascii.Error):
             continue
-        if text and all(each.isprintable() or each in "\n\r\t" for each in text):
+        if text and not _CONTROL.search(text):
             yield text, encode
 
 
