@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, TypeVar
 
 import tenacity
+
+from ferryman import waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,16 +20,22 @@ def poll_until(
     *,
     within_s: float,
     every_s: float = 0.5,
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Callable[[float], None] = waits.sleep,
 ) -> T:
     """Look again and again until what is seen is good, or the time is up; the last thing seen either way.
 
     The caller judges what comes back: running out of time is no error here. The first look is made at once,
     and no look begins after ``within_s`` seconds. What ``look`` raises goes straight through.
     """
+    until = waits.monotonic() + within_s
+
+    def is_over(state: tenacity.RetryCallState) -> bool:
+        """Whether the next look would begin after that time; as ``tenacity.stop_before_delay``."""
+        return waits.current().is_past(until - state.upcoming_sleep)
+
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_result(lambda seen: not good(seen)),
-        stop=tenacity.stop_before_delay(within_s),
+        stop=is_over,
         wait=tenacity.wait_fixed(every_s),
         sleep=sleep,
         retry_error_callback=_last_result,
@@ -42,7 +49,7 @@ def retry(
     *,
     tries: int,
     pause_s: float = 0.0,
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Callable[[float], None] = waits.sleep,
 ) -> T:
     """Call ``action`` with the number of the try, from 0, while ``again`` says so and tries are left."""
     retrying = tenacity.Retrying(

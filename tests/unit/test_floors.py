@@ -27,6 +27,7 @@ FLOORS = {
             "outcomes",
             "permissions",
             "retry",
+            "waits",
         ),
         "__init__",
     },

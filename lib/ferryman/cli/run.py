@@ -20,6 +20,7 @@ from ferryman.click_shim import Exit
 from ferryman.console.json_lines import JsonLines
 from ferryman.console.screen import Screen
 from ferryman.cookbook.context import Ferry
+from ferryman.cookbook.taping import TapedCommand, Taping, journal_of
 from ferryman.engine.runner import Runner, without_asking
 from ferryman.engine.steps import Change
 from ferryman.errors import ConfigError, InventoryError, UsageError
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
     from ferryman.model import Edit
     from ferryman.outcomes import RunResult
     from ferryman.state import Store
+    from ferryman.tape.form import Action
+
+    End = Callable[[RunResult], RunResult]
 
 
 def perform(app: App, cookbook: CookbookCommand, arguments: Mapping[str, Any], options: RunOptions) -> None:
@@ -54,7 +58,7 @@ def perform(app: App, cookbook: CookbookCommand, arguments: Mapping[str, Any], o
         version=__version__,
         run_id=new_run_id(datetime.now(UTC)),
     )
-    with store_of(app.config) as store, _ferry(app, request) as ferry:
+    with store_of(app.config) as store, _ferry(app, request) as (ferry, taping):
         plan = plan_of(cookbook, ferry, arguments)
         asks = not (options.yes or options.dry_run) and _changes(plan)
         if asks and not _is_interactive():
@@ -66,37 +70,61 @@ def perform(app: App, cookbook: CookbookCommand, arguments: Mapping[str, Any], o
         confirm = _asking(screen) if asks else without_asking
         runner = _runner(ferry, store, subscribers, options.on_doubt, confirm)
         changes = _changes(plan) and not options.dry_run
-        _leave(app, runner.perform(request, plan), changes=changes)
+        file = app.cookbooks.find(request.cookbook).file
+        command = TapedCommand(plan, file, options.on_doubt)
+        with _taped(taping, runner, ferry, command) as (followed, end):
+            result = end(followed.perform(request, plan))
+        _leave(app, result, changes=changes)
 
 
 def resume(app: App, run: str, *, accept_changed_plan: bool, on_doubt: OnDoubt) -> None:
     """Go on with a run; leaves with the run's exit code."""
     who = operator()
-    with _reopened(app, run, on_doubt, who, "goes on") as (plan, runner):
-        _leave(app, runner.resume(run, plan, accept_changed_plan=accept_changed_plan, operator=who))
+    with _reopened(app, run, on_doubt, who, "goes on") as (plan, runner, end):
+        result = end(runner.resume(run, plan, accept_changed_plan=accept_changed_plan, operator=who))
+    _leave(app, result)
 
 
 def roll_back(app: App, run: str, *, accept_changed_plan: bool) -> None:
     """Put back what a run changed; leaves with the run's exit code."""
     who = operator()
-    with _reopened(app, run, "hold", who, "goes back") as (plan, runner):
-        _leave(app, runner.roll_back(run, plan, accept_changed_plan=accept_changed_plan, operator=who))
+    with _reopened(app, run, "hold", who, "goes back") as (plan, runner, end):
+        result = end(runner.roll_back(run, plan, accept_changed_plan=accept_changed_plan, operator=who))
+    _leave(app, result)
 
 
 @contextmanager
 def _reopened(
     app: App, run: str, on_doubt: OnDoubt, operator: str, action: RunAction
-) -> Iterator[tuple[Plan, Runner]]:
+) -> Iterator[tuple[Plan, Runner, End]]:
     """The plan of a run in the journal, built anew from its cookbook and arguments, and a runner for it."""
     with store_of(app.config) as store:
         entry = store.run(run)
-        cookbook = app.cookbooks.find(entry.request.cookbook).load()
-        with _ferry(app, replace(entry.request, run_id=run), resumed=True) as ferry:
+        file = app.cookbooks.find(entry.request.cookbook)
+        cookbook = file.load()
+        with _ferry(app, replace(entry.request, run_id=run), resumed=True) as (ferry, taping):
             with _explain_inventory(run, action):
                 plan = plan_of(cookbook, ferry, entry.request.arguments)
             terminal_check.warn()
             subscribers = [*_subscribers(app)[1], *_hooks(ferry, entry.request, operator, action)]
-            yield plan, _runner(ferry, store, subscribers, on_doubt, without_asking)
+            runner = _runner(ferry, store, subscribers, on_doubt, without_asking)
+            way: Action = "resume" if action == "goes on" else "rollback"
+            journal = None if taping is None else journal_of(store, entry)
+            command = TapedCommand(plan, file.file, on_doubt, way, journal)
+            with _taped(taping, runner, ferry, command) as (followed, end):
+                yield plan, followed, end
+
+
+@contextmanager
+def _taped(
+    taping: Taping | None, runner: Runner, ferry: Ferry, command: TapedCommand
+) -> Iterator[tuple[Runner, End]]:
+    """The runner, with what is to get its result; recorded where runs are."""
+    if taping is None:
+        yield runner, lambda result: result
+        return
+    with taping.of(taping.header(ferry, command)) as end:
+        yield taping.followed(runner), end
 
 
 @contextmanager
@@ -117,8 +145,10 @@ def _explain_inventory(run: str, action: RunAction) -> Iterator[None]:
 
 
 @contextmanager
-def _ferry(app: App, request: RunRequest, *, resumed: bool = False) -> Iterator[Ferry]:
+def _ferry(app: App, request: RunRequest, *, resumed: bool = False) -> Iterator[tuple[Ferry, Taping | None]]:
+    """The world of a run, and what records it, where runs are recorded."""
     config = enter_lab(app.config)
+    taping = Taping(config) if config.tape.keep else None
     inventory = Inventory.load(config.inventory)
     ferry_on = partial(
         Ferry,
@@ -136,10 +166,11 @@ def _ferry(app: App, request: RunRequest, *, resumed: bool = False) -> Iterator[
             needs_of=needs_in(inventory, config.management),
         )
     except ConfigError as why:
-        yield ferry_on(NoHosts(why))
+        yield ferry_on(NoHosts(why)), None
         return
     with opened as fleet:
-        yield ferry_on(fleet, fence_off=fleet.fence)
+        ferry = ferry_on(fleet, fence_off=fleet.fence)
+        yield (ferry if taping is None else taping.listening(ferry, fleet)), taping
 
 
 def _runner(

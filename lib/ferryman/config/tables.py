@@ -230,6 +230,13 @@ class ManagementConfig(Table):
         return self
 
 
+class TapeConfig(Table):
+    """How runs are recorded."""
+
+    keep: Annotated[int, Field(ge=1, le=1_000_000)] | Literal[False] = 200
+    """How many tapes are kept, the newest ones; false: no run is recorded."""
+
+
 class EtcdConfig(Table):
     """``[etcd]``: how the cluster named in ``state`` is reached."""
 
@@ -291,6 +298,7 @@ class Config(Table):
     watch: WatchConfig = WatchConfig()
     catalog: CatalogConfig = CatalogConfig()
     management: ManagementConfig = ManagementConfig()
+    tape: TapeConfig = TapeConfig()
     etcd: EtcdConfig = EtcdConfig()
     hooks: HooksConfig = HooksConfig()
 
@@ -298,6 +306,11 @@ class Config(Table):
     def folder(self) -> Path:
         """The folder that relative paths are relative to."""
         return self.file.parent
+
+    @property
+    def tapes(self) -> Path:
+        """The folder of the tapes of runs."""
+        return self.folder / ".ferryman" / "tapes"
 
     @property
     def sqlite(self) -> Path | None:

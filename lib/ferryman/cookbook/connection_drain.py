@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ferryman import waits
 from ferryman.directors import HANDSHAKE_S, Connection, old_left, still_open
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ class ConnectionDrain:
 
     connections: frozenset[Connection]
     """Those that are not known to be over: a client that uses its port again begins another one."""
-    began: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=waits.monotonic)
     last_seen: float | None = None
     """When some of them were last seen."""
     gone_by: float | None = None
@@ -41,7 +41,7 @@ class ConnectionDrain:
         With ``closing``, one that its client has ended counts while it lingers; ``without`` are the clients
         whose connections do not count.
         """
-        at = time.monotonic()
+        at = waits.monotonic()
         self.connections = still_open(self.connections, now, closing=closing)
         counted = [
             connection

@@ -7,22 +7,24 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypedDict
 
 from ferryman import retry
-from ferryman.catalog import SERVICES_FILE, Catalog, GitCatalog
+from ferryman.catalog import SERVICES_FILE
 from ferryman.cookbook.connection_drain import ConnectionDrain
 from ferryman.cookbook.memory import Memory, key_of
 from ferryman.directors import connections_of, driver_for, still_open, with_real_sources
 from ferryman.engine.clock import Clock, SystemClock
-from ferryman.inventory import Inventory
+from ferryman.inventory import Inventory, Needed
 from ferryman.kubernetes import node_states
 from ferryman.management import agent_for
-from ferryman.probe import Prober, require_raw_sockets, single_try
+from ferryman.probe import single_try
 from ferryman.state import RunRequest
+from ferryman.tape.ports import Ports
 from ferryman.traffic import TrafficCheck
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Unpack
 
+    from ferryman.catalog import Catalog, GitCatalog
     from ferryman.config import Config
     from ferryman.directors import Connection, Driver
     from ferryman.engine.runner import FenceOff
@@ -76,6 +78,8 @@ class Ferry:
     loaded_inventory: Inventory | None = None
     """The inventory, where it has been read already."""
     memory: Memory = field(default_factory=Memory)
+    ports: Ports = field(default_factory=Ports)
+    """How the outside is reached beside the hosts; a tape may answer in its place."""
 
     def with_overrides(self, **given: Unpack[Overrides]) -> Ferry:
         """The same world, with what the command line says in place of what the configuration says."""
@@ -111,13 +115,14 @@ class Ferry:
     @cached_property
     def catalog(self) -> Catalog:
         """The service catalog as a file that is edited in place."""
-        return Catalog(self.config.inventory / SERVICES_FILE, dry_run=self.dry_run)
+        return self.ports.catalog(self.config.inventory / SERVICES_FILE, self.dry_run)
 
     @cached_property
     def git_catalog(self) -> GitCatalog:
         """The service catalog as a git repository in which people review every change."""
-        file, catalog = self.config.inventory / SERVICES_FILE, self.config.catalog
-        return GitCatalog(file, catalog, dry_run=self.dry_run)
+        return self.ports.git_catalog(
+            self.config.inventory / SERVICES_FILE, self.config.catalog, self.dry_run
+        )
 
     def service(self, name: str, site: str, *, only: Sequence[str] = ()) -> Service:
         """One service at one site, with its realservers and directors.
@@ -128,7 +133,8 @@ class Ferry:
             InventoryError: The inventory does not have it so (names the nearest names), or has faults in the
                 entries that it needs; with all of those, and none of others.
         """
-        return self.inventory.service(name, site, only=only, begun=self.resumed)
+        self.memory.needed.append(Needed(name, site, tuple(only)))
+        return self.inventory.service(name, site, only=only, begun=self.resumed, resolve=self.ports.resolve)
 
     def driver(self, director: Director, service: Service) -> Driver:
         """The driver that reads, changes and restores this director."""
@@ -192,7 +198,7 @@ class Ferry:
         """What the clusters say of the service's nodes; each is asked once in a process."""
         known = self.memory.node_states
         if service.name not in known:
-            known[service.name] = node_states(service, self.inventory.clusters)
+            known[service.name] = node_states(service, self.inventory.clusters, self.ports.read_cluster)
         return known[service.name]
 
     def with_observed_sources(self, service: Service) -> Service:
@@ -205,24 +211,25 @@ class Ferry:
         Raises:
             RefusedError: CAP_NET_RAW is missing.
         """
-        require_raw_sockets()
+        self.ports.need_raw_sockets()
 
     def probe(self, targets: Sequence[Target]) -> list[ProbeResult]:
         """Send encapsulated SYNs to each target; one result for each, in their order."""
-        return Prober(self.config.probe).probe(targets)
+        return self.ports.probe(self.config.probe, targets)
 
     def probe_briefly(self, targets: Sequence[Target]) -> list[ProbeResult]:
         """One flow and one try for each: what answers is fine, silence says little."""
-        return Prober(single_try(self.config.probe)).probe(targets)
+        return self.ports.probe(single_try(self.config.probe), targets)
 
     def probe_again(self, targets: Sequence[Target]) -> list[ProbeResult]:
         """Ask what did not answer once more, with fewer tries, to find out why."""
         fewer = self.config.probe.model_copy(update={"tries": min(TRIES_AGAIN, self.config.probe.tries)})
-        return Prober(fewer).probe(targets)
+        return self.ports.probe(fewer, targets)
 
     def send_requests(self, service: Service, director: Director | None) -> list[Finding]:
         """Send real requests through the VIPs, by this director where it can be chosen; returns findings."""
-        check = TrafficCheck(service, self.config.traffic_for(service.name), director)
+        traffic = self.config.traffic_for(service.name)
+        check = TrafficCheck(service, traffic, director, self.ports.exchange)
         try:
             return check.run()
         finally:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from ferryman.cookbook.connection_drain import ConnectionDrain
     from ferryman.directors import DirectorStates, Table, Target
+    from ferryman.inventory import Needed
     from ferryman.kubernetes import NodeStates
     from ferryman.model import Address, Director, Service
 
@@ -40,6 +41,8 @@ class VerifiedTarget:
 class Memory:
     """What this process knows of the run's work so far; empty at the start of every process."""
 
+    needed: list[Needed] = field(default_factory=list)
+    """The services that were asked for, in order. Never lost: building the plan fills it."""
     catalog_revision: str = ""
     """The commit with the catalog's change, where the catalog is in git: agents must apply it. Lost: the
     catalog's step finds it again when it is verified, which it is before each later change."""

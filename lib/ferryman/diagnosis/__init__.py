@@ -6,6 +6,6 @@ order in which a packet meets what they are about; the first one that is proven 
 """
 
 from ferryman.diagnosis.causes import CAUSE_RULES, Cause, cause_of
-from ferryman.diagnosis.evidence import Evidence, evidence_of
+from ferryman.diagnosis.evidence import Evidence, ProbesAgain, evidence_of
 
-__all__ = ["CAUSE_RULES", "Cause", "Evidence", "cause_of", "evidence_of"]
+__all__ = ["CAUSE_RULES", "Cause", "Evidence", "ProbesAgain", "cause_of", "evidence_of"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ferryman.errors import DoubtError, VerifyError
 from ferryman.hosts.verbs.realservers import ReadCounters
 from ferryman.model import ProbeVerdict, Verdict
-from ferryman.probe import with_own_source
+from ferryman.probe import own_source, with_own_source
 from ferryman.realservers.checks import realserver_checks
 from ferryman.realservers.facts import Facts, counters
 from ferryman.realservers.facts.collect import read_facts
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ferryman.hosts.hosts import Hosts
     from ferryman.model import Finding, ProbeResult, Service
     from ferryman.probe import Target
+    from ferryman.probe.targets import SourceTowards
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +49,20 @@ class Evidence:
         return against[0] if against else None
 
 
+@dataclass(frozen=True, slots=True)
+class ProbesAgain:
+    """How probes are sent once more, and how this host's own source of them is known."""
+
+    ask: Callable[[Sequence[Target]], Sequence[ProbeResult]]
+    source_towards: SourceTowards = own_source
+
+
 def evidence_of(
     service: Service,
     failures: Sequence[tuple[Target, ProbeResult]],
     results: Iterable[ProbeResult],
     hosts: Hosts,
-    ask: Callable[[Sequence[Target]], Sequence[ProbeResult]],
+    probes: ProbesAgain,
 ) -> list[Evidence]:
     """Ask again and look; one piece of evidence for each failure, in their order.
 
@@ -62,10 +71,10 @@ def evidence_of(
     named = list(dict.fromkeys(target.host for target, _ in failures))
     before = _counters(hosts, named)
     same = [target for target, _ in failures]
-    own = {target: with_own_source(target) for target in same}
+    own = {target: with_own_source(target, probes.source_towards) for target in same}
     # What failed from several directors is the same question from here: it is asked once.
     questions = list(dict.fromkeys([*same, *(target for target in own.values() if target is not None)]))
-    answers = dict(zip(questions, ask(questions), strict=True))
+    answers = dict(zip(questions, probes.ask(questions), strict=True))
     after = read_facts(hosts, before)  # whoever cannot be asked once is not waited for again
     answered = {result.outer_source for result in results if result.verdict is not ProbeVerdict.SILENT}
     return [

@@ -7,12 +7,12 @@ overwritten. A new driver is a subclass, entered in ``registry.DRIVERS``.
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ferryman import waits
 from ferryman.directors.checks.findings import catalog_findings
 from ferryman.directors.checks.preconditions import blockers
 from ferryman.directors.comparison import Comparison, compare_tables
@@ -81,7 +81,7 @@ class Driver(ABC):
         hosts: Hosts,
         agent: Agent | None = None,
         *,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = waits.sleep,
     ) -> None:
         self.director = director
         self.service = service

@@ -19,6 +19,7 @@ from ferryman.engine.clock import Clock, SystemClock
 from ferryman.engine.event_log import EventLog, error_record
 from ferryman.engine.execute import execute
 from ferryman.engine.lease import Lease
+from ferryman.engine.observer import NoObserver, RunObserver
 from ferryman.engine.preflight import Preflight, announce, reconcile, record_checked, run_preflight
 from ferryman.engine.progress import Progress
 from ferryman.engine.resume import load_progress, require_undoable
@@ -75,6 +76,8 @@ class Runner:
     clock: Clock = field(default_factory=SystemClock)
     fence_off: FenceOff | None = None
     """Keeps late commands of dead processes from taking effect; None where a plan has no hosts."""
+    observer: RunObserver = field(default_factory=NoObserver)
+    """Who follows the run from beside it, such as the recorder of its tape."""
     wait_s: float = 0.0
     """Seconds to wait for runs that are at work on something that this one writes too."""
 
@@ -127,7 +130,8 @@ class Runner:
         return self._continue(entry, plan, accept_changed_plan, roll_back_done, who)
 
     def _perform(self, request: RunRequest, plan: Plan, store: Store) -> RunResult:
-        signals = Signals()
+        signals = Signals(self.observer)
+        self.observer.run_begins(signals)
         with signals.installed():
             run = self._context(store, store.begin(request, plan), request, plan, signals)
             return self._supervise(run, store, lambda: self._begin(run, store))
@@ -140,7 +144,8 @@ class Runner:
         action: Callable[[RunContext, Progress], RunResult],
         who: Mapping[str, str],
     ) -> RunResult:
-        signals = Signals()
+        signals = Signals(self.observer)
+        self.observer.run_begins(signals)
         with signals.installed():
             run = self._context(self.store, entry.id, entry.request, plan, signals)
             run.is_open, run.resumed = entry.is_open, True
@@ -207,7 +212,7 @@ class Runner:
         def attempt() -> BusyError | None:
             try:
                 with run.signals.deferred():
-                    acquire()
+                    self.observer.acquire(acquire)
             except BusyError as busy:
                 if not (busy.at_work and busy.keys <= set(run.plan.writes)):
                     raise

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
+from ferryman.engine.observer import NoObserver
 from ferryman.engine.wakeup import KICK, Wakeup
 from ferryman.errors import InterruptedRunError
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
     from types import FrameType, TracebackType
+
+    from ferryman.engine.observer import RunObserver
 
 HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -45,7 +48,8 @@ def ignore_signals() -> None:
 class Signals:
     """The signals that came during one run, and when they may interrupt it."""
 
-    def __init__(self) -> None:
+    def __init__(self, observer: RunObserver | None = None) -> None:
+        self._observer = observer or NoObserver()
         self._first: str | None = None
         self._second: str | None = None
         self._rolling_back = False
@@ -104,6 +108,17 @@ class Signals:
         if before:
             self.raise_pending()
 
+    @property
+    def is_about_to_raise(self) -> bool:
+        """Whether something came that raises in the run's thread as soon as that runs its handlers."""
+        alarmed = self._alarm is not None and not self._rolling_back
+        return self._may_raise and (alarmed or self._to_raise is not None)
+
+    def raise_where_allowed(self) -> None:
+        """As ``raise_pending``, but only where a signal would raise at once; else it stays noted."""
+        if self._may_raise:
+            self.raise_pending()
+
     def raise_pending(self) -> None:
         """Raise for a signal, or an alarm, that came while it could only be noted.
 
@@ -118,6 +133,7 @@ class Signals:
 
     def alarm(self, error: Exception) -> None:
         """From another thread: have this raised in the run's own, as if a signal had come."""
+        self._observer.alarmed(error)
         self._alarm = error
         if (wakeup := self._wakeup) is not None:
             wakeup.wake()
@@ -136,6 +152,7 @@ class Signals:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  # Python's signature
         name = signal.Signals(number).name
+        self._observer.signalled(name)
         if self._first is None:
             self._first = name
             more = (

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from typing import TYPE_CHECKING, Self
 
+from ferryman import waits
 from ferryman.engine.retries import Retries
 from ferryman.engine.run_context import StepReport
 from ferryman.errors import DoubtError, FerrymanError
@@ -48,6 +48,7 @@ class WatchThread:
 
     def __enter__(self) -> Self:
         if self._watch is not None:
+            waits.current().thread_begins()
             self._thread.start()
         return self
 
@@ -56,6 +57,7 @@ class WatchThread:
     ) -> None:
         with self._lock:
             self._over.set()
+        waits.current().thread_is_over(is_joined=error is None)
         if error is None:
             if self._watch is not None:
                 self._thread.join()
@@ -63,22 +65,26 @@ class WatchThread:
 
     def _keep(self) -> None:
         assert self._watch is not None
+        waits.become_the_watch()
         try:
             while True:
                 self._look_often(self._watch)
                 for look in self._watch.looks:
                     self._judge(look)
-        except _OverError:
+        except (_OverError, waits.StoppedError):
             return
         except Exception as error:  # noqa: BLE001  # whatever it is, it is raised where the run is
             self._alarm(error)
+        finally:
+            waits.current().thread_ends()
 
     def _look_often(self, watch: Watch) -> None:
         """Let ``every_s`` pass, and meanwhile make the looks of ``often``."""
-        until = time.monotonic() + watch.every_s
+        now = waits.current()
+        until = now.monotonic() + watch.every_s
         pause_s = watch.often_s if watch.often else watch.every_s
-        while (left := until - time.monotonic()) > 0:
-            if self._over.wait(min(left, pause_s)):
+        while not now.is_past(until):
+            if now.wait_for(self._over, max(0.0, min(until - now.monotonic(), pause_s))):
                 raise _OverError
             for look in watch.often:
                 self._judge(look)
@@ -108,7 +114,7 @@ class WatchThread:
 
     def _count_retries(self, look: Look, report: _WatchReport) -> None:
         """Count hosts that answered only on a retry; with too many of those, raise."""
-        error = self._retries.count(id(look), report.retried, time.monotonic())
+        error = self._retries.count(id(look), report.retried, waits.monotonic())
         if error is not None:
             raise type(error)(f"the watch: {look.title}: {error}")
 

@@ -31,8 +31,8 @@ from ferryman.hosts.transport import loss
 from ferryman.hosts.verbs.fence import TakeOver
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Self
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any, Self
 
     from ferryman.config import SshConfig
     from ferryman.errors import VerifyError
@@ -75,6 +75,8 @@ class Fleet:
         self._lock = threading.Lock()
         self._closed = False
         self._fence: Fence | None = None
+        self.heard: Callable[[str, Verb[Any], Completed], None] = _unheard
+        """Gets what each script printed, before it is parsed."""
 
     def __enter__(self) -> Self:
         return self
@@ -85,7 +87,9 @@ class Fleet:
     def read(self, host: str, verb: ReadVerb[T]) -> T:
         """Ask a host something; see ``Hosts.read``."""
         verb.require_kind(reads=True)
-        return verb.value(self._run(host, verb))
+        done = self._run(host, verb)
+        self.heard(host, verb, done)
+        return verb.value(done)
 
     def write(self, host: str, verb: WriteVerb[T]) -> T:
         """Do something to a host; see ``Hosts.write``."""
@@ -149,3 +153,7 @@ class Fleet:
             if host not in self._connections:
                 self._connections[host] = Connection(self._routes.to(host), self._login)
             return self._connections[host]
+
+
+def _unheard(host: str, verb: Verb[Any], done: Completed) -> None:
+    """Do nothing: nobody keeps what the fleet is told."""

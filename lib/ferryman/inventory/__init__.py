@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from ferryman.inventory.dns import Resolve
 from ferryman.inventory.load import Inventory
+from ferryman.inventory.needed import Needed
 from ferryman.inventory.problems import Problem, Severity
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Inventory", "Problem", "Resolve", "Severity", "lint"]
+__all__ = ["Inventory", "Needed", "Problem", "Resolve", "Severity", "lint"]
 
 
 def lint(folder: Path) -> list[Problem]:

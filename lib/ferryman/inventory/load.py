@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ferryman.hosts.hosts import HostAddress
     from ferryman.inventory.folder import Folder
+    from ferryman.inventory.needed import Needed
     from ferryman.inventory.schema import CatalogService, ClusterEntry, DirectorEntry, HostEntry, Lvs
     from ferryman.model import Director
 
@@ -47,6 +48,19 @@ class Inventory:
             return cls(Folder.read(folder))
         except Unreadable as error:
             raise InventoryError([str(problem) for problem in error.problems]) from error
+
+    @classmethod
+    def of_texts(cls, texts: Mapping[str, str]) -> Inventory:
+        """An inventory that is in no folder, by the names of its files there."""
+        from ferryman.inventory.folder import Folder  # noqa: PLC0415  # YAML and pydantic stay out of start-up
+
+        return cls(Folder(Path(), {name: text.encode("utf-8") for name, text in texts.items()}))
+
+    def part(self, needed: Iterable[Needed]) -> dict[str, str]:
+        """The files of an inventory that has what these services need, and no more; see ``extract``."""
+        from ferryman.inventory.extract import extract  # noqa: PLC0415  # as above
+
+        return extract(self._folder, needed)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -10,11 +10,13 @@ from ferryman.kubernetes.cluster import ClusterState, ClusterUnreadableError
 from ferryman.model import Finding, Kind, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from ferryman.inventory.schema import ClusterEntry
     from ferryman.kubernetes.cluster import Node
     from ferryman.model import Realserver, Service
+
+    ReadCluster = Callable[[ClusterEntry, Service], ClusterState]
 
 CHECK = "node-state"
 WANTED = "a node that is Ready, not cordoned, and evicts no pods"
@@ -30,7 +32,9 @@ class NodeStates:
     there is none (``externalTrafficPolicy: Local``)."""
 
 
-def node_states(service: Service, clusters: Mapping[str, ClusterEntry]) -> NodeStates:
+def node_states(
+    service: Service, clusters: Mapping[str, ClusterEntry], read: ReadCluster = read_cluster
+) -> NodeStates:
     """What the clusters say of every realserver that is a node of one; each cluster is asked once.
 
     A cluster that the inventory names no API server for is skipped. One that it names but that could not be
@@ -40,7 +44,7 @@ def node_states(service: Service, clusters: Mapping[str, ClusterEntry]) -> NodeS
     for realserver in service.realservers:
         if realserver.kind is Kind.KUBERNETES:
             nodes.setdefault(realserver.cluster, []).append(realserver)
-    found = [_of_cluster(name, members, service, clusters) for name, members in nodes.items()]
+    found = [_of_cluster(name, members, service, clusters, read) for name, members in nodes.items()]
     return NodeStates(
         tuple(finding for states in found for finding in states.findings),
         frozenset(host for states in found for host in states.silent),
@@ -48,7 +52,11 @@ def node_states(service: Service, clusters: Mapping[str, ClusterEntry]) -> NodeS
 
 
 def _of_cluster(
-    name: str | None, members: list[Realserver], service: Service, clusters: Mapping[str, ClusterEntry]
+    name: str | None,
+    members: list[Realserver],
+    service: Service,
+    clusters: Mapping[str, ClusterEntry],
+    read: ReadCluster,
 ) -> NodeStates:
     if name is None:
         hosts = ", ".join(member.host for member in members)
@@ -57,7 +65,7 @@ def _of_cluster(
     if entry is None or not (entry.api or entry.kubeconfig):
         return _single(name, Verdict.SKIP, f"clusters.yaml names no API server for {name}", "")
     try:
-        cluster = read_cluster(entry, service)
+        cluster = read(entry, service)
     except ClusterUnreadableError as error:
         words = f"the API server could not be asked: {error}"
         return _single(name, Verdict.UNKNOWN, words, f"{_REMEDY} (clusters.yaml: {name})")

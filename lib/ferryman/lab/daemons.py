@@ -136,7 +136,7 @@ def _virtual_server(service: LabService, vip: Address) -> str:
             f"    real_server {address} {service.port} {{  # {host}",
             "        weight 1",
             "        TCP_CHECK {",
-            "            connect_timeout 2",
+            "            connect_timeout 4",
             "            warmup 0",
             "        }",
             "    }",

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
-import time
 from abc import abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ferryman import retry
+from ferryman import retry, waits
 from ferryman.errors import DoubtError, UnreachableError, VerifyError
 from ferryman.management.agent import Agent, AgentRun
 
@@ -45,7 +44,7 @@ class AgentOnHosts(Agent):
     default_run: tuple[str, ...] = ()
     """The command that is run where ``management.run`` gives none."""
 
-    def __init__(self, config: ManagementConfig, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, config: ManagementConfig, *, sleep: Callable[[float], None] = waits.sleep) -> None:
         self._config = config
         self._sleep = sleep
 
@@ -83,10 +82,10 @@ class AgentOnHosts(Agent):
 
     def _outcome(self, hosts: Hosts, name: str, revision: str) -> AgentRun | VerifyError | DoubtError:
         """The first run that counts, or why there is none; all in the time that one host has."""
-        end = time.monotonic() + self._config.timeout
+        end = waits.monotonic() + self._config.timeout
 
         def run() -> Outcome:
-            return self._run(hosts, name, revision, max(1.0, end - time.monotonic()))
+            return self._run(hosts, name, revision, max(1.0, end - waits.monotonic()))
 
         try:
             last = retry.poll_until(

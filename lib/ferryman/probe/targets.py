@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from ferryman.encapsulation import mss_limit
 from ferryman.errors import InventoryError
-from ferryman.model import VirtualService
+from ferryman.model import Address, VirtualService
 from ferryman.probe.transport import own_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ferryman.config import ProbeConfig
-    from ferryman.model import Address, Director, Realserver, Service
+    from ferryman.model import Director, Realserver, Service
+
+SourceTowards = Callable[[Address], Address]
+"""The own address that packets to another one leave with; raises OSError where there is no route."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +78,14 @@ def probe_targets(service: Service) -> list[Target]:
     ]
 
 
-def spoof_targets(service: Service) -> list[SpoofTarget]:
+def spoof_targets(service: Service, source_towards: SourceTowards = own_source) -> list[SpoofTarget]:
     """Packets that realservers must leave unanswered; ``single_try`` says how they are sent.
 
     ``open-decapsulator``: this control host's own outer source, which is none of a director. Left out where
-    it is one all the same, and where there is no route.
+    it is one all the same, and where there is no route; ``source_towards`` tells it.
     ``forwards-strangers``: a director's outer source, but inside a packet to another host than the VIP.
     """
-    return [*_open_decapsulators(service), *_forwarders(service)]
+    return [*_open_decapsulators(service, source_towards), *_forwarders(service)]
 
 
 def single_try(probe: ProbeConfig) -> ProbeConfig:
@@ -89,11 +93,11 @@ def single_try(probe: ProbeConfig) -> ProbeConfig:
     return probe.model_copy(update={"samples": 1, "tries": 1})
 
 
-def _open_decapsulators(service: Service) -> Iterator[SpoofTarget]:
+def _open_decapsulators(service: Service, source_towards: SourceTowards) -> Iterator[SpoofTarget]:
     for virtual in _tcp_services(service):
         for realserver in service.realservers:
             address = realserver.address_for(virtual.vip)
-            own = _own_source(address) if address is not None else None
+            own = _source(address, source_towards) if address is not None else None
             if address is not None and own is not None and own not in _outer_sources(service, address):
                 yield SpoofTarget("open-decapsulator", _target(realserver, virtual, address, own))
 
@@ -123,15 +127,15 @@ def _another_host(service: Service, realserver: Realserver, vip: Address) -> Add
     return next((address for address in addresses if address is not None), None)
 
 
-def with_own_source(target: Target) -> Target | None:
+def with_own_source(target: Target, source_towards: SourceTowards = own_source) -> Target | None:
     """The same question with this control host's own outer source; None: that is it, or there is no route."""
-    own = _own_source(target.realserver_address)
+    own = _source(target.realserver_address, source_towards)
     return None if own in (None, target.outer_source) else replace(target, outer_source=own)
 
 
-def _own_source(address: Address) -> Address | None:
+def _source(address: Address, source_towards: SourceTowards) -> Address | None:
     try:
-        return own_source(address)
+        return source_towards(address)
     except OSError:
         return None
 

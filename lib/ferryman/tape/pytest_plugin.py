@@ -1,6 +1,6 @@
 """pytest's plugin: each ``*.tape`` file of Ferryman's is a test, which replays it.
 
-pytest loads this wherever Ferryman is installed, so it imports what takes a while only where there is a tape.
+pytest loads this wherever Ferryman is installed: it imports nothing that takes a while until there is a tape.
 """
 
 from __future__ import annotations

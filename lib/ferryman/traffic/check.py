@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, ip_address
 from typing import TYPE_CHECKING
 
+from ferryman import waits
 from ferryman.errors import ConfigError
 from ferryman.traffic.findings import (
     judge_requests,
@@ -55,7 +56,7 @@ class TrafficCheck:
             yield not_asked(host, virtual, "UDP: there are no requests that every such service answers")
             return
         small = self._request(virtual, "small", self._small_path())
-        with ThreadPoolExecutor(AT_A_TIME) as pool:
+        with ThreadPoolExecutor(AT_A_TIME, initializer=waits.like_this_thread()) as pool:
             results = list(pool.map(self._asked, [small] * self.traffic.requests))
         answered = judge_requests(host, virtual, results)
         yield answered

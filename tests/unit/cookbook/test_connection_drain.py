@@ -26,7 +26,7 @@ HELD = Connection(
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time, as its only element."""
     now = [100.0]
-    monkeypatch.setattr("ferryman.cookbook.connection_drain.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("ferryman.cookbook.connection_drain.waits.monotonic", lambda: now[0])
     return now
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ferryman.diagnosis import cause_of, evidence_of
+from ferryman.diagnosis import ProbesAgain, cause_of, evidence_of
 from ferryman.hosts.fake import FakeHosts, Printed
 from ferryman.hosts.verbs.realservers import ReadCounters, ReadFacts
 from ferryman.model import (
@@ -76,7 +76,7 @@ def gathered(counters: Reply, *, facts: Reply = WELL) -> tuple[Evidence, FakeHos
         asked.extend(targets)
         return [replace(SILENT, outer_source=target.outer_source) for target in targets]
 
-    (evidence,) = evidence_of(WEB, [(TARGET, SILENT)], [SILENT], hosts, ask)
+    (evidence,) = evidence_of(WEB, [(TARGET, SILENT)], [SILENT], hosts, ProbesAgain(ask))
     return evidence, hosts, asked
 
 
@@ -108,15 +108,14 @@ def test_a_host_that_cannot_be_asked_is_not_waited_for_again() -> None:
     hosts = FakeHosts()
     hosts.down("web1")
     (evidence,) = evidence_of(
-        WEB, [(TARGET, SILENT)], [SILENT], hosts, lambda targets: [SILENT for _ in targets]
+        WEB, [(TARGET, SILENT)], [SILENT], hosts, ProbesAgain(lambda targets: [SILENT for _ in targets])
     )
     assert len(hosts.calls) == 1
     assert (evidence.findings, evidence.grew) == ((), {})
 
 
-def test_what_fails_from_several_directors_is_asked_from_here_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_fails_from_several_directors_is_asked_from_here_once() -> None:
     ours, lvs2 = IPv4Address("10.30.0.2"), IPv4Address("10.10.0.12")
-    monkeypatch.setattr("ferryman.probe.targets.own_source", lambda _: ours)
     hosts = FakeHosts()
     hosts.down("web1")
     both = [TARGET, replace(TARGET, outer_source=lvs2)]
@@ -126,7 +125,8 @@ def test_what_fails_from_several_directors_is_asked_from_here_once(monkeypatch: 
         asked.extend(targets)
         return [replace(SILENT, outer_source=target.outer_source) for target in targets]
 
-    found = evidence_of(WEB, [(target, SILENT) for target in both], [SILENT], hosts, ask)
+    probes = ProbesAgain(ask, lambda _: ours)
+    found = evidence_of(WEB, [(target, SILENT) for target in both], [SILENT], hosts, probes)
     assert asked == [*both, replace(TARGET, outer_source=ours)]
     assert [evidence.own and evidence.own.outer_source for evidence in found] == [ours, ours]
     assert [evidence.again.outer_source for evidence in found] == [LVS1, lvs2]

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +12,9 @@ from ferryman.config import ProbeConfig
 from ferryman.errors import InventoryError
 from ferryman.model import Address, Director, Kind, Realserver, Role, Service, VirtualService
 from ferryman.probe import Target, mss_limit, probe_targets, single_try, spoof_targets
+
+if TYPE_CHECKING:
+    from ferryman.probe.targets import SourceTowards
 
 WEB1 = Realserver("web1", Kind.SERVER, IPv4Address("10.10.0.21"), IPv6Address("fd10::21"))
 WEB2 = Realserver("web2", Kind.SERVER, IPv4Address("10.10.0.22"), IPv6Address("fd10::22"))
@@ -86,18 +90,22 @@ def test_where_no_directors_outer_source_is_known_the_configured_one_is_left_to_
     assert target.outer_source is None
 
 
-@pytest.fixture
-def routed(monkeypatch: pytest.MonkeyPatch) -> None:
+def routed(towards: Address) -> Address:
     """This control host has one address of each family."""
-    own = {4: IPv4Address("10.30.0.2"), 6: IPv6Address("fd30::2")}
-    monkeypatch.setattr("ferryman.probe.targets.own_source", lambda address: own[address.version])
+    return IPv4Address("10.30.0.2") if towards.version == 4 else IPv6Address("fd30::2")
 
 
-def spoofed(asked: Service, question: str) -> list[Target]:
-    return [spoof_target.target for spoof_target in spoof_targets(asked) if spoof_target.question == question]
+def nowhere(towards: Address) -> Address:
+    """There is no route."""
+    raise OSError
 
 
-def test_an_open_decapsulator_is_looked_for_with_our_own_outer_source(routed: None) -> None:
+def spoofed(asked: Service, question: str, source_towards: SourceTowards = routed) -> list[Target]:
+    found = spoof_targets(asked, source_towards)
+    return [spoof_target.target for spoof_target in found if spoof_target.question == question]
+
+
+def test_an_open_decapsulator_is_looked_for_with_our_own_outer_source() -> None:
     both = service((HTTP, HTTP6), (WEB1,), (DIRECTOR,))
     assert spoofed(both, "open-decapsulator") == [
         Target("web1", HTTP, IPv4Address("10.10.0.21"), 1440, IPv4Address("10.30.0.2")),
@@ -105,20 +113,16 @@ def test_an_open_decapsulator_is_looked_for_with_our_own_outer_source(routed: No
     ]
 
 
-def test_a_control_host_whose_source_is_a_directors_is_not_asked_from(routed: None) -> None:
+def test_a_control_host_whose_source_is_a_directors_is_not_asked_from() -> None:
     here = replace(DIRECTOR, address=IPv4Address("10.30.0.2"))
     assert spoofed(service((HTTP,), (WEB1,), (here,)), "open-decapsulator") == []
 
 
-def test_without_a_route_nothing_is_spoofed(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nowhere(address: Address) -> Address:
-        raise OSError
-
-    monkeypatch.setattr("ferryman.probe.targets.own_source", nowhere)
-    assert spoofed(service((HTTP,), (WEB1,), (DIRECTOR,)), "open-decapsulator") == []
+def test_without_a_route_nothing_is_spoofed() -> None:
+    assert spoofed(service((HTTP,), (WEB1,), (DIRECTOR,)), "open-decapsulator", nowhere) == []
 
 
-def test_forwarding_is_looked_for_once_through_each_realserver_towards_the_next(routed: None) -> None:
+def test_forwarding_is_looked_for_once_through_each_realserver_towards_the_next() -> None:
     https = replace(HTTP, port=443)
     [first, second] = spoofed(service((HTTP, https), (WEB1, WEB2), (DIRECTOR,)), "forwards-strangers")
     assert [(target.host, str(target.virtual_service)) for target in (first, second)] == [
@@ -128,13 +132,13 @@ def test_forwarding_is_looked_for_once_through_each_realserver_towards_the_next(
     assert first.outer_source == DIRECTOR.address
 
 
-def test_a_lone_realserver_is_asked_for_a_director(routed: None) -> None:
+def test_a_lone_realserver_is_asked_for_a_director() -> None:
     alone = service((HTTP6,), (WEB1,), (DIRECTOR,))
     [target] = spoofed(alone, "forwards-strangers")
     assert target.virtual_service.vip == IPv6Address("fd10::11")
 
 
-def test_spoofed_sources_ask_once_from_one_source_port(routed: None) -> None:
+def test_spoofed_sources_ask_once_from_one_source_port() -> None:
     probe = single_try(ProbeConfig(timeout=0.3))
     assert (probe.samples, probe.tries, probe.give_up_after_s) == (1, 1, 0.3)
 

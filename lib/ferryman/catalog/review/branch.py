@@ -17,9 +17,11 @@ from ferryman.catalog.review.git import Git
 from ferryman.catalog.yaml_edit.change import CatalogEdit, Edited
 from ferryman.catalog.yaml_edit.lookup import read, whole_entry
 from ferryman.errors import DoubtError, RefusedError
-from ferryman.permissions import ENTER, READ, WRITE, denied, user_name
+from ferryman.permissions import user_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ferryman.config import CatalogConfig
 
 
@@ -31,16 +33,24 @@ class GitCatalog:
         InventoryError: From whatever reads the file: it is no catalog, or has no such service.
     """
 
-    def __init__(self, file: Path, config: CatalogConfig, *, dry_run: bool = False) -> None:
+    def __init__(
+        self,
+        file: Path,
+        config: CatalogConfig,
+        *,
+        dry_run: bool = False,
+        git: Callable[[Path, bool, float], Git] = Git,
+    ) -> None:
+        """``git`` makes what runs git in a folder, dry or not, with a time limit in seconds."""
         self.file = file
         self.config = config
         self.dry_run = dry_run
+        self._git_in = git
 
     @cached_property
     def git(self) -> Git:
         """git, at the top of the clone."""
-        real = Path(os.path.realpath(self.file))
-        inside = Git(real.parent, self.dry_run, self.config.timeout)
+        inside = self._git_in(self.real_file.parent, self.dry_run, self.config.timeout)
         result = inside.try_read("rev-parse", "--show-toplevel")
         if result.status != 0 or not result.text:
             # git has a second line where the folder is on a file system of its own, as /tmp often is.
@@ -49,12 +59,21 @@ class GitCatalog:
                 f"{self.file}: is in no git clone, and [catalog] base wants one: {printed}; put the "
                 "inventory's services.yaml there, or a symbolic link to the file in the clone"
             )
-        return Git(Path(result.text), self.dry_run, self.config.timeout)
+        return self._git_in(Path(result.text), self.dry_run, self.config.timeout)
+
+    @cached_property
+    def real_file(self) -> Path:
+        """The file itself, where it is a symbolic link into the clone."""
+        return Path(os.path.realpath(self.file))
+
+    def text(self) -> bytes:
+        """What the operator's working tree has; raises OSError."""
+        return self.file.read_bytes()
 
     @cached_property
     def path(self) -> str:
         """The catalog file's path, relative to the top of the clone."""
-        return str(Path(os.path.realpath(self.file)).relative_to(self.git.folder))
+        return str(self.real_file.relative_to(self.git.folder))
 
     @property
     def base_name(self) -> str:
@@ -147,7 +166,7 @@ class GitCatalog:
     def entry_in_tree(self, service: str) -> str:
         """A service's entry in the operator's working tree, which the inventory was read from."""
         try:
-            return entry_of(self.file.read_bytes(), service, str(self.file))
+            return entry_of(self.text(), service, str(self.file))
         except OSError as error:
             raise RefusedError(f"{self.file}: cannot be read: {error.strerror}") from error
 
@@ -171,8 +190,7 @@ class GitCatalog:
             RefusedError: A folder of git's own is not this user's to write.
         """
         for part in ("objects", "refs/heads"):
-            folder = self.git.folder / self.git.read("rev-parse", "--git-path", part)
-            if obstacle := denied(folder, READ | WRITE | ENTER):
+            if obstacle := self.git.obstacle(part):
                 raise RefusedError(
                     f"{self.git.folder}: nothing can be committed there: {obstacle}; have its owner allow "
                     f"that (git config core.sharedRepository group), or give {user_name()} a clone of its own"
@@ -220,8 +238,7 @@ class GitCatalog:
 
     def _hooked(self, message: str) -> str:
         """The message as the operator's commit-msg hook leaves it."""
-        hook = self.git.folder / self.git.read("rev-parse", "--git-path", "hooks/commit-msg")
-        if not os.access(hook, os.X_OK):
+        if not self.git.has_hook("commit-msg"):
             return message
         return self.git.edited_by_hook("commit-msg", message)
 

@@ -27,6 +27,7 @@ from ferryman.errors import (
     UnreachableError,
     VerifyError,
 )
+from ferryman.permissions import ENTER, READ, WRITE, denied
 
 if TYPE_CHECKING:
     from typing import IO
@@ -154,6 +155,17 @@ class Git:
                     os.chown(each, self._owner.pw_uid, self._owner.pw_gid)
             self.write("hook", "run", hook, "--", str(file))
             return file.read_text()
+
+    def has_hook(self, hook: str) -> bool:
+        """Whether the clone has a hook of this name that would be called."""
+        return os.access(self._own(f"hooks/{hook}"), os.X_OK)
+
+    def obstacle(self, part: str) -> str | None:
+        """Why a folder of git's own, such as ``objects``, cannot be written to; None when it can."""
+        return denied(self._own(part), READ | WRITE | ENTER)
+
+    def _own(self, part: str) -> Path:
+        return self.folder / self.read("rev-parse", "--git-path", part)
 
     def _require_no_dry_run(self, command: tuple[str, ...]) -> None:
         if self.dry_run:

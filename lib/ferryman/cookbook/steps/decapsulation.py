@@ -30,7 +30,7 @@ class SpoofedSourcesDropped(Look):
         An answer is a warning, or what ``[probe] open_decapsulator`` says (CVE-2020-10136, VU#636397). A
         dry run sends nothing and says so.
         """
-        asked = spoof_targets(self.service)
+        asked = spoof_targets(self.service, self.ferry.ports.own_source)
         targets = [question.target for question in asked]
         results = [] if self.ferry.dry_run else self.ferry.probe_briefly(targets)
         answers = dict(zip(asked, results, strict=False))

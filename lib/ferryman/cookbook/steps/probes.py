@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from ferryman.diagnosis import cause_of, evidence_of
+from ferryman.diagnosis import ProbesAgain, cause_of, evidence_of
 from ferryman.engine.steps import Look, Report
 from ferryman.model import RETRIED, Finding, ProbeVerdict, Verdict
 from ferryman.probe import FROM_BEST_TO_WORST, probe_targets
@@ -76,7 +76,9 @@ class ProbesAnswered(Look):
 
     def _explained(self, failures: Sequence[Asked], results: Sequence[ProbeResult]) -> Iterator[Finding]:
         """One finding for all outer sources that fail at a realserver for the same cause."""
-        evidence = evidence_of(self.service, failures, results, self.ferry.hosts, self.ferry.probe_again)
+        ferry = self.ferry
+        again = ProbesAgain(ferry.probe_again, ferry.ports.own_source)
+        evidence = evidence_of(self.service, failures, results, ferry.hosts, again)
         reported: set[tuple[object, ...]] = set()
         for (target, _), facts in zip(failures, evidence, strict=True):
             cause = cause_of(facts)

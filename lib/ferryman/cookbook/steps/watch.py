@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ferryman import waits
 from ferryman.cookbook.steps.probes import ProbesAnswered
 from ferryman.cookbook.steps.tables import DirectorsStayConverged
 from ferryman.cookbook.steps.traffic import TrafficFlows
@@ -34,9 +34,9 @@ class Soaked(Look):
         Meanwhile the connections from before are counted, so that it is known how long they lived on.
         """
         soak_s = self.ferry.config.watch.soak
-        until = time.monotonic() + soak_s
-        while (rest := until - time.monotonic()) > 0:
-            time.sleep(min(rest, self.ferry.config.watch.every))
+        until = waits.monotonic() + soak_s
+        while not waits.current().is_past(until):
+            waits.sleep(max(0.0, min(until - waits.monotonic(), self.ferry.config.watch.every)))
             self.ferry.old_connections(self.director, self.service)
         seen = f"nothing went wrong for {soak_s:g} seconds"
         report.finding(

@@ -117,6 +117,7 @@ class Connections(ReadVerb[ConnectionsReading]):
 
     name = "connections"
     limit = 128 * MIB
+    kept_as_text = True
     script = f"""\
 cat /proc/sys/net/ipv4/vs/conn_reuse_mode 2>/dev/null || echo none
 exec awk '{OF_SERVICE} {{ print $1, $2, $3, $4, $5, $6, $7, $8 }}' "$@" {CONNECTIONS}

@@ -143,6 +143,10 @@ size of the new one. The new files lie beside the old ones for the renames to be
 """
 
 
+_SECRETS = (r"\bauth_pass\s+(\S+)",)
+"""What routers of one VRRP instance know each other by (keepalived.conf(5))."""
+
+
 @dataclass(frozen=True, slots=True)
 class FileReading:
     """A file as it was read."""
@@ -171,6 +175,7 @@ class KeepalivedRead(ReadVerb[KeepalivedReading]):
     """Reads the kernel's table, the daemon, its configuration and everything that this may include."""
 
     name = "keepalived-read"
+    secrets = _SECRETS
     limit = 64 * MIB
     script = f"""\
 set -e
@@ -219,6 +224,7 @@ class KeepalivedFiles(ReadVerb[FilesReading]):
     """Reads the kernel's table and some of keepalived's files again."""
 
     name = "keepalived-files"
+    secrets = _SECRETS
     limit = 64 * MIB
     script = f"""\
 set -e
@@ -247,6 +253,7 @@ class KeepalivedWrite(WriteVerb[None]):
     """Replaces the texts of some files, if they still are as expected, and reloads keepalived."""
 
     name = "keepalived-write"
+    secrets = _SECRETS
     script = _REPLACE
 
     config: str = field(metadata=PATH)

@@ -132,6 +132,7 @@ class ReadFacts(ReadVerb[Facts]):
 
     name = "facts"
     limit = 32 * MIB
+    kept_as_text = True
     script = _FACTS
 
     token: str = field(

@@ -44,6 +44,10 @@ class Verb(ABC, Generic[T_co]):
     """The fixed POSIX sh that does it; ``$1`` and so on are what ``words`` returns."""
     limit: ClassVar[int] = MIB
     """The most bytes of an answer that are taken."""
+    secrets: ClassVar[tuple[str, ...]] = ()
+    """Patterns of what is secret in its arguments or its answer, each with one group for the secret."""
+    kept_as_text: ClassVar[bool] = False
+    """Whether a record of the run keeps what was printed, not the value: it is large, or no plain data."""
     needs_root: ClassVar[bool] = True
     """Whether a user without rights of root is refused what the script does."""
 

@@ -1,0 +1,59 @@
+"""The world's ports beside the hosts: every way in which a run asks the outside, or changes it.
+
+Each is a function or a class that has a place here, so that a recorder can listen and a tape can answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ferryman.catalog import Catalog, GitCatalog
+from ferryman.inventory.dns import system_resolver
+from ferryman.kubernetes.api import read_cluster
+from ferryman.probe import Prober, own_source, require_raw_sockets
+from ferryman.traffic.http_request import exchange
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from ferryman.config import CatalogConfig, ProbeConfig
+    from ferryman.inventory.dns import Resolve
+    from ferryman.inventory.schema import ClusterEntry
+    from ferryman.kubernetes.cluster import ClusterState
+    from ferryman.model import Address, ProbeResult, Service
+    from ferryman.probe import Target
+    from ferryman.traffic.http_request import Request, Result
+
+
+def probe(config: ProbeConfig, targets: Sequence[Target]) -> list[ProbeResult]:
+    """Send encapsulated SYNs to each target; one result for each, in their order."""
+    return Prober(config).probe(targets)
+
+
+def catalog_file(file: Path, dry_run: bool) -> Catalog:  # one of two
+    """The service catalog as a file that is edited in place."""
+    return Catalog(file, dry_run=dry_run)
+
+
+def git_catalog(file: Path, config: CatalogConfig, dry_run: bool) -> GitCatalog:  # one of two
+    """The service catalog as a git repository in which people review every change."""
+    return GitCatalog(file, config, dry_run=dry_run)
+
+
+@dataclass(frozen=True)
+class Ports:
+    """How the outside is reached; by default it is the outside itself."""
+
+    probe: Callable[[ProbeConfig, Sequence[Target]], list[ProbeResult]] = probe
+    need_raw_sockets: Callable[[], None] = require_raw_sockets
+    """Raises RefusedError where no probe can be sent from here."""
+    own_source: Callable[[Address], Address] = own_source
+    """The own address that packets to another one leave with; raises OSError where there is no route."""
+    exchange: Callable[[Request], Result] = exchange
+    read_cluster: Callable[[ClusterEntry, Service], ClusterState] = read_cluster
+    resolve: Resolve = system_resolver
+    catalog: Callable[[Path, bool], Catalog] = catalog_file
+    """The catalog of a path, for a dry run or not."""
+    git_catalog: Callable[[Path, CatalogConfig, bool], GitCatalog] = git_catalog

@@ -1,0 +1,331 @@
+"""The world's ports with a recorder at each: what is asked goes through, and is kept with what came back."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property, partial
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ferryman.catalog import Catalog, GitCatalog
+from ferryman.catalog.review.git import Git, GitResult
+from ferryman.errors import FerrymanError
+from ferryman.inventory.extract import catalog_part
+from ferryman.tape.codec import encode, encode_error
+from ferryman.tape.keys import CallKey, key_of_verb
+from ferryman.tape.ports import Ports
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from ferryman.config import CatalogConfig, ProbeConfig
+    from ferryman.errors import DoubtError, VerifyError
+    from ferryman.hosts.completed import Completed
+    from ferryman.hosts.hosts import Hosts
+    from ferryman.hosts.ssh import Fleet
+    from ferryman.hosts.verbs import ReadVerb, Verb, WriteVerb
+    from ferryman.inventory.schema import ClusterEntry
+    from ferryman.kubernetes.cluster import ClusterState
+    from ferryman.model import Address, ProbeResult, Service
+    from ferryman.probe import Target
+    from ferryman.tape.recorder import Answer, Recorder
+    from ferryman.traffic.http_request import Request, Result
+
+T = TypeVar("T")
+
+
+class RecordingHosts:
+    """Hosts, each call to which is kept."""
+
+    def __init__(self, hosts: Hosts, recorder: Recorder) -> None:
+        self._hosts = hosts
+        self._recorder = recorder
+        self._texts: dict[tuple[str, int], Completed] = {}
+
+    def heard(self, host: str, verb: Verb[Any], done: Completed) -> None:
+        """Take what a script printed, before it is parsed; for the fleet."""
+        self._texts[host, id(verb)] = done
+
+    def read(self, host: str, verb: ReadVerb[T]) -> T:
+        """Ask, and keep the answer; see ``Hosts.read``."""
+        return self._called(host, verb, lambda: self._hosts.read(host, verb))
+
+    def write(self, host: str, verb: WriteVerb[T]) -> T:
+        """Do it, and keep what came of it; see ``Hosts.write``."""
+        return self._called(host, verb, lambda: self._hosts.write(host, verb))
+
+    def read_all(self, verbs: Mapping[str, ReadVerb[T]]) -> dict[str, T | DoubtError | VerifyError]:
+        """Ask all, and keep each answer; see ``Hosts.read_all``."""
+        with self._recorder.outside():
+            results = self._hosts.read_all(verbs)
+        for host, result in results.items():
+            answer = self._answer(host, verbs[host], result)
+            self._recorder.add_call(
+                key_of_verb(host, verbs[host]), self._recorder.lane, answer, verbs[host].secrets
+            )
+        return results
+
+    def _called(self, host: str, verb: Verb[T], call: Callable[[], T]) -> T:
+        lane = self._recorder.lane
+        try:
+            with self._recorder.outside():
+                result = call()
+        except Exception as error:
+            answer = self._answer(host, verb, error)
+            self._recorder.add_call(key_of_verb(host, verb), lane, answer, verb.secrets)
+            raise
+        answer = self._answer(host, verb, result)
+        self._recorder.add_call(key_of_verb(host, verb), lane, answer, verb.secrets)
+        return result
+
+    def _answer(self, host: str, verb: Verb[Any], result: object) -> Callable[[], Answer]:
+        """What makes the answer, later: an error, the value, or what was printed."""
+        done = self._texts.pop((host, id(verb)), None)
+        if done is not None and verb.kept_as_text:
+            return partial(_printed, done, getattr(verb, "token", None))
+        if isinstance(result, Exception):
+            return lambda: {"error": encode_error(result)}
+        return partial(_value_or_text, result, done)
+
+
+def _value_or_text(result: object, done: Completed | None) -> Answer:
+    """The value; what was printed, where a cookbook's own verb makes of it what is no plain data."""
+    try:
+        return {"value": encode(result)}
+    except TypeError:
+        if done is None:
+            raise
+        return _printed(done, None)
+
+
+def _printed(done: Completed, token: str | None) -> Answer:
+    """What a script printed; a token that is another one each time has a place holder."""
+    out = done.stdout if token is None else done.stdout.replace(token, TOKEN)
+    printed = {"stdout": _text(out), "stderr": _text(done.stderr), "status": done.status}
+    return {"value": {"$printed": printed}}
+
+
+TOKEN = "$token"  # noqa: S105  # what stands for it
+"""Stands for the random token of a script's output."""
+
+
+def _text(text: str) -> Any:  # noqa: ANN401  # JSON
+    """A text that may have bytes that are not UTF-8, as lone surrogates: then its bytes."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return encode(text.encode("utf-8", "surrogateescape"))
+    return text
+
+
+def recording_fleet(fleet: Fleet, recorder: Recorder) -> RecordingHosts:
+    """A fleet that is recorded; it tells what its scripts print."""
+    hosts = RecordingHosts(fleet, recorder)
+    fleet.heard = hosts.heard
+    return hosts
+
+
+def fence_key(hosts: Sequence[str]) -> CallKey:
+    """The key of fencing off earlier holders of the run on hosts."""
+    return CallKey("hosts", "", "fence", {"hosts": list(hosts)}, writes=True)
+
+
+def recording_fence(
+    fence: Callable[[str, int, Sequence[str]], Mapping[str, DoubtError]], recorder: Recorder
+) -> Callable[[str, int, Sequence[str]], Mapping[str, DoubtError]]:
+    """What fences off earlier holders, recorded."""
+
+    def fence_off(run: str, token: int, hosts: Sequence[str]) -> Mapping[str, DoubtError]:
+        return recorder.call(
+            fence_key(hosts),
+            lambda: fence(run, token, hosts),
+            answer=lambda silent: {"value": {host: encode_error(error) for host, error in silent.items()}},
+        )
+
+    return fence_off
+
+
+def probe_key(config: ProbeConfig, target: Target) -> CallKey:
+    """The key of a probe: which packet, and how often it may be sent."""
+    given = {"target": encode(target), "samples": config.samples, "tries": config.tries}
+    return CallKey("probe", target.host, "syn", given)
+
+
+def request_key(request: Request) -> CallKey:
+    """The key of an HTTP request through a VIP."""
+    given = encode(request)
+    return CallKey(
+        "traffic", str(request.vip), request.kind, {k: v for k, v in given.items() if k[:1] != "$"}
+    )
+
+
+def source_key(towards: Address) -> CallKey:
+    """The key of this host's own address on the way to another."""
+    return CallKey("probe", "", "own-source", {"towards": str(towards)})
+
+
+def cluster_key(entry: ClusterEntry, service: Service) -> CallKey:
+    """The key of reading a Kubernetes cluster; credentials are no part of it."""
+    where = str(entry.api or entry.context or "")
+    return CallKey("cluster", "", "read-cluster", {"cluster": where, "service": service.name})
+
+
+def recording_ports(real: Ports, recorder: Recorder, needed: Callable[[], Collection[str]]) -> Ports:
+    """The ports with a recorder; ``needed`` are the names of the services that the run has asked for."""
+
+    def probe(config: ProbeConfig, targets: Sequence[Target]) -> list[ProbeResult]:
+        lane = recorder.lane
+        try:
+            with recorder.outside():
+                results = real.probe(config, targets)
+        except FerrymanError as error:
+            failed = error
+            for target in targets:
+                recorder.add_call(probe_key(config, target), lane, lambda: {"error": encode_error(failed)})
+            raise
+        for target, result in zip(targets, results, strict=True):
+            recorder.add_call(probe_key(config, target), lane, partial(_encoded, result))
+        return results
+
+    def exchange(request: Request) -> Result:
+        return recorder.call(request_key(request), lambda: real.exchange(request))
+
+    def cluster(entry: ClusterEntry, service: Service) -> ClusterState:
+        return recorder.call(cluster_key(entry, service), lambda: real.read_cluster(entry, service))
+
+    def resolve(host: str) -> Sequence[Address]:
+        return recorder.call(CallKey("dns", host, "addresses", {}), lambda: list(real.resolve(host)))
+
+    def catalog(file: Path, dry_run: bool) -> Catalog:  # as ``Ports.catalog``
+        return _Catalog(file, dry_run, recorder, needed)
+
+    def git_catalog(file: Path, config: CatalogConfig, dry_run: bool) -> GitCatalog:  # as above
+        return _GitCatalog(file, config, dry_run, recorder)
+
+    return Ports(
+        probe=probe,
+        need_raw_sockets=lambda: recorder.call(
+            CallKey("probe", "", "raw-sockets", {}), real.need_raw_sockets
+        ),
+        own_source=lambda address: recorder.call(source_key(address), lambda: real.own_source(address)),
+        exchange=exchange,
+        read_cluster=cluster,
+        resolve=resolve,
+        catalog=catalog,
+        git_catalog=git_catalog,
+    )
+
+
+def _encoded(value: object) -> Answer:
+    return {"value": encode(value)}
+
+
+CATALOG_TEXT = CallKey("catalog", "", "text", {})
+CATALOG_WRITABLE = CallKey("catalog", "", "require-writable", {})
+
+
+def catalog_write_key(after: bytes) -> CallKey:
+    """The key of writing the catalog: what is written, by its digest."""
+    return CallKey("catalog", "", "write", {"sha256": sha256(after).hexdigest()}, writes=True)
+
+
+class _Catalog(Catalog):
+    """A catalog's file, each look at which is kept: of what it says, the part that the run needs."""
+
+    def __init__(
+        self,
+        path: Path,
+        dry_run: bool,  # as Catalog
+        recorder: Recorder,
+        needed: Callable[[], Collection[str]],
+    ) -> None:
+        super().__init__(path, dry_run=dry_run)
+        self._recorder = recorder
+        self._needed = needed
+        self._kept: set[str] = set()
+
+    def text(self) -> bytes:
+        return self._recorder.call(CATALOG_TEXT, super().text, answer=self._answer)
+
+    def _answer(self, text: bytes) -> Answer:
+        """A text once, and after that its digest."""
+        part = catalog_part(text, self._needed())
+        digest = sha256(part).hexdigest()
+        is_new = digest not in self._kept
+        self._kept.add(digest)
+        content = {"content": _text(part.decode("utf-8", "surrogateescape"))} if is_new else {}
+        return {"value": {"sha256": digest, **content}}
+
+    def require_writable(self) -> None:
+        self._recorder.call(CATALOG_WRITABLE, super().require_writable)
+
+    def write(self, after: bytes, *, expected: bytes) -> None:
+        key = catalog_write_key(catalog_part(after, self._needed()))
+        self._recorder.call(key, lambda: Catalog.write(self, after, expected=expected))
+
+
+class _GitCatalog(GitCatalog):
+    """A catalog in git, each command of which is kept."""
+
+    def __init__(
+        self, file: Path, config: CatalogConfig, dry_run: bool, recorder: Recorder
+    ) -> None:  # as GitCatalog
+        super().__init__(
+            file,
+            config,
+            dry_run=dry_run,
+            git=lambda folder, dry, limit_s: _Git(folder, dry, limit_s, recorder),
+        )
+        self._recorder = recorder
+
+    @cached_property
+    def real_file(self) -> Path:
+        return self._recorder.call(review_key("real-file"), lambda: Path(os.path.realpath(self.file)))
+
+    def text(self) -> bytes:
+        return self._recorder.call(review_key("working-tree"), super().text)
+
+
+def review_key(verb: str, writes: bool = False, **arguments: object) -> CallKey:  # named where it is said
+    """The key of something that the clone is asked."""
+    return CallKey("review", "", verb, arguments, writes)
+
+
+_BY_CONTENT = ("hash-object", "mktree", "update-ref")
+"""Commands of git whose input counts; a commit's message is for people."""
+
+
+def git_key(command: Sequence[str], stdin: bytes, *, writes: bool) -> CallKey:
+    """The key of a git command."""
+    content = {"input": sha256(stdin).hexdigest()} if command[0] in _BY_CONTENT and stdin else {}
+    return review_key("git", writes=writes, command=list(command), **content)
+
+
+class _Git(Git):
+    """git, each command of which is kept."""
+
+    def __init__(self, folder: Path, dry_run: bool, remote_s: float, recorder: Recorder) -> None:  # as Git
+        super().__init__(folder, dry_run, remote_s)
+        object.__setattr__(self, "_recorder", recorder)
+
+    def has_hook(self, hook: str) -> bool:
+        return self._listened("has-hook", lambda: Git.has_hook(self, hook), hook=hook)
+
+    def obstacle(self, part: str) -> str | None:
+        return self._listened("obstacle", lambda: Git.obstacle(self, part), part=part)
+
+    def edited_by_hook(self, hook: str, text: str) -> str:
+        return self._listened("edited-by-hook", lambda: Git.edited_by_hook(self, hook, text), hook=hook)
+
+    def _listened(self, verb: str, call: Callable[[], T], **arguments: object) -> T:
+        """Make a call that asks git several things: it is kept as one."""
+        recorder: Recorder = self.__dict__["_recorder"]
+        return recorder.call(review_key(verb, False, **arguments), call)  # it reads
+
+    def _run(self, command: tuple[str, ...], stdin: bytes, limit_s: float, *, finish: bool) -> GitResult:
+        recorder: Recorder = self.__dict__["_recorder"]
+        run = partial(Git._run, self, command, stdin, limit_s, finish=finish)  # noqa: SLF001  # its own
+        if recorder.is_outside:
+            return run()
+        return recorder.call(git_key(command, stdin, writes=finish), run)

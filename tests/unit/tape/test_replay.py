@@ -1,0 +1,223 @@
+"""Replays of the tapes in ``tests/tapes``, recorded in the lab: equal today, and red where they must be.
+
+What is changed on purpose is changed in the tape or in the cookbook, never in what compares them.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ferryman.cli.discovery import read as cookbooks_in
+from ferryman.cli.replay import finder
+from ferryman.cookbook import load
+from ferryman.cookbook.replay import Replay, replayed, updated
+from ferryman.errors import TapeError
+from ferryman.tape.file import Entry, Tape, read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REPOSITORY = Path(__file__).parents[3]
+TAPES = sorted((REPOSITORY / "tests" / "tapes").glob("*.tape"))
+find = finder(cookbooks_in([REPOSITORY / "cookbooks"]))
+
+
+def tape(name: str) -> Tape:
+    return read(REPOSITORY / "tests" / "tapes" / f"{name}.tape")
+
+
+def changed(was: Tape, change: Callable[[Entry], Entry | None]) -> Replay:
+    """The replay of a tape in which each entry is what the function makes of it; None: it is gone."""
+    entries = (change(entry) for entry in was.entries)
+    return replayed(replace(was, entries=tuple(each for each in entries if each is not None)), find)
+
+
+def first(was: Tape, fits: Callable[[Entry], bool], new: Callable[[Entry], Entry | None]) -> Replay:
+    """The replay of a tape with its first entry that fits changed."""
+    done = False
+
+    def change(entry: Entry) -> Entry | None:
+        nonlocal done
+        if done or not fits(entry):
+            return entry
+        done = True
+        return new(entry)
+
+    replay = changed(was, change)
+    assert done, "no entry fits: the test shows nothing"
+    return replay
+
+
+def with_data(entry: Entry, **data: Any) -> Entry:  # noqa: ANN401  # JSON
+    return replace(entry, data={**entry.data, **data})
+
+
+@pytest.fixture(autouse=True)
+def nothing_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No socket, no process and no sleep: a replay that tries one fails."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a replay went outside")
+
+    for place, name in ((socket, "socket"), (subprocess, "Popen"), (time, "sleep")):
+        monkeypatch.setattr(place, name, refuse)
+
+
+def test_there_are_twenty_tapes_at_least() -> None:
+    assert len(TAPES) >= 20
+
+
+@pytest.mark.parametrize("path", TAPES, ids=lambda path: path.stem)
+def test_every_decision_is_the_recorded_one(path: Path) -> None:
+    done = replayed(read(path), find)
+    assert done.difference is None, str(done.difference)
+
+
+def test_a_finding_with_another_verdict_is_the_first_difference() -> None:
+    done = first(
+        tape("done-ipvsadm"),
+        lambda entry: entry.kind == "event" and entry.data.get("check") == "rp-filter",
+        lambda entry: with_data(entry, verdict="warn"),
+    )
+    assert done.difference is not None
+    assert "web1 rp-filter: pass, and was warn" in str(done.difference)
+
+
+def test_an_answer_that_is_another_one_is_decided_on_anew() -> None:
+    strict = first(
+        tape("done-ipvsadm"),
+        lambda entry: entry.data.get("verb") == "facts",
+        lambda entry: with_data(
+            entry,
+            value=json.loads(
+                json.dumps(entry.data["value"]).replace("conf/ipip0/rp_filter:0", "conf/ipip0/rp_filter:1")
+            ),
+        ),
+    )
+    assert strict.difference is not None
+    assert "rp-filter" in str(strict.difference)
+
+
+def test_a_question_that_was_not_recorded_names_the_closest_one() -> None:
+    done = changed(
+        tape("done-ipvsadm"),
+        lambda entry: (
+            with_data(entry, arguments={"addresses": {"$tuple": []}})
+            if entry.data.get("verb") == "host-routes"
+            else entry
+        ),
+    )
+    assert done.difference is not None
+    text = str(done.difference)
+    assert "host-routes" in text
+    assert "the closest that was recorded is" in text
+    assert "addresses was" in text
+
+
+def test_a_write_that_is_not_made_any_more_is_a_difference_though_all_else_is_equal() -> None:
+    was = tape("done-ipvsadm")
+    last = next(entry for entry in reversed(was.entries) if entry.data.get("writes"))
+    done = replayed(replace(was, entries=(*was.entries[:-2], last, *was.entries[-2:])), find)
+    assert done.difference is not None
+    assert "it did not do" in str(done.difference)
+
+
+def test_a_read_that_is_not_made_any_more_is_told_and_updated() -> None:
+    was = tape("check")
+    facts = next(entry for entry in was.entries if entry.data.get("verb") == "facts")
+    more = replace(was, entries=(*was.entries[:-2], facts, *was.entries[-2:]))
+    done = replayed(more, find)
+    assert done.difference is None
+    assert "it did not ask" in done.told[0]
+    again = replayed(replace(was, entries=updated(done)), find)
+    assert (again.difference, again.told) == (None, ())
+
+
+def test_a_read_that_is_made_once_more_gets_the_same_answer_and_is_told() -> None:
+    was = tape("done-ipvsadm")
+    tables = [
+        entry
+        for entry in was.entries
+        if (entry.data.get("verb"), entry.data.get("host"), entry.data.get("lane"))
+        == ("ipvs-table", "lvs2", "run")
+    ]
+    done = changed(was, lambda entry: None if entry is tables[-1] else entry)
+    assert done.difference is None
+    assert done.told == ("it asked lvs2: ipvs-table more often than the recorded run",)
+    again = replayed(replace(was, entries=updated(done)), find)
+    assert (again.difference, again.told) == (None, ())
+
+
+@pytest.mark.parametrize("name", ["done-ipvsadm", "killed-and-back", "stranded", "rolled-back"])
+def test_a_tape_that_was_cut_off_anywhere_goes_the_same_as_far_as_it_goes(name: str) -> None:
+    was = tape(name)
+    for part in (0.05, 0.3, 0.6, 0.9):
+        cut = replace(was, entries=was.entries[: int(len(was.entries) * part)], whole=False)
+        done = replayed(cut, find)
+        assert done.difference is None, f"{part}: {done.difference}"
+
+
+def test_a_cookbook_that_is_not_there_is_named() -> None:
+    was = tape("check")
+    gone = replace(was, header=replace(was.header, cookbook="sunk"))
+    with pytest.raises(TapeError, match="no cookbook 'sunk'"):
+        replayed(gone, find)
+
+
+@pytest.mark.parametrize("config", [{"probe": {"tries": "many"}}, {"watch": []}, {"inventory": 3}])
+def test_a_configuration_that_is_none_is_refused(config: dict[str, Any]) -> None:
+    was = tape("check")
+    with pytest.raises(TapeError, match="configuration is not understood"):
+        replayed(replace(was, header=replace(was.header, config=config)), find)
+
+
+@pytest.mark.parametrize("journal", [{}, {"plan": 1}, {"plan": [], "fingerprint": "", "records": [3]}])
+def test_a_journal_that_is_none_is_refused(journal: dict[str, object]) -> None:
+    was = tape("done-and-back-2")
+    with pytest.raises(TapeError, match="journal is not understood"):
+        replayed(replace(was, header=replace(was.header, journal=journal)), find)
+
+
+def test_an_answer_that_wants_to_be_more_than_data_is_refused() -> None:
+    with pytest.raises(TapeError, match="no class of values"):
+        first(
+            tape("done-ipvsadm"),
+            lambda entry: entry.data.get("verb") == "ipvs-table",
+            lambda entry: with_data(entry, value={"$": "Popen", "args": ["/bin/sh"]}),
+        )
+
+
+def test_a_cookbook_that_waits_for_ever_does_not_hang_a_replay(tmp_path: Path) -> None:
+    was = tape("check")
+    cookbook = tmp_path / "check.py"
+    cookbook.write_text(
+        '''"""Waits."""
+from dataclasses import dataclass
+from ferryman import waits
+from ferryman.cookbook import Ferry, Look, Plan, Report, cookbook, service_argument, site_option
+
+@dataclass(frozen=True)
+class Waits(Look):
+    """It waits."""
+    def look(self, report: Report) -> None:
+        while True:
+            waits.sleep(1)
+
+@cookbook
+@service_argument
+@site_option
+def check(ferry, service, site, **_):
+    """Wait."""
+    return Plan([Waits()])
+'''
+    )
+    done = replayed(was, lambda _: load(cookbook))
+    assert done.difference is not None
