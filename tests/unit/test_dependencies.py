@@ -24,7 +24,7 @@ NOT_IMPORTED = {
     *("pytest-timeout", "pytest-xdist"),  # plugins of pytest
 }
 """Dev extras that are programs, plugins or type stubs."""
-PYTEST_PLUGIN = REPOSITORY / "lib" / "ferryman" / "tape" / "pytest_plugin.py"
+PYTEST_PLUGIN = REPOSITORY / "lib" / "ferryman" / "cli" / "pytest_tapes.py"
 """Only pytest loads it, so what it imports is there."""
 
 

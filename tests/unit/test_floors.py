@@ -67,7 +67,7 @@ HOMES = {
         "hosts/transport.py",
     },
     "rich": {"console"},
-    "scapy": {"probe/packets.py"},
+    "scapy": {"probe/packets.py", "tape/pcap.py", "tape/scrub/packets.py"},
     "tenacity": {"retry.py"},
 }
 ONLY_FROM = {

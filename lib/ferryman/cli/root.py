@@ -43,6 +43,7 @@ BUILTIN = {
     "rollback": ("ferryman.cli.runs", "Put back what a run changed."),
     "runs": ("ferryman.cli.runs", "The runs in the journal, newest first."),
     "show": ("ferryman.cli.runs", "One run of the journal, whole."),
+    "tape": ("ferryman.cli.tape", "Tapes of runs: for people, and without names and addresses."),
 }
 """By name: the module that has a command of that name (``list`` is ``list_``), and its one line of help."""
 

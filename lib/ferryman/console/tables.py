@@ -101,6 +101,13 @@ def diff(text: str) -> None:
         print(text, end="")  # noqa: T201  # this is the screen
 
 
+def show_lines(lines: Iterable[Text]) -> None:
+    """Print lines as they are; a terminal folds what is longer than its window."""
+    console = _console()
+    for line in lines:
+        console.print(line, soft_wrap=True)
+
+
 def say(message: str, *, error: bool = False) -> None:
     """Print a sentence on standard output, or on standard error with ``error``."""
     Console(stderr=error, highlight=False, soft_wrap=True).print(Text(message))

@@ -48,6 +48,11 @@ _Shown = Mapping[str, Any]
 """A route as ip(8) shows it."""
 
 
+def metric_of(service: str, site: str) -> int:
+    """The metric of a service's routes at a site."""
+    return 1 + zlib.crc32(f"{service}@{site}".encode()) % 0x7FFFFFFF
+
+
 @dataclass(frozen=True, slots=True)
 class RoutesState:
     """What a director's routes to a service's realservers are."""
@@ -82,7 +87,7 @@ class HostRoutes:
     @property
     def metric(self) -> int:
         """The service's own metric: it tells its routes from another service's."""
-        return 1 + zlib.crc32(f"{self.service.name}@{self.service.site}".encode()) % 0x7FFFFFFF
+        return metric_of(self.service.name, self.service.site)
 
     def read(self, also: Iterable[Address] = ()) -> RoutesState:
         """What is there and what is needed, to the service's realservers and these; one round trip.

@@ -61,14 +61,16 @@ def read(path: Path) -> Tape:
         raise TapeError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def write(path: Path, header: Header, entries: Iterable[Entry]) -> None:
-    """Write a whole tape in the place of the file, if there is one; equal content gives equal bytes.
+def write(path: Path, header: Header, entries: Iterable[Entry], *, whole: bool = True) -> None:
+    """Write a tape in the place of the file, if there is one; equal content gives equal bytes.
+
+    One that is not ``whole`` gets no last line: it is read as the tape of a run that was killed.
 
     Raises:
         OSError: It could not be written; the file is as it was.
         ValueError: Something is no JSON, such as a number that is not finite.
     """
-    content = whole_bytes(header, entries)
+    content = whole_bytes(header, entries) if whole else member(_lines(header, entries))
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=NEW, dir=path.parent)
     try:
         with open(descriptor, "wb") as file:  # noqa: PTH123  # a descriptor has no path
@@ -83,9 +85,13 @@ def write(path: Path, header: Header, entries: Iterable[Entry]) -> None:
 
 def whole_bytes(header: Header, entries: Iterable[Entry]) -> bytes:
     """The content of a whole tape's file: one gzip member, the digest in its last line."""
-    raw = b"".join([line_of(header.as_json()), *(line_of(entry.as_json()) for entry in entries)])
+    raw = _lines(header, entries)
     last = {"lines": raw.count(b"\n"), "sha256": hashlib.sha256(raw).hexdigest()}
     return member(raw + line_of(last))
+
+
+def _lines(header: Header, entries: Iterable[Entry]) -> bytes:
+    return b"".join([line_of(header.as_json()), *(line_of(entry.as_json()) for entry in entries)])
 
 
 def member(raw: bytes) -> bytes:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 import subprocess
 import sys
-import types
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
+from ferryman.cli import replay as cli_replay
 from ferryman.errors import TapeError
 from unit.tape.samples import PACKED, RAW
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+REPOSITORY = Path(__file__).parents[3]
 pytest_plugins = ("pytester",)
-PLUGIN = ("-p", "no:ferryman_tapes", "-p", "ferryman.tape.pytest_plugin", "-p", "no:cacheprovider")
+PLUGIN = ("-p", "no:ferryman_tapes", "-p", "ferryman.cli.pytest_tapes", "-p", "no:cacheprovider")
 """Whether it is installed as a plugin of pytest's, or not, it is loaded from here."""
 
 
@@ -31,9 +30,7 @@ def session(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
             raise ZeroDivisionError
         return "step 3 asked web1 for facts\nthe tape has web2" if path.stem == "different" else None
 
-    module = types.ModuleType("ferryman.tape.replay")
-    module.__dict__["replay"] = replay
-    monkeypatch.setitem(sys.modules, "ferryman.tape.replay", module)
+    monkeypatch.setattr(cli_replay, "difference_of", replay)
     return pytester
 
 
@@ -48,6 +45,20 @@ def test_each_tape_is_a_test_and_a_difference_is_said_in_words(session: pytest.P
     assert "damaged.tape: line 3: no JSON" in printed
     assert "Traceback" not in printed
     assert "def runtest" not in printed
+
+
+def test_a_recorded_run_is_really_replayed(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FERRYMAN_CONFIG", str(REPOSITORY / "ferryman.toml"))
+    recorded = REPOSITORY / "tests" / "tapes" / "check.tape"
+    (pytester.path / "equal.tape").write_bytes(recorded.read_bytes())
+    lines = gzip.decompress(recorded.read_bytes()).splitlines(keepends=True)
+    other = b"".join(lines[:-1]).replace(b'"verdict":"pass"', b'"verdict":"fail"', 1)
+    (pytester.path / "other.tape").write_bytes(other)
+    result = pytester.runpytest_subprocess(*PLUGIN)
+    result.assert_outcomes(passed=1, failed=1)
+    assert "step 1" in result.stdout.str()
 
 
 def test_a_bug_has_its_traceback(session: pytest.Pytester) -> None:
@@ -80,7 +91,7 @@ def test_a_setting_leaves_tapes_alone(session: pytest.Pytester) -> None:
 
 def test_whoever_has_no_tapes_waits_for_nothing() -> None:
     program = (
-        "import sys, pytest; before = set(sys.modules); import ferryman.tape.pytest_plugin;"
+        "import sys, pytest; before = set(sys.modules); import ferryman.cli.pytest_tapes;"
         "print(*sorted({name.split('.')[0] for name in set(sys.modules) - before}))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

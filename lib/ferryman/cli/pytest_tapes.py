@@ -5,13 +5,12 @@ pytest loads this wherever Ferryman is installed: it imports nothing that takes 
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from _pytest._code.code import ExceptionInfo, TerminalRepr
@@ -55,13 +54,14 @@ class TapeItem(pytest.Item):
 
         Raises:
             TapeDifferentError: It went otherwise than recorded.
-            TapeError: The tape cannot be read.
+            UsageError: The tape cannot be read, or its cookbook is not there.
         """
         # It brings in everything, which whoever has no tapes must not wait for.
-        replay: Callable[[Path], object | None] = import_module("ferryman.tape.replay").replay
-        difference = replay(self.path)
+        from ferryman.cli.replay import difference_of  # noqa: PLC0415
+
+        difference = difference_of(self.path)
         if difference is not None:
-            raise TapeDifferentError(str(difference))
+            raise TapeDifferentError(difference)
 
     def repr_failure(self, excinfo: ExceptionInfo[BaseException]) -> str | TerminalRepr:  # type: ignore[override]
         """What pytest prints of a failure: the difference, or the error's message; of a bug the traceback."""

@@ -1,0 +1,1 @@
+"""A tape without names and addresses, that replays as the original does."""
