@@ -6,12 +6,14 @@ Each is a function or a class that has a place here, so that a recorder can list
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from ferryman.catalog import Catalog, GitCatalog
 from ferryman.inventory.dns import system_resolver
 from ferryman.kubernetes.api import read_cluster
 from ferryman.probe import Prober, own_source, require_raw_sockets
+from ferryman.tape.heard_transport import HeardTransport
 from ferryman.traffic.http_request import exchange
 
 if TYPE_CHECKING:
@@ -24,12 +26,29 @@ if TYPE_CHECKING:
     from ferryman.kubernetes.cluster import ClusterState
     from ferryman.model import Address, ProbeResult, Service
     from ferryman.probe import Target
+    from ferryman.tape.heard_transport import HearPacket
     from ferryman.traffic.http_request import Request, Result
 
 
-def probe(config: ProbeConfig, targets: Sequence[Target]) -> list[ProbeResult]:
-    """Send encapsulated SYNs to each target; one result for each, in their order."""
-    return Prober(config).probe(targets)
+class Probe(Protocol):
+    """Sends probes."""
+
+    def __call__(
+        self, config: ProbeConfig, targets: Sequence[Target], heard: HearPacket | None = None
+    ) -> list[ProbeResult]:
+        """Send encapsulated SYNs to each target; one result for each, in their order.
+
+        ``heard`` gets every packet that is sent and received.
+        """
+
+
+def probe(
+    config: ProbeConfig, targets: Sequence[Target], heard: HearPacket | None = None
+) -> list[ProbeResult]:
+    """Send probes from this host; as ``Probe``."""
+    if heard is None:
+        return Prober(config).probe(targets)
+    return Prober(config, transport=partial(HeardTransport, heard=heard)).probe(targets)
 
 
 def catalog_file(file: Path, dry_run: bool) -> Catalog:  # one of two
@@ -46,7 +65,7 @@ def git_catalog(file: Path, config: CatalogConfig, dry_run: bool) -> GitCatalog:
 class Ports:
     """How the outside is reached; by default it is the outside itself."""
 
-    probe: Callable[[ProbeConfig, Sequence[Target]], list[ProbeResult]] = probe
+    probe: Probe = probe
     need_raw_sockets: Callable[[], None] = require_raw_sockets
     """Raises RefusedError where no probe can be sent from here."""
     own_source: Callable[[Address], Address] = own_source

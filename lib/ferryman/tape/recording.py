@@ -14,7 +14,7 @@ from ferryman.errors import FerrymanError
 from ferryman.inventory.extract import catalog_part
 from ferryman.tape.codec import encode, encode_error
 from ferryman.tape.keys import CallKey, key_of_verb
-from ferryman.tape.ports import Ports
+from ferryman.tape.ports import Ports, Probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ferryman.kubernetes.cluster import ClusterState
     from ferryman.model import Address, ProbeResult, Service
     from ferryman.probe import Target
+    from ferryman.tape.heard_transport import HearPacket
     from ferryman.tape.recorder import Answer, Recorder
     from ferryman.traffic.http_request import Request, Result
 
@@ -171,14 +172,16 @@ def cluster_key(entry: ClusterEntry, service: Service) -> CallKey:
     return CallKey("cluster", "", "read-cluster", {"cluster": where, "service": service.name})
 
 
-def recording_ports(real: Ports, recorder: Recorder, needed: Callable[[], Collection[str]]) -> Ports:
-    """The ports with a recorder; ``needed`` are the names of the services that the run has asked for."""
-
-    def probe(config: ProbeConfig, targets: Sequence[Target]) -> list[ProbeResult]:
+def _recorded_probe(real: Ports, recorder: Recorder) -> Probe:
+    def probe(
+        config: ProbeConfig, targets: Sequence[Target], heard: HearPacket | None = None
+    ) -> list[ProbeResult]:
         lane = recorder.lane
+        if lane == "run":  # the watch sends the same for as long as the run lasts
+            heard = recorder.packet
         try:
             with recorder.outside():
-                results = real.probe(config, targets)
+                results = real.probe(config, targets, heard)
         except FerrymanError as error:
             failed = error
             for target in targets:
@@ -187,6 +190,12 @@ def recording_ports(real: Ports, recorder: Recorder, needed: Callable[[], Collec
         for target, result in zip(targets, results, strict=True):
             recorder.add_call(probe_key(config, target), lane, partial(_encoded, result))
         return results
+
+    return probe
+
+
+def recording_ports(real: Ports, recorder: Recorder, needed: Callable[[], Collection[str]]) -> Ports:
+    """The ports with a recorder; ``needed`` are the names of the services that the run has asked for."""
 
     def exchange(request: Request) -> Result:
         return recorder.call(request_key(request), lambda: real.exchange(request))
@@ -204,7 +213,7 @@ def recording_ports(real: Ports, recorder: Recorder, needed: Callable[[], Collec
         return _GitCatalog(file, config, dry_run, recorder)
 
     return Ports(
-        probe=probe,
+        probe=_recorded_probe(real, recorder),
         need_raw_sockets=lambda: recorder.call(
             CallKey("probe", "", "raw-sockets", {}), real.need_raw_sockets
         ),

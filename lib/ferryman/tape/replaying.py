@@ -106,7 +106,8 @@ def replaying_ports(world: TapeWorld) -> Ports:
     def ask(key: CallKey) -> Any:  # noqa: ANN401  # any value
         return world.ask(key)
 
-    def probe(config: ProbeConfig, targets: Sequence[Target]) -> list[ProbeResult]:
+    def probe(config: ProbeConfig, targets: Sequence[Target], heard: object = None) -> list[ProbeResult]:
+        del heard
         return [ask(probe_key(config, target)) for target in targets]
 
     def own_source(address: Address) -> Address:
