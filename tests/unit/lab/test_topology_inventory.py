@@ -15,7 +15,7 @@ import yaml
 from ferryman.errors import InventoryError, LabError
 from ferryman.inventory import Inventory, lint
 from ferryman.lab import LabPaths, ready, render
-from ferryman.lab.topology import Topology, from_inventory, state, values
+from ferryman.lab.topology import Topology, from_data, from_inventory, state, values
 from ferryman.model import Forwarding, Kind, Role
 
 if TYPE_CHECKING:
@@ -337,6 +337,29 @@ def test_vips_go_to_their_own_directors(north: Topology) -> None:
     assert not any(line.startswith("route add 10.99.0.2 ") and "table 2" in line for line in router)
     assert files["lab/lb1001.north.example.org/ipvs"] == ""
     assert "-A -t 10.99.0.3:9200 -s wlc\n" in files["lab/lb1003.north.example.org/ipvs"]
+
+
+def test_each_further_secondary_is_reached_from_an_address_of_its_own(place: LabPaths) -> None:
+    roles = ("primary", "secondary", "secondary", "secondary")
+    lab = from_data(
+        {
+            "directors": [{"name": f"lb{n}", "role": role} for n, role in enumerate(roles)],
+            "realservers": [{"name": "web1"}],
+            "services": [{"name": "web", "port": 80, "vips": {"four": "ipv4", "six": "ipv6"}}],
+        }
+    )
+    texts = texts_of(lab, place)
+    for number, director, table in ((3, 12, 2), (4, 13, 3), (5, 14, 4)):
+        assert f"addr add 10.30.0.{number}/24 dev control0\n" in texts["control"]
+        router = texts["lab/rt/ip"]
+        assert f"rule add from 10.30.0.{number} to 10.99.0.0/24 lookup {table}\n" in router
+        assert f"route add 10.99.0.0/24 via 10.10.0.{director} table {table}\n" in router
+        assert f"from fd30::{number} to fd99::/64 lookup {table}\n" in texts["lab/rt/start.sh"]
+    said = Inventory.load(place.configuration / "inventory").service("web", "lab").directors
+    assert [each.options["traffic_source"] for each in said][-2:] == [
+        {"ipv4": "10.30.0.5", "ipv6": "fd30::5"},
+        {"ipv4": "10.30.0.2", "ipv6": "fd30::2"},
+    ]
 
 
 def test_pods_answer_for_both_families_where_a_service_has_both(north: Topology) -> None:
