@@ -157,7 +157,7 @@ def provision(folder: Path) -> None:
     shutil.copytree(REPOSITORY / "inventory", folder / "inventory")
     (folder / "cookbooks").symlink_to(REPOSITORY / "cookbooks")
     catalog = Catalog(folder / "inventory" / "services.yaml")
-    for service in topology.SERVICES:  # whoever tried the lab may have migrated some
+    for service in topology.DEFAULT.services:  # whoever tried the lab may have migrated some
         to: Literal["ipip", "direct"] = "ipip" if service.forwarding is Forwarding.TUNNEL else "direct"
         flip = catalog.flipped(service.name, "lab", to)
         if flip.after != flip.before:

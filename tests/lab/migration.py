@@ -58,7 +58,7 @@ def world(lab: RunningLab) -> dict[str, str]:
 
 def is_whole(seen: dict[str, str]) -> bool:
     """Whether both directors have every realserver; keepalived puts them back some time after a fault."""
-    wanted = sum(len(service.vips) * len(service.realservers) for service in topology.SERVICES)
+    wanted = sum(len(service.vips) * len(service.realservers) for service in topology.DEFAULT.services)
     return all(
         sum(line.startswith("-a ") for line in seen[director].splitlines()) == wanted
         for director in DIRECTORS
