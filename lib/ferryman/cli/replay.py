@@ -25,17 +25,25 @@ if TYPE_CHECKING:
 @argument("tapes", nargs=-1, required=True, type=PathType(path_type=Path), metavar="TAPE…")
 @option("--update", is_flag=True, help="Write a tape anew where the run differs in reads alone.")
 @option("--junit", type=PathType(path_type=Path), metavar="FILE", help="Write the results as JUnit XML.")
+@option("--lab", "in_lab", is_flag=True, help="Run it for real, on lab hosts in the recorded state.")
+@option("--keep", is_flag=True, help="With --lab: leave the lab up.")
 @pass_obj
-def replay(app: App, tapes: Sequence[Path], update: bool, junit: Path | None) -> None:
+def replay(  # noqa: PLR0913  # the options of the command
+    app: App, *, tapes: Sequence[Path], update: bool, junit: Path | None, in_lab: bool, keep: bool
+) -> None:
     """Run each tape's cookbook, as it is today, against what was recorded; a folder is a suite.
 
     No network, no root, no inventory: the tape has everything. Ends with 0 where every decision, change,
     finding and outcome is the recorded one, with 8 where something differs, with 2 where a tape cannot be
     read.
+
+    With --lab a lab is made in the image of the tape's inventory, the state that its hosts were in is put
+    in, and the cookbook runs there for real. What a lab cannot imitate is told beforehand and not judged.
     """
     from ferryman.tape.junit import Result, write_junit  # noqa: PLC0415  # few need it
 
     files = _files(tapes)
+    _require_sense(files, update=update, in_lab=in_lab, keep=keep)
     find = finder(app.find_cookbooks())
     results = []
     for file in files:
@@ -43,8 +51,11 @@ def replay(app: App, tapes: Sequence[Path], update: bool, junit: Path | None) ->
         told: Sequence[str] = ()
         difference = error = None
         try:
-            done = _replayed(file, find, update=update)
-            told, difference = done.told, None if done.difference is None else str(done.difference)
+            if in_lab:
+                told, difference = _in_lab(app, file, find, keep=keep)
+            else:
+                done = _replayed(file, find, update=update)
+                told, difference = done.told, None if done.difference is None else str(done.difference)
         except UsageError as unusable:
             error = str(unusable)
         result = Result(str(file), time.monotonic() - began, difference, error)
@@ -92,6 +103,24 @@ def _replayed(file: Path, find: Callable[[str], CookbookCommand], *, update: boo
     if update and done.difference is None and done.entries is not None:
         _write(lambda: write(file, done.tape.header, updated(done)), file)
     return done
+
+
+def _require_sense(files: Sequence[Path], *, update: bool, in_lab: bool, keep: bool) -> None:
+    if keep and not in_lab:
+        raise UsageError("--keep goes with --lab")
+    if update and in_lab:
+        raise UsageError("--update writes what a replay reads; with --lab everything is read anew")
+    if keep and len(files) > 1:
+        raise UsageError(f"--keep leaves one lab up, and there are {len(files)} tapes; name one of them")
+
+
+def _in_lab(
+    app: App, file: Path, find: Callable[[str], CookbookCommand], *, keep: bool
+) -> tuple[Sequence[str], str | None]:
+    from ferryman.cli.replay_lab import ReplayInLab  # noqa: PLC0415  # brings in everything
+
+    judged = ReplayInLab(app, file, find, keep=keep).judged()
+    return judged.told, None if judged.difference is None else str(judged.difference)
 
 
 def _files(named: Sequence[Path]) -> list[Path]:

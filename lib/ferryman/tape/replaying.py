@@ -81,14 +81,23 @@ def _heard(host: str, verb: Verb[T], recorded: object) -> T:
     """The value of an answer: as it was recorded, or of what the script printed."""
     if not (isinstance(recorded, dict) and "$printed" in recorded):
         return decode(recorded)  # type: ignore[no-any-return]  # the verb's own
-    printed = recorded["$printed"]
+    return verb.value(printed(host, verb, recorded))
+
+
+def printed(host: str, verb: Verb[Any], recorded: Mapping[str, Any]) -> Completed:
+    """How the script of a verb ended whose answer is kept as text.
+
+    Raises:
+        NotDataError: It is not understood.
+    """
+    kept = recorded["$printed"]
     try:
-        out, err, status = _text(printed["stdout"]), _text(printed["stderr"]), int(printed["status"])
+        out, err, status = _text(kept["stdout"]), _text(kept["stderr"]), int(kept["status"])
     except (KeyError, TypeError, ValueError) as error:
         raise NotDataError(f"what {verb.name} printed is not understood: {error}") from error
     token = getattr(verb, "token", None)
     out = out if token is None else out.replace(TOKEN, token)
-    return verb.value(Completed(host, verb.shown, status, out, err))
+    return Completed(host, verb.shown, status, out, err)
 
 
 def _text(recorded: object) -> str:

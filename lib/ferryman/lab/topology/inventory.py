@@ -123,6 +123,7 @@ class _Made:
             tuple(self._mapped(lab, names)),
             tuple(differences(self._source, self._wanted, names, _driver)),
             (*self._services_left_out(), *self._hosts_left_out()),
+            tuple(names.items()),
         )
         return replace(lab, likeness=likeness)
 

@@ -45,6 +45,7 @@ def of_json(text: str) -> Topology:
             tuple(Mapped(**mapped) for mapped in likeness["mapped"]),
             tuple(likeness["different"]),
             tuple(likeness["left_out"]),
+            tuple((there, here) for there, here in likeness["names"]),
         ),
     )
 

@@ -134,6 +134,8 @@ class Likeness:
     """What is not as in the inventory, each with the reason."""
     left_out: tuple[str, ...] = ()
     """What is in the inventory and not in the lab, each with the reason."""
+    names: tuple[tuple[str, str], ...] = ()
+    """Each host of the inventory, and its name in the lab."""
 
 
 ROUTER = Host("rt", "router", *CONTROL_GATEWAYS)
