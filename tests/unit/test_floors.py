@@ -73,7 +73,7 @@ HOMES = {
 ONLY_FROM = {
     "console": {"cli", "console"},
     "hooks": {"cli", "hooks"},
-    "lab": {"cli", "lab"},
+    "lab": {"cli", "lab", "tape"},
 }
 """Parts that nothing but these may import, though the floors would allow it."""
 

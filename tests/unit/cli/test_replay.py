@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -107,3 +108,32 @@ def test_only_a_tape_that_differs_in_reads_is_written_anew(tmp_path: Path) -> No
     assert done.returncode == 8
     assert read(more).entries == was.entries
     assert other.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--keep", "check.tape"], "--keep goes with --lab"),
+        (["--lab", "--update", "check.tape"], "--update writes what a replay reads"),
+        (["--lab", "--keep", "check.tape", "check-warns.tape"], "--keep leaves one lab up"),
+    ],
+)
+def test_words_that_do_not_go_together_with_a_lab_are_refused(
+    tmp_path: Path, words: list[str], why: str
+) -> None:
+    named = [str(TAPES / word) if word.endswith(".tape") else word for word in words]
+    done = ferryman(tmp_path, "replay", *named)
+    assert (done.returncode, why in done.stderr) == (2, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["ferryman.toml"]
+
+
+@pytest.mark.parametrize("action", ["resume", "rollback"])
+def test_a_run_that_was_taken_up_again_is_unusable_in_a_lab_and_none_is_booted(
+    tmp_path: Path, action: Literal["resume", "rollback"]
+) -> None:
+    was = read(TAPES / "check.tape")
+    write(tmp_path / "a.tape", replace(was.header, action=action), was.entries)
+    done = ferryman(tmp_path, "replay", "--lab", str(tmp_path / "a.tape"))
+    assert done.returncode == 2
+    assert f"is of a {action}; in a lab only whole runs can be run" in done.stdout
+    assert not (tmp_path / ".ferryman").exists()

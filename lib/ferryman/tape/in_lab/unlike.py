@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 
     from ferryman.tape.file import Tape
     from ferryman.tape.in_lab.image import Image
+    from ferryman.tape.in_lab.names import Names
     from ferryman.tape.in_lab.state import Seen, State
 
 ANY = "*"
 """Stands for every check, or for every host."""
 _DRIVERS = ("keepalived", "ipvsadm")
+_FILES = ("director-files",)
+_KEEPALIVED = ("keepalived-read", "keepalived-files")
+_FORWARDS = "forwards-strangers"
 _PERSISTED = ("rp-filter-persisted", "sysctl-order")
 _AGENTS = ("agent-run", "agent-revision", "puppet-run", "puppet-state", "management")
 _REVIEW = ("catalog-review", "catalog-tree", "pending-edits")
@@ -54,23 +58,34 @@ def unlike(tape: Tape, image: Image, state: State) -> Unlike:
     found = Unlike()
     for sentence in image.different:
         found.add(sentence)
-    for host, driver in _other_drivers(tape):
-        name = image.names.hosts.get(host, host)
-        found.add(f"{name}: what the driver {driver} does there", (ANY,), name)
     _ports(tape, found)
+    _directors(tape, image.names, state, found)
     for host, seen in state.realservers.items():
         if here := image.names.hosts.get(host):
             for what, checks in _of_realserver(seen):
                 found.add(f"{here}: {what}", checks, here)
-    for host, table in state.tables.items():
-        if others := directors.strangers(table, image.names):
-            name = image.names.hosts.get(host, host)
-            found.add(f"{name}: {len(others)} entries of its IPVS table that are of other services or hosts")
+    for entry in tape.entries:
+        # No fact says it: where packets to others go on is a matter of routes and of forwarding.
+        if entry.data.get("check") == _FORWARDS and entry.data.get("verdict") not in ("pass", "skip"):
+            name = image.names.text(str(entry.data.get("host")))
+            found.add(f"{name}: that it forwards packets to others", (_FORWARDS,), name)
     for what in state.meanwhile:
         found.add(f"changed during the recorded run: {what}")
     if not tape.whole:
         found.add("the recorded run was killed: what came after the end of its tape")
     return found
+
+
+def _directors(tape: Tape, names: Names, state: State, found: Unlike) -> None:
+    for host, driver in _other_drivers(tape):
+        here = names.hosts.get(host, host)
+        found.add(f"{here}: what the driver {driver} does there", (ANY,), here)
+    for host, table in state.tables.items():
+        if others := directors.strangers(table, names):
+            here = names.hosts.get(host, host)
+            found.add(f"{here}: {len(others)} entries of its IPVS table that are of other services or hosts")
+    if any(entry.data.get("verb") in _KEEPALIVED for entry in tape.entries):
+        found.add("the text of keepalived's files: the lab's is made after the inventory", _FILES)
 
 
 def _ports(tape: Tape, found: Unlike) -> None:
