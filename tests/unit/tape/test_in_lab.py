@@ -187,6 +187,20 @@ def test_a_director_that_differed_gets_the_recorded_table() -> None:
     assert not list(directors.commands(recorded, directors.wanted(recorded, names), names))
 
 
+def test_weights_of_a_table_are_those_of_keepalived_in_the_lab_too() -> None:
+    of = image("done-keepalived")
+    table = directors.wanted(state("done-keepalived").tables["lvs1"], of.names)
+    assert directors.keepalived_files(of.lab, "lvs1", table) == {}
+    heavy = tuple(
+        replace(server, destinations=tuple(replace(each, weight=7) for each in server.destinations[:1]))
+        for server in table
+        if server.vip in of.lab.service("maps").vips
+    )
+    ((path, text),) = directors.keepalived_files(of.lab, "lvs1", heavy).items()
+    assert path == "/etc/keepalived/services/maps.conf"
+    assert [line.split()[1] for line in text.splitlines() if "weight" in line] == ["7", "1", "1"]
+
+
 def test_entries_of_others_are_told_and_left_out() -> None:
     names, table = image("done-ipvsadm").names, state("done-ipvsadm").tables["lvs1"]
     assert directors.strangers(table, names)

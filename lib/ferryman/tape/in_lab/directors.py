@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import replace
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from ferryman.ipvs.table import rules
+from ferryman.lab import daemons
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ferryman.ipvs.table import Table, VirtualServer
+    from ferryman.lab.topology import Topology
+    from ferryman.model import Address
     from ferryman.tape.in_lab.names import Names
 
 CHECKS = frozenset({"ipvs-table", "director-table"})
@@ -40,6 +45,32 @@ def commands(recorded: Table, now: Table, names: Names) -> Iterator[str]:
             yield f"ipvsadm -D {server.named}"
         lines = "".join(f"{line}\n" for line in rules(server))
         yield f"printf %s {shlex.quote(lines)} | ipvsadm -R"
+
+
+def keepalived_files(lab: Topology, host: str, table: Sequence[VirtualServer]) -> dict[str, str]:
+    """The files of a director's keepalived that say otherwise than this table, and what they are to say.
+
+    The weights are the table's: a reload would put them back to the files' otherwise, and a check would find
+    files and table apart.
+    """
+    weights = {(server.vip, each.address): each.weight for server in table for each in server.destinations}
+    found = {}
+    for name, text in daemons.keepalived_files(lab, host).items():
+        blocks = [_weighted(block, weights) for block in _BLOCK.split(text)]
+        if (weighted := "".join(blocks)) != text:
+            found[f"/etc/keepalived/{name}"] = weighted
+    return found
+
+
+_BLOCK = re.compile(r"(?m)^(?=virtual_server )")
+_WEIGHT = re.compile(r"(real_server (\S+) [^\n]*\n\s+weight )\d+")
+
+
+def _weighted(block: str, weights: Mapping[tuple[Address, Address], int]) -> str:
+    if not block.startswith("virtual_server "):
+        return block
+    vip = ip_address(block.split()[1])
+    return _WEIGHT.sub(lambda found: f"{found[1]}{weights.get((vip, ip_address(found[2])), 1)}", block)
 
 
 def strangers(recorded: Table, names: Names) -> list[str]:

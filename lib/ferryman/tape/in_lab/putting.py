@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 from typing import TYPE_CHECKING
 
 from ferryman import lab as the_lab
@@ -12,23 +13,24 @@ from ferryman.hosts.verbs.ipvs import TABLE_SCRIPT
 from ferryman.hosts.verbs.realservers import ReadFacts
 from ferryman.ipvs.listing import read_table
 from ferryman.lab import faults
+from ferryman.retry import poll_until
 from ferryman.tape.in_lab import directors, firewall
 from ferryman.tape.in_lab.realservers import Realserver
 from ferryman.tape.in_lab.state import Seen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from ferryman.ipvs.table import Table
     from ferryman.lab import LabPaths
     from ferryman.lab.topology import Host
     from ferryman.tape.in_lab.image import Image
-    from ferryman.tape.in_lab.names import Names
     from ferryman.tape.in_lab.realservers import Change
     from ferryman.tape.in_lab.state import State
     from ferryman.tape.in_lab.unlike import Unlike
 
 _LOOK_S = 120.0
+_RELOAD_S = 15.0
 _TRIES = 3
 """A device that is made anew loses its settings: they are put in with the next look."""
 
@@ -47,7 +49,7 @@ def put_in(paths: LabPaths, image: Image, state: State, found: Unlike) -> list[s
             done += _realserver(paths, image, image.lab.by_name[here], seen, found)
     for there, table in state.tables.items():
         if (here := image.names.hosts.get(there)) is not None:
-            done += _director(paths, here, table, image.names, found)
+            done += _director(paths, image, here, table, found)
     # Last: they are entered past their sshd, and asked by nobody any more.
     for there in state.unreachable:
         if (here := image.names.hosts.get(there)) is not None:
@@ -98,15 +100,31 @@ def _all(commands: Iterable[str]) -> str:
     return "\n".join(f"{{\n{command}\n}} >/dev/null 2>&1 || :" for command in commands)
 
 
-def _director(paths: LabPaths, host: str, recorded: Table, names: Names, found: Unlike) -> list[str]:
-    commands = list(directors.commands(recorded, _table(paths, host), names))
-    if not commands:
-        return []
-    the_lab.console(paths, host, _all(commands), timeout_s=_LOOK_S)
-    if list(directors.commands(recorded, _table(paths, host), names)):
-        found.add(f"{host}: its IPVS table", directors.CHECKS, host)
-        return []
-    return [f"{host}: another IPVS table"]
+def _director(paths: LabPaths, image: Image, host: str, recorded: Table, found: Unlike) -> list[str]:
+    names = image.names
+
+    def differs() -> list[str]:
+        return list(directors.commands(recorded, _table(paths, host), names))
+
+    done = []
+    files = directors.keepalived_files(image.lab, host, directors.wanted(recorded, names))
+    if files:
+        the_lab.console(paths, host, _all(_reload(host, files)), timeout_s=_LOOK_S)
+        poll_until(differs, lambda left: not left, within_s=_RELOAD_S)
+        done.append(f"{host}: other weights in keepalived's files")
+    if commands := differs():
+        the_lab.console(paths, host, _all(commands), timeout_s=_LOOK_S)
+        done.append(f"{host}: another IPVS table")
+        if differs():
+            found.add(f"{host}: its IPVS table", directors.CHECKS, host)
+            done.pop()
+    return done
+
+
+def _reload(host: str, files: Mapping[str, str]) -> Iterator[str]:
+    for path, text in files.items():
+        yield f"printf %s {shlex.quote(text)} >{shlex.quote(path)}"
+    yield f"kill -HUP $(cat /run/keepalived-{host}.pid)"
 
 
 def _table(paths: LabPaths, host: str) -> Table:
