@@ -1,4 +1,4 @@
-"""Changes of cookbooks and rules, made on purpose, and the tapes that each must turn red: no more and no fewer."""
+"""Changes of cookbooks and rules, made on purpose, and the tapes that each must turn red: exactly these."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Change:
     """By a tape's name and header; or the names."""
 
 
-def _migrations(name: str, header: Header) -> bool:  # noqa: ARG001  # as the others
+def _migrations(name: str, header: Header) -> bool:  # as the others
     """Every tape of the cookbook, for its plan is another one."""
     return header.cookbook == "migrate"
 

@@ -1,4 +1,4 @@
-"""Each deliberate change turns exactly the tapes red that decide something else; the table is ``decision_changes``."""
+"""Each deliberate change turns exactly the tapes red that decide otherwise (``decision_changes``)."""
 
 from __future__ import annotations
 
