@@ -51,6 +51,7 @@ bench: setup  ## figures, not judgements
 	$(BIN)/python -m tests.bench.journal
 	$(BIN)/python -m tests.bench.facts --install
 	$(BIN)/python -m tests.bench.probe
+	PYTHONPATH=lib:tests $(BIN)/python -m tests.bench.tape
 	PYTHONPATH=lib:tests $(BIN)/python -m tests.bench.anything_answers --healthy 100
 	PYTHONPATH=lib:tests $(BIN)/python -m tests.bench.flips --pairs 2
 
