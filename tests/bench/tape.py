@@ -13,11 +13,14 @@ import statistics
 import subprocess
 import sys
 from argparse import ArgumentParser
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ferryman import lab as the_lab
 from lab.conftest import own_folder
 from lab.running import RunningLab
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def cpu_s(command: list[str]) -> float:
