@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
-RunOutcome = Literal["done", "refused", "rolled-back", "stranded", "held", "busy", "interrupted", "error"]
-"""The word for how a run ended, in ``run-finished`` events and in the journal."""
+RunOutcome = Literal[
+    "done", "refused", "rolled-back", "stranded", "held", "busy", "interrupted", "error", "different"
+]
+"""The word for how a run ended, in ``run-finished`` events and in the journal; no run ends ``different``."""
 
 
 class Outcome(Enum):
@@ -26,6 +28,7 @@ class Outcome(Enum):
     STRANDED = ("stranded", 5, "the rollback could not be completed; the output says what to do by hand")
     BUSY = ("busy", 6, "another run holds a lock; says who, where, since when")
     HELD = ("held", 7, "something could not be determined; nothing is torn; resume or roll back")
+    DIFFERENT = ("different", 8, "a rehearsal or a replay did not go as expected or as recorded")
     INTERRUPTED = (
         "interrupted",
         130,

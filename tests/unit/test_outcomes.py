@@ -22,6 +22,7 @@ CONTRACT = {
     "STRANDED": ("stranded", 5),
     "BUSY": ("busy", 6),
     "HELD": ("held", 7),
+    "DIFFERENT": ("different", 8),
     "INTERRUPTED": ("interrupted", 130),
 }
 """Other programs rely on these: a number that changes here breaks them."""
