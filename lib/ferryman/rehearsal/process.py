@@ -171,6 +171,7 @@ class Process:
             act()
             return
         self.signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.popen.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
         try:
             act()
         finally:

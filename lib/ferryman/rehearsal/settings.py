@@ -41,10 +41,10 @@ def as_toml(values: Mapping[str, Any]) -> str:
 
 def _lines(values: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
     if path:
-        yield f"[{'.'.join(map(json.dumps, path))}]"
+        yield f"[{'.'.join(map(_quoted, path))}]"
     for key, value in values.items():
         if not isinstance(value, dict):
-            yield f"{json.dumps(key)} = {_value(value)}"
+            yield f"{_quoted(key)} = {_value(value)}"
     for key, value in values.items():
         if isinstance(value, dict):
             yield from _lines(value, (*path, key))
@@ -52,8 +52,12 @@ def _lines(values: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
 
 def _value(value: object) -> str:
     if isinstance(value, dict):
-        return f"{{ {', '.join(f'{json.dumps(key)} = {_value(item)}' for key, item in value.items())} }}"
+        return f"{{ {', '.join(f'{_quoted(key)} = {_value(item)}' for key, item in value.items())} }}"
     if isinstance(value, list):
         return f"[{', '.join(map(_value, value))}]"
-    # JSON writes strings, numbers and booleans as TOML does, in ASCII.
-    return json.dumps(value)
+    return _quoted(value)
+
+
+def _quoted(value: object) -> str:
+    """A string, number or boolean, which JSON writes as TOML does, but for a character that TOML escapes."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
