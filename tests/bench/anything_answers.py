@@ -96,9 +96,10 @@ class Rule:
 
     def says_good(self, service: str) -> bool:
         """Whether every realserver answers for every VIP."""
-        (found,) = (entry for entry in topology.SERVICES if entry.name == service)
+        lab = topology.DEFAULT
+        found = lab.service(service)
         places = [
-            Place(realserver=str(topology.realserver_address(host, vip)), vip=str(vip), port=found.port)
+            Place(realserver=str(lab.realserver_address(host, vip)), vip=str(vip), port=found.port)
             for vip in found.vips
             for host in found.realservers
         ]

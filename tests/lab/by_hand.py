@@ -41,7 +41,7 @@ def typed(lab: RunningLab, reason: str) -> set[str]:
     named = dict(blocks(reason))
     assert named, f"nothing to do by hand is told: {reason}"
     for where, script in named.items():
-        if where in topology.BY_NAME:
+        if where in topology.DEFAULT.by_name:
             lab.console(where, script)
         else:
             assert Path(where).exists(), f"{where}: neither a host nor a file of the control host: {script}"

@@ -19,7 +19,7 @@ from ferryman.model import Forwarding
 from ferryman.retry import poll_until
 from lab.chosen import is_chosen
 from lab.director_client import DirectorClient, DirectorClients, LabHosts
-from lab.migration import world
+from lab.migration import is_whole, world
 from lab.quick import FOR_ALL, configure
 from lab.running import REPOSITORY, RunningLab
 from tools import skip_or_fail
@@ -70,7 +70,7 @@ def old_world(lab: RunningLab) -> Iterator[dict[str, str]]:
 
     A lab that is torn is booted anew, so that the tests after it are judged for what they do.
     """
-    before = world(lab)
+    before = poll_until(lambda: world(lab), is_whole, within_s=SETTLED_S)
     yield before
     lab.clear()
     # keepalived takes a realserver back when its health check has passed again
@@ -157,7 +157,7 @@ def provision(folder: Path) -> None:
     shutil.copytree(REPOSITORY / "inventory", folder / "inventory")
     (folder / "cookbooks").symlink_to(REPOSITORY / "cookbooks")
     catalog = Catalog(folder / "inventory" / "services.yaml")
-    for service in topology.SERVICES:  # whoever tried the lab may have migrated some
+    for service in topology.DEFAULT.services:  # whoever tried the lab may have migrated some
         to: Literal["ipip", "direct"] = "ipip" if service.forwarding is Forwarding.TUNNEL else "direct"
         flip = catalog.flipped(service.name, "lab", to)
         if flip.after != flip.before:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ferryman.lab import exec_argv
+from ferryman.lab import exec_argv, topology
 from lab.running import REPOSITORY
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 DIRECTORS = ("lvs1", "lvs2")
 REALSERVERS = ("web1", "web2", "web3", "node1", "node2")
 SETTINGS = "cd /proc/sys/net && grep -rs . ipv4/conf ipv4/vs ipv6/conf"
-TABLES = "ipvsadm -Sn; cat /etc/keepalived/services/*.conf; ip route; ip -6 route"
+TABLES = "ipvsadm -Sn | sort; cat /etc/keepalived/services/*.conf; ip route; ip -6 route"
+"""The kernel lists the newest first: a realserver whose health check failed for a moment, and that keepalived
+put back, would stand elsewhere for good, though all is as before."""
 BY_THEMSELVES = re.compile(r" expires \d+sec|^.*(stable_secret|mc_forwarding).*$", re.MULTILINE)
 """What changes without anybody's doing: lifetimes that count down, secrets that cannot be read."""
 
@@ -52,6 +54,15 @@ def world(lab: RunningLab) -> dict[str, str]:
     seen = dict(part.split("\n", 1) for part in text.split("==")[1:])
     assert all(len(text) > 100 for text in seen.values()), "a host told nothing, so it proves nothing"
     return seen | {"catalog": hashlib.sha256(catalog(lab).read_bytes()).hexdigest()}
+
+
+def is_whole(seen: dict[str, str]) -> bool:
+    """Whether both directors have every realserver; keepalived puts them back some time after a fault."""
+    wanted = sum(len(service.vips) * len(service.realservers) for service in topology.DEFAULT.services)
+    return all(
+        sum(line.startswith("-a ") for line in seen[director].splitlines()) == wanted
+        for director in DIRECTORS
+    )
 
 
 def catalog(lab: RunningLab) -> Path:

@@ -21,7 +21,7 @@ def curl(lab: RunningLab, url: str, *options: str, stdin: str = "") -> str:
 def tables(lab: RunningLab) -> dict[str, dict[str, set[tuple[str, str]]]]:
     """What ``ipvsadm -Ln`` says on each director: virtual service to destinations and how they get theirs."""
     found: dict[str, dict[str, set[tuple[str, str]]]] = {}
-    for director in topology.DIRECTORS:
+    for director in topology.DEFAULT.directors:
         of_director: dict[str, set[tuple[str, str]]] = {}
         current: set[tuple[str, str]] = set()
         for line in lab.console(director.name, "ipvsadm -Ln").splitlines():

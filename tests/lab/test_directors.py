@@ -67,7 +67,7 @@ with socket.create_connection((sys.argv[1], int(sys.argv[2])), 5) as held:
 def kernel(hosts: LabHosts, host: str) -> str:
     """The IPVS table, keepalived's files, and the routes."""
     files = "cat /etc/keepalived/services/*.conf; ls -A /etc/keepalived/services"
-    script = f"ipvsadm -Sn; {files}; ip -4 route; ip -6 route show proto 102"
+    script = f"ipvsadm -Sn | sort; {files}; ip -4 route; ip -6 route show proto 102"
     return hosts.read(host, asks(script)).checked().stdout
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import tenacity
+import yaml
 
 import ferryman
 from ferryman import lab as the_lab
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.lab
 
-ALL_VIPS = [(service, vip) for service in topology.SERVICES for vip in service.vips]
+ALL_VIPS = [(service, vip) for service in topology.DEFAULT.services for vip in service.vips]
 VIP_IDS = [f"{service.name}-{vip}" for service, vip in ALL_VIPS]
 URLS = [f"http://{host_port(vip, service.port)}" for service, vip in ALL_VIPS]
 
@@ -71,7 +72,7 @@ def new_connections(lab: RunningLab) -> dict[str, int]:
         director.name: int(
             lab.console(director.name, "grep ' 0 ' /proc/net/ip_vs_stats_percpu").split()[1], 16
         )
-        for director in topology.DIRECTORS
+        for director in topology.DEFAULT.directors
     }
 
 
@@ -79,7 +80,7 @@ def new_connections(lab: RunningLab) -> dict[str, int]:
 
 
 def test_every_realserver_answers_an_encapsulated_syn_with_a_mss_that_fits(lab: RunningLab) -> None:
-    names = [service.name for service in topology.SERVICES]
+    names = [service.name for service in topology.DEFAULT.services]
     answers = probed(lab, *names)
     wanted = {(host, str(vip)) for service, vip in ALL_VIPS for host in service.realservers}
     assert set(answers) == wanted
@@ -94,7 +95,7 @@ def test_every_realserver_answers_an_encapsulated_syn_with_a_mss_that_fits(lab: 
 def test_both_directors_tables_are_as_the_catalog_says(lab: RunningLab) -> None:
     inventory = Inventory.load(lab.folder / "inventory")
     wanted: dict[str, set[tuple[str, str]]] = {}
-    for name in (service.name for service in topology.SERVICES):
+    for name in (service.name for service in topology.DEFAULT.services):
         service = inventory.service(name, "lab")
         how = Forwarding.TUNNEL if service.encapsulated else Forwarding.DIRECT
         for virtual in service.virtual_services:
@@ -137,7 +138,7 @@ def test_the_second_address_of_control_reaches_vips_through_the_secondary_direct
 
 
 def test_every_host_answers_ssh_by_name_and_runs_as_root_without_shell_start_up(lab: RunningLab) -> None:
-    for host in topology.BY_NAME:
+    for host in topology.DEFAULT.by_name:
         argv = the_lab.exec_argv(lab.place, host, ["sh", "-c", "id -u; ls -A ~"])
         done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=30)
         assert done.stdout == "0\n", host
@@ -200,7 +201,7 @@ END
 
 def test_a_machine_whose_own_kernel_is_able_needs_no_guest(lab: RunningLab) -> None:
     """The lab's own kernel is such a machine: a second lab comes up inside the first."""
-    for package in (ferryman, tenacity):  # all that the lab's part of the package imports
+    for package in (ferryman, tenacity, yaml):  # all that the lab's part of the package imports
         lab.show(Path(inspect.getfile(package)).parent)
     urls = [f"{url}/" for url in URLS]
     said = the_lab.console(lab.place, "client", INSIDE.format(urls=urls), timeout_s=110)

@@ -80,7 +80,7 @@ def test_a_lab_comes_up_once_survives_the_death_of_its_guest_and_leaves_nothing(
     before = machine_network()
     first = the_lab.up(spare)
     assert first.booted_s is not None
-    assert set(first.hosts) == set(topology.BY_NAME)
+    assert set(first.hosts) == set(topology.DEFAULT.by_name)
     assert all(first.hosts.values())
     second = the_lab.up(spare)
     assert (second.pid, second.booted_s) == (first.pid, None)

@@ -165,7 +165,7 @@ def test_every_realserver_of_a_sound_lab_is_accepted_with_an_mss_that_fits(place
 
 def test_nothing_stays_half_open_at_servers_or_behind_nodes(place: LabPaths) -> None:
     probed(place, WEB1, WEB1_6, NODE1)
-    ends = ["web1", *(pod.name for pod in topology.PODS if pod.node == "node1")]
+    ends = ["web1", *(pod.name for pod in topology.DEFAULT.pods if pod.node == "node1")]
     assert {end: half_open(place, end) for end in ends} == {end: [] for end in ends}
     rollback = "OUTPUT -p tcp --sport 80 -d 10.30.0.0/24 -j DROP"
     with with_fault(place, "web1", f"iptables-legacy -I {rollback}", f"iptables-legacy -D {rollback}"):

@@ -47,10 +47,13 @@ def faults_of_hosts(folder: Folder, hosts: Iterable[str]) -> Iterator[Problem]:
             yield from folder.clusters.faults(entry.cluster)
 
 
-def obstacles(folder: Folder, name: str, site: str, *, begun: bool = False) -> Iterator[Problem]:
+def obstacles(
+    folder: Folder, name: str, site: str, *, begun: bool = False, directors: bool = True
+) -> Iterator[Problem]:
     """Everything in the inventory that blocks the service's migration at the site.
 
-    A run that has begun is blocked only by what it cannot do without: it may have to roll back.
+    A run that has begun is blocked only by what it cannot do without: it may have to roll back. With
+    ``directors`` false it does not matter whether the service has any.
     """
     entry = folder.services.read(name)
     assert entry is not None, "whoever asks has read it"
@@ -69,18 +72,20 @@ def obstacles(folder: Folder, name: str, site: str, *, begun: bool = False) -> I
     if not entry.lvs.enabled and not begun:
         yield folder.service_problem(name, ("lvs", "enabled"), "is false, expected true")
     if site in entry.sites:
-        yield from nobody(folder, name, entry.lvs, site)
+        yield from nobody(folder, name, entry.lvs, site, directors=directors)
         yield from sharers(folder, name, site) if not begun else ()
 
 
-def nobody(folder: Folder, name: str, lvs: Lvs, site: str) -> Iterator[Problem]:
-    """No realservers, or no directors, at a site."""
+def nobody(folder: Folder, name: str, lvs: Lvs, site: str, *, directors: bool = True) -> Iterator[Problem]:
+    """No realservers, or no directors where that matters, at a site."""
     if not realservers_of(folder, lvs, site) and not faults_of_nodes(folder, lvs, site):
         file, conftool = f"{NODES}/{site}.yaml", lvs.conftool
         message = f"has no realservers at {site}: {_lacking_nodes(folder, lvs, site, file)}"
         keys = ("lvs", "conftool", "service" if conftool.cluster in folder.node_clusters(site) else "cluster")
         yield folder.service_problem(name, keys, message)
         yield from folder.node_clusters(site).unseen if keys[-1] == "cluster" else ()
+    if not directors:
+        return
     if not directors_of(folder, lvs, site) and not faults_of_directors(folder, lvs, site):
         message = f"has no directors at {site}: {_lacking_directors(folder, lvs, site)}"
         yield folder.service_problem(name, ("lvs", "class"), message)

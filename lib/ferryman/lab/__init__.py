@@ -1,17 +1,18 @@
 """The lab: directors, realservers and a router made on this one machine, with a real kernel's IPIP and IPVS.
 
     paths = LabPaths.of(folder_of_ferryman_toml)
-    up(paths)
+    up(paths)                   # or topology.from_data(…), topology.from_inventory(…): up(paths, topology=…)
     access = enter(paths)       # this process now runs on the lab's control host
     down(paths)
 
-``docs/lab.md`` has it for people; ``topology.py`` says what the lab is made of.
+``docs/lab.md`` has it for people; ``topology/`` says what a lab is made of.
 """
 
 from ferryman.lab.control import LabAccess, console, enter, exec_argv
 from ferryman.lab.engines import Engine, EngineChoice
-from ferryman.lab.machine import LabStatus, down, status, up
+from ferryman.lab.machine import LabStatus, down, status, topology_of, up
 from ferryman.lab.paths import LabPaths
+from ferryman.lab.topology import Topology
 
 __all__ = [
     "Engine",
@@ -19,10 +20,12 @@ __all__ = [
     "LabAccess",
     "LabPaths",
     "LabStatus",
+    "Topology",
     "console",
     "down",
     "enter",
     "exec_argv",
     "status",
+    "topology_of",
     "up",
 ]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ferryman.errors import LabError
-from ferryman.lab import topology
-from ferryman.lab.machine import require
+from ferryman.lab.machine import require, topology_of
+from ferryman.lab.topology import CONTROL, ROUTER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from ferryman.lab.paths import LabPaths
 
 CONSOLE_S = 30.0
-_NAMESPACES = frozenset((*topology.BY_NAME, *(pod.name for pod in topology.PODS)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +49,11 @@ def exec_argv(paths: LabPaths, host: str, command: Sequence[str]) -> list[str]:
         LabError: There is no lab, or no such host.
     """
     prefix = require(paths).command_prefix()
-    if host == topology.CONTROL:
+    if host == CONTROL:
         return [*prefix, *(command or ["/bin/sh"])]
-    if host not in topology.BY_NAME:
-        known = ", ".join((topology.CONTROL, *topology.BY_NAME))
+    lab = topology_of(paths)
+    if host not in lab.by_name:
+        known = ", ".join((CONTROL, *lab.by_name))
         raise LabError(f"{host}: is not a host of the lab; it has {known}")
     there = ["--", shlex.join(command)] if command else []
     return [*prefix, "ssh", "-F", str(paths.ssh_config), host, *there]
@@ -67,9 +67,11 @@ def console(paths: LabPaths, host: str, script: str, *, timeout_s: float = CONSO
     Raises:
         LabError: It failed or took too long; says what it printed.
     """
-    if host not in _NAMESPACES:
-        raise LabError(f"{host}: is not a host of the lab; it has {', '.join(sorted(_NAMESPACES))}")
-    router = topology.ROUTER.name
+    lab = topology_of(paths)
+    namespaces = {*lab.by_name, *(pod.name for pod in lab.pods)}
+    if host not in namespaces:
+        raise LabError(f"{host}: is not a host of the lab; it has {', '.join(sorted(namespaces))}")
+    router = ROUTER.name
     inner = (
         ["/bin/sh", "-e", "-s"] if host == router else ["ip", "netns", "exec", host, "/bin/sh", "-e", "-s"]
     )

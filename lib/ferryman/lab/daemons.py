@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferryman.lab import topology
-from ferryman.model import Address, Forwarding, host_port
+from ferryman.model import Forwarding, host_port
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ferryman.lab.topology import LabService
+    from ferryman.lab.topology import LabService, Topology
+    from ferryman.model import Address
 
 _NGINX = """\
 worker_processes 1;
@@ -31,7 +31,7 @@ http {{
     keepalive_requests 100000;
     server {{
 {listens}
-        location = / {{ return 200 "{name}\\n"; }}
+        location / {{ return 200 "{name}\\n"; }}
         location = /download {{ alias /lab/download; default_type application/octet-stream; }}
         location /kept/ {{ root /lab; dav_methods PUT; create_full_put_path on; }}
         location = /upload {{
@@ -88,9 +88,12 @@ def sshd_command(name: str) -> str:
     return f"/usr/sbin/sshd -r -f /lab/{name}/sshd_config -E /lab/log/{name}.sshd"
 
 
-def nginx_conf(name: str, ports: Sequence[int]) -> str:
+def nginx_conf(name: str, ports: Sequence[int], tls_ports: Sequence[int] = ()) -> str:
     """The nginx.conf of a plain server or a pod, listening on these ports for both families."""
-    listens = (f"        listen [::]:{port} ipv6only=off;" for port in ports)
+    listens = [f"        listen [::]:{port} ipv6only=off;" for port in ports]
+    if tls_ports:
+        listens += [f"        listen [::]:{port} ipv6only=off ssl;" for port in tls_ports]
+        listens += [f"        ssl_certificate{end} /lab/tls.pem;" for end in ("", "_key")]
     return _NGINX.format(name=name, listens="\n".join(listens))
 
 
@@ -107,36 +110,35 @@ def keepalived_command(name: str) -> str:
     )
 
 
-def keepalived_files(name: str) -> dict[str, str]:
+def keepalived_files(lab: Topology, name: str) -> dict[str, str]:
     """What is in a director's /etc/keepalived: a file for each service, with all its virtual servers."""
     main = f"global_defs {{\n    router_id {name}\n}}\n\ninclude /etc/keepalived/services/*.conf\n"
     services = {
-        f"services/{service.name}.conf": "\n".join(_virtual_server(service, vip) for vip in service.vips)
-        for service in topology.SERVICES
-        if service.driver == "keepalived"
+        f"services/{service.name}.conf": "\n".join(_virtual_server(lab, service, vip) for vip in service.vips)
+        for service in lab.kept_by("keepalived", name)
     }
     return {"keepalived.conf": main, **services}
 
 
-def _virtual_server(service: LabService, vip: Address) -> str:
+def _virtual_server(lab: Topology, service: LabService, vip: Address) -> str:
     """One block of keepalived.conf; ``warmup 0``, for else the first check waits a random time."""
     method = {Forwarding.DIRECT: "DR", Forwarding.TUNNEL: "TUN"}[service.forwarding]
     lines = [
         f"virtual_server {vip} {service.port} {{",
         "    delay_loop 3",
         f"    lvs_sched {service.scheduler}",
-        *([f"    {service.scheduler_flag}"] if service.scheduler_flag else []),
+        *(f"    {flag}" for flag in service.scheduler_flags),
         f"    lvs_method {method}",
         "    protocol TCP",
     ]
     for host in service.realservers:
-        address = topology.realserver_address(host, vip)
+        address = lab.realserver_address(host, vip)
         lines += [
             "",
             f"    real_server {address} {service.port} {{  # {host}",
             "        weight 1",
             "        TCP_CHECK {",
-            "            connect_timeout 2",
+            "            connect_timeout 4",
             "            warmup 0",
             "        }",
             "    }",
@@ -144,23 +146,22 @@ def _virtual_server(service: LabService, vip: Address) -> str:
     return "\n".join([*lines, "}\n"])
 
 
-def table_filled(name: str) -> str:
+def table_filled(lab: Topology, name: str) -> str:
     """A script that ends when a director's table has everything; three lines of heading, then one each."""
-    lines = 3 + sum(len(service.vips) * (1 + len(service.realservers)) for service in topology.SERVICES)
+    services = lab.directed_by(name)
+    lines = 3 + sum(len(service.vips) * (1 + len(service.realservers)) for service in services)
     return _FILLED.format(name=name, lines=lines)
 
 
-def ipvs_rules() -> str:
-    """What ``ipvsadm -R`` reads: the services that no keepalived keeps."""
+def ipvs_rules(lab: Topology, name: str) -> str:
+    """What a director's ``ipvsadm -R`` reads: the services that no keepalived keeps there."""
     lines: list[str] = []
-    for service in topology.SERVICES:
-        if service.driver != "ipvsadm":
-            continue
+    for service in lab.kept_by("ipvsadm", name):
         for vip in service.vips:
-            flag = f" -b {service.scheduler_flag}" if service.scheduler_flag else ""
-            lines.append(f"-A -t {host_port(vip, service.port)} -s {service.scheduler}{flag}")
+            flags = f" -b {','.join(service.scheduler_flags)}" if service.scheduler_flags else ""
+            lines.append(f"-A -t {host_port(vip, service.port)} -s {service.scheduler}{flags}")
             for host in service.realservers:
-                destination = host_port(topology.realserver_address(host, vip), service.port)
+                destination = host_port(lab.realserver_address(host, vip), service.port)
                 lines.append(
                     f"-a -t {host_port(vip, service.port)} -r {destination} {service.forwarding.value} -w 1"
                 )

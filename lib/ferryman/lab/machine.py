@@ -13,24 +13,29 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ferryman.errors import LabError
-from ferryman.lab import engines, namespace, topology
+from ferryman.lab import engines, namespace
 from ferryman.lab.provision import provision
+from ferryman.lab.topology import DEFAULT, ROUTER
+from ferryman.lab.topology.state import of_json
 from ferryman.retry import poll_until
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ferryman.lab.engines import Engine, EngineChoice
     from ferryman.lab.namespace import NamespaceOwner
     from ferryman.lab.paths import LabPaths
+    from ferryman.lab.topology import Topology
 
 BOOT_S = 60.0
 """Boot takes some seven seconds on an idle machine; a guest that hangs or panics is given up after this."""
+BOOT_S_PER_HOST = 3.0
+"""What each host beyond those of the default lab is given beside that."""
 _TAIL_LINES = 25
 _LOG_BYTES = 65536
 _ANSWER_S = 2.0
@@ -49,23 +54,39 @@ class LabStatus:
     """Faults that are in, each as ``NAME on HOST``."""
     booted_s: float | None = None
     """How long this call took to boot it; None when it was up already."""
+    topology: Topology | None = None
+    """What it is made of; None when it is not up."""
 
 
-def up(
-    paths: LabPaths, engine: EngineChoice = "auto", *, sudo: bool = False, within_s: float = BOOT_S
+def up(  # noqa: PLR0913  # what a lab is up with; all but its place have a default
+    paths: LabPaths,
+    engine: EngineChoice = "auto",
+    *,
+    topology: Topology = DEFAULT,
+    sudo: bool = False,
+    within_s: float | None = None,
+    cookbooks: Sequence[Path] = (),
 ) -> LabStatus:
-    """Boot the lab, unless it is up and answers; what is left of a dead one is cleared first.
+    """Boot a lab of this topology, unless it is up and answers; what is left of a dead one is cleared first.
 
-    With ``sudo`` its hosts have a user without root beside root (``without_root.py``).
+    Args:
+        paths: The lab's place.
+        engine: The kernel to run it on.
+        topology: What it is to be made of.
+        sudo: Whether its hosts have a user without root beside root (``without_root.py``).
+        within_s: Seconds that it may take; by the number of its hosts when not given.
+        cookbooks: Folders of cookbooks for the ``ferryman.toml`` that the lab writes for itself.
 
     Raises:
-        LabError: It cannot be booted here, or did not come up in time; with the end of its log. Or it is up
-            without that user.
+        LabError: It cannot be booted here, or did not come up in time; with the end of its log. Or another
+            one is up here, or it is up without that user.
     """
     begun = time.monotonic()
     with paths.locked() as lock:
         found = _status(paths)
-        if found.up and found.hosts[topology.ROUTER.name]:
+        if found.up and found.hosts[ROUTER.name]:
+            if found.topology != topology:
+                raise LabError("another lab is up here, of other hosts or services; first: ferryman lab down")
             if sudo and not json.loads(paths.ready.read_text()).get("sudo"):
                 raise LabError("the lab is up, without a user that has sudo; first: ferryman lab down")
             return found
@@ -74,9 +95,9 @@ def up(
         engines.require_programs(chosen)
         engines.require_namespaces(chosen)
         try:
-            provision(paths, chosen, sudo=sudo)
+            provision(paths, chosen, topology, sudo=sudo, cookbooks=cookbooks)
             engines.start(chosen, paths, lock)
-            _wait_until_ready(paths, begun + within_s)
+            _wait_until_ready(paths, topology, begun + (within_s or _patience_s(topology)))
             now = time.monotonic()
             state = {"engine": chosen, "booted_s": round(now - begun, 1), "sudo": sudo}
             paths.ready.write_text(json.dumps(state))
@@ -84,7 +105,11 @@ def up(
             _clear(paths)
             raise
         status = _status(paths)
-    return LabStatus(True, chosen, status.pid, status.hosts, status.faults, now - begun)
+    return replace(status, booted_s=now - begun)
+
+
+def _patience_s(topology: Topology) -> float:
+    return BOOT_S + BOOT_S_PER_HOST * max(0, len(topology.hosts) - len(DEFAULT.hosts))
 
 
 def down(paths: LabPaths) -> bool:
@@ -110,24 +135,44 @@ def require(paths: LabPaths) -> NamespaceOwner:
         LabError: There is none.
     """
     found = namespace.find(paths)
-    if found is None or not paths.ready.exists():
+    if found is None or not _is_ready(paths):
         raise LabError("the lab is not up: ferryman lab up")
     return found
 
 
+def _is_ready(paths: LabPaths) -> bool:
+    return paths.ready.exists() and paths.topology.exists()
+
+
+def topology_of(paths: LabPaths) -> Topology:
+    """What the lab that is up is made of.
+
+    Raises:
+        LabError: There is none.
+    """
+    require(paths)
+    return _topology(paths)
+
+
+def _topology(paths: LabPaths) -> Topology:
+    return of_json(paths.topology.read_text())
+
+
 def _status(paths: LabPaths) -> LabStatus:
     found = namespace.find(paths)
-    if found is None or not paths.ready.exists():
+    if found is None or not _is_ready(paths):
         return LabStatus(up=False)
     state = json.loads(paths.ready.read_text())
     faults = json.loads(paths.faults.read_text()) if paths.faults.exists() else []
     named = tuple(f"{fault['name']} on {fault['host']}" for fault in faults)
-    return LabStatus(True, state["engine"], found.pid, _answering(found, _ANSWER_S), named)
+    lab = _topology(paths)
+    answering = _answering(found, lab, _ANSWER_S)
+    return LabStatus(True, state["engine"], found.pid, answering, named, topology=lab)
 
 
-def _answering(found: NamespaceOwner, within_s: float) -> dict[str, bool]:
+def _answering(found: NamespaceOwner, lab: Topology, within_s: float) -> dict[str, bool]:
     """Which hosts' sshd greet, asked by a small program in the control namespace."""
-    addresses = {str(host.address): host.name for host in topology.HOSTS}
+    addresses = {str(host.address): host.name for host in lab.hosts}
     program = [sys.executable, "-I", "-S", str(Path(__file__).with_name("ssh_ready.py"))]
     asked = subprocess.run(
         [*found.command_prefix(), *program, str(within_s), *addresses],
@@ -142,7 +187,7 @@ def _answering(found: NamespaceOwner, within_s: float) -> dict[str, bool]:
     return {name: address in answered for address, name in addresses.items()}
 
 
-def _wait_until_ready(paths: LabPaths, end: float) -> None:
+def _wait_until_ready(paths: LabPaths, lab: Topology, end: float) -> None:
     def left() -> float:
         return max(0.0, end - time.monotonic())
 
@@ -156,7 +201,7 @@ def _wait_until_ready(paths: LabPaths, end: float) -> None:
     if not ready.exists():
         raise LabError(_failed(paths, "did not come up in time" if started.alive else "died while booting"))
     answers = poll_until(
-        lambda: _answering(started, min(_ANSWER_S, left())),
+        lambda: _answering(started, lab, min(_ANSWER_S, left())),
         lambda hosts: all(hosts.values()),
         within_s=left(),
     )
@@ -202,6 +247,6 @@ def _gone(folder: Path) -> bool:
 
 def _hang_up(paths: LabPaths) -> None:
     """End the process that keeps the connection to the router; it ends by itself soon after its last use."""
-    command = ["ssh", "-F", str(paths.ssh_config), "-O", "exit", topology.ROUTER.name]
+    command = ["ssh", "-F", str(paths.ssh_config), "-O", "exit", ROUTER.name]
     with suppress(subprocess.TimeoutExpired):
         subprocess.run(command, capture_output=True, check=False, timeout=_ANSWER_S)

@@ -35,9 +35,15 @@ class LabPaths:
 
     @classmethod
     def of(cls, config_folder: Path) -> LabPaths:
-        """The paths of the lab that belongs to the ``ferryman.toml`` in this folder; nothing is made."""
-        name = hashlib.sha256(f"{_USER}:{config_folder.resolve()}".encode()).hexdigest()[:12]
-        return cls(_labs_folder(_USER) / name)
+        """The paths of the lab that belongs to the ``ferryman.toml`` in this folder; nothing is made.
+
+        What a lab has written itself belongs to that lab.
+        """
+        folder, labs = config_folder.resolve(), _labs_folder(_USER)
+        if labs.resolve() in folder.parents:
+            return cls(labs / folder.relative_to(labs.resolve()).parts[0])
+        name = hashlib.sha256(f"{_USER}:{folder}".encode()).hexdigest()[:12]
+        return cls(labs / name)
 
     @property
     def own(self) -> Path:
@@ -53,6 +59,11 @@ class LabPaths:
     def identity(self) -> Path:
         """The private key that opens every host of the lab."""
         return self.own / "id_ed25519"
+
+    @property
+    def host_keys(self) -> Path:
+        """The folder with the private keys of the hosts."""
+        return self.own / "hosts"
 
     @property
     def known_hosts(self) -> Path:
@@ -78,6 +89,16 @@ class LabPaths:
     def ready(self) -> Path:
         """The file that exists from the end of ``lab up`` on, and says which engine runs."""
         return self.own / "ready.json"
+
+    @property
+    def topology(self) -> Path:
+        """The JSON file with what the lab is made of."""
+        return self.own / "topology.json"
+
+    @property
+    def configuration(self) -> Path:
+        """The folder with an inventory of the lab as it booted, and a ``ferryman.toml`` for it."""
+        return self.own / "ready"
 
     @property
     def faults(self) -> Path:

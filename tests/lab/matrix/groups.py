@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lab.matrix.table import Row
 
 Group = tuple["Row", ...]
-ALONE = frozenset(host.name for host in (topology.ROUTER, *topology.DIRECTORS))
+ALONE = frozenset(host.name for host in (topology.ROUTER, *topology.DEFAULT.directors))
 """A fault there shows on every realserver."""
 SILENT_AT_MOST = 2
 """One server stays good, or the control host itself would be under suspicion."""

@@ -123,12 +123,12 @@ def sound_again(lab: RunningLab, rows: Sequence[Row]) -> Iterator[None]:
 @cache
 def as_booted(lab: RunningLab) -> dict[str, list[str]]:
     """What every host looks like without a fault; looked at once, for whoever puts one in takes it out."""
-    return looked_at(lab, [host.name for host in topology.HOSTS])
+    return looked_at(lab, [host.name for host in topology.DEFAULT.hosts])
 
 
 def looked_at(lab: RunningLab, hosts: Sequence[str]) -> dict[str, list[str]]:
     """What faults touch on these hosts, without what changes by itself."""
-    directors = {director.name for director in topology.DIRECTORS}
+    directors = {director.name for director in topology.DEFAULT.directors}
     looks = {host: LOOK_AT_DIRECTORS if host in directors else LOOK for host in hosts}
     script = "".join(
         f"echo '=={host}'; ip netns exec {host} sh -c {shlex.quote(look)}\n" for host, look in looks.items()
@@ -167,7 +167,7 @@ def _of_one(row: Row, output: CheckOutput) -> list[str]:
 
 def _follows(finding: dict[str, Any], rows: Sequence[Row]) -> bool:
     """Whether a director misses one of the hosts, because health checks have taken it out or soon will."""
-    hosts = [topology.BY_NAME[row.host] for row in rows]
+    hosts = [topology.DEFAULT.by_name[row.host] for row in rows]
     names = [name for host in hosts for name in (f"{host.name} (", f"{host.address}:", f"[{host.address6}]:")]
     return finding["check"] == "ipvs-table" and any(name in finding["seen"] for name in names)
 
@@ -176,7 +176,7 @@ def _may_be_accused(rows: Sequence[Row]) -> set[str]:
     """The hosts themselves; requests through a VIP fail for all when one server's share does."""
     if rows[0].exit_code == 0:
         return set()
-    (service,) = (service for service in topology.SERVICES if service.name == rows[0].service)
+    (service,) = (service for service in topology.DEFAULT.services if service.name == rows[0].service)
     asked = set(service.realservers) if any(row.host == topology.ROUTER.name for row in rows) else set()
     return {row.on or row.host for row in rows} | {str(vip) for vip in service.vips} | asked
 

@@ -310,15 +310,15 @@ def test_the_labs_inventory_says_what_the_labs_hosts_are() -> None:
     """Directors send from their own addresses, servers clamp, nodes have pods with a smaller MTU."""
     folder = Path(__file__).parents[3] / "inventory"
     mss = {"server": MssStrategy.CLAMP, "node": MssStrategy.POD_MTU}
-    for known in topology.SERVICES:
+    for known in topology.DEFAULT.services:
         service = Inventory.load(folder).service(known.name, "lab", resolve=nobody)
         for director in service.directors:
-            host = topology.BY_NAME[director.host]
+            host = topology.DEFAULT.by_name[director.host]
             assert director.outer_sources_for(host.address) == (host.address,)
             assert director.outer_sources_for(host.address6) == (host.address6,)
             assert director.ipip_enabled
         for realserver in service.realservers:
-            assert realserver.mss is mss[topology.BY_NAME[realserver.host].role]
+            assert realserver.mss is mss[topology.DEFAULT.by_name[realserver.host].role]
             assert realserver.path_mtu == 1500
 
 

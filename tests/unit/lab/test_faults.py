@@ -32,7 +32,7 @@ class Console:
 def console(monkeypatch: pytest.MonkeyPatch) -> Console:
     made = Console()
     monkeypatch.setattr("ferryman.lab.faults.inject.console", made)
-    monkeypatch.setattr("ferryman.lab.faults.inject.require", lambda place: None)
+    monkeypatch.setattr("ferryman.lab.faults.inject.topology_of", lambda place: topology.DEFAULT)
     return made
 
 
@@ -58,8 +58,8 @@ def test_a_fault_is_refused_on_a_host_that_it_does_not_fit(place: LabPaths, cons
 
 
 def test_the_routers_sshd_cannot_be_taken_down_for_it_is_the_console() -> None:
-    assert "rt" not in faults.FAULTS["sshd-down"].hosts
-    assert "rt" not in faults.FAULTS["host-key-changed"].hosts
+    assert "rt" not in faults.FAULTS["sshd-down"].hosts(topology.DEFAULT)
+    assert "rt" not in faults.FAULTS["host-key-changed"].hosts(topology.DEFAULT)
 
 
 def test_a_fault_that_went_in_half_way_is_known_and_can_be_taken_out(
@@ -101,10 +101,11 @@ def test_faults_are_taken_out_in_reverse_by_name_or_host_or_all(place: LabPaths,
 @pytest.mark.parametrize("fault", faults.ALL, ids=lambda fault: fault.name)
 def test_every_fault_has_a_sentence_and_scripts_for_each_host_it_fits(fault: faults.Fault) -> None:
     assert len(fault.description) > 20
-    assert fault.hosts
-    for name in fault.hosts:
-        host = topology.BY_NAME[name]
-        put, clear = fault.put(host), fault.clear(host)
+    lab = topology.DEFAULT
+    assert fault.hosts(lab)
+    for name in fault.hosts(lab):
+        host = lab.by_name[name]
+        put, clear = fault.put(lab, host), fault.clear(lab, host)
         assert put.strip()
         assert clear.strip()
         assert put != clear

@@ -35,9 +35,10 @@ def test_faults_that_call_themselves_harmless_are_those_that_always_pass() -> No
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_a_row_s_fault_fits_its_host_and_its_service_is_there_or_beyond(row: Row) -> None:
-    (service,) = (service for service in topology.SERVICES if service.name == row.service)
-    assert row.host in faults.FAULTS[row.fault].hosts
-    assert row.host in service.realservers or topology.BY_NAME[row.host].role in {"director", "router"}
+    (service,) = (service for service in topology.DEFAULT.services if service.name == row.service)
+    assert row.host in faults.FAULTS[row.fault].hosts(topology.DEFAULT)
+    host = topology.DEFAULT.by_name[row.host]
+    assert row.host in service.realservers or host.role in {"director", "router"}
 
 
 def test_groups_have_each_row_once_and_no_host_twice() -> None:

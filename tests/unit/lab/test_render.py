@@ -16,7 +16,8 @@ REPOSITORY = Path(__file__).parents[3]
 
 @pytest.fixture(scope="module")
 def files() -> dict[str, str]:
-    return render.files({host.name: f"key of {host.name}\n" for host in topology.HOSTS}, "ours\n")
+    keys = {host.name: f"key of {host.name}\n" for host in topology.DEFAULT.hosts}
+    return render.files(topology.DEFAULT, keys, "ours\n")
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def inventory() -> Inventory:
     return Inventory.load(REPOSITORY / "inventory")
 
 
-@pytest.mark.parametrize("service", topology.SERVICES, ids=lambda service: service.name)
+@pytest.mark.parametrize("service", topology.DEFAULT.services, ids=lambda service: service.name)
 def test_the_inventory_says_of_each_service_what_the_lab_is_made_of(
     inventory: Inventory, service: topology.LabService
 ) -> None:
@@ -32,21 +33,22 @@ def test_the_inventory_says_of_each_service_what_the_lab_is_made_of(
     assert tuple(virtual_service.vip for virtual_service in said.virtual_services) == service.vips
     for virtual in said.virtual_services:
         assert (virtual.port, virtual.scheduler) == (service.port, service.scheduler)
-        assert virtual.scheduler_flags == ((service.scheduler_flag,) if service.scheduler_flag else ())
+        assert virtual.scheduler_flags == service.scheduler_flags
     if service.forwarding is Forwarding.TUNNEL:  # the others may have been migrated since
         assert said.encapsulated
     assert tuple(realserver.host for realserver in said.realservers) == service.realservers
     for realserver in said.realservers:
-        host = topology.BY_NAME[realserver.host]
+        host = topology.DEFAULT.by_name[realserver.host]
         assert (realserver.address, realserver.address6) == (host.address, host.address6)
         assert realserver.kind is (Kind.KUBERNETES if host.role == "node" else Kind.SERVER)
-    assert {director.driver for director in said.directors} == {service.driver}
-    assert [director.host for director in said.directors] == [topology.SECONDARY.name, topology.PRIMARY.name]
+    in_order = [(director.host, director.role, director.driver) for director in said.directors]
+    primary, secondary = service.directors
+    assert in_order == [(each.host, each.role, each.driver) for each in (secondary, primary)]
 
 
 def test_the_inventory_reaches_every_director_and_realserver_and_the_bastion(inventory: Inventory) -> None:
     reached = {name: where.address for name, where in inventory.host_addresses().items()}
-    assert reached == {host.name: str(host.address) for host in (*topology.SEGMENT, topology.BASTION)}
+    assert reached == {host.name: str(host.address) for host in (*topology.DEFAULT.segment, topology.BASTION)}
 
 
 def test_the_directors_traffic_sources_are_controls_addresses(inventory: Inventory) -> None:
@@ -55,39 +57,40 @@ def test_the_directors_traffic_sources_are_controls_addresses(inventory: Invento
         for director in inventory.service("web", "lab").directors
     }
     wanted = {
-        topology.PRIMARY.name: topology.CONTROL_ADDRESSES,
-        topology.SECONDARY.name: topology.CANARY_ADDRESSES,
+        topology.DEFAULT.directors[0].name: topology.CONTROL_ADDRESSES,
+        topology.DEFAULT.directors[1].name: topology.CANARY_ADDRESSES,
     }
     assert said == {host: {"ipv4": str(ours[0]), "ipv6": str(ours[1])} for host, ours in wanted.items()}
 
 
 def test_no_address_is_given_twice() -> None:
-    given = [str(address) for host in topology.HOSTS for address in (host.address, host.address6)]
+    given = [str(address) for host in topology.DEFAULT.hosts for address in (host.address, host.address6)]
     given += [str(address) for address in (*topology.CONTROL_ADDRESSES, *topology.CANARY_ADDRESSES)]
-    given += [str(pod.address) for pod in topology.PODS]
-    given += [str(vip) for service in topology.SERVICES for vip in service.vips]
+    given += [str(pod.address) for pod in topology.DEFAULT.pods]
+    given += [str(vip) for service in topology.DEFAULT.services for vip in service.vips]
     assert [address for address, times in Counter(given).items() if times > 1] == []
 
 
 def test_interface_names_fit_the_kernel() -> None:
-    assert all(len(pod.interface) == 15 and pod.interface.startswith("cali") for pod in topology.PODS)
+    assert all(len(pod.interface) == 15 and pod.interface.startswith("cali") for pod in topology.DEFAULT.pods)
 
 
 def test_every_namespace_is_made_and_started_once(files: dict[str, str]) -> None:
     made = [line.split()[-1] for line in files["lab/links"].splitlines() if line.startswith("netns add")]
     started = [line.split()[2] for line in files["lab/starts"].splitlines()]
     assert made == started
-    assert sorted(made) == sorted([*topology.BY_NAME, *(pod.name for pod in topology.PODS)])
+    assert sorted(made) == sorted([*topology.DEFAULT.by_name, *(pod.name for pod in topology.DEFAULT.pods)])
 
 
 def test_realservers_start_before_the_directors_that_check_them(files: dict[str, str]) -> None:
     started = [line.split()[2] for line in files["lab/starts"].splitlines()]
-    last_realserver = max(started.index(host.name) for host in (*topology.SERVERS, *topology.NODES))
-    assert last_realserver < min(started.index(host.name) for host in topology.DIRECTORS)
+    lab = topology.DEFAULT
+    last_realserver = max(started.index(host.name) for host in (*lab.servers, *lab.nodes))
+    assert last_realserver < min(started.index(host.name) for host in lab.directors)
 
 
 def test_each_host_has_its_own_key_and_sshd(files: dict[str, str]) -> None:
-    for host in topology.HOSTS:
+    for host in topology.DEFAULT.hosts:
         assert files[f"lab/{host.name}/ssh_host_ed25519_key"] == f"key of {host.name}\n"
         assert f"/lab/{host.name}/ssh_host_ed25519_key" in files[f"lab/{host.name}/sshd_config"]
         assert f"sshd -r -f /lab/{host.name}/sshd_config" in files[f"lab/{host.name}/start.sh"]
@@ -107,7 +110,7 @@ def test_keepalived_has_a_file_for_each_of_its_services(files: dict[str, str]) -
 
 
 def test_ipvsadm_has_the_services_that_no_keepalived_keeps(files: dict[str, str]) -> None:
-    assert files["lab/ipvs"].splitlines() == [
+    assert files["lab/lvs1/ipvs"].splitlines() == [
         "-A -t 10.99.0.3:8081 -s wrr",
         "-a -t 10.99.0.3:8081 -r 10.10.0.21:8081 -g -w 1",
         "-a -t 10.99.0.3:8081 -r 10.10.0.22:8081 -g -w 1",

@@ -6,7 +6,7 @@ from ferryman.hosts.helper import render as helper
 from ferryman.hosts.verbs.sudo import HELPER
 from ferryman.lab import render, topology, without_root
 
-PLAIN = render.files({host.name: "key\n" for host in topology.HOSTS}, "ours\n")
+PLAIN = render.files(topology.DEFAULT, {host.name: "key\n" for host in topology.DEFAULT.hosts}, "ours\n")
 
 
 def test_it_is_the_lab_of_always_with_a_user_more() -> None:

@@ -4,36 +4,38 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferryman.lab import daemons, topology
+from ferryman.lab import daemons
 from ferryman.lab.faults.fault import NOT_ROUTER, REALSERVERS, Fault, always, stop
+from ferryman.lab.topology.values import SEGMENT_GATEWAYS
 
 if TYPE_CHECKING:
-    from ferryman.lab.topology import Host
+    from ferryman.lab.topology import Host, Topology
 
 
-def _stop_sshd(host: Host) -> str:
+def _stop_sshd(_lab: Topology, host: Host) -> str:
     return stop(f"/run/sshd-{host.name}.pid")
 
 
-def _start_sshd(host: Host) -> str:
+def _start_sshd(_lab: Topology, host: Host) -> str:
     """It returns before it listens; its pid file comes after."""
     pid_file = f"/run/sshd-{host.name}.pid"
     command = daemons.sshd_command(host.name)
     return f"[ -e {pid_file} ] || {command}\nuntil [ -e {pid_file} ]; do sleep 0.1; done"
 
 
-def _change_host_key(host: Host) -> str:
+def _change_host_key(lab: Topology, host: Host) -> str:
     key = f"/lab/{host.name}/ssh_host_ed25519_key"
     made = f"[ -e {key}.before ] || {{ mv {key} {key}.before; ssh-keygen -q -t ed25519 -N '' -f {key}; }}"
-    return f"{made}\n{_stop_sshd(host)}\n{_start_sshd(host)}"
+    return f"{made}\n{_stop_sshd(lab, host)}\n{_start_sshd(lab, host)}"
 
 
-def _restore_host_key(host: Host) -> str:
+def _restore_host_key(lab: Topology, host: Host) -> str:
     key = f"/lab/{host.name}/ssh_host_ed25519_key"
-    return f"[ ! -e {key}.before ] || mv -f {key}.before {key}\n{_stop_sshd(host)}\n{_start_sshd(host)}"
+    restored = f"[ ! -e {key}.before ] || mv -f {key}.before {key}"
+    return f"{restored}\n{_stop_sshd(lab, host)}\n{_start_sshd(lab, host)}"
 
 
-_ROUTES = "\n".join(f"ip route replace default via {gateway}" for gateway in topology.SEGMENT_GATEWAYS)
+_ROUTES = "\n".join(f"ip route replace default via {gateway}" for gateway in SEGMENT_GATEWAYS)
 
 FAULTS = (
     Fault("sshd-down", "the host takes no SSH connections", NOT_ROUTER, _stop_sshd, _start_sshd),
@@ -50,6 +52,8 @@ FAULTS = (
         REALSERVERS,
         always("ip link set eth0 down"),
         # IPv6 addresses and both default routes went with the link
-        lambda host: f"ip link set eth0 up\nip addr replace {host.address6}/64 dev eth0 nodad\n{_ROUTES}",
+        lambda _lab, host: (
+            f"ip link set eth0 up\nip addr replace {host.address6}/64 dev eth0 nodad\n{_ROUTES}"
+        ),
     ),
 )

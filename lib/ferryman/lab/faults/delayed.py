@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferryman.lab import topology
-from ferryman.lab.faults.fault import REALSERVERS, Fault
+from ferryman.lab.faults.fault import REALSERVERS, Fault, has_secondary
 
 if TYPE_CHECKING:
-    from ferryman.lab.topology import Host
+    from ferryman.lab.topology import Host, Topology
 
 _WATCH = """\
 mkfifo /run/{name}.wait 2>/dev/null || true
@@ -43,37 +42,41 @@ until [ -e /run/{name}.armed ]; do sleep 0.1; done
 """A loop in the host's namespace that reads a director's table through that director's sshd."""
 
 
-def _breaks(name: str, description: str, director: Host, patience_s: float) -> Fault:
-    """Strict filtering so long after this director has one more tunnel to the host than it has now."""
+def _breaks(name: str, description: str, rank: int, patience_s: float) -> Fault:
+    """Strict filtering so long after a director has one more tunnel to the host than it has now.
 
-    def put(host: Host) -> str:
+    The director is the primary (rank 0) of the host's first service, or its secondary (1).
+    """
+
+    def put(lab: Topology, host: Host) -> str:
         """The table's addresses are in hexadecimal; the watch wakes every 50 ms without forking."""
+        director = lab.directors_of(host.name)[rank]
         address, address6 = f"{int(host.address):08X}", host.address6.exploded
         patterns = f'*"-> {address}:"*Tunnel*|*"-> [{address6}]:"*Tunnel*'
         return _WATCH.format(
             name=f"{name}-{host.name}", director=director.name, patterns=patterns, patience_s=patience_s
         )
 
-    def clear(host: Host) -> str:
+    def clear(_lab: Topology, host: Host) -> str:
         return (
             f"kill $(cat /run/{name}-{host.name}.pid) 2>/dev/null || true\nrm -f /run/{name}-{host.name}.*\n"
             "echo 0 >/proc/sys/net/ipv4/conf/ipip0/rp_filter"
         )
 
-    return Fault(name, description, REALSERVERS, put, clear)
+    return Fault(name, description, REALSERVERS, put, clear, has_secondary)
 
 
 FAULTS = (
     _breaks(
         "breaks-after-flip",
         "all is well until the secondary director tunnels one more service to the host; then rp_filter is 1",
-        topology.SECONDARY,
+        1,
         0.01,
     ),
     _breaks(
         "breaks-in-soak",
         "all is well until six seconds after the primary director tunnels to the host; then rp_filter is 1",
-        topology.PRIMARY,
+        0,
         6,
     ),
 )

@@ -6,12 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ferryman.lab import topology
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ferryman.lab.topology import Host, HostRole
+    from ferryman.lab.topology import Host, HostRole, Topology
 
 REALSERVERS: frozenset[HostRole] = frozenset({"server", "node"})
 SERVERS: frozenset[HostRole] = frozenset({"server"})
@@ -20,7 +18,20 @@ DIRECTORS: frozenset[HostRole] = frozenset({"director"})
 ROUTER: frozenset[HostRole] = frozenset({"router"})
 NOT_ROUTER: frozenset[HostRole] = REALSERVERS | DIRECTORS | {"client"}
 
-Script = Callable[["Host"], str]
+Script = Callable[["Topology", "Host"], str]
+"""The shell script for a host of a lab."""
+Needs = Callable[["Topology", "Host"], object]
+"""Says whether a lab has what a fault wants of it for a host: anything false says that it has not."""
+
+
+def always_fits(_lab: Topology, _host: Host) -> bool:
+    """For a fault that wants nothing but a host of its role."""
+    return True
+
+
+def has_secondary(lab: Topology, host: Host) -> bool:
+    """For a fault that wants a secondary director of the realserver's."""
+    return len(lab.directors_of(host.name)) > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,26 +47,22 @@ class Fault:
     """The roles of the hosts that it can be put into."""
     put: Script
     clear: Script
+    needs: Needs = always_fits
+    """What the lab must have for this host, beside its role."""
 
-    @property
-    def hosts(self) -> tuple[str, ...]:
-        """The hosts that it can be put into; the first is the one meant when none is named."""
-        return tuple(host.name for host in topology.HOSTS if host.role in self.roles)
+    def hosts(self, lab: Topology) -> tuple[str, ...]:
+        """The hosts of a lab that it can be put into; the first is the one meant when none is named."""
+        return tuple(host.name for host in lab.hosts if host.role in self.roles and self.needs(lab, host))
 
 
 def always(script: str) -> Script:
     """A script that is the same on every host."""
-    return lambda _: script
+    return lambda _lab, _host: script
 
 
 def settings(values: dict[str, int]) -> Script:
     """A script that sets kernel settings, given by their path below /proc/sys/net."""
     return always("\n".join(f"echo {value} >/proc/sys/net/{key}" for key, value in values.items()))
-
-
-def pods_of(host: Host) -> list[topology.Pod]:
-    """The pods that run behind a node; none for any other host."""
-    return [pod for pod in topology.PODS if pod.node == host.name]
 
 
 def stop(pid_file: str) -> str:
@@ -68,14 +75,14 @@ def stop(pid_file: str) -> str:
 
 def rules(*lines: str) -> tuple[Script, Script]:
     """Firewall rules, as ``iptables -I`` takes them, and their end; ``ip6: `` before one is for IPv6."""
-    return rules_of(lambda _: iter(lines))
+    return rules_of(lambda _lab, _host: iter(lines))
 
 
-def rules_of(lines: Callable[[Host], Iterator[str]]) -> tuple[Script, Script]:
+def rules_of(lines: Callable[[Topology, Host], Iterator[str]]) -> tuple[Script, Script]:
     """Firewall rules that differ from host to host, the first of them in front, and their end."""
     return (
-        lambda host: "\n".join(_rule("-I", line) for line in reversed(list(lines(host)))),
-        lambda host: "\n".join(f"{_rule('-D', line)} 2>/dev/null || true" for line in lines(host)),
+        lambda lab, host: "\n".join(_rule("-I", line) for line in reversed(list(lines(lab, host)))),
+        lambda lab, host: "\n".join(f"{_rule('-D', line)} 2>/dev/null || true" for line in lines(lab, host)),
     )
 
 

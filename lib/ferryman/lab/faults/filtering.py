@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ferryman.lab.faults.fault import (
     NODES,
@@ -11,10 +12,12 @@ from ferryman.lab.faults.fault import (
     Fault,
     Script,
     always,
-    pods_of,
     rules,
     settings,
 )
+
+if TYPE_CHECKING:
+    from ferryman.lab.topology import Host, Topology
 
 
 def _in_force(name: str, description: str, *, everywhere: int, device: int) -> Fault:
@@ -40,7 +43,11 @@ def _persisted(
 
 
 def _one_pod(value: int) -> Script:
-    return lambda host: settings({f"ipv4/conf/{pods_of(host)[0].interface}/rp_filter": value})(host)
+    def script(lab: Topology, host: Host) -> str:
+        pod, *_ = lab.pods_of(host.name)
+        return settings({f"ipv4/conf/{pod.interface}/rp_filter": value})(lab, host)
+
+    return script
 
 
 FAULTS = (

@@ -7,17 +7,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferryman.lab import topology
-from ferryman.lab.faults.fault import DIRECTORS, REALSERVERS, ROUTER, SERVERS, Fault, rules, rules_of
+from ferryman.lab.faults.fault import (
+    DIRECTORS,
+    REALSERVERS,
+    ROUTER,
+    SERVERS,
+    Fault,
+    has_secondary,
+    rules,
+    rules_of,
+)
+from ferryman.lab.topology.values import VIP_NETWORKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ferryman.lab.topology import Host
+    from ferryman.lab.topology import Host, Topology
 
 _KATRAN = "172.16.0.0/12"
 """Where probes, Katran and Wikimedia's directors craft their outer sources."""
-_DIRECTORS = ",".join(str(host.address) for host in topology.DIRECTORS)
 _CONTROL = "10.30.0.0/24"
 
 
@@ -25,23 +33,40 @@ def _drop(name: str, description: str, *lines: str) -> Fault:
     return Fault(name, description, REALSERVERS, *rules(*lines))
 
 
-def _right_and_closed(host: Host) -> Iterator[str]:
+def _directors(lab: Topology) -> list[str]:
+    return [str(host.address) for host in lab.directors]
+
+
+def _right_and_closed(lab: Topology, host: Host) -> Iterator[str]:
     """The rules of a whole firewall that drops everything, except what directors and clients need."""
     yield "INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT"
     yield "INPUT -i lo -j ACCEPT"
     yield "INPUT -p icmp -j ACCEPT"
-    for port in (22, *(service.port for service in topology.services_of(host.name))):
+    for port in (22, *(service.port for service in lab.services_of(host.name))):
         yield f"INPUT -p tcp --dport {port} -j ACCEPT"
-    for source in (*_DIRECTORS.split(","), _KATRAN, _CONTROL):
+    for source in (*_directors(lab), _KATRAN, _CONTROL):
         yield f"INPUT -p 4 -s {source} -j ACCEPT"
     yield "INPUT -j DROP"
 
 
-def _guarded(host: Host) -> Iterator[str]:
-    del host
-    for source in (*_DIRECTORS.split(","), _KATRAN):
+def _guarded(lab: Topology, _host: Host) -> Iterator[str]:
+    for source in (*_directors(lab), _KATRAN):
         yield f"INPUT -p 4 -s {source} -j ACCEPT"
     yield "INPUT -p 4 -j DROP"
+
+
+def _from_directors_only(lab: Topology, _host: Host) -> Iterator[str]:
+    yield from (f"INPUT -p 4 -s {source} -j ACCEPT" for source in _directors(lab))
+    yield "INPUT -p 4 -j DROP"
+
+
+def _without_the_secondary(lab: Topology, host: Host) -> Iterator[str]:
+    _, secondary, *_ = lab.directors_of(host.name)
+    yield f"INPUT -p 4 -s {secondary.address} -j DROP"
+
+
+def _without_the_directors(lab: Topology, _host: Host) -> Iterator[str]:
+    yield f"FORWARD -i vec0 -p 4 -s {','.join(_directors(lab))} -j DROP"
 
 
 FAULTS = (
@@ -63,19 +88,19 @@ FAULTS = (
         "firewall-directors-only",
         "IP protocol 4 is let in from the directors' own addresses alone; crafted sources are dropped",
         REALSERVERS,
-        *rules(
-            *(f"INPUT -p 4 -s {source} -j ACCEPT" for source in _DIRECTORS.split(",")), "INPUT -p 4 -j DROP"
-        ),
+        *rules_of(_from_directors_only),
     ),
     _drop(
         "firewall-crafted-only",
         "IP protocol 4 is let in from 172.16/12 alone; the directors' own addresses are dropped",
         f"INPUT -p 4 ! -s {_KATRAN} -j DROP",
     ),
-    _drop(
+    Fault(
         "firewall-one-director",
         "IP protocol 4 from the secondary director is dropped",
-        f"INPUT -p 4 -s {topology.SECONDARY.address} -j DROP",
+        REALSERVERS,
+        *rules_of(_without_the_secondary),
+        has_secondary,
     ),
     _drop(
         "firewall-inner",
@@ -98,7 +123,7 @@ FAULTS = (
     _drop(
         "firewall-answers",
         "the realserver's own SYN/ACKs to the control host are dropped on their way out",
-        f"OUTPUT -p tcp --tcp-flags SYN,ACK SYN,ACK -d {_CONTROL} -s 10.99.0.0/24 -j DROP",
+        f"OUTPUT -p tcp --tcp-flags SYN,ACK SYN,ACK -d {_CONTROL} -s {VIP_NETWORKS[0]} -j DROP",
         f"FORWARD -p tcp --tcp-flags SYN,ACK SYN,ACK -d {_CONTROL} -j DROP",
     ),
     _drop(
@@ -162,7 +187,7 @@ FAULTS = (
         "director-source-filtered",
         "the router drops what the control host sends in the directors' name; crafted sources pass",
         ROUTER,
-        *rules(f"FORWARD -i vec0 -p 4 -s {_DIRECTORS} -j DROP"),
+        *rules_of(_without_the_directors),
     ),
     Fault(
         "director-sends-no-ipip",

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ferryman.errors import LabError
-from ferryman.lab import topology
 from ferryman.lab.control import console
 from ferryman.lab.faults.registry import FAULTS
-from ferryman.lab.machine import require
+from ferryman.lab.machine import topology_of
+from ferryman.lab.topology import ROUTER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ferryman.lab.faults.fault import Fault
     from ferryman.lab.paths import LabPaths
+    from ferryman.lab.topology import Topology
 
 _SEEN_WITHIN_S = 10
 """Three times the interval of the lab's health checks, and one that fails is tried once more."""
@@ -47,17 +48,20 @@ def put(paths: LabPaths, name: str, host: str | None = None) -> ActiveFault:
         LabError: There is no lab, no such fault, or the fault does not fit the host.
     """
     fault = _fault(name)
-    chosen = host or fault.hosts[0]
-    if chosen not in fault.hosts:
-        raise LabError(f"{name}: does not fit {chosen}; it fits {', '.join(fault.hosts)}")
+    lab = topology_of(paths)
+    fitting = fault.hosts(lab)
+    if not fitting:
+        raise LabError(f"{name}: fits no host of the lab that is up")
+    chosen = host or fitting[0]
+    if chosen not in fitting:
+        raise LabError(f"{name}: does not fit {chosen}; it fits {', '.join(fitting)}")
     wanted = ActiveFault(name, chosen)
-    require(paths)
     with paths.locked():
         already = active(paths)
         if wanted not in already:
             # Written first: what went in half-way can be cleared, for each clearing script fits a sound host.
             _write(paths, (*already, wanted))
-            console(paths, chosen, fault.put(topology.BY_NAME[chosen]))
+            console(paths, chosen, fault.put(lab, lab.by_name[chosen]))
     return wanted
 
 
@@ -72,7 +76,7 @@ def clear(paths: LabPaths, name: str | None = None, host: str | None = None) -> 
     """
     if name is not None:
         _fault(name)
-    require(paths)
+    lab = topology_of(paths)
     with paths.locked():
         taken = tuple(
             fault
@@ -80,18 +84,18 @@ def clear(paths: LabPaths, name: str | None = None, host: str | None = None) -> 
             if name in (None, fault.name) and host in (None, fault.host)
         )
         for fault in taken:
-            console(paths, fault.host, _fault(fault.name).clear(topology.BY_NAME[fault.host]))
+            console(paths, fault.host, _fault(fault.name).clear(lab, lab.by_name[fault.host]))
             _write(paths, (other for other in active(paths) if other != fault))
         if taken and not active(paths):
-            _let_health_checks_see(paths)
+            _let_health_checks_see(paths, lab)
     return taken
 
 
-def _let_health_checks_see(paths: LabPaths) -> None:
+def _let_health_checks_see(paths: LabPaths, lab: Topology) -> None:
     # Not for ever: whoever tries the lab may have taken a realserver out of a table by hand.
-    names = " ".join(director.name for director in topology.DIRECTORS)
+    names = " ".join(director.name for director in lab.directors)
     filled = f"timeout {_SEEN_WITHIN_S} ip netns exec $director sh /lab/$director/filled.sh"
-    console(paths, topology.ROUTER.name, f"for director in {names}; do {filled} || :; done")
+    console(paths, ROUTER.name, f"for director in {names}; do {filled} || :; done")
 
 
 def _fault(name: str) -> Fault:

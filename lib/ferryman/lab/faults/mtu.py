@@ -5,11 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ferryman.encapsulation import ETHERNET_MTU
-from ferryman.lab import topology
-from ferryman.lab.faults.fault import DIRECTORS, NODES, REALSERVERS, SERVERS, Fault, Script, always, pods_of
+from ferryman.lab.faults.fault import (
+    DIRECTORS,
+    NODES,
+    REALSERVERS,
+    SERVERS,
+    Fault,
+    Script,
+    always,
+    always_fits,
+)
+from ferryman.lab.topology.values import CLAMPED_MSS_BYTES, POD_MTU_BYTES, VIP_NETWORKS
 
 if TYPE_CHECKING:
-    from ferryman.lab.topology import Host
+    from collections.abc import Iterable
+    from ipaddress import IPv4Network, IPv6Network
+
+    from ferryman.lab.topology import Host, HostRole, Topology
+    from ferryman.model import Address
 
 _FLUSH = "\n".join(
     f"{family}tables-legacy -t mangle -F {chain}"
@@ -21,21 +34,21 @@ _FLUSH = "\n".join(
 def _pod_mtu(inside: int, outside: int, *, pods: slice = slice(None)) -> Script:
     """The MTU of the pods' own ends, and of the node's."""
 
-    def script(host: Host) -> str:
+    def script(lab: Topology, host: Host) -> str:
         return "\n".join(
             f"ip -n {pod.name} link set eth0 mtu {inside}\nip link set {pod.interface} mtu {outside}"
-            for pod in pods_of(host)[pods]
+            for pod in lab.pods_of(host.name)[pods]
         )
 
     return script
 
 
 def _pods(name: str, description: str, inside: int, outside: int, *, pods: slice = slice(None)) -> Fault:
-    mtu = topology.POD_MTU_BYTES
+    mtu = POD_MTU_BYTES
     return Fault(name, description, NODES, _pod_mtu(inside, outside, pods=pods), _pod_mtu(mtu, mtu))
 
 
-def _clamp(host: Host) -> str:
+def _clamp(_lab: Topology, host: Host) -> str:
     """As the host was booted; what it restores replaces the whole table."""
     return (
         f"iptables-legacy-restore -T mangle /lab/{host.name}/iptables\n"
@@ -46,20 +59,41 @@ def _clamp(host: Host) -> str:
 def _clamps(
     name: str,
     description: str,
-    mss: tuple[int, int] = topology.CLAMPED_MSS_BYTES,
-    sources: tuple[str, str] = topology.VIP_NETWORKS,
+    mss: tuple[int, int] = CLAMPED_MSS_BYTES,
+    *,
     chain: str = "OUTPUT",
+    first_alone: bool = False,
 ) -> Fault:
-    """A fault that replaces the clamp that the server was booted with by another one."""
-    lines = [
-        f"{family}tables-legacy -t mangle -A {chain} -s {source} -p tcp --tcp-flags SYN,RST SYN "
-        f"-j TCPMSS --set-mss {size}"
-        for family, source, size in zip(("ip", "ip6"), sources, mss, strict=True)
-    ]
-    return Fault(name, description, SERVERS, always("\n".join([_FLUSH, *lines])), _clamp)
+    """A fault that replaces the clamp that the server was booted with by another one.
+
+    With ``first_alone`` it knows the VIPs of the server's first service, and no others.
+    """
+
+    def put(lab: Topology, host: Host) -> str:
+        lines = [
+            f"{family}tables-legacy -t mangle -A {chain} -s {source} -p tcp --tcp-flags SYN,RST SYN "
+            f"-j TCPMSS --set-mss {size}"
+            for family, version, size in zip(("ip", "ip6"), (4, 6), mss, strict=True)
+            for source in sources(lab, host, version)
+        ]
+        return "\n".join([_FLUSH, *lines])
+
+    def sources(lab: Topology, host: Host, version: int) -> list[str]:
+        known: Iterable[Address | IPv4Network | IPv6Network] = VIP_NETWORKS
+        if first_alone:
+            known = lab.services_of(host.name)[0].vips
+        return [str(source) for source in known if source.version == version]
+
+    return Fault(name, description, SERVERS, put, _clamp, _has_others if first_alone else always_fits)
 
 
-def _nic(name: str, description: str, roles: frozenset[topology.HostRole], mtu: int) -> Fault:
+def _has_others(lab: Topology, host: Host) -> bool:
+    """Whether a server has VIPs beside those of its first service."""
+    first, *others = lab.services_of(host.name) or (None,)
+    return any(set(other.vips) - set(first.vips) for other in others if first)
+
+
+def _nic(name: str, description: str, roles: frozenset[HostRole], mtu: int) -> Fault:
     put, clear = (always(f"ip link set eth0 mtu {size}") for size in (mtu, ETHERNET_MTU))
     return Fault(name, description, roles, put, clear)
 
@@ -77,12 +111,12 @@ FAULTS = (
         "pod-mtu-1500-inside",
         "the pods' own ends have an MTU of 1500; the node's ends look right",
         1500,
-        topology.POD_MTU_BYTES,
+        POD_MTU_BYTES,
     ),
     _pods(
         "pod-mtu-1500-outside",
         "harmless: the node's ends have an MTU of 1500; the pods' own are right",
-        topology.POD_MTU_BYTES,
+        POD_MTU_BYTES,
         1500,
     ),
     _pods("pod-mtu-1480", "harmless for IPv4: the pods' MTU is 1480, their MSS 1440", 1480, 1480),
@@ -95,8 +129,8 @@ FAULTS = (
     ),
     _clamps(
         "clamp-old-list",
-        "the clamp was started before the service was added: it knows web's VIPs alone",
-        sources=("10.99.0.1", "fd99::1"),
+        "the clamp was started before the service was added: it knows the VIPs of the first service alone",
+        first_alone=True,
     ),
     _clamps("clamp-too-large", "the server clamps to 1450, which does not fit", mss=(1450, 1430)),
     _clamps("clamp-ipv4-only", "the server clamps its IPv4 MSS alone", mss=(1440, 1440)),

@@ -4,27 +4,38 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferryman.lab import render, topology
-from ferryman.lab.faults.fault import REALSERVERS, Fault, Script, always, settings
+from ferryman.lab import host_files
+from ferryman.lab.faults.fault import (
+    REALSERVERS,
+    Fault,
+    Needs,
+    Script,
+    always,
+    always_fits,
+    has_secondary,
+    settings,
+)
 
 if TYPE_CHECKING:
-    from ferryman.lab.topology import Host
+    from ferryman.lab.topology import Host, Topology
 
 _RESTORE = (
     "for device in ipip0 ipip60; do ip link del $device 2>/dev/null || true; done\n"
-    f"ip -batch - <<'EOF'\n{chr(10).join(render.tunnels())}\nEOF\n"
+    f"ip -batch - <<'EOF'\n{chr(10).join(host_files.tunnels())}\nEOF\n"
     "echo 0 >/proc/sys/net/ipv4/conf/ipip0/rp_filter"
 )
 _UNFILTERED = "echo 0 >/proc/sys/net/ipv4/conf/{}/rp_filter"
 
 
-def _instead(name: str, description: str, make: Script, *, device: str = "ipip0") -> Fault:
+def _instead(
+    name: str, description: str, make: Script, *, device: str = "ipip0", needs: Needs = always_fits
+) -> Fault:
     """Another device in the place of ipip0, up, addressed, and unfiltered."""
 
-    def put(host: Host) -> str:
+    def put(lab: Topology, host: Host) -> str:
         lines = [
             "ip link del ipip0 2>/dev/null || true",
-            make(host),
+            make(lab, host),
             f"ip link set {device} up",
             f"ip addr replace 127.0.0.42/32 dev {device}",
             _UNFILTERED.format(device),
@@ -32,18 +43,17 @@ def _instead(name: str, description: str, make: Script, *, device: str = "ipip0"
         return "\n".join(lines)
 
     others = "ip link del cilium_ipip4 2>/dev/null || true\nip addr flush dev tunl0\nip link set tunl0 down"
-    return Fault(name, description, REALSERVERS, put, always(f"{others}\n{_RESTORE}"))
+    return Fault(name, description, REALSERVERS, put, always(f"{others}\n{_RESTORE}"), needs)
 
 
-def _with_ends(local: str, remote: str) -> Script:
-    """A script that makes ipip0 for packets between these two ends alone; ``own``: the host's address."""
-    return lambda host: (
-        "ip link add ipip0 type ipip "
-        + " ".join(
-            f"{end} {host.address if whose == 'own' else whose}"
-            for end, whose in (("local", local), ("remote", remote))
-        )
-    )
+def _with_ends(remote: str) -> Script:
+    """A script that makes ipip0 for packets from there to the host's own address alone."""
+    return lambda _lab, host: f"ip link add ipip0 type ipip local {host.address} remote {remote}"
+
+
+def _from_the_secondary(lab: Topology, host: Host) -> str:
+    _, secondary, *_ = lab.directors_of(host.name)
+    return _with_ends(str(secondary.address))(lab, host)
 
 
 FAULTS = (
@@ -99,17 +109,18 @@ FAULTS = (
     _instead(
         "ipip0-for-an-unknown-director",
         "ipip0 is not external: it takes packets from one address, which no director has",
-        _with_ends("own", "192.0.2.1"),
+        _with_ends("192.0.2.1"),
     ),
     _instead(
         "ipip0-for-one-director",
         "ipip0 is not external: it takes the secondary director's packets alone",
-        _with_ends("own", str(topology.SECONDARY.address)),
+        _from_the_secondary,
+        needs=has_secondary,
     ),
     _instead(
         "ipip0-for-anybody",
         "harmless: ipip0 is not external, but takes everybody's packets to the host's own address",
-        _with_ends("own", "any"),
+        _with_ends("any"),
     ),
     _instead(
         "ipip0-of-another-kind",

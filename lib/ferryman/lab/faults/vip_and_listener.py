@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferryman.lab import daemons, topology
+from ferryman.lab import daemons
 from ferryman.lab.faults.fault import (
     NODES,
     REALSERVERS,
@@ -12,87 +12,93 @@ from ferryman.lab.faults.fault import (
     Fault,
     Script,
     always,
-    pods_of,
     rules_of,
     settings,
     stop,
 )
+from ferryman.lab.topology.values import CLAMPED_MSS_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ferryman.lab.topology import Host
+    from ferryman.lab.topology import Host, Topology
 
 
 def _vips(verb: str, *, version: tuple[int, ...] = (4, 6), device: str = "lo") -> Script:
-    def script(host: Host) -> str:
-        vips = (f"{vip}/{vip.max_prefixlen}" for vip in topology.vips_of(host) if vip.version in version)
+    def script(lab: Topology, host: Host) -> str:
+        vips = (f"{vip}/{vip.max_prefixlen}" for vip in lab.vips_of(host) if vip.version in version)
         return "\n".join(f"ip addr {verb} {vip} dev {device} nodad" for vip in vips)
 
     return script
 
 
 def _both(*scripts: Script) -> Script:
-    return lambda host: "\n".join(script(host) for script in scripts)
+    return lambda lab, host: "\n".join(script(lab, host) for script in scripts)
 
 
 def _without(device: str) -> Script:
     script = _vips("del", version=(4,), device=device)
-    return lambda host: "\n".join(f"{line} 2>/dev/null || true" for line in script(host).splitlines())
+    return lambda lab, host: "\n".join(
+        f"{line} 2>/dev/null || true" for line in script(lab, host).splitlines()
+    )
 
 
-def _dnat(host: Host) -> Iterator[str]:
+def _dnat(lab: Topology, host: Host) -> Iterator[str]:
     """To the host's own address; the clamp knows answers by their source, which is that address now."""
-    for service in topology.services_of(host.name):
+    for service in lab.services_of(host.name):
         for vip in service.vips:
             if vip.version == 4:  # noqa: PLR2004  # IPv4
                 yield f"PREROUTING -t nat -d {vip} -p tcp --dport {service.port} -j DNAT --to {host.address}"
-    mss, _ = topology.CLAMPED_MSS_BYTES
+    mss, _ = CLAMPED_MSS_BYTES
     yield f"OUTPUT -t mangle -s {host.address} -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --set-mss {mss}"
 
 
 _put_dnat, _clear_dnat = rules_of(_dnat)
 
 
-def _listeners(host: Host) -> list[str]:
+def _listeners(lab: Topology, host: Host) -> list[str]:
     """The namespaces that run an nginx for this host: its own, or its pods'."""
-    return [host.name] if host.role == "server" else [pod.name for pod in pods_of(host)]
+    return [host.name] if host.role == "server" else [pod.name for pod in lab.pods_of(host.name)]
 
 
-def _stop_listeners(host: Host) -> str:
-    return "\n".join(stop(f"/run/nginx-{name}.pid") for name in _listeners(host))
+def _stop_listeners(lab: Topology, host: Host) -> str:
+    return "\n".join(stop(f"/run/nginx-{name}.pid") for name in _listeners(lab, host))
 
 
-def _start_listeners(host: Host) -> str:
+def _start_listeners(lab: Topology, host: Host) -> str:
     return "\n".join(
         f"[ -e /run/nginx-{name}.pid ] || {{ rm -f /run/nginx-{name}.sock; "
         f"ip netns exec {name} {daemons.nginx_command(name)}; }}"
-        for name in _listeners(host)
+        for name in _listeners(lab, host)
     )
 
 
 def _signal_listeners(signal: str) -> Script:
-    return lambda host: "\n".join(f"kill -{signal} $(cat /run/nginx-{name}.pid)" for name in _listeners(host))
+    return lambda lab, host: "\n".join(
+        f"kill -{signal} $(cat /run/nginx-{name}.pid)" for name in _listeners(lab, host)
+    )
 
 
 def _listens(name: str, description: str, where: Script) -> Fault:
-    """A server whose nginx listens there instead; sed puts the port in."""
+    """A server whose nginx listens there instead; sed puts the port in, and whether it speaks TLS."""
 
-    def put(host: Host) -> str:
+    def put(lab: Topology, host: Host) -> str:
         file = f"/lab/{host.name}/nginx.conf"
-        edit = rf"s/listen \[::\]:([0-9]+) ipv6only=off;/{where(host)}/"
+        edit = rf"s/listen \[::\]:([0-9]+) ipv6only=off( ssl)?;/{where(lab, host)}/"
         kept = f"[ -e {file}.before ] || cp {file} {file}.before"
-        return f"{kept}\nsed -E -i '{edit}' {file}\n{_stop_listeners(host)}\n{_start_listeners(host)}"
+        return (
+            f"{kept}\nsed -E -i '{edit}' {file}\n{_stop_listeners(lab, host)}\n{_start_listeners(lab, host)}"
+        )
 
-    def clear(host: Host) -> str:
+    def clear(lab: Topology, host: Host) -> str:
         file = f"/lab/{host.name}/nginx.conf"
         restored = f"[ ! -e {file}.before ] || mv -f {file}.before {file}"
-        return f"{restored}\n{_stop_listeners(host)}\n{_start_listeners(host)}"
+        return f"{restored}\n{_stop_listeners(lab, host)}\n{_start_listeners(lab, host)}"
 
     return Fault(name, description, SERVERS, put, clear)
 
 
-def _nat(host: Host) -> str:
+def _nat(_lab: Topology, host: Host) -> str:
     return f"iptables-legacy-restore -T nat /lab/{host.name}/iptables"
 
 
@@ -163,12 +169,12 @@ FAULTS = (
     _listens(
         "listener-elsewhere",
         "the service listens on the server's own addresses, not on the VIP: health checks stay green",
-        lambda host: rf"listen {host.address}:\1; listen [{host.address6}]:\1;",
+        lambda _lab, host: rf"listen {host.address}:\1\2; listen [{host.address6}]:\1\2;",
     ),
     _listens(
         "listener-ipv4-only",
         "the service listens on IPv4 alone",
-        always(r"listen 0.0.0.0:\1;"),
+        always(r"listen 0.0.0.0:\1\2;"),
     ),
     Fault(
         "syn-cookies",

@@ -21,7 +21,10 @@ ip -batch /lab/links
 at links
 ip -batch /lab/starts || { tail -n +1 /lab/log/*.start; exit 1; }
 at started
-until [ -e /run/lvs1.filled ] && [ -e /run/lvs2.filled ]; do sleep 0.1; done
+for script in /lab/*/filled.sh; do
+    director=${script%/filled.sh}
+    until [ -e "/run/${director#/lab/}.filled" ]; do sleep 0.1; done
+done
 at filled
 cat /lab/boot.times >"$share/times"
 : >"$share/ready"
