@@ -13,7 +13,8 @@ from typing import Literal
 RunOutcome = Literal[
     "done", "refused", "rolled-back", "stranded", "held", "busy", "interrupted", "error", "different"
 ]
-"""The word for how a run ended, in ``run-finished`` events and in the journal; no run ends ``different``."""
+"""The word for how a run ended, in ``run-finished`` events and in the journal; no run ends ``different``: a
+rehearsal or a replay does."""
 
 
 class Outcome(Enum):

@@ -26,11 +26,11 @@ from ferryman.console import tables
 from ferryman.cookbook.command import CookbookCommand
 from ferryman.errors import FerrymanError, UsageError
 from ferryman.inventory import Inventory
-from ferryman.lab import faults, topology
 from ferryman.outcomes import Outcome
 from ferryman.permissions import WRITE, denied
 from ferryman.rehearsal import etcd, report
-from ferryman.rehearsal.reading import Known, Parsed, Scenario, read
+from ferryman.rehearsal.judging import Known, Parsed
+from ferryman.rehearsal.reading import Scenario, read
 from ferryman.rehearsal.stage import own_stage
 from ferryman.rehearsal.suite import rehearse as play_all
 
@@ -48,10 +48,13 @@ _FILE = PathType(dir_okay=False, path_type=Path)
 @command("rehearse")
 @argument("scenarios", nargs=-1, required=True, type=PathType(path_type=Path))
 @option("--labs", type=IntRange(1, 16), default=1, show_default=True, help="So many labs side by side.")
+@option("--check", is_flag=True, help="Read the scenarios and say what is wrong; play nothing.")
 @option("--junit", type=_FILE, metavar="FILE", help="Write the results as JUnit XML.")
 @option("--html", type=_FILE, metavar="FILE", help="Write the results as one HTML file.")
 @pass_obj
-def rehearse(app: App, scenarios: tuple[Path, ...], labs: int, junit: Path | None, html: Path | None) -> None:
+def rehearse(  # noqa: PLR0913, PLR0917  # one for each option
+    app: App, scenarios: tuple[Path, ...], labs: int, check: bool, junit: Path | None, html: Path | None
+) -> None:
     """Play scenarios on lab hosts and compare their ends with what they expect.
 
     SCENARIOS are files, or folders of them. Each is played on a lab of its own folder, with the inventory and
@@ -64,9 +67,12 @@ def rehearse(app: App, scenarios: tuple[Path, ...], labs: int, junit: Path | Non
             f"{config.file}: scenarios are played on lab hosts, and want a configuration with lab = true"
         )
     for file in (junit, html):
-        if file is not None and (obstacle := denied(file, WRITE)):
-            raise UsageError(f"{file}: cannot be written: {obstacle}; nothing was played")
+        if file is not None:
+            _require_writable(file)
     found = read(scenarios, _known(app))
+    if check:
+        tables.say(f"{len(found)} scenarios are sound", error=app.json)
+        return
     _require_programs(found)
     parent = config.folder / FOLDER
     began = time.monotonic()
@@ -85,12 +91,24 @@ def rehearse(app: App, scenarios: tuple[Path, ...], labs: int, junit: Path | Non
         raise Exit(Outcome.DIFFERENT.exit_code)
 
 
+def _require_writable(file: Path) -> None:
+    """Make the folder of a report, so that what was played is not lost at the end.
+
+    Raises:
+        UsageError: It cannot be made, or the file cannot be written there.
+    """
+    obstacle = denied(file, WRITE)
+    try:
+        if not obstacle:
+            file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        obstacle = error.strerror or str(error)
+    if obstacle:
+        raise UsageError(f"{file}: cannot be written: {obstacle}; nothing was played")
+
+
 def _known(app: App) -> Known:
-    hosts = [host.name for host in topology.HOSTS]
     return Known(
-        hosts=[*hosts, *(pod.name for pod in topology.PODS)],
-        directors=[host.name for host in topology.HOSTS if host.role == "director"],
-        faults={fault.name: fault.hosts for fault in faults.ALL},
         services=Inventory.load(app.config.inventory).names,
         parse=partial(_parsed, get_current_context().find_root()),
     )

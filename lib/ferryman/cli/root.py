@@ -37,7 +37,7 @@ BUILTIN = {
     "inventory": ("ferryman.cli.inventory", "Is the inventory sound? And the catalog edit alone."),
     "lab": ("ferryman.cli.lab", "Hosts made on this machine, with real IPIP and IPVS."),
     "list": ("ferryman.cli.cookbooks", "Cookbooks, their owners, one line each."),
-    "new": ("ferryman.cli.cookbooks", "A new cookbook with its test, from a template."),
+    "new": ("ferryman.cli.cookbooks", "A new cookbook with test and scenario, from templates."),
     "rehearse": ("ferryman.cli.rehearse", "Scenarios on lab hosts, and whether they end as expected."),
     "resume": ("ferryman.cli.runs", "Go on with a run that did not end."),
     "rollback": ("ferryman.cli.runs", "Put back what a run changed."),

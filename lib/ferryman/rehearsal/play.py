@@ -80,8 +80,8 @@ class _Play:
         file = self._scenario.file
         with ExitStack() as stack:
             tables = self._tables(stack)
+            self._result.booted_s = self._stage.ready(self._scenario.topology)
             self._stage.furnish(tables)
-            self._result.booted_s = self._stage.ready()
             if self._result.booted_s:
                 self.step(f"{self._stage.name} is up", seen=f"after {self._result.booted_s:.1f} s")
             memory.forget_peak(self._stage.paths)
@@ -135,7 +135,7 @@ class _Play:
         return merged(tables, file.settings)
 
     def _look(self) -> world.World:
-        return world.look(self._stage.paths, self._stage.catalog, settings=False)
+        return world.look(self._stage.paths, self._stage.topology, self._stage.catalog)
 
     def _services(self) -> tuple[VirtualService, ...]:
         service, site = self._scenario.service, self._scenario.site
@@ -215,8 +215,10 @@ class _Play:
             for strike in list(self._pending)
             if (moment := strike.moment).when == "seconds"
         ]
-        code = process.follow(at_event, deadlines, self._is_stopped)
-        self._result.events += process.events
+        try:
+            code = process.follow(at_event, deadlines, self._is_stopped)
+        finally:
+            self._result.events += process.events
         striker.process = striker.event = None
         code = 128 - code if code < 0 else code
         where = f" on {control}" if apart else ""

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Literal
 from ferryman import lab
 from ferryman.catalog.file import Catalog
 from ferryman.errors import FerrymanError
-from ferryman.lab import LabPaths, faults, topology
+from ferryman.lab import LabPaths, faults
+from ferryman.lab.topology import DEFAULT
 from ferryman.model import Forwarding
 from ferryman.rehearsal import world
 from ferryman.rehearsal.settings import configure
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from ferryman.lab import Topology
     from ferryman.rehearsal.world import World
 
 SETTLED_S = 20.0
@@ -40,6 +42,8 @@ class Stage:
     """The ``ferryman.toml`` in force, beside which inventory and cookbooks are."""
     inventory: Path
     cookbooks: tuple[Path, ...]
+    topology: Topology = DEFAULT
+    """What the lab is made of."""
     _as_booted: World | None = None
 
     @property
@@ -58,38 +62,45 @@ class Stage:
         return self.folder / "inventory" / "services.yaml"
 
     def furnish(self, tables: Mapping[str, Any]) -> None:
-        """Write configuration and inventory anew, with an empty journal."""
+        """Write configuration and inventory anew, with an empty journal; the lab is up."""
         for path in self.folder.iterdir():
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
                 path.unlink()
+        source, inventory = self.source, self.inventory
+        if self.topology != DEFAULT:  # the lab has written an inventory of itself, and what is set for it
+            source = self.paths.configuration / "ferryman.toml"
+            inventory = self.paths.configuration / "inventory"
         folders = {"inventory": "inventory", "cookbooks": [str(folder) for folder in self.cookbooks]}
         own = {**folders, "state": "sqlite:.ferryman/state.db", "lab": True}
-        configure(self.source, self.config, {**own, **tables})
-        shutil.copytree(self.inventory, self.folder / "inventory", ignore=shutil.ignore_patterns(".git"))
-        self._flip_as_booted()
+        configure(source, self.config, {**own, **tables})
+        shutil.copytree(inventory, self.folder / "inventory", ignore=shutil.ignore_patterns(".git"))
+        if self.topology == DEFAULT:
+            self._flip_as_booted()
 
     def _flip_as_booted(self) -> None:
         """Let the catalog say what the directors do after a boot: who tried the lab may have migrated."""
         catalog = Catalog(self.catalog)
-        for service in topology.SERVICES:
+        for service in self.topology.services:
             to: Literal["ipip", "direct"] = "ipip" if service.forwarding is Forwarding.TUNNEL else "direct"
-            flip = catalog.flipped(service.name, "lab", to)
+            flip = catalog.flipped(service.name, self.topology.site, to)
             if flip.after != flip.before:
                 catalog.write(flip.after, expected=flip.before)
 
-    def ready(self) -> float:
-        """Boot the lab unless it is up and clean; seconds that it took, 0 when it was.
+    def ready(self, topology: Topology) -> float:
+        """Boot a lab of this topology unless one is up and clean; seconds that it took, 0 when it was.
 
         Raises:
             LabError: It cannot be booted here.
         """
-        if self._as_booted is not None:
+        if self._as_booted is not None and self.topology == topology:
             return 0.0
         began = time.monotonic()
         lab.down(self.paths)
-        lab.up(self.paths)
+        self.topology = topology
+        self._as_booted = None
+        lab.up(self.paths, topology=topology)
         self._as_booted = self._look()
         return time.monotonic() - began
 
@@ -124,7 +135,7 @@ class Stage:
         lab.down(self.paths)
 
     def _look(self) -> World:
-        return world.look(self.paths, self.catalog, settings=True)
+        return world.look(self.paths, self.topology)
 
 
 @contextmanager

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from ferryman import lab
 from ferryman.errors import LabError
 from ferryman.lab import faults
+from ferryman.rehearsal.judging import words_of
 from ferryman.rehearsal.moments import waiting_for
 from ferryman.rehearsal.process import END_S, elsewhere
-from ferryman.rehearsal.reading import words_of
 from ferryman.rehearsal.review import describe
 from ferryman.rehearsal.schema import (
     ClearFault,
@@ -32,8 +32,8 @@ from ferryman.rehearsal.schema import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ferryman.rehearsal.judging import Known
     from ferryman.rehearsal.process import Process
-    from ferryman.rehearsal.reading import Known
     from ferryman.rehearsal.review import Review
     from ferryman.rehearsal.stage import Stage
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,17 +21,18 @@ _LOOK_EVERY_S = 0.2
 
 @dataclass(slots=True)
 class _Suite:
-    waiting: deque[Scenario]
+    waiting: list[Scenario]
     tell: Tell
     results: dict[str, Result] = field(default_factory=dict)
     trouble: list[BaseException] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
     stop: threading.Event = field(default_factory=threading.Event)
 
     def work(self, open_stage: Callable[[], AbstractContextManager[Stage]]) -> None:
         """Play scenarios on one lab until none is left; what keeps the lab from being used ends all."""
         try:
             with open_stage() as stage:
-                while not self.stop.is_set() and (scenario := self._next()) is not None:
+                while not self.stop.is_set() and (scenario := self._next(stage)) is not None:
                     self.results[scenario.name] = play(scenario, stage, self.tell, self.stop.is_set)
                     if self.waiting:
                         self._put_back(stage)
@@ -41,11 +41,14 @@ class _Suite:
                 self.trouble.append(error)
             self.stop.set()
 
-    def _next(self) -> Scenario | None:
-        try:
-            return self.waiting.popleft()
-        except IndexError:
-            return None
+    def _next(self, stage: Stage) -> Scenario | None:
+        """The next scenario that wants a lab like this one, else the next of all; None when there is none."""
+        with self.lock:
+            fitting = (scenario for scenario in self.waiting if scenario.topology == stage.topology)
+            found = next(fitting, self.waiting[0] if self.waiting else None)
+            if found is not None:
+                self.waiting.remove(found)
+            return found
 
     def _put_back(self, stage: Stage) -> None:
         if left := stage.put_back():
@@ -64,7 +67,7 @@ def rehearse(
 
     When it is interrupted, every run that is under way is killed and every lab is taken down first.
     """
-    suite = _Suite(deque(scenarios), tell)
+    suite = _Suite(list(scenarios), tell)
     threads = [
         threading.Thread(target=suite.work, args=(open_stage,), name=f"lab {number}")
         for number in range(1, min(labs, len(scenarios)) + 1)

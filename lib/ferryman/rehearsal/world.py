@@ -11,14 +11,14 @@ from ferryman import lab
 from ferryman.errors import InventoryError
 from ferryman.inventory import Inventory
 from ferryman.ipvs.listing import parse
-from ferryman.lab import topology
+from ferryman.lab.topology import ROUTER
 from ferryman.model import Forwarding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from ferryman.lab import LabPaths
+    from ferryman.lab import LabPaths, Topology
     from ferryman.model import VirtualService
 
 _TABLE = "ipvsadm -Sn | LC_ALL=C sort"
@@ -50,19 +50,18 @@ class World:
         return [*found, *(f"services.yaml: {sign}{line}" for sign, line in catalogs)]
 
 
-def look(paths: LabPaths, catalog: Path, *, settings: bool) -> World:
-    """The lab as it is now, with every host's network settings if they are asked for."""
-    wanted = {host.name: [_TABLE, _FILES] for host in topology.HOSTS if host.role == "director"}
-    if settings:
-        for host in topology.HOSTS:
-            if host.role in ("director", "server", "node"):
-                wanted.setdefault(host.name, []).append(_SETTINGS)
+def look(paths: LabPaths, topology: Topology, catalog: Path | None = None) -> World:
+    """The lab as it is now, with the catalog; without one, with every host's network settings instead."""
+    wanted = {host.name: [_TABLE, _FILES] for host in topology.directors}
+    if catalog is None:
+        for host in topology.segment:
+            wanted.setdefault(host.name, []).append(_SETTINGS)
     script = "\n".join(
         f"echo {_MARK} {name} {number}; ip netns exec {name} sh -c {shlex.quote(command)} || :"
         for name, commands in wanted.items()
         for number, command in enumerate(commands)
     )
-    text = _BY_THEMSELVES.sub("", lab.console(paths, topology.ROUTER.name, script))
+    text = _BY_THEMSELVES.sub("", lab.console(paths, ROUTER.name, script))
     hosts: dict[str, str] = {}
     tables: dict[str, str] = {}
     for part in text.split(f"{_MARK} ")[1:]:
@@ -71,7 +70,7 @@ def look(paths: LabPaths, catalog: Path, *, settings: bool) -> World:
         hosts[name] = hosts.get(name, "") + answer
         if wanted[name][int(number)] == _TABLE:
             tables[name] = answer
-    return World(hosts, tables, catalog.read_bytes())
+    return World(hosts, tables, catalog.read_bytes() if catalog is not None else b"")
 
 
 def forms(world: World, services: tuple[VirtualService, ...]) -> dict[str, str]:

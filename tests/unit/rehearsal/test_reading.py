@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ferryman.errors import UsageError
-from ferryman.rehearsal.reading import Known, Parsed, Scenario, read
+from ferryman.rehearsal.judging import Known, Parsed
+from ferryman.rehearsal.reading import Scenario, read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,13 +25,7 @@ def parse(words: Sequence[str]) -> Parsed:
     return Parsed(arguments={"service": words[1], "site": "lab"}, asks="--yes" not in words)
 
 
-KNOWN = Known(
-    hosts=["rt", "lvs1", "lvs2", "web1", "web2"],
-    directors=["lvs1", "lvs2"],
-    faults={"rp-filter-strict": ("web1", "web2"), "director-frozen": ("lvs1", "lvs2")},
-    services=["web", "static"],
-    parse=parse,
-)
+KNOWN = Known(services=["web", "static"], parse=parse)
 SOUND = """\
 title: One realserver drops what the tunnel brings.
 faults:
@@ -80,14 +75,18 @@ def test_a_sound_scenario_is_read_and_its_run_does_not_ask(tmp_path: Path) -> No
         (
             "rp-filter-strict",
             "rp-filter-strct",
-            "3: faults: [0].put: is 'rp-filter-strct', which is no fault of the lab; did you mean rp-filter",
+            "3: faults: [0].put: is 'rp-filter-strct', which is no fault of the lab; did you mean",
         ),
         (
             "on: web2",
             "on: web9",
-            "3: faults: [0].on: is 'web9', which is no host of the lab; did you mean web2",
+            "3: faults: [0].on: is 'web9', which is no host of the lab; did you mean",
         ),
-        ("on: web2", "on: lvs1", "3: faults: [0].on: is 'lvs1', but rp-filter-strict fits web1, web2 alone"),
+        (
+            "on: web2",
+            "on: lvs1",
+            "3: faults: [0].on: is 'lvs1', but rp-filter-strict fits web1, web2, web3,",
+        ),
         ("at: start", "at: sometimes", "3: faults: [0].at: is 'sometimes', expected a moment: start; before"),
         (", at: start", "", "3: faults: [0].at: is missing, expected a moment"),
         ("put:", "putt:", "3: faults: [0]: has putt, on, at, expected one of put, clear, kill"),
@@ -202,3 +201,40 @@ def test_several_commands_are_read_and_each_may_have_its_control_host(tmp_path: 
     assert scenario.lines[0].words.count("--yes") == 1
     assert scenario.file.expect.changes == []
     assert scenario.file.expect.reason == ["web2"]
+
+
+INLINE = """\
+title: Another lab.
+topology:
+  directors:
+    - { name: d1, role: primary }
+    - { name: d2, role: secondary }
+  realservers: [{ name: r1 }, { name: r2 }]
+  services: [{ name: shop, port: 80 }]
+faults:
+  - { put: rp-filter-strict, on: r2, at: start }
+run: ferryman migrate shop --site lab
+expect: { exit: 3, end: { d1: direct } }
+"""
+
+
+def test_a_lab_of_ones_own_has_its_own_names(tmp_path: Path) -> None:
+    scenario = one(tmp_path, INLINE)
+    assert [director.name for director in scenario.topology.directors] == ["d1", "d2"]
+    assert (
+        "is 'web1', which is no host of the lab"
+        in complaints(tmp_path, INLINE.replace("on: r2", "on: web1"))[0]
+    )
+
+
+def test_what_is_wrong_with_a_lab_is_told_with_its_line(tmp_path: Path) -> None:
+    wrong = INLINE.replace("role: secondary", "role: third").replace("port: 80", "port: 0")
+    told = complaints(tmp_path, wrong)
+    assert told[0].startswith("5: topology: directors[1].role: is 'third', expected primary or secondary")
+    assert told[1].startswith("7: topology: services[0].port: is 0, expected a port number")
+
+
+def test_an_inventory_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+    told = complaints(tmp_path, SOUND + "topology: { inventory: nowhere, site: lab }\n")
+    assert told[0].startswith("7: topology")
+    assert "nowhere" in told[0]
