@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ferryman import lab as the_lab
-from ferryman.click_shim import Choice, Exit, argument, group, option, pass_obj
+from ferryman.cli import likeness
+from ferryman.click_shim import Choice, Exit, IntRange, PathType, argument, group, option, pass_obj
 from ferryman.console import tables
-from ferryman.errors import LabError
-from ferryman.lab import faults
+from ferryman.errors import LabError, UsageError
+from ferryman.lab import faults, topology
 from ferryman.outcomes import Outcome
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ def lab() -> None:
     """Hosts made on this machine, with real IPIP and IPVS.
 
     Two directors, three plain realservers, two Kubernetes-like nodes, a router and a client, each with
-    its own sshd. Nothing addressed to one of them ever leaves this machine.
+    its own sshd; or what an inventory has. Nothing addressed to one of them ever leaves this machine.
     """
 
 
@@ -38,16 +40,61 @@ def lab() -> None:
 @option(
     "--sudo", is_flag=True, help="Every host has a user `ferry` too, without root: with sudo and the helper."
 )
+@option(
+    "--like",
+    type=PathType(path_type=Path),
+    metavar="INVENTORY",
+    help="Build it in the image of an inventory: its hosts, roles, services; addresses are the lab's.",
+)
+@option("--site", metavar="SITE", help="With --like: the site that is meant.")
+@option(
+    "--service",
+    "services",
+    multiple=True,
+    metavar="NAME",
+    help="With --like: a service that it shall have; all that it can hold where none is named.",
+)
+@option(
+    "--realservers",
+    type=IntRange(1, 100),
+    metavar="N",
+    help="With --like: how many realservers of each service at most; 3 unless said otherwise.",
+)
 @pass_obj
-def up(app: App, engine: EngineChoice, sudo: bool) -> None:
-    """Boot it and wait until it is ready; quick when it is up already."""
-    status = the_lab.up(_paths(app), engine, sudo=sudo)
+def up(  # noqa: PLR0913  # the options of the command
+    app: App,
+    *,
+    engine: EngineChoice,
+    sudo: bool,
+    like: Path | None,
+    site: str | None,
+    services: tuple[str, ...],
+    realservers: int | None,
+) -> None:
+    """Boot it and wait until it is ready; quick when it is up already.
+
+    With --like it says beforehand what it leaves out and what it has in the place of something else, with the
+    map of addresses; and afterwards the command that migrates a service in it.
+    """
+    paths, lab = _paths(app), topology.DEFAULT
+    if like is None and (site or services or realservers):
+        raise UsageError("--site, --service and --realservers go with --like INVENTORY")
+    if like is not None:
+        if site is None:
+            raise UsageError("--like INVENTORY wants --site SITE")
+        lab = topology.from_inventory(like, site, services, realservers=realservers)
+        the_lab.require_free(paths, lab)
+        likeness.say_beforehand(lab, as_json=app.json)
+    status = the_lab.up(paths, engine, topology=lab, sudo=sudo, cookbooks=app.config.cookbooks)
     if status.booted_s is None:
-        tables.say(f"the lab is up already ({status.engine})")
+        tables.say(f"the lab is up already ({status.engine})", error=app.json)
     else:
         tables.say(
-            f"the lab is up ({status.engine}), {len(status.hosts)} hosts, after {status.booted_s:.1f} s"
+            f"the lab is up ({status.engine}), {len(status.hosts)} hosts, after {status.booted_s:.1f} s",
+            error=app.json,
         )
+    if like is not None:
+        likeness.say_ready(paths, lab, as_json=app.json)
 
 
 @lab.command()
@@ -67,7 +114,12 @@ def status(app: App) -> None:
         tables.say("the lab is not up: ferryman lab up", error=True)
         raise Exit(Outcome.REFUSED.exit_code)
     tables.show(rows, ["host", "sshd"], as_json=app.json, empty="no hosts")
+    after = now.topology.likeness if now.topology is not None else None
+    if after is not None:
+        likeness.show_map(after, as_json=app.json)
     if not app.json:
+        if after is not None:
+            tables.say(f"in the image of {after.source}; its configuration: {_paths(app).configuration_file}")
         tables.say(f"engine {now.engine}, process {now.pid}")
         tables.say("faults: " + (", ".join(now.faults) or "none"))
 

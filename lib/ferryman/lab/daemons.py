@@ -72,10 +72,12 @@ Subsystem sftp internal-sftp
 
 
 _FILLED = """\
-until [ "$(wc -l </proc/net/ip_vs)" -ge {lines} ]; do sleep 0.2; done
+until [ "$(ipvsadm -Sn | wc -l)" -ge {lines} ]; do sleep 0.2; done
 : >/run/{name}.filled
 """
-"""Says when a director's table is complete: keepalived fills it in its own time."""
+"""Says when a director's table is complete: keepalived fills it in its own time.
+
+What /proc/net/ip_vs has beyond its first page of memory is not whole."""
 
 
 def sshd_config(name: str) -> str:
@@ -147,9 +149,9 @@ def _virtual_server(lab: Topology, service: LabService, vip: Address) -> str:
 
 
 def table_filled(lab: Topology, name: str) -> str:
-    """A script that ends when a director's table has everything; three lines of heading, then one each."""
+    """A script that ends when a director's table has everything: a line for each entry."""
     services = lab.directed_by(name)
-    lines = 3 + sum(len(service.vips) * (1 + len(service.realservers)) for service in services)
+    lines = sum(len(service.vips) * (1 + len(service.realservers)) for service in services)
     return _FILLED.format(name=name, lines=lines)
 
 

@@ -11,6 +11,7 @@ import fcntl
 import os
 import shutil
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ferryman.errors import LabError
@@ -22,6 +23,10 @@ Engine = Literal["guest", "netns"]
 EngineChoice = Literal["auto", "guest", "netns"]
 
 NOBODY = 65534
+MEMINFO = Path("/proc/meminfo")
+MEMORY_MB = 150
+MEMORY_MB_PER_HOST = 6
+"""What a lab takes of the machine: its kernel, and for each host sshd, a web server, and connections."""
 PACKAGES = {
     "linux.uml": "user-mode-linux",
     "unshare": "util-linux",
@@ -123,6 +128,22 @@ def require_namespaces(engine: Engine) -> None:
             f"this machine does not let user {_guest_user()} make user namespaces ({tried.stderr.strip()}); "
             "see sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone and "
             "kernel.apparmor_restrict_unprivileged_userns"
+        )
+
+
+def require_memory(hosts: int) -> None:
+    """Return when this machine has memory for a lab of so many hosts.
+
+    Raises:
+        LabError: It has less than that; says how much.
+    """
+    lines = (line.split() for line in MEMINFO.read_text().splitlines())
+    free_mb = next((int(words[1]) >> 10 for words in lines if words[0] == "MemAvailable:"), None)
+    wanted_mb = MEMORY_MB + MEMORY_MB_PER_HOST * hosts
+    if free_mb is not None and free_mb < wanted_mb:
+        raise LabError(
+            f"a lab of {hosts} hosts wants {wanted_mb} MB of memory, and this machine has {free_mb} MB left; "
+            "have fewer realservers, or take another lab down"
         )
 
 

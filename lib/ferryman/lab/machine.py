@@ -85,8 +85,7 @@ def up(  # noqa: PLR0913  # what a lab is up with; all but its place have a defa
     with paths.locked() as lock:
         found = _status(paths)
         if found.up and found.hosts[ROUTER.name]:
-            if found.topology != topology:
-                raise LabError("another lab is up here, of other hosts or services; first: ferryman lab down")
+            _require_same(found.topology, topology)
             if sudo and not json.loads(paths.ready.read_text()).get("sudo"):
                 raise LabError("the lab is up, without a user that has sudo; first: ferryman lab down")
             return found
@@ -94,6 +93,7 @@ def up(  # noqa: PLR0913  # what a lab is up with; all but its place have a defa
         chosen = engines.choose(engine)
         engines.require_programs(chosen)
         engines.require_namespaces(chosen)
+        engines.require_memory(len(topology.hosts))
         try:
             provision(paths, chosen, topology, sudo=sudo, cookbooks=cookbooks)
             engines.start(chosen, paths, lock)
@@ -106,6 +106,21 @@ def up(  # noqa: PLR0913  # what a lab is up with; all but its place have a defa
             raise
         status = _status(paths)
     return replace(status, booted_s=now - begun)
+
+
+def require_free(paths: LabPaths, topology: Topology) -> None:
+    """Return when no lab is up in this place, or one of this topology.
+
+    Raises:
+        LabError: Another one is up.
+    """
+    if namespace.find(paths) is not None and _is_ready(paths):
+        _require_same(_topology(paths), topology)
+
+
+def _require_same(found: Topology | None, wanted: Topology) -> None:
+    if found != wanted:
+        raise LabError("another lab is up here, of other hosts or services; first: ferryman lab down")
 
 
 def _patience_s(topology: Topology) -> float:

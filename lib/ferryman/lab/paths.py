@@ -101,6 +101,11 @@ class LabPaths:
         return self.own / "ready"
 
     @property
+    def configuration_file(self) -> Path:
+        """The ``ferryman.toml`` that the lab has written for itself."""
+        return self.configuration / "ferryman.toml"
+
+    @property
     def faults(self) -> Path:
         """The JSON file that lists the faults which are active."""
         return self.own / "faults.json"

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from ferryman.lab.topology import LabService, Topology
 
 INVENTORY = "inventory"
-CONFIGURATION = "ferryman.toml"
 _TOML = """\
 # Ferryman's configuration for the lab that it lies in; it goes with the lab, and so do the runs' records.
 inventory = "inventory"
@@ -69,7 +68,7 @@ def write(paths: LabPaths, lab: Topology, cookbooks: Sequence[Path] = ()) -> Non
     self_test = f"self_test = {json.dumps(tunnelled[0])}\n" if tunnelled else ""
     folders = json.dumps([str(folder) for folder in cookbooks] or ["cookbooks"])
     text = _TOML.format(cookbooks=folders, self_test=self_test)
-    (paths.configuration / CONFIGURATION).write_text(text)
+    paths.configuration_file.write_text(text)
 
 
 def _yaml(content: object) -> str:

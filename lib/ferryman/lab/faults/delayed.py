@@ -9,6 +9,7 @@ from ferryman.lab.faults.fault import REALSERVERS, Fault, has_secondary
 if TYPE_CHECKING:
     from ferryman.lab.topology import Host, Topology
 
+_MOST_ENTRIES = 40
 _WATCH = """\
 mkfifo /run/{name}.wait 2>/dev/null || true
 cat >/run/{name}.sh <<'EOF'
@@ -63,7 +64,13 @@ def _breaks(name: str, description: str, rank: int, patience_s: float) -> Fault:
             "echo 0 >/proc/sys/net/ipv4/conf/ipip0/rp_filter"
         )
 
-    return Fault(name, description, REALSERVERS, put, clear, has_secondary)
+    return Fault(name, description, REALSERVERS, put, clear, _can_be_watched)
+
+
+def _can_be_watched(lab: Topology, host: Host) -> bool:
+    """Whether the table is so short that the kernel shows it whole in /proc, in its first page of memory."""
+    entries = sum(len(service.vips) * (1 + len(service.realservers)) for service in lab.services)
+    return has_secondary(lab, host) and entries <= _MOST_ENTRIES
 
 
 FAULTS = (
