@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from ferryman.cli.template import write
 from ferryman.lab import LabPaths
 from lab.conftest import require_lab
 from lab.running import REPOSITORY
@@ -128,6 +129,15 @@ def test_what_never_strikes_is_a_failure_though_the_end_is_as_expected(folder: P
         in done.stderr
     )
     require_nothing_left(folder)
+
+
+def test_the_scenario_of_a_new_cookbook_ends_as_expected(folder: Path) -> None:
+    (folder / "cookbooks").unlink()
+    book, _, scenario = write("kernel/set-one", folder / "cookbooks", folder / "tests", folder / "scenarios")
+    done = rehearse(folder, str(scenario))
+    assert done.returncode == 0, done.stderr
+    assert "killed with SIGKILL" in done.stderr
+    assert book.exists()
 
 
 def test_every_scenario_ends_as_expected_with_the_command_of_the_pages(

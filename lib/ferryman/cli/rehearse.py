@@ -26,6 +26,7 @@ from ferryman.console import tables
 from ferryman.cookbook.command import CookbookCommand
 from ferryman.errors import FerrymanError, UsageError
 from ferryman.inventory import Inventory
+from ferryman.lab import engines
 from ferryman.outcomes import Outcome
 from ferryman.permissions import WRITE, denied
 from ferryman.rehearsal import etcd, report
@@ -140,14 +141,19 @@ def _parsed(root: Context, words: Sequence[str]) -> Parsed:
 
 
 def _require_programs(scenarios: Sequence[Scenario]) -> None:
-    """Refuse scenarios that want programs which this machine has not."""
+    """Refuse what this machine cannot play, before anything is booted.
+
+    Raises:
+        LabError: It can have no lab.
+        UsageError: It cannot have two control hosts, and a scenario wants them.
+    """
+    engine = engines.choose("auto")
+    engines.require_programs(engine)
+    engines.require_namespaces(engine)
     wanting = [scenario for scenario in scenarios if scenario.file.state == "etcd"]
     if wanting and (missing := etcd.missing()):
         names = ", ".join(str(scenario.path) for scenario in wanting)
-        raise UsageError(
-            f"{names}: state: etcd wants {', '.join(missing)}, which this machine has not "
-            "(Debian packages etcd-server and util-linux); nothing was played"
-        )
+        raise UsageError(f"{names}: state: etcd wants {'; '.join(missing)}; nothing was played")
 
 
 class _Teller:

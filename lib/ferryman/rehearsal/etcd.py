@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import socket
@@ -25,8 +26,10 @@ _TAIL_LINES = 5
 
 
 def missing() -> list[str]:
-    """The programs that two control hosts want and this machine has not."""
-    return [name for name in PROGRAMS if shutil.which(name) is None]
+    """What two control hosts want and this machine, or this user, has not."""
+    programs = [name for name in PROGRAMS if shutil.which(name) is None]
+    found = [f"{', '.join(programs)} (Debian packages etcd-server and util-linux)"] if programs else []
+    return [*found, *(["root, for the names of its control hosts"] if os.geteuid() != 0 else [])]
 
 
 @contextmanager

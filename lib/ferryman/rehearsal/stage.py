@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ferryman import lab
 from ferryman.catalog.file import Catalog
-from ferryman.errors import FerrymanError
+from ferryman.errors import FerrymanError, LabError
 from ferryman.lab import LabPaths, faults
 from ferryman.lab.topology import DEFAULT
 from ferryman.model import Forwarding
@@ -92,7 +92,7 @@ class Stage:
         """Boot a lab of this topology unless one is up and clean; seconds that it took, 0 when it was.
 
         Raises:
-            LabError: It cannot be booted here.
+            LabError: It could not be booted, twice.
         """
         if self._as_booted is not None and self.topology == topology:
             return 0.0
@@ -100,7 +100,10 @@ class Stage:
         lab.down(self.paths)
         self.topology = topology
         self._as_booted = None
-        lab.up(self.paths, topology=topology)
+        try:
+            lab.up(self.paths, topology=topology)
+        except LabError:  # on a machine that has too much to do it may not come up in time: once more
+            lab.up(self.paths, topology=topology)
         self._as_booted = self._look()
         return time.monotonic() - began
 
