@@ -28,6 +28,8 @@ ACKNOWLEDGE = "FERRYMAN_ACKNOWLEDGE"
 """The name is the reader's too (``console/json_lines.py``), which a lower floor does not import."""
 END_S = 600.0
 """Seconds that one command may take; waits for locks of dead processes are among them."""
+_HEEDING = ("env", "--default-signal=INT,TERM,HUP")
+"""A job in the background of a script, or under nohup, ignores some signals, and so would the run."""
 _CHUNK = 65_536
 _LAST_WORDS = 12
 
@@ -56,7 +58,7 @@ class Process:
         try:
             with stderr.open("wb") as errors:
                 popen = subprocess.Popen(
-                    [*elsewhere(control, config.parent), *command],
+                    [*_HEEDING, *elsewhere(control, config.parent), *command],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=errors,

@@ -74,9 +74,23 @@ def test_a_run_that_is_killed_at_an_event_has_done_nothing_after_it(workspace: W
     assert workspace.files == ("old", "old")
 
 
-def test_a_signal_at_an_event_is_acted_on_before_the_next_change(workspace: Workspace) -> None:
+@pytest.fixture(params=["heeded", "ignored"])
+def _in_the_background(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A rehearsal in the background of a script ignores the signals of the terminal."""
+    before = signal.getsignal(signal.SIGINT)
+    if request.param == "ignored":
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_in_the_background")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_at_an_event_is_acted_on_before_the_next_change(
+    workspace: Workspace, number: signal.Signals
+) -> None:
     process = started(workspace, "waiting", "--yes")
-    assert process.follow(at_do_of(1, lambda: process.signal(signal.SIGTERM)), [], never) == 130
+    assert process.follow(at_do_of(1, lambda: process.signal(number)), [], never) == 130
     assert workspace.files == ("old", "old")
     assert [event["step"] for event in process.events if event.get("phase") == "do"] == [1, 1]
 
