@@ -6,9 +6,9 @@ cd "$(dirname "$0")/.."
 
 # gcc and libc6-dev: the load of the tests of lost requests is a program in C, and the guest's kernel wants a
 # library on processors with AMX.
-# dash, fish and tcsh: login shells. sudo and libcap2-bin: users without root.
+# openssl: certificates of a lab's services. dash, fish and tcsh: login shells. sudo and libcap2-bin: users without root.
 packages='openssh-client openssh-server nginx-light keepalived ipvsadm iptables nftables iproute2 kmod util-linux
-    procps ethtool curl git iputils-ping tcpdump gcc libc6-dev user-mode-linux etcd-server etcd-client
+    procps ethtool curl git iputils-ping tcpdump gcc libc6-dev openssl user-mode-linux etcd-server etcd-client
     prometheus-alertmanager dash fish tcsh sudo libcap2-bin'
 venv=.venv
 stamp=$venv/.ferryman-stamp

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
@@ -35,6 +36,16 @@ def skip_or_fail(reason: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(f"{reason} ($CI is set: this may not be skipped)", pytrace=False)
     pytest.skip(reason)
+
+
+def real_inventory() -> Path:
+    """The folder with the real catalog and nodes; skips where there is none."""
+    beside = Path(__file__).parents[2] / "shared" / "data" / "wmf"
+    folder = Path(os.environ.get("FERRYMAN_DATA", beside))
+    found = next((place for place in (folder, folder / "wmf") if (place / "services.yaml").is_file()), None)
+    if found is None:
+        pytest.skip(f"no real inventory at {folder}; $FERRYMAN_DATA says where one is")
+    return found
 
 
 def first_of(values: Iterable[Any], count: int = 1) -> list[Any]:

@@ -68,6 +68,7 @@ CHOSEN: Mapping[str, Collection[str]] = {
         "test_entering_refuses_while_the_lab_is_absent",
     ),
     "test_login_shells.py": ALL,
+    "test_like.py": ("test_a_service_of_both_families_migrates_and_rolls_back_in_a_lab_in_its_image",),
     "test_liberica.py": ("test_it_migrates_and_rolls_back_with_the_catalog_first",),
     "test_migrate.py": (
         "test_a_dual_stack_service_migrates_and_rolls_back",

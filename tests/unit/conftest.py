@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import signal
 import socket
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ferryman.engine.signals import HANDLED
+from tools import real_inventory
 from unit.left_out import is_left_out
 
 if TYPE_CHECKING:
@@ -67,9 +67,4 @@ def signals_as_before() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def wmf() -> Path:
     """The folder with the real catalog and nodes."""
-    beside = Path(__file__).parents[3] / "shared" / "data" / "wmf"
-    folder = Path(os.environ.get("FERRYMAN_DATA", beside))
-    found = next((place for place in (folder, folder / "wmf") if (place / "services.yaml").is_file()), None)
-    if found is None:
-        pytest.skip(f"no real inventory at {folder}; $FERRYMAN_DATA says where one is")
-    return found
+    return real_inventory()

@@ -11,6 +11,8 @@ from ferryman.console import tables
 from ferryman.model import Forwarding
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ferryman.lab import LabPaths, Topology
     from ferryman.lab.topology import Likeness
 
@@ -19,8 +21,8 @@ def say_beforehand(lab: Topology, *, as_json: bool) -> None:
     """What the lab will have, what it leaves out and has in the place of something else, and the map."""
     assert lab.likeness is not None, "whoever asks has made it after an inventory"
     tables.say(
-        f"a lab after {lab.likeness.source}, site {lab.site}: {len(lab.directors)} directors, "
-        f"{len(lab.servers) + len(lab.nodes)} realservers, {len(lab.services)} services "
+        f"a lab in the image of {lab.likeness.source}, site {lab.site}: {_count(lab.directors, 'director')}, "
+        f"{_count((*lab.servers, *lab.nodes), 'realserver')}, {_count(lab.services, 'service')} "
         f"({', '.join(service.name for service in lab.services)})",
         error=as_json,
     )
@@ -49,6 +51,10 @@ def say_ready(paths: LabPaths, lab: Topology, *, as_json: bool) -> None:
     if not direct:
         tables.say("every service of it is encapsulated already")
     tables.say(shlex.join(argv))
+
+
+def _count(those: Sequence[object], word: str) -> str:
+    return f"{len(those)} {word}{'' if len(those) == 1 else 's'}"
 
 
 def _note(key: str, sentence: str, *, as_json: bool) -> None:

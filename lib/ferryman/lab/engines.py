@@ -43,7 +43,7 @@ PACKAGES = {
     "ipvsadm": "ipvsadm",
     "iptables-legacy-restore": "iptables",
 }
-"""What the lab runs, and the Debian package that has it."""
+"""What every lab runs, and the Debian package that has it."""
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ABLE = """

@@ -98,6 +98,31 @@ def test_faults_are_taken_out_in_reverse_by_name_or_host_or_all(place: LabPaths,
     assert faults.clear(place) == ()
 
 
+def test_a_fault_that_fits_no_host_of_the_lab_is_refused(
+    place: LabPaths, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = topology.from_data(
+        {
+            "directors": [{"name": "lb1", "role": "primary"}],
+            "realservers": [{"name": "web1"}],
+            "services": [{"name": "web", "port": 80}],
+        }
+    )
+    monkeypatch.setattr("ferryman.lab.faults.inject.topology_of", lambda place: alone)
+    unfit = {fault.name for fault in faults.ALL if not fault.hosts(alone)}
+    assert {"pod-mtu-1500", "dnat-missing"} <= unfit, "there are no nodes"
+    assert {"ipvs-weight", "ipvs-absent"} <= unfit, "no service is ipvsadm's"
+    assert {"firewall-one-director", "breaks-in-soak", "ipip0-for-one-director"} <= unfit, "no secondary"
+    assert {"clamp-old-list", "vip-missing-ipv6"} <= unfit, "there is one service alone, without IPv6"
+    for name in unfit:
+        with pytest.raises(LabError, match=f"{name}: fits no host of the lab that is up"):
+            faults.put(place, name)
+    for fault in faults.ALL:
+        for name in fault.hosts(alone):
+            assert fault.put(alone, alone.by_name[name]) != fault.clear(alone, alone.by_name[name])
+    assert console.asked == []
+
+
 @pytest.mark.parametrize("fault", faults.ALL, ids=lambda fault: fault.name)
 def test_every_fault_has_a_sentence_and_scripts_for_each_host_it_fits(fault: faults.Fault) -> None:
     assert len(fault.description) > 20

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ferryman.inventory import Inventory
-from ferryman.lab import render, topology
+from ferryman.config import load
+from ferryman.inventory import Inventory, lint
+from ferryman.lab import LabPaths, ready, render, topology
 from ferryman.model import Forwarding, Kind
 
 REPOSITORY = Path(__file__).parents[3]
@@ -44,6 +46,23 @@ def test_the_inventory_says_of_each_service_what_the_lab_is_made_of(
     in_order = [(director.host, director.role, director.driver) for director in said.directors]
     primary, secondary = service.directors
     assert in_order == [(each.host, each.role, each.driver) for each in (secondary, primary)]
+
+
+@pytest.mark.parametrize("service", topology.DEFAULT.services, ids=lambda service: service.name)
+def test_the_inventory_that_the_lab_writes_for_itself_says_the_same(
+    inventory: Inventory, tmp_path: Path, service: topology.LabService
+) -> None:
+    place = LabPaths(tmp_path / "lab")
+    ready.write(place, topology.DEFAULT, [REPOSITORY / "cookbooks"])
+    assert lint(place.configuration / "inventory") == []
+    own = Inventory.load(place.configuration / "inventory").service(service.name, "lab")
+    # whoever tried the lab may have migrated it since
+    assert replace(own, encapsulated=False) == replace(
+        inventory.service(service.name, "lab"), encapsulated=False
+    )
+    config = load(place.configuration_file)
+    assert (config.lab, config.probe.self_test) == (True, "search")
+    assert config.cookbooks == (REPOSITORY / "cookbooks",)
 
 
 def test_the_inventory_reaches_every_director_and_realserver_and_the_bastion(inventory: Inventory) -> None:

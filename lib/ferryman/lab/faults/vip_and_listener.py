@@ -10,6 +10,7 @@ from ferryman.lab.faults.fault import (
     REALSERVERS,
     SERVERS,
     Fault,
+    Needs,
     Script,
     always,
     rules_of,
@@ -30,6 +31,10 @@ def _vips(verb: str, *, version: tuple[int, ...] = (4, 6), device: str = "lo") -
         return "\n".join(f"ip addr {verb} {vip} dev {device} nodad" for vip in vips)
 
     return script
+
+
+def _has_vip(version: int) -> Needs:
+    return lambda lab, host: any(vip.version == version for vip in lab.vips_of(host))
 
 
 def _both(*scripts: Script) -> Script:
@@ -116,6 +121,7 @@ FAULTS = (
         SERVERS,
         _vips("del", version=(6,)),
         _vips("replace", version=(6,)),
+        _has_vip(6),
     ),
     Fault(
         "vip-on-eth0",
@@ -123,6 +129,7 @@ FAULTS = (
         SERVERS,
         _both(_vips("del", version=(4,)), _vips("add", version=(4,), device="eth0")),
         _both(_without("eth0"), _vips("replace", version=(4,))),
+        _has_vip(4),
     ),
     Fault(
         "vip-by-dnat",
@@ -130,6 +137,7 @@ FAULTS = (
         SERVERS,
         _both(_put_dnat, _vips("del", version=(4,))),
         _both(_clear_dnat, _vips("replace", version=(4,))),
+        _has_vip(4),
     ),
     Fault(
         "dnat-missing",

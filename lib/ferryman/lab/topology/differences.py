@@ -52,7 +52,7 @@ def differences(
         yield f"{_some(map(_plain, wide))}: mss and path_mtu are the lab's; links take {ETHERNET_MTU} bytes"
     clusters = {entry.cluster for entry in entries.values() if entry.cluster}
     if clusters:
-        yield f"{_some(map(_plain, sorted(clusters)))}: no API server; the pods' MTU is the lab's"
+        yield f"{_some(map(_plain, sorted(clusters)))}: no API server; pods' MTU and stage are the lab's"
     sources = {entry.host for each in wanted for entry in each.directors if entry.outer_sources}
     if sources:
         yield f"{_some(map(_plain, sorted(sources)))}: outer packets come from the director's own address"
