@@ -13,8 +13,8 @@ from ferryman.click_shim import (
     Command,
     Context,
     Exit,
+    Group,
     IntRange,
-    LazyGroup,
     PathType,
     argument,
     command,
@@ -120,10 +120,12 @@ def _parsed(root: Context, words: Sequence[str]) -> Parsed:
 
     A word RUN stands for a run that there will be.
     """
+    if "--help" in words:
+        return Parsed("asks for help, expected a command that does something")
     group: Command = root.command
     context, rest = root, list(words)
     try:
-        while isinstance(group, LazyGroup):
+        while isinstance(group, Group):
             child = group.get_command(context, rest[0]) if rest else None
             if child is None:
                 known = ", ".join(group.list_commands(context))

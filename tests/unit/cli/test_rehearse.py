@@ -75,6 +75,26 @@ def test_a_bad_scenario_ends_with_2_every_mistake_has_its_line_and_nothing_is_bo
     assert not (folder / ".ferryman").exists()
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("ferryman migrate --help", "asks for help"),
+        ("ferryman --version", "there is no such command"),
+        ("ferryman lab", "there is no such command"),
+        ("ferryman migrate static", "Missing option '--site'"),
+        ("ferryman migrate static --site lab --soak nan", "no finite number"),
+    ],
+)
+def test_a_command_that_could_not_run_is_told_before_a_lab_is_booted(
+    folder: Path, command: str, said: str
+) -> None:
+    (folder / "bad.yaml").write_text(f"title: x\nrun: {command}\nexpect: {{ exit: 0 }}\n")
+    done = rehearse(str(folder / "bad.yaml"), config=folder / "ferryman.toml")
+    assert done.returncode == 2
+    assert "bad.yaml:2: run: [0].command" in done.stderr
+    assert said in done.stderr
+
+
 def test_a_scenario_that_is_not_there_ends_with_2(folder: Path) -> None:
     done = rehearse(str(folder / "none.yaml"), config=folder / "ferryman.toml")
     assert done.returncode == 2
