@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from ferryman.rehearsal.play import play
@@ -27,6 +29,8 @@ class _Suite:
     trouble: list[BaseException] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
     stop: threading.Event = field(default_factory=threading.Event)
+    finished: SimpleQueue[None] = field(default_factory=SimpleQueue)
+    """One for each worker that has ended: a ``join`` that a signal interrupts takes a thread for ended."""
 
     def work(self, open_stage: Callable[[], AbstractContextManager[Stage]]) -> None:
         """Play scenarios on one lab until none is left; what keeps the lab from being used ends all."""
@@ -40,6 +44,8 @@ class _Suite:
             if not (isinstance(error, KeyboardInterrupt) and self.stop.is_set()):
                 self.trouble.append(error)
             self.stop.set()
+        finally:
+            self.finished.put(None)
 
     def _next(self, stage: Stage) -> Scenario | None:
         """The next scenario that wants a lab like this one, else the next of all; None when there is none."""
@@ -72,16 +78,19 @@ def rehearse(
         threading.Thread(target=suite.work, args=(open_stage,), name=f"lab {number}")
         for number in range(1, min(labs, len(scenarios)) + 1)
     ]
-    for thread in threads:
-        thread.start()
+    ended = 0
     try:
         for thread in threads:
-            while thread.is_alive():
-                thread.join(_LOOK_EVERY_S)
+            thread.start()
+        while ended < len(threads):
+            with suppress(Empty):
+                suite.finished.get(timeout=_LOOK_EVERY_S)
+                ended += 1
     finally:
         suite.stop.set()
-        for thread in threads:
-            thread.join()
+        while ended < sum(thread.ident is not None for thread in threads):
+            suite.finished.get()
+            ended += 1
     if suite.trouble:
         raise suite.trouble[0]
     return [suite.results[scenario.name] for scenario in scenarios]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -63,6 +66,11 @@ def played(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         stage.topology = scenario.topology
         if scenario.name == "interrupts":
             raise KeyboardInterrupt
+        if scenario.name == "is interrupted":
+            os.kill(os.getpid(), signal.SIGINT)
+            while not is_stopped():
+                time.sleep(0.01)
+            raise KeyboardInterrupt
         return Result(scenario.name, Path(scenario.name), "")
 
     monkeypatch.setattr(suite, "play", play)
@@ -104,6 +112,14 @@ def test_a_lab_that_cannot_be_booted_ends_all_with_its_reason(played: list[str])
     with pytest.raises(LabError, match="cannot be booted"):
         rehearse([scenario("a"), scenario("b")], labs, 2)
     assert labs.open == 0
+
+
+def test_the_operators_interruption_waits_until_every_lab_is_down(played: list[str]) -> None:
+    labs = Labs()
+    with pytest.raises(KeyboardInterrupt):
+        rehearse([scenario("is interrupted"), scenario("other")], labs)
+    assert labs.open == 0
+    assert played == ["is interrupted"]
 
 
 def test_an_interruption_takes_every_lab_down_first(played: list[str]) -> None:
