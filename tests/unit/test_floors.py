@@ -47,7 +47,7 @@ FLOORS = {
         "management",
         "lab",
     },
-    2: {"engine", "state", "tape", "testing"},
+    2: {"engine", "state", "tape", "testing", "rehearsal"},
     3: {"cookbook", "click_shim", "console", "hooks"},
     4: {"cli", "__main__"},
 }
@@ -73,7 +73,8 @@ HOMES = {
 ONLY_FROM = {
     "console": {"cli", "console"},
     "hooks": {"cli", "hooks"},
-    "lab": {"cli", "lab"},
+    "lab": {"cli", "lab", "rehearsal"},
+    "rehearsal": {"cli", "rehearsal"},
 }
 """Parts that nothing but these may import, though the floors would allow it."""
 
