@@ -24,6 +24,7 @@ FLOORS = {
             "configfile",
             "docstrings",
             "encapsulation",
+            "junit",
             "outcomes",
             "permissions",
             "retry",

@@ -26,6 +26,7 @@ from ferryman.console import tables
 from ferryman.cookbook.command import CookbookCommand
 from ferryman.errors import FerrymanError, UsageError
 from ferryman.inventory import Inventory
+from ferryman.junit import write_junit
 from ferryman.lab import engines
 from ferryman.outcomes import Outcome
 from ferryman.permissions import WRITE, denied
@@ -84,7 +85,7 @@ def rehearse(  # noqa: PLR0913, PLR0917  # one for each option
         tell=_Teller(app, [scenario.name for scenario in found]),
     )
     if junit is not None:
-        junit.write_bytes(report.junit(results))
+        write_junit(junit, "ferryman rehearse", report.junit(results))
     if html is not None:
         html.write_text(report.page(results), encoding="utf-8")
     _summarise(app, results, time.monotonic() - began)

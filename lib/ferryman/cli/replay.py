@@ -33,7 +33,7 @@ def replay(app: App, tapes: Sequence[Path], update: bool, junit: Path | None) ->
     finding and outcome is the recorded one, with 8 where something differs, with 2 where a tape cannot be
     read.
     """
-    from ferryman.tape.junit import Result, write_junit  # noqa: PLC0415  # few need it
+    from ferryman.junit import Result, write_junit  # noqa: PLC0415  # few need it
 
     files = _files(tapes)
     find = finder(app.find_cookbooks())

@@ -1,11 +1,12 @@
-"""What became of scenarios, as JUnit XML for CI and as one HTML file for people."""
+"""What became of scenarios, for JUnit XML in CI and as one HTML file for people."""
 
 from __future__ import annotations
 
 import html
 import re
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree as ET
+
+from ferryman.junit import Result as JunitResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,28 +27,17 @@ details { margin: .6em 0 } summary { cursor: pointer }
 """
 
 
-def junit(results: Sequence[Result]) -> bytes:
-    """A JUnit file: one test case a scenario, whose failure has each step that went otherwise."""
-    failed = sum(not result.passed for result in results)
-    seconds = f"{sum(result.seconds for result in results):.3f}"
-    counts = {"tests": str(len(results)), "failures": str(failed), "errors": "0", "time": seconds}
-    root = ET.Element("testsuites", {"name": "ferryman rehearse", **counts})
-    suite = ET.SubElement(root, "testsuite", {"name": "rehearsals", **counts, "skipped": "0"})
-    for result in results:
-        attributes = {
-            "classname": _plain(str(result.path.parent)),
-            "name": _plain(result.name),
-            "time": f"{result.seconds:.3f}",
-        }
-        case = ET.SubElement(suite, "testcase", attributes)
-        if not result.passed:
-            first, text = _failure(result)
-            failure = ET.SubElement(case, "failure", {"message": first, "type": "different"})
-            failure.text = text
-        ET.SubElement(case, "system-out").text = _plain("\n".join(_line(step) for step in result.steps))
-    ET.indent(root)
-    written: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
-    return written
+def junit(results: Sequence[Result]) -> list[JunitResult]:
+    """The test cases of a JUnit file: one a scenario, whose failure has each step that went otherwise."""
+    return [
+        JunitResult(
+            result.name,
+            result.seconds,
+            None if result.passed else "\n".join(map(str, result.failures)) or "nothing was played",
+            output="\n".join(_line(step) for step in result.steps),
+        )
+        for result in results
+    ]
 
 
 def page(results: Sequence[Result]) -> str:
@@ -65,11 +55,6 @@ def page(results: Sequence[Result]) -> str:
         f"<th class=number>guest MiB</th></tr></thead><tbody>{rows}</tbody></table>\n"
         f"{''.join(map(_section, results))}</body></html>\n"
     )
-
-
-def _failure(result: Result) -> tuple[str, str]:
-    lines = [_plain(str(step)) for step in result.failures] or ["nothing was played"]
-    return lines[0].splitlines()[0], "\n".join(lines)
 
 
 def _line(step: Step) -> str:

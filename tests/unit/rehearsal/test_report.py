@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+from ferryman.junit import xml_of
 from ferryman.rehearsal import report
 from ferryman.rehearsal.results import Result, Step
 
@@ -56,7 +57,7 @@ def valid(element: ET.Element) -> None:
 
 
 def test_junit_is_valid_and_its_numbers_are_right() -> None:
-    root = ET.fromstring(report.junit([passed(), failed()]))
+    root = ET.fromstring(xml_of("rehearse", report.junit([passed(), failed()])))
     valid(root)
     suite = root[0]
     assert (suite.get("tests"), suite.get("failures"), suite.get("time")) == ("2", "1", "15.500")
@@ -66,7 +67,7 @@ def test_junit_is_valid_and_its_numbers_are_right() -> None:
 
 
 def test_a_failure_in_junit_says_expected_and_seen_whatever_a_host_has_said() -> None:
-    failure = ET.fromstring(report.junit([failed()]))[0][0].find("failure")
+    failure = ET.fromstring(xml_of("rehearse", report.junit([failed()])))[0][0].find("failure")
     assert failure is not None
     text = failure.text or ""
     assert "expected 0; seen 4 (<script>" in text
@@ -75,7 +76,7 @@ def test_a_failure_in_junit_says_expected_and_seen_whatever_a_host_has_said() ->
 
 
 def test_a_scenario_of_which_nothing_was_played_has_not_passed() -> None:
-    root = ET.fromstring(report.junit([Result("empty", Path("empty.yaml"), "Nothing.")]))
+    root = ET.fromstring(xml_of("rehearse", report.junit([Result("empty", Path("empty.yaml"), "Nothing.")])))
     assert root[0].get("failures") == "1"
 
 
