@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # The tests start Python some hundred times: without compiled files each would compile what it imports once more.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-all bare check unit unit-all promises lab lab-all torture bench lock clean
+.PHONY: setup demo test test-all bare check unit unit-all promises lab lab-all rehearse torture bench lock clean
 
 setup:  ## packages of the lab, the virtual environment, the project in it; quick when nothing is to do
 	@scripts/bootstrap.sh
@@ -40,6 +40,9 @@ lab: setup  ## three labs side by side: half of the time they wait
 lab-all: setup
 	$(BIN)/pytest -n 3 --dist worksteal tests/lab
 
+rehearse: setup  ## the scenarios on two labs side by side: some seven minutes
+	$(BIN)/ferryman rehearse scenarios --labs 2 --html rehearsals.html
+
 torture: setup  ## 800 kills with -9 in two labs, 300 among visitors; every cut on fakes and etcd; hours
 	PYTHONPATH=lib:tests $(BIN)/python -m lab.torture --kills 500 --labs 2
 	PYTHONPATH=lib:tests $(BIN)/python -m lab.torture --kills 300 --labs 2 --visitors
@@ -51,6 +54,7 @@ bench: setup  ## figures, not judgements
 	$(BIN)/python -m tests.bench.journal
 	$(BIN)/python -m tests.bench.facts --install
 	$(BIN)/python -m tests.bench.probe
+	PYTHONPATH=lib:tests $(BIN)/python -m tests.bench.tape
 	PYTHONPATH=lib:tests $(BIN)/python -m tests.bench.anything_answers --healthy 100
 	PYTHONPATH=lib:tests $(BIN)/python -m tests.bench.flips --pairs 2
 

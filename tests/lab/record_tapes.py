@@ -58,17 +58,17 @@ def rolled_back(lab: RunningLab) -> None:
 
 
 def interrupted(lab: RunningLab) -> None:
-    """The operator presses Ctrl-C in the soak."""
+    """The run gets SIGTERM in the soak."""
     run_and_act(
         lab,
         SOAK_OF_LVS2,
-        lambda run: run.send_signal(signal.SIGINT),
+        lambda run: run.send_signal(signal.SIGTERM),
         *migrate("maps", "--soak", "4"),
         phase="check",
     )
 
 
-def held(lab: RunningLab) -> None:
+def silent_director(lab: RunningLab) -> None:
     """The primary director goes silent before it is changed."""
     with silenced(lab, "lvs1") as silence:
         run_and_act(lab, "lvs1, primary", lambda _: silence(), *migrate("static"), phase="check")
@@ -200,7 +200,7 @@ RECIPES: dict[str, Callable[[RunningLab], None]] = {
     "refused-director-differs": with_fault("ipvs-missing", "lvs2", *migrate("static")),
     "rolled-back": rolled_back,
     "interrupted": interrupted,
-    "held": held,
+    "refused-silent-director": silent_director,
     "held-and-back": held_and_back,
     "stranded": stranded,
     "killed": killed,

@@ -453,4 +453,25 @@ BREACHES = [
         "",
         f"{UNIT}/directors/test_supported_targets.py",
     ),
+    Breach(
+        "a run that is rehearsed stands still at each of its events",
+        "console/json_lines.py",
+        "        if self._acknowledged is not None and not os.read(self._acknowledged, 1):\n",
+        "        if self._acknowledged is not None and not self._stream:\n",
+        f"{UNIT}/console/test_json_lines.py",
+    ),
+    Breach(
+        "a strike whose moment never comes is a failure",
+        "rehearsal/play.py",
+        "    playing.require_all_struck()\n",
+        "",
+        f"{UNIT}/rehearsal/test_play.py",
+    ),
+    Breach(
+        "a process that is over is struck too late, and that is told",
+        "rehearsal/strikes.py",
+        "        if self.process is None or self.process.is_over:\n",
+        "        if self.process is None:\n",
+        f"{UNIT}/rehearsal/test_strikes.py",
+    ),
 ]

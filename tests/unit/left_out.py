@@ -41,6 +41,11 @@ LEFT_OUT: Mapping[str, Collection[str]] = {
         "test_streams_that_take_nothing_leave_a_run_its_rollback[stderr closed",
     ),
     "cli/test_template.py": ("test_its_test_passes_and_turns_red_when_the_cookbook_is_broken",),
+    "cli/test_replay.py": (
+        "test_a_cookbook_that_is_gone_is_named",
+        "test_programs_get_a_line_for_each_tape",
+        "test_what_is_not_there_is_named",
+    ),
     "cli/test_terminals.py": (
         "test_a_window_that_closes_takes_the_run_back[look-after",
         "test_ctrl_z_and_fg_are_harmless",

@@ -24,6 +24,7 @@ FLOORS = {
             "configfile",
             "docstrings",
             "encapsulation",
+            "junit",
             "outcomes",
             "permissions",
             "retry",
@@ -47,7 +48,7 @@ FLOORS = {
         "management",
         "lab",
     },
-    2: {"engine", "state", "tape", "testing"},
+    2: {"engine", "state", "tape", "testing", "rehearsal"},
     3: {"cookbook", "click_shim", "console", "hooks"},
     4: {"cli", "__main__"},
 }
@@ -73,7 +74,8 @@ HOMES = {
 ONLY_FROM = {
     "console": {"cli", "console"},
     "hooks": {"cli", "hooks"},
-    "lab": {"cli", "lab", "tape"},
+    "lab": {"cli", "lab", "rehearsal", "tape"},
+    "rehearsal": {"cli", "rehearsal"},
 }
 """Parts that nothing but these may import, though the floors would allow it."""
 

@@ -37,8 +37,10 @@ def _described(file: CookbookFile) -> Mapping[str, object]:
 @argument("name")
 @pass_obj
 def new(app: App, name: str) -> None:
-    """A new cookbook with its test, from a template. NAME may have a folder: ``mtu/rollout``."""
+    """A new cookbook with test and scenario, from templates. NAME may have a folder: ``mtu/rollout``."""
     from ferryman.cli.template import write  # noqa: PLC0415  # only here
 
-    for file in write(name, app.config.cookbooks[0], app.config.folder / "tests" / "unit" / "cookbooks"):
+    folder = app.config.folder
+    tests, scenarios = folder / "tests" / "unit" / "cookbooks", folder / "scenarios"
+    for file in write(name, app.config.cookbooks[0], tests, scenarios):
         tables.say(f"wrote {file}")

@@ -40,7 +40,7 @@ def replay(  # noqa: PLR0913  # the options of the command
     With --lab a lab is made in the image of the tape's inventory, the state that its hosts were in is put
     in, and the cookbook runs there for real. What a lab cannot imitate is told beforehand and not judged.
     """
-    from ferryman.tape.junit import Result, write_junit  # noqa: PLC0415  # few need it
+    from ferryman.junit import Result, write_junit  # noqa: PLC0415  # few need it
 
     files = _files(tapes)
     _require_sense(files, update=update, in_lab=in_lab, keep=keep)

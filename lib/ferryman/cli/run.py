@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -17,7 +18,7 @@ from ferryman.cli.no_hosts import NoHosts, plan_of
 from ferryman.cli.operator import operator
 from ferryman.cli.state import enter_lab, store_of
 from ferryman.click_shim import Exit
-from ferryman.console.json_lines import JsonLines
+from ferryman.console.json_lines import JsonLines, acknowledgements
 from ferryman.console.screen import Screen
 from ferryman.cookbook.context import Ferry
 from ferryman.cookbook.taping import TapedCommand, Taping, journal_of
@@ -192,7 +193,8 @@ def _subscribers(app: App) -> tuple[Screen, list[Subscriber]]:
     if app.picture is not None and (obstacle := denied(app.picture, WRITE)):
         raise UsageError(f"--picture: {app.picture}: cannot be written: {obstacle}; nothing was begun")
     screen = Screen(to_stderr=app.json, verbose=app.verbose, picture=app.picture)
-    return screen, [*([JsonLines(sys.stdout)] if app.json else []), screen]
+    lines = [JsonLines(sys.stdout, acknowledgements(os.environ))] if app.json else []
+    return screen, [*lines, screen]
 
 
 def _hooks(ferry: Ferry, request: RunRequest, operator: str, action: RunAction) -> list[Subscriber]:

@@ -1,4 +1,4 @@
-"""A new cookbook with its test: two files that run as they are, to be made one's own."""
+"""A new cookbook with its test and a scenario: files that run as they are, to be made one's own."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def test_file_of(book: Path, tests: Path) -> Path:
     return tests / book.parent / f"test_{book.name}"
 
 
-def write(name: str, cookbooks: Path, tests: Path) -> list[Path]:
-    """Write the cookbook and its test; returns the paths of both.
+def write(name: str, cookbooks: Path, tests: Path, scenarios: Path) -> list[Path]:
+    """Write the cookbook, its test and its scenario; returns their paths.
 
     Raises:
         UsageError: The name is no name of a module, or one of the files is there already.
@@ -36,9 +36,11 @@ def write(name: str, cookbooks: Path, tests: Path) -> list[Path]:
     words = plain.split("/")
     book = cookbooks.joinpath(*words).with_suffix(".py")
     test = test_file_of(book.relative_to(cookbooks), tests)
-    if existing := [str(file) for file in (book, test) if file.exists()]:
+    scenario = scenarios.joinpath(*words).with_suffix(".yaml")
+    files = (book, test, scenario)
+    if existing := [str(file) for file in files if file.exists()]:
         raise UsageError(f"{', '.join(existing)}: is there already")
-    for file in (book, test):
+    for file in files:
         if obstacle := denied(file, WRITE):
             raise UsageError(f"{file}: cannot be made: {obstacle}; nothing was written")
     values = {
@@ -51,8 +53,8 @@ def write(name: str, cookbooks: Path, tests: Path) -> list[Path]:
         group.mkdir(parents=True, exist_ok=True)
         if not (group / "__init__.py").exists():
             (group / "__init__.py").write_text(f'"""Runbooks for {group.name}."""\n')
-    for file, template in ((book, "cookbook.txt"), (test, "test.txt")):
+    for file, template in zip(files, ("cookbook.txt", "test.txt", "scenario.txt"), strict=True):
         file.parent.mkdir(parents=True, exist_ok=True)
         text = resources.files("ferryman.cli").joinpath("templates", template).read_text(encoding="utf-8")
         file.write_text(Template(text).substitute(values), encoding="utf-8")
-    return [book, test]
+    return list(files)

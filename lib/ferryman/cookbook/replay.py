@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+import logging
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ from ferryman.tape.replaying import TapeHosts, replaying_ports
 from ferryman.tape.world import DivergedError, EndOfTapeError, TapeWorld
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from ferryman.cookbook.command import CookbookCommand
     from ferryman.engine.plan import Plan
@@ -91,7 +92,7 @@ class _Replaying:
         told: list[str] = []
         early = False
         try:
-            with waits.using(self._world), closing(self._world):
+            with waits.using(self._world), closing(self._world), _quiet():
                 ended = self._performed(cookbook)
         except DivergedError:
             pass
@@ -223,6 +224,18 @@ class _Replaying:
             return []
         more = f", and {len(reads) - 1} more" if len(reads) > 1 else ""
         return [f"it did not ask {reads[0]}, which the recorded run did{more}"]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What the run would log for its operator is not logged: there is none."""
+    log = logging.getLogger("ferryman")
+    before = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def _fill(store: SqliteStore, request: RunRequest, journal: Mapping[str, Any]) -> None:

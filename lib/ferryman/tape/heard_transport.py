@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from ferryman.encapsulation import ICMPV6, IPV6_HEADER
 from ferryman.probe.transport import RawTransport
 
 if TYPE_CHECKING:
@@ -49,5 +50,20 @@ class HeardTransport:
         """What has arrived, and tell of it."""
         arrivals = self._inner.receive(within_s)
         for content, _ in arrivals:
-            self._heard(sent=False, content=bytes(content))
+            if not _is_neighbour_discovery(content):
+                self._heard(sent=False, content=bytes(content))
         return arrivals
+
+
+def _is_neighbour_discovery(packet: bytes) -> bool:
+    """Whether it only asks or says who has an address on a link (RFC 4861: ICMPv6 types 133 to 137)."""
+    return (
+        packet[0] >> 4 == IPV6
+        and packet[_NEXT_HEADER] == ICMPV6
+        and len(packet) > IPV6_HEADER
+        and packet[IPV6_HEADER] in range(133, 138)
+    )
+
+
+IPV6, _NEXT_HEADER = 6, 6
+"""The version, and where in an IPv6 header the number of what follows stands (RFC 8200)."""

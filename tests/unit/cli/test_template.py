@@ -1,4 +1,4 @@
-"""``ferryman new`` writes a cookbook that is found, and a test that passes and can fail."""
+"""``ferryman new`` writes a cookbook that is found, a test that passes and can fail, and a sound scenario."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def folders(tmp_path: Path) -> tuple[Path, Path]:
-    return tmp_path / "cookbooks", tmp_path / "tests"
+def folders(tmp_path: Path) -> tuple[Path, Path, Path]:
+    return tmp_path / "cookbooks", tmp_path / "tests", tmp_path / "scenarios"
 
 
 def outcome_of(test: Path) -> int:
@@ -26,21 +26,21 @@ def outcome_of(test: Path) -> int:
     return subprocess.run(command, cwd=test.parent, capture_output=True, timeout=60, check=False).returncode
 
 
-def test_the_new_cookbook_is_a_command_with_its_own_arguments(folders: tuple[Path, Path]) -> None:
+def test_the_new_cookbook_is_a_command_with_its_own_arguments(folders: tuple[Path, Path, Path]) -> None:
     write("kernel/set-one", *folders)
     command = discovery.read([folders[0]]).find("kernel set-one").load()
     assert [parameter.name for parameter in command.params][:3] == ["host", "key", "value"]
 
 
-def test_its_test_passes_and_turns_red_when_the_cookbook_is_broken(folders: tuple[Path, Path]) -> None:
-    book, test = write("one", *folders)
+def test_its_test_passes_and_turns_red_when_the_cookbook_is_broken(folders: tuple[Path, Path, Path]) -> None:
+    book, test, _ = write("one", *folders)
     assert outcome_of(test) == 0
     book.write_text(book.read_text().replace("if self._read() != before:", "if False:"))
     assert outcome_of(test) == 1
 
 
-def test_nothing_that_is_there_is_overwritten(folders: tuple[Path, Path]) -> None:
-    book, _ = write("one", *folders)
+def test_nothing_that_is_there_is_overwritten(folders: tuple[Path, Path, Path]) -> None:
+    book, _, _ = write("one", *folders)
     book.write_text("mine")
     with pytest.raises(UsageError, match="is there already"):
         write("one", *folders)
@@ -48,6 +48,6 @@ def test_nothing_that_is_there_is_overwritten(folders: tuple[Path, Path]) -> Non
 
 
 @pytest.mark.parametrize("name", ["", "../up", "/etc/x", "a b", "9lives", "a//b", "Übung"])
-def test_a_name_that_is_no_module_is_refused(folders: tuple[Path, Path], name: str) -> None:
+def test_a_name_that_is_no_module_is_refused(folders: tuple[Path, Path, Path], name: str) -> None:
     with pytest.raises(UsageError, match="expected a name"):
         write(name, *folders)

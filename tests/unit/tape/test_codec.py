@@ -46,7 +46,7 @@ VALUES = (
 )
 
 
-@pytest.mark.parametrize("value", VALUES, ids=str)
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
 def test_a_value_comes_back_equal_through_json(value: object) -> None:
     assert decode(json.loads(json.dumps(encode(value)))) == value
 

@@ -1,4 +1,4 @@
-"""The recorder: what it hears is on the tape in its order; nothing of a run waits for it, or fails with it."""
+"""The recorder: what it hears is on the tape in its order; no run waits for it, or fails with it."""
 
 from __future__ import annotations
 

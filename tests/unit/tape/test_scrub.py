@@ -328,6 +328,15 @@ def original(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize(
+    "piece", ["a", "0", ":", "::1 ", "a:", "1.", "1-", "%41", "/x", "@", "://", "AAAAB", "\\u0041"]
+)
+def test_a_text_of_much_of_the_same_ends_all_the_same(piece: str) -> None:
+    """With patterns that try every way through a text, this would take minutes."""
+    tape = tape_of(more=piece * (30_000 // len(piece)))
+    assert verify(tape, scrub(tape, KEY).tape) == []
+
+
 def test_the_command_writes_a_tape_that_it_has_verified(
     original: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

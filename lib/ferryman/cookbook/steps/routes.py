@@ -75,7 +75,7 @@ class _HostRoutes:
         return self._remove(known)
 
     def _remove(self, known: Sequence[Route]) -> Sequence[Edit]:
-        ours = _as_routes(sorted(_as_lists(self._seen(known).ours)))
+        ours = _in_order(self._seen(known).ours)
         self._routes.remove(ours)
         self.ferry.memory.routes_kept.discard(self._key)
         return _as_edits(self.director, self._routes.remove_commands(ours))
@@ -207,7 +207,7 @@ class HostRoutesDown(_HostRoutes, Change[list[list[str]]]):
         seen = self._routes.read()
         if not seen.ours and (not seen.needed or self._reason_for_none()):
             return NoChange("it has none")
-        return sorted(_as_lists({*seen.ours, *seen.needed}))
+        return _as_lists(_in_order({*seen.ours, *seen.needed}))
 
     def edits(self, before: list[list[str]]) -> Sequence[Edit]:
         """The commands that remove this service's routes."""
@@ -277,6 +277,11 @@ def _of_before(before: RoutesBefore) -> list[Route]:
 
 def _addresses(routes: Iterable[Route]) -> str:
     return ", ".join(str(route.address) for route in routes)
+
+
+def _in_order(routes: Iterable[Route]) -> list[Route]:
+    """By address, as numbers: IPv4 first."""
+    return sorted(routes, key=lambda route: (route.address.version, int(route.address), route.device))
 
 
 def _as_lists(routes: Iterable[Route]) -> list[list[str]]:

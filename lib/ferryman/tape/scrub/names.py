@@ -31,7 +31,7 @@ _ADDRESS_LIKE = re.compile(r"[0-9.]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]
 _FIND = (
     re.compile(r"(?<![\w.+-])([\w.+-]+)@([\w-]+(?:\.[\w-]+)+)"),  # e-mail
     re.compile(r"/(?:home|Users)/([\w.-]+)"),
-    re.compile(r"(?i)[a-z][a-z0-9+.-]*://(?:[^\s/@]*@)?([\w.-]+)"),  # a URL's host
+    re.compile(r"://(?:[^\s/@:]*(?::[^\s/@]*)?@)?([\w.-]+)"),  # a URL's host
 )
 
 

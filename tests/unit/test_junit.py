@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferryman.tape.junit import Result, write_junit, xml_of
+from ferryman.junit import Result, write_junit, xml_of
 
 if TYPE_CHECKING:
     from pathlib import Path

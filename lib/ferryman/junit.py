@@ -29,6 +29,8 @@ class Result:
     """How it went otherwise than recorded or expected: a failure of JUnit's."""
     error: str | None = None
     """Why it could not be tried: an error of JUnit's."""
+    output: str = ""
+    """What more there is to read of it, line by line."""
 
     @property
     def passed(self) -> bool:
@@ -55,6 +57,8 @@ def xml_of(suite: str, results: Sequence[Result]) -> bytes:
             _add(case, "error", result.error)
         elif result.difference is not None:
             _add(case, "failure", result.difference)
+        if result.output:
+            ET.SubElement(case, "system-out").text = _text(result.output)
     ET.indent(root)
     whole: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
     return whole + b"\n"
