@@ -14,6 +14,7 @@ from ferryman.hosts.verbs.realservers import ReadFacts
 from ferryman.ipvs.listing import read_table
 from ferryman.lab import faults
 from ferryman.retry import poll_until
+from ferryman.tape.form import shown
 from ferryman.tape.in_lab import directors, firewall
 from ferryman.tape.in_lab.realservers import Realserver
 from ferryman.tape.in_lab.state import Seen
@@ -62,6 +63,9 @@ def _realserver(paths: LabPaths, image: Image, host: Host, recorded: Seen, found
     done: dict[str, None] = {}
     for left in reversed(range(_TRIES)):
         now = _look(paths, host.name)
+        was, has = recorded.facts.kernel, now.facts.kernel
+        if isinstance(was, str) and isinstance(has, str) and was != has:
+            found.add(f"{host.name}: its kernel {shown(was)}; the lab's is {has}")
         changes = _changes(image, host, recorded, now)
         if not changes:
             break
