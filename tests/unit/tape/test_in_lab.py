@@ -170,7 +170,22 @@ def test_what_struck_in_the_middle_of_a_run_is_told_with_the_moment() -> None:
     assert any(what.startswith("changed during the recorded run: web2: a probe") for what in told)
 
 
-@pytest.mark.parametrize("name", ["done-ipvsadm", "done-keepalived", "done-kubernetes", "done-dual-stack"])
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("lying-director", "the watch found director-table of lvs2 otherwise"),
+        ("edited-meanwhile", "somebody edited the catalog"),
+        ("interrupted", "the run was sent SIGTERM"),
+    ],
+)
+def test_what_others_did_in_the_middle_of_a_run_is_told(name: str, what: str) -> None:
+    assert any(each.startswith(what) for each in state(name).meanwhile), state(name).meanwhile
+    assert state(name).judged_phases
+
+
+@pytest.mark.parametrize(
+    "name", ["done-ipvsadm", "done-keepalived", "done-kubernetes", "done-dual-stack", "scheduler"]
+)
 def test_what_a_run_itself_changed_did_not_strike_in_its_middle(name: str) -> None:
     assert state(name).meanwhile == []
     assert state(name).judged_phases is None

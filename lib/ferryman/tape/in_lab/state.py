@@ -14,7 +14,7 @@ from ferryman.errors import FerrymanError
 from ferryman.hosts.verbs.directors import DirectorState
 from ferryman.hosts.verbs.realservers import ReadFacts
 from ferryman.ipvs.table import VirtualServer
-from ferryman.model import ProbeResult
+from ferryman.model import ProbeResult, Verdict
 from ferryman.realservers.facts.sections import Section, sections_of
 from ferryman.tape.codec import NotDataError, decode
 from ferryman.tape.keys import CallKey
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ferryman.realservers.facts import Facts
     from ferryman.tape.file import Tape
 
+_STOP = {verdict.value for verdict in Verdict if verdict.stops}
 _TABLES = ("director-state", "ipvs-table", "scheduler-state")
 
 
@@ -101,12 +102,15 @@ class _Reading:
         self._phase = 0
         self._answered: set[str] = set()
         self._written: set[str] = set()
+        self._catalogs: set[str] = set()
         self._probed: dict[str, object] = {}
 
     def add(self, kind: str, data: Mapping[str, Any]) -> None:
         match kind:
             case "event" if data["event"] == "step-started" and data.get("lane", "run") == "run":
                 self._phase += 1
+            case "event" if data.get("lane") == "watch" and data.get("verdict") in _STOP:
+                self._meanwhile(f"the watch found {data['check']} of {data['host']} otherwise")
             case "signal":
                 self._meanwhile(f"the run was sent {data['name']}")
             case "alarm":
@@ -116,6 +120,7 @@ class _Reading:
 
     def _meanwhile(self, what: str) -> None:
         state = self.state
+        what = what.splitlines()[0]
         if what not in state.meanwhile:
             state.meanwhile.append(what)
         if state.judged_phases is None:
@@ -127,6 +132,8 @@ class _Reading:
                 self._host(data["host"], data)
             case "probe" if data["verb"] == "syn":
                 self._probe(data)
+            case "catalog":
+                self._catalog(data)
             case "operator" if data.get("value") is False:
                 self._meanwhile("the operator said no")
             case "locks" if "error" in data:
@@ -145,7 +152,7 @@ class _Reading:
     def _failed(self, host: str, error: Mapping[str, Any]) -> None:
         if error["type"] != "UnreachableError" or host in self._answered:
             if host not in self.state.unreachable:
-                self._meanwhile(f"{host}: failed: {error['message'].splitlines()[0]}")
+                self._meanwhile(f"{host}: failed: {error['message']}")
         elif host not in self.state.unreachable:
             self.state.unreachable.append(host)
 
@@ -161,6 +168,16 @@ class _Reading:
             # What the run itself wrote shows at once, or when a daemon has read it.
             if known != table and host not in self._written:
                 self._meanwhile(f"{host}: another IPVS table than at first")
+
+    def _catalog(self, data: Mapping[str, Any]) -> None:
+        """A text that is neither the catalog's first one nor one that the run wrote is somebody else's."""
+        if data["verb"] == "write":
+            self._catalogs.add(str(data["arguments"].get("sha256")))
+        elif data["verb"] == "text" and isinstance(data.get("value"), dict):
+            digest = str(data["value"].get("sha256"))
+            if self._catalogs and digest not in self._catalogs:
+                self._meanwhile("somebody edited the catalog")
+            self._catalogs.add(digest)
 
     def _probe(self, data: Mapping[str, Any]) -> None:
         if "value" not in data:
