@@ -276,6 +276,12 @@ def test_a_driver_that_does_not_run_in_a_lab_is_told_and_its_director_not_judged
     assert not found.covers("rp-filter", "web1")
 
 
+def test_a_table_that_health_checks_changed_is_not_judged() -> None:
+    found = unlike(tape("refused-listener"), image("refused-listener"), state("refused-listener"))
+    assert found.covers("ipvs-table", "lvs2")
+    assert not found.covers("listener", "web1")
+
+
 def test_the_command_has_the_tapes_arguments_and_none_is_taken_for_an_option() -> None:
     cookbook = find_cookbooks([REPOSITORY / "cookbooks"]).find("migrate").load()
     was = tape("rolled-back").header

@@ -74,6 +74,8 @@ class State:
     realservers: dict[str, Seen] = field(default_factory=dict)
     tables: dict[str, Table] = field(default_factory=dict)
     """The IPVS table of each director."""
+    restless: set[str] = field(default_factory=set)
+    """Directors whose table changed by itself, as health checks do it: when they do is a matter of time."""
     unreachable: list[str] = field(default_factory=list)
     """Hosts that could not be reached when they were asked first."""
     meanwhile: list[str] = field(default_factory=list)
@@ -168,6 +170,7 @@ class _Reading:
             # What the run itself wrote shows at once, or when a daemon has read it.
             if known != table and host not in self._written:
                 self._meanwhile(f"{host}: another IPVS table than at first")
+                self.state.restless.add(host)
 
     def _catalog(self, data: Mapping[str, Any]) -> None:
         """A text that is neither the catalog's first one nor one that the run wrote is somebody else's."""

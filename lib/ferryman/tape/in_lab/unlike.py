@@ -84,6 +84,9 @@ def _directors(tape: Tape, names: Names, state: State, found: Unlike) -> None:
         if others := directors.strangers(table, names):
             here = names.hosts.get(host, host)
             found.add(f"{here}: {len(others)} entries of its IPVS table that are of other services or hosts")
+    for host in sorted(state.restless):
+        here = names.hosts.get(host, host)
+        found.add(f"{here}: when its health checks changed its table", directors.CHECKS, here)
     if any(entry.data.get("verb") in _KEEPALIVED for entry in tape.entries):
         found.add("the text of keepalived's files: the lab's is made after the inventory", _FILES)
 
