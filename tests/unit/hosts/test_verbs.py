@@ -257,6 +257,7 @@ def test_an_answer_that_a_parser_trips_over_names_host_and_verb() -> None:
 SHELL = re.compile(r"\$\(|>&2|2>/dev/null|\|\| exit|; then$|; then\n|\bset -e|<<'")
 ELSEWHERE = {
     "lab": "makes hosts, and provisions them",
+    "tape/in_lab": "provisions them with a recorded state",
     "hosts/framing.py": "puts scripts into frames",
     "hosts/fence.py": "puts guards around them",
     "hosts/helper/on_host.py": "runs them on a host",
