@@ -177,11 +177,6 @@ LEFT_OUT: Mapping[str, Collection[str]] = {
         "test_parts_of_other_types[parts1",
         "test_parts_of_other_types[parts2",
     ),
-    "tape/test_scrubbed_replays.py": (
-        "test_a_scrubbed_tape_of_a_lab_run_replays_equal[done-keepalived",
-        "test_a_scrubbed_tape_of_a_lab_run_replays_equal[rolled-back",
-        "test_a_scrubbed_tape_of_a_lab_run_replays_equal[scheduler",
-    ),
     "test_ci_page.py": ("test_replay_ends_well_on_the_tapes_of_the_repository",),
 }
 """By file: what the names of the tests that are left out begin with."""
