@@ -56,6 +56,7 @@ CHOSEN: Mapping[str, Collection[str]] = {
     "test_firewall.py": ALL,
     "test_fleet.py": ALL,
     "test_git_catalog.py": ("test_the_run_waits_for_a_person_to_merge_and_goes_back_through_the_same_gate",),
+    "test_guide.py": ("test_its_runs_leave_tapes_that_replay",),
     "test_hooks.py": ALL,
     "test_keepalived_traps.py": (
         "test_a_service_in_two_files_is_flipped_and_put_back_in_both",

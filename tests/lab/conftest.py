@@ -19,16 +19,13 @@ from ferryman.model import Forwarding
 from ferryman.retry import poll_until
 from lab.chosen import is_chosen
 from lab.director_client import DirectorClient, DirectorClients, LabHosts
-from lab.migration import is_whole, world
+from lab.migration import SETTLED_S, is_whole, world
 from lab.quick import FOR_ALL, configure
 from lab.running import REPOSITORY, RunningLab
 from tools import skip_or_fail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-
-SETTLED_S = 15.0
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ferryman.lab import exec_argv, topology
+from ferryman.retry import poll_until
 from lab.running import REPOSITORY
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 DIRECTORS = ("lvs1", "lvs2")
 REALSERVERS = ("web1", "web2", "web3", "node1", "node2")
+SETTLED_S = 15.0
+"""Seconds that health checks and the like have to see that all is well again."""
 SETTINGS = "cd /proc/sys/net && grep -rs . ipv4/conf ipv4/vs ipv6/conf"
 TABLES = "ipvsadm -Sn | sort; cat /etc/keepalived/services/*.conf; ip route; ip -6 route"
 """The kernel lists the newest first: a realserver whose health check failed for a moment, and that keepalived
@@ -54,6 +57,11 @@ def world(lab: RunningLab) -> dict[str, str]:
     seen = dict(part.split("\n", 1) for part in text.split("==")[1:])
     assert all(len(text) > 100 for text in seen.values()), "a host told nothing, so it proves nothing"
     return seen | {"catalog": hashlib.sha256(catalog(lab).read_bytes()).hexdigest()}
+
+
+def require_world(lab: RunningLab, wanted: dict[str, str]) -> None:
+    """The lab is as wanted, or becomes so: keepalived takes a realserver back when it has looked again."""
+    assert poll_until(lambda: world(lab), lambda now: now == wanted, within_s=SETTLED_S) == wanted
 
 
 def is_whole(seen: dict[str, str]) -> bool:

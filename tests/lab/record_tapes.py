@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from ferryman import lab as the_lab
 from ferryman.retry import poll_until
-from lab.conftest import SETTLED_S, provision
-from lab.migration import is_whole, killed_at, pause_and_act, run_and_act, world
+from lab.conftest import provision
+from lab.migration import SETTLED_S, is_whole, killed_at, pause_and_act, run_and_act, world
 from lab.quick import configure
 from lab.running import REPOSITORY, RunningLab
 from lab.silence import silenced

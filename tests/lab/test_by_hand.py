@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ferryman.retry import poll_until
 from lab.by_hand import typed
-from lab.conftest import SETTLED_S
-from lab.migration import DIRECTORS, catalog, forwarding, killed_at, run_and_act, world
+from lab.migration import DIRECTORS, catalog, forwarding, killed_at, require_world, run_and_act, world
 
 if TYPE_CHECKING:
     from lab.migration import RunOutput
@@ -36,7 +34,7 @@ def run(request: pytest.FixtureRequest) -> tuple[str, ...]:
 def require_closed_by_hand(lab: RunningLab, output: RunOutput, old: dict[str, str], *named: str) -> None:
     """What is told is typed; then all is as before, and a rollback closes the run."""
     assert set(named) <= typed(lab, output.reason), output.reason
-    assert poll_until(lambda: world(lab), lambda now: now == old, within_s=SETTLED_S) == old
+    require_world(lab, old)
     closed = lab.ferryman("rollback", output.run)
     assert closed.returncode == 0, closed.stdout + closed.stderr
     assert world(lab) == old

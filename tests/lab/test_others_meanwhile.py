@@ -12,9 +12,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ferryman.hosts.verbs.routes import PROTOCOL
-from ferryman.retry import poll_until
-from lab.conftest import SETTLED_S
-from lab.migration import RunOutput, catalog, forwarding, killed_at, pause_and_act, run_and_act, world
+from lab.migration import (
+    RunOutput,
+    catalog,
+    forwarding,
+    killed_at,
+    pause_and_act,
+    require_world,
+    run_and_act,
+    world,
+)
 
 if TYPE_CHECKING:
     from subprocess import CompletedProcess
@@ -45,10 +52,6 @@ def require_back(lab: RunningLab, output: RunOutput, old: dict[str, str], *, nam
         assert back.returncode == 0, back.stdout + back.stderr
     require_world(lab, old)
     require_over(lab, output.run)
-
-
-def require_world(lab: RunningLab, wanted: dict[str, str]) -> None:
-    assert poll_until(lambda: world(lab), lambda now: now == wanted, within_s=SETTLED_S) == wanted
 
 
 def require_over(lab: RunningLab, run: str) -> None:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ferryman.retry import poll_until
-from lab.conftest import SETTLED_S
-from lab.migration import DIRECTORS, forwarding, world
+from lab.migration import DIRECTORS, SETTLED_S, forwarding, world
 from lab.torture.cutter import Cut
 from lab.torture.test_torture import torture_lab
 from lab.torture.torture_lab import environment

@@ -114,7 +114,7 @@ class _Replaying:
     def _performed(self, cookbook: CookbookCommand) -> RunResult:
         header = self._tape.header
         ferry = self._ferry()
-        self._plan = plan = cookbook.plan(ferry, header.arguments)
+        self._plan = plan = self._built(cookbook, ferry)
         with closing(self._store(ferry.request)) as store:
             runner = Runner(
                 store=store,
@@ -130,6 +130,24 @@ class _Replaying:
                 return runner.perform(ferry.request, plan)
             act = runner.resume if header.action == "resume" else runner.roll_back
             return act(header.run, plan, accept_changed_plan=True, operator=header.operator)
+
+    def _built(self, cookbook: CookbookCommand, ferry: Ferry) -> Plan:
+        """The plan of today's cookbook for the recorded arguments."""
+        given = self._tape.header.arguments
+        taken = [parameter.name for parameter in cookbook.params]
+        if unknown := sorted(set(given) - set(taken)):
+            raise TapeError(
+                f"{self._tape.path}: {cookbook.name} takes no argument {', '.join(map(ascii, unknown))}"
+            )
+        try:
+            return cookbook.plan(ferry, given)
+        except FerrymanError:
+            raise
+        except Exception as error:
+            raise TapeError(
+                f"{self._tape.path}: {cookbook.name} makes no plan of these arguments: "
+                f"{type(error).__name__}: {error}"
+            ) from error
 
     def _ferry(self) -> Ferry:
         header = self._tape.header

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,8 +14,7 @@ from ferryman.engine.clock import SystemClock, stamp
 from ferryman.inventory import Needed
 from ferryman.inventory.extract import catalog_part
 from ferryman.model import Director, Realserver, Service
-from ferryman.tape.appending import TapeWriter
-from ferryman.tape.file import SUFFIX
+from ferryman.tape.appending import TapeWriter, free_path
 from ferryman.tape.form import Header, PlannedStep
 from ferryman.tape.keys import CallKey
 from ferryman.tape.recorder import Recorder
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 CONFIGURED = ("probe", "traffic", "directors", "watch", "catalog", "management")
 """The tables of the configuration that decide what a run does; what reaches or notifies others does not."""
 _EVENTS = {kind.event for kind in vars(events).values() if isinstance(kind, type) and hasattr(kind, "event")}
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +98,17 @@ class Taping:
             ended.append(result)
             return result
 
-        path = _free(self.config.tapes, header.run)
-        self.recorder.start(TapeWriter(path, header, keep=self.config.tape.keep or None))
+        writer = TapeWriter(
+            free_path(self.config.tapes, header.run), header, keep=self.config.tape.keep or None
+        )
+        self.recorder.start(writer)
         try:
             with waits.using(self.recorder):
                 yield end
         finally:
             self.recorder.close(_outcome(ended[0]) if ended else None)
+            if writer.trouble:
+                _log.warning("this run has no whole tape: %s", writer.trouble)
 
     def header(self, ferry: Ferry, command: TapedCommand) -> Header:
         """The first line of the tape."""
@@ -196,14 +203,3 @@ def _outcome(result: RunResult) -> dict[str, Any]:
         "reason": result.reason,
         "seconds": 0,
     }
-
-
-def _free(folder: Path, run: str) -> Path:
-    """Where the tape goes: of a run that was taken up again, one for each time."""
-    first = folder / f"{run}{SUFFIX}"
-    if not first.exists():
-        return first
-    number = 2
-    while (path := folder / f"{run}.{number}{SUFFIX}").exists():
-        number += 1
-    return path

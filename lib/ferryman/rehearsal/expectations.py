@@ -54,6 +54,8 @@ def compare(expect: Expect, ending: Ending) -> Iterator[Step]:
         yield _finding(finding, ending)
     if expect.changes is not None:
         yield _changes(expect.changes, ending)
+    if expect.as_foretold:
+        yield _as_foretold(ending)
     if expect.end is not None:
         yield _end(expect.end, ending)
     if expect.lost_requests is not None and ending.requests is not None:
@@ -117,6 +119,20 @@ def _changes(expected: Sequence[ExpectedChange], ending: Ending) -> Step:
     wanted = [change.kind + (f" {change.on}" if change.on else "") for change in expected]
     seen = [kind if kind == "catalog" else f"{kind} {host}" for kind, host in sorted(made)]
     return _step("changes", ", ".join(sorted(wanted)) or "none", ", ".join(seen) or "none", met=met)
+
+
+def _as_foretold(ending: Ending) -> Step:
+    """Whether a run was compared with the dry run before it, and went as that had said."""
+    compared = [event for event in ending.events if event["event"] == "foretold"]
+    different = [each for event in compared for each in event["differences"]]
+    if compared and not different:
+        return _step("as foretold", "", "the run made what its dry run foretold", met=True)
+    shown = "; ".join(
+        f"{each['title']}: foretold {each['foretold'] or 'nothing'}, found {each['found'] or 'nothing'}"
+        for each in different[:_MOST_LINES]
+    )
+    seen = shown or "no run was compared with a dry run before it"
+    return _step("as foretold", "what the dry run foretold, and nothing else", seen, met=False)
 
 
 def _end(expected: str | Mapping[str, str], ending: Ending) -> Step:

@@ -193,6 +193,9 @@ class Expect(Strict):
     )
     end: Annotated[Any, BeforeValidator(_end)] = None
     lost_requests: int | None = Field(None, ge=0, description="a whole number, 0 or more")
+    as_foretold: bool = Field(
+        False, description="true: the run makes exactly what a dry run before it foretold"
+    )
     changes: Annotated[list[ExpectedChange] | None, BeforeValidator(_changes)] = Field(
         None, description="none, or a list of mappings with kind and on"
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +28,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "cookbooks.md"
 BLOCK = re.compile(r"```python\n# (\S+\.py)\n(.*?)```", re.DOTALL)
 LOOK, CHANGE, TEST = BLOCK.findall(PAGE.read_text(encoding="utf-8"))
 """The files of the example in the order of the page, each with its path in a repository and its text."""
+(SCENARIO,) = re.findall(r"```yaml\n# (scenarios/\S+)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 
 
 def written(folder: Path, *files: tuple[str, str]) -> Path:
@@ -97,3 +100,18 @@ def test_the_example_writes_nothing_in_a_dry_run(page_test: ModuleType) -> None:
 def test_all_that_the_example_imports_of_cookbooks_is_exported() -> None:
     for _, text in (LOOK, CHANGE):
         assert set(re.findall(r"^from (ferryman\S*)", text, re.MULTILINE)) == {"ferryman.cookbook"}
+
+
+def test_the_page_s_scenario_is_sound(tmp_path: Path) -> None:
+    written(tmp_path, CHANGE)
+    shutil.copytree(PAGE.parents[1] / "inventory", tmp_path / "inventory")
+    (tmp_path / "ferryman.toml").write_text('cookbooks = ["cookbooks"]\nlab = true\n')
+    done = subprocess.run(
+        [sys.executable, "-m", "ferryman", "rehearse", "--check", str(written(tmp_path, SCENARIO))],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

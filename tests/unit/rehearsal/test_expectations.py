@@ -147,6 +147,17 @@ def test_the_end_is_looked_at_again_until_it_is_as_expected(monkeypatch: pytest.
     assert not steps(ending(look=lambda: next(worlds)), end="all old")[0].failed
 
 
+FORETOLD = {"event": "foretold", "dry_run": "r", "age_seconds": 1, "differences": []}
+OTHERWISE = {"difference": "not-made", "title": "a step", "target": "lvs1", "foretold": "x", "found": ""}
+
+
+def test_a_run_goes_as_foretold_where_it_was_compared_and_nothing_differs() -> None:
+    assert not steps(ending(events=[FORETOLD]), as_foretold=True)[0].failed
+    assert "no run was compared" in failure(ending(events=[]), as_foretold=True)
+    different = {**FORETOLD, "differences": [OTHERWISE]}
+    assert "a step: foretold x, found nothing" in failure(ending(events=[different]), as_foretold=True)
+
+
 def test_lost_requests_are_counted_and_a_load_that_got_no_answer_is_no_proof() -> None:
     lost = {"answered": 98, "lost": 2, "losses": {"timed out": 2}}
     assert "expected 1 at most; seen 2 of 100 (2 timed out)" in failure(

@@ -15,12 +15,12 @@ from ferryman.tape.file import read
 from unit.tape.decision_changes import CHANGES, Change
 
 REPOSITORY = Path(__file__).parents[3]
-OFTEN = ("a step is left out", "strict rp_filter is let pass", "another command for the same verb")
+OFTEN = ("strict rp_filter is let pass",)
 TAPES = sorted((REPOSITORY / "tests" / "tapes").glob("*.tape"))
 
 
 def marks(change: Change) -> list[pytest.MarkDecorator]:
-    """Each replays every tape: one of each kind is for every push."""
+    """Each replays every tape, which takes its time."""
     return [] if change.name in OFTEN else [pytest.mark.extended]
 
 

@@ -172,6 +172,19 @@ def test_a_cookbook_that_is_not_there_is_named() -> None:
         replayed(gone, find)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ({"service": "web", "site": "lab", "colour": "green"}, "takes no argument 'colour'"),
+        ({"site": "lab"}, "makes no plan of these arguments"),
+    ],
+)
+def test_arguments_that_are_none_of_the_cookbook_s_are_refused(arguments: dict[str, Any], why: str) -> None:
+    was = tape("check")
+    with pytest.raises(TapeError, match=why):
+        replayed(replace(was, header=replace(was.header, arguments=arguments)), find)
+
+
 @pytest.mark.parametrize("config", [{"probe": {"tries": "many"}}, {"watch": []}, {"inventory": 3}])
 def test_a_configuration_that_is_none_is_refused(config: dict[str, Any]) -> None:
     was = tape("check")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parents[3]
 TAPES = ("check", "done-keepalived", "rolled-back", "refused-pod-mtu", "scheduler")
+OFTEN = ("check", "refused-pod-mtu")
 LEFT = re.compile(
     r"web[1-9]|lvs[12]|static|search|10\.(?:10|30|99)\.0\.|fd(?:10|30|99)::|fd1000000000|0B000A0A"
 )
@@ -34,7 +35,9 @@ def cookbooks() -> Callable[[str], CookbookCommand]:
     return finder(discovery.read([REPOSITORY / "cookbooks"]))
 
 
-@pytest.mark.parametrize("name", TAPES)
+@pytest.mark.parametrize(
+    "name", [*OFTEN, *(pytest.param(name, marks=pytest.mark.extended) for name in TAPES if name not in OFTEN)]
+)
 def test_a_scrubbed_tape_of_a_lab_run_replays_equal(tmp_path: Path, name: str) -> None:
     original = file.read(REPOSITORY / "tests" / "tapes" / f"{name}.tape")
     scrubbed = scrub(original, b"k" * 32).tape
