@@ -32,8 +32,20 @@ PATTERNS = tuple(
 _OPEN, _CLOSE = "\ue0f0", "\ue0f1"
 _MARK = re.compile(f"{_OPEN}([0-9]{{1,9}}){_CLOSE}")
 """Stands for a secret that was found until all patterns have been tried; of Unicode's private use."""
-_MAY_HOLD = re.compile(rf"(?i){_WORDS}|pass|authorization|cookie|bearer|basic|://|-----BEGIN")
-"""What a text has that any of these finds: most have nothing of it."""
+_HINTS = (
+    *("pass", "pwd", "secret", "token", "credential", "api", "private", "authorization", "cookie"),
+    *("bearer", "basic", "://", "-----begin"),
+)
+SHORTEST = 5
+"""Characters that a name, what stands behind it, and a secret take at least."""
+
+
+def may_hold(text: str) -> bool:
+    """Whether any pattern can find something in a text: most have nothing of it, and this is quick."""
+    if len(text) < SHORTEST:
+        return False
+    lowered = text.lower()
+    return any(hint in lowered for hint in _HINTS)
 
 
 def redacted(text: str) -> str:
@@ -47,6 +59,9 @@ def redacted(text: str) -> str:
 
 def replaced(text: str, by: Callable[[str], str], more: Iterable[re.Pattern[str]] = ()) -> str:
     """The text with something else in the place of each secret, also of those that other patterns find."""
+    tried = (*more, *(PATTERNS if may_hold(text) else ()))
+    if not tried:
+        return text
     text = text.replace(_OPEN, "").replace(_CLOSE, "")
     found_until_now: list[str] = []
 
@@ -62,6 +77,6 @@ def replaced(text: str, by: Callable[[str], str], more: Iterable[re.Pattern[str]
     def marked(found: re.Match[str]) -> str:
         return found_until_now[int(found[1])]
 
-    for pattern in (*more, *(PATTERNS if _MAY_HOLD.search(text) else ())):
+    for pattern in tried:
         text = pattern.sub(instead, text)
     return _MARK.sub(marked, text) if found_until_now else text

@@ -135,7 +135,7 @@ class TapeWriter:
             lines.insert(0, line_of(self._header.as_json()))
         if lines:
             self._require_room(lines)
-            _write_all(self._file, member(b"".join(lines)))
+            _write_all(self._file, member(b"".join(lines), level=1))  # it is written anew at the end
 
     def _require_room(self, lines: list[bytes]) -> None:
         """Raise where no reader would take the tape any more."""

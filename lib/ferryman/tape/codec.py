@@ -91,23 +91,24 @@ def encode(value: object) -> Any:  # noqa: ANN401  # JSON
     Raises:
         TypeError: It is none that a tape can hold: a bug in whoever records it.
     """
-    if isinstance(value, Enum):
-        return {"$enum": type(value).__name__, "name": value.name}
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, list):
-        return [encode(item) for item in value]
-    if isinstance(value, tuple):
-        return {"$tuple": [encode(item) for item in value]}
-    return _encoded_collection(value)
+    kind = type(value)
+    return value if kind in _AS_THEY_ARE else _encoder(kind)(value)  # type: ignore[arg-type]  # classes can be hashed
 
 
-def _encoded_collection(value: object) -> Any:  # noqa: ANN401  # JSON
-    if isinstance(value, AbstractSet):
-        return {"$set": sorted((encode(item) for item in value), key=repr)}
-    if isinstance(value, Mapping):
-        return _encoded_mapping(value)
-    return _encoded_object(value)
+_AS_THEY_ARE = frozenset({type(None), bool, int, float, str})
+
+
+@cache
+def _encoder(kind: type) -> Callable[[Any], Any]:
+    """What makes JSON of the values of a class; found once, for there are many values of each."""
+    for kinds, encoder in _ENCODERS:
+        if issubclass(kind, kinds):
+            return encoder
+    if is_dataclass(kind) and classes().get(kind.__name__) is kind:
+        names = tuple(each.name for each in fields(kind) if each.init)
+        head = {"$": kind.__name__}
+        return lambda value: head | {name: encode(getattr(value, name)) for name in names}
+    raise TypeError(f"{kind.__qualname__}: no value that a tape can hold")
 
 
 def _encoded_mapping(value: Mapping[Any, Any]) -> Any:  # noqa: ANN401  # JSON
@@ -116,22 +117,21 @@ def _encoded_mapping(value: Mapping[Any, Any]) -> Any:  # noqa: ANN401  # JSON
     return {"$map": [[encode(key), encode(item)] for key, item in value.items()]}
 
 
-def _encoded_object(value: object) -> Any:  # noqa: ANN401  # JSON
-    if isinstance(value, bytes):
-        return {"$bytes": base64.b64encode(value).decode("ascii")}
-    if isinstance(value, datetime):
-        return {"$time": value.isoformat()}
-    for kinds, name in ((_INTERFACES, "$interface"), (_ADDRESSES, "$ip"), (_NETWORKS, "$network")):
-        if isinstance(value, kinds):
-            return {name: str(value)}
-    if isinstance(value, PurePath):
-        return str(value)
-    if is_dataclass(value) and classes().get(type(value).__name__) is type(value):
-        return {
-            "$": type(value).__name__,
-            **{each.name: encode(getattr(value, each.name)) for each in fields(value) if each.init},
-        }
-    raise TypeError(f"{type(value).__qualname__}: no value that a tape can hold")
+_ENCODERS: tuple[tuple[type | tuple[type, ...], Callable[[Any], Any]], ...] = (
+    (Enum, lambda value: {"$enum": type(value).__name__, "name": value.name}),
+    ((bool, int, float, str), lambda value: value),
+    (list, lambda value: [encode(item) for item in value]),
+    (tuple, lambda value: {"$tuple": [encode(item) for item in value]}),
+    (AbstractSet, lambda value: {"$set": sorted((encode(item) for item in value), key=repr)}),
+    (Mapping, _encoded_mapping),
+    (bytes, lambda value: {"$bytes": base64.b64encode(value).decode("ascii")}),
+    (datetime, lambda value: {"$time": value.isoformat()}),
+    (_INTERFACES, lambda value: {"$interface": str(value)}),
+    (_ADDRESSES, lambda value: {"$ip": str(value)}),
+    (_NETWORKS, lambda value: {"$network": str(value)}),
+    (PurePath, str),
+)
+"""By base class, in the order in which they are tried: an interface is an address too."""
 
 
 def decode(encoded: Any, depth: int = 0) -> Any:  # noqa: ANN401  # any value

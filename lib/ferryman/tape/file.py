@@ -94,10 +94,10 @@ def _lines(header: Header, entries: Iterable[Entry]) -> bytes:
     return b"".join([line_of(header.as_json()), *(line_of(entry.as_json()) for entry in entries)])
 
 
-def member(raw: bytes) -> bytes:
-    """The bytes as a gzip member whose header has no name and no time."""
+def member(raw: bytes, level: int = 6) -> bytes:
+    """The bytes as a gzip member whose header has no name and no time; ``level`` is gzip's, 1 the quickest."""
     packed = io.BytesIO()
-    with gzip.GzipFile(filename="", fileobj=packed, mode="wb", compresslevel=6, mtime=0) as file:
+    with gzip.GzipFile(filename="", fileobj=packed, mode="wb", compresslevel=level, mtime=0) as file:
         file.write(raw)
     return packed.getvalue()
 

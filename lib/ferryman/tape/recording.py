@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -149,10 +149,17 @@ def recording_fence(
 
 def probe_key(config: ProbeConfig, target: Target) -> CallKey:
     """The key of a probe: which packet, and how often it may be sent."""
-    given = {"target": encode(target), "samples": config.samples, "tries": config.tries}
+    return _probe_key(target, config.samples, config.tries)
+
+
+@lru_cache(maxsize=4096)
+def _probe_key(target: Target, samples: int, tries: int) -> CallKey:
+    """The watch asks the same targets again and again."""
+    given = {"target": encode(target), "samples": samples, "tries": tries}
     return CallKey("probe", target.host, "syn", given)
 
 
+@lru_cache(maxsize=256)
 def request_key(request: Request) -> CallKey:
     """The key of an HTTP request through a VIP."""
     given = encode(request)
