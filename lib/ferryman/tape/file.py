@@ -95,7 +95,7 @@ def _lines(header: Header, entries: Iterable[Entry]) -> bytes:
 
 
 def member(raw: bytes, level: int = 6) -> bytes:
-    """The bytes as a gzip member whose header has no name and no time; ``level`` is gzip's, 1 the quickest."""
+    """The bytes as a gzip member without name and time; ``level`` is gzip's, 1 is the quickest."""
     packed = io.BytesIO()
     with gzip.GzipFile(filename="", fileobj=packed, mode="wb", compresslevel=level, mtime=0) as file:
         file.write(raw)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from ipaddress import IPv4Address, ip_address
 from typing import TYPE_CHECKING
 
@@ -57,7 +59,13 @@ class TrafficCheck:
             return
         small = self._request(virtual, "small", self._small_path())
         with ThreadPoolExecutor(AT_A_TIME, initializer=waits.like_this_thread()) as pool:
-            results = list(pool.map(self._asked, [small] * self.traffic.requests))
+            # None is sent before all are ready: what interrupts this finds each of them sent, or none.
+            ready = threading.Event()
+            try:
+                asked = pool.map(partial(self._asked_when, ready), [small] * self.traffic.requests)
+            finally:
+                ready.set()
+            results = list(asked)
         answered = judge_requests(host, virtual, results)
         yield answered
         if (retried := judge_retries(host, virtual, results)) is not None:
@@ -72,6 +80,10 @@ class TrafficCheck:
                 continue
             result = self._asked(self._request(virtual, kind, path))
             yield judge_transfer(host, virtual, result, path=path, timeout_s=self.traffic.timeout)
+
+    def _asked_when(self, ready: threading.Event, request: Request) -> Result:
+        ready.wait()
+        return self._asked(request)
 
     def _asked(self, request: Request) -> Result:
         result = self.ask(request)

@@ -95,6 +95,12 @@ def control(tmp_path: Path) -> Control:
     return Control(tmp_path / "state.db")
 
 
+@pytest.fixture(autouse=True)
+def no_looks_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guard looks by the real clock: on a slow machine between a turn of the clock and the renewal."""
+    monkeypatch.setattr("ferryman.engine.lease._LOOKS", 1e-6)
+
+
 def test_visitors_between_any_two_calls_find_it_under_way_and_take_nothing_from_it(control: Control) -> None:
     store, answers = control.store(AT_WORK), set[tuple[str, bool]]()
 
