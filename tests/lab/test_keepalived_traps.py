@@ -321,7 +321,7 @@ def test_a_quiescent_realserver_is_refused_before_anything(
         hosts,
         WEB,
         inhibited.replace(
-            "connect_timeout 2", CHECK.splitlines()[0].partition("{ ")[2] + "\n connect_port 22"
+            "connect_timeout 4", CHECK.splitlines()[0].partition("{ ")[2] + "\n connect_port 22"
         ),
     )
     hosts.read("lvs1", asks(RELOAD)).checked()

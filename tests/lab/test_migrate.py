@@ -173,8 +173,9 @@ def test_a_configuration_that_keepalived_refuses_changes_nothing_on_it(
 
 
 def files_of(lab: RunningLab) -> dict[Path, bytes]:
-    """Every file of the configuration, but for what dry runs keep of what they foretold."""
-    files = [path for path in lab.folder.rglob("*") if path.is_file() and path.parent.name != "foretold"]
+    """Every file of the configuration, but for what dry runs keep: their tapes, and what they foretold."""
+    kept = ("foretold", "tapes")
+    files = [path for path in lab.folder.rglob("*") if path.is_file() and path.parent.name not in kept]
     return {path: path.read_bytes() for path in files}
 
 

@@ -175,7 +175,7 @@ def prune(folder: Path, keep: int) -> None:
 def free_path(folder: Path, run: str) -> Path:
     """The path for another tape of a run: a run that is resumed has one for each of its processes."""
     path, number = folder / f"{run}{SUFFIX}", 1
-    while path.exists():
+    while os.path.lexists(path):  # one that may not be looked for is none: the writer says why
         number += 1
         path = folder / f"{run}.{number}{SUFFIX}"
     return path
