@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import subprocess
 import sys
 import threading
@@ -44,6 +45,17 @@ def writer(tmp_path: Path, clock: Clock) -> Iterator[TapeWriter]:
     writer.close()
 
 
+def run_python(program: str, path: Path, *, check: bool) -> subprocess.CompletedProcess[str]:
+    """Run a program in a process that finds what this one finds."""
+    return subprocess.run(
+        [sys.executable, "-c", program, path],
+        capture_output=True,
+        text=True,
+        check=check,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+
+
 def test_a_full_disk_stops_the_tape_and_nothing_else(tmp_path: Path) -> None:
     """In a process of its own, whose files the kernel keeps from growing: no disk need be filled."""
     program = """
@@ -65,7 +77,7 @@ writer.close({"outcome": "done", "exit_code": 0, "reason": "", "seconds": 1.0})
 print(len(writer._waiting))
 """
     path = tmp_path / "run.tape"
-    done = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, check=True)
+    done = run_python(program, path, check=True)
     assert done.stdout == f"{path}: File too large\n0\n"
     tape = file.read(path)
     assert not tape.whole
@@ -87,7 +99,7 @@ writer.append("signal", {"name": "too late"})
 os.kill(os.getpid(), signal.SIGKILL)
 """
     path = tmp_path / "run.tape"
-    done = subprocess.run([sys.executable, "-c", program, path], check=False)
+    done = run_python(program, path, check=False)
     assert done.returncode == -9
     tape = file.read(path)
     assert not tape.whole

@@ -15,17 +15,12 @@ from ferryman.tape.file import read
 from unit.tape.decision_changes import CHANGES, Change
 
 REPOSITORY = Path(__file__).parents[3]
-OFTEN = ("strict rp_filter is let pass",)
 TAPES = sorted((REPOSITORY / "tests" / "tapes").glob("*.tape"))
 
 
-def marks(change: Change) -> list[pytest.MarkDecorator]:
-    """Each replays every tape, which takes its time."""
-    return [] if change.name in OFTEN else [pytest.mark.extended]
-
-
+@pytest.mark.extended  # each replays every tape
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("change", [pytest.param(each, id=each.name, marks=marks(each)) for each in CHANGES])
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.name)
 def test_it_turns_exactly_these_tapes_red(change: Change, tmp_path: Path) -> None:
     for folder in ("lib", "cookbooks"):
         shutil.copytree(REPOSITORY / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
