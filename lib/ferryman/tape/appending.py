@@ -30,6 +30,8 @@ EVERY_S = 0.5
 PATIENCE_S = 10.0
 """Seconds that the end of a run waits for the tape's last write; a disk that hangs keeps no process."""
 FOLDER_MODE = 0o700
+LEFT_FREE_BYTES = 8 << 20
+"""What a tape leaves of its disk: the journal is on the same one, as a rule, and matters more."""
 _LAST_LINE = 1 << 10
 """Bytes that the last line takes at most."""
 _COPIED = 1 << 18
@@ -135,6 +137,7 @@ class TapeWriter:
             lines.insert(0, line_of(self._header.as_json()))
         if lines:
             self._require_room(lines)
+            _require_space(self.path.parent)
             _write_all(self._file, member(b"".join(lines), level=1))  # it is written anew at the end
 
     def _require_room(self, lines: list[bytes]) -> None:
@@ -185,8 +188,16 @@ def _line(after_s: float, kind: str, data: Data) -> bytes:
     return line_of([round(after_s, 6), kind, data() if callable(data) else data])
 
 
+def _require_space(folder: Path) -> None:
+    """Raise where little of the disk is free: what is left is the journal's, without which no run goes on."""
+    disk = os.statvfs(folder)
+    if disk.f_bavail * disk.f_frsize < LEFT_FREE_BYTES:
+        raise OSError(errno.ENOSPC, f"less than {LEFT_FREE_BYTES >> 20} MiB are free, left for the journal")
+
+
 def _created(path: Path) -> BinaryIO:
     path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    _require_space(path.parent)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
     file = open(os.open(path, flags, FILE_MODE), "ab", buffering=0)  # noqa: PTH123, SIM115  # closed in close
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

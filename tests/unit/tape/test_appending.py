@@ -85,6 +85,17 @@ print(len(writer._waiting))
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_disk_that_is_nearly_full_is_left_to_the_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(appending, "LEFT_FREE_BYTES", 1 << 62)
+    writer = TapeWriter(tmp_path / "run.tape", HEADER)
+    writer.append("signal", {"name": "SIGTERM"})
+    writer.close({"outcome": "done", "exit_code": 0, "reason": "", "seconds": 1.0})
+    assert "left for the journal" in str(writer.trouble)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_killed_run_s_tape_is_read_up_to_its_last_flush(tmp_path: Path) -> None:
     program = """
 import os, signal, sys
