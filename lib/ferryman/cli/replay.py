@@ -96,12 +96,11 @@ def difference_of(file: Path) -> str | None:
 
 def _replayed(file: Path, find: Callable[[str], CookbookCommand], *, update: bool) -> Replay:
     from ferryman.cookbook.replay import replay as replay_tape  # noqa: PLC0415  # brings in everything
-    from ferryman.cookbook.replay import updated  # noqa: PLC0415  # as above
     from ferryman.tape.file import write  # noqa: PLC0415  # as above
 
     done = replay_tape(file, find)
-    if update and done.difference is None and done.entries is not None:
-        _write(lambda: write(file, done.tape.header, updated(done)), file)
+    if update and done.difference is None and done.entries != done.tape.entries:
+        _write(lambda: write(file, done.tape.header, done.entries), file)
     return done
 
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from ferryman import waits
 from ferryman.config import Config
 from ferryman.cookbook.context import Ferry
-from ferryman.cookbook.taping import CONFIGURED, CONFIRM, planned
+from ferryman.cookbook.taping import CONFIGURED, planned
 from ferryman.engine.clock import SystemClock
 from ferryman.engine.process import ProcessId
 from ferryman.engine.runner import Runner
@@ -25,6 +25,7 @@ from ferryman.state.sqlite.database import Database
 from ferryman.tape.compare import compare_events, compare_plans
 from ferryman.tape.difference import Difference
 from ferryman.tape.file import read
+from ferryman.tape.keys import CONFIRM, current_lane
 from ferryman.tape.replaying import TapeHosts, replaying_ports
 from ferryman.tape.world import DivergedError, EndOfTapeError, TapeWorld
 
@@ -50,8 +51,8 @@ class Replay:
     difference: Difference | None
     told: tuple[str, ...] = ()
     """What is no difference, and worth knowing: reads more or fewer, a tape that ends early."""
-    entries: tuple[Entry, ...] | None = None
-    """The entries of a tape that has the reads of today, where they are others than the recorded ones."""
+    entries: tuple[Entry, ...] = ()
+    """The tape's entries with the reads of today, where only reads are others than the recorded ones."""
 
 
 def replay(path: Path, find: FindCookbook) -> Replay:
@@ -71,11 +72,6 @@ def replayed(tape: Tape, find: FindCookbook) -> Replay:
     except FerrymanError as error:
         raise TapeError(f"{tape.path}: {error}") from error
     return _Replaying(tape).run(cookbook)
-
-
-def updated(done: Replay) -> tuple[Entry, ...]:
-    """The entries to write in the place of the tape's."""
-    return done.tape.entries if done.entries is None else done.entries
 
 
 class _Replaying:
@@ -108,7 +104,8 @@ class _Replaying:
             told.append(f"{self._tape.path}: the recorded run was cut off here; it went the same until then")
         difference = self._difference(ended, early=early)
         told += [*([] if early else self._world.told), *self._left_reads(early=early)]
-        entries = self._world.entries_used() if told and difference is None and not early else None
+        only_reads = told and difference is None and not early
+        entries = self._world.entries_used() if only_reads else self._tape.entries
         return Replay(self._tape, difference, tuple(told), entries)
 
     def _performed(self, cookbook: CookbookCommand) -> RunResult:
@@ -193,8 +190,7 @@ class _Replaying:
 
     def _heard(self, occurrence: Occurrence) -> None:
         event = occurrence.event
-        lane = "watch" if waits.is_the_watch() else "run"
-        self._events.append({"event": event.event, **event.as_dict(), "lane": lane})
+        self._events.append({"event": event.event, **event.as_dict(), "lane": current_lane()})
 
     def _difference(self, ended: RunResult | None, *, early: bool) -> Difference | None:
         header = self._tape.header

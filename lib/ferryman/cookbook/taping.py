@@ -16,7 +16,7 @@ from ferryman.inventory.extract import catalog_part
 from ferryman.model import Director, Realserver, Service
 from ferryman.tape.appending import TapeWriter, free_path
 from ferryman.tape.form import Header, PlannedStep
-from ferryman.tape.keys import CallKey
+from ferryman.tape.keys import CONFIRM
 from ferryman.tape.recorder import Recorder
 from ferryman.tape.recording import RecordingHosts, recording_fence, recording_fleet, recording_ports
 
@@ -136,9 +136,6 @@ class Taping:
             if journal is None
             else self.recorder.without_secrets(_with_parts(journal, {each.service for each in needed})),
         )
-
-
-CONFIRM = CallKey("operator", "", "confirm", {})
 
 
 def digest_of(cookbook: Path) -> str:

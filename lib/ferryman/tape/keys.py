@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from ferryman import waits
 from ferryman.hosts.verbs.kinds import OPTIONAL_SECONDS, SECONDS
 from ferryman.tape.codec import encode
 
@@ -35,6 +36,19 @@ class CallKey:
     def __str__(self) -> str:
         given = ", ".join(f"{name}={_shown(value)}" for name, value in self.arguments.items())
         return f"{f'{self.host}: ' if self.host else ''}{self.verb}{f' ({given})' if given else ''}"
+
+
+ACQUIRE = CallKey("locks", "", "acquire", {})
+"""Acquiring the run's locks."""
+CONFIRM = CallKey("operator", "", "confirm", {})
+"""The one question before the first change."""
+RUN, WATCH = "run", "watch"
+"""The two threads that ask: each has a lane of the tape."""
+
+
+def current_lane() -> str:
+    """The lane of this thread."""
+    return WATCH if waits.is_the_watch() else RUN
 
 
 def key_of_verb(host: str, verb: Verb[Any]) -> CallKey:

@@ -11,8 +11,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ferryman import waits
 from ferryman.tape.codec import encode, encode_error
+from ferryman.tape.keys import ACQUIRE, RUN, current_lane
 from ferryman.tape.secrets import Secrets
 
 if TYPE_CHECKING:
@@ -67,22 +67,20 @@ class Recorder:
 
         ``answer`` makes the answer of what came back, where the value alone is not it.
         """
-        lane = self.lane
         try:
             with self.outside():
                 result = call()
         except Exception as error:
             failed = error  # the name is gone once the block is left
-            self.add_call(key, lane, lambda: {"error": encode_error(failed)}, secrets)
+            self.add_call(key, lambda: {"error": encode_error(failed)}, secrets)
             raise
         made = answer or _value
-        self.add_call(key, lane, lambda: made(result), secrets)
+        self.add_call(key, lambda: made(result), secrets)
         return result
 
-    def add_call(
-        self, key: CallKey, lane: str, answer: Callable[[], Answer], secrets: Sequence[str] = ()
-    ) -> None:
-        """Keep a call that was made."""
+    def add_call(self, key: CallKey, answer: Callable[[], Answer], secrets: Sequence[str] = ()) -> None:
+        """Keep a call that was made; to be called in the thread that made it."""
+        lane = current_lane()
         self._add(
             "call",
             lambda: self._secrets.without(
@@ -98,11 +96,6 @@ class Recorder:
                 secrets,
             ),
         )
-
-    @property
-    def lane(self) -> str:
-        """Whether it is the run that asks, ``run``, or its watch."""
-        return "watch" if waits.is_the_watch() else "run"
 
     @contextmanager
     def outside(self) -> Iterator[None]:
@@ -120,7 +113,7 @@ class Recorder:
 
     def heard(self, occurrence: Occurrence) -> None:
         """Keep an event; a subscriber of the run's."""
-        event, lane = occurrence.event, self.lane
+        event, lane = occurrence.event, current_lane()
         self._add(
             "event", lambda: self._secrets.without({"event": event.event, **event.as_dict(), "lane": lane})
         )
@@ -140,14 +133,12 @@ class Recorder:
 
     def alarmed(self, error: Exception) -> None:
         """Keep what stops the run from beside; not of the watch, whose looks are on the tape."""
-        if self.lane == "run":
+        if current_lane() == RUN:
             self._add("alarm", lambda: self._secrets.without({"error": encode_error(error)}))
 
     def acquire(self, locks: Callable[[], None]) -> None:
         """Acquire the locks, and keep whether that was possible."""
-        from ferryman.tape.keys import CallKey  # noqa: PLC0415  # what it needs takes a while
-
-        self.call(CallKey("locks", "", "acquire", {}), locks)
+        self.call(ACQUIRE, locks)
 
     # --- as Waits ---
 
@@ -168,7 +159,7 @@ class Recorder:
         """Compare with the clock; that a time is over is kept."""
         over = time.monotonic() >= moment
         if over and not self.is_outside:
-            lane = self.lane
+            lane = current_lane()
             self._add("time-up", lambda: {"lane": lane})
         return over
 
@@ -190,7 +181,7 @@ class Recorder:
     def _waited(self, seconds: float, *, interrupted: bool) -> None:
         if self.is_outside:
             return
-        lane = self.lane
+        lane = current_lane()
         rounded = round(max(0.0, seconds), 3)
         self._add("wait", lambda: {"lane": lane, "seconds": rounded, "interrupted": interrupted})
 

@@ -13,7 +13,7 @@ from ferryman.catalog.review.git import Git, GitResult
 from ferryman.errors import FerrymanError
 from ferryman.inventory.extract import catalog_part
 from ferryman.tape.codec import encode, encode_error
-from ferryman.tape.keys import CallKey, key_of_verb
+from ferryman.tape.keys import RUN, CallKey, current_lane, key_of_verb
 from ferryman.tape.ports import Ports, Probe
 
 if TYPE_CHECKING:
@@ -62,22 +62,19 @@ class RecordingHosts:
             results = self._hosts.read_all(verbs)
         for host, result in results.items():
             answer = self._answer(host, verbs[host], result)
-            self._recorder.add_call(
-                key_of_verb(host, verbs[host]), self._recorder.lane, answer, verbs[host].secrets
-            )
+            self._recorder.add_call(key_of_verb(host, verbs[host]), answer, verbs[host].secrets)
         return results
 
     def _called(self, host: str, verb: Verb[T], call: Callable[[], T]) -> T:
-        lane = self._recorder.lane
         try:
             with self._recorder.outside():
                 result = call()
         except Exception as error:
             answer = self._answer(host, verb, error)
-            self._recorder.add_call(key_of_verb(host, verb), lane, answer, verb.secrets)
+            self._recorder.add_call(key_of_verb(host, verb), answer, verb.secrets)
             raise
         answer = self._answer(host, verb, result)
-        self._recorder.add_call(key_of_verb(host, verb), lane, answer, verb.secrets)
+        self._recorder.add_call(key_of_verb(host, verb), answer, verb.secrets)
         return result
 
     def _answer(self, host: str, verb: Verb[Any], result: object) -> Callable[[], Answer]:
@@ -183,8 +180,7 @@ def _recorded_probe(real: Ports, recorder: Recorder) -> Probe:
     def probe(
         config: ProbeConfig, targets: Sequence[Target], heard: HearPacket | None = None
     ) -> list[ProbeResult]:
-        lane = recorder.lane
-        if lane == "run":  # the watch sends the same for as long as the run lasts
+        if current_lane() == RUN:  # the watch sends the same for as long as the run lasts
             heard = recorder.packet
         try:
             with recorder.outside():
@@ -192,10 +188,10 @@ def _recorded_probe(real: Ports, recorder: Recorder) -> Probe:
         except FerrymanError as error:
             failed = error
             for target in targets:
-                recorder.add_call(probe_key(config, target), lane, lambda: {"error": encode_error(failed)})
+                recorder.add_call(probe_key(config, target), lambda: {"error": encode_error(failed)})
             raise
         for target, result in zip(targets, results, strict=True):
-            recorder.add_call(probe_key(config, target), lane, partial(_encoded, result))
+            recorder.add_call(probe_key(config, target), partial(_encoded, result))
         return results
 
     return probe

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections import defaultdict, deque
-from dataclasses import dataclass, field, replace
+from collections import defaultdict
+from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from ferryman import waits
 from ferryman.errors import TapeError
 from ferryman.tape.codec import NotDataError, decode, decode_error
 from ferryman.tape.difference import Difference, closest
+from ferryman.tape.keys import ACQUIRE, RUN, WATCH, current_lane
+from ferryman.tape.lanes import lanes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from ferryman.engine.observer import RunSignals
     from ferryman.tape.file import Entry, Tape
     from ferryman.tape.keys import CallKey
+    from ferryman.tape.lanes import Call, Lane
 
 STUCK_S = 20.0
 """Seconds of real time after which two threads that wait for each other are a fault of the replay."""
@@ -32,7 +36,6 @@ SOON_S = 0.005
 """Seconds between two looks whether the run's thread has run its signal handlers."""
 REPEATS = 100
 """How often the last answer to a question is given again, where nothing was changed on that host since."""
-RUN, WATCH = "run", "watch"
 
 
 class DivergedError(waits.StoppedError):
@@ -41,29 +44,6 @@ class DivergedError(waits.StoppedError):
 
 class EndOfTapeError(waits.StoppedError):
     """The recorded run was killed here."""
-
-
-@dataclass(slots=True)
-class _Call:
-    """A recorded call."""
-
-    place: int
-    canonical: str
-    key: CallKey
-    data: dict[str, Any]
-    used: bool = False
-
-
-@dataclass(slots=True)
-class _Lane:
-    """What one of the two threads asked, in its order."""
-
-    calls: list[_Call] = field(default_factory=list)
-    by_key: dict[str, deque[_Call]] = field(default_factory=lambda: defaultdict(deque))
-    writes: deque[_Call] = field(default_factory=deque)
-    waits: deque[tuple[int, Entry]] = field(default_factory=deque)
-    last: dict[str, tuple[_Call, int]] = field(default_factory=dict)
-    """The latest answer by key, and how many writes to its host there had been then."""
 
 
 class TapeWorld:
@@ -78,10 +58,9 @@ class TapeWorld:
         """What is told and is no difference: reads that were made once more."""
         self._tape = tape
         self._began = datetime.fromisoformat(tape.header.began)
-        self._lanes = {RUN: _Lane(), WATCH: _Lane()}
-        self._times: list[float] = []
-        self._outside: deque[tuple[int, Entry]] = deque()
-        """Signals and alarms that are still to come."""
+        self._lanes, self._outside = lanes_of(tape)
+        self._times = list(accumulate(entry.after_s for entry in tape.entries))
+        """By place: the seconds of the recorded run until then."""
         self._turn = threading.Condition(threading.RLock())
         self._position = -1
         """The place of the latest entry that was used."""
@@ -95,31 +74,6 @@ class TapeWorld:
         """The run's own."""
         self._writes: dict[str, int] = defaultdict(int)
         self._repeated: dict[str, int] = defaultdict(int)
-        self._read()
-
-    def _read(self) -> None:
-        from ferryman.tape.keys import CallKey  # noqa: PLC0415  # what it needs takes a while
-
-        seconds = 0.0
-        for place, entry in enumerate(self._tape.entries):
-            seconds += entry.after_s
-            self._times.append(seconds)
-            lane = self._lanes[entry.data.get("lane", RUN)]
-            match entry.kind:
-                case "call":
-                    data = entry.data
-                    key = CallKey(
-                        data["port"], data["host"], data["verb"], data["arguments"], bool(data["writes"])
-                    )
-                    call = _Call(place, key.canonical, key, data)
-                    lane.calls.append(call)
-                    lane.by_key[call.canonical].append(call)
-                    if key.writes:
-                        lane.writes.append(call)
-                case "wait" | "time-up":
-                    lane.waits.append((place, entry))
-                case "signal" | "alarm":
-                    self._outside.append((place, entry))
 
     # --- answers ---
 
@@ -139,8 +93,8 @@ class TapeWorld:
             raise self._diverged(str(bad)) from bad
         raise error
 
-    def _next(self, key: CallKey) -> _Call:
-        name = self._lane_name
+    def _next(self, key: CallKey) -> Call:
+        name = current_lane()
         lane, canonical = self._lanes[name], key.canonical
         with self._turn:
             self._require_open()
@@ -157,13 +111,13 @@ class TapeWorld:
                 self._writes[key.host] += 1
             return call
 
-    def _require_order(self, lane: _Lane, call: _Call) -> None:
+    def _require_order(self, lane: Lane, call: Call) -> None:
         while lane.writes and lane.writes[0].used:
             lane.writes.popleft()
         if lane.writes and lane.writes[0] is not call:
             raise self._diverged(f"it did {call.key}, where the recorded run first did {lane.writes[0].key}")
 
-    def _again(self, name: str, lane: _Lane, key: CallKey) -> _Call:
+    def _again(self, name: str, lane: Lane, key: CallKey) -> Call:
         """The last answer once more, where it cannot have changed; anything else is not known here."""
         known = lane.last.get(key.canonical)
         if known is not None and not key.writes and self._writes[key.host] == known[1]:
@@ -181,14 +135,10 @@ class TapeWorld:
             f"it {asked} {key}, which the recorded run did not", closest(key, [c.key for c in lane.calls])
         )
 
-    def _is_used_up(self, lane: _Lane) -> bool:
+    def _is_used_up(self, lane: Lane) -> bool:
         return all(call.used for call in lane.calls) or self._position >= len(self._times) - 1
 
     # --- turns ---
-
-    @property
-    def _lane_name(self) -> str:
-        return WATCH if waits.is_the_watch() else RUN
 
     def _wait_for_turn(self, lane: str, place: int) -> None:
         """Let whatever came before this entry happen first; then it is the latest one."""
@@ -275,7 +225,7 @@ class TapeWorld:
 
     def is_past(self, moment: float) -> bool:
         """Whether the recorded run found its time over here."""
-        name = self._lane_name
+        name = current_lane()
         with self._turn:
             self._require_open()
             pending = self._lanes[name].waits
@@ -299,7 +249,7 @@ class TapeWorld:
             return event.is_set()
 
     def _waited(self, seconds: float) -> None:
-        name = self._lane_name
+        name = current_lane()
         with self._turn:
             self._require_open()
             pending = self._lanes[name].waits
@@ -363,9 +313,7 @@ class TapeWorld:
 
     def acquire(self, locks: Callable[[], None]) -> None:
         """Acquire the locks of the replay's own journal, where the recorded run got its own."""
-        from ferryman.tape.keys import CallKey  # noqa: PLC0415  # what it needs takes a while
-
-        self.ask(CallKey("locks", "", "acquire", {}))
+        self.ask(ACQUIRE)
         locks()
 
     # --- at the end ---
@@ -404,5 +352,5 @@ class TapeWorld:
         return _keys(writes), _keys(reads)
 
 
-def _keys(calls: Iterable[_Call]) -> list[CallKey]:
+def _keys(calls: Iterable[Call]) -> list[CallKey]:
     return [call.key for call in calls]

@@ -18,7 +18,7 @@ import pytest
 from ferryman.cli.discovery import read as cookbooks_in
 from ferryman.cli.replay import finder
 from ferryman.cookbook import load
-from ferryman.cookbook.replay import Replay, replayed, updated
+from ferryman.cookbook.replay import Replay, replayed
 from ferryman.errors import TapeError
 from ferryman.tape.file import Entry, Tape, read
 
@@ -137,7 +137,7 @@ def test_a_read_that_is_not_made_any_more_is_told_and_updated() -> None:
     done = replayed(more, find)
     assert done.difference is None
     assert "it did not ask" in done.told[0]
-    again = replayed(replace(was, entries=updated(done)), find)
+    again = replayed(replace(was, entries=done.entries), find)
     assert (again.difference, again.told) == (None, ())
 
 
@@ -152,7 +152,7 @@ def test_a_read_that_is_made_once_more_gets_the_same_answer_and_is_told() -> Non
     done = changed(was, lambda entry: None if entry is tables[-1] else entry)
     assert done.difference is None
     assert done.told == ("it asked lvs2: ipvs-table more often than the recorded run",)
-    again = replayed(replace(was, entries=updated(done)), find)
+    again = replayed(replace(was, entries=done.entries), find)
     assert (again.difference, again.told) == (None, ())
 
 

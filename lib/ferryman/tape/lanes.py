@@ -1,0 +1,62 @@
+"""What the run and its watch asked, each in its order, and what came from outside meanwhile."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ferryman.tape.keys import RUN, WATCH, CallKey
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ferryman.tape.file import Entry, Tape
+
+Outside = deque[tuple[int, "Entry"]]
+"""Signals and alarms, with their places."""
+
+
+@dataclass(slots=True)
+class Call:
+    """A recorded call."""
+
+    place: int
+    canonical: str
+    key: CallKey
+    data: dict[str, Any]
+    used: bool = False
+
+
+@dataclass(slots=True)
+class Lane:
+    """What one of the two threads asked, in its order."""
+
+    calls: list[Call] = field(default_factory=list)
+    by_key: dict[str, deque[Call]] = field(default_factory=lambda: defaultdict(deque))
+    writes: deque[Call] = field(default_factory=deque)
+    waits: deque[tuple[int, Entry]] = field(default_factory=deque)
+    last: dict[str, tuple[Call, int]] = field(default_factory=dict)
+    """The latest answer by key, and how many writes to its host there had been then."""
+
+
+def lanes_of(tape: Tape) -> tuple[Mapping[str, Lane], Outside]:
+    """A tape's lanes by name, and what came from outside."""
+    lanes, outside = {RUN: Lane(), WATCH: Lane()}, Outside()
+    for place, entry in enumerate(tape.entries):
+        data, lane = entry.data, lanes[entry.data.get("lane", RUN)]
+        match entry.kind:
+            case "call":
+                key = CallKey(
+                    data["port"], data["host"], data["verb"], data["arguments"], bool(data["writes"])
+                )
+                call = Call(place, key.canonical, key, data)
+                lane.calls.append(call)
+                lane.by_key[call.canonical].append(call)
+                if key.writes:
+                    lane.writes.append(call)
+            case "wait" | "time-up":
+                lane.waits.append((place, entry))
+            case "signal" | "alarm":
+                outside.append((place, entry))
+    return lanes, outside
