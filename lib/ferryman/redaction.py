@@ -16,7 +16,7 @@ _NAME = rf"(?:{_WORDS})[\w.-]{{0,40}}[\"']?"
 """The end of the name of something secret; it begins with a fixed word: long texts are searched fast."""
 _QUOTED = r"\"[^\"\n]*\"|'[^'\n]*'"
 PATTERNS = tuple(
-    re.compile(pattern, re.DOTALL)
+    re.compile(pattern)
     for pattern in (
         # After a colon to the end of the line, as in YAML; else to the end of the word.
         rf"(?i)(?:{_NAME}|pass[\"']?)[ \t]*:[ \t]*({_QUOTED}|[^\n]+)",
@@ -25,10 +25,11 @@ PATTERNS = tuple(
         r"(?i)\b(?:proxy-)?(?:authorization|cookie)[ \t]*[:=][ \t]*([^\n\"']+)",
         r"(?i)\b(?:bearer|basic)[ \t]+([\w.~+/=-]{8,})",
         r"://([^/\s@]{1,200})(?=@)",
-        r"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----(.*?)(?=-----END|\Z)",
     )
 )
-"""Each has the secret as its only group."""
+"""Each finds secrets within a line, and has the secret as its only group."""
+_KEY = re.compile(r"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----(.*?)(?=-----END|\Z)", re.DOTALL)
+"""The same, of what has lines of its own."""
 _OPEN, _CLOSE = "\ue0f0", "\ue0f1"
 _MARK = re.compile(f"{_OPEN}([0-9]{{1,9}}){_CLOSE}")
 """Stands for a secret that was found until all patterns have been tried; of Unicode's private use."""
@@ -59,8 +60,8 @@ def redacted(text: str) -> str:
 
 def replaced(text: str, by: Callable[[str], str], more: Iterable[re.Pattern[str]] = ()) -> str:
     """The text with something else in the place of each secret, also of those that other patterns find."""
-    tried = (*more, *(PATTERNS if may_hold(text) else ()))
-    if not tried:
+    patterns, is_suspect = tuple(more), may_hold(text)
+    if not (patterns or is_suspect):
         return text
     text = text.replace(_OPEN, "").replace(_CLOSE, "")
     found_until_now: list[str] = []
@@ -77,6 +78,14 @@ def replaced(text: str, by: Callable[[str], str], more: Iterable[re.Pattern[str]
     def marked(found: re.Match[str]) -> str:
         return found_until_now[int(found[1])]
 
-    for pattern in tried:
+    for pattern in patterns:
         text = pattern.sub(instead, text)
+    if is_suspect:  # a few lines of a long text, as a rule
+        lines = text.split("\n")
+        for number, line in enumerate(lines):
+            if may_hold(line):
+                for pattern in PATTERNS:
+                    line = pattern.sub(instead, line)  # noqa: PLW2901  # one after the other
+                lines[number] = line
+        text = _KEY.sub(instead, "\n".join(lines))
     return _MARK.sub(marked, text) if found_until_now else text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
@@ -13,7 +14,8 @@ from urllib.parse import quote
 from scapy.layers.inet import IP, TCP
 from scapy.layers.inet6 import IPv6
 
-from ferryman.tape.file import Entry, Header, PlannedStep, Tape
+from ferryman.tape.file import Entry, PlannedStep, Tape
+from unit.tape.samples import HEADER
 
 V4, V6 = "10.64.0.14", "2620:0:861:101:10:64:0:14"
 NETWORK, MAC = "10.64.0.0/22", "aa:00:5e:12:34:56"
@@ -38,16 +40,9 @@ def catalog(service: str, site: str, cluster: str = "edge") -> str:
 def tape_of(host: str = "web1", service: str = "static", site: str = "codfw", **more: Any) -> Tape:  # noqa: ANN401
     """A tape about a host, a service and a site; ``more`` are further texts that the host printed."""
     hosts, text = [host, f"{host}x2"], catalog(service, site)
-    header = Header(
-        ferryman="0.1",
-        python="3.11.9",
-        run="20261130-110000-abcd",
-        action="perform",
-        began="2026-11-30T11:00:00.000Z",
-        cookbook="migrate",
-        cookbook_digest="sha256:00",
+    header = replace(
+        HEADER,
         arguments={"service": service, "site": site, "reason": "because Joan asked", "task": "T424242"},
-        options={"dry_run": False, "on_doubt": "hold"},
         operator="anna@deploy1.codfw.wmnet",
         config={"ssh": {"user": "ferryuser"}, "traffic": {"service": {service: {"requests": 3}}}},
         inventory={
