@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -15,6 +13,7 @@ from ferryman import lab as the_lab
 from ferryman.catalog.file import Catalog
 from ferryman.errors import LabError
 from ferryman.lab import LabPaths, engines, topology
+from ferryman.lab.folders import free_folder
 from ferryman.model import Forwarding
 from ferryman.retry import poll_until
 from lab.chosen import is_chosen
@@ -125,23 +124,10 @@ def require_lab() -> None:
 
 @contextmanager
 def own_folder() -> Iterator[Path]:
-    """A configuration folder that no other session uses, cleared of what a killed one left.
-
-    Folders are numbered and locked, not random: so a lab whose session was killed is found by the next.
-    """
-    parent = REPOSITORY / ".ferryman" / "lab-tests"
-    parent.mkdir(parents=True, exist_ok=True)
-    for number in count():
-        with (parent / f"{number}.lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            folder = parent / str(number)
-            the_lab.down(LabPaths.of(folder))
-            provision(folder)
-            yield folder
-            return
+    """A configuration folder that no other session uses, cleared of what a killed one left."""
+    with free_folder(REPOSITORY / ".ferryman" / "lab-tests", first=0) as (_, folder):
+        provision(folder)
+        yield folder
 
 
 def provision(folder: Path) -> None:

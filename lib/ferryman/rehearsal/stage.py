@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count
 from typing import TYPE_CHECKING, Literal
 
 from ferryman import lab
 from ferryman.catalog.file import Catalog
 from ferryman.errors import FerrymanError, LabError
 from ferryman.lab import LabPaths, faults
+from ferryman.lab.folders import free_folder
 from ferryman.lab.topology import DEFAULT
 from ferryman.model import Forwarding
 from ferryman.rehearsal import world
@@ -143,30 +142,18 @@ class Stage:
 
 @contextmanager
 def own_stage(source: Path, inventory: Path, cookbooks: tuple[Path, ...], parent: Path) -> Iterator[Stage]:
-    """A stage that no other rehearsal uses, cleared of what one that was killed has left; down at the end.
-
-    Folders are numbered and locked, not random: so a lab whose rehearsal was killed is found by the next.
-    """
-    parent.mkdir(parents=True, exist_ok=True)
-    for number in count(1):
-        with (parent / f"{number}.lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            folder = parent / str(number)
-            lab.down(LabPaths.of(folder))
+    """A stage that no other rehearsal uses, cleared of what one that was killed has left; down at the end."""
+    with free_folder(parent) as (number, folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        stage = Stage(f"lab {number}", folder, source, inventory, cookbooks)
+        try:
+            yield stage
+        finally:
+            stage.down()
+            for left in parent.glob(f"{number}.*"):
+                if left.is_dir():
+                    shutil.rmtree(left, ignore_errors=True)
+                elif left.suffix != ".lock":
+                    left.unlink()
             shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-            stage = Stage(f"lab {number}", folder, source, inventory, cookbooks)
-            try:
-                yield stage
-            finally:
-                stage.down()
-                for left in parent.glob(f"{number}.*"):
-                    if left.is_dir():
-                        shutil.rmtree(left, ignore_errors=True)
-                    elif left.suffix != ".lock":
-                        left.unlink()
-                shutil.rmtree(folder, ignore_errors=True)
-            return
