@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
+from ferryman.whole_file import write_whole
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 cannot say, not even escaped."""
@@ -70,16 +70,7 @@ def write_junit(path: Path, suite: str, results: Sequence[Result]) -> None:
     Raises:
         OSError: It could not be written.
     """
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with open(descriptor, "wb") as file:  # noqa: PTH123  # a descriptor has no path
-            # CI systems read it as another user.
-            os.fchmod(descriptor, 0o644)
-            file.write(xml_of(suite, results))
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_whole(path, xml_of(suite, results), mode=0o644)  # CI systems read it as another user
 
 
 def _add(case: ET.Element, kind: str, text: str) -> None:

@@ -30,6 +30,7 @@ FLOORS = {
             "retry",
             "redaction",
             "waits",
+            "whole_file",
         ),
         "__init__",
     },

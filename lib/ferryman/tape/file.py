@@ -12,18 +12,18 @@ import io
 import json
 import os
 import stat
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ferryman.errors import TapeError
 from ferryman.permissions import READ, denied
 from ferryman.tape.form import SCHEMA, Entry, FormError, Header, PlannedStep, entry_of, header_of, shown
 from ferryman.tape.lines import NotATapeError, TapeLines, value_of
+from ferryman.whole_file import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 __all__ = ["SUFFIX", "Entry", "Header", "PlannedStep", "Tape", "line_of", "read", "whole_bytes", "write"]
 
@@ -71,16 +71,7 @@ def write(path: Path, header: Header, entries: Iterable[Entry], *, whole: bool =
         ValueError: Something is no JSON, such as a number that is not finite.
     """
     content = whole_bytes(header, entries) if whole else member(_lines(header, entries))
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=NEW, dir=path.parent)
-    try:
-        with open(descriptor, "wb") as file:  # noqa: PTH123  # a descriptor has no path
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-        os.replace(name, path)  # noqa: PTH105  # beside os.fsync, the step that it is ordered after
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_whole(path, content, mode=FILE_MODE, suffix=NEW)
 
 
 def whole_bytes(header: Header, entries: Iterable[Entry]) -> bytes:
