@@ -187,7 +187,6 @@ class TapeWorld:
         if entry.kind == "alarm":
             if self._signals is not None:
                 self._signals.alarm(decode_error(entry.data["error"]))
-                self._raise_pending()
             return
         number = getattr(signal, entry.data["name"], None)
         if not isinstance(number, signal.Signals) or not self._is_handled(number):

@@ -96,6 +96,18 @@ def test_a_disk_that_is_nearly_full_is_left_to_the_journal(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_disk_that_gets_nearly_full_keeps_what_was_written_until_then(
+    writer: TapeWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer.append("signal", {"name": "SIGTERM"})
+    writer.flush()
+    monkeypatch.setattr(appending, "LEFT_FREE_BYTES", 1 << 62)
+    writer.append("signal", {"name": "SIGINT"})
+    writer.flush()
+    assert "left for the journal" in str(writer.trouble)
+    assert [entry.data["name"] for entry in file.read(writer.path).entries] == ["SIGTERM"]
+
+
 def test_a_killed_run_s_tape_is_read_up_to_its_last_flush(tmp_path: Path) -> None:
     program = """
 import os, signal, sys

@@ -130,6 +130,32 @@ def test_a_write_that_is_not_made_any_more_is_a_difference_though_all_else_is_eq
     assert "it did not do" in str(done.difference)
 
 
+def test_writes_in_another_order_are_a_difference_though_each_was_recorded() -> None:
+    was = tape("done-ipvsadm")
+    one, other = (
+        place for place, entry in enumerate(was.entries) if entry.data.get("verb") == "add-host-routes"
+    )
+    entries = list(was.entries)
+    entries[one], entries[other] = entries[other], entries[one]
+    done = replayed(replace(was, entries=tuple(entries)), find)
+    assert done.difference is not None
+    assert "where the recorded run first did lvs1: add-host-routes" in str(done.difference)
+
+
+def test_an_alarm_stops_the_run_where_it_came() -> None:
+    was = tape("done-ipvsadm")
+    place = next(
+        place
+        for place, entry in enumerate(was.entries)
+        if entry.data.get("title", "").startswith("The watch")
+    )
+    alarm = Entry(0.0, "alarm", {"error": {"type": "VerifyError", "message": "the lease is lost"}})
+    done = replayed(replace(was, entries=(*was.entries[: place + 1], alarm, *was.entries[place + 1 :])), find)
+    assert done.difference is not None
+    assert "The watch finds nothing wrong" in done.difference.step
+    assert done.difference.what == "gone: lvs2 soak pass"
+
+
 def test_a_read_that_is_not_made_any_more_is_told_and_updated() -> None:
     was = tape("check")
     facts = next(entry for entry in was.entries if entry.data.get("verb") == "facts")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from ferryman.errors import VerifyError
 from ferryman.events import FindingMade, Occurrence
 from ferryman.hosts.fake import FakeHosts
+from ferryman.hosts.verbs import ReadVerb
 from ferryman.hosts.verbs.keepalived import FileReading, KeepalivedRead, KeepalivedReading, KeepalivedWrite
 from ferryman.model import Finding, Verdict
 from ferryman.tape.appending import TapeWriter
@@ -21,6 +23,8 @@ from unit.tape.samples import HEADER
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from ferryman.hosts.completed import Completed
 
 SECRET = "hunter2!"  # planted
 CONFIG = f"vrrp_instance a {{\n authentication {{\n auth_type PASS\n auth_pass {SECRET}\n }}\n}}\n"
@@ -58,6 +62,32 @@ def test_equal_secrets_are_equal_afterwards_and_not_those_of_another_tape() -> N
     assert first == again
     assert secrets.without("password: other") != first
     assert Secrets().without(f"password: {SECRET}") != first
+
+
+@dataclass(frozen=True)
+class ReadPin(ReadVerb[str]):
+    """A cookbook's own question, whose answer has what only it knows to be secret."""
+
+    name = "read-pin"
+    script = "cat /etc/pin"
+    secrets = (r"pin (\d+)",)
+
+    def parse(self, done: Completed) -> str:
+        return done.stdout
+
+
+def test_what_a_verb_names_as_secret_is_taken_out_of_its_answers_and_errors(tmp_path: Path) -> None:
+    recorder, hosts = Recorder(), FakeHosts()
+    hosts.answer("web1", ReadPin, "the pin 271828 opens it")
+    hosts.answer("web2", ReadPin, VerifyError("web2: the pin 271828 is wrong"))
+    recorder.start(TapeWriter(tmp_path / "a.tape", HEADER))
+    recorded = RecordingHosts(hosts, recorder)
+    recorded.read_all({"web1": ReadPin(), "web2": ReadPin()})
+    recorder.close({"outcome": "done", "exit_code": 0, "reason": "", "seconds": 0})
+    text = gzip.decompress((tmp_path / "a.tape").read_bytes()).decode()
+    assert "opens it" in text
+    assert "is wrong" in text
+    assert "271828" not in text
 
 
 def test_planted_secrets_are_nowhere_in_a_tape(tmp_path: Path) -> None:
