@@ -1,17 +1,33 @@
 #!/bin/sh
-# Makes a bare Debian 12 ready: the packages that the lab and the tests run, and .venv with the project and its tools.
-# Run again, it does only what is missing. Packages need root; without root it names them and ends with 2.
+# Makes a bare Debian 12 ready. Run again, it does only what is missing. Packages of Debian need root; without root
+# it names them and ends with 2.
+# usage: bootstrap.sh [control | lab | dev]
+#   control  .venv with the project and what it needs, nothing else: a control host (unless something else is given)
+#   lab      that, and the packages that the lab's hosts run
+#   dev      that, and the tools of the tests
+# What pip installs must have one of the hashes of the lock, wherever it comes from.
 set -eu
 cd "$(dirname "$0")/.."
+purpose=${1:-control}
 
 # gcc and libc6-dev: the load of the tests of lost requests is a program in C, and the guest's kernel wants a
 # library on processors with AMX.
 # openssl: certificates of a lab's services. dash, fish and tcsh: login shells. sudo and libcap2-bin: users without root.
-packages='openssh-client openssh-server nginx-light keepalived ipvsadm iptables nftables iproute2 kmod util-linux
+lab_packages='openssh-client openssh-server nginx-light keepalived ipvsadm iptables nftables iproute2 kmod util-linux
     procps ethtool curl git iputils-ping tcpdump gcc libc6-dev openssl user-mode-linux etcd-server etcd-client
     prometheus-alertmanager dash fish tcsh sudo libcap2-bin'
 venv=.venv
-stamp=$venv/.ferryman-stamp
+case $purpose in
+control) packages='' lock=requirements.lock ;;
+lab) packages=$lab_packages lock=requirements.lock ;;
+dev) packages=$lab_packages lock=requirements-dev.lock ;;
+*)
+    echo "usage: bootstrap.sh [control | lab | dev]" >&2
+    exit 2
+    ;;
+esac
+# One stamp for each lock: the environment of the tests has all that a control host has, and stays as it is.
+stamp=$venv/.ferryman-$lock
 
 missing_packages() {
     # shellcheck disable=SC2086  # one word for each package
@@ -67,12 +83,15 @@ if [ -n "$missing" ]; then
     install_packages "$missing"
 fi
 
-wanted=$(cat requirements.lock pyproject.toml | sha256sum)
+wanted=$(cat "$lock" pyproject.toml | sha256sum)
+whole=$venv/.ferryman-requirements-dev.lock
+[ "$purpose" = dev ] || [ "$(cat "$whole" 2>/dev/null)" != "$(cat requirements-dev.lock pyproject.toml | sha256sum)" ] ||
+    stamp=$whole wanted=$(cat "$whole")
 if [ ! -e "$stamp" ] || [ "$(cat "$stamp")" != "$wanted" ]; then
     # One whose making was cut short has python and no pip.
     "$venv/bin/python" -c 'import pip' 2>/dev/null || python3 -m venv --clear "$venv"
     echo "installing the project into $venv"
-    "$venv/bin/pip" install -q --disable-pip-version-check -r requirements.lock
+    "$venv/bin/pip" install -q --disable-pip-version-check --require-hashes -r "$lock"
     # The lock has what builds it, so nothing is fetched for that.
     "$venv/bin/pip" install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
     echo "$wanted" >"$stamp"

@@ -23,12 +23,12 @@ def require_tool(*names: str, package: str) -> None:
 
     Args:
         names: The programs.
-        package: The Debian package that has them, which ``make setup`` installs.
+        package: The Debian package that has them, which ``make setup-dev`` installs.
     """
     missing = [name for name in names if shutil.which(name, path=PATH) is None]
     if missing:
         what = f"{', '.join(missing)} (Debian package {package})"
-        skip_or_fail(f"not installed: {what}; `make setup` installs it")
+        skip_or_fail(f"not installed: {what}; `make setup-dev` installs it")
 
 
 def skip_or_fail(reason: str) -> NoReturn:

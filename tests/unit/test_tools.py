@@ -23,7 +23,7 @@ def skipped(*names: str) -> str:
 
 def test_a_skip_says_what_is_missing_and_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CI", raising=False)
-    words = "not installed: no-such-tool (Debian package no-such-package); `make setup` installs it"
+    words = "not installed: no-such-tool (Debian package no-such-package); `make setup-dev` installs it"
     assert skipped("sh", "no-such-tool") == words
 
 
@@ -43,7 +43,7 @@ def test_a_program_of_root_is_found_on_an_ordinary_users_path(tmp_path: Path) ->
 
 
 def test_setup_installs_every_package_that_a_test_or_the_lab_wants() -> None:
-    (installed,) = re.findall(r"^packages='([^']*)'", BOOTSTRAP.read_text(), re.MULTILINE)
+    (installed,) = re.findall(r"^lab_packages='([^']*)'", BOOTSTRAP.read_text(), re.MULTILINE)
     here = Path(__file__)
     wanted = {
         package

@@ -120,7 +120,7 @@ def _certificate() -> str:
     if program is None:
         raise LabError(
             "a service of this lab speaks TLS, and its certificate wants the program openssl (package "
-            "openssl), which is not installed; `make setup` installs it"
+            "openssl), which is not installed; `make setup-lab` installs it"
         )
     command = [program, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
     command += ["-days", "3650", "-subj", "/CN=lab", "-keyout", "-", "-out", "-"]

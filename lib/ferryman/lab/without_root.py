@@ -53,7 +53,7 @@ def copy_programs(root: Path) -> None:
     """
     if not _SUDO.exists():
         raise LabError(
-            f"the lab wants {_SUDO} (package sudo), which is not installed; `make setup` installs it"
+            f"the lab wants {_SUDO} (package sudo), which is not installed; `make setup-lab` installs it"
         )
     for program in (_SUDO, *_libraries()):
         copy = root / program.relative_to("/")

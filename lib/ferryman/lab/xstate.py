@@ -33,7 +33,7 @@ def build(library: Path) -> None:
     if shutil.which("gcc") is None:
         raise LabError(
             "this machine's processor has AMX, and the guest's kernel needs a small library for that, which "
-            "is compiled here: gcc is not installed (packages gcc, libc6-dev); `make setup` installs it"
+            "is compiled here: gcc is not installed (packages gcc, libc6-dev); `make setup-lab` installs it"
         )
     command = ["gcc", "-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o", str(library), str(_SOURCE)]
     built = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_BUILD_S)

@@ -46,7 +46,7 @@ def test_missing_programs_are_named_with_their_packages(monkeypatch: pytest.Monk
     with pytest.raises(LabError) as refused:
         engines.require_programs("guest")
     assert "linux.uml (package user-mode-linux), keepalived (package keepalived)" in str(refused.value)
-    assert "make setup" in str(refused.value)
+    assert "make setup-lab" in str(refused.value)
     with pytest.raises(LabError, match=r"not installed: keepalived \(package keepalived\); "):
         engines.require_programs("netns")
 

@@ -64,7 +64,7 @@ def test_a_part_of_the_register_state_can_be_set_with_the_library(tmp_path: Path
 
 def test_without_a_compiler_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None)
-    with pytest.raises(LabError, match=r"processor has AMX.*packages gcc, libc6-dev.*make setup"):
+    with pytest.raises(LabError, match=r"processor has AMX.*packages gcc, libc6-dev.*make setup-lab"):
         xstate.build(tmp_path / "xstate.so")
 
 
