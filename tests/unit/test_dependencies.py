@@ -19,7 +19,8 @@ PRODUCT, TESTS = ("lib", "cookbooks"), ("tests",)
 OWN = {"ferryman", *(path.stem for path in (REPOSITORY / "tests").iterdir()), "tests"}
 """What the repository itself has; the folder ``tests`` is on the path of its tests."""
 NOT_IMPORTED = {
-    *("editables", "hatchling"),  # build an installation that follows the checkout
+    "hatchling",  # builds the project
+    *("cyclonedx-bom", "pip-tools"),  # write the locks and the list of components
     *("mypy", "ruff", "types-paramiko", "types-pyyaml"),  # check the source
     *("pytest-timeout", "pytest-xdist"),  # plugins of pytest
 }
