@@ -13,7 +13,7 @@ from ferryman.directors.keepalived.files import holders, virtuals_in
 from ferryman.directors.keepalived.scheduler import with_scheduler
 from ferryman.directors.keepalived.text import TextError, parse, weights_in
 from ferryman.directors.liberica.conf import LibericaConf
-from ferryman.directors.liberica.status import Status
+from ferryman.directors.liberica.status import Status, clock
 from ferryman.directors.pybal.conf import PybalConf
 from ferryman.directors.target import SetForwarding, SetScheduler
 from ferryman.hosts.completed import Completed
@@ -91,10 +91,10 @@ services:
 """
 METRICS = """\
 # HELP liberica_cp_reload Reloads
-liberica_cp_reload_seconds{result="ok"} 1.7e+09
-liberica_cp_start_time_seconds 1.7e9
-liberica_bgp_peer{admin_state="UP",session_state="ESTABLISHED",peer="10.0.0.1"} 1
-liberica_bgp_advertised 4
+liberica_cp_configuration_reload_timestamp_seconds{result="ok"} 1.7e+09
+process_start_time_seconds 1.7e9
+bgp_peer_state{admin_state="UP",session_state="ESTABLISHED",peer="10.0.0.1"} 1
+bgp_routes_advertised 4
 curl: (7) Failed to connect
 """
 ROUTES = '[{"dst":"10.10.0.21","dev":"eth0","prefsrc":"10.10.0.11","flags":[],"uid":0,"cache":[]}]\n'
@@ -248,6 +248,12 @@ def _keepalived(text: str) -> object:
     return holders("/k.conf", files, VIRTUALS)
 
 
+def _status(text: str) -> object:
+    """What the driver asks of Liberica's own words."""
+    status = Status.of({"cp": text, "bgp": text, "written": text})
+    return status.is_fresh, status.was_refused, status.latest_s, clock(status.resumed), clock(status.refused)
+
+
 def _answer_of_daemon(text: str) -> object:
     sample = next(sample for sample in SAMPLES if sample.name == "pybal-read")
     encoded = base64.b64encode(
@@ -313,9 +319,7 @@ TARGETS: tuple[Target, ...] = (
         (LIBERICA,),
         ("<<: *a", "forward_type: direct", "services: []"),
     ),
-    Target(
-        "metrics", lambda text: Status.of({"cp": text, "bgp": text, "written": text}), (METRICS, "1700000000")
-    ),
+    Target("metrics", _status, (METRICS, "1700000000")),
     Target(
         "daemon-answer", _answer_of_daemon, (PYBAL, METRICS), ("-- alerts", "-- pool web_80", "-- metrics")
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,7 +10,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_SAMPLE = re.compile(r'^([A-Za-z_:][\w:]*)(?:\{((?:[^"}]|"(?:[^"\\]|\\.)*")*)\})?\s+(\S+)', re.MULTILINE)
+_SAMPLE = re.compile(
+    r'^([A-Za-z_:][\w:]*+)(?:\{((?:[^"}\n]|"(?:[^"\\\n]|\\.)*+")*+)\})?[ \t]++(\S++)', re.MULTILINE
+)
+"""Within one line, and nothing is tried twice: a daemon's answer may be long and damaged."""
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
@@ -23,7 +27,10 @@ class Sample:
 
 
 def samples(text: str, *names: str) -> list[Sample]:
-    """The samples of these metrics; lines that are none, comments and complaints of curl, are passed over."""
+    """The samples of these metrics; lines that are none, comments and complaints of curl, are passed over.
+
+    So is a value that is not finite: it counts nothing, and is no time.
+    """
     return [
         Sample(name, dict(_LABEL.findall(labels)), value)
         for name, labels, number in _SAMPLE.findall(text)
@@ -33,6 +40,7 @@ def samples(text: str, *names: str) -> list[Sample]:
 
 def _number(text: str) -> float | None:
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
         return None
+    return value if math.isfinite(value) else None

@@ -104,7 +104,9 @@ def require_programs(engine: Engine) -> None:
     missing = [name for name in needed if shutil.which(name, path=_PATH) is None]
     if missing:
         what = ", ".join(f"{name} (package {PACKAGES[name]})" for name in missing)
-        raise LabError(f"the lab wants programs that are not installed: {what}; `make setup-lab` installs them")
+        raise LabError(
+            f"the lab wants programs that are not installed: {what}; `make setup-lab` installs them"
+        )
 
 
 def require_namespaces(engine: Engine) -> None:

@@ -7,6 +7,7 @@ process began is what every Go program with Prometheus' client tells. Values may
 from __future__ import annotations
 
 import math
+import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +17,10 @@ from ferryman.hosts.verbs.daemons import ADVERTISED, BEGAN, PEER, RELOADED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+NO_TIME = "no known time"
+_SECONDS = re.compile(r"[0-9]{1,12}")
+"""A time as stat(1) prints it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,7 @@ class Status:
         return cls(
             max(good, default=None),
             max(bad, default=None),
-            int(written) if written.strip().isdecimal() else None,
+            int(written) if _SECONDS.fullmatch(written.strip()) else None,
             sum(
                 1
                 for labels in up
@@ -81,6 +86,7 @@ class Status:
 
 def clock(seconds: float | None) -> str:
     """A time of the director's clock, as an error message shows it."""
-    if seconds is None:
-        return "no known time"
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+    try:
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds)) if seconds is not None else NO_TIME
+    except (OverflowError, ValueError, OSError):  # a number that is no time, such as 1e300
+        return NO_TIME
