@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fuzz import in_files, on_hosts
+from fuzz import in_files, on_hosts, on_wire
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fuzz.target import Target
 
-TARGETS: Mapping[str, Target] = {target.name: target for target in (*on_hosts.TARGETS, *in_files.TARGETS)}
+TARGETS: Mapping[str, Target] = {
+    target.name: target for target in (*on_hosts.TARGETS, *in_files.TARGETS, *on_wire.TARGETS)
+}
