@@ -57,7 +57,7 @@ def cookbook_folders(file: Path) -> list[Path]:
     """
     try:
         named = tomllib.loads(file.read_text(encoding="utf-8")).get("cookbooks", ["cookbooks"])
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         named = ["cookbooks"]
     folders = named if isinstance(named, list) else [named]
     return [file.parent / expanded(Path(folder)) for folder in folders if isinstance(folder, str)]
@@ -71,7 +71,7 @@ def inventory_folder(file: Path) -> Path:
     """
     try:
         named = tomllib.loads(file.read_text(encoding="utf-8")).get("inventory", "inventory")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{file}: cannot be read: {error}") from error
     if not isinstance(named, str):
         raise ConfigError(f"{file}: inventory: {named!r}, expected the path of the inventory's folder")

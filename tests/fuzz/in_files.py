@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ferryman.catalog.flip import encapsulated, flip
 from ferryman.catalog.reschedule import Rescheduled
 from ferryman.config.load import load
+from ferryman.configfile import cookbook_folders, inventory_folder
 from ferryman.errors import FerrymanError
 from ferryman.hosts.certificates import Certificate
 from ferryman.hosts.key_files import read_certificates, read_key
@@ -137,8 +138,15 @@ def _catalog(text: str) -> object:
     return flip(there, "web", "lab", "direct")
 
 
+def _configuration(file: Path) -> object:
+    """The configuration, after what the command line reads of it before."""
+    with suppress(FerrymanError):
+        inventory_folder(file)
+    return cookbook_folders(file), load(file)
+
+
 def _known(file: Path) -> object:
-    """What is asked of known_hosts for a host that is reached by its name, by its address, or at another port."""
+    """What is asked of known_hosts for a host, by its name, by its address, or at another port."""
     known = KnownHosts.load(file)
     names = ("web1", "10.10.0.21", "[web1.example.org]:2222", "fd10::21")
     return known.plain(names), known.authorities(names), known.marked("@revoked", names)
@@ -199,13 +207,13 @@ TAPE_TEXT = "\n".join(gzip.decompress(TAPE.read_bytes()).decode().splitlines()[:
 
 TARGETS: tuple[Target, ...] = (
     *(
-        Target(f"inventory-{name}", _inventory(name), (content[:3000],), YAML_WORDS)
+        Target(f"inventory-{Path(name).parts[0]}", _inventory(name), (content[:3000],), YAML_WORDS)
         for name, content in sorted(TEXTS.items())
     ),
     Target("catalog-edit", _catalog, (CATALOG,), (*YAML_WORDS, "ipip_encapsulation: [lab]", "\r\n")),
     Target(
         "ferryman.toml",
-        _in_file("ferryman.toml", load),
+        _in_file("ferryman.toml", _configuration),
         ((ROOT / "ferryman.toml").read_text(),),
         (
             'state = "etcd://a:b@h:1/x"',

@@ -14,7 +14,7 @@ from fuzz.recipe import build
 from fuzz.targets import TARGETS
 
 EXAMPLES = 25
-FOUND = sorted((Path(__file__).parent / "found").rglob("*.*"))
+FOUND = sorted((Path(__file__).parent / "found").glob("*/*"))
 """Inputs that once went wrong, each in a folder of its target's name."""
 
 

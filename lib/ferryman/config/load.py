@@ -31,6 +31,8 @@ def load(file: Path) -> Config:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{file}: not TOML: {error}") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, or thousands of brackets
+        raise ConfigError(f"{file}: a value in it is too long or nested too deeply to read") from error
     if "file" in values:
         raise ConfigError(f"{file}:{_line_of(text, ('file',))}: file: unknown key")
     try:
