@@ -44,8 +44,11 @@ def local_device(facts: Facts, address: Address) -> str | Unknown | None:
 def packet_for(virtual: VirtualService, facts: Facts) -> Packet:
     """The packet that comes out of the tunnel."""
     device = decapsulator_name(tunnel_for(virtual.vip), facts)
-    local = isinstance(local_device(facts, virtual.vip), str)
-    return Packet(virtual.protocol, virtual.vip, virtual.port, device, local)
+    holder = local_device(facts, virtual.vip)
+    local = isinstance(holder, str)
+    return Packet(
+        virtual.protocol, virtual.vip, virtual.port, device, local, holder=holder if local else None
+    )
 
 
 def _judge(virtual: VirtualService, realserver: Realserver, facts: Facts) -> Finding:
