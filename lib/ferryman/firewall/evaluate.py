@@ -80,7 +80,7 @@ class Ruleset:
         return self._comes_in(packet, mark, self._flow())
 
     def exchange(self, packet: Packet, mark: int | None = 0) -> Traversal:
-        """Evaluate the handshake that a TCP packet begins: itself, the answer, and what the client says to it.
+        """Evaluate the handshake that a TCP packet begins: itself, the answer, and the client's ACK.
 
         A SYN is no connection: rules may let it in and drop what follows. The answer counts only where it is
         dropped for sure, for it leaves in the same way without a tunnel.
@@ -102,7 +102,7 @@ class Ruleset:
         return Work.on(sum(len(chain.rules) for table in self.tables for chain in table.chains.values()))
 
     def _comes_in(self, packet: Packet, mark: int | None, flow: _Flow) -> Traversal:
-        state = PacketState(mark)
+        state = PacketState(mark, connection_mark=flow.connection.mark)
         met = self._ends("ingress", packet, state, flow) + self._ends("prerouting", packet, state, flow)
         if packet.step is Step.FIRST or state.called != ESTABLISHED:
             taken = [end for ends in met for end in ends if end.effect is Effect.DNAT]
@@ -117,15 +117,16 @@ class Ruleset:
             return replace(worst, verdict=PacketVerdict.UNKNOWN)
         return worst
 
-    def _routed(
-        self, packet: Packet, state: PacketState, met: list[list[End]], flow: _Flow
-    ) -> Traversal:
+    def _routed(self, packet: Packet, state: PacketState, met: list[list[End]], flow: _Flow) -> Traversal:
         hook: Hook = "forward" if packet.rewritten and not packet.local else "input"
-        return _traversal(met + self._ends(hook, packet, state, flow), state, packet.step, flow.connection)
+        ends = met + self._ends(hook, packet, state, flow)
+        if state.connection_mark != flow.connection.mark:
+            flow.connection.mark = None
+        return _traversal(ends, state, packet.step, flow.connection)
 
     def _goes_out(self, packet: Packet, flow: _Flow) -> Traversal:
         """Evaluate all rules for the answer to a packet, from a socket here or from a pod."""
-        (sent, *_), state = flow.routed, PacketState()
+        (sent, *_), state = flow.routed, PacketState(connection_mark=flow.connection.mark)
         forwarded = sent.rewritten and not sent.local
         answer = replace(
             packet,
@@ -140,7 +141,7 @@ class Ruleset:
             step=Step.ANSWER,
         )
         hooks: tuple[Hook, ...] = ("prerouting", "forward") if forwarded else ("output",)
-        met = [ends for hook in (*hooks, "postrouting") for ends in self._ends(hook, answer, state, flow)]  # type: ignore[arg-type]  # all are hooks
+        met = [ends for hook in (*hooks, "postrouting") for ends in self._ends(hook, answer, state, flow)]
         return _traversal(met, state, Step.ANSWER, flow.connection)
 
     def ends(
@@ -196,9 +197,7 @@ def _may_be_skipped(table: Table, base: Chain) -> list[End]:
 def _redirected(packet: Packet, end: End) -> Packet:
     """The packet with the destination that a rule gave it."""
     if end.to is None or end.to_this_host:
-        return replace(
-            packet, somewhere=True, port=None, local=end.to_this_host, holder=None, rewritten=True
-        )
+        return replace(packet, somewhere=True, port=None, local=end.to_this_host, holder=None, rewritten=True)
     address, port = end.to
     return replace(
         packet, address=address, port=port or packet.port, local=False, holder=None, rewritten=True

@@ -38,7 +38,7 @@ Ipsets = Mapping[str, Ipset]
 def parse_ipsets(text: str) -> Ipsets:
     """The sets, whatever they are of."""
     found: dict[str, Ipset] = {}
-    for line in text.splitlines():
+    for line in text.split("\n"):
         match line.split():
             case ["create", name, kind, *_]:
                 _, _, parts = kind.partition(":")
@@ -63,7 +63,7 @@ class Ends:
         return None if self.packet.somewhere else self.packet.address
 
     def is_port(self, side: str, text: str) -> bool | None:
-        """Whether a member such as ``80``, ``udp:53`` or ``tcp:80-90`` has its protocol and this side's port."""
+        """Whether a member such as ``80``, ``udp:53`` or ``tcp:80-90`` has the protocol and this port."""
         name, colon, ports = text.rpartition(":")
         if colon:
             number = protocol_number(name, self.protocols)

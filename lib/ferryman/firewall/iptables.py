@@ -15,7 +15,7 @@ from ferryman.firewall.ipsets import Ends, holds, within
 from ferryman.firewall.packet import all_of, any_of, named_like, negation, number, port_number
 from ferryman.firewall.protocols import protocol_number
 from ferryman.firewall.rules import NOTHING, Action, Chain, Choice, Effect, EvalContext, Table
-from ferryman.firewall.save_lines import parts_of
+from ferryman.firewall.save_lines import lines_of, parts_of
 from ferryman.firewall.tracking import ALL_BITS, NEW, UNTRACKED, PacketState
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class IptablesRule:
         if verdict is not False and parts.jump:
             yield (action,) if verdict else (action, NOTHING)
 
-    def _action(self, jump: str, target: str, details: Sequence[Option]) -> Action:
+    def _action(self, jump: str, target: str, details: Sequence[Option]) -> Action:  # noqa: PLR0911  # one for each target
         if target in self.user_chains:
             return Action(Effect.JUMP if jump == "-j" else Effect.GOTO, target)
         if target in ENDS:
@@ -100,7 +100,7 @@ def parse_save(text: str, tool: str, version: int, sets: Ipsets) -> tuple[Table,
     """
     found: list[Table] = []
     reading: _Table | None = None
-    for line in map(str.strip, text.splitlines()):
+    for line in lines_of(text):
         if line.startswith("*"):
             reading = _Table(line[1:].strip(), sets)
             found.append(reading.made(tool, version))
@@ -128,7 +128,7 @@ class _Table:
     def read(self, line: str) -> None:
         """Take one line in."""
         line = COUNTERS.sub("", line, count=1) if line.startswith("[") else line
-        if not line or line.startswith("#"):
+        if not line:
             return
         if line.startswith(":"):
             name, policy = line[1:].split()[:2]
@@ -174,21 +174,22 @@ def _state_change(target: str, details: Sequence[Option]) -> Callable[[PacketSta
     if target != "MARK" or not name:
         return None
     value, _, mask = values[name].partition("/")
-    return partial(PacketState.set_mark, **_marking(name, number(value), number(mask or "0xffffffff")))
+    cleared, flipped = _marking(name, number(value), number(mask or "0xffffffff"))
+    return partial(PacketState.set_mark, value=flipped, mask=cleared)
 
 
-def _marking(name: str, value: int, mask: int) -> Mapping[str, int]:
-    """What ``--set-xmark`` would be given to do the same."""
+def _marking(name: str, value: int, mask: int) -> tuple[int, int]:
+    """The bits that are cleared, and then those that are flipped."""
     match name:
         case "--set-mark":
-            return {"value": value, "mask": mask | value}
+            return mask | value, value
         case "--and-mark":
-            return {"value": 0, "mask": ~value & ALL_BITS}
+            return ~value & ALL_BITS, 0
         case "--or-mark":
-            return {"value": value, "mask": value}
+            return value, value
         case "--xor-mark":
-            return {"value": value, "mask": 0}
-    return {"value": value, "mask": mask}
+            return 0, value
+    return mask, value
 
 
 def _restore_mark(state: PacketState) -> None:
@@ -342,7 +343,7 @@ class _Question:
         return called.upper() in wanted
 
     def _status(self, called: str, wanted: Sequence[str]) -> bool | None:
-        """A new connection has no status yet, but that its destination was rewritten; later ones have several."""
+        """A new connection has no status but that its destination was rewritten; a later one has several."""
         if called == "established":
             return None
         return ("DNAT" in wanted) if self.context.packet.rewritten else "NONE" in wanted

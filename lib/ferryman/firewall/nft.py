@@ -71,7 +71,7 @@ class NftRule:
             except NotApplicableError:
                 return
             except NOT_UNDERSTOOD:
-                holds, choice = None, ()
+                holds, choice = None, _whatever(statement)
             if holds is False:
                 return
             sure = sure and holds is True
@@ -85,7 +85,7 @@ def parse_nft(text: str) -> tuple[Table, ...]:
     Raises:
         ValueError: It is no such JSON.
     """
-    line = next((line for line in text.splitlines() if line.lstrip().startswith('{"nftables"')), None)
+    line = next((line for line in text.split("\n") if line.lstrip().startswith('{"nftables"')), None)
     if line is None:
         if text.strip():
             raise ValueError(f"no JSON: {text.strip().splitlines()[0]}")
@@ -118,7 +118,7 @@ class _Objects:
             case "rule":
                 place = body["family"], body["table"]
                 if not isinstance(body.get("expr", []), list):
-                    raise ValueError(f"a rule of {body['table']} {body['chain']} has no list of statements")
+                    raise TypeError(f"a rule of {body['table']} {body['chain']} has no list of statements")
                 self.rules[(*place, body["chain"])].append(NftRule(body, self.sets[place]))
             case "set" | "map":
                 self.sets[body["family"], body["table"]].lists[body["name"]] = _elements(body)
@@ -144,7 +144,7 @@ def _elements(body: Mapping[str, Json]) -> Sequence[Json]:
 def _chain(body: Mapping[str, Json], rules: Sequence[NftRule]) -> Chain:
     devices, priority = body.get("dev", []), body.get("prio", 0)
     if not isinstance(priority, int):
-        raise ValueError(f"the chain {body['name']} has no number for its priority")
+        raise TypeError(f"the chain {body['name']} has no number for its priority")
     return Chain(
         body["name"],
         rules,
@@ -154,6 +154,11 @@ def _chain(body: Mapping[str, Json], rules: Sequence[NftRule]) -> Chain:
         body.get("policy", "accept") != "drop",
         tuple([devices] if isinstance(devices, str) else devices),
     )
+
+
+def _whatever(statement: Json) -> Choice:
+    """What a statement may do that is not understood: a match nothing but to end the rule."""
+    return () if isinstance(statement, dict) and "match" in statement else (Action(Effect.OPAQUE),)
 
 
 def _step(statement: Json, context: EvalContext, sets: Sets) -> tuple[bool | None, Choice]:  # noqa: PLR0911  # one for each statement
@@ -170,17 +175,13 @@ def _step(statement: Json, context: EvalContext, sets: Sets) -> tuple[bool | Non
             return compares(operator, value_of(left, context), right, sets), ()
         case "vmap", {"key": key, "data": data}:
             return True, _mapped(value_of(key, context), data, sets)
-        case "mangle", {"key": {"meta": {"key": "mark"}}, "value": value}:
-            return True, (_marking(value),)
-        case "mangle", {"key": {"ct": {"key": "zone", **where}}, "value": value}:
-            return True, (_zoning(where.get("dir"), value),)
-        case "mangle", {"key": {"tcp option": {"name": "maxseg"}}, "value": int(value)}:
-            return True, (Action(Effect.NOTHING, mss=value),)
+        case "mangle", {"key": key, "value": value}:
+            return True, _mangled(key, value)
         case "notrack", _:
             return True, (Action(Effect.CHANGE_STATE, change=PacketState.untrack),)
         case "set", {"stmt": list()}:
             return None, ()
-        case (("set" | "map" | "mangle"), _):
+        case (("set" | "map"), _):
             return True, ()
         case "xt", _:
             return _xt_step(body or {})
@@ -213,7 +214,7 @@ def _mapped(value: Value | tuple[Value, ...], data: Json, sets: Sets) -> Choice:
     elements = sets.get(data[1:]) if isinstance(data, str) else data.get("set")
     if elements is None:
         return (Action(Effect.OPAQUE), NOTHING)
-    return sets.remembered(elements, value, lambda: _chosen(elements, value, sets))
+    return sets.remembered("map", elements, value, lambda: _chosen(elements, value, sets))
 
 
 def _chosen(elements: Sequence[Json], value: Value | tuple[Value, ...], sets: Sets) -> Choice:
@@ -237,7 +238,9 @@ def _taken(body: Mapping[str, Json], context: EvalContext, sets: Sets) -> bool |
     elements = sets.get(data[1:]) if isinstance(data, str) else data.get("set")
     if elements is None:
         return None
-    return sets.remembered(elements, value, lambda: any_of(among(value, key, sets) for key, _ in elements))
+    return sets.remembered(
+        "key", elements, value, lambda: any_of(among(value, key, sets) for key, _ in elements)
+    )
 
 
 def _destination(body: Mapping[str, Json] | None) -> Destination | None:
@@ -273,7 +276,19 @@ def _forget(state: PacketState) -> None:
     state.mark = None
 
 
-def _zoning(direction: str | None, value: Json) -> Action:
+def _mangled(key: Json, value: Json) -> Choice:
+    """What a change of the packet, or of what the kernel keeps about it, is to later rules."""
+    match key:
+        case {"meta": {"key": "mark"}}:
+            return (_marking(value),)
+        case {"ct": {"key": "zone", **where}}:
+            return (_zoning(where.get("dir"), value),)
+        case {"tcp option": {"name": "maxseg"}} if isinstance(value, int):
+            return (Action(Effect.NOTHING, mss=value),)
+    return ()
+
+
+def _zoning(direction: Json, value: Json) -> Action:
     """``ct zone set 5``, or ``ct original zone set 5`` for one direction alone."""
     zones: Zones | None = None
     if isinstance(value, int):

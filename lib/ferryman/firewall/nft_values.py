@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
@@ -23,6 +22,8 @@ from ferryman.firewall.protocols import STANDARD, protocol_number
 from ferryman.firewall.tracking import ESTABLISHED, INVALID, UNTRACKED
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from ferryman.firewall.packet import Packet
     from ferryman.firewall.protocols import Protocols
     from ferryman.firewall.rules import EvalContext
@@ -73,15 +74,15 @@ class Sets:
     """The elements of the named sets and maps of a table, and what was found out about large ones."""
 
     lists: dict[str, Sequence[Json]] = field(default_factory=dict)
-    answers: dict[tuple[int, object], Any] = field(default_factory=dict)
+    answers: dict[tuple[str, int, object], Any] = field(default_factory=dict)
 
     def get(self, name: str) -> Sequence[Json] | None:
         """The elements of a set; None for one that is not known."""
         return self.lists.get(name)
 
-    def remembered(self, elements: object, value: object, find: Callable[[], T]) -> T:
+    def remembered(self, what: str, elements: object, value: object, find: Callable[[], T]) -> T:
         """What ``find`` finds out about a value and these elements, which live as long as the rules do."""
-        asked = id(elements), value
+        asked = what, id(elements), value
         if asked not in self.answers:
             self.answers[asked] = find()
         found: T = self.answers[asked]
@@ -279,11 +280,15 @@ def among(value: Value | tuple[Value, ...], wanted: Json, sets: Sets) -> bool | 
 
 def _among_all(value: Value | tuple[Value, ...], elements: Sequence[Json], sets: Sets) -> bool | None:
     """Whether a value is among these; a set that is in a set (nft has none) is not looked into."""
-    return sets.remembered(elements, value, lambda: any_of(_element(value, each, sets) for each in elements))
+    return sets.remembered(
+        "set", elements, value, lambda: any_of(_element(value, each, sets) for each in elements)
+    )
 
 
 def _element(value: Value | tuple[Value, ...], element: Json, sets: Sets) -> bool | None:
-    inner = isinstance(element, dict) and "set" in element or isinstance(element, str) and element[:1] == "@"
+    inner = (isinstance(element, dict) and "set" in element) or (
+        isinstance(element, str) and element[:1] == "@"
+    )
     return None if inner else among(value, element, sets)
 
 

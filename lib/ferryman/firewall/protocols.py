@@ -1,4 +1,4 @@
-"""Names of IP protocols, as /etc/protocols has them: iptables and nft print names, and the kernel has numbers."""
+"""Names of IP protocols, as /etc/protocols has them: iptables and nft print names, the kernel has numbers."""
 
 from __future__ import annotations
 

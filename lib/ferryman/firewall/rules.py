@@ -1,4 +1,4 @@
-"""Rules, chains and tables as values, whichever tool they were read from, and what a rule may do to a packet."""
+"""Rules, chains and tables as values, whichever tool they were read from, and what a rule may do."""
 
 from __future__ import annotations
 

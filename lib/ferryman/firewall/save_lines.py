@@ -10,9 +10,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-WORD = re.compile(r'"(?P<quoted>(?:[^"\\]|\\.)*)"(?=\s|$)|(?P<plain>[^\s"]\S*)|(?P<open>")', re.DOTALL)
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WORD = re.compile(
+    r'"(?P<quoted>(?:[^"\\]|\\.)*)"(?=[ \t\n]|\Z)|(?P<plain>[^ \t\n"][^ \t\n]*)|(?P<open>")', re.DOTALL
+)
+"""Blanks are those of iptables-restore; a space that does not break a line is none."""
 ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 TARGET = "-j"
 """The module of the options that belong to a rule's target."""
@@ -100,6 +106,28 @@ class Parts:
     """The target's own options."""
 
 
+def lines_of(text: str) -> Iterator[str]:
+    """The lines of a text; one whose quotes are open goes on, for a comment may have a line's end in it.
+
+    Raises:
+        ValueError: The last quote does not close.
+    """
+    begun: list[str] = []
+    for line in text.split("\n"):
+        if not begun and line.startswith("#"):
+            continue
+        closes = '"' not in line or ESCAPED.sub("", line).count('"') % 2 == 0
+        if not begun and closes:
+            yield line.strip(" \t\r")
+            continue
+        begun.append(line)
+        if not closes and len(begun) > 1:
+            yield "\n".join(begun)
+            begun = []
+    if begun:
+        raise ValueError("quotes do not close")
+
+
 def words_of(line: str) -> list[Word]:
     """The words of a line.
 
@@ -160,7 +188,7 @@ class _Reading:
     def _option(self, text: str, *, negated: bool) -> Option:
         text, equals, joined = text.partition("=") if text.startswith("--") else (text, "", "")
         name = _full(text, self.module)
-        negated = (name not in STRINGS or name in SHORT) and self._negated() or negated
+        negated = ((name not in STRINGS or name in SHORT) and self._negated()) or negated
         values = [joined] if equals else self._values(name)
         module = "" if name in SHORT else self.module
         if name == "-m":

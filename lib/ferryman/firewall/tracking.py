@@ -8,7 +8,7 @@ unless ``nf_conntrack_tcp_loose`` is 0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ferryman.firewall.packet import Step
@@ -33,6 +33,8 @@ class Connection:
     """The zones of its entry; None as long as there is none."""
     replied: bool = False
     """Whether an answer has been seen to belong to it."""
+    mark: int | None = 0
+    """Its mark; None where that cannot be told."""
     told: bool = True
     """Whether it can be told what connection tracking has met so far."""
     states: dict[Step, str | None] = field(default_factory=dict)
@@ -95,7 +97,7 @@ class PacketState:
 
     def copy(self) -> PacketState:
         """A copy that changes apart from this one."""
-        return replace(self)
+        return PacketState(self.mark, self.tracked, self.zones, self.connection_mark, self.called)
 
     def become(self, other: PacketState) -> None:
         """Take over all that another has."""

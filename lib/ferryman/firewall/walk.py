@@ -23,8 +23,8 @@ Through = Generator["Through", bool, bool]
 """A chain being followed: it yields the chains it jumps to, gets whether the packet comes out of them, and
 returns that of itself."""
 FURTHER = 4
-"""How often each rule may be evaluated for one packet, on the average: rules that change the packet's mark may
-lead it through a chain again and again."""
+"""How often each rule may be evaluated for one packet, on the average: rules that change the packet's mark
+may lead it through a chain again and again."""
 AT_LEAST = 10_000
 """Evaluations that are made in any case."""
 TOO_MANY = "too many ways through its chains to follow"
@@ -106,7 +106,8 @@ class Walk:
             if not on:
                 self.state.become(out or self.state)
                 return out is not None
-        self.state.become(self._either(out))
+        if out is not None:
+            self.state.forget_changes(out)
         return True
 
     def _either(self, other: PacketState | None) -> PacketState:
@@ -121,6 +122,12 @@ class Walk:
         left = False
         context = EvalContext(self.packet, self.state, self.base.priority, self.base.hook, self.protocols)
         for choice in rule.steps(context):
+            if len(choice) == 1:
+                on, leaves = yield from self._act(choice[0], rule, chain)
+                left = left or leaves
+                if not on:
+                    return False, left
+                continue
             before = self.state.copy()
             after: PacketState | None = None
             on = False

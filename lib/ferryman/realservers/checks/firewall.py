@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ferryman.firewall import End, Ruleset, Traversal
-    from ferryman.model import Address, Realserver, Service, VirtualService
     from ferryman.firewall.rules import Rule
+    from ferryman.model import Address, Realserver, Service, VirtualService
     from ferryman.realservers.checks.decapsulation import Tunnel
     from ferryman.realservers.facts import Facts
 
@@ -208,8 +208,10 @@ def _inner(
     remedy = ""
     if traversal.by is not None:
         accept = _accept_inner(virtual, packet, traversal)
-        remedy = _remedy(traversal.by, Untracked(str(packet.device), virtual) if _halved(traversal) else accept)
-    why = f": {HALVED.format(device=packet.device)}" if _halved(traversal) else ""
+        remedy = _remedy(
+            traversal.by, Untracked(str(packet.device), virtual) if _halved(traversal) else accept
+        )
+    why = f"{HALVED.format(device=packet.device)}: " if _halved(traversal) else ""
     return _finding(realserver, facts, packets, traversal, remedy, why)
 
 
@@ -224,12 +226,12 @@ def _finding(  # noqa: PLR0913, PLR0917  # what a finding has
         return Finding(CHECK, realserver.host, verdict, seen, f"{packets} let in", remedy)
 
     if traversal.verdict is PacketVerdict.DROP:
-        return judged(Verdict.FAIL, f"{packets} is dropped by {traversal.by}{why}", remedy)
+        return judged(Verdict.FAIL, f"{why}{packets} is dropped by {traversal.by}", remedy)
     if facts.firewall.unread:
         return judged(Verdict.UNKNOWN, f"the rules could not be read: {'; '.join(facts.firewall.unread)}")
     if traversal.verdict is PacketVerdict.ACCEPT:
         return judged(Verdict.PASS, f"{packets} is let in")
-    seen = f"{packets} may be dropped by {traversal.by}; the rules alone do not tell{why}"
+    seen = f"{why}{packets} may be dropped by {traversal.by}; the rules alone do not tell"
     if traversal.by is not None and traversal.by.base.hook == "forward":
         return judged(Verdict.SKIP, f"{seen}, for they do not say where the pod is")
     return judged(Verdict.WARN, seen, f"the probe decides; if it fails: {remedy}")

@@ -49,7 +49,8 @@ def mss_of(device: Device, virtual: VirtualService) -> int:
 def rules_for(virtual: VirtualService, realserver: Realserver, facts: Facts) -> Iterator[tuple[int, str]]:
     """The rules that set the MSS of the virtual service's SYN/ACKs on their way out: bytes, and the rule.
 
-    What is not known of a packet (its mark, its device, who a set has) counts as if it matched. A node's SYN/ACKs come from pods: they are forwarded, and never meet the hook output.
+    What is not known of them (their mark, their device, their client) is taken to match. A node's SYN/ACKs
+    come from pods: they are forwarded, and never meet the hook output.
     """
     elsewhere = (*WAY_IN, "output") if realserver.kind is Kind.KUBERNETES else WAY_IN
     answer = Packet(virtual.protocol, virtual.vip, None, None, local=False, somewhere=True, step=Step.ANSWER)

@@ -44,10 +44,10 @@ def local_device(facts: Facts, address: Address) -> str | Unknown | None:
 def packet_for(virtual: VirtualService, facts: Facts) -> Packet:
     """The packet that comes out of the tunnel."""
     device = decapsulator_name(tunnel_for(virtual.vip), facts)
-    holder = local_device(facts, virtual.vip)
-    local = isinstance(holder, str)
+    found = local_device(facts, virtual.vip)
+    holder = found if isinstance(found, str) else None
     return Packet(
-        virtual.protocol, virtual.vip, virtual.port, device, local, holder=holder if local else None
+        virtual.protocol, virtual.vip, virtual.port, device, local=holder is not None, holder=holder
     )
 
 
