@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ferryman.firewall.packet import Packet
     from ferryman.firewall.protocols import Protocols
-    from ferryman.firewall.rules import Action, Chain, Hook, Rule, Table
+    from ferryman.firewall.rules import Chain, Choice, Hook, Rule, Table
 
 FOLLOWED = 4
 """Destinations of one packet that are followed further; the pods of a service are alike to the rules."""
@@ -175,11 +175,9 @@ class Ruleset:
                     if chain.hook == hook and (not chain.devices or packet.device in chain.devices):
                         yield table, chain
 
-    def actions(self, rule: Rule, packet: Packet, hook: str | None = None) -> Iterator[Action]:
+    def choices(self, rule: Rule, packet: Packet, hook: str | None = None) -> Iterator[Choice]:
         """What a rule may do to a packet that meets it, whatever was done to that before."""
-        context = EvalContext(packet, PacketState(None, None), 0, hook, self.protocols)
-        for choice in rule.steps(context):
-            yield from choice
+        yield from rule.steps(EvalContext(packet, PacketState(None, None), 0, hook, self.protocols))
 
 
 def _may_be_translated(state: PacketState) -> bool:

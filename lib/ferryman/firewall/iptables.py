@@ -16,7 +16,7 @@ from ferryman.firewall.packet import all_of, any_of, named_like, negation, numbe
 from ferryman.firewall.protocols import protocol_number
 from ferryman.firewall.rules import NOTHING, Action, Chain, Choice, Effect, EvalContext, Table
 from ferryman.firewall.save_lines import lines_of, parts_of
-from ferryman.firewall.tracking import ALL_BITS, NEW, UNTRACKED, PacketState
+from ferryman.firewall.tracking import ALL_BITS, ESTABLISHED, INVALID, UNTRACKED, PacketState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -52,6 +52,14 @@ MODIFIERS = frozenset({
     "--update-counters", "--update-subcounters", "-4", "-6", "-c",
 })  # fmt: skip
 """Options that change what another one means."""
+ROUTED_AWAY = frozenset({"BLACKHOLE", "UNREACHABLE", "PROHIBIT", "THROW", "NAT", "XRESOLVE"})
+"""Types that an address in use may have, by routes; those that are left it has for sure or not."""
+OF_ENTRIES = frozenset({
+    "--ctstatus", "--ctdir", "--ctproto", "--ctorigsrc", "--ctorigdst", "--ctreplsrc", "--ctrepldst",
+    "--ctorigsrcport", "--ctorigdstport", "--ctreplsrcport", "--ctrepldstport", "--ctexpire",
+})  # fmt: skip
+"""What is asked of a connection's entry. Where there is none, none of it is looked at beside a state that
+matches, and all of it fails alone, with a ``!`` or without: xt_conntrack.c."""
 MARK_OPTIONS = ("--set-xmark", "--set-mark", "--and-mark", "--or-mark", "--xor-mark")
 COUNTERS = re.compile(r"\[\d+:\d+\]\s+")
 
@@ -229,6 +237,9 @@ def _judged(options: Sequence[Option], context: EvalContext, sets: Ipsets) -> It
     for option in options:
         if option.name in MODIFIERS:
             continue
+        if option.name in OF_ENTRIES and context.called in (INVALID, UNTRACKED):
+            yield "--ctstate" in question.names
+            continue
         try:
             answer = question.answer(option)
         except ValueError:
@@ -304,7 +315,7 @@ class _Question:
     def _source_type(self, kinds: Sequence[str]) -> bool | None:
         if self.context.packet.goes_out:
             return None if self.context.hook != "output" else "LOCAL" in kinds
-        return None if self.context.packet.source is None or "UNICAST" not in kinds else True
+        return None if ROUTED_AWAY.intersection(kinds) else "UNICAST" in kinds
 
     def _ports(self, name: str, value: str) -> bool | None:
         packet = self.context.packet
@@ -333,20 +344,21 @@ class _Question:
             return None
         wanted = value.split(",")
         if name == "--ctdir":
-            if called not in (NEW, "established"):
-                return False
             return value == ("REPLY" if packet.goes_out else "ORIGINAL")
         if name == "--ctstatus":
-            return self._status(called, wanted)
+            return self._status(called, frozenset(wanted) - {"NONE"})
         if called != UNTRACKED and packet.rewritten and "DNAT" in wanted:
             return True
         return called.upper() in wanted
 
-    def _status(self, called: str, wanted: Sequence[str]) -> bool | None:
-        """A new connection has no status but that its destination was rewritten; a later one has several."""
-        if called == "established":
+    def _status(self, called: str, wanted: frozenset[str]) -> bool | None:
+        """A new connection has no status but that its destination was rewritten; a later one has several.
+
+        NONE is none of the bits that a status has, so it never matches.
+        """
+        if called == ESTABLISHED or ("CONFIRMED" in wanted and not self.context.packet.has_ports):
             return None
-        return ("DNAT" in wanted) if self.context.packet.rewritten else "NONE" in wanted
+        return self.context.packet.rewritten and "DNAT" in wanted
 
 
 def _range(text: str) -> tuple[int, int]:

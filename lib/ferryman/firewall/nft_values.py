@@ -46,8 +46,9 @@ class Kind(Enum):
     DEVICE = "device"
     MARK = "mark"
     WORDS = "words"
-    """Flags, of which several may be set."""
-    TRUTH = "truth"
+    """Flags, of which several may be set; one that may be set or not has a ``?`` before it."""
+    ROUTE = "route"
+    """Whether there is a route, and the device that it leads to, None where that is not known."""
     OPAQUE = "opaque"
     """A value that cannot be known from here."""
 
@@ -108,6 +109,9 @@ def value_of(expression: Json, context: EvalContext) -> Value | tuple[Value, ...
             return _route(result, [flags] if isinstance(flags, str) else flags, context)
         case {"concat": list(parts)}:
             return tuple(_simple(value_of(part, context)) for part in parts)
+        case {"&": [{"payload": {"protocol": "ip", "field": "frag-off"}}, 0x1FFF]}:
+            _payload("ip", "frag-off", context)
+            return Value(Kind.MARK, 0)
         case {"&": [inner, mask]}:
             return _masked(_simple(value_of(inner, context)), mask)
     return OPAQUE
@@ -192,7 +196,9 @@ def _tracking(key: str, context: EvalContext) -> Value:
         case "state" if called is not None:
             return _words(called)
         case "status" if called not in (None, UNTRACKED, INVALID):
-            later = ("seen-reply", "confirmed") if called == ESTABLISHED else ()
+            later: tuple[str, ...] = () if context.packet.has_ports else ("?confirmed",)
+            if called == ESTABLISHED:
+                later = ("seen-reply", "confirmed", "?assured")
             return _words(*later, *(("dnat",) if context.packet.rewritten else ()))
         case "direction" if called not in (None, UNTRACKED, INVALID):
             return _words("reply" if context.packet.goes_out else "original")
@@ -208,9 +214,28 @@ def _route(result: str, flags: Sequence[str], context: EvalContext) -> Value:
     if result == "type" and "daddr" in flags and "oif" not in flags:
         local = packet.is_local(context.device if "iif" in flags else None)
         return OPAQUE if local is None else _words("local" if local else "unicast")
-    if result in ("oif", "oifname") and "saddr" in flags and not packet.goes_out:
-        return Value(Kind.TRUTH, not (packet.unwrapped and "iif" in flags))
+    if result == "type" and packet.address.version == 4 and not packet.goes_out:  # noqa: PLR2004  # IPv4
+        return _words("unicast")
+    if result in ("oif", "oifname", "check") and "saddr" in flags and not packet.goes_out:
+        exists = not (packet.unwrapped and "iif" in flags)
+        return Value(Kind.ROUTE, (exists, context.device if exists and "iif" in flags else None))
     return OPAQUE
+
+
+def _is_set(value: Value, flag: str | int) -> bool | None:
+    return None if f"?{flag}" in value.what else flag in value.what
+
+
+def _leads(value: Value, wanted: str | int) -> bool | None:
+    """Whether there is a route (``exists``, ``missing``, device 0), or one by this device."""
+    exists, device = value.what
+    if isinstance(wanted, bool):
+        return bool(exists is wanted)
+    if str(wanted) in ("", "0"):
+        return not exists
+    if not exists:
+        return False
+    return None if isinstance(wanted, int) else named_like(wanted, device, "*")
 
 
 def _masked(value: Value, mask: Json) -> Value:
@@ -219,7 +244,9 @@ def _masked(value: Value, mask: Json) -> Value:
     if value.kind is Kind.MARK and isinstance(mask, int):
         return Value(Kind.MARK, value.what & mask)
     if value.kind is Kind.WORDS:
-        return Value(Kind.WORDS, value.what & frozenset(_flags(mask)))
+        flags = frozenset(_flags(mask))
+        unsure = any(f"?{flag}" in value.what for flag in flags)
+        return OPAQUE if unsure else Value(Kind.WORDS, value.what & flags)
     return OPAQUE
 
 
@@ -303,7 +330,7 @@ def _is(value: Value, wanted: Json) -> bool | None:  # noqa: PLR0911  # one line
         case {"|": _} if value.kind is Kind.WORDS:
             return bool(value.what == _flags(wanted))
         case list() if value.kind is Kind.WORDS:
-            return bool(value.what & set(wanted))
+            return any_of(_is_set(value, word) for word in wanted)
         case str() | int():
             return _SINGLE[value.kind](value, wanted)
     return None
@@ -364,7 +391,7 @@ _SINGLE: Mapping[Kind, Callable[[Value, str | int], bool | None]] = {
     Kind.CLIENT_PORT: _client_port,
     Kind.MARK: _same_number,
     Kind.DEVICE: lambda value, wanted: named_like(str(wanted), value.what, "*"),
-    Kind.WORDS: lambda value, wanted: wanted in value.what,
-    Kind.TRUTH: lambda value, wanted: value.what is bool(wanted) if isinstance(wanted, int) else None,
+    Kind.WORDS: _is_set,
+    Kind.ROUTE: _leads,
     Kind.OPAQUE: lambda _, __: None,
 }

@@ -195,8 +195,8 @@ def meant_by_name(rules: Ruleset, packet: Packet) -> str:
 
 def _is_for_lookalike(rules: Ruleset, rule: Rule, packet: Packet) -> bool:
     def meets(number: int) -> bool:
-        actions = rules.actions(rule, replace(packet, protocol=str(number)))
-        return any(action.effect is not Effect.NOTHING for action in actions)
+        choices = rules.choices(rule, replace(packet, protocol=str(number)))
+        return any(action.effect is not Effect.NOTHING for choice in choices for action in choice)
 
     return meets(LOOKALIKE) and not meets(UNRELATED) and not meets(IPIP)
 

@@ -62,9 +62,8 @@ def rules_for(virtual: VirtualService, realserver: Realserver, facts: Facts) -> 
             if (chain.hook or chain.name).lower() in elsewhere:
                 continue
             for rule in chain.rules:
-                for action in facts.firewall.actions(rule, answer):
-                    if action.mss is not None:
-                        yield action.mss, rule.text
+                actions = (action for choice in facts.firewall.choices(rule, answer) for action in choice)
+                yield from ((action.mss, rule.text) for action in actions if action.mss is not None)
 
 
 def clamped(arguments: Arguments, virtual: VirtualService, device: Device | None) -> int | None:
