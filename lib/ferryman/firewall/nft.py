@@ -146,14 +146,25 @@ def _chain(body: Mapping[str, Json], rules: Sequence[NftRule]) -> Chain:
     if not isinstance(priority, int):
         raise TypeError(f"the chain {body['name']} has no number for its priority")
     return Chain(
-        body["name"],
+        _word(body["name"]),
         rules,
-        body.get("hook"),
-        body.get("type", "filter"),
+        None if body.get("hook") is None else _word(body["hook"]),
+        _word(body.get("type", "filter")),
         priority,
         body.get("policy", "accept") != "drop",
-        tuple([devices] if isinstance(devices, str) else devices),
+        tuple(map(_word, [devices] if isinstance(devices, str) else devices)),
     )
+
+
+def _word(value: Json) -> str:
+    """A name.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"not a name: {value}")
+    return value
 
 
 def _whatever(statement: Json) -> Choice:
@@ -203,7 +214,7 @@ def _verdict(name: str, body: Json, context: EvalContext, sets: Sets) -> tuple[b
 def _action(verdict: Mapping[str, Json]) -> Action:
     ((name, body),) = verdict.items()
     if name in ("jump", "goto"):
-        return Action(Effect.JUMP if name == "jump" else Effect.GOTO, body["target"])
+        return Action(Effect.JUMP if name == "jump" else Effect.GOTO, _word(body["target"]))
     if name == "continue":
         return NOTHING
     return Action(VERDICTS.get(name, Effect.OPAQUE))
