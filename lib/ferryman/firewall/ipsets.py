@@ -89,9 +89,7 @@ def holds(sets: Ipsets, name: str, sides: Sequence[str], ends: Ends) -> bool | N
     if found.parts != ("set",):
         return _holds(found, sides, ends)
     inner = [sets.get(member) for member in found.members]
-    return any_of(
-        None if each is None or each.parts == ("set",) else _holds(each, sides, ends) for each in inner
-    )
+    return any_of(None if each is None else _holds(each, sides, ends) for each in inner)
 
 
 def _holds(of: Ipset, sides: Sequence[str], ends: Ends) -> bool | None:
