@@ -54,6 +54,11 @@ CHOSEN: Mapping[str, Collection[str]] = {
     "test_dry_run.py": ("test_a_migration_makes_what_its_dry_run_foretold[static",),
     "test_faults.py": ALL,
     "test_firewall.py": ALL,
+    "test_firewall_exchange.py": (
+        "test_a_handshake_ends_where_iptables_is_said_to_end_it[the field",
+        "test_a_handshake_ends_where_nft_is_said_to_end_it[the field",
+        "test_the_remedy_for_a_halved_connection_mends_it",
+    ),
     "test_fleet.py": ALL,
     "test_git_catalog.py": ("test_the_run_waits_for_a_person_to_merge_and_goes_back_through_the_same_gate",),
     "test_guide.py": ("test_its_runs_leave_tapes_that_replay",),

@@ -99,6 +99,45 @@ NFT = {
           }; }""",
         "inner4 inner6",
     ),
+    **{
+        f"a reverse path filter, written {spelling}": Case(
+            f"table inet f {{ chain p {{ type filter hook prerouting priority mangle; {spelling}; }}; }}",
+            "inner4 inner6",
+        )
+        for spelling in (
+            "fib saddr . iif oif 0 drop",
+            "fib saddr . mark . iif oif eq 0 drop",
+            "fib saddr . iif oif != exists drop",
+            "fib saddr . iif oif { 0 } drop",
+            "fib saddr . iif oif vmap { 0 : drop }",
+            "fib saddr . iif oif exists accept; drop",
+            "fib saddr . iif oif != 0 accept; drop",
+        )
+    },
+    "an address that another device has is not local to this one": Case(
+        """table inet f { chain p { type filter hook prerouting priority mangle;
+            fib daddr . iif type != { local, broadcast, multicast } drop
+          }; }""",
+        "inner4 inner6",
+    ),
+    "looks wrong, is right: ipip is 94": Case(
+        """table inet f { chain i { type filter hook input priority 0;
+            ip protocol ipip drop
+            meta l4proto { ipip, encap } drop
+            ip protocol . ip saddr { ipip . 10.40.0.1 } drop
+            meta l4proto vmap { ipip : drop }
+            ip frag-off & 0x1fff != 0 drop
+            @nh,72,8 94 ip version 4 drop
+          }; }"""
+    ),
+    "a comment is no rule": Case(
+        """table inet f { chain i { type filter hook input priority 0;
+            counter comment "-j DROP; } ip protocol 4 drop # {"
+            ip protocol 4 ip saddr 10.40.0.0/24 accept comment "ip protocol ipencap drop"
+            ip protocol 4 drop comment "fib saddr . iif oif missing"
+          }; }""",
+        "unauthorised4",
+    ),
     "looks wrong, is right: a loose reverse path filter": Case(
         "table ip f { chain p { type filter hook prerouting priority mangle; fib saddr oif missing drop; }; }"
     ),
@@ -214,6 +253,42 @@ IPTABLES = {
         """-t raw -A PREROUTING -m rpfilter --invert -j DROP
         6 -t mangle -A PREROUTING -m rpfilter --validmark --invert -j DROP""",
         "inner4 inner6",
+    ),
+    "looks wrong, is right: ipip is 94": Case(
+        """-A INPUT -p ipip -j DROP
+        -A INPUT -p 94 -j DROP
+        -A INPUT ! -s 10.40.0.0/24 -p ipip -j DROP"""
+    ),
+    "all but ipip is dropped": Case("-A INPUT ! -p ipip -j DROP", f"{ALL4} inner4"),
+    "strings that look like options": Case(
+        """-P INPUT DROP
+        -A INPUT -m comment --comment "-j DROP" -j LOG --log-prefix "-s 10.0.0.1 -j DROP"
+        -A INPUT -m comment --comment -p -m comment --comment "! -p 4" -p 4 -s 10.40.0.1 -j ACCEPT
+        -A INPUT -p udp -m string --algo bm --string "-j ACCEPT" -j ACCEPT
+        -A INPUT -p tcp --dport 80 -m comment --comment '-- "web" \\ --' -j ACCEPT""",
+        "unauthorised4",
+    ),
+    "an address that another device has is not local to this one": Case(
+        "-A INPUT -m addrtype ! --dst-type LOCAL --limit-iface-in -j DROP", "inner4"
+    ),
+    "the status and direction of what is new": Case(
+        """-A INPUT -p tcp -m conntrack --ctstatus NONE -j DROP
+        -A INPUT -p tcp -m conntrack --ctstatus CONFIRMED,ASSURED -j DROP
+        -A INPUT -m conntrack --ctdir REPLY -j DROP
+        -A INPUT -p tcp -m conntrack ! --ctstatus SEEN_REPLY -j DROP""",
+        "inner4",
+    ),
+    "what is not tracked has no status and no direction": Case(
+        """-t raw -A PREROUTING -j NOTRACK
+        -A INPUT -m conntrack ! --ctstatus ASSURED -j DROP
+        -A INPUT -m conntrack --ctdir ORIGINAL -j DROP
+        -A INPUT -p tcp -m conntrack --ctstate UNTRACKED --ctdir REPLY -j DROP""",
+        "inner4",
+    ),
+    "looks wrong, is right: addresses that no client has": Case(
+        """-A INPUT -m addrtype --src-type LOCAL -j DROP
+        -A INPUT -m addrtype ! --src-type UNICAST -j DROP
+        -A INPUT -f -j DROP"""
     ),
     "looks wrong, is right: a loose reverse path filter": Case(
         "-t raw -A PREROUTING -m rpfilter --loose --invert -j DROP"

@@ -4,11 +4,14 @@ Nothing is sent and nothing is changed. A match that cannot be judged from outsi
 shown) leaves the answer open instead of guessing.
 """
 
-from ferryman.firewall.evaluate import Effect, End, PacketVerdict, Ruleset, Table, Traversal
+from ferryman.firewall.evaluate import PacketVerdict, Ruleset, Traversal
 from ferryman.firewall.ipsets import parse_ipsets
 from ferryman.firewall.iptables import parse_save
 from ferryman.firewall.nft import parse_nft
-from ferryman.firewall.packet import Packet, PacketState
+from ferryman.firewall.packet import Packet, Step
+from ferryman.firewall.protocols import protocols_of
+from ferryman.firewall.rules import Effect, End, Table
+from ferryman.firewall.tracking import PacketState
 
 __all__ = [
     "Effect",
@@ -17,9 +20,11 @@ __all__ = [
     "PacketState",
     "PacketVerdict",
     "Ruleset",
+    "Step",
     "Table",
     "Traversal",
     "parse_ipsets",
     "parse_nft",
     "parse_save",
+    "protocols_of",
 ]

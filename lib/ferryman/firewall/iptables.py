@@ -8,94 +8,60 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING
 
-from ferryman.firewall.evaluate import (
-    CONNTRACK,
-    NOTHING,
-    Action,
-    Chain,
-    Choice,
-    Effect,
-    EvalContext,
-    Table,
-)
-from ferryman.firewall.ipsets import holds, within
-from ferryman.firewall.packet import (
-    PacketState,
-    all_of,
-    any_of,
-    from_ports,
-    named_like,
-    negation,
-    number,
-    port_number,
-    protocol_number,
-)
+from ferryman.firewall.ipsets import Ends, holds, within
+from ferryman.firewall.packet import all_of, any_of, named_like, negation, number, port_number
+from ferryman.firewall.protocols import protocol_number
+from ferryman.firewall.rules import NOTHING, Action, Chain, Choice, Effect, EvalContext, Table
+from ferryman.firewall.save_lines import lines_of, parts_of
+from ferryman.firewall.tracking import ALL_BITS, ESTABLISHED, INVALID, UNTRACKED, PacketState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from ferryman.firewall.evaluate import Destination
     from ferryman.firewall.ipsets import Ipsets
+    from ferryman.firewall.rules import Destination
+    from ferryman.firewall.save_lines import Option
+    from ferryman.firewall.tracking import Zones
 
 PRIORITIES = {"raw": -300, "mangle": -150, "nat": -100, "filter": 0, "security": 50}
-HOOKS = {"PREROUTING": "prerouting", "INPUT": "input", "FORWARD": "forward"}
+HOOKS = {
+    "PREROUTING": "prerouting",
+    "INPUT": "input",
+    "FORWARD": "forward",
+    "OUTPUT": "output",
+    "POSTROUTING": "postrouting",
+}
 DNAT_TARGETS = frozenset({"DNAT", "REDIRECT", "NETMAP"})
 """Targets that give the packet another destination."""
 ENDS = {"ACCEPT": Effect.ACCEPT, "DROP": Effect.DROP, "REJECT": Effect.DROP, "TARPIT": Effect.DROP}
-HARMLESS = frozenset(
-    {
-        "AUDIT",
-        "CHECKSUM",
-        "CLASSIFY",
-        "CONNMARK",
-        "CONNSECMARK",
-        "DSCP",
-        "HL",
-        "IDLETIMER",
-        "LED",
-        "LOG",
-        "NFLOG",
-        "RATEEST",
-        "SECMARK",
-        "SET",
-        "TCPMSS",
-        "TEE",
-        "TOS",
-        "TRACE",
-        "TTL",
-        "ULOG",
-    }
-)
-"""Targets that leave a packet on its way; CONNMARK brings a new connection no mark but none."""
-KNOWN_MATCHES = frozenset(
-    {
-        "addrtype",
-        "comment",
-        "conntrack",
-        "icmp",
-        "icmp6",
-        "iprange",
-        "mark",
-        "multiport",
-        "pkttype",
-        "set",
-        "state",
-        "tcp",
-        "udp",
-    }
-)
+HARMLESS = frozenset({
+    "AUDIT", "CHECKSUM", "CLASSIFY", "CONNSECMARK", "DSCP", "HL", "IDLETIMER", "LED", "LOG", "MASQUERADE",
+    "NFLOG", "RATEEST", "SECMARK", "SET", "SNAT", "TCPMSS", "TEE", "TOS", "TRACE", "TTL", "ULOG",
+})  # fmt: skip
+"""Targets that leave a packet on its way."""
+KNOWN_MATCHES = frozenset({
+    "addrtype", "comment", "conntrack", "icmp", "icmp6", "iprange", "mark", "multiport", "pkttype", "set",
+    "state", "tcp", "udp",
+})  # fmt: skip
 """Matches whose options are evaluated here; what any other match wants is unknown."""
-FLAGS = frozenset({"SYN"})
-"""The TCP flags of the first packet of a connection."""
-
-WORD = re.compile(r'"(?:[^"\\]|\\.)*"|\S+')
-"""A word, or several in quotes; a quote inside them follows a backslash."""
-
-Option = tuple[str, str, bool]
-"""Name, value, and whether it follows a ``!``."""
+MODIFIERS = frozenset({
+    "--comment", "--loose", "--validmark", "--accept-local", "--invert", "--limit-burst", "--limit-iface-in",
+    "--update-counters", "--update-subcounters", "-4", "-6", "-c",
+})  # fmt: skip
+"""Options that change what another one means."""
+ROUTED_AWAY = frozenset({"BLACKHOLE", "UNREACHABLE", "PROHIBIT", "THROW", "NAT", "XRESOLVE"})
+"""Types that an address in use may have, by routes; those that are left it has for sure or not."""
+OF_ENTRIES = frozenset({
+    "--ctstatus", "--ctdir", "--ctproto", "--ctorigsrc", "--ctorigdst", "--ctreplsrc", "--ctrepldst",
+    "--ctorigsrcport", "--ctorigdstport", "--ctreplsrcport", "--ctrepldstport", "--ctexpire",
+})  # fmt: skip
+"""What is asked of a connection's entry. Where there is none, none of it is looked at beside a state that
+matches, and all of it fails alone, with a ``!`` or without: xt_conntrack.c."""
+MARK_OPTIONS = ("--set-xmark", "--set-mark", "--and-mark", "--or-mark", "--xor-mark")
+COUNTERS = re.compile(r"\[\d+:\d+\]\s+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +75,16 @@ class IptablesRule:
     def steps(self, context: EvalContext) -> Iterator[Choice]:
         """The effect of its target, if its matches hold; the rule has no other."""
         try:
-            matches, (jump, target), details = _options(self.text)
-            verdict = all_of(_judged(matches, context, self.sets))
-            action = self._action(jump, target, details)
+            parts = parts_of(self.text)
+            verdict = all_of(_judged(parts.matches, context, self.sets))
+            action = self._action(parts.jump, parts.target, parts.details)
         except ValueError:  # quotes that do not close, a mark that is no number
-            yield (Action(Effect.OPAQUE),)
+            yield (Action(Effect.OPAQUE), NOTHING)
             return
-        if verdict is not False and jump:
+        if verdict is not False and parts.jump:
             yield (action,) if verdict else (action, NOTHING)
 
-    def _action(self, jump: str, target: str, details: Sequence[Option]) -> Action:
+    def _action(self, jump: str, target: str, details: Sequence[Option]) -> Action:  # noqa: PLR0911  # one for each target
         if target in self.user_chains:
             return Action(Effect.JUMP if jump == "-j" else Effect.GOTO, target)
         if target in ENDS:
@@ -127,105 +93,158 @@ class IptablesRule:
             return Action(Effect.DNAT, to_this_host=target == "REDIRECT", to=_destination(details))
         if target == "RETURN":
             return Action(Effect.RETURN)
+        if target == "TCPMSS":
+            return Action(Effect.NOTHING, mss=_mss(details))
         if change := _state_change(target, details):
             return Action(Effect.CHANGE_STATE, change=change)
         return NOTHING if target in HARMLESS else Action(Effect.OPAQUE)
 
 
 def parse_save(text: str, tool: str, version: int, sets: Ipsets) -> tuple[Table, ...]:
-    """The tables in the output of ``iptables-save``; ``tool`` is the command that changes them."""
-    return tuple(
-        _table(tool, version, name, body.splitlines(), sets)
-        for name, body in re.findall(r"^\*(\w+)\n(.*?)(?=^COMMIT|^\*|\Z)", text, re.MULTILINE | re.DOTALL)
-    )
+    """The tables in the output of ``iptables-save``; ``tool`` is the command that changes them.
+
+    Raises:
+        ValueError: A line in it is none that iptables-save prints or iptables-restore takes.
+    """
+    found: list[Table] = []
+    reading: _Table | None = None
+    for line in lines_of(text):
+        if line.startswith("*"):
+            reading = _Table(line[1:].strip(), sets)
+            found.append(reading.made(tool, version))
+        elif line.startswith("COMMIT"):
+            reading = None
+        elif reading is not None:
+            reading.read(line)
+    return tuple(found)
 
 
-def _table(tool: str, version: int, name: str, lines: Sequence[str], sets: Ipsets) -> Table:
-    policies = {chain: policy for chain, policy in map(_declared, lines) if chain}
-    rules: dict[str, list[IptablesRule]] = {chain: [] for chain in policies}
-    for line in lines:
-        if line.startswith("-A "):
-            rules.setdefault(line.split(" ", 2)[1], []).append(IptablesRule(line, rules, sets))
-    chains = {chain: _chain(name, chain, policies.get(chain, "-"), rules[chain]) for chain in rules}
-    return Table(tool, "ip" if version == 4 else "ip6", name, frozenset({version}), chains)  # noqa: PLR2004  # IPv4
+class _Table:
+    """A table being read; its chains grow with its lines."""
 
+    def __init__(self, name: str, sets: Ipsets) -> None:
+        self.name = name
+        self.sets = sets
+        self.rules: dict[str, list[IptablesRule]] = {}
+        self.chains: dict[str, Chain] = {}
 
-def _declared(line: str) -> tuple[str, str]:
-    """Name and policy in a line such as ``:INPUT ACCEPT [0:0]``; a user's own chain has the policy ``-``."""
-    if not line.startswith(":"):
-        return "", ""
-    name, policy = line[1:].split()[:2]
-    return name, policy
+    def made(self, tool: str, version: int) -> Table:
+        """The table, with the chains that it has and will have."""
+        family = "ip" if version == 4 else "ip6"  # noqa: PLR2004  # IPv4
+        return Table(tool, family, self.name, frozenset({version}), self.chains)
 
+    def read(self, line: str) -> None:
+        """Take one line in."""
+        line = COUNTERS.sub("", line, count=1) if line.startswith("[") else line
+        if not line:
+            return
+        if line.startswith(":"):
+            name, policy = line[1:].split()[:2]
+            self._declare(name, policy)
+            return
+        words = line.split(None, 2)
+        match words:
+            case ["-A" | "--append", chain, *_]:
+                self._of(chain).append(IptablesRule(line, self.rules, self.sets))
+            case ["-I" | "--insert", chain, rest]:
+                place, _, rule = rest.partition(" ")
+                at, rule = (int(place), rule) if place.isdigit() else (1, rest)
+                self._of(chain).insert(at - 1, IptablesRule(f"-A {chain} {rule}", self.rules, self.sets))
+            case ["-N" | "--new-chain", chain]:
+                self._declare(chain, "-")
+            case ["-P" | "--policy", chain, policy]:
+                self._declare(chain, policy.split()[0])
+            case _:
+                raise ValueError(f"not a line of iptables-save: {line[:80]}")
 
-def _chain(table: str, name: str, policy: str, rules: Sequence[IptablesRule]) -> Chain:
-    kind = "nat" if table == "nat" else "filter"
-    priority = 100 if (table, name) == ("nat", "INPUT") else PRIORITIES.get(table, 0)
-    return Chain(name, rules, HOOKS.get(name), kind, priority, policy != "DROP")
+    def _of(self, chain: str) -> list[IptablesRule]:
+        if chain not in self.chains:
+            self._declare(chain, "-")
+        return self.rules[chain]
 
-
-@lru_cache(maxsize=1 << 16)
-def _options(line: str) -> tuple[tuple[Option, ...], tuple[str, str], tuple[Option, ...]]:
-    """What must hold, how it goes on and to which target, and the target's own options."""
-    words = WORD.findall(line)
-    if any(word[0] == '"' and (len(word) == 1 or word[-1] != '"') for word in words):
-        raise ValueError(f"quotes do not close: {line}")
-    words = [word[1:-1] if word[0] == '"' else word for word in words]
-    options: list[Option] = []
-    negated = False
-    for word in words[2:]:
-        if word == "!":
-            negated = True
-        elif word.startswith("-") and not word[1:2].isdigit():
-            options.append((word, "", negated))
-            negated = False
-        elif options:
-            name, value, was = options[-1]
-            options[-1] = name, f"{value} {word}".strip(), was
-    place = next((i for i, option in enumerate(options) if option[0] in ("-j", "-g")), len(options))
-    jump, target = options[place][:2] if place < len(options) else ("", "")
-    return tuple(options[:place]), (jump, target), tuple(options[place + 1 :])
+    def _declare(self, name: str, policy: str) -> None:
+        rules = self.rules.setdefault(name, [])
+        kind = "nat" if self.name == "nat" else "filter"
+        at_input = (self.name, name) in (("nat", "INPUT"), ("nat", "POSTROUTING"))
+        priority = 100 if at_input else PRIORITIES.get(self.name, 0)
+        self.chains[name] = Chain(name, rules, HOOKS.get(name), kind, priority, policy != "DROP")
 
 
 def _state_change(target: str, details: Sequence[Option]) -> Callable[[PacketState], None] | None:
-    values = {name: value for name, value, _ in details}
+    values = {option.name: option.value for option in details}
     if target == "NOTRACK" or (target == "CT" and "--notrack" in values):
-        return _untrack
+        return PacketState.untrack
     if target == "CT":
-        return lambda _: None
-    if target != "MARK" or "--set-xmark" not in values:
+        return partial(PacketState.put_into, zones=_zones(values))
+    if target == "CONNMARK":
+        return _restore_mark if "--restore-mark" in values else _forget_connection_mark
+    name = next((name for name in MARK_OPTIONS if name in values), "")
+    if target != "MARK" or not name:
         return None
-    value, _, mask = values["--set-xmark"].partition("/")
-    return partial(PacketState.set_mark, value=number(value), mask=number(mask or "0xffffffff"))
+    value, _, mask = values[name].partition("/")
+    cleared, flipped = _marking(name, number(value), number(mask or "0xffffffff"))
+    return partial(PacketState.set_mark, value=flipped, mask=cleared)
+
+
+def _marking(name: str, value: int, mask: int) -> tuple[int, int]:
+    """The bits that are cleared, and then those that are flipped."""
+    match name:
+        case "--set-mark":
+            return mask | value, value
+        case "--and-mark":
+            return ~value & ALL_BITS, 0
+        case "--or-mark":
+            return value, value
+        case "--xor-mark":
+            return 0, value
+    return mask, value
+
+
+def _restore_mark(state: PacketState) -> None:
+    """A connection without a mark gives the packet none; what masks keep is not told."""
+    state.mark = 0 if state.connection_mark == 0 and state.mark == 0 else None
+
+
+def _forget_connection_mark(state: PacketState) -> None:
+    state.connection_mark = None
+
+
+def _zones(values: Mapping[str, str]) -> Zones | None:
+    """The zones that the target CT gives; None for those that a mark decides."""
+    both = values.get("--zone", "0")
+    ends = values.get("--zone-orig", both), values.get("--zone-reply", both)
+    if not all(end.isdigit() for end in ends):
+        return None
+    return int(ends[0]), int(ends[1])
+
+
+def _mss(details: Sequence[Option]) -> int | None:
+    value = next((option.value for option in details if option.name == "--set-mss"), "")
+    return int(value) if value.isdigit() else None
 
 
 def _destination(details: Sequence[Option]) -> Destination | None:
     """The address and port of ``--to-destination``; None for a range."""
-    text = next((value for name, value, _ in details if name == "--to-destination"), "")
+    text = next((option.value for option in details if option.name == "--to-destination"), "")
     parts = re.fullmatch(r"\[?(?P<address>[\d.]+|[\da-fA-F:]+(?=\]|$))\]?(?::(?P<port>\d+))?", text)
     if parts is None:
         return None
     return ipaddress.ip_address(parts["address"]), int(parts["port"]) if parts["port"] else None
 
 
-def _untrack(state: PacketState) -> None:
-    state.tracked = False
-
-
 def _judged(options: Sequence[Option], context: EvalContext, sets: Ipsets) -> Iterator[bool | None]:
-    question = _Question(context, sets, {name for name, _, _ in options})
-    for name, value, negated in options:
-        if name in _MODIFIERS:
+    question = _Question(context, sets, {option.name for option in options})
+    for option in options:
+        if option.name in MODIFIERS:
+            continue
+        if option.name in OF_ENTRIES and context.called in (INVALID, UNTRACKED):
+            yield "--ctstate" in question.names
             continue
         try:
-            answer = question.answer(name, value)
+            answer = question.answer(option)
         except ValueError:
             answer = None
-        yield negation(answer) if negated else answer
-
-
-_MODIFIERS = frozenset({"--comment", "--loose", "--validmark", "--accept-local", "--invert", "--limit-burst"})
-"""Options that change what another one means."""
+        yield negation(answer) if option.negated else answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,58 +255,77 @@ class _Question:
     sets: Ipsets
     names: set[str] = field(default_factory=set)
 
-    def answer(self, name: str, value: str) -> bool | None:  # noqa: PLR0911  # one for each option
+    def answer(self, option: Option) -> bool | None:  # noqa: PLR0911  # one for each option
         """Whether one option holds; None when that cannot be judged from here."""
-        match name:
+        value = option.value
+        match option.name:
             case "-m":
                 return self._module(value)
             case "-p":
-                return value == "all" or protocol_number(value) == self.context.packet.number
+                return self._protocol(value)
             case "-i":
-                return named_like(value, self.context.packet.device, "+")
+                return named_like(value, self.context.device, "+")
+            case "-o":
+                return named_like(value, self.context.way_out, "+")
             case "-f":
                 return False
             case "--mark":
-                return self._mark(value)
-            case "--ctstate" | "--state" | "--ctstatus":
-                return self._tracking(name, value)
+                return self._mark(value) if option.module in ("mark", "") else None
+            case "--ctstate" | "--state" | "--ctstatus" | "--ctdir":
+                return self._tracking(option.name, value)
             case "--pkt-type":
-                return value == "unicast"
-            case "--tcp-flags":
-                mask, wanted = (frozenset(part.split(",")) - {"NONE"} for part in value.split())
-                return FLAGS & mask == wanted
-        return self._place(name, value)
+                return None if self.context.packet.goes_out else value == "unicast"
+            case "--tcp-flags" | "--syn":
+                return self._flags(value or "FIN,SYN,RST,ACK SYN")
+        return self._place(option.name, value)
+
+    def _protocol(self, value: str) -> bool | None:
+        """Source: xtables_parse_protocol of libxtables; 0 is any protocol, whatever it is called."""
+        wanted = 0 if value.lower() == "all" else protocol_number(value, self.context.protocols)
+        return None if wanted is None else wanted in (0, self.context.packet.number)
+
+    def _flags(self, value: str) -> bool | None:
+        if self.context.packet.protocol != "tcp":
+            return False
+        mask, wanted = (frozenset(part.split(",")) - {"NONE"} for part in value.split())
+        mask = mask if "ALL" not in mask else frozenset({"FIN", "SYN", "RST", "PSH", "ACK", "URG"})
+        return self.context.packet.step.value & mask == wanted
 
     def _place(self, name: str, value: str) -> bool | None:  # noqa: PLR0911  # one for each option
         packet = self.context.packet
         destination = None if packet.somewhere else packet.address
         match name:
             case "-s" | "--src-range":
-                return within(value, packet.source)
+                return any_of(within(part, packet.source) for part in value.split(","))
             case "-d" | "--dst-range":
-                return within(value, destination)
+                return any_of(within(part, destination) for part in value.split(","))
             case "--match-set":
-                set_name, direction = value.split()
-                found = {"src": packet.source, "dst": destination}.get(direction)
-                return holds(self.sets, set_name, found) if direction in ("src", "dst") else None
+                set_name, sides = value.split()
+                ends = Ends(packet, self.context.device, self.context.protocols)
+                return holds(self.sets, set_name, sides.split(","), ends)
             case "--src-type":
-                return None if packet.source is None or "UNICAST" not in value else True
+                return self._source_type(value.split(","))
             case "--dst-type":
-                kinds = value.split(",")
-                return ("LOCAL" if packet.local else "UNICAST") in kinds
-            case "--dport" | "--dports" | "--sport" | "--sports":
+                local = packet.is_local(self.context.device if "--limit-iface-in" in self.names else None)
+                return None if local is None else ("LOCAL" if local else "UNICAST") in value.split(",")
+            case "--dport" | "--dports" | "--sport" | "--sports" | "--ports":
                 return self._ports(name, value)
         return None
+
+    def _source_type(self, kinds: Sequence[str]) -> bool | None:
+        if self.context.packet.goes_out:
+            return None if self.context.hook != "output" else "LOCAL" in kinds
+        return None if ROUTED_AWAY.intersection(kinds) else "UNICAST" in kinds
 
     def _ports(self, name: str, value: str) -> bool | None:
         packet = self.context.packet
         if not packet.has_ports:
             return False
         ranges = [_range(part) for part in value.split(",")]
-        if name.startswith("--s"):
-            return any_of(from_ports(*ends) for ends in ranges)
-        port = packet.port
-        return None if port is None else any(first <= port <= last for first, last in ranges)
+        sides = [packet.from_ports] if name.startswith("--s") else [packet.to_ports]
+        if name == "--ports":
+            sides = [packet.from_ports, packet.to_ports]
+        return any_of(side(*ends) for side in sides for ends in ranges)
 
     def _module(self, name: str) -> bool | None:
         if name != "rpfilter":
@@ -301,16 +339,26 @@ class _Question:
         return None if mark is None else mark & number(mask or "0xffffffff") == number(wanted)
 
     def _tracking(self, name: str, value: str) -> bool | None:
-        tracked = self.context.state.tracked
-        if tracked is None:
+        called, packet = self.context.called, self.context.packet
+        if called is None:
             return None
         wanted = value.split(",")
+        if name == "--ctdir":
+            return value == ("REPLY" if packet.goes_out else "ORIGINAL")
         if name == "--ctstatus":
-            return ("DNAT" in wanted) if self.context.packet.rewritten else "NONE" in wanted
-        if tracked and self.context.packet.rewritten and "DNAT" in wanted:
+            return self._status(called, frozenset(wanted) - {"NONE"})
+        if called != UNTRACKED and packet.rewritten and "DNAT" in wanted:
             return True
-        seen = "NEW" if self.context.priority > CONNTRACK else "INVALID"
-        return (seen if tracked else "UNTRACKED") in wanted
+        return called.upper() in wanted
+
+    def _status(self, called: str, wanted: frozenset[str]) -> bool | None:
+        """A new connection has no status but that its destination was rewritten; a later one has several.
+
+        NONE is none of the bits that a status has, so it never matches.
+        """
+        if called == ESTABLISHED or ("CONFIRMED" in wanted and not self.context.packet.has_ports):
+            return None
+        return self.context.packet.rewritten and "DNAT" in wanted
 
 
 def _range(text: str) -> tuple[int, int]:

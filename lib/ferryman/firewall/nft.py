@@ -6,18 +6,21 @@ import ipaddress
 import json
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-from ferryman.firewall.evaluate import NOTHING, Action, Chain, Choice, Effect, EvalContext, Table
 from ferryman.firewall.nft_text import rule_text
-from ferryman.firewall.nft_values import NotApplicableError, among, compares, value_of
+from ferryman.firewall.nft_values import NotApplicableError, Sets, among, compares, value_of
+from ferryman.firewall.packet import any_of
+from ferryman.firewall.rules import NOTHING, Action, Chain, Choice, Effect, EvalContext, Table
+from ferryman.firewall.tracking import PacketState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ferryman.firewall.evaluate import Destination
-    from ferryman.firewall.nft_values import Json, Sets, Value
-    from ferryman.firewall.packet import PacketState
+    from ferryman.firewall.nft_values import Json, Value
+    from ferryman.firewall.rules import Destination
+    from ferryman.firewall.tracking import Zones
 
 VERSIONS = {"ip": (4,), "ip6": (6,), "inet": (4, 6), "netdev": (4, 6)}
 """The IP versions that each family of tables sees; the others see no IP packet of this host's own."""
@@ -38,7 +41,7 @@ HARMLESS = frozenset(
         "snat",
     }
 )
-NOT_UNDERSTOOD = (TypeError, ValueError, KeyError, AttributeError)
+NOT_UNDERSTOOD = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
 """What a statement in a form that is not known here may raise; it may hold or not then."""
 PERHAPS = frozenset({"limit", "quota", "ct count", "connlimit", "meter"})
 """Statements that end the rule or not, by what came before."""
@@ -54,7 +57,10 @@ class NftRule:
     @property
     def text(self) -> str:
         """The rule as ``nft list ruleset`` shows it."""
-        return rule_text(self.body)
+        try:
+            return rule_text(self.body)
+        except NOT_UNDERSTOOD:
+            return "a rule that is not understood"
 
     def steps(self, context: EvalContext) -> Iterator[Choice]:
         """Its statements in order, up to the first that does not hold."""
@@ -65,7 +71,7 @@ class NftRule:
             except NotApplicableError:
                 return
             except NOT_UNDERSTOOD:
-                holds, choice = None, ()
+                holds, choice = None, _whatever(statement)
             if holds is False:
                 return
             sure = sure and holds is True
@@ -79,14 +85,17 @@ def parse_nft(text: str) -> tuple[Table, ...]:
     Raises:
         ValueError: It is no such JSON.
     """
-    line = next((line for line in text.splitlines() if line.lstrip().startswith('{"nftables"')), None)
+    line = next((line for line in text.split("\n") if line.lstrip().startswith('{"nftables"')), None)
     if line is None:
         if text.strip():
             raise ValueError(f"no JSON: {text.strip().splitlines()[0]}")
         return ()
     objects = _Objects()
-    for entry in json.loads(line)["nftables"]:
-        objects.add(entry)
+    try:
+        for entry in json.loads(line)["nftables"]:
+            objects.add(entry)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     return objects.tables()
 
 
@@ -96,7 +105,7 @@ class _Objects:
     def __init__(self) -> None:
         self.chains: dict[tuple[str, str], list[Mapping[str, Json]]] = {}
         self.rules: dict[tuple[str, str, str], list[NftRule]] = defaultdict(list)
-        self.sets: dict[tuple[str, str], dict[str, Sequence[Json]]] = defaultdict(dict)
+        self.sets: dict[tuple[str, str], Sets] = defaultdict(Sets)
 
     def add(self, entry: Mapping[str, Json]) -> None:
         """Take one object in; those that no packet meets are passed over."""
@@ -108,9 +117,11 @@ class _Objects:
                 self.chains[body["family"], body["table"]].append(body)
             case "rule":
                 place = body["family"], body["table"]
+                if not isinstance(body.get("expr", []), list):
+                    raise TypeError(f"a rule of {body['table']} {body['chain']} has no list of statements")
                 self.rules[(*place, body["chain"])].append(NftRule(body, self.sets[place]))
             case "set" | "map":
-                self.sets[body["family"], body["table"]][body["name"]] = _elements(body)
+                self.sets[body["family"], body["table"]].lists[body["name"]] = _elements(body)
 
     def tables(self) -> tuple[Table, ...]:
         """The tables whose family sees IP packets, with their chains and rules."""
@@ -131,16 +142,34 @@ def _elements(body: Mapping[str, Json]) -> Sequence[Json]:
 
 
 def _chain(body: Mapping[str, Json], rules: Sequence[NftRule]) -> Chain:
-    devices = body.get("dev", [])
+    devices, priority = body.get("dev", []), body.get("prio", 0)
+    if not isinstance(priority, int):
+        raise TypeError(f"the chain {body['name']} has no number for its priority")
     return Chain(
-        body["name"],
+        _word(body["name"]),
         rules,
-        body.get("hook"),
-        body.get("type", "filter"),
-        int(body.get("prio", 0)),
+        None if body.get("hook") is None else _word(body["hook"]),
+        _word(body.get("type", "filter")),
+        priority,
         body.get("policy", "accept") != "drop",
-        tuple([devices] if isinstance(devices, str) else devices),
+        tuple(map(_word, [devices] if isinstance(devices, str) else devices)),
     )
+
+
+def _word(value: Json) -> str:
+    """A name.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"not a name: {value}")
+    return value
+
+
+def _whatever(statement: Json) -> Choice:
+    """What a statement may do that is not understood: a match nothing but to end the rule."""
+    return () if isinstance(statement, dict) and "match" in statement else (Action(Effect.OPAQUE),)
 
 
 def _step(statement: Json, context: EvalContext, sets: Sets) -> tuple[bool | None, Choice]:  # noqa: PLR0911  # one for each statement
@@ -157,13 +186,13 @@ def _step(statement: Json, context: EvalContext, sets: Sets) -> tuple[bool | Non
             return compares(operator, value_of(left, context), right, sets), ()
         case "vmap", {"key": key, "data": data}:
             return True, _mapped(value_of(key, context), data, sets)
-        case "mangle", {"key": {"meta": {"key": "mark"}}, "value": value}:
-            return True, (_marking(value),)
+        case "mangle", {"key": key, "value": value}:
+            return True, _mangled(key, value)
         case "notrack", _:
-            return True, (Action(Effect.CHANGE_STATE, change=_untrack),)
+            return True, (Action(Effect.CHANGE_STATE, change=PacketState.untrack),)
         case "set", {"stmt": list()}:
             return None, ()
-        case (("set" | "map" | "mangle"), _):
+        case (("set" | "map"), _):
             return True, ()
         case "xt", _:
             return _xt_step(body or {})
@@ -185,7 +214,7 @@ def _verdict(name: str, body: Json, context: EvalContext, sets: Sets) -> tuple[b
 def _action(verdict: Mapping[str, Json]) -> Action:
     ((name, body),) = verdict.items()
     if name in ("jump", "goto"):
-        return Action(Effect.JUMP if name == "jump" else Effect.GOTO, body["target"])
+        return Action(Effect.JUMP if name == "jump" else Effect.GOTO, _word(body["target"]))
     if name == "continue":
         return NOTHING
     return Action(VERDICTS.get(name, Effect.OPAQUE))
@@ -193,12 +222,15 @@ def _action(verdict: Mapping[str, Json]) -> Action:
 
 def _mapped(value: Value | tuple[Value, ...], data: Json, sets: Sets) -> Choice:
     """What a verdict map may lead to: the one element for sure, or any that the value may be."""
-    named = isinstance(data, str)
-    elements = sets.get(data[1:]) if named else data.get("set")
+    elements = sets.get(data[1:]) if isinstance(data, str) else data.get("set")
     if elements is None:
         return (Action(Effect.OPAQUE), NOTHING)
+    return sets.remembered("map", elements, value, lambda: _chosen(elements, value, sets))
+
+
+def _chosen(elements: Sequence[Json], value: Value | tuple[Value, ...], sets: Sets) -> Choice:
     found: list[Action] = []
-    for key, verdict in sorted(elements, key=lambda pair: pair[0] == "*"):
+    for key, verdict in sorted(elements, key=lambda pair: bool(pair[0] == "*")):
         holds = among(value, key, sets)
         if holds:
             return tuple(dict.fromkeys((*found, _action(verdict))))
@@ -217,8 +249,9 @@ def _taken(body: Mapping[str, Json], context: EvalContext, sets: Sets) -> bool |
     elements = sets.get(data[1:]) if isinstance(data, str) else data.get("set")
     if elements is None:
         return None
-    answers = {among(value, key, sets) for key, _ in elements}
-    return True if True in answers else None if None in answers else False
+    return sets.remembered(
+        "key", elements, value, lambda: any_of(among(value, key, sets) for key, _ in elements)
+    )
 
 
 def _destination(body: Mapping[str, Json] | None) -> Destination | None:
@@ -254,8 +287,24 @@ def _forget(state: PacketState) -> None:
     state.mark = None
 
 
-def _untrack(state: PacketState) -> None:
-    state.tracked = False
+def _mangled(key: Json, value: Json) -> Choice:
+    """What a change of the packet, or of what the kernel keeps about it, is to later rules."""
+    match key:
+        case {"meta": {"key": "mark"}}:
+            return (_marking(value),)
+        case {"ct": {"key": "zone", **where}}:
+            return (_zoning(where.get("dir"), value),)
+        case {"tcp option": {"name": "maxseg"}} if isinstance(value, int):
+            return (Action(Effect.NOTHING, mss=value),)
+    return ()
+
+
+def _zoning(direction: Json, value: Json) -> Action:
+    """``ct zone set 5``, or ``ct original zone set 5`` for one direction alone."""
+    zones: Zones | None = None
+    if isinstance(value, int):
+        zones = (value if direction != "reply" else 0), (value if direction != "original" else 0)
+    return Action(Effect.CHANGE_STATE, change=partial(PacketState.put_into, zones=zones))
 
 
 def _xt_step(body: Mapping[str, Json]) -> tuple[bool | None, Choice]:

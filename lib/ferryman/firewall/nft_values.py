@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ferryman.firewall.evaluate import CONNTRACK, EvalContext
 from ferryman.firewall.ipsets import within
 from ferryman.firewall.packet import (
     all_of,
@@ -18,14 +17,19 @@ from ferryman.firewall.packet import (
     negation,
     number,
     port_number,
-    protocol_number,
 )
+from ferryman.firewall.protocols import STANDARD, protocol_number
+from ferryman.firewall.tracking import ESTABLISHED, INVALID, UNTRACKED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from ferryman.firewall.packet import Packet
+    from ferryman.firewall.protocols import Protocols
+    from ferryman.firewall.rules import EvalContext
     from ferryman.model import Address
+
+T = TypeVar("T")
 
 
 Json = Any
@@ -42,8 +46,9 @@ class Kind(Enum):
     DEVICE = "device"
     MARK = "mark"
     WORDS = "words"
-    """Flags, of which several may be set."""
-    TRUTH = "truth"
+    """Flags, of which several may be set; one that may be set or not has a ``?`` before it."""
+    ROUTE = "route"
+    """Whether there is a route, and the device that it leads to, None where that is not known."""
     OPAQUE = "opaque"
     """A value that cannot be known from here."""
 
@@ -54,6 +59,8 @@ class Value:
 
     kind: Kind
     what: Any = None
+    protocols: Protocols = field(default_factory=lambda: STANDARD, compare=False, repr=False)
+    """What the host calls the IP protocols."""
 
 
 class NotApplicableError(Exception):
@@ -61,8 +68,26 @@ class NotApplicableError(Exception):
 
 
 OPAQUE = Value(Kind.OPAQUE)
-Sets = Mapping[str, Sequence[Json]]
-"""The elements of the named sets and maps of a table."""
+
+
+@dataclass(slots=True)
+class Sets:
+    """The elements of the named sets and maps of a table, and what was found out about large ones."""
+
+    lists: dict[str, Sequence[Json]] = field(default_factory=dict)
+    answers: dict[tuple[str, int, object], Any] = field(default_factory=dict)
+
+    def get(self, name: str) -> Sequence[Json] | None:
+        """The elements of a set; None for one that is not known."""
+        return self.lists.get(name)
+
+    def remembered(self, what: str, elements: object, value: object, find: Callable[[], T]) -> T:
+        """What ``find`` finds out about a value and these elements, which live as long as the rules do."""
+        asked = what, id(elements), value
+        if asked not in self.answers:
+            self.answers[asked] = find()
+        found: T = self.answers[asked]
+        return found
 
 
 def value_of(expression: Json, context: EvalContext) -> Value | tuple[Value, ...]:  # noqa: PLR0911  # one line for each expression
@@ -73,15 +98,20 @@ def value_of(expression: Json, context: EvalContext) -> Value | tuple[Value, ...
     """
     match expression:
         case {"payload": {"protocol": str(protocol), "field": str(part)}}:
-            return _payload(protocol, part, context.packet)
+            return _payload(protocol, part, context)
+        case {"payload": {"base": str(base), "offset": int(offset), "len": int(length)}}:
+            return _raw(base, offset, length, context)
         case {"meta": {"key": str(key)}}:
             return _meta(key, context)
         case {"ct": {"key": str(key)}}:
             return _tracking(key, context)
         case {"fib": {"result": str(result), "flags": flags}}:
-            return _route(result, [flags] if isinstance(flags, str) else flags, context.packet)
+            return _route(result, [flags] if isinstance(flags, str) else flags, context)
         case {"concat": list(parts)}:
             return tuple(_simple(value_of(part, context)) for part in parts)
+        case {"&": [{"payload": {"protocol": "ip", "field": "frag-off"}}, 0x1FFF]}:
+            _payload("ip", "frag-off", context)
+            return Value(Kind.MARK, 0)
         case {"&": [inner, mask]}:
             return _masked(_simple(value_of(inner, context)), mask)
     return OPAQUE
@@ -91,7 +121,8 @@ def _simple(value: Value | tuple[Value, ...]) -> Value:
     return value if isinstance(value, Value) else OPAQUE
 
 
-def _payload(protocol: str, part: str, packet: Packet) -> Value:
+def _payload(protocol: str, part: str, context: EvalContext) -> Value:
+    packet = context.packet
     version = packet.address.version
     if (protocol, version) in (("ip", 6), ("ip6", 4)):
         raise NotApplicableError
@@ -101,7 +132,7 @@ def _payload(protocol: str, part: str, packet: Packet) -> Value:
         case (("ip" | "ip6"), "daddr"):
             return Value(Kind.ADDRESS, None if packet.somewhere else packet.address)
         case ("ip", "protocol") | ("ip6", "nexthdr"):
-            return Value(Kind.PROTOCOL, packet.number)
+            return Value(Kind.PROTOCOL, packet.number, context.protocols)
         case (("ip" | "ip6" | "ether" | "vlan" | "arp"), _):
             return OPAQUE
         case "th", ("dport" | "sport") if not packet.has_ports:
@@ -114,11 +145,24 @@ def _transport(protocol: str, part: str, packet: Packet) -> Value:
         raise NotApplicableError
     match part:
         case "dport":
-            return Value(Kind.PORT, packet.port)
+            return Value(Kind.CLIENT_PORT, 0) if packet.goes_out else Value(Kind.PORT, packet.port)
         case "sport":
-            return Value(Kind.CLIENT_PORT, 0)
+            return Value(Kind.PORT, packet.source_port) if packet.goes_out else Value(Kind.CLIENT_PORT, 0)
         case "flags":
-            return Value(Kind.WORDS, {"syn"})
+            return Value(Kind.WORDS, frozenset(flag.lower() for flag in packet.step.value))
+    return OPAQUE
+
+
+def _raw(base: str, offset: int, length: int, context: EvalContext) -> Value:
+    """A part of a packet by its place in bits, such as ``@th,16,16``; addresses are numbers there."""
+    packet = context.packet
+    match base, packet.address.version, offset, length:
+        case ("nh", 4, 72, 8) | ("nh", 6, 48, 8):
+            return Value(Kind.PROTOCOL, packet.number, context.protocols)
+        case "th", _, 0, 16 if packet.has_ports:
+            return _transport("th", "sport", packet)
+        case "th", _, 16, 16 if packet.has_ports:
+            return _transport("th", "dport", packet)
     return OPAQUE
 
 
@@ -126,40 +170,72 @@ def _meta(key: str, context: EvalContext) -> Value:  # noqa: PLR0911  # one line
     packet = context.packet
     match key:
         case "l4proto":
-            return Value(Kind.PROTOCOL, packet.number)
+            return Value(Kind.PROTOCOL, packet.number, context.protocols)
         case "nfproto":
-            return Value(Kind.WORDS, {"ipv4" if packet.address.version == 4 else "ipv6"})  # noqa: PLR2004  # IPv4
+            return _words("ipv4" if packet.address.version == 4 else "ipv6")  # noqa: PLR2004  # IPv4
         case "protocol":
-            return Value(Kind.WORDS, {"ip" if packet.address.version == 4 else "ip6"})  # noqa: PLR2004  # IPv4
+            return _words("ip" if packet.address.version == 4 else "ip6")  # noqa: PLR2004  # IPv4
         case "iif" | "iifname":
-            return Value(Kind.DEVICE, packet.device)
+            return Value(Kind.DEVICE, context.device)
+        case "oif" | "oifname":
+            return Value(Kind.DEVICE, context.way_out)
         case "mark":
             return Value(Kind.MARK, context.state.mark)
-        case "pkttype":
-            return Value(Kind.WORDS, {"host", "unicast"})
+        case "pkttype" if not packet.goes_out:
+            return _words("host", "unicast")
     return OPAQUE
+
+
+def _words(*words: str) -> Value:
+    return Value(Kind.WORDS, frozenset(words))
 
 
 def _tracking(key: str, context: EvalContext) -> Value:
-    tracked = context.state.tracked
+    called = context.called
     match key:
-        case "state" if tracked is not None:
-            seen = "new" if context.priority > CONNTRACK else "invalid"
-            return Value(Kind.WORDS, {seen if tracked else "untracked"})
-        case "status" if tracked:
-            return Value(Kind.WORDS, {"dnat"} if context.packet.rewritten else set())
-        case "direction" if tracked:
-            return Value(Kind.WORDS, {"original"})
+        case "state" if called is not None:
+            return _words(called)
+        case "status" if called not in (None, UNTRACKED, INVALID):
+            later: tuple[str, ...] = () if context.packet.has_ports else ("?confirmed",)
+            if called == ESTABLISHED:
+                later = ("seen-reply", "confirmed", "?assured")
+            return _words(*later, *(("dnat",) if context.packet.rewritten else ()))
+        case "direction" if called not in (None, UNTRACKED, INVALID):
+            return _words("reply" if context.packet.goes_out else "original")
     return OPAQUE
 
 
-def _route(result: str, flags: Sequence[str], packet: Packet) -> Value:
-    """Source: nft_fib: with ``iif`` the route back must be by the device that the packet came in by."""
-    if result == "type" and "daddr" in flags:
-        return Value(Kind.WORDS, {"local" if packet.local else "unicast"})
-    if result in ("oif", "oifname") and "saddr" in flags:
-        return Value(Kind.TRUTH, not (packet.unwrapped and "iif" in flags))
+def _route(result: str, flags: Sequence[str], context: EvalContext) -> Value:
+    """Source: nft_fib: with ``iif`` the route back must be by the device that the packet came in by.
+
+    An address is ``local`` then only if that very device has it (inet_addr_type of net/ipv4/fib_frontend.c).
+    """
+    packet = context.packet
+    if result == "type" and "daddr" in flags and "oif" not in flags:
+        local = packet.is_local(context.device if "iif" in flags else None)
+        return OPAQUE if local is None else _words("local" if local else "unicast")
+    if result == "type" and packet.address.version == 4 and not packet.goes_out:  # noqa: PLR2004  # IPv4
+        return _words("unicast")
+    if result in ("oif", "oifname", "check") and "saddr" in flags and not packet.goes_out:
+        exists = not (packet.unwrapped and "iif" in flags)
+        return Value(Kind.ROUTE, (exists, context.device if exists and "iif" in flags else None))
     return OPAQUE
+
+
+def _is_set(value: Value, flag: str | int) -> bool | None:
+    return None if f"?{flag}" in value.what else flag in value.what
+
+
+def _leads(value: Value, wanted: str | int) -> bool | None:
+    """Whether there is a route (``exists``, ``missing``, device 0), or one by this device."""
+    exists, device = value.what
+    if isinstance(wanted, bool):
+        return bool(exists is wanted)
+    if str(wanted) in ("", "0"):
+        return not exists
+    if not exists:
+        return False
+    return None if isinstance(wanted, int) else named_like(wanted, device, "*")
 
 
 def _masked(value: Value, mask: Json) -> Value:
@@ -168,7 +244,9 @@ def _masked(value: Value, mask: Json) -> Value:
     if value.kind is Kind.MARK and isinstance(mask, int):
         return Value(Kind.MARK, value.what & mask)
     if value.kind is Kind.WORDS:
-        return Value(Kind.WORDS, value.what & _flags(mask))
+        flags = frozenset(_flags(mask))
+        unsure = any(f"?{flag}" in value.what for flag in flags)
+        return OPAQUE if unsure else Value(Kind.WORDS, value.what & flags)
     return OPAQUE
 
 
@@ -209,10 +287,10 @@ def among(value: Value | tuple[Value, ...], wanted: Json, sets: Sets) -> bool | 
     """Whether a value is the address, in the prefix, one of the set, … wanted; None: it cannot be said."""
     match wanted:
         case str(name) if name.startswith("@"):
-            elements = sets.get(name[1:])
-            return None if elements is None else any_of(among(value, element, sets) for element in elements)
+            named = sets.get(name[1:])
+            return None if named is None else _among_all(value, named, sets)
         case {"set": list(elements)}:
-            return any_of(among(value, element, sets) for element in elements)
+            return _among_all(value, elements, sets)
         case {"set": element}:
             return among(value, element, sets)
         case {"elem": {"val": element}}:
@@ -227,6 +305,20 @@ def among(value: Value | tuple[Value, ...], wanted: Json, sets: Sets) -> bool | 
     return _is(value, wanted)
 
 
+def _among_all(value: Value | tuple[Value, ...], elements: Sequence[Json], sets: Sets) -> bool | None:
+    """Whether a value is among these; a set that is in a set (nft has none) is not looked into."""
+    return sets.remembered(
+        "set", elements, value, lambda: any_of(_element(value, each, sets) for each in elements)
+    )
+
+
+def _element(value: Value | tuple[Value, ...], element: Json, sets: Sets) -> bool | None:
+    inner = (isinstance(element, dict) and "set" in element) or (
+        isinstance(element, str) and element[:1] == "@"
+    )
+    return None if inner else among(value, element, sets)
+
+
 def _is(value: Value, wanted: Json) -> bool | None:  # noqa: PLR0911  # one line for each form
     match wanted:
         case {"prefix": {"addr": address, "len": length}} if value.kind is Kind.ADDRESS:
@@ -234,11 +326,11 @@ def _is(value: Value, wanted: Json) -> bool | None:  # noqa: PLR0911  # one line
         case {"range": [first, last]} if value.kind is Kind.ADDRESS:
             return within(f"{first}-{last}", value.what)
         case {"range": [first, last]}:
-            return _in_range(value, _read(value.kind, first), _read(value.kind, last))
+            return _in_range(value, _read(value, first), _read(value, last))
         case {"|": _} if value.kind is Kind.WORDS:
             return bool(value.what == _flags(wanted))
         case list() if value.kind is Kind.WORDS:
-            return bool(value.what & set(wanted))
+            return any_of(_is_set(value, word) for word in wanted)
         case str() | int():
             return _SINGLE[value.kind](value, wanted)
     return None
@@ -254,15 +346,15 @@ def _in_range(value: Value, first: int | None, last: int | None) -> bool | None:
     return bool(first <= value.what <= last)
 
 
-def _read(kind: Kind, text: str | int) -> int | None:
+def _read(value: Value, text: str | int) -> int | None:
     """A rule's number; None when it cannot be read."""
     if isinstance(text, int):
         return text
-    match kind:
+    match value.kind:
         case Kind.PORT | Kind.CLIENT_PORT:
             return port_number(text)
         case Kind.PROTOCOL:
-            return protocol_number(text)
+            return protocol_number(text, value.protocols)
     try:
         return number(text)
     except ValueError:
@@ -270,20 +362,25 @@ def _read(kind: Kind, text: str | int) -> int | None:
 
 
 def _same_number(value: Value, wanted: str | int) -> bool | None:
-    read = _read(value.kind, wanted)
+    read = _read(value, wanted)
     return None if read is None or value.what is None else bool(read == value.what)
 
 
 def _same_address(value: Value, wanted: str | int) -> bool | None:
     address: Address | None = value.what
     try:
-        return None if address is None else ipaddress.ip_address(wanted) == address
+        return None if address is None else _address(wanted) == address
     except ValueError:
         return None
 
 
-def _client_port(_: Value, wanted: str | int) -> bool | None:
-    port = _read(Kind.PORT, wanted)
+@lru_cache(maxsize=1 << 16)
+def _address(text: str | int) -> Address:
+    return ipaddress.ip_address(text)
+
+
+def _client_port(value: Value, wanted: str | int) -> bool | None:
+    port = _read(value, wanted)
     return None if port is None else from_ports(port, port)
 
 
@@ -294,7 +391,7 @@ _SINGLE: Mapping[Kind, Callable[[Value, str | int], bool | None]] = {
     Kind.CLIENT_PORT: _client_port,
     Kind.MARK: _same_number,
     Kind.DEVICE: lambda value, wanted: named_like(str(wanted), value.what, "*"),
-    Kind.WORDS: lambda value, wanted: wanted in value.what,
-    Kind.TRUTH: lambda value, wanted: value.what is bool(wanted) if isinstance(wanted, int) else None,
+    Kind.WORDS: _is_set,
+    Kind.ROUTE: _leads,
     Kind.OPAQUE: lambda _, __: None,
 }

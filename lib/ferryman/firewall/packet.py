@@ -1,13 +1,14 @@
-"""A packet on its way in, as far as rules may ask about it; and logic with true, false and unknown."""
+"""A packet as far as rules may ask about it; and logic with true, false and unknown."""
 
 from __future__ import annotations
 
 import re
 import socket
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING
 
-from ferryman.encapsulation import ICMP, ICMPV6, IP6IP6, IPIP, TCP, UDP
+from ferryman.firewall.protocols import protocol_number
 from ferryman.model import host_port
 
 if TYPE_CHECKING:
@@ -15,20 +16,23 @@ if TYPE_CHECKING:
 
     from ferryman.model import Address
 
-NUMBERS = {
-    "ipencap": IPIP, "ipip": IPIP, "ip-encap": IPIP, "ipv4": IPIP, "ipv6": IP6IP6,
-    "tcp": TCP, "udp": UDP, "icmp": ICMP, "ipv6-icmp": ICMPV6, "icmpv6": ICMPV6,
-    "gre": 47, "esp": 50, "ah": 51,
-    "sctp": 132, "udplite": 136, "dccp": 33, "igmp": 2, "vrrp": 112, "ospf": 89, "pim": 103, "ipcomp": 108,
-}  # fmt: skip
-"""Names of IP protocols as distributions' /etc/protocols have them; they differ in what they call 4."""
 EPHEMERAL = (1024, 65535)
 """The ports that a client sends from."""
 
 
+class Step(Enum):
+    """Which packet of a flow it is; the value has the TCP flags that such a packet has."""
+
+    FIRST = frozenset({"SYN"})
+    ANSWER = frozenset({"SYN", "ACK"})
+    """What this host answers: it goes out, to a client."""
+    CONFIRMED = frozenset({"ACK"})
+    """What the client says to the answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """The first packet of a flow, as it comes in."""
+    """A packet of a flow, as it comes in; an answer as it goes out."""
 
     protocol: str
     address: Address
@@ -36,7 +40,7 @@ class Packet:
     port: int | None
     """None for a protocol without ports, and where it is not known."""
     device: str | None
-    """The device that it comes in by; None where that is not known."""
+    """The device that it comes in by, empty for what this host sends; None where that is not known."""
     local: bool
     """Whether the address is the host's own."""
     source: Address | None = None
@@ -47,6 +51,11 @@ class Packet:
     """Whether its destination is no longer the one that it came in with."""
     unwrapped: bool = False
     """Whether it came out of a tunnel, so that the route back to its source is by another device."""
+    holder: str | None = None
+    """The device that has the address, of a local one; None where that is not known."""
+    step: Step = Step.FIRST
+    source_port: int | None = None
+    """The port that an answer comes from; what comes in is from any port of a client."""
 
     def __str__(self) -> str:
         return f"{self.protocol} {host_port(self.address, self.port or 0)}"
@@ -54,52 +63,44 @@ class Packet:
     @property
     def number(self) -> int:
         """The number of its IP protocol."""
-        return NUMBERS[self.protocol]
+        found = protocol_number(self.protocol)
+        if found is None:
+            raise ValueError(f"no IP protocol: {self.protocol}")
+        return found
 
     @property
     def has_ports(self) -> bool:
         """Whether its protocol is one with ports, TCP or UDP."""
         return self.protocol in ("tcp", "udp")
 
+    @property
+    def goes_out(self) -> bool:
+        """Whether it is an answer, to a client's port."""
+        return self.step is Step.ANSWER
 
-@dataclass(slots=True)
-class PacketState:
-    """What the kernel keeps about a packet beside its bytes, and rules change on the way."""
+    def to_ports(self, first: int, last: int) -> bool | None:
+        """Whether its destination port is among these."""
+        return from_ports(first, last) if self.goes_out else _among(self.port, first, last)
 
-    mark: int | None = 0
-    """The packet's mark; None when it cannot be told."""
-    tracked: bool | None = True
-    """Whether connection tracking sees it; None when it cannot be told."""
+    def from_ports(self, first: int, last: int) -> bool | None:
+        """Whether its source port is among these."""
+        return _among(self.source_port, first, last) if self.goes_out else from_ports(first, last)
 
-    def copy(self) -> PacketState:
-        """A copy that changes apart from this one."""
-        return PacketState(self.mark, self.tracked)
-
-    def forget_changes(self, before: PacketState) -> None:
-        """Make unknown whatever differs from ``before``: a rule that may have matched changed it."""
-        self.mark = self.mark if self.mark == before.mark else None
-        self.tracked = self.tracked if self.tracked == before.tracked else None
-
-    def set_mark(self, value: int, mask: int = 0xFFFFFFFF) -> None:
-        """Change the mark as ``--set-xmark value/mask`` does: clear the mask's bits, then XOR the value."""
-        if self.mark is not None or mask == 0xFFFFFFFF:  # noqa: PLR2004  # all of it
-            self.mark = ((self.mark or 0) & ~mask & 0xFFFFFFFF) ^ value
-
-
-def protocol_number(name: str | int) -> int | None:
-    """The number of an IP protocol; None for a name that is not known here."""
-    text = str(name).lower()
-    return int(text) if text.isdigit() else NUMBERS.get(text)
+    def is_local(self, by_device: str | None) -> bool | None:
+        """Whether the address is the host's own, as the kernel asks: by any device, or by this one alone."""
+        if not self.local or by_device is None:
+            return self.local
+        return None if self.holder is None else self.holder == by_device
 
 
 def port_number(name: str | int) -> int | None:
     """The number of a port; None for a service that is not known here."""
     text = str(name)
-    if text.isdigit():
+    if text.isdigit() and text.isascii():
         return int(text)
     try:
         return socket.getservbyname(text)
-    except OSError:
+    except (OSError, ValueError):
         return None
 
 
@@ -142,3 +143,7 @@ def negation(answer: bool | None) -> bool | None:
 def number(text: str) -> int:
     """A number as rules write it, hexadecimal or not."""
     return int(text, 16 if re.match("0[xX]", text) else 10)
+
+
+def _among(port: int | None, first: int, last: int) -> bool | None:
+    return None if port is None else first <= port <= last

@@ -214,9 +214,16 @@ def saved(table: str, *rules: str, version: int = 6) -> Ruleset:
     return Ruleset(parse_save(text, "ip6tables-legacy" if version == 6 else "iptables-legacy", version, {}))
 
 
-def nft(flags: list[str], *others: object, hook: str = "prerouting", verdict: str = "drop") -> Ruleset:
+def nft(  # what such a rule has
+    flags: list[str],
+    *others: object,
+    hook: str = "prerouting",
+    verdict: str = "drop",
+    missing: object = False,
+    operator: str = "==",
+) -> Ruleset:
     """A rule that asks for the way back, as firewalld has it."""
-    fib = {"match": {"op": "==", "left": {"fib": {"result": "oif", "flags": flags}}, "right": False}}
+    fib = {"match": {"op": operator, "left": {"fib": {"result": "oif", "flags": flags}}, "right": missing}}
     where = {"family": "inet", "table": "firewalld"}
     chain = {**where, "name": "filter", "type": "filter", "hook": hook, "prio": -290, "policy": "accept"}
     rule = {**where, "chain": "filter", "expr": [*others, fib, {verdict: None}]}
@@ -250,6 +257,17 @@ IPV6 = {
     "looks wrong, is right: nft lets any way back do": Row(facts(firewall=nft(["saddr"])), PASS, vips=(V6,)),
     "looks wrong, is right: nft accepts such packets": Row(
         facts(firewall=nft(["saddr", "iif"], verdict="accept")), PASS, vips=(V6,)
+    ),
+    "nft drops where the device is 0": Row(
+        facts(firewall=nft(["saddr", "iif"], missing="0")), FAIL, "fib saddr . iif oif 0 drop", vips=(V6,)
+    ),
+    "nft drops where there is no route": Row(
+        facts(firewall=nft(["saddr", "iif"], missing=True, operator="!=")), FAIL, "exists", vips=(V6,)
+    ),
+    "looks wrong, is right: a comment": Row(
+        facts(firewall=saved("raw", '-A PREROUTING -s fd66::1 -m comment --comment "no rpfilter" -j DROP')),
+        PASS,
+        vips=(V6,),
     ),
     "no such rule": Row(facts(), PASS, vips=(V6,)),
     "looks wrong, is right: any way back will do": Row(

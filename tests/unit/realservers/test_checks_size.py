@@ -77,6 +77,11 @@ MSS = {
         facts(firewall=clamp(1441)), WARN, "a rule sets 1441", "--set-mss 1440"
     ),
     "a rule for another address": Row(facts(firewall=clamp(1440, "-s 192.0.2.9/32 -p tcp")), WARN),
+    "a comment about a rule": Row(
+        facts(firewall=mangle('-A OUTPUT -p tcp -m comment --comment "TCPMSS --set-mss 1400" -j ACCEPT')),
+        WARN,
+    ),
+    "a rule for SYNs alone": Row(facts(firewall=clamp(1440, "-p tcp -m tcp ! --tcp-flags ACK ACK")), WARN),
     "a rule for another port": Row(facts(firewall=clamp(1440, "-p tcp --sport 8080")), WARN),
     "a rule on the way in": Row(facts(firewall=clamp(1440, "-p tcp", "PREROUTING")), WARN),
     "a rule for what a node itself sends": Row(facts(firewall=clamp(1440)), WARN, kind=NODE),

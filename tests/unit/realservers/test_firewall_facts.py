@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ferryman.hosts.verbs.realservers import ReadFacts
+from ferryman.realservers.facts.firewall import TCP_LOOSE, rules_of
 from ferryman.testing.shell import run_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from ferryman.realservers.facts import Facts
 
@@ -99,3 +100,15 @@ def test_nft_that_fails_leaves_the_rules_unread(ask: Callable[..., tuple[Facts, 
 def test_nft_without_json_leaves_the_rules_unread(ask: Callable[..., tuple[Facts, list[str]]]) -> None:
     facts, _ = ask(nft="table ip filter {\n}")
     assert facts.firewall.unread == ("nft: ValueError: no JSON: table ip filter {",)
+
+
+def test_the_hosts_own_names_of_protocols_and_how_loose_its_tracking_is_are_read() -> None:
+    names = Path("/etc/protocols").read_text().splitlines()
+    answer = run_here(ReadFacts(), host="web1").stdout.splitlines()
+    assert [line for line in answer if line.startswith("/etc/protocols:")] == [
+        f"/etc/protocols:{line}" for line in names
+    ]
+    told = rules_of({}, "", {"/etc/protocols": "ipip 4 IPIP", TCP_LOOSE: "0"})
+    assert (told.protocols["ipip"], told.tcp_loose) == (4, False)
+    silent = rules_of({}, "", {})
+    assert (silent.protocols["ipip"], silent.tcp_loose) == (94, True)

@@ -108,6 +108,9 @@ route show table local type local
 EOF
 section sockets sockets
 section names printf '%s\n' "$@"
+for f in /etc/protocols /proc/sys/net/netfilter/nf_conntrack_tcp_loose; do
+  if [ -r "$f" ]; then set -- "$@" "$f"; fi
+done
 section files files "$@"
 for f in /proc/sys/net/ipv4/conf/cali*; do
   if [ -e "$f" ]; then section pods pods; break; fi

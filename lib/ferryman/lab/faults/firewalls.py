@@ -165,6 +165,26 @@ FAULTS = (
         "INPUT -m conntrack --ctstate INVALID -j DROP",
         "FORWARD -m conntrack --ctstate INVALID -j DROP",
     ),
+    Fault(
+        "half-tracked",
+        "connection tracking sees what comes by ipip0 and none of the answers, and INVALID is dropped",
+        SERVERS,
+        *rules(
+            "PREROUTING -t raw -i eth0 -p tcp -j NOTRACK",
+            "OUTPUT -t raw -p tcp -j NOTRACK",
+            "INPUT -p tcp -m conntrack --ctstate INVALID -j DROP",
+        ),
+    ),
+    Fault(
+        "not-tracked",
+        "harmless: connection tracking sees no TCP at all, and INVALID is dropped",
+        SERVERS,
+        *rules(
+            "PREROUTING -t raw -p tcp -j NOTRACK",
+            "OUTPUT -t raw -p tcp -j NOTRACK",
+            "INPUT -p tcp -m conntrack --ctstate INVALID -j DROP",
+        ),
+    ),
     _drop(
         "firewall-other-protocols",
         "harmless: GRE, and protocol 4 to another address, are dropped",

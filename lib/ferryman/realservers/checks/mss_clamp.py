@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ferryman import encapsulation
+from ferryman.firewall import Packet, Step
 from ferryman.model import Kind
 from ferryman.realservers.facts import Unknown
 
@@ -17,10 +17,6 @@ if TYPE_CHECKING:
     from ferryman.realservers.facts import Device, Facts
     from ferryman.realservers.facts.clamper import Arguments
 
-SETS = re.compile(r"--set-mss (\d+)|maxseg\b.*? set (\d+)")
-"""iptables' target TCPMSS and nft's statement."""
-SOURCE = re.compile(r"(?P<no>! )?(?:-s|\bip6? saddr) (?P<not>!= )?(?P<value>\S+)")
-SOURCE_PORT = re.compile(r"(?:--sports?|\btcp sport) (?P<value>\S+)")
 WAY_IN = ("prerouting", "input", "ingress")
 
 
@@ -53,9 +49,12 @@ def mss_of(device: Device, virtual: VirtualService) -> int:
 def rules_for(virtual: VirtualService, realserver: Realserver, facts: Facts) -> Iterator[tuple[int, str]]:
     """The rules that set the MSS of the virtual service's SYN/ACKs on their way out: bytes, and the rule.
 
-    A node's SYN/ACKs come from pods: they are forwarded, and never meet the hook output.
+    What is not known of them (their mark, their device, their client) is taken to match. A node's SYN/ACKs
+    come from pods: they are forwarded, and never meet the hook output.
     """
     elsewhere = (*WAY_IN, "output") if realserver.kind is Kind.KUBERNETES else WAY_IN
+    answer = Packet(virtual.protocol, virtual.vip, None, None, local=False, somewhere=True, step=Step.ANSWER)
+    answer = replace(answer, source=virtual.vip, source_port=virtual.port)
     for table in facts.firewall.tables:
         if virtual.vip.version not in table.versions:
             continue
@@ -63,37 +62,8 @@ def rules_for(virtual: VirtualService, realserver: Realserver, facts: Facts) -> 
             if (chain.hook or chain.name).lower() in elsewhere:
                 continue
             for rule in chain.rules:
-                found = SETS.search(rule.text)
-                if found is not None and _is_for(virtual, rule.text):
-                    yield int(found[1] or found[2]), rule.text
-
-
-def _is_for(virtual: VirtualService, text: str) -> bool:
-    source, port = SOURCE.search(text), SOURCE_PORT.search(text)
-    if (
-        source is not None
-        and not source["no"]
-        and not source["not"]
-        and not _covers(source["value"], virtual)
-    ):
-        return False
-    return port is None or _has_port(port["value"], virtual.port)
-
-
-def _covers(value: str, virtual: VirtualService) -> bool:
-    """Whether an address or a network has the VIP; what is neither (a set) is taken to have it."""
-    try:
-        return virtual.vip in ipaddress.ip_network(value, strict=False)
-    except ValueError:
-        return True
-
-
-def _has_port(value: str, port: int) -> bool:
-    for part in value.split(","):
-        first, _, last = part.replace("-", ":").partition(":")
-        if not first.isdigit() or int(first) <= port <= int(last or first):
-            return True
-    return False
+                actions = (action for choice in facts.firewall.choices(rule, answer) for action in choice)
+                yield from ((action.mss, rule.text) for action in actions if action.mss is not None)
 
 
 def clamped(arguments: Arguments, virtual: VirtualService, device: Device | None) -> int | None:

@@ -8,7 +8,13 @@ from ferryman.encapsulation import TUNNEL_PROTOCOL
 from ferryman.firewall import PacketVerdict
 from ferryman.model import Finding, Verdict
 from ferryman.realservers.checks.decapsulation import decapsulator, decapsulator_name, tunnels
-from ferryman.realservers.checks.firewall import PACKET_NAMES, UNNAMED_SOURCES, outer_packet, outer_sources
+from ferryman.realservers.checks.firewall import (
+    PACKET_NAMES,
+    UNNAMED_SOURCES,
+    meant_by_name,
+    outer_packet,
+    outer_sources,
+)
 from ferryman.realservers.facts import Unknown
 
 if TYPE_CHECKING:
@@ -53,7 +59,9 @@ def _judge(service: Service, tunnel: Tunnel, realserver: Realserver, facts: Fact
     if let_in:
         packets = PACKET_NAMES[tunnel.version]
         seen = f"{packets} is let in from any address, such as {let_in[-1]} (CVE-2020-10136)"
-        return _finding(tunnel, realserver, Verdict.WARN, seen, _guard(service, tunnel, realserver, facts))
+        named = meant_by_name(facts.firewall, outer_packet(tunnel, realserver, facts, let_in[-1]))
+        remedy = named + _guard(service, tunnel, realserver, facts)
+        return _finding(tunnel, realserver, Verdict.WARN, seen, remedy)
     seen = "the rules alone do not tell whether unauthorised sources are dropped"
     return _finding(tunnel, realserver, Verdict.SKIP, seen)
 

@@ -7,10 +7,11 @@ device; a Kubernetes node must still do that to its pods. What is so after a reb
 
 from __future__ import annotations
 
-import re
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ferryman.firewall import Effect
 from ferryman.model import Finding, Kind, Verdict
 from ferryman.realservers.checks.decapsulation import (
     IP6IP6,
@@ -19,11 +20,14 @@ from ferryman.realservers.checks.decapsulation import (
     key,
     tunnels,
 )
+from ferryman.realservers.checks.vip import packet_for
 from ferryman.realservers.facts import ALL, DEFAULT, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ferryman.firewall import Packet
+    from ferryman.firewall.rules import Chain, Rule
     from ferryman.model import Realserver, Service
     from ferryman.realservers.facts import Facts
 
@@ -31,11 +35,6 @@ OFF, STRICT, LOOSE = 0, 1, 2
 """RFC 3704's modes, as ip-sysctl.rst numbers them."""
 WANTED = "0 in force on the tunnel device, or 2 with an address there: the larger of all and its own"
 SHOWN_DEVICES = 5
-
-BY_DEVICE = re.compile(r"fib saddr[ .\w]*\biif\b[ .\w]*|rpfilter(?!.*--loose)")
-"""A match for the device of the route back to the source; without ``iif``, or with --loose, any will do."""
-DROPS = re.compile(r"\b(drop|DROP|reject|REJECT)\b")
-NARROWED = re.compile(r"\b(iif|iifname|saddr|daddr) |(^| )-[isd] ")
 
 
 def effective_rp_filter(facts: Facts, device: str) -> int | Unknown:
@@ -163,7 +162,7 @@ def rp_filter_ipv6(service: Service, realserver: Realserver, facts: Facts) -> It
     if IP6IP6 not in tunnels(service):
         yield finding(Verdict.SKIP, "no VIP is IPv6")
         return
-    found = next(_ipv6_rules(facts), None)
+    found = next(_ipv6_rules(service, facts), None)
     if found is None:
         unread = facts.firewall.unread
         yield finding(Verdict.SKIP, unread[0]) if unread else finding(Verdict.PASS, "no such rule")
@@ -175,17 +174,30 @@ def rp_filter_ipv6(service: Service, realserver: Realserver, facts: Facts) -> It
     yield finding(Verdict.FAIL if sure else Verdict.WARN, f"{where}: {text}", remedy)
 
 
-def _ipv6_rules(facts: Facts) -> Iterator[tuple[str, str, bool]]:
-    """Rules that drop by the device of the route back: where, what, and whether for every incoming packet."""
-    for table in facts.firewall.tables:
-        if IP6IP6.version not in table.versions:
+def _ipv6_rules(service: Service, facts: Facts) -> Iterator[tuple[str, str, bool]]:
+    """Rules that drop by the device of the route back: where, what, and whether for every incoming packet.
+
+    They are told from others by what they do to a packet of any client and device that came out of a tunnel,
+    and do not do to the same packet that did not: however they are written.
+    """
+    for virtual in service.virtual_services:
+        if virtual.vip.version != IP6IP6.version:
             continue
-        for chain in table.chains.values():
-            for rule in chain.rules:
-                if BY_DEVICE.search(rule.text) and DROPS.search(rule.text):
-                    rest = BY_DEVICE.sub("", rule.text)
-                    sure = chain.hook == "prerouting" and not NARROWED.search(rest)
-                    yield f"{table} {chain.name}", rule.text, sure
+        plain = replace(packet_for(virtual, facts), device=None)
+        for table in facts.firewall.tables:
+            for chain in table.chains.values() if IP6IP6.version in table.versions else ():
+                for rule in chain.rules:
+                    if _may_drop(facts, rule, chain, replace(plain, unwrapped=True)) and not _may_drop(
+                        facts, rule, chain, plain
+                    ):
+                        drops = facts.firewall.choices(rule, replace(plain, unwrapped=True), chain.hook)
+                        sure = chain.hook == "prerouting" and all(len(choice) == 1 for choice in drops)
+                        yield f"{table} {chain.name}", rule.text, sure
+
+
+def _may_drop(facts: Facts, rule: Rule, chain: Chain, packet: Packet) -> bool:
+    choices = facts.firewall.choices(rule, packet, chain.hook)
+    return any(action.effect is Effect.DROP for choice in choices for action in choice)
 
 
 def _finding(  # noqa: PLR0913, PLR0917  # what a finding has

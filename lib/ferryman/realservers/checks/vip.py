@@ -44,8 +44,11 @@ def local_device(facts: Facts, address: Address) -> str | Unknown | None:
 def packet_for(virtual: VirtualService, facts: Facts) -> Packet:
     """The packet that comes out of the tunnel."""
     device = decapsulator_name(tunnel_for(virtual.vip), facts)
-    local = isinstance(local_device(facts, virtual.vip), str)
-    return Packet(virtual.protocol, virtual.vip, virtual.port, device, local)
+    found = local_device(facts, virtual.vip)
+    holder = found if isinstance(found, str) else None
+    return Packet(
+        virtual.protocol, virtual.vip, virtual.port, device, local=holder is not None, holder=holder
+    )
 
 
 def _judge(virtual: VirtualService, realserver: Realserver, facts: Facts) -> Finding:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from ferryman.firewall import Ruleset, parse_ipsets, parse_nft, parse_save
+from ferryman.firewall import Ruleset, parse_ipsets, parse_nft, parse_save, protocols_of
 from ferryman.realservers.facts.sections import tried
 from ferryman.realservers.facts.values import Unknown
 
@@ -12,14 +12,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ferryman.firewall import Table
+    from ferryman.firewall.ipsets import Ipsets
     from ferryman.realservers.facts.sections import Section
 
 T = TypeVar("T")
 
 COMMANDS = {4: "iptables", 6: "ip6tables"}
+PROTOCOLS = "/etc/protocols"
+TCP_LOOSE = "/proc/sys/net/netfilter/nf_conntrack_tcp_loose"
+"""It is there once connection tracking is."""
 
 
-def rules_of(sections: Mapping[str, Section], missing: str) -> Ruleset:
+def rules_of(sections: Mapping[str, Section], missing: str, files: Mapping[str, str]) -> Ruleset:
     """All rules that could be read; ``missing`` says why a part is not in the answer.
 
     What nft shows of tables that iptables made is replaced by what iptables-nft-save says of them, where it
@@ -37,7 +41,12 @@ def rules_of(sections: Mapping[str, Section], missing: str) -> Ruleset:
         translated += reading.tables(f"nft{version}", f"{command}-nft", version, sets, needed=needed)
     from_iptables = {(table.family, table.name) for table in translated}
     rest = [table for table in native if (table.family, table.name) not in from_iptables]
-    return Ruleset((*tables, *translated, *rest), tuple(reading.unread))
+    return Ruleset(
+        (*tables, *translated, *rest),
+        tuple(reading.unread),
+        protocols_of(files.get(PROTOCOLS, "")),
+        files.get(TCP_LOOSE, "1").strip() != "0",
+    )
 
 
 class _Reading:
@@ -49,7 +58,7 @@ class _Reading:
         self.unread: list[str] = []
 
     def tables(
-        self, name: str, tool: str, version: int, sets: Mapping[str, tuple[str, ...]], *, needed: bool = True
+        self, name: str, tool: str, version: int, sets: Ipsets, *, needed: bool = True
     ) -> tuple[Table, ...]:
         """The tables in a part that is iptables-save's."""
         return self.understood(name, lambda text: parse_save(text, tool, version, sets), needed=needed) or ()

@@ -61,7 +61,7 @@ def parse(host: str, text: str, complaint: str = "") -> Facts:
     def started(shown: str) -> Clamper:
         return parse_clamper(shown, _or(from_files(files.cmdline), ""))
 
-    rules = rules_of(sections, missing)
+    rules = rules_of(sections, missing, _or(by_path, {}))
     return Facts(
         host=host,
         kernel=from_files(files.kernel),
