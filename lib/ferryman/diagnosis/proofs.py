@@ -258,7 +258,8 @@ def early_or_later(evidence: Evidence) -> Proof | None:
     way_in = [early for early in evidence.early if early.way == "ingress"]
     if not way_in:
         return None
-    others = () if _rules_let_in(evidence) or evidence.says("firewall") is None else ("firewall",)
+    unclear = evidence.says("firewall", Verdict.WARN, Verdict.UNKNOWN) is not None
+    others = ("firewall",) if unclear else ()
     seen = f"{_NOTHING_CAME}, and {way_in[0].what}, which may have dropped it"
     return Proof(seen, _look(way_in[0]), (*others, "path"))
 

@@ -1,4 +1,4 @@
-"""Routes that the kernel was asked for: a missing one is told in every spelling, and nothing else is taken for it."""
+"""Routes that a host was asked for: a missing one is told in every spelling, and nothing else for it."""
 
 from __future__ import annotations
 

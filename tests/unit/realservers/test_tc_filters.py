@@ -1,4 +1,4 @@
-"""The filters of tc(8) that a packet meets: followed where that can be, and never said to be sure where not."""
+"""The filters of tc(8) that a packet meets: followed where that can be, and not sure where it cannot."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ferryman.realservers.checks.tc_filters import Fate, IpPacket, met_by
+from ferryman.realservers.facts import Unknown
 from ferryman.realservers.facts.early import dropped_by, filters_of
 from ferryman.realservers.facts.parse import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ferryman.realservers.facts.early import Way
+from ferryman.realservers.facts.early import Way
 
 DIRECTOR, OWN, VIP = map(ip_address, ("10.10.0.11", "10.10.0.22", "10.99.0.1"))
 OUTER = IpPacket(DIRECTOR, OWN, 4)
@@ -161,7 +162,8 @@ def test_recorded_filters_are_followed(case: Callable[[str], str]) -> None:
     ]
     out = met_by(ANSWER, facts.filters, "eth0", "egress")
     assert [(each.filter.pref, each.fate) for each in out] == [(1, Fate.MAY_DROP)]
-    assert not isinstance(facts.counted, type(None))
+    assert not isinstance(facts.counted, Unknown)
+    assert facts.counted["tc filter dev eth0 ingress pref 5 bpf"] == 0
 
 
 @pytest.mark.parametrize(

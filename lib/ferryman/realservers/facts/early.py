@@ -55,14 +55,14 @@ class Filter:
     dropped: int = 0
     """How many packets its actions have dropped."""
     either_way: bool = False
-    """Whether it may be one of the other way: of clsact, tc shows those of u32 with one preference for both."""
+    """Whether it may be the other way's: of clsact, tc shows u32's of one preference for both."""
 
     def __str__(self) -> str:
         return f"tc filter dev {self.device} {self.way} pref {self.pref} {self.kind}"
 
 
 def filters_of(text: str) -> tuple[Filter, ...]:
-    """Every filter of every device and way, as packets meet them; garbled lines are none."""
+    """Every filter of every device and way, in the order in which packets meet them."""
     found = tuple(_filters(text))
     ways: dict[tuple[str, str], set[Way]] = {}
     for each in found:
