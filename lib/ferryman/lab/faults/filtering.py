@@ -65,10 +65,16 @@ def _elsewhere(name: str, description: str, route: str, *, mode: int) -> Fault:
         director, *_ = lab.directors_of(host.name)
         return (
             f"ip route del unreachable {director.address}/32 2>/dev/null || true\n"
-            "ip link del other0 2>/dev/null || true\necho 0 >/proc/sys/net/ipv4/conf/eth0/rp_filter"
+            "ip link del other0 2>/dev/null || true\n"
+            f"echo {_as_booted(host)} >/proc/sys/net/ipv4/conf/eth0/rp_filter"
         )
 
     return Fault(name, description, REALSERVERS, put, clear, _has_director)
+
+
+def _as_booted(host: Host) -> int:
+    """The rp_filter of a host's eth0: a node's takes over its ``default``, which is strict."""
+    return 1 if host.role in NODES else 0
 
 
 def _has_director(lab: Topology, host: Host) -> bool:
@@ -106,7 +112,7 @@ FAULTS = (
         "harmless: eth0.rp_filter = 1, which has no say in what comes out of ipip0",
         REALSERVERS,
         settings({"ipv4/conf/eth0/rp_filter": 1}),
-        settings({"ipv4/conf/eth0/rp_filter": 0}),
+        lambda lab, host: settings({"ipv4/conf/eth0/rp_filter": _as_booted(host)})(lab, host),
     ),
     Fault(
         "rp-filter-default-loose",
