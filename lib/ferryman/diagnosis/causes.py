@@ -176,6 +176,12 @@ CAUSE_RULES = (
         "let IP protocol 4 (41 for IPv6) in from every director",
     ),
     CauseRule(
+        "tunnel-device",
+        "nothing comes out of the tunnel device, and the check `tunnel-device` warns; `path` is left too",
+        proofs.perhaps_another_tunnel,
+        "make it external: see the check",
+    ),
+    CauseRule(
         "path",
         "an ICMP error; or nothing comes out of the tunnel device while it is asked",
         proofs.never_arrives,

@@ -272,6 +272,14 @@ def perhaps_filtered(evidence: Evidence) -> Proof | None:
     return Proof(f"{_NOTHING_CAME}; {finding.seen}", "", ("path",))
 
 
+def perhaps_another_tunnel(evidence: Evidence) -> Proof | None:
+    """Nothing came out of the tunnel device, and that takes some packets, or is not ours."""
+    finding = evidence.says("tunnel-device", Verdict.WARN)
+    if finding is None or not _silent(evidence) or not evidence.grew or _arrived(evidence):
+        return None
+    return Proof(f"{_NOTHING_CAME}; {finding.seen}", "", ("path",))
+
+
 def never_arrives(evidence: Evidence) -> Proof | None:
     """An ICMP error, or nothing that the host itself would have kept out."""
     if evidence.again.verdict is ProbeVerdict.UNREACHABLE:

@@ -331,6 +331,10 @@ LEFT = {
         silent(grew=PASSED_BY, findings=finding("firewall", Verdict.PASS)),
         "path",
     ),
+    "a tunnel with ends of its own": (
+        silent(grew=PASSED_BY, findings=finding("tunnel-device", Verdict.WARN)),
+        "tunnel-device or path",
+    ),
     "one source is answered and another is not": (silent(own=OWN_ANSWERS), "firewall or path"),
     "one source is answered and another is not, by a program perhaps": (
         silent(own=OWN_ANSWERS, early=(XDP,)),
