@@ -171,3 +171,13 @@ def test_recorded_filters_are_followed(case: Callable[[str], str]) -> None:
 )
 def test_garbage_is_no_filter(garbage: str) -> None:
     assert filters_of(garbage) == ()
+
+
+def test_chains_that_lead_to_each_other_are_walked_once() -> None:
+    unclear = "00000000/00000001 at 4"
+    gotos = [
+        u32(unclear, action=f"goto chain {chain + 1}", pref=pref, chain=chain)
+        for chain in range(8)
+        for pref in range(1, 40)
+    ]
+    assert fates(shown(*gotos, u32(PROTOCOL_4, pref=99, chain=8))) == [Fate.MAY_DROP]

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 IPV4_BYTES, IPV6_BYTES = 20, 40
 DEEPEST = 8
 """How many ``goto chain`` are followed."""
-U32_MATCH = re.compile(r"^match ([0-9a-f]{8})/([0-9a-f]{8}) at (-?\d+|nexthdr\+\d+)")
+U32_MATCH = re.compile(r"^match ([0-9a-f]{8})/([0-9a-f]{8}) at (-?\d{1,6}|nexthdr\+\d{1,6})\b")
 """Four bytes, from that place of the IP header on."""
 FLOWER_ADDRESS = re.compile(r"^(src|dst)_ip (\S+)$")
 FLOWER_PROTOCOL = re.compile(r"^ip_proto (\S+)$")
 FLOWER_NUMBERS = {"icmp": 1, "ipip": 4, "tcp": 6, "udp": 17, "icmpv6": 58, "sctp": 132}
-GOTO = re.compile(r"goto chain (\d+)")
+GOTO = re.compile(r"goto chain (\d{1,10})\b")
 TAKES_AWAY = re.compile(r"\b(drop|shot|stolen|trap|queued)\b|Redirect")
 """What ends a packet's way to the IP stack."""
 LETS_PASS = re.compile(r"action (pass|ok|reclassify)\b")
@@ -84,12 +84,22 @@ def met_by(packet: IpPacket, filters: Iterable[Filter], device: str, way: Way) -
     for found in filters:
         if (found.device, found.way) == (device, way):
             chains.setdefault(found.chain, []).append(found)
-    return list(_walk(packet, chains, 0, DEEPEST, sure=True))
+    return list(_walk(packet, chains, (0,), set(), sure=True))
 
 
 def _walk(
-    packet: IpPacket, chains: Mapping[int, Sequence[Filter]], chain: int, left: int, *, sure: bool
+    packet: IpPacket,
+    chains: Mapping[int, Sequence[Filter]],
+    way: tuple[int, ...],
+    seen: set[tuple[int, bool]],
+    *,
+    sure: bool,
 ) -> Iterator[Met]:
+    """Through the last chain of the way there, and on; through none of them twice, for that tells no more."""
+    chain = way[-1]
+    if (chain, sure) in seen:
+        return
+    seen.add((chain, sure))
     for found in chains.get(chain, ()):
         matched = _matches(packet, found)
         if matched is False:
@@ -98,8 +108,8 @@ def _walk(
         to = next(
             (GOTO.search(action.control) for action in found.actions if GOTO.search(action.control)), None
         )
-        if to is not None and left:
-            yield from _walk(packet, chains, int(to[1]), left - 1, sure=certain)
+        if to is not None and len(way) <= DEEPEST:
+            yield from _walk(packet, chains, (*way, int(to[1])), seen, sure=certain)
         elif (fate := _fate(found, matched, sure=sure)) is not None:
             yield Met(found, fate)
         if certain and _ends(found):

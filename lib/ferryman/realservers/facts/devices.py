@@ -63,10 +63,14 @@ def _device(entry: Mapping[str, Any]) -> Device:
         index=int(entry.get("ifindex", 0)),
         peer=entry.get("link_index"),
         namespace=entry.get("link_netnsid"),
-        master=entry.get("master"),
-        link=entry.get("link") if link.get("info_kind") != "veth" else None,
+        master=_name(entry.get("master")),
+        link=_name(entry.get("link")) if link.get("info_kind") != "veth" else None,
         xdp=_xdp(entry.get("xdp")),
     )
+
+
+def _name(value: Any) -> str | None:  # noqa: ANN401  # as below
+    return value if isinstance(value, str) else None
 
 
 MODES = {1: "driver", 2: "generic", 3: "offloaded", 4: "several"}

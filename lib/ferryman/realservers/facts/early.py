@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+MOST = 2000
+"""How many filters are looked at; a host that shows more has them for another purpose than to be read."""
 Way = Literal["ingress", "egress"]
 
 PLACE = re.compile(r"^device (?P<device>\S+) (?P<way>ingress|egress)$", re.MULTILINE)
@@ -63,7 +66,7 @@ class Filter:
 
 def filters_of(text: str) -> tuple[Filter, ...]:
     """Every filter of every device and way, in the order in which packets meet them."""
-    found = tuple(_filters(text))
+    found = tuple(islice(_filters(text), MOST))
     ways: dict[tuple[str, str], set[Way]] = {}
     for each in found:
         ways.setdefault((each.device, each.head), set()).add(each.way)

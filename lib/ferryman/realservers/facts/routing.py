@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from ferryman.model import Address
 
 QUESTION = re.compile(r"route get fibmatch (\S+) from (\S+)")
-BY_THE_KERNEL = re.compile(r"^(RTNETLINK \w+|Error: ipv[46]|Error: FIB)\b[^:]*:\s*(.*)$", re.MULTILINE)
+BY_THE_KERNEL = re.compile(r"^(RTNETLINK \w+|Error: ipv[46]|Error: FIB)\b[^:\n]*:[ \t]*(.*)$", re.MULTILINE)
 """How ip(8) begins what the kernel answered; what it has against the question itself begins otherwise."""
-FAILED = re.compile(r"^Command failed \S*?:(\d+)$", re.MULTILINE)
+FAILED = re.compile(r"^Command failed \S*?:(\d{1,6})$", re.MULTILINE)
 NO_WAY = ("blackhole", "unreachable", "prohibit", "throw")
 """Types of a route that lead nowhere; ip -6 shows one where ip -4 has an error."""
 SWITCH = re.compile(r"/proc/sys/net/ipv4/(?:conf/(?P<device>[^/]+)/)?(?P<key>\w+)")
@@ -119,11 +119,14 @@ def _answers(text: str) -> tuple[tuple[Mapping[str, Any], ...], Mapping[Lookup, 
     asked, _, rest = text.partition("\nanswers\n")
     questions = [Lookup(ip_address(to), ip_address(of)) for to, of in QUESTION.findall(asked)]
     failed = _failures(rest)
-    lines = [parsed for line in rest.split("\n") if (parsed := _parsed(line)) is not None]
+    lines = [line for line in rest.split("\n") if line.startswith("[")]
     total = len(questions) + 1
     if len(lines) + len(failed) != total or not failed.keys() <= set(range(1, total + 1)):
         return (), {}
-    answers = iter(lines)
+    parsed = [each for line in lines if (each := _parsed(line)) is not None]
+    if len(parsed) != len(lines):
+        return (), {}
+    answers = iter(parsed)
     in_order = [failed[place] if place in failed else next(answers) for place in range(1, total + 1)]
     rules, *routes = in_order
     found = {
@@ -145,8 +148,6 @@ def _failures(text: str) -> dict[int, str]:
 
 
 def _parsed(line: str) -> list[dict[str, Any]] | None:
-    if not line.startswith("["):
-        return None
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):
