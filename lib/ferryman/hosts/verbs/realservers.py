@@ -172,9 +172,9 @@ LOOKUPS = each(
         "",
         lambda lookup: (
             isinstance(lookup, Lookup)
-            and lookup.to.version == lookup.of.version
             and ADDRESS["kind"].fits(lookup.to)
             and ADDRESS["kind"].fits(lookup.of)
+            and lookup.to.version == lookup.of.version
         ),
     ),
     "a tuple of routes that are looked up, each between two addresses of one family",
