@@ -94,6 +94,11 @@ class Routing:
         return None
 
 
+def says_no_route(complaint: str) -> bool:
+    """Whether ip(8) complains of what the kernel answered: that there is no route, however that is spelt."""
+    return BY_THE_KERNEL.search(complaint) is not None
+
+
 def routing_of(sections: Mapping[str, str]) -> Routing:
     """What the sections ``routes4``, ``routes6`` and ``routing`` say; a garbled line says nothing."""
     found: dict[Lookup, Route | NoRoute] = {}
