@@ -95,8 +95,8 @@ CAUSE_RULES = (
     ),
     CauseRule(
         "firewall",
-        "the check `firewall`; ICMP «prohibited»; or one outer source is answered and another is not, and "
-        "the rules are not known to let both in",
+        "the check `firewall`; ICMP «prohibited»; connection tracking drops; or one outer source is answered "
+        "and another is not, and the rules are not known to let both in",
         proofs.filtered,
         "let IP protocol 4 (41 for IPv6) in from every director",
     ),
@@ -161,6 +161,13 @@ CAUSE_RULES = (
         "a tunnel device's rx_frame_errors grow while it is asked",
         proofs.congested,
         "find out who marks packets CE, or sets the outer TOS, on the way from the directors",
+    ),
+    CauseRule(
+        "firewall",
+        "nothing comes out of the tunnel device, and IpInDiscards or the like, or a counter of IPsec's "
+        "policies, grows by as many packets",
+        proofs.discarded,
+        "see what drops there: nstat -az; ip xfrm policy",
     ),
     CauseRule(
         "before-netfilter",

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 
 from ferryman.model import IcmpReason, ProbeVerdict, Verdict
 from ferryman.realservers.facts import (
+    DISCARDED,
     LISTEN_DROPS,
     MARTIANS,
+    NO_POLICY,
     NO_PROTOCOL,
     NO_ROUTE_OUT,
     QUEUE_FULL,
     REVERSE_PATH_DROPS,
+    UNTRACKED,
     received_on,
 )
 
@@ -143,6 +146,11 @@ def filtered(evidence: Evidence) -> Proof | None:
         return Proof(finding.seen)
     if IcmpReason.PROHIBITED in evidence.again.icmp_reasons and evidence.says("vip") is None:
         return Proof(evidence.again.detail)
+    if _silent(evidence) and (counted := _grown(evidence, (UNTRACKED,))):
+        seen = f"{counted} while it was asked: the table of connection tracking is full"
+        return Proof(
+            seen, "a larger table: sysctl net.netfilter.nf_conntrack_max; see what fills it: conntrack -C"
+        )
     if not _silent(evidence) or not _own_source_answered(evidence) or _rules_let_in(evidence):
         return None
     if _arrived(evidence):
@@ -262,6 +270,23 @@ def early_or_later(evidence: Evidence) -> Proof | None:
     others = ("firewall",) if unclear else ()
     seen = f"{_NOTHING_CAME}, and {way_in[0].what}, which may have dropped it"
     return Proof(seen, _look(way_in[0]), (*others, "path"))
+
+
+def discarded(evidence: Evidence) -> Proof | None:
+    """Nothing came out of the tunnel device, and as many packets at least were dropped as were asked with."""
+    if not _silent(evidence) or _arrived(evidence):
+        return None
+    names = [
+        name
+        for name in (*DISCARDED, *NO_POLICY)
+        if evidence.grew.get(name, 0) >= max(1, evidence.again.asked)
+    ]
+    if not names:
+        return None
+    seen = f"{_NOTHING_CAME}, and its own kernel dropped what came in: {_grown(evidence, names)}"
+    return Proof(
+        seen, "see what drops there: nstat -az; ip xfrm policy; ip route get VIP from CLIENT iif NIC"
+    )
 
 
 def perhaps_filtered(evidence: Evidence) -> Proof | None:

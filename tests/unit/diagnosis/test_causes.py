@@ -17,11 +17,14 @@ from ferryman.realservers.checks.before_netfilter import Early
 from ferryman.realservers.checks.tc_filters import Fate
 from ferryman.realservers.facts import (
     DECAPSULATED,
+    DISCARDED,
     LISTEN_DROPS,
     MARTIANS,
+    NO_POLICY,
     NO_ROUTE_OUT,
     QUEUE_FULL,
     REVERSE_PATH_DROPS,
+    UNTRACKED,
 )
 
 DOCS = Path(__file__).parents[3] / "docs" / "diagnosis.md"
@@ -196,6 +199,9 @@ CASES = {
         "tunnel-device",
         silent(grew={"IpInUnknownProtos": 3}),
     ),
+    "a full table of connections": ("firewall", silent(grew={UNTRACKED: 4} | ARRIVED)),
+    "a policy of IPsec": ("firewall", silent(grew={NO_POLICY[0]: 4})),
+    "packets that the kernel discards": ("firewall", silent(grew={DISCARDED[0]: 4})),
     "rules that do not tell": (
         "firewall",
         silent(findings=finding("firewall", Verdict.WARN), grew=PASSED_BY),
@@ -422,6 +428,9 @@ HOST_COUNTED = {
     "a filter of tc": silent(grew={TC_DROPS: 3}, early=(TC,)),
     "an unknown protocol": silent(grew={"IpInUnknownProtos": 3}),
     "the listener": silent(grew={LISTEN_DROPS: 3} | ARRIVED),
+    "the kernel's IP": silent(grew={DISCARDED[0]: 3}),
+    "policies of IPsec": silent(grew={NO_POLICY[0]: 3}),
+    "connection tracking": silent(grew={UNTRACKED: 3}),
     "frames": silent(grew={"ipip0.rx_frame_errors": 3}),
 }
 
@@ -431,6 +440,13 @@ def test_the_path_is_not_named_when_the_host_counted_the_packet(evidence: Eviden
     found = cause_of(evidence)
     assert found is not None
     assert "path" not in (found.cause, *found.others)
+
+
+def test_a_few_packets_that_the_kernel_discards_are_others() -> None:
+    asked = replace(SILENT, asked=4)
+    found = cause_of(silent(again=asked, grew={DISCARDED[0]: 3}))
+    assert found is not None
+    assert found.cause == "path"
 
 
 def test_a_cause_names_device_source_and_what_grew() -> None:

@@ -152,6 +152,14 @@ def test_drops_are_counted_by_filter() -> None:
     }
 
 
+def test_what_is_taken_elsewhere_is_counted_too() -> None:
+    redirect = "\taction order 1: mirred (Egress Redirect to device lo) stolen\n"
+    actions = f"{redirect}\tSent 90 bytes 7 pkt (dropped 0, overlimits 0 requeues 0) \n"
+    assert dropped_by(filters_of(shown(other("matchall", actions=actions)))) == {
+        "tc filter dev eth0 ingress pref 1 matchall": 7
+    }
+
+
 def test_recorded_filters_are_followed(case: Callable[[str], str]) -> None:
     facts = parse("web2", case("lab-web-tc"))
     assert facts.filters

@@ -49,7 +49,8 @@ filters() {
   done
 }
 more_counters() {
-  grep -aH '' /proc/net/snmp /proc/net/snmp6 /proc/net/stat/rt_cache
+  grep -aH '' /proc/net/snmp /proc/net/snmp6 /proc/net/stat/rt_cache /proc/net/stat/nf_conntrack \
+    /proc/net/xfrm_stat
 }
 """
 """What a host has counted, beside what TCP and the devices have; and what tc(8) does before netfilter: the

@@ -21,7 +21,9 @@ FILTER = re.compile(
 )
 ACTION = re.compile(r"^\s*action order \d+:\s*(?P<kind>\w+)\s*(?P<rest>.*)$")
 POLICE = re.compile(r"^ ?police \S+ .*?\baction (?P<control>\S+)")
-DROPPED = re.compile(r"\(dropped (\d+)")
+COUNTED = re.compile(r"^\s*Sent \d+ bytes (\d+) pkts? \(dropped (\d+)")
+ELSEWHERE = re.compile(r"\b(stolen|trap|queued)\b")
+"""What takes a packet away without dropping it."""
 HITS = re.compile(r"\(rule hit .*\)")
 RANDOM = re.compile(r"^\s*random type (?!none)\w+ (?P<control>.*)$")
 
@@ -56,7 +58,7 @@ class Filter:
     """What it looks at, a line each."""
     actions: tuple[Action, ...] = ()
     dropped: int = 0
-    """How many packets its actions have dropped."""
+    """How many packets its actions have dropped, or taken elsewhere."""
     either_way: bool = False
     """Whether it may be the other way's: of clsact, tc shows u32's of one preference for both."""
 
@@ -120,8 +122,9 @@ def _filter(device: str, way: Way, lines: list[str]) -> Filter | None:
         elif (chance := RANDOM.match(line)) is not None and actions:
             last = actions[-1]
             actions[-1] = Action(last.kind, f"{last.control} or {chance['control']}", random=True)
-        elif (count := DROPPED.search(line)) is not None:
-            dropped += int(count[1])
+        elif (count := COUNTED.match(line)) is not None:
+            away = actions and ELSEWHERE.search(actions[-1].control)
+            dropped += int(count[1] if away else count[2])
         elif not actions and line.strip():
             keys.append(line.strip())
     return Filter(

@@ -9,7 +9,7 @@ from ipaddress import IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, Any, get_args
 
 from ferryman.realservers.facts.sysctl_d import SYSCTL_CONF, SysctlFiles
-from ferryman.realservers.facts.values import MARTIANS, LocalRoute, Setting
+from ferryman.realservers.facts.values import MARTIANS, UNTRACKED, LocalRoute, Setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -72,19 +72,24 @@ def _tcp(text: str) -> Mapping[str, int]:
 
 def _more(files: Mapping[str, str]) -> Mapping[str, int]:
     found: dict[str, int] = {}
-    rows = [line.split() for line in files.get("/proc/net/snmp", "").splitlines() if line.startswith("Ip:")]
-    if len(rows) == 2:  # noqa: PLR2004  # names and values
-        found |= {f"Ip{name}": int(value) for name, value in zip(*rows, strict=True) if name != "Ip:"}
-    for line in files.get("/proc/net/snmp6", "").splitlines():
-        name, _, value = line.partition(" ")
-        if name.startswith("Ip6"):
-            found[name] = int(value.strip())
-    names, *processors = [line.split() for line in files.get("/proc/net/stat/rt_cache", "").splitlines()] or [
-        []
-    ]
-    if "in_martian_src" in names:
-        place = names.index("in_martian_src")
-        found[MARTIANS] = sum(int(row[place], 16) for row in processors)
+    for path, group in (("/proc/net/snmp", "Ip"), ("/proc/net/netstat", "IpExt")):
+        rows = [line.split() for line in files.get(path, "").splitlines() if line.startswith(f"{group}:")]
+        if len(rows) == 2:  # noqa: PLR2004  # names and values
+            names, values = (row[1:] for row in rows)
+            found |= {f"{group}{name}": int(value) for name, value in zip(names, values, strict=True)}
+    for path, prefix in (("/proc/net/snmp6", "Ip6"), ("/proc/net/xfrm_stat", "Xfrm")):
+        for line in files.get(path, "").splitlines():
+            name, _, value = line.partition(" " if " " in line else "\t")
+            if name.startswith(prefix):
+                found[name] = int(value.strip())
+    for path, column, name in (
+        ("/proc/net/stat/rt_cache", "in_martian_src", MARTIANS),
+        ("/proc/net/stat/nf_conntrack", "drop", UNTRACKED),
+    ):
+        titles, *processors = [line.split() for line in files.get(path, "").splitlines()] or [[]]
+        if column in titles:
+            place = titles.index(column)
+            found[name] = sum(int(row[place], 16) for row in processors)
     return found
 
 

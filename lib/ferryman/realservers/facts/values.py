@@ -35,6 +35,19 @@ NO_ROUTE_OUT = ("IpOutNoRoutes", "Ip6OutNoRoutes")
 """The counters of packets, answers to SYNs among them, for which there was no route."""
 NO_PROTOCOL = ("IpInUnknownProtos", "Ip6InUnknownProtos")
 """The counters of packets that came in, of a protocol that nothing in the kernel takes."""
+DISCARDED = (
+    "IpInDiscards",
+    "IpInHdrErrors",
+    "IpExtInNoRoutes",
+    "Ip6InDiscards",
+    "Ip6InHdrErrors",
+    "Ip6InNoRoutes",
+)
+"""The counters of packets that came in and that the kernel's IP did not deliver."""
+NO_POLICY = ("XfrmInNoPols", "XfrmInTmplMismatch", "XfrmInPolBlock")
+"""The counters of packets that came in and that policies of IPsec did not allow."""
+UNTRACKED = "NfConntrackDrop"
+"""The counter of packets that connection tracking dropped, for its table was full."""
 MARTIANS = "RtCacheInMartianSrc"
 """The counter of packets with a source that cannot be; rp_filter's drops in it are others too."""
 DECAPSULATED = "decapsulated"
