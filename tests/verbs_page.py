@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ferryman.hosts.helper.forms import FORMS
 from ferryman.hosts.verbs import Verb
+from ferryman.hosts.verbs.kinds import TOKEN
 from ferryman.hosts.verbs.registry import VERBS
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def row(verb: type[Verb[Any]]) -> str:
 def arguments(verb: type[Verb[Any]]) -> Iterator[str]:
     """Each argument with the form that it must have."""
     for argument in fields(verb):
-        if argument.compare:
+        if argument.metadata["kind"] is not TOKEN["kind"]:
             yield f"`{argument.name}`: {argument.metadata['kind'].what}"
 
 

@@ -32,8 +32,11 @@ if TYPE_CHECKING:
     from ferryman.hosts.fake import Reply
     from ferryman.probe import Target
 
-HEALTHY = (Path(__file__).parents[1] / "realservers" / "cases" / "lab-web-healthy.txt").read_text()
+CASES = Path(__file__).parents[1] / "realservers" / "cases"
+HEALTHY = (CASES / "lab-web-healthy.txt").read_text()
 WELL = Printed(HEALTHY)
+OTHER_ROUTE = (CASES / "lab-web-other-route.txt").read_text().replace("10.10.0.22", "10.10.0.21")
+"""A recorded host that counts what comes out of its tunnel, and drops the outer source of its director."""
 LVS1 = IPv4Address("10.10.0.11")
 WEB = Service(
     "web",
@@ -58,12 +61,12 @@ def counted(drops: int, unwrapped: int) -> Printed:
     return Printed("\n".join(lines))
 
 
-def of_healthy(name: str) -> int:
+def of_healthy(name: str, text: str = HEALTHY) -> int:
     """A counter of the recorded host, which is read after the probes."""
     from ferryman.realservers.facts import counters  # noqa: PLC0415  # beside its only use
     from ferryman.realservers.facts.parse import parse  # noqa: PLC0415  # as above
 
-    return counters(parse("web1", HEALTHY)).get(name, 0)
+    return counters(parse("web1", text)).get(name, 0)
 
 
 def gathered(counters: Reply, *, facts: Reply = WELL) -> tuple[Evidence, FakeHosts, list[Target]]:
@@ -89,12 +92,44 @@ def test_counters_are_read_before_and_everything_after() -> None:
 
 
 def test_what_grew_meanwhile_is_the_proof() -> None:
-    evidence, _, _ = gathered(counted(of_healthy(REVERSE_PATH_DROPS) - 3, 0))
+    text = OTHER_ROUTE.replace("eth0/rp_filter:1", "eth0/rp_filter:0")
+    text = text.replace("ipip0/rp_filter:0", "ipip0/rp_filter:1")
+    drops, unwrapped = of_healthy(REVERSE_PATH_DROPS, text), of_healthy(DECAPSULATED, text)
+    evidence, _, _ = gathered(counted(drops - 3, unwrapped - 3), facts=Printed(text))
     assert evidence.grew[REVERSE_PATH_DROPS] == 3
     found = cause_of(evidence)
     assert found is not None
     assert found.cause == "rp-filter"
     assert "grew by 3" in found.seen
+    assert "ipip0" in found.seen
+
+
+def test_where_nothing_came_out_of_the_tunnel_it_was_the_nic_that_dropped() -> None:
+    drops, unwrapped = of_healthy(REVERSE_PATH_DROPS, OTHER_ROUTE), of_healthy(DECAPSULATED, OTHER_ROUTE)
+    evidence, _, _ = gathered(counted(drops - 3, unwrapped), facts=Printed(OTHER_ROUTE))
+    found = cause_of(evidence)
+    assert found is not None
+    assert found.cause == "rp-filter"
+    assert "the outer source 10.10.0.11 is by other0: eth0 drops it" in found.seen
+    assert "grew by 3" in found.seen
+    assert "net.ipv4.conf.eth0.rp_filter=2" in found.remedy
+
+
+def test_what_our_own_source_let_grow_is_not_taken_for_what_was_asked() -> None:
+    drops, unwrapped = of_healthy(REVERSE_PATH_DROPS, OTHER_ROUTE), of_healthy(DECAPSULATED, OTHER_ROUTE)
+    evidence, _, _ = gathered(counted(drops - 3, unwrapped - 4), facts=Printed(OTHER_ROUTE))
+    ours = replace(SILENT, verdict=ProbeVerdict.ACCEPTED, outer_source=IPv4Address("10.30.0.2"))
+    found = cause_of(replace(evidence, own=ours))
+    assert found is not None
+    assert (found.cause, "eth0 drops it" in found.seen) == ("rp-filter", True)
+
+
+def test_the_routes_of_each_source_and_of_the_answer_are_asked_for() -> None:
+    _, hosts, _ = gathered(counted(0, 0))
+    facts = next(call.verb for call in hosts.calls if isinstance(call.verb, ReadFacts))
+    asked = {(str(lookup.to), str(lookup.of)) for lookup in facts.lookups}
+    assert {("10.10.0.11", "10.10.0.21"), ("9.9.9.9", "10.99.0.1")} < asked
+    assert [of for to, of in asked if to not in ("10.10.0.11", "9.9.9.9")] in ([], ["10.99.0.1"])
 
 
 @pytest.mark.parametrize(

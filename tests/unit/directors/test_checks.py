@@ -143,8 +143,12 @@ def test_a_realserver_that_ip_says_nothing_of_is_unknown() -> None:
     )
 
 
-def test_a_realserver_without_a_route_fails() -> None:
-    seen = replace(FINE, next_hops={}, complaint="RTNETLINK answers: Network is unreachable")
+@pytest.mark.parametrize(
+    "words",
+    ["Network is unreachable", "No route to host", "Invalid argument", "Permission denied", "Kein Weg"],
+)
+def test_a_realserver_without_a_route_fails_however_that_is_spelt(words: str) -> None:
+    seen = replace(FINE, next_hops={}, complaint=f"RTNETLINK answers: {words}")
     (found,) = mtu(LVS1, replace(WEB, realservers=WEB.realservers[:1]), seen)
     assert found.verdict is Verdict.FAIL
     assert found.seen.startswith("there is no route to web1 (10.10.0.21), web1 (fd10::21): RTNETLINK")
@@ -326,3 +330,10 @@ def test_the_table_of_every_director_is_judged_against_the_catalog_and_the_other
         ("lvs2", Verdict.WARN),
         ("lvs2", Verdict.PASS),
     ]
+
+
+def test_a_route_that_leads_nowhere_is_no_way_to_a_realserver() -> None:
+    """As ip -6 shows one: by lo, whose MTU is large."""
+    nowhere = '[{"type":"unreachable","dst":"fd10::21","dev":"lo","metric":1024,"error":-113,"flags":[]}]'
+    seen = state(OUTPUT.replace("== links\n", f"{nowhere}\n== links\n"))
+    assert seen.next_hops.get(ip_address("fd10::21"), NextHop("eth0", None)).device != "lo"

@@ -323,7 +323,7 @@ def test_another_version(helper: Helper, asked: object) -> None:
 def test_words_and_input_that_a_verb_does_not_take(helper: Helper) -> None:
     assert "does not take 1 parameters" in helper.refused(request(words=["x"]))
     assert "takes nothing on standard input" in helper.refused(request(stdin="x"))
-    assert "takes 1 parameters or more" in helper.refused(request(), "facts")
+    assert "takes 3 parameters or more" in helper.refused(request(), "facts")
     assert "does not take 0 parameters" in helper.refused(request(), "connections")
     lines = request(words=["", ""], stdin="-e -t 10.0.0.1:80 -r 10.0.0.2:80 -i -w 1\n-C\n")
     assert "standard input of edit-table" in helper.refused(lines, "edit-table")

@@ -45,6 +45,7 @@ from ferryman.hosts.verbs.routes import AddHostRoutes, ReadHostRoutes, RemoveHos
 from ferryman.hosts.verbs.sudo import SudoCheck
 from ferryman.ipvs.listing import read_table
 from ferryman.ipvs.table import from_json, to_json
+from ferryman.realservers.facts.routing import Lookup
 from ferryman.testing import run_here
 from unit.directors.world import RULES
 from unit.hosts.test_framing import HOSTILE
@@ -61,7 +62,7 @@ TABLE = read_table(RULES)
 KEYS: tuple[Key, ...] = (("tcp", ip_address("10.99.0.1"), 80),)
 SAMPLES: tuple[Verb[Any], ...] = (
     TakeOver(),
-    ReadFacts(),
+    ReadFacts(lookups=(Lookup(ip_address("10.10.0.11"), WEB1),)),
     ReadCounters(),
     ReadDirector((WEB1,)),
     ReadScheduler(KEYS, "mh"),

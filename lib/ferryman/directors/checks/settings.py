@@ -11,6 +11,7 @@ from ferryman.directors.observe import DirectorStates, addresses_of
 from ferryman.directors.options import Options
 from ferryman.hosts.verbs.directors import SETTINGS, DirectorState, NextHop
 from ferryman.model import Finding, Verdict
+from ferryman.realservers.facts.routing import says_no_route
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -126,7 +127,7 @@ def _room(next_hop: NextHop | None, seen: DirectorState) -> _Room | None:
 
 
 def _no_next_hop(director: Director, unknown: Sequence[str], seen: DirectorState) -> Finding:
-    no_route = "unreachable" in seen.complaint
+    no_route = says_no_route(seen.complaint)
     what = "there is no route to" if no_route else "device and MTU could not be read for"
     complaint = f": {seen.complaint}" if seen.complaint else ""
     return Finding(

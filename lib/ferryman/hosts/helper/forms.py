@@ -36,6 +36,7 @@ _NAME: Form = ("word", "[A-Za-z0-9_.][A-Za-z0-9_.-]{0,254}")
 _URL: Form = ("word", r"https?://[!#$%&'()*+,./0-9:;=?@A-Z\[\]_a-z~-]{1,2000}")
 _VIRTUAL: Form = ("word", "(TCP|UDP) [0-9A-Fa-f:.]{8,41} [0-9A-F]{4}")
 _GET: Form = ("lines", f"route get {_ADDRESS}")
+_LOOKUPS: Form = ("lines", f"route get fibmatch {_ADDRESS} from {_ADDRESS}")
 _SHOW: Form = ("lines", f"route show exact {_PREFIX}")
 
 BOTH: tuple[HostPart, ...] = ("realserver", "director")
@@ -59,7 +60,7 @@ class Takes:
 
 FORMS: dict[str, Takes] = {
     "take-over": Takes(parts=BOTH),
-    "facts": Takes((("word", "[0-9a-f]{8,64}"),), parts=("realserver",)),
+    "facts": Takes((("word", "[0-9a-f]{8,64}"), _LOOKUPS, _LOOKUPS), parts=("realserver",)),
     "director-state": Takes((_SWITCH, _GET, _GET)),
     "scheduler-state": Takes((("word", SCHEDULER),), (_VIRTUAL,), 1),
     "ipvs-table": Takes(),

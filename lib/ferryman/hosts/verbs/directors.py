@@ -11,6 +11,7 @@ from ferryman.hosts.verbs.ipvs import CONNECTIONS, OF_SERVICE, TABLE_SCRIPT, tab
 from ferryman.hosts.verbs.kinds import ADDRESSES, MODULE, SWITCH, VIRTUALS
 from ferryman.hosts.verbs.verb import MIB, ReadVerb
 from ferryman.ipvs.connections import kernels_key
+from ferryman.realservers.facts.routing import NO_WAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -175,6 +176,8 @@ def _objects(text: str) -> Iterator[dict[str, Any]]:
 
 
 def _next_hop(route: dict[str, Any]) -> tuple[Address, NextHop] | None:
+    if route.get("type") in NO_WAY:
+        return None
     try:
         source = route.get("prefsrc")
         to = ip_address(str(route["dst"]).partition("/")[0])

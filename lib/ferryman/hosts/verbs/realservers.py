@@ -19,9 +19,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ferryman.hosts.verbs.kinds import TOKEN
+from ferryman.hosts.verbs.kinds import ADDRESS, TOKEN, each, kind
 from ferryman.hosts.verbs.verb import MIB, ReadVerb
 from ferryman.realservers.facts.parse import parse, parse_counters
+from ferryman.realservers.facts.routing import Lookup
 from ferryman.realservers.facts.values import Facts
 
 if TYPE_CHECKING:
@@ -29,12 +30,37 @@ if TYPE_CHECKING:
 
     from ferryman.hosts.completed import Completed
 
-_FACTS = r"""
-T=@@$1
+_COUNTED = r"""
 LC_ALL=C; export LC_ALL
 PATH=$PATH:/usr/sbin:/sbin:/usr/local/sbin; export PATH
-printf 'ferryman-facts %s\n' "$T"
 have() { command -v "$1" >/dev/null 2>&1; }
+filters() {
+  have tc || return 0
+  seen=0
+  tc qdisc show | while read -r _ kind _ _ device _; do
+    case $kind in clsact) ways='ingress egress' ;; ingress) ways=ingress ;; *) continue ;; esac
+    case $device in cali*|lxc*|veth*|tap*) continue ;; esac
+    seen=$((seen + 1))
+    if [ "$seen" -gt 32 ]; then break; fi
+    for way in $ways; do
+      printf 'device %s %s\n' "$device" "$way"
+      tc -s filter show dev "$device" "$way"
+    done
+  done
+}
+more_counters() {
+  grep -aH '' /proc/net/snmp /proc/net/snmp6 /proc/net/stat/rt_cache /proc/net/stat/nf_conntrack \
+    /proc/net/xfrm_stat
+}
+"""
+"""What a host has counted, beside what TCP and the devices have; and what tc(8) does before netfilter: the
+filters of devices that are no pod's own. In words, for before iproute2 6 those of u32 are no JSON."""
+
+_FACTS = (
+    _COUNTED
+    + r"""
+T=@@$1; routes4=${2-}; routes6=${3-}
+printf 'ferryman-facts %s\n' "$T"
 section() {
   name=$1; shift
   printf '%s stderr %s\n' "$T" "$name" >&2
@@ -82,6 +108,16 @@ nft_all() {
   have iptables-save || { echo "neither nft nor iptables is installed" >&2; return 127; }
 }
 nft_save() { if have "$1-nft-save"; then keep "$1-nft-save"; fi; }
+answers() {
+  if [ -z "$2" ]; then return; fi
+  printf '%s\nanswers\n' "$2"
+  printf 'rule show\n%s\n' "$2" | ip "$1" -j -force -batch - 2>&1
+}
+routing() {
+  grep -aH '' /proc/sys/net/ipv4/conf/*/src_valid_mark /proc/sys/net/ipv4/conf/*/accept_local \
+    /proc/sys/net/ipv4/tcp_l3mdev_accept /proc/sys/net/ipv4/udp_l3mdev_accept \
+    /proc/sys/net/ipv4/tcp_fwmark_accept
+}
 CLAMPER=tcp-mss-clamper.service
 set --
 for f in /etc/sysctl.d/*.conf /run/sysctl.d/*.conf /usr/local/lib/sysctl.d/*.conf /usr/lib/sysctl.d/*.conf \
@@ -106,6 +142,11 @@ section ip ip -j -d -batch - <<'EOF'
 addr show
 route show table local type local
 EOF
+section routes4 answers -4 "$routes4"
+section routes6 answers -6 "$routes6"
+section routing routing
+section tc filters
+section counted more_counters
 section sockets sockets
 section names printf '%s\n' "$@"
 for f in /etc/protocols /proc/sys/net/netfilter/nf_conntrack_tcp_loose; do
@@ -127,6 +168,21 @@ esac
 case $rules in *--match-set*) section ipset ipset save ;; esac
 printf '%s done\n' "$T"
 """
+)
+
+
+LOOKUPS = each(
+    kind(
+        "",
+        lambda lookup: (
+            isinstance(lookup, Lookup)
+            and ADDRESS["kind"].fits(lookup.to)
+            and ADDRESS["kind"].fits(lookup.of)
+            and lookup.to.version == lookup.of.version
+        ),
+    ),
+    "a tuple of routes that are looked up, each between two addresses of one family",
+)
 
 
 @dataclass(frozen=True)
@@ -142,11 +198,16 @@ class ReadFacts(ReadVerb[Facts]):
         default_factory=partial(secrets.token_hex, 8), compare=False, repr=False, metadata=TOKEN
     )
     """Begins the lines between the sections; of each question another, and no part of what is asked."""
+    lookups: tuple[Lookup, ...] = field(default=(), compare=False, metadata=LOOKUPS)
+    """The routes that are asked for. They follow from the inventory, and tell one question from no other."""
 
     @property
     def words(self) -> Sequence[str]:
-        """The token."""
-        return (self.token,)
+        """The token, and what ``ip -batch`` is asked, of IPv4 and of IPv6."""
+        asked = [(lookup.to.version, lookup.words) for lookup in self.lookups]
+        return self.token, *(
+            "\n".join(words for version, words in asked if version == family) for family in (4, 6)
+        )
 
     def parse(self, done: Completed) -> Facts:
         """The facts; a part that could not be read is ``Unknown``, and says why."""
@@ -159,7 +220,7 @@ class ReadCounters(ReadVerb[Mapping[str, int]]):
 
     name = "counters"
     needs_root = False
-    script = "exec grep -aH '' /proc/net/netstat /proc/net/dev"
+    script = f"{_COUNTED}grep -aH '' /proc/net/netstat /proc/net/dev\nmore_counters\nfilters\n"
 
     def parse(self, done: Completed) -> Mapping[str, int]:
         """The counters by name."""

@@ -135,6 +135,7 @@ class RemoveHostRoutes(WriteVerb[None]):
 
     name = "remove-host-routes"
     script = """\
+LC_ALL=C; export LC_ALL
 set -euf
 for edit do
     said=$(ip $edit 2>&1) || case $said in

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ferryman.lab import daemons
-from ferryman.lab.faults.fault import NOT_ROUTER, REALSERVERS, Fault, always, stop
-from ferryman.lab.topology.values import SEGMENT_GATEWAYS
+from ferryman.lab.faults.fault import NOT_ROUTER, REALSERVERS, SERVERS, Fault, always, stop
+from ferryman.lab.topology.values import SEGMENT_GATEWAYS, VIP_NETWORKS
 
 if TYPE_CHECKING:
     from ferryman.lab.topology import Host, Topology
@@ -54,6 +54,19 @@ FAULTS = (
         # IPv6 addresses and both default routes went with the link
         lambda _lab, host: (
             f"ip link set eth0 up\nip addr replace {host.address6}/64 dev eth0 nodad\n{_ROUTES}"
+        ),
+    ),
+    Fault(
+        "vip-no-route-back",
+        "a rule leads what the VIPs answer to a table without a route",
+        SERVERS,
+        always(
+            f"ip rule del pref 99 2>/dev/null || true\nip rule add pref 99 from {VIP_NETWORKS[0]} lookup 99\n"
+            "ip route replace unreachable default table 99"
+        ),
+        always(
+            "ip rule del pref 99 2>/dev/null || true\n"
+            "ip route del unreachable default table 99 2>/dev/null || true"
         ),
     ),
 )

@@ -50,6 +50,37 @@ def _one_pod(value: int) -> Script:
     return script
 
 
+def _elsewhere(name: str, description: str, route: str, *, mode: int) -> Fault:
+    """The first director is routed elsewhere, and eth0 filters; ``{director}`` is its address."""
+
+    def put(lab: Topology, host: Host) -> str:
+        director, *_ = lab.directors_of(host.name)
+        return (
+            "ip link del other0 2>/dev/null || true\nip link add other0 type dummy\nip link set other0 up\n"
+            f"ip route replace {route.format(director=director.address)}\n"
+            f"echo {mode} >/proc/sys/net/ipv4/conf/eth0/rp_filter"
+        )
+
+    def clear(lab: Topology, host: Host) -> str:
+        director, *_ = lab.directors_of(host.name)
+        return (
+            f"ip route del unreachable {director.address}/32 2>/dev/null || true\n"
+            "ip link del other0 2>/dev/null || true\n"
+            f"echo {_as_booted(host)} >/proc/sys/net/ipv4/conf/eth0/rp_filter"
+        )
+
+    return Fault(name, description, REALSERVERS, put, clear, _has_director)
+
+
+def _as_booted(host: Host) -> int:
+    """The rp_filter of a host's eth0: a node's takes over its ``default``, which is strict."""
+    return 1 if host.role in NODES else 0
+
+
+def _has_director(lab: Topology, host: Host) -> bool:
+    return bool(lab.directors_of(host.name))
+
+
 FAULTS = (
     _in_force("rp-filter-strict", f"ipip0 drops what it unwraps: {_KEY} = 1", everywhere=0, device=1),
     _in_force(
@@ -79,7 +110,7 @@ FAULTS = (
     Fault(
         "rp-filter-eth0-strict",
         "harmless: eth0.rp_filter = 1, which has no say in what comes out of ipip0",
-        REALSERVERS,
+        SERVERS,  # on nodes, it is so
         settings({"ipv4/conf/eth0/rp_filter": 1}),
         settings({"ipv4/conf/eth0/rp_filter": 0}),
     ),
@@ -102,6 +133,24 @@ FAULTS = (
         "ip6tables' rpfilter match drops what comes out of ipip60; no setting of the kernel tells",
         REALSERVERS,
         *rules("ip6: PREROUTING -t raw -m rpfilter --invert -j DROP"),
+    ),
+    _elsewhere(
+        "rp-filter-outer",
+        "eth0.rp_filter = 1, and the first director is routed by another device: its packets are dropped",
+        "{director}/32 dev other0",
+        mode=1,
+    ),
+    _elsewhere(
+        "rp-filter-outer-unreachable",
+        "eth0.rp_filter = 2, and the first director's route leads nowhere: its packets are dropped",
+        "unreachable {director}/32",
+        mode=2,
+    ),
+    _elsewhere(
+        "rp-filter-outer-loose",
+        "harmless: eth0.rp_filter = 2, and the first director is routed by another device",
+        "{director}/32 dev other0",
+        mode=2,
     ),
     _persisted(
         "rp-filter-persisted-strict",

@@ -4,6 +4,7 @@ from ferryman.lab.faults import (
     access,
     delayed,
     directors,
+    early,
     filtering,
     firewalls,
     mtu,
@@ -13,6 +14,7 @@ from ferryman.lab.faults import (
 
 ALL = (
     *filtering.FAULTS,
+    *early.FAULTS,
     *tunnels.FAULTS,
     *firewalls.FAULTS,
     *vip_and_listener.FAULTS,

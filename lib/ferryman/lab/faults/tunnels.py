@@ -93,6 +93,19 @@ FAULTS = (
         settings({"ipv6/conf/ipip60/disable_ipv6": 0}),
     ),
     Fault(
+        "ipip0-in-vrf",
+        "ipip0 is in a VRF, where the service's socket takes nothing",
+        REALSERVERS,
+        always(
+            "ip link del lab-vrf 2>/dev/null || true\nip link add lab-vrf type vrf table 77\n"
+            "ip link set lab-vrf up\nip link set ipip0 master lab-vrf"
+        ),
+        always(
+            "ip link set ipip0 nomaster\nip link del lab-vrf 2>/dev/null || true\n"
+            "for family in -4 -6; do ip $family rule del pref 1000 2>/dev/null || true; done"
+        ),
+    ),
+    Fault(
         "ipip0-no-address",
         "ipip0 has no address: works with rp_filter 0, and not with 2",
         REALSERVERS,

@@ -77,3 +77,11 @@ def decapsulator_name(tunnel: Tunnel, facts: Facts) -> str:
         return tunnel.device
     device = decapsulator(tunnel, facts.devices)
     return device.name if device is not None else tunnel.device
+
+
+def vrf_of(facts: Facts, device: str) -> str | None:
+    """The VRF that a device belongs to; None where it is in none, or nothing is known of it."""
+    devices = {} if isinstance(facts.devices, Unknown) else facts.devices
+    own = devices.get(device)
+    master = devices.get(own.master) if own is not None and own.master is not None else None
+    return master.name if master is not None and master.kind == "vrf" else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ferryman.model import Finding, Kind, Verdict, host_port
-from ferryman.realservers.checks.decapsulation import decapsulator_name, tunnel_for
+from ferryman.realservers.checks.decapsulation import decapsulator_name, tunnel_for, vrf_of
 from ferryman.realservers.checks.vip import packet_for
 from ferryman.realservers.facts import Unknown
 
@@ -22,9 +22,9 @@ def listener(service: Service, realserver: Realserver, facts: Facts) -> Iterator
     """A plain server has a socket for VIP and port: on the VIP itself, or on any address.
 
     A socket on IPv6's any address takes IPv4 as well unless the program asked otherwise. One that is bound to
-    a device takes nothing that came out of the tunnel. On a Kubernetes node the pod listens, and what takes
-    packets there is for the check ``vip``. Sources: ip(7), ipv6(7), socket(7); measured: a closed port
-    answers RST.
+    a device takes nothing that came out of the tunnel, unless that is the tunnel's VRF. On a Kubernetes node
+    the pod listens, and what takes packets there is for the check ``vip``. Sources: ip(7), ipv6(7),
+    socket(7); measured: a closed port answers RST.
     """
     for virtual in service.virtual_services:
         rule = facts.nat.dnat_rule(packet_for(virtual, facts))
@@ -46,7 +46,7 @@ def _judge(
 ) -> Finding:
     tunnel = decapsulator_name(tunnel_for(virtual.vip), facts)
     matching = [socket for socket in listeners if socket.takes(virtual.protocol, virtual.vip, virtual.port)]
-    unbound = [socket for socket in matching if socket.device in (None, tunnel)]
+    unbound = [socket for socket in matching if socket.device in (None, tunnel, vrf_of(facts, tunnel))]
     if unbound:
         return _finding(virtual, realserver, Verdict.PASS, f"listens on {_place(unbound[0])}")
     if realserver.kind is Kind.KUBERNETES:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from ferryman.errors import DoubtError
 from ferryman.model import Finding, Realserver, Service, Verdict
 from ferryman.realservers.checks.arp import arp
+from ferryman.realservers.checks.before_netfilter import before_netfilter
 from ferryman.realservers.checks.clamper import clamper
 from ferryman.realservers.checks.firewall import firewall
 from ferryman.realservers.checks.listener import listener
+from ferryman.realservers.checks.lookups import lookups_for
 from ferryman.realservers.checks.mss import mss
 from ferryman.realservers.checks.nic_mtu import nic_mtu
 from ferryman.realservers.checks.open_decapsulator import open_decapsulator
@@ -21,6 +23,7 @@ from ferryman.realservers.checks.rp_filter import (
     rp_filter_ipv6,
     rp_filter_pods,
 )
+from ferryman.realservers.checks.rp_filter_outer import rp_filter_outer
 from ferryman.realservers.checks.rp_filter_persisted import rp_filter_persisted
 from ferryman.realservers.checks.sysctl_order import sysctl_order
 from ferryman.realservers.checks.tunnel_address import tunnel_address
@@ -28,6 +31,8 @@ from ferryman.realservers.checks.tunnel_device import tunnel_device
 from ferryman.realservers.checks.tunnel_others import tunnel_others
 from ferryman.realservers.checks.udp import udp
 from ferryman.realservers.checks.vip import vip
+from ferryman.realservers.checks.vrf import vrf
+from ferryman.realservers.checks.way_back import way_back
 from ferryman.realservers.facts import Facts
 from ferryman.realservers.facts.collect import read_facts
 
@@ -37,6 +42,8 @@ if TYPE_CHECKING:
 Check = Callable[[Service, Realserver, Facts], Iterable[Finding]]
 
 CHECKS: Mapping[str, Check] = {
+    "before-netfilter": before_netfilter,
+    "rp-filter-outer": rp_filter_outer,
     "tunnel-device": tunnel_device,
     "tunnel-others": tunnel_others,
     "tunnel-address": tunnel_address,
@@ -48,8 +55,10 @@ CHECKS: Mapping[str, Check] = {
     "rp-filter-ipv6": rp_filter_ipv6,
     "firewall": firewall,
     "vip": vip,
+    "vrf": vrf,
     "listener": listener,
     "udp": udp,
+    "way-back": way_back,
     "mss": mss,
     "clamper": clamper,
     "pod-mtu": pod_mtu,
@@ -67,7 +76,9 @@ def realserver_checks(service: Service, realserver: Realserver, facts: Facts) ->
 
 def service_readiness(service: Service, hosts: Hosts) -> list[Finding]:
     """The findings of every check about every realserver, in the service's order; asks all at once."""
-    seen = read_facts(hosts, (realserver.host for realserver in service.realservers))
+    seen = read_facts(
+        hosts, {realserver.host: lookups_for(service, realserver) for realserver in service.realservers}
+    )
     return [
         finding
         for realserver in service.realservers

@@ -8,15 +8,19 @@ from ferryman.errors import DoubtError, UnreachableError, VerifyError
 from ferryman.hosts.verbs.realservers import ReadFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
     from ferryman.hosts.hosts import Hosts
+    from ferryman.realservers.facts.routing import Lookup
     from ferryman.realservers.facts.values import Facts
 
 
-def read_facts(hosts: Hosts, names: Iterable[str]) -> dict[str, Facts | DoubtError]:
-    """Each host's facts, in one round trip; a host that cannot be asked has its error instead."""
-    answers = hosts.read_all({name: ReadFacts() for name in names})
+def read_facts(hosts: Hosts, asked: Mapping[str, tuple[Lookup, ...]]) -> dict[str, Facts | DoubtError]:
+    """Each host's facts, in one round trip, with the routes that it is asked for.
+
+    A host that cannot be asked has its error instead.
+    """
+    answers = hosts.read_all({name: ReadFacts(lookups=lookups) for name, lookups in asked.items()})
     return {name: _known(answer) for name, answer in answers.items()}
 
 

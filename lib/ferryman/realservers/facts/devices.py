@@ -63,7 +63,29 @@ def _device(entry: Mapping[str, Any]) -> Device:
         index=int(entry.get("ifindex", 0)),
         peer=entry.get("link_index"),
         namespace=entry.get("link_netnsid"),
+        master=_name(entry.get("master")),
+        link=_name(entry.get("link")) if link.get("info_kind") != "veth" else None,
+        xdp=_xdp(entry.get("xdp")),
     )
+
+
+def _name(value: Any) -> str | None:  # noqa: ANN401  # as below
+    return value if isinstance(value, str) else None
+
+
+MODES = {1: "driver", 2: "generic", 3: "offloaded", 4: "several"}
+"""XDP_ATTACHED_* of include/uapi/linux/if_link.h."""
+
+
+def _xdp(attached: Any) -> str | None:  # noqa: ANN401  # what stands in an answer may be anything
+    if not isinstance(attached, dict):
+        return None
+    each = attached.get("attached")
+    first = each[0] if isinstance(each, list) and each and isinstance(each[0], dict) else attached
+    program = first.get("prog")
+    known = program if isinstance(program, dict) else {}
+    called = known.get("name") or f"number {known.get('id', '?')}"
+    return f"the {MODES.get(attached.get('mode', 0), 'XDP')} program {called}"
 
 
 def _address(entry: Mapping[str, Any]) -> Address:

@@ -9,7 +9,7 @@ from ipaddress import IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, Any, get_args
 
 from ferryman.realservers.facts.sysctl_d import SYSCTL_CONF, SysctlFiles
-from ferryman.realservers.facts.values import LocalRoute, Setting
+from ferryman.realservers.facts.values import MARTIANS, UNTRACKED, LocalRoute, Setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -56,13 +56,41 @@ def settings(files: Mapping[str, str]) -> Mapping[tuple[Setting, str], int]:
 
 def counted(files: Mapping[str, str]) -> Mapping[str, int]:
     """What the kernel counts, of TCP as nstat(8) names it, and of what each device received."""
-    return {**_tcp(files["/proc/net/netstat"]), **_received(files.get("/proc/net/dev", ""))}
+    return {**_tcp(files["/proc/net/netstat"]), **_received(files.get("/proc/net/dev", "")), **_more(files)}
+
+
+def counted_more(files: Mapping[str, str]) -> Mapping[str, int]:
+    """What the kernel counts beside that: IP's own counters, and the sources that cannot be."""
+    return _more(files)
 
 
 def _tcp(text: str) -> Mapping[str, int]:
     names, values = (line.split() for line in text.splitlines() if line.startswith("TcpExt:"))
     pairs = zip(names[1:], values[1:], strict=True)
     return {f"TcpExt{name}": int(value) for name, value in pairs}
+
+
+def _more(files: Mapping[str, str]) -> Mapping[str, int]:
+    found: dict[str, int] = {}
+    for path, group in (("/proc/net/snmp", "Ip"), ("/proc/net/netstat", "IpExt")):
+        rows = [line.split() for line in files.get(path, "").splitlines() if line.startswith(f"{group}:")]
+        if len(rows) == 2:  # noqa: PLR2004  # names and values
+            names, values = (row[1:] for row in rows)
+            found |= {f"{group}{name}": int(value) for name, value in zip(names, values, strict=True)}
+    for path, prefix in (("/proc/net/snmp6", "Ip6"), ("/proc/net/xfrm_stat", "Xfrm")):
+        for line in files.get(path, "").splitlines():
+            name, _, value = line.partition(" " if " " in line else "\t")
+            if name.startswith(prefix):
+                found[name] = int(value.strip())
+    for path, column, name in (
+        ("/proc/net/stat/rt_cache", "in_martian_src", MARTIANS),
+        ("/proc/net/stat/nf_conntrack", "drop", UNTRACKED),
+    ):
+        titles, *processors = [line.split() for line in files.get(path, "").splitlines()] or [[]]
+        if column in titles:
+            place = titles.index(column)
+            found[name] = sum(int(row[place], 16) for row in processors)
+    return found
 
 
 def _received(text: str) -> Mapping[str, int]:

@@ -9,7 +9,9 @@ from ferryman.firewall.nat import NatTable
 from ferryman.realservers.facts import files
 from ferryman.realservers.facts.clamper import parse_clamper
 from ferryman.realservers.facts.devices import addresses_and_routes, pods
+from ferryman.realservers.facts.early import dropped_by, filters_of
 from ferryman.realservers.facts.firewall import rules_of
+from ferryman.realservers.facts.routing import Routing, routing_of
 from ferryman.realservers.facts.sections import Section, sections_of, shortened, tried
 from ferryman.realservers.facts.sockets import listeners
 from ferryman.realservers.facts.values import Facts, Unknown
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ferryman.realservers.facts.clamper import Clamper
+    from ferryman.realservers.facts.early import Filter
     from ferryman.realservers.facts.sysctl_d import SysctlFiles
     from ferryman.realservers.facts.values import LocalRoute
 
@@ -62,6 +65,7 @@ def parse(host: str, text: str, complaint: str = "") -> Facts:
         return parse_clamper(shown, _or(from_files(files.cmdline), ""))
 
     rules = rules_of(sections, missing, _or(by_path, {}))
+    filters = _filters(section("tc").text)
     return Facts(
         host=host,
         kernel=from_files(files.kernel),
@@ -69,20 +73,43 @@ def parse(host: str, text: str, complaint: str = "") -> Facts:
         local_routes=_both(routes4, from_files(files.local_routes6)),
         settings=from_files(files.settings),
         listeners=fact("sockets", listeners),
-        counted=from_files(files.counted),
+        counted=_joined(
+            from_files(files.counted), _counted_more(section("counted").text), dropped_by(filters)
+        ),
         nat=NatTable(rules),
         firewall=rules,
         persisted=from_files(persisted),
         pods=fact("pods", pods) if "pods" in sections else (),
         cni_mtu=_or(from_files(files.cni_mtu), {}),
         clamper=fact("clamper", started) if "clamper" in sections else None,
+        routing=_or(
+            tried("routes", "", lambda: routing_of({name: part.text for name, part in sections.items()})),
+            Routing(),
+        ),
+        filters=filters if "tc" in sections else None,
     )
 
 
 def parse_counters(text: str) -> Mapping[str, int]:
     """The counters in the answer to ``COUNTERS``; empty when it is garbled."""
     counted = tried("counters", "", lambda: files.counted(files.contents(text)))
-    return _or(counted, {})
+    return _or(_joined(counted, dropped_by(_filters(text))), {})
+
+
+def _filters(text: str) -> tuple[Filter, ...]:
+    return _or(tried("tc", "", lambda: filters_of(text)), ())
+
+
+def _counted_more(text: str) -> Mapping[str, int]:
+    return _or(tried("counted", "", lambda: files.counted_more(files.contents(text))), {})
+
+
+def _joined(first: Mapping[str, int] | Unknown, *more: Mapping[str, int]) -> Mapping[str, int] | Unknown:
+    return (
+        first
+        if isinstance(first, Unknown)
+        else {name: n for part in (first, *more) for name, n in part.items()}
+    )
 
 
 def _understood(name: str, section: Section, understand: Callable[[str], T]) -> T | Unknown:

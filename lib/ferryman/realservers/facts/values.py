@@ -7,13 +7,15 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6
 from typing import TYPE_CHECKING, Literal
 
 from ferryman.firewall import Ruleset
+from ferryman.realservers.facts.routing import Routing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from ferryman.firewall.nat import NatTable
     from ferryman.model import Address, Protocol
     from ferryman.realservers.facts.clamper import Clamper
+    from ferryman.realservers.facts.early import Filter
     from ferryman.realservers.facts.sysctl_d import SysctlFiles
 
 ALL = "all"
@@ -27,6 +29,27 @@ REVERSE_PATH_DROPS = "TcpExtIPReversePathFilter"
 """The counter of packets that rp_filter dropped."""
 LISTEN_DROPS = "TcpExtListenDrops"
 """The counter of SYNs that a listening socket dropped; TcpExtListenOverflows grows too where it was full."""
+QUEUE_FULL = ("TcpExtListenOverflows", "TcpExtTCPReqQFullDrop")
+"""The counters of SYNs for which a listening socket had no room."""
+NO_ROUTE_OUT = ("IpOutNoRoutes", "Ip6OutNoRoutes")
+"""The counters of packets, answers to SYNs among them, for which there was no route."""
+NO_PROTOCOL = ("IpInUnknownProtos", "Ip6InUnknownProtos")
+"""The counters of packets that came in, of a protocol that nothing in the kernel takes."""
+DISCARDED = (
+    "IpInDiscards",
+    "IpInHdrErrors",
+    "IpExtInNoRoutes",
+    "Ip6InDiscards",
+    "Ip6InHdrErrors",
+    "Ip6InNoRoutes",
+)
+"""The counters of packets that came in and that the kernel's IP did not deliver."""
+NO_POLICY = ("XfrmInNoPols", "XfrmInTmplMismatch", "XfrmInPolBlock")
+"""The counters of packets that came in and that policies of IPsec did not allow."""
+UNTRACKED = "NfConntrackDrop"
+"""The counter of packets that connection tracking dropped, for its table was full."""
+MARTIANS = "RtCacheInMartianSrc"
+"""The counter of packets with a source that cannot be; rp_filter's drops in it are others too."""
 DECAPSULATED = "decapsulated"
 """The counter of packets that all tunnel devices received, whether they were dropped later or not."""
 
@@ -60,6 +83,12 @@ class Device:
     """The index of a veth's other end."""
     namespace: int | None = None
     """The number by which this host knows the namespace of the other end."""
+    master: str | None = None
+    """The bond, the bridge or the VRF that it belongs to."""
+    link: str | None = None
+    """The device below it: a VLAN's own, and the like."""
+    xdp: str | None = None
+    """The XDP program that sees its packets first, in words; None: there is none."""
 
     @property
     def has_ipv4(self) -> bool:
@@ -138,6 +167,10 @@ class Facts:
     """The MTU in bytes that new pods get, by the file that says so; automatic ones are left out."""
     clamper: Clamper | Unknown | None = None
     """tcp-mss-clamper; None: there is no such unit."""
+    routing: Routing = field(default_factory=Routing)
+    """Routes that were asked for, and what decides about them."""
+    filters: tuple[Filter, ...] | None = None
+    """The filters of tc(8), which drop before netfilter sees a packet, or after; None: it was not asked."""
 
     def setting(self, key: Setting, device: str) -> int | Unknown:
         """The value of a device's kernel setting; Unknown when it could not be read."""
@@ -151,10 +184,13 @@ class Facts:
         return [device for name, device in known.items() if name.startswith(prefixes)]
 
 
-def counters(facts: Facts, counted: Mapping[str, int] | None = None) -> Mapping[str, int]:
+def counters(
+    facts: Facts, counted: Mapping[str, int] | None = None, kinds: Collection[str] = TUNNEL_KINDS
+) -> Mapping[str, int]:
     """What the kernel counted, for comparison with another look; empty when it could not be read.
 
-    ``counted`` is that other look, where its counters alone were read.
+    ``counted`` is that other look, where its counters alone were read; ``kinds`` those of the tunnels that
+    count.
 
     ``TcpExtListenDrops`` and its like are named as nstat(8) does, a device's ``ipip0.rx_packets``,
     ``ipip0.rx_errors``, ``ipip0.rx_dropped``, ``ipip0.rx_frame_errors``.
@@ -164,7 +200,7 @@ def counters(facts: Facts, counted: Mapping[str, int] | None = None) -> Mapping[
     if not counted:
         return {}
     known = {} if isinstance(facts.devices, Unknown) else facts.devices
-    tunnels = [name for name, device in known.items() if device.kind in TUNNEL_KINDS]
+    tunnels = [name for name, device in known.items() if device.kind in kinds]
     return {**counted, DECAPSULATED: sum(counted.get(f"{name}.rx_packets", 0) for name in tunnels)}
 
 

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 import yaml
 
 from ferryman.realservers.facts import Unknown
+from ferryman.realservers.facts.routing import NoRoute, Route
 from ferryman.tape.in_lab import directors, firewall
 from ferryman.tape.in_lab.realservers import SYSCTL_D
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from ferryman.realservers.facts import Facts
     from ferryman.tape.file import Tape
     from ferryman.tape.in_lab.image import Image
     from ferryman.tape.in_lab.names import Names
@@ -126,10 +128,26 @@ def _of_realserver(seen: Seen) -> Iterator[tuple[str, tuple[str, ...]]]:
             for line in facts.persisted.lines
         ):
             yield "settings outside of /etc/sysctl.d", _PERSISTED
+    yield from _on_the_way(facts)
     if facts.cni_mtu:
         yield "the MTU that new pods get", ("pod-mtu",)
     if _has_native_rules(seen):
         yield "firewall rules in nft, which the lab's kernel has not", (*firewall.CHECKS, "probe")
+
+
+def _on_the_way(facts: Facts) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """What drops a packet before netfilter, and where routes lead."""
+    devices = {} if isinstance(facts.devices, Unknown) else facts.devices
+    if facts.filters:
+        yield "filters of tc", ("before-netfilter", "probe")
+    if any(device.xdp for device in devices.values()):
+        yield "XDP programs", ("before-netfilter", "probe")
+    if any(device.kind == "vrf" for device in devices.values()):
+        yield "VRFs", ("vrf", "listener", "probe")
+    answers = facts.routing.found.values()
+    ways = {answer.devices for answer in answers if isinstance(answer, Route)}
+    if len(ways) > 1 or any(isinstance(answer, NoRoute) for answer in answers):
+        yield "routes by several devices, or to nowhere", ("rp-filter-outer", "way-back", "probe")
 
 
 def _has_native_rules(seen: Seen) -> bool:
