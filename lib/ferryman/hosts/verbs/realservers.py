@@ -8,7 +8,7 @@ files (dash reads byte by byte, and the kernel gives a setting away whole or not
 answers several questions; what systemd and namespaces know is asked only where there are such.
 ``iptables-legacy-save`` reads the tables that the kernel lists, so that none is loaded by asking. What
 iptables keeps in nftables it is asked for only where nft cannot say it (its matches are ``xt`` there), and
-``ipset`` only where a rule names a set.
+``ipset`` only where a rule names a set. What the host does at its next boot: ``boot_script.py``.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ferryman.hosts.verbs.boot_script import BOOT
 from ferryman.hosts.verbs.kinds import TOKEN
 from ferryman.hosts.verbs.verb import MIB, ReadVerb
 from ferryman.realservers.facts.parse import parse, parse_counters
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
     from ferryman.hosts.completed import Completed
 
-_FACTS = r"""
+_FACTS = (
+    r"""
 T=@@$1
 LC_ALL=C; export LC_ALL
 PATH=$PATH:/usr/sbin:/sbin:/usr/local/sbin; export PATH
@@ -82,6 +84,9 @@ nft_all() {
   have iptables-save || { echo "neither nft nor iptables is installed" >&2; return 127; }
 }
 nft_save() { if have "$1-nft-save"; then keep "$1-nft-save"; fi; }
+"""
+    + BOOT
+    + r"""
 CLAMPER=tcp-mss-clamper.service
 set --
 for f in /etc/sysctl.d/*.conf /run/sysctl.d/*.conf /usr/local/lib/sysctl.d/*.conf /usr/lib/sysctl.d/*.conf \
@@ -109,6 +114,8 @@ EOF
 section sockets sockets
 section names printf '%s\n' "$@"
 section files files "$@"
+section boot boot
+section around around
 for f in /proc/sys/net/ipv4/conf/cali*; do
   if [ -e "$f" ]; then section pods pods; break; fi
 done
@@ -124,6 +131,7 @@ esac
 case $rules in *--match-set*) section ipset ipset save ;; esac
 printf '%s done\n' "$T"
 """
+)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from ferryman.lab.faults import (
     access,
+    after_reboot,
     delayed,
     directors,
     filtering,
@@ -13,6 +14,7 @@ from ferryman.lab.faults import (
 
 ALL = (
     *filtering.FAULTS,
+    *after_reboot.FAULTS,
     *tunnels.FAULTS,
     *firewalls.FAULTS,
     *vip_and_listener.FAULTS,

@@ -26,8 +26,10 @@ from ferryman.realservers.checks.sysctl_order import sysctl_order
 from ferryman.realservers.checks.tunnel_address import tunnel_address
 from ferryman.realservers.checks.tunnel_device import tunnel_device
 from ferryman.realservers.checks.tunnel_others import tunnel_others
+from ferryman.realservers.checks.tunnel_persisted import tunnel_persisted
 from ferryman.realservers.checks.udp import udp
 from ferryman.realservers.checks.vip import vip
+from ferryman.realservers.checks.vip_persisted import vip_persisted
 from ferryman.realservers.facts import Facts
 from ferryman.realservers.facts.collect import read_facts
 
@@ -40,6 +42,7 @@ CHECKS: Mapping[str, Check] = {
     "tunnel-device": tunnel_device,
     "tunnel-others": tunnel_others,
     "tunnel-address": tunnel_address,
+    "tunnel-persisted": tunnel_persisted,
     "rp-filter": rp_filter,
     "rp-filter-persisted": rp_filter_persisted,
     "sysctl-order": sysctl_order,
@@ -48,6 +51,7 @@ CHECKS: Mapping[str, Check] = {
     "rp-filter-ipv6": rp_filter_ipv6,
     "firewall": firewall,
     "vip": vip,
+    "vip-persisted": vip_persisted,
     "listener": listener,
     "udp": udp,
     "mss": mss,
