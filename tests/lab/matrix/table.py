@@ -149,7 +149,6 @@ FINE = (
     _fine("ufw-off", "web1", V4),
     _fine("tunnel-not-persisted", "web2", V4, "tunnel-persisted"),
     _fine("tunnel-not-raised", "web3", V4, "tunnel-persisted"),
-    _fine("tunnel-not-persisted", "node1", PODS, "tunnel-persisted"),
     _fine("tunnel-by-own-script", "web1", V4),
     _fine("vip-not-persisted", "web2", V4, "vip-persisted"),
     _fine("ipip60-absent", "web3", V4),

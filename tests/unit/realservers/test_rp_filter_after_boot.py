@@ -76,6 +76,12 @@ WHO_FILTERS = {
     "ufw that was removed, and its files stay": Host(
         FILTER, PASS, "all: 0", {**ZERO, **UFW_FILES, "/var/lib/dpkg/info/ufw.list": "/etc/ufw\n"}
     ),
+    "ufw, which has the last word again with each reload": Host(
+        FILTER,
+        FAIL,
+        "the next reboot or reload of ufw breaks it",
+        {**ZERO, **UFW_FILES, "/etc/rc.local": "#!/bin/sh\nsysctl -q -w net.ipv4.conf.all.rp_filter=0\n"},
+    ),
     "ufw's lines in comments": Host(
         FILTER,
         PASS,

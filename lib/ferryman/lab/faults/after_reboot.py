@@ -55,7 +55,7 @@ FAULTS = (
     Fault(
         "tunnel-not-persisted",
         "right now, and gone after a reboot: nothing that the host's boot reads makes ipip0",
-        REALSERVERS,
+        SERVERS,
         always(_GONE),
         always(_BACK),
     ),

@@ -50,7 +50,8 @@ def _judged(realserver: Realserver, facts: Facts, files: SysctlFiles, device: st
     bad = [_after(facts, device, future) for future in (sure, perhaps)]
     if bad[0] and bad[1]:
         why, remedy = bad[1]
-        return _finding(realserver, Verdict.FAIL, f"the next reboot breaks it: {why}", remedy)
+        when = "the next reboot or reload of ufw" if "(ufw)" in why else "the next reboot"
+        return _finding(realserver, Verdict.FAIL, f"{when} breaks it: {why}", remedy)
     if found := bad[0] or bad[1]:
         why, remedy = found
         unless = "a script sets something else" if bad[0] else "a script passes over that line"

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from ferryman.realservers.facts.boot.collected import Boot
 
 IN_ORDER = (
-    scripts.ufw,  # Before=network-pre.target
     ifupdown.actions_of,
     ini.networkd,
     ini.network_manager,
@@ -22,13 +21,14 @@ IN_ORDER = (
     scripts.units,
     scripts.tuned,
     scripts.scripts,
+    scripts.ufw,  # before the network, and again whenever it is reloaded
 )
 
 
 def everything(boot: Boot) -> Sequence[Action]:
     """What is done after sysctl.d was applied first: who is later has the last word.
 
-    The order is that of the units: ufw before the network, ifupdown, networkd and NetworkManager, then what
-    the host's own units and tuned do, and scripts at the end.
+    The order is that of the units: ifupdown, networkd and NetworkManager, then what the host's own units and
+    tuned do, then scripts. ufw comes before all of them, and once more with each reload, long after a boot.
     """
     return [action for source in IN_ORDER for action in source(boot)]
