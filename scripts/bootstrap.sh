@@ -12,10 +12,11 @@ purpose=${1:-control}
 
 # gcc and libc6-dev: the load of the tests of lost requests is a program in C, and the guest's kernel wants a
 # library on processors with AMX.
+# ifupdown: what a lab's hosts come back with after a reboot. systemd: its systemd-sysctl is compared with ours.
 # openssl: certificates of a lab's services. dash, fish and tcsh: login shells. sudo and libcap2-bin: users without root.
 lab_packages='openssh-client openssh-server nginx-light keepalived ipvsadm iptables nftables iproute2 kmod util-linux
     procps ethtool curl git iputils-ping tcpdump gcc libc6-dev openssl user-mode-linux etcd-server etcd-client
-    prometheus-alertmanager dash fish tcsh sudo libcap2-bin'
+    prometheus-alertmanager dash fish tcsh sudo libcap2-bin ifupdown systemd'
 venv=.venv
 case $purpose in
 control) packages='' lock=requirements.lock ;;
@@ -66,7 +67,7 @@ install_packages() {
     }
     # Nor at the next boot: a daemon that came with this stays off until its owner wants it.
     for daemon in nginx:nginx-light keepalived:keepalived ipvsadm:ipvsadm ssh:openssh-server etcd:etcd-server \
-        prometheus-alertmanager:prometheus-alertmanager nftables:nftables; do
+        prometheus-alertmanager:prometheus-alertmanager nftables:nftables networking:ifupdown; do
         case " $1 " in
         *" ${daemon#*:} "*) [ ! -d /run/systemd/system ] || systemctl -q disable "${daemon%%:*}" ;;
         esac

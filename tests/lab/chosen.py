@@ -98,6 +98,7 @@ CHOSEN: Mapping[str, Collection[str]] = {
     "test_probe_in_the_lab.py": ALL,
     "test_pybal.py": ("test_a_service_migrates_and_rolls_back_with_the_catalog_first",),
     "test_races.py": ALL,
+    "test_reboot.py": ("test_a_server_comes_back_from_a_reboot_with_what_the_check_foretold[made",),
     "test_rehearse.py": ("test_one_ends_as_expected_and_another_one_does_not",),
     "test_replay_lab.py": ("test_a_tape_of_a_refused_run_is_refused_again_for_the_same_host_and_check",),
     "test_scheduler.py": ("test_a_service_is_moved_and_comes_back_to_the_byte[static]",),

@@ -34,6 +34,7 @@ PACKAGES = {
     "setpriv": "util-linux",
     "taskset": "util-linux",
     "ip": "iproute2",
+    "ifup": "ifupdown",
     "ethtool": "ethtool",
     "modprobe": "kmod",
     "ssh": "openssh-client",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ferryman.lab import daemons
 from ferryman.lab.batches import address_line, on_link, persisted, start_script, text
+from ferryman.lab.boot_files import persistent_files
 from ferryman.lab.router import router
 from ferryman.lab.topology import values
 
@@ -110,7 +111,7 @@ def _server(lab: Topology, host: Host) -> dict[str, str]:
         daemons.sshd_command(name),
         daemons.nginx_command(name),
     ]
-    return {
+    return persistent_files(lab, host) | {
         f"lab/{name}/ip": text([*_segment_addresses(lab, host), *tunnels()]),
         f"lab/{name}/iptables": clamp,
         f"lab/{name}/ip6tables": clamp6,
@@ -152,13 +153,17 @@ def _node(lab: Topology, host: Host) -> dict[str, str]:
             ]
         started.append(f"ip6tables-legacy-restore /lab/{name}/ip6tables")
         made[f"lab/{name}/ip6tables"] = _dnat(lab, host, pods, IPv6Address)
-    return made | {
-        f"lab/{name}/ip": text(lines),
-        f"lab/{name}/start.sh": start_script(
-            name, sysctl=sysctl, late=late, commands=[*started, daemons.sshd_command(name)]
-        ),
-        f"etc/netns/{name}/sysctl.d/70-ferryman.conf": persisted(sysctl, default=1),
-    }
+    return (
+        made
+        | persistent_files(lab, host)
+        | {
+            f"lab/{name}/ip": text(lines),
+            f"lab/{name}/start.sh": start_script(
+                name, sysctl=sysctl, late=late, commands=[*started, daemons.sshd_command(name)]
+            ),
+            f"etc/netns/{name}/sysctl.d/70-ferryman.conf": persisted(sysctl, default=1),
+        }
+    )
 
 
 def _speaks_ipv6(lab: Topology, node: str) -> bool:

@@ -34,7 +34,7 @@ route show table all
 EOF
 iptables-legacy-save
 ip6tables-legacy-save
-grep -rs . /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf /etc/sysctl.d
+grep -rs . /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf /etc/sysctl.d /etc/network /etc/ufw
 """
 LOOK_AT_DIRECTORS = f"{LOOK}ipvsadm -Sn"
 BY_THEMSELVES = re.compile(

@@ -16,6 +16,8 @@ from ferryman.cli.discovery import read as find_cookbooks
 from ferryman.cli.replay_lab import words_of
 from ferryman.config import load
 from ferryman.errors import LabError, TapeError
+from ferryman.lab.boot_files import persistent_files
+from ferryman.realservers.facts.boot import boot_of
 from ferryman.realservers.facts.sysctl_d import SysctlFiles
 from ferryman.tape.file import Entry, Tape, read
 from ferryman.tape.in_lab import directors, firewall
@@ -317,3 +319,21 @@ def test_an_answer_that_changed_between_two_looks_is_told() -> None:
     again = Entry(0.0, "call", {**facts.data, "value": {"$printed": printed}})
     found = state_of(replace(was, entries=(*was.entries, again)))
     assert found.meanwhile == [f"{facts.data['host']}: another state than at first"]
+
+
+def test_a_host_that_boots_otherwise_than_the_labs_is_told() -> None:
+    of, was = image("check"), state("check")
+    like = "".join(
+        f"/etc/{path.partition('/web1/')[2]}:{number}:{line}\n"
+        for path, text in persistent_files(of.lab, of.lab.by_name["web1"]).items()
+        for number, line in enumerate(text.splitlines(), 1)
+    )
+    ufw = "/etc/ufw/ufw.conf:1:ENABLED=yes\n/etc/ufw/ufw.conf:2:IPT_SYSCTL=/etc/ufw/sysctl.conf\n"
+    ufw += "/etc/ufw/sysctl.conf:1:net/ipv4/conf/all/rp_filter=1\n"
+    for text, told in ((like, False), (f"{like}{ufw}", True), ("", True)):
+        boot = boot_of(text, "boot\nthere /sbin/ifup\n", systemd=False)
+        seen = was.realservers["web1"]
+        other = replace(seen, facts=replace(seen.facts, boot=boot))
+        found = unlike(tape("check"), of, replace(was, realservers={**was.realservers, "web1": other}))
+        assert found.covers("tunnel-persisted", "web1") is told
+        assert found.covers("rp-filter-persisted", "web1") is told

@@ -8,7 +8,7 @@ files (dash reads byte by byte, and the kernel gives a setting away whole or not
 answers several questions; what systemd and namespaces know is asked only where there are such.
 ``iptables-legacy-save`` reads the tables that the kernel lists, so that none is loaded by asking. What
 iptables keeps in nftables it is asked for only where nft cannot say it (its matches are ``xt`` there), and
-``ipset`` only where a rule names a set.
+``ipset`` only where a rule names a set. What the host does at its next boot: ``boot_script.py``.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ferryman.hosts.verbs.boot_script import BOOT
 from ferryman.hosts.verbs.kinds import ADDRESS, TOKEN, each, kind
 from ferryman.hosts.verbs.verb import MIB, ReadVerb
 from ferryman.realservers.facts.parse import parse, parse_counters
@@ -118,6 +119,9 @@ routing() {
     /proc/sys/net/ipv4/tcp_l3mdev_accept /proc/sys/net/ipv4/udp_l3mdev_accept \
     /proc/sys/net/ipv4/tcp_fwmark_accept
 }
+"""
+    + BOOT
+    + r"""
 CLAMPER=tcp-mss-clamper.service
 set --
 for f in /etc/sysctl.d/*.conf /run/sysctl.d/*.conf /usr/local/lib/sysctl.d/*.conf /usr/lib/sysctl.d/*.conf \
@@ -153,6 +157,8 @@ for f in /etc/protocols /proc/sys/net/netfilter/nf_conntrack_tcp_loose; do
   if [ -r "$f" ]; then set -- "$@" "$f"; fi
 done
 section files files "$@"
+section boot boot
+section around around
 for f in /proc/sys/net/ipv4/conf/cali*; do
   if [ -e "$f" ]; then section pods pods; break; fi
 done

@@ -2,6 +2,7 @@
 
 from ferryman.lab.faults import (
     access,
+    after_reboot,
     delayed,
     directors,
     early,
@@ -15,6 +16,7 @@ from ferryman.lab.faults import (
 ALL = (
     *filtering.FAULTS,
     *early.FAULTS,
+    *after_reboot.FAULTS,
     *tunnels.FAULTS,
     *firewalls.FAULTS,
     *vip_and_listener.FAULTS,

@@ -29,8 +29,10 @@ from ferryman.realservers.checks.sysctl_order import sysctl_order
 from ferryman.realservers.checks.tunnel_address import tunnel_address
 from ferryman.realservers.checks.tunnel_device import tunnel_device
 from ferryman.realservers.checks.tunnel_others import tunnel_others
+from ferryman.realservers.checks.tunnel_persisted import tunnel_persisted
 from ferryman.realservers.checks.udp import udp
 from ferryman.realservers.checks.vip import vip
+from ferryman.realservers.checks.vip_persisted import vip_persisted
 from ferryman.realservers.checks.vrf import vrf
 from ferryman.realservers.checks.way_back import way_back
 from ferryman.realservers.facts import Facts
@@ -47,6 +49,7 @@ CHECKS: Mapping[str, Check] = {
     "tunnel-device": tunnel_device,
     "tunnel-others": tunnel_others,
     "tunnel-address": tunnel_address,
+    "tunnel-persisted": tunnel_persisted,
     "rp-filter": rp_filter,
     "rp-filter-persisted": rp_filter_persisted,
     "sysctl-order": sysctl_order,
@@ -56,6 +59,7 @@ CHECKS: Mapping[str, Check] = {
     "firewall": firewall,
     "vip": vip,
     "vrf": vrf,
+    "vip-persisted": vip_persisted,
     "listener": listener,
     "udp": udp,
     "way-back": way_back,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ferryman.model import Realserver, Service
     from ferryman.realservers.facts import Facts
 
-OFF, STRICT, LOOSE = 0, 1, 2
+OFF, STRICT = 0, 1
 """RFC 3704's modes, as ip-sysctl.rst numbers them."""
 WANTED = "0 in force on the tunnel device, or 2 with an address there: the larger of all and its own"
 SHOWN_DEVICES = 5
@@ -46,6 +46,14 @@ def effective_rp_filter(facts: Facts, device: str) -> int | Unknown:
     if isinstance(for_all, Unknown):
         return for_all
     return own if isinstance(own, Unknown) else max(for_all, own)
+
+
+def is_loose(value: int) -> bool:
+    """Whether a value makes the filter loose.
+
+    Source: __fib_validate_source in net/ipv4/fib_frontend.c: 1 is strict, and what else is not 0 is loose.
+    """
+    return value not in (OFF, STRICT)
 
 
 def rp_filter(service: Service, realserver: Realserver, facts: Facts) -> Iterator[Finding]:
@@ -74,11 +82,11 @@ def _judged(device: str, facts: Facts, effective: int) -> tuple[Verdict, str, st
     if effective == OFF:
         return Verdict.PASS, f"all and {device} are 0", ""
     decisive = [name for name in (ALL, device) if facts.setting("rp_filter", name) == effective]
-    if effective == LOOSE:
+    if is_loose(effective):
         keys = " and ".join(key(name) for name in decisive)
         return (
             Verdict.PASS,
-            f"{keys} = 2: loose, which needs an address on {device} and a route to every client",
+            f"{keys} = {effective}: loose, which needs an address on {device} and a route to every client",
             "",
         )
     if len(decisive) > 1:

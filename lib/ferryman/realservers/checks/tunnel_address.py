@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ferryman.model import Finding, Verdict
 from ferryman.realservers.checks.decapsulation import IPIP, decapsulator, tunnels
-from ferryman.realservers.checks.rp_filter import LOOSE, effective_rp_filter
+from ferryman.realservers.checks.rp_filter import effective_rp_filter, is_loose
 from ferryman.realservers.facts import Unknown
 
 if TYPE_CHECKING:
@@ -43,8 +43,10 @@ def tunnel_address(service: Service, realserver: Realserver, facts: Facts) -> It
 
 def _without(realserver: Realserver, facts: Facts, device: str) -> Finding:
     seen, remedy = f"{device} has no IPv4 address", f"ip addr add 127.0.0.42/32 dev {device}"
-    if effective_rp_filter(facts, device) == LOOSE:
-        return _finding(realserver, Verdict.FAIL, f"{seen}, and with rp_filter 2 it drops everything", remedy)
+    effective = effective_rp_filter(facts, device)
+    if not isinstance(effective, Unknown) and is_loose(effective):
+        dropped = f"{seen}, and with rp_filter {effective} it drops everything"
+        return _finding(realserver, Verdict.FAIL, dropped, remedy)
     return _finding(realserver, Verdict.WARN, f"{seen}; that works until rp_filter becomes 2", remedy)
 
 

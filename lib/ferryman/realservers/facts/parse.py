@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ferryman.firewall.nat import NatTable
 from ferryman.realservers.facts import files
+from ferryman.realservers.facts.boot import boot_of
 from ferryman.realservers.facts.clamper import parse_clamper
 from ferryman.realservers.facts.devices import addresses_and_routes, pods
 from ferryman.realservers.facts.early import dropped_by, filters_of
@@ -19,6 +20,7 @@ from ferryman.realservers.facts.values import Facts, Unknown
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ferryman.realservers.facts.boot import Boot
     from ferryman.realservers.facts.clamper import Clamper
     from ferryman.realservers.facts.early import Filter
     from ferryman.realservers.facts.sysctl_d import SysctlFiles
@@ -64,6 +66,9 @@ def parse(host: str, text: str, complaint: str = "") -> Facts:
     def started(shown: str) -> Clamper:
         return parse_clamper(shown, _or(from_files(files.cmdline), ""))
 
+    def boot(around: str) -> Boot:
+        return boot_of(section("boot").text, around, systemd=section("init").text.strip() == "systemd")
+
     rules = rules_of(sections, missing, _or(by_path, {}))
     filters = _filters(section("tc").text)
     return Facts(
@@ -79,6 +84,7 @@ def parse(host: str, text: str, complaint: str = "") -> Facts:
         nat=NatTable(rules),
         firewall=rules,
         persisted=from_files(persisted),
+        boot=fact("around", boot) if "around" in sections else None,
         pods=fact("pods", pods) if "pods" in sections else (),
         cni_mtu=_or(from_files(files.cni_mtu), {}),
         clamper=fact("clamper", started) if "clamper" in sections else None,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from ferryman.firewall.nat import NatTable
     from ferryman.model import Address, Protocol
+    from ferryman.realservers.facts.boot import Boot
     from ferryman.realservers.facts.clamper import Clamper
     from ferryman.realservers.facts.early import Filter
     from ferryman.realservers.facts.sysctl_d import SysctlFiles
@@ -161,6 +162,8 @@ class Facts:
     """Every rule that a packet meets on its way in."""
     persisted: SysctlFiles | Unknown = field(default_factory=lambda: Unknown("it was not looked at"))
     """The files that set kernel settings at the next boot."""
+    boot: Boot | Unknown | None = None
+    """What the host does at its next boot; None: it was not asked."""
     pods: tuple[Pod, ...] | Unknown = ()
     """The namespaces behind the host's ``cali`` devices, as far as they have names."""
     cni_mtu: Mapping[str, int] = field(default_factory=dict)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import yaml
 
 from ferryman.realservers.facts import Unknown
+from ferryman.realservers.facts.boot import Boot, Deed
+from ferryman.realservers.facts.boot.everything import everything
 from ferryman.realservers.facts.routing import NoRoute, Route
 from ferryman.tape.in_lab import directors, firewall
 from ferryman.tape.in_lab.realservers import SYSCTL_D
@@ -30,6 +32,8 @@ _FILES = ("director-files",)
 _KEEPALIVED = ("keepalived-read", "keepalived-files")
 _FORWARDS = "forwards-strangers"
 _PERSISTED = ("rp-filter-persisted", "sysctl-order")
+_AT_BOOT = (*_PERSISTED, "tunnel-persisted", "vip-persisted")
+_MADE = {"ipip0", "ipip60"}
 _AGENTS = ("agent-run", "agent-revision", "puppet-run", "puppet-state", "management")
 _REVIEW = ("catalog-review", "catalog-tree", "pending-edits")
 
@@ -129,6 +133,8 @@ def _of_realserver(seen: Seen) -> Iterator[tuple[str, tuple[str, ...]]]:
         ):
             yield "settings outside of /etc/sysctl.d", _PERSISTED
     yield from _on_the_way(facts)
+    if isinstance(facts.boot, Boot) and _boots_otherwise(facts.boot):
+        yield "what hosts make, and set after sysctl.d, at their boot", _AT_BOOT
     if facts.cni_mtu:
         yield "the MTU that new pods get", ("pod-mtu",)
     if _has_native_rules(seen):
@@ -148,6 +154,14 @@ def _on_the_way(facts: Facts) -> Iterator[tuple[str, tuple[str, ...]]]:
     ways = {answer.devices for answer in answers if isinstance(answer, Route)}
     if len(ways) > 1 or any(isinstance(answer, NoRoute) for answer in answers):
         yield "routes by several devices, or to nowhere", ("rp-filter-outer", "way-back", "probe")
+
+
+def _boots_otherwise(boot: Boot) -> bool:
+    """Whether a host's boot is not that of the lab's hosts, which have ifupdown for all and nothing else."""
+    done = [action for action in everything(boot) if not action.inactive]
+    made = {action.subject for action in done if action.deed is Deed.MAKE}
+    given = any(action.deed is Deed.ADDRESS and action.subject == "lo" for action in done)
+    return any(action.deed is Deed.SET for action in done) or not made >= _MADE or not given
 
 
 def _has_native_rules(seen: Seen) -> bool:
