@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ferryman.directors.keepalived.complaints import (
@@ -12,6 +14,7 @@ from ferryman.directors.keepalived.complaints import (
     shown,
     to_json,
 )
+from ferryman.errors import ArgumentError
 from ferryman.hosts.verbs.keepalived_trial import Said
 
 AS_IS = Said(
@@ -101,6 +104,10 @@ def test_a_status_counts_where_it_gets_worse(was: int, now: int, *, worse: bool)
     [
         (Said(124, ()), "does not end in time"),
         (Said(139, ("Segmentation fault",)), "it ends with status 139: Segmentation fault"),
+        (
+            Said(1, ("keepalived: unrecognized option '--config-test'", "Usage: keepalived [OPTION...]")),
+            "unrecognized option '--config-test': it cannot test a configuration",
+        ),
         (Said(127, ("sh: 1: keepalived: not found",)), "keepalived: not found"),
         (
             Said(2, ("(Line 2) *** Configuration line starting `lvs_sched` is missing a parameter",)),
@@ -119,6 +126,12 @@ def test_what_is_kept_of_it_comes_back_and_is_each_complaint_once() -> None:
     assert from_json(to_json(twice)) == AS_IS
     assert from_json(None) == Said(0, ())
     assert complaints(twice) == AS_IS.lines
+
+
+@pytest.mark.parametrize("value", [{}, [], 5, "x", {"status": "5", "lines": []}, {"status": 5, "lines": [1]}])
+def test_what_somebody_else_wrote_into_the_journal_is_an_error(value: Any) -> None:  # noqa: ANN401  # it may be anything
+    with pytest.raises(ArgumentError, match="out of the journal, is not understood"):
+        from_json(value)
 
 
 def test_a_message_shows_ten_complaints_and_counts_the_others() -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from ferryman.errors import ArgumentError
 from ferryman.hosts.verbs.keepalived_trial import Said
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ _RANKS = {0: 0, 5: 1, 6: 2}
 _WORST = 3
 _TIME = re.compile(r"^(?:[A-Z][a-z]{2} )?[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?: \d{4})?: ")
 _PLACE = re.compile(r"^\((?:(?P<path>[^()]*):\s*)?(?:Line )?(?P<line>\d+)\) ")
+_NO_TEST = re.compile(r"^(?:\S*keepalived: )?(?:unrecogni[sz]ed|invalid|unknown) option", re.IGNORECASE)
 _GIVEN_UP = "*** Configuration line starting"
 """What it says where it ends in the middle of a text, as the daemon does (null_strvec of lib/parser.c)."""
 
@@ -58,6 +60,8 @@ def inconclusive(said: Said) -> list[str]:
     """Why nothing that it says of an edit could be believed: it does not get through the text."""
     if said.status == _TIMED_OUT:
         return ["it does not end in time: see whether it waits for a name server, or reads a pipe"]
+    if unable := [line for line in complaints(said) if said.status and _NO_TEST.search(line)]:
+        return [f"{unable[0]}: it cannot test a configuration"]
     given_up = [line for line in complaints(said) if _GIVEN_UP in line]
     if given_up:
         return [f"{line}: it gives the text up there, and would end at a reload" for line in given_up]
@@ -79,8 +83,24 @@ def to_json(said: Said) -> dict[str, Any]:
 
 
 def from_json(value: Mapping[str, Any] | None) -> Said:
-    """What ``to_json`` wrote; a run that wrote nothing had found nothing to write."""
-    return CLEAN if value is None else Said(int(value["status"]), tuple(map(str, value["lines"])))
+    """What ``to_json`` wrote; a run that wrote nothing had found nothing to write.
+
+    Raises:
+        ArgumentError: It is nothing of that kind: somebody else wrote into the journal.
+    """
+    if value is None:
+        return CLEAN
+    try:
+        status, lines = value["status"], value["lines"]
+        good = isinstance(status, int) and all(isinstance(line, str) for line in lines)
+    except (LookupError, TypeError):
+        good = False
+    if not good:
+        raise ArgumentError(
+            "what keepalived -t said, out of the journal, is not understood; see who wrote there; nothing was"
+            " sent to a host"
+        )
+    return Said(status, tuple(lines))
 
 
 def _places(lines: Iterable[str]) -> dict[str, dict[object, str]]:
