@@ -20,6 +20,7 @@ _DEFAULT = "/etc/keepalived/keepalived.conf"
 _FILE_OPTION = re.compile(r"(?:^|\s)(?:-[PCBlDGXVIRndaxme]*f\s*|--use-file[=\s])(\S+)")
 """``-f`` behind options that take no value (``parse_cmdline`` of keepalived's core/main.c), or its long
 form."""
+_SNMP_OPTION = re.compile(r"(?:^|\s)(?:-[PCBlDGXVIRndame]*x|--snmp(?:\s|$))")
 _ID_OPTION = re.compile(r"(?:^|\s)(?:-[PCBlDGXVIRndaxme]*i\s*|--config-id[=\s])(\S+)")
 
 
@@ -35,6 +36,11 @@ def config_id(running: Sequence[str], config: str) -> str:
     """
     given = [found for line in running if _file_of(line) == config for found in _ID_OPTION.findall(line)]
     return given[-1] if given else ""
+
+
+def with_snmp(running: Sequence[str], config: str) -> bool:
+    """Whether the daemon with this configuration was started with all of SNMP, whatever its files say."""
+    return any(_file_of(line) == config and _SNMP_OPTION.search(line) for line in running)
 
 
 def _id_blockers(running: Sequence[str], config: str) -> Iterator[str]:

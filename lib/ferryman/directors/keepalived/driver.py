@@ -29,7 +29,7 @@ from ferryman.directors.comparison import Comparison, compare_tables
 from ferryman.directors.driver import AppliedState, Before, Driver, Observation
 from ferryman.directors.keepalived.applied import Texts, Words, matching_words
 from ferryman.directors.keepalived.blockers import not_followed, quiescent, taken_by_others
-from ferryman.directors.keepalived.daemon import config_id, daemon_blockers
+from ferryman.directors.keepalived.daemon import config_id, daemon_blockers, with_snmp
 from ferryman.directors.keepalived.edit import edited
 from ferryman.directors.keepalived.files import holders, reached, virtuals_in
 from ferryman.directors.keepalived.pending import pending_edits
@@ -62,6 +62,8 @@ class KeepalivedObservation(Observation):
     """Why nothing may be changed through its keepalived, a line for each reason."""
     config_id: str
     """What decides which lines under ``@id`` count for it; empty: the director's name."""
+    snmp: bool
+    """Whether it was started with SNMP, so that a manager may set weights through it."""
     files: dict[str, Any]
     """Every file that its configuration may include, by path."""
 
@@ -177,7 +179,7 @@ class KeepalivedDriver(Driver):
         found: dict[str, Any] = {"table": [], "files": files}
         if observation.config_id:
             found["config_id"] = observation.config_id
-        if set_by_snmp(read):
+        if observation.snmp or set_by_snmp(read):
             found["weights"] = "snmp"
         mine = _weights(found).settled(of_service(observation.table, self.service))
         return {**found, "table": to_json(mine)}
@@ -190,6 +192,7 @@ class KeepalivedDriver(Driver):
             reading.table,
             daemon_blockers(reading.version, reading.running, self.config),
             config_id(reading.running, self.config),
+            with_snmp(reading.running, self.config),
             _journal_values(reading.files),
         )
 
