@@ -200,3 +200,19 @@ def test_a_password_in_a_line_that_it_repeats_is_in_no_message(shell: RealShell)
     said = shell.read("lvs1", KeepalivedTrial(str(config), {}, {})).as_is
     assert any("auth_pass" in line for line in said.lines)
     assert "hunter2" not in str(said)
+
+
+def test_what_it_only_mentions_and_accepts_is_no_complaint_to_a_before_that_was_not_tested(
+    shell: RealShell,
+) -> None:
+    """Files that an include does not find are such a thing; a journal of an earlier version has no test."""
+    text = f"{SOUND}include {shell.folder}/{{more,less}}/*.conf\n"
+    driver = director_with(shell, text)
+    (shell.folder / "more").mkdir()
+    (shell.folder / "more" / "note.conf").write_text("# nothing yet\n")
+    before = driver.before()
+    assert "test" not in before
+    driver.apply(before, TUNNEL)
+    driver.restore(before, TUNNEL)
+    assert config_of(shell).read_text() == text
+    assert "Some config files missing" in driver.before(TUNNEL)["test"]["lines"][0]
