@@ -62,7 +62,7 @@ class Tester:
     def status_of(self, before: Before, old: Texts, new: Texts) -> int:
         """The status with which it ends for the new texts, saying nothing that it did not say before.
 
-        Where a before has nothing that it said, it had no complaint, or was not asked: its status counts then.
+        Where a before has nothing that it said, it said nothing, or was not asked: its status counts then.
 
         Raises:
             VerifyError: It says more: of these texts, or of what was put beside them since.
