@@ -3,6 +3,7 @@
 from ferryman.cookbook import (
     ControlHostCanProbe,
     DirectorsAgree,
+    DirectorsEditable,
     Ferry,
     Plan,
     ProbesAnswered,
@@ -34,6 +35,7 @@ def check(ferry: Ferry, service: str, site: str) -> Plan:
         [
             RealserversReady(ferry, asked),
             DirectorsAgree(ferry, asked),
+            DirectorsEditable(ferry, asked),
             ControlHostCanProbe(ferry, asked),
             ProbesAnswered(ferry, asked),
             SpoofedSourcesDropped(ferry, asked),

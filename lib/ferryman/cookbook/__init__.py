@@ -27,6 +27,7 @@ from ferryman.cookbook.steps.directors import (
     DirectorChanged,
     DirectorConverged,
     DirectorsAgree,
+    DirectorsEditable,
     OldConnectionsDrained,
 )
 from ferryman.cookbook.steps.git_catalog import CatalogMerged
@@ -73,6 +74,7 @@ __all__ = [
     "DirectorConverged",
     "DirectorRescheduled",
     "DirectorsAgree",
+    "DirectorsEditable",
     "DirectorsStayConverged",
     "DoubtError",
     "Edit",

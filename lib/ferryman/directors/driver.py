@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ferryman.directors.target import Target
     from ferryman.errors import WorldChangedError
     from ferryman.hosts.hosts import Hosts
+    from ferryman.ipvs.table import Key
     from ferryman.management import Agent
     from ferryman.model import Director, Edit, Finding, Service
 
@@ -89,8 +90,8 @@ class Driver(ABC):
         self.agent = agent or NoAgent()
         self.options = Options(director, service)
         self._sleep = sleep
-        self.not_seen: list[str] = []
-        """What the latest ``before`` could not look at, a line for each thing."""
+        self.remarks: list[Finding] = []
+        """What the latest ``before`` has to say of what it found, though it refuses nothing."""
         self._read_options()
 
     @abstractmethod
@@ -183,6 +184,21 @@ class Driver(ABC):
         found = self.now()
         self._refuse(blockers(from_json(found["table"]), self.service))
         return found
+
+    def moving_weights(self) -> list[tuple[Key, str]]:
+        """The destinations of this service whose weights the director's software changes by itself.
+
+        Raises as ``now`` does.
+        """
+        return []
+
+    def obstacles(self, target: Target) -> list[Finding]:
+        """What would refuse this change beside what its table has, and what is to be said of it; only reads.
+
+        Raises as ``now`` does.
+        """
+        del target
+        return []
 
     def wanted(self, before: Before, target: Target) -> Table:
         """The table as it is to be: the target's aspect of it, everything else as before."""

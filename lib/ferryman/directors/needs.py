@@ -76,6 +76,7 @@ def _keepalived(driver: KeepalivedDriver) -> Needs:
     return {
         "keepalived-read": Allowed(files=files),
         "keepalived-files": Allowed(files=files),
+        "keepalived-test": Allowed(files=files),
         "keepalived-write": Allowed((_template(driver.reload),), files),
     }
 

@@ -40,6 +40,7 @@ from ferryman.hosts.verbs.keepalived import (
     KeepalivedReading,
     KeepalivedWrite,
 )
+from ferryman.hosts.verbs.keepalived_trial import KeepalivedTrial, Said, TrialReading
 from ferryman.hosts.verbs.routes import (
     PROTOCOL,
     AddHostRoutes,
@@ -185,6 +186,12 @@ class FakeDirector:
         if destination.upper or destination.lower:
             self.limits[server.named, destination.key] = destination.upper, destination.lower
 
+    def _try_files(self, verb: KeepalivedTrial) -> TrialReading | WorldChangedError:
+        """Accept every text, as keepalived does whose configuration is sound."""
+        if changed := [path for path, text in verb.old.items() if self.files[path] != text]:
+            return changed_error(self.host, changed)
+        return TrialReading(Said(0, ()), Said(0, ()))
+
     def _replace_files(self, verb: KeepalivedWrite) -> WorldChangedError | None:
         old, new = verb.old, verb.new
         for path, text in old.items():
@@ -320,6 +327,7 @@ _ANSWERS: Mapping[type[Verb[Any]], Callable[..., Any]] = {
     EditTable: FakeDirector._edit_table,
     KeepalivedRead: FakeDirector._read_keepalived,
     KeepalivedFiles: FakeDirector._read_again,
+    KeepalivedTrial: FakeDirector._try_files,
     KeepalivedWrite: FakeDirector._replace_files,
     PybalRead: FakeDirector._read_pybal,
     PybalRestart: FakeDirector._restart_pybal,

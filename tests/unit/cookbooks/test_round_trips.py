@@ -21,6 +21,7 @@ MOST = {
     "remove-host-routes": 2,
     "keepalived-read": 11,
     "keepalived-files": 2,
+    "keepalived-test": 6,
     "keepalived-write": 2,
 }
 """Of a service with two realservers on two directors, whose keepalived's files are edited."""

@@ -87,8 +87,8 @@ def _shown(routes: list[dict[str, Any]], verb: str, address: str) -> list[dict[s
 def keepalived(*words: str) -> int:
     import re
 
-    assert words[:2] == ("-t", "-f"), words
-    text = _configuration(words[2])
+    assert words[0] == "-t" and words[-2] == "-f", words  # noqa: PT018  # one command line
+    text = _configuration(words[-1])
     unknown = re.search(r"^\s*(bogus\w*)", text, re.MULTILINE)
     if unknown or text.count("{") != text.count("}"):
         _complain(f"(/etc/x: Line 3) Unknown keyword '{unknown[1] if unknown else '}'}'")
@@ -121,14 +121,15 @@ def reload(config: str) -> int:
     for block in re.split(r"\bvirtual_server ", text)[1:]:
         vip, port = block.split()[:2]
         head, *reals = block.split("real_server ")
-        schedule = re.search(r"lvs_sched (\S+)", head)
+        schedule = re.search(r"(?:lvs_sched|lb_algo) (\S+)", head)
         if schedule is not None:
             flags = ",".join(sorted(re.findall(r"\b[ms]h-\w+", head)))
             server = f"-A -t {_key(vip, port)} -s {schedule[1]}{' -b ' * bool(flags)}{flags}"
             rules = re.sub(rf"-A -t {re.escape(_key(vip, port))} .*", server, rules)
         for real in reals:
             address = real.split()[0]
-            method = (re.findall(r"lvs_method (\S+)", real) or re.findall(r"lvs_method (\S+)", head))[-1]
+            word = r"(?:lvs_method|lb_kind) (\S+)"
+            method = (re.findall(word, real) or re.findall(word, head))[-1]
             option, tunnel = {"DR": ("-g", ""), "TUN": ("-i", " --tun-type ipip")}[method]
             named = f"-a -t {_key(vip, port)} -r {_key(address, port)}"
             rules = re.sub(rf"{re.escape(named)} -\w -w (\d+).*", rf"{named} {option} -w \1{tunnel}", rules)

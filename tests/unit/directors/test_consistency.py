@@ -6,6 +6,7 @@ import pytest
 
 from ferryman.directors.checks.consistency import consistency_findings
 from ferryman.ipvs.listing import parse
+from ferryman.ipvs.table import key_of
 from ferryman.model import Director, Finding, Role, Verdict
 from unit.directors.world import LVS1, RULES, WEB, virtual
 
@@ -105,3 +106,25 @@ def test_a_virtual_service_that_one_director_has_not_is_left_to_the_comparison_w
 
 def test_one_director_alone_agrees_with_nobody() -> None:
     assert consistency_findings(WEB, {"lvs1": parse(RULES)}) == []
+
+
+def test_a_weight_that_moves_by_itself_cannot_be_made_alike_and_is_a_warning_with_mh_too() -> None:
+    other = MH.replace("22:80 -g -w 3", "22:80 -g -w 2").replace("21:80 -g -w 1", "21:80 -g -w 5", 1)
+    place = key_of(WEB.virtual_services[0]), "10.10.0.22:80"
+    tables = {"lvs1": parse(MH), "lvs2": parse(other)}
+    for host in ("lvs1", "lvs2"):
+        places = {"lvs1": [], "lvs2": [], host: [place]}
+        found = consistency_findings(BOTH, tables, places.__getitem__)
+        assert said(found) == [
+            ("lvs2", Verdict.FAIL, "tcp 10.99.0.1:80: 10.10.0.21:80 has weight 5, there 1"),
+            ("lvs2", Verdict.WARN, "tcp 10.99.0.1:80: 10.10.0.22:80 has weight 2, there 3"),
+        ]
+
+
+def test_nobody_is_asked_which_weights_move_where_none_matters() -> None:
+    def asked(host: str) -> list[object]:
+        raise AssertionError(host)
+
+    other = RULES.replace("10.10.0.22:80 -g -w 3", "10.10.0.22:80 -g -w 2")
+    assert said(consistency_findings(BOTH, {"lvs1": parse(RULES), "lvs2": parse(other)}, asked))  # type: ignore[arg-type]  # it is not asked
+    assert not said(consistency_findings(BOTH, {"lvs1": parse(MH), "lvs2": parse(MH)}, asked))  # type: ignore[arg-type]  # nor here

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ferryman.directors import SetForwarding, driver_for
-from ferryman.directors.keepalived.driver import KeepalivedDriver
+from ferryman.directors.keepalived.driver import KeepalivedDriver, _Way
 from ferryman.directors.keepalived.render import MARKER
 from ferryman.errors import (
     ConfigError,
@@ -119,7 +119,11 @@ def test_the_new_text_is_tested_and_not_the_old_one(shell: RealShell, files: Fil
     path = str(files[1])
     driver.apply(driver.before(), TUNNEL)
     with pytest.raises(VerifyError, match="bogus_new"):
-        driver._reloaded(lambda table: table, {path: TUNNEL_TEXT}, {path: DIRECT_TEXT + "bogus_new 1\n"})
+        driver._reloaded(
+            _Way(
+                {"files": {}}, lambda table: table, {path: TUNNEL_TEXT}, {path: DIRECT_TEXT + "bogus_new 1\n"}
+            )
+        )
     assert files[1].read_text() == TUNNEL_TEXT
 
 

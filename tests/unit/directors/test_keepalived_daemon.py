@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ferryman.directors.keepalived.daemon import daemon_blockers
+from ferryman.directors.keepalived.daemon import config_id, daemon_blockers, with_snmp
 from ferryman.directors.keepalived.driver import KeepalivedDriver
 from ferryman.errors import RefusedError
 from unit.directors.test_keepalived import DIRECT_TEXT, keepalived
@@ -46,6 +46,29 @@ def test_the_file_that_the_process_reads_must_be_the_one_of_directors_yaml(line:
     assert daemon_blockers(GOOD, [f" {line}"], file) == []
     (reason,) = daemon_blockers(GOOD, [f" {line}"], "/etc/other.conf")
     assert f"keepalived runs with {file}, but config says /etc/other.conf" in reason
+
+
+@pytest.mark.parametrize(
+    ("line", "id_", "snmp"),
+    [
+        ("keepalived -D", "", False),
+        ("keepalived -D --snmp", "", True),
+        ("keepalived -nDx -i edge1", "edge1", True),
+        ("keepalived --config-id=edge2 --dump-conf", "edge2", False),
+        ("keepalived --config-id edge2 -p /run/x.pid -A unix:/run/x", "edge2", False),
+        ("keepalived -Diedge3 -x -f /srv/other.conf", "", False),
+        ("keepalived --snmp-agent-socket=/run/x", "", False),
+    ],
+)
+def test_the_options_that_change_what_its_files_mean_are_those_of_its_process(
+    line: str, id_: str, *, snmp: bool
+) -> None:
+    assert (config_id([line], CONFIG), with_snmp([line], CONFIG)) == (id_, snmp)
+
+
+def test_an_id_that_could_not_be_given_to_a_test_is_refused() -> None:
+    (reason,) = daemon_blockers(GOOD, [" keepalived -i $(id)"], CONFIG)
+    assert "keepalived runs with --config-id $(id): no name" in reason
 
 
 def test_one_of_several_daemons_is_enough() -> None:

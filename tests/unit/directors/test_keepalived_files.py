@@ -13,6 +13,7 @@ from ferryman.directors.keepalived.text import TextError
 from ferryman.errors import CommandFailedError, DoubtError, RefusedError, VerifyError, WorldChangedError
 from ferryman.hosts.completed import Completed
 from ferryman.hosts.verbs.keepalived import KeepalivedFiles, KeepalivedRead
+from unit.directors.field import config_of, configuration, director_with
 from unit.directors.test_ipvsadm import FLIPPED
 from unit.directors.test_keepalived import DIRECT_TEXT, TUNNEL, TUNNEL_TEXT, keepalived
 from unit.directors.world import RULES, WEB, RealShell
@@ -250,3 +251,20 @@ def test_a_virtual_server_that_keepalived_loses_in_a_reload_is_told_and_the_file
     with pytest.raises(VerifyError, match=r"put back, but: tcp \[fd99::1\]:80: not in the table"):
         driver.restore(before, TUNNEL)
     assert "".join(file.read_text() for file in both) == DIRECT_TEXT
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("port", ["", " 0"])
+def test_a_block_without_a_port_is_named_as_the_one_that_takes_the_services_traffic(
+    shell: RealShell, port: str, *, named: bool
+) -> None:
+    text = configuration("portless").replace("10.99.0.1 {", f"10.99.0.1{port} {{")
+    shell.rules = RULES.replace(
+        "-A -t 10.99.0.1:80 -s wrr\n", "-A -t 10.99.0.1:0 -s rr -p 60\n-A -t 10.99.0.2:80 -s rr\n"
+    ).replace("-t 10.99.0.1:80 -r 10.10.0.2", "-t 10.99.0.2:80 -r 10.10.0.2")
+    options = {"service_file": str(config_of(shell))} if named else {}
+    with pytest.raises(RefusedError) as refusal:
+        director_with(shell, text, **options).before(TUNNEL)
+    taken = f"line 1: virtual_server 10.99.0.1{port} has no port and takes the traffic of every port"
+    assert taken in str(refusal.value)
+    assert shell.writes == []

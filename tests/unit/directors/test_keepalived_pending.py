@@ -42,7 +42,7 @@ def put(files: Files, text: str) -> None:
 def test_files_that_the_kernel_has_are_no_hindrance(driver: KeepalivedDriver) -> None:
     for target in (TUNNEL, MH, None):
         assert driver.before(target)["table"]
-    assert driver.not_seen == []
+    assert driver.remarks == []
 
 
 @pytest.mark.parametrize(
@@ -154,8 +154,8 @@ def test_a_configuration_that_cannot_be_followed_is_said_to_be_unseen(
 ) -> None:
     files[0].write_text(f"{files[0].read_text()}include $SITE/*.conf\n")
     assert driver.before(TUNNEL)["table"]
-    (unseen,) = driver.not_seen
-    assert "include $SITE/*.conf: cannot be followed" in unseen
+    (unseen,) = driver.remarks
+    assert "include $SITE/*.conf: cannot be followed" in unseen.seen
 
 
 def test_it_refuses_to_be_put_back_too_before_anything_is_touched(

@@ -70,7 +70,7 @@ def test_a_flag_of_another_scheduler_goes_and_a_comment_behind_it_stays() -> Non
     [
         (("\tlb_algo wrr\n", ""), "line 12: virtual_server fd99::1 80 has no lvs_sched"),
         (("\tlb_algo wrr\n", "\tlb_algo wrr\n\tlvs_sched rr\n"), "has 2 lvs_sched"),
-        (("\tlb_algo wrr\n", "\tlb_algo\n"), "wanted one line `lvs_sched NAME`"),
+        (("\tlb_algo wrr\n", "\tlb_algo\n"), "line 13: lb_algo: expected `lvs_sched NAME`"),
         (
             ("virtual_server fd99::1 80 {\n\tlb_algo", "virtual_server fd99::1 80 { lb_algo"),
             "a line of its own",

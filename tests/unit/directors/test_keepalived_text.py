@@ -1,15 +1,24 @@
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 import pytest
 
 from ferryman.directors.keepalived.render import MARKER, owned, rendered
-from ferryman.directors.keepalived.text import TextError, parse, with_method
+from ferryman.directors.keepalived.scheduler import with_scheduler
+from ferryman.directors.keepalived.text import TextError, parse, weights_in, with_method
 from ferryman.directors.target import SetForwarding, SetScheduler
 from ferryman.ipvs.listing import parse as parse_table
 from ferryman.model import Forwarding
+from tools import PATH, require_tool
+from unit.directors.field import configuration
 from unit.directors.world import RULES, WEB
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TUNNEL, DIRECT = Forwarding.TUNNEL, Forwarding.DIRECT
 
@@ -225,3 +234,114 @@ def test_a_realserver_whose_checks_are_nowhere_is_not_rendered_without_them() ->
     table = parse_table(RULES.replace("10.10.0.22:80", "10.10.0.23:80"))
     with pytest.raises(TextError, match=r"no real_server 10.10.0.23 80 in it whose health checks"):
         rendered(FILE, WEB, SetForwarding(TUNNEL).apply(table))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            ("lvs_method   DR ", "lvs_method DR // direct "),
+            "line 5: lvs_method DR // direct: expected DR or TUN, and nothing after it: // is not a comment",
+        ),
+        (("lvs_method   DR ", "lvs_method DR // direct "), "// is not a comment in keepalived: use # or !"),
+        (("lvs_method   DR ", "lvs_method DR //direct "), "// is not a comment in keepalived"),
+        (("lvs_method   DR ", "lvs_method DR /* direct */ "), "/* is not a comment in keepalived"),
+        (("lvs_method   DR ", "lvs_method DR ; direct "), "; is not a comment in keepalived"),
+        (("lvs_method   DR ", "lvs_method DR; "), "; is not a comment in keepalived"),
+        (("lvs_method   DR ", "lvs_method DR -- direct "), "-- is not a comment in keepalived"),
+        (
+            ("    real_server 10.10.0.22 80\n    {", "    // real_server 10.10.0.22 80\n    {"),
+            "line 17: // real_server 10.10.0.22 80: // is not a comment in keepalived: use # or !",
+        ),
+        (("! web", "// virtual_server 10.99.0.9 80 {\n! web"), "brace is never closed: // is not a comment"),
+        (("lvs_method   DR ", "lvs_method\u00a0DR "), "has no lvs_method"),
+    ],
+)
+def test_what_comments_elsewhere_is_no_comment_and_the_refusal_says_so(
+    change: tuple[str, str], said: str
+) -> None:
+    with pytest.raises(TextError) as error:
+        with_method(FILE.replace(*change), WEB.virtual_services, TUNNEL)
+    assert said in str(error.value)
+
+
+def test_the_scheduler_says_so_too() -> None:
+    with pytest.raises(TextError, match=r"line 4: lvs_sched wrr // round: .*// is not a comment in keepal"):
+        with_scheduler(
+            FILE.replace("lvs_sched wrr", "lvs_sched wrr // round"),
+            WEB.virtual_services[:1],
+            SetScheduler("mh"),
+        )
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("lvs_method   DR     #", "lvs_method   DR#"),
+        ("lvs_method   DR     #", "lvs_method   DR!"),
+        ("lvs_method   DR     # DR since 2019", 'lvs_method   DR     # } { " lvs_method NAT'),
+        ("delay_loop 2", "delay_loop 2 // seconds"),
+        ("delay_loop 2", "/* checks */\n    delay_loop 2; each"),
+        ("delay_loop 2", "// lvs_method NAT"),
+        ("80 {   #", "80 // web {   #"),
+        ("real_server 10.10.0.21 80 {", "real_server 10.10.0.21 80 // first {"),
+        ("delay_loop 2", 'quorum_up "/bin/notify a # b { ! c" root'),
+        ("delay_loop 2\n", "delay_loop 2\r\n"),
+        ("delay_loop 2\n", "\fdelay_loop\v2 \\\n"),
+    ],
+)
+def test_what_keepalived_reads_over_is_kept_as_it_is(old: str, new: str) -> None:
+    """Words behind those that it takes, and comments as they really begin and end."""
+    text = FILE.replace(old, new)
+    assert text != FILE
+    after = with_method(text, WEB.virtual_services, TUNNEL)
+    changed = [(a, b) for a, b in zip(text.split("\n"), after.split("\n"), strict=True) if a != b]
+    assert [a.replace("DR", "TUN", 1) for a, _ in changed] == [b for _, b in changed]
+    assert len(changed) == 3
+    assert with_method(after, WEB.virtual_services, DIRECT) == text
+
+
+def test_words_behind_a_port_change_neither_place_nor_weight() -> None:
+    text = FILE.replace("10.10.0.22 80\n", "10.10.0.22 80 // two\n").replace("weight 3\n", "weight 3 // w\n")
+    assert text != FILE
+    assert weights_in(text) == weights_in(FILE)
+
+
+def test_a_large_fleets_block_changes_in_one_word_there_and_back() -> None:
+    virtual = replace(WEB.virtual_services[0], vip=ip_address("2001:db8:7::50"), port=443)
+    text = configuration("crowded")
+    after = with_method(text, [virtual], TUNNEL)
+    assert after == text.replace("lvs_method DR  ", "lvs_method TUN  ")
+    assert with_method(after, [virtual], DIRECT) == text
+
+
+def test_a_block_without_a_port_is_left_alone_and_named_where_it_takes_the_traffic() -> None:
+    text = configuration("portless")
+    beside = replace(WEB.virtual_services[0], vip=ip_address("10.99.0.2"))
+    after = with_method(text, [beside], TUNNEL)
+    assert after == "virtual_server 10.99.0.2".join(
+        part.replace("DR", "TUN") if number else part
+        for number, part in enumerate(text.split("virtual_server 10.99.0.2"))
+    )
+    with pytest.raises(
+        TextError, match=r"line 1: virtual_server 10\.99\.0\.1 has no port and takes the traffic"
+    ):
+        with_method(text, WEB.virtual_services[:1], TUNNEL)
+    with pytest.raises(TextError) as error:
+        with_method(text.replace("protocol TCP", "protocol UDP", 1), WEB.virtual_services[:1], TUNNEL)
+    assert "takes the traffic" not in str(error.value), "it takes none of TCP"
+
+
+def test_the_edits_pass_keepalived_s_own_test(tmp_path: Path) -> None:
+    require_tool("keepalived", package="keepalived")
+    crowded = replace(WEB.virtual_services[0], vip=ip_address("2001:db8:7::50"), port=443)
+    portless = replace(WEB.virtual_services[0], vip=ip_address("10.99.0.2"))
+    for name, virtual in (("crowded", crowded), ("portless", portless)):
+        text = configuration(name)
+        for edited in (text, with_method(text, [virtual], TUNNEL)):
+            file = tmp_path / "keepalived.conf"
+            file.write_text(edited)
+            done = subprocess.run(
+                ["keepalived", "-t", "-f", file], env={"PATH": PATH}, capture_output=True, check=False
+            )
+            assert (done.returncode, done.stderr) == (0, b""), name

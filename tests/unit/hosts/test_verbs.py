@@ -38,6 +38,7 @@ from ferryman.hosts.verbs.directors import ReadDirector, ReadScheduler
 from ferryman.hosts.verbs.fence import TakeOver
 from ferryman.hosts.verbs.ipvs import Connections, EditTable, IpvsTable
 from ferryman.hosts.verbs.keepalived import KeepalivedFiles, KeepalivedRead, KeepalivedWrite
+from ferryman.hosts.verbs.keepalived_trial import KeepalivedTrial
 from ferryman.hosts.verbs.operator import OperatorCommand, OperatorQuestion
 from ferryman.hosts.verbs.realservers import ReadCounters, ReadFacts
 from ferryman.hosts.verbs.registry import ALL, VERBS
@@ -74,6 +75,7 @@ SAMPLES: tuple[Verb[Any], ...] = (
     RemoveHostRoutes((Route(WEB1, "eth0"),), 7),
     KeepalivedRead("/nowhere/keepalived.conf", ("/nowhere/web.conf",)),
     KeepalivedFiles(("/nowhere/web.conf",)),
+    KeepalivedTrial("/nowhere/k.conf", {"/nowhere/web.conf": "old"}, {"/nowhere/web.conf": "new"}),
     KeepalivedWrite("/nowhere/k.conf", "true", {"/nowhere/web.conf": "old"}, {"/nowhere/web.conf": "new"}),
     PybalRead("/nowhere/pybal.conf", "http://localhost:9090", "true", ("web_80",)),
     PybalRestart("true"),

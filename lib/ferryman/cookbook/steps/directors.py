@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from ferryman import directors
 from ferryman.cookbook.memory import Key, VerifiedTarget, key_of
 from ferryman.engine.steps import Change, Look, NoChange, Report
-from ferryman.errors import DoubtError, NotFollowedError, RefusedError, VerifyError
+from ferryman.errors import DoubtError, FerrymanError, NotFollowedError, RefusedError, VerifyError
 from ferryman.model import Edit, Finding, Forwarding, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from ferryman.cookbook.context import Ferry
     from ferryman.model import Director, Service
@@ -39,10 +39,37 @@ class DirectorsAgree(Look):
         without = {driver.host: driver for driver in drivers if not driver.has_ipvs}
         seen = directors.observe_directors(self.service, self.ferry.hosts, without_ipvs=without)
         self.ferry.memory.director_states[self.service.name] = seen
-        for finding in directors.findings_of(self.service, seen):
+        by_host = {driver.host: driver for driver in drivers}
+        for finding in directors.findings_of(self.service, seen, lambda host: _moving(by_host[host])):
             report.finding(finding)
         for driver in without.values():
             for finding in driver.findings(self.service, driver.read()):
+                report.finding(finding)
+
+
+def _moving(driver: directors.Driver) -> Collection[tuple[Any, str]]:
+    """Which weights move by themselves on a director; none is known where it cannot be asked."""
+    try:
+        return driver.moving_weights()
+    except FerrymanError:
+        return ()
+
+
+@dataclass(frozen=True)
+class DirectorsEditable(Look):
+    """Every director can be edited for {service.name} to be tunnelled."""
+
+    ferry: Ferry
+    service: Service
+
+    def look(self, report: Report) -> None:
+        """Ask each driver what would refuse the edit; for a runbook that makes none, and so checks none."""
+        for director in self.service.directors:
+            try:
+                found = self.ferry.driver(director, self.service).obstacles(_TUNNELLED)
+            except (DoubtError, VerifyError) as problem:
+                found = [Finding("director-edit", director.host, Verdict.UNKNOWN, str(problem), _AN_ANSWER)]
+            for finding in found:
                 report.finding(finding)
 
 
@@ -79,8 +106,8 @@ class DirectorChanged(Change[dict[str, Any]]):
         """Read its table and its files, and make sure that they may be changed."""
         driver = self.driver
         before = driver.before(self.goal)
-        for line in driver.not_seen:
-            report.finding(_not_seen(self.director.host, line))
+        for finding in driver.remarks:
+            report.finding(finding)
         if driver.already(before, self.goal):
             return NoChange(f"it is {self.goal} already")
         if reason := driver.irreversible_reason(self.goal):
@@ -246,16 +273,11 @@ def still_as_made(
     return Finding(STILL_CHECK, director.host, Verdict.FAIL, "; ".join(lines) + since, wanted, _WHO)
 
 
-def _not_seen(host: str, line: str) -> Finding:
-    wanted = "every file that keepalived reads, to be compared with its kernel"
-    return Finding("pending-edits", host, Verdict.WARN, f"not seen: {line}", wanted, _LOOK_THERE)
-
-
 CHANGED_BY_OTHERS = "changed-by-others"
 STILL_CHECK = "director-table"
+_AN_ANSWER = "an answer to whether its configuration can be edited"
 _WHO = "see who or what changed it there: a restart, a restored table, somebody's edit"
 _THEIRS = "see who did: it was left as it is, and may be what was meant"
-_LOOK_THERE = "see that nobody's edit waits there for a reload: this run will reload keepalived"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ferryman.directors.checks.consistency import consistency_findings
+from ferryman.directors.checks.consistency import Moving, consistency_findings, none_moves
 from ferryman.directors.checks.findings import catalog_findings, not_reached
 from ferryman.directors.observe import DirectorStates, addresses_of
 from ferryman.directors.options import Options
@@ -23,12 +23,15 @@ SHOWN = 5
 """Realservers that one finding names."""
 
 
-def findings_of(service: Service, seen: DirectorStates) -> list[Finding]:
-    """What every check says of what was seen; a gate is in the inventory, so a silent director has one."""
+def findings_of(service: Service, seen: DirectorStates, moving: Moving = none_moves) -> list[Finding]:
+    """What every check says of what was seen; a gate is in the inventory, so a silent director has one.
+
+    ``moving`` says of a director which weights move by themselves, and is asked only where that matters.
+    """
     answered = {host: state for host, state in seen.items() if isinstance(state, DirectorState)}
     findings = [finding for director in service.directors for finding in _of_one(director, service, seen)]
     tables = {host: state.table for host, state in answered.items() if state.table is not None}
-    return [*findings, *consistency_findings(service, tables), *sloppy_alike(service, answered)]
+    return [*findings, *consistency_findings(service, tables, moving), *sloppy_alike(service, answered)]
 
 
 def _of_one(director: Director, service: Service, seen: DirectorStates) -> Iterator[Finding]:

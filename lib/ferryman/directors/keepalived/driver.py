@@ -28,25 +28,29 @@ from ferryman.directors.checks.preconditions import blockers
 from ferryman.directors.comparison import Comparison, compare_tables
 from ferryman.directors.driver import AppliedState, Before, Driver, Observation
 from ferryman.directors.keepalived.applied import Texts, Words, matching_words
-from ferryman.directors.keepalived.daemon import daemon_blockers
+from ferryman.directors.keepalived.blockers import not_followed, quiescent, taken_by_others
+from ferryman.directors.keepalived.daemon import config_id, daemon_blockers, with_snmp
 from ferryman.directors.keepalived.edit import edited
 from ferryman.directors.keepalived.files import holders, reached, virtuals_in
 from ferryman.directors.keepalived.pending import pending_edits
 from ferryman.directors.keepalived.render import owned, rendered
-from ferryman.directors.keepalived.text import TextError, weights_in
+from ferryman.directors.keepalived.tester import Tester
+from ferryman.directors.keepalived.text import TextError
+from ferryman.directors.keepalived.weights import Weights, set_by_snmp
 from ferryman.directors.sed import edit_command
 from ferryman.directors.target import SetForwarding, SetScheduler
 from ferryman.errors import NotFollowedError, RefusedError, VerifyError, WorldChangedError
 from ferryman.hosts.verbs.keepalived import KeepalivedFiles, KeepalivedRead, KeepalivedWrite
 from ferryman.ipvs.table import Table, between, differences, from_json, of_service, to_json
-from ferryman.model import Edit
+from ferryman.model import Edit, Finding, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from ferryman.directors.keepalived.files import Files
     from ferryman.directors.target import Target
     from ferryman.hosts.verbs.keepalived import FileReading
+    from ferryman.ipvs.table import Key
     from ferryman.model import VirtualService
 
 
@@ -56,8 +60,25 @@ class KeepalivedObservation(Observation):
 
     daemon: list[str]
     """Why nothing may be changed through its keepalived, a line for each reason."""
+    config_id: str
+    """What decides which lines under ``@id`` count for it; empty: the director's name."""
+    snmp: bool
+    """Whether it was started with SNMP, so that a manager may set weights through it."""
     files: dict[str, Any]
     """Every file that its configuration may include, by path."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How a director gets from one state to another."""
+
+    before: Before
+    wanted: Callable[[Table], Table]
+    """What a table is to be, of the table itself."""
+    texts: Texts
+    """What the files are expected to say."""
+    new: Texts
+    """What they are to say."""
 
 
 class KeepalivedDriver(Driver):
@@ -76,47 +97,58 @@ class KeepalivedDriver(Driver):
         self.service_file = self.options.path("service_file", "") if given else None
         self.reload = self.options.command("reload", "systemctl reload keepalived")
         self.converge_s = self.options.seconds("converge_timeout", 30.0)
+        self._tester = Tester(self.hosts, self.host, self.config)
 
     def _before(self, target: Target | None) -> dict[str, Any]:
         """What is there now; refused too: quiescent realservers, and edits that wait for a reload."""
+        self.remarks = []
         observation = self._observe(None)
         self._refuse(observation.daemon)
         found = self._found(observation)
-        self._refuse(blockers(from_json(found["table"]), self.service))
-        self._refuse([*self._quiescent(found), *self._pending(observation, target)])
-        return found
+        self._refuse(
+            [*blockers(from_json(found["table"]), self.service), *taken_by_others(found, self.service)]
+        )
+        self._refuse([*quiescent(found), *self._pending(observation, target)])
+        if target is None or self.already(found, target):
+            return found
+        said, remarks = self._tester.plan(found, self._texts(found, target), target)
+        self.remarks += remarks
+        return {**found, **said}
+
+    def moving_weights(self) -> list[tuple[Key, str]]:
+        """Of its dynamic health checks."""
+        found = self._found(self._observe(None))
+        return list(_weights(found).moving_in(from_json(found["table"])))
+
+    def obstacles(self, target: Target) -> list[Finding]:
+        """Why its files could not be edited, or what is to be said of them."""
+        try:
+            self.before(target)
+        except RefusedError as problem:
+            if blockers(self.read(), self.service):
+                return []
+            wanted = f"files that can be edited for {self.service.name} to become {target}"
+            return [Finding("director-edit", self.host, Verdict.FAIL, str(problem), wanted)]
+        return self.remarks
 
     def _pending(self, observation: KeepalivedObservation, target: Target | None) -> list[str]:
         """What a reload would load that is not in the kernel: somebody's work that is not finished."""
         files, problems = reached(self.config, observation.files)
-        self.not_seen = [f"{problem}: whether an edit waits for a reload there" for problem in problems]
+        self.remarks += [not_followed(self.host, problem) for problem in problems]
         return [
             f"{line}; a reload would make it so: see whose edit that is, then reload keepalived there"
             f" ({self.reload}), or take the edit back"
             for line in pending_edits(files, observation.table, self.service, target)
         ]
 
-    def _quiescent(self, before: Before) -> Iterator[str]:
-        """Which destinations have a weight of 0 in the kernel, and another in the files."""
-        weights: dict[Any, int] = {}
-        for file in before["files"].values():
-            weights |= weights_in(file["text"])
-        for server in from_json(before["table"]):
-            for destination in server.destinations:
-                written = weights.get((*server.key, destination.address, destination.port), 1)
-                if destination.weight == 0 != written:
-                    yield (
-                        f"{server}: {destination.key} has weight 0, and {written} "
-                        f"in {', '.join(before['files'])}:"
-                        " its health check failed (inhibit_on_failure), and a reload would put it back to"
-                        " work; wait until it is healthy"
-                    )
+    def wanted(self, before: Before, target: Target) -> Table:
+        """The table as it is to be; a weight that moves by itself is the one that its file has."""
+        return target.apply(_as_before(before))
 
     def already(self, before: Before, target: Target) -> bool:
         """Whether kernel and files both say so."""
-        as_before = from_json(before["table"])
         return self._texts(before, target) == _texts(before) and not differences(
-            self.wanted(before, target), as_before
+            self.wanted(before, target), _as_before(before)
         )
 
     def edits(self, before: Before, target: Target) -> list[Edit]:
@@ -142,8 +174,15 @@ class KeepalivedDriver(Driver):
         return of_service(observation.table, self.service), self._ours(observation.files)
 
     def _found(self, observation: KeepalivedObservation) -> dict[str, Any]:
-        mine = of_service(observation.table, self.service)
-        return {"table": to_json(mine), "files": self._ours(observation.files)}
+        files = self._ours(observation.files)
+        read, _ = reached(self.config, observation.files)
+        found: dict[str, Any] = {"table": [], "files": files}
+        if observation.config_id:
+            found["config_id"] = observation.config_id
+        if observation.snmp or set_by_snmp(read):
+            found["weights"] = "snmp"
+        mine = _weights(found).settled(of_service(observation.table, self.service))
+        return {**found, "table": to_json(mine)}
 
     def _observe(self, before: Before | None) -> KeepalivedObservation:
         """Table, daemon, and every file that it reads; one round trip."""
@@ -152,6 +191,8 @@ class KeepalivedDriver(Driver):
         return KeepalivedObservation(
             reading.table,
             daemon_blockers(reading.version, reading.running, self.config),
+            config_id(reading.running, self.config),
+            with_snmp(reading.running, self.config),
             _journal_values(reading.files),
         )
 
@@ -202,7 +243,8 @@ class KeepalivedDriver(Driver):
         if changes := self._foreign_changes(before, target, now):
             raise self._changed(changes)
         wanted = self.wanted(before, target)
-        self._reach(now, lambda _: wanted, texts, self._texts(before, target), made)
+        way = _Way(before, lambda _: wanted, texts, self._texts(before, target))
+        self._reach(way, now, made)
 
     def _restore(self, before: Before, target: Target, made: list[Edit]) -> None:
         now, texts = self._now(before)
@@ -210,15 +252,21 @@ class KeepalivedDriver(Driver):
             if self.compare(before, target).ours:
                 raise self._files_changed(foreign)
             return
-        as_before = from_json(before["table"])
-        seen = self._reach(now, lambda table: target.revert(as_before, table), texts, _texts(before), made)
+        as_before = _as_before(before)
+        way = _Way(before, lambda table: target.revert(as_before, table), texts, _texts(before))
+        seen = self._reach(way, now, made)
         if lost := compare_tables(as_before, seen, target).ours:
             raise VerifyError("\n".join(f"{self.host}: put back, but: {line}" for line in lost))
 
     def _now(self, before: Before) -> tuple[Table, Texts]:
-        """Table and texts as they are now."""
+        """Table and texts as they are now; of weights as ``wanted`` has them."""
         reading = self.hosts.read(self.host, KeepalivedFiles(tuple(before["files"])))
-        return of_service(reading.table, self.service), _texts({"files": _journal_values(reading.files)})
+        table = _weights(before).settled(of_service(reading.table, self.service))
+        return table, _texts({"files": _journal_values(reading.files)})
+
+    def _foreign_changes(self, before: Before, target: Target, now: Table) -> list[str]:
+        as_before = _as_before(before)
+        return differences(as_before, target.revert(as_before, now))
 
     def _foreign_files(self, before: Before, target: Target, texts: Texts) -> list[str]:
         """The files whose text is none that this run knows."""
@@ -241,7 +289,8 @@ class KeepalivedDriver(Driver):
         assert isinstance(observation, KeepalivedObservation)
         words = self._words(before, target, observation)
         files = Comparison(ours=tuple(words.ours), others=tuple(words.others))
-        return super()._compared(before, target, observation) + files
+        now = _weights(before).settled(of_service(observation.table, self.service))
+        return compare_tables(_as_before(before), now, target) + files
 
     def _matching_in_files(self, target: Target, observation: Observation) -> list[str]:
         assert isinstance(observation, KeepalivedObservation)
@@ -265,31 +314,36 @@ class KeepalivedDriver(Driver):
         if foreign := self._foreign_files(before, target, texts):
             raise self._files_changed(foreign)
         self._refuse(self._pending(observation, target))
+        if texts != _texts(before):
+            self._tester.status_of(before, texts, _texts(before))
 
-    def _reach(
-        self, now: Table, wanted: Callable[[Table], Table], texts: Texts, new: Texts, made: list[Edit]
-    ) -> Table:
+    def _reach(self, way: _Way, now: Table, made: list[Edit]) -> Table:
         """Replace the texts, reload, wait until the kernel's table is as wanted, and return that.
 
         Texts that are there already are only reloaded, and not even that where nothing is wrong. keepalived
         leaves out a reload that comes while it is at another: so a table that does not follow gets a second.
         """
+        wanted, texts, new = way.wanted, way.texts, way.new
         if texts == new and not differences(wanted(now), now):
             return now
+        status = self._tester.status_of(way.before, texts, new)
         made += self._rewritten(texts, new)
-        seen = self._reloaded(wanted, texts, new)
+        seen = self._reloaded(way, status)
         if differences(wanted(seen), seen):
-            seen = self._reloaded(wanted, new, new)
+            seen = self._reloaded(replace(way, texts=new), status)
         if wrong := differences(wanted(seen), seen):
             raise self._not_followed(wrong, following=between(seen, now, wanted(seen)))
         return seen
 
-    def _reloaded(self, wanted: Callable[[Table], Table], texts: Texts, new: Texts) -> Table:
+    def _reloaded(self, way: _Way, status: int = 0) -> Table:
         """The table as it is once it is as wanted, or the time is up."""
-        self.hosts.write(self.host, KeepalivedWrite(self.config, self.reload, texts, new))
+        id_, weights = way.before.get("config_id", ""), _weights(way.before)
+        self.hosts.write(
+            self.host, KeepalivedWrite(self.config, self.reload, way.texts, way.new, id_, status)
+        )
         return retry.poll_until(
-            self.read,
-            lambda table: not differences(wanted(table), table),
+            lambda: weights.settled(self.read()),
+            lambda table: not differences(way.wanted(table), table),
             within_s=self.converge_s,
             every_s=1.0,
             sleep=self._sleep,
@@ -303,6 +357,15 @@ class KeepalivedDriver(Driver):
             return VerifyError("\n".join(lines))
         advice = f"see there whether keepalived is stopped, what it logs, and whom {self.reload!r} reaches"
         return NotFollowedError("\n".join([*lines, f"{self.host}: {advice}"]))
+
+
+def _weights(before: Before) -> Weights:
+    """Which weights of the service's destinations move by themselves, and what its files say they are."""
+    return Weights.of(_texts(before).values(), every=before.get("weights") == "snmp")
+
+
+def _as_before(before: Before) -> Table:
+    return _weights(before).settled(from_json(before["table"]))
 
 
 def _texts(before: Before) -> Texts:

@@ -23,6 +23,7 @@ from ferryman.directors.keepalived.text import (
     blocks_of,
     includes,
     parse,
+    portless_for,
     unconditional,
     unnamed,
 )
@@ -128,7 +129,7 @@ def _holder(virtual: VirtualService, config: str, read: Reached) -> str:
     ]
     named = f"virtual_server {virtual.vip} {virtual.port} ({virtual.protocol})"
     if not found:
-        raise TextError(f"{config}: no {named} in it, nor in what it includes{_perhaps(read)}")
+        raise TextError(f"{config}: no {named} in it, nor in what it includes{_instead(virtual, read)}")
     if len(found) > 1:
         places = ", ".join(f"{path}: line {line}" for path, line, _ in found)
         raise TextError(f"{len(found)} {named}, wanted one: {places}")
@@ -138,8 +139,13 @@ def _holder(virtual: VirtualService, config: str, read: Reached) -> str:
     return path
 
 
-def _perhaps(read: Reached) -> str:
-    """Where it may stand all the same, in a form that is not edited."""
+def _instead(virtual: VirtualService, read: Reached) -> str:
+    """What takes its traffic, or where it may stand all the same, in a form that is not edited."""
+    taking = [
+        f"; {path}: {line}" for path, file in read.items() for line in portless_for(file.statements, virtual)
+    ]
+    if taking:
+        return "".join(taking)
     lines = [
         f"{path}: line {statement.line}: {' '.join(statement.texts)}"
         for path, file in read.items()

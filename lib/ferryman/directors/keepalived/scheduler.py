@@ -10,7 +10,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferryman.directors.keepalived.text import Statement, TextError, block_of, check_plain, parse
+from ferryman.directors.keepalived.text import (
+    Statement,
+    TextError,
+    block_of,
+    check_plain,
+    no_comment,
+    parse,
+)
 from ferryman.directors.schedulers import FLAG_WORDS, in_order
 
 if TYPE_CHECKING:
@@ -56,10 +63,15 @@ def _splices(text: str, block: Statement, target: SetScheduler) -> Iterator[_Spl
 
 def _scheduler_of(block: Statement) -> Statement:
     found = list(block.within(*_WORDS))
-    if len(found) != 1 or len(found[0].words) != 2:  # noqa: PLR2004  # lvs_sched NAME
+    if len(found) != 1:
         raise TextError(
             f"line {block.line}: {' '.join(block.texts)} has {len(found) or 'no'} lvs_sched,"
             " wanted one line `lvs_sched NAME`"
+        )
+    if len(found[0].words) != 2:  # noqa: PLR2004  # lvs_sched NAME
+        raise TextError(
+            f"line {found[0].line}: {' '.join(found[0].texts)}: expected `lvs_sched NAME`,"
+            f" and nothing after it{no_comment(found[0])}"
         )
     return found[0]
 

@@ -29,8 +29,11 @@ _TOKEN = re.compile(
     r"""(?P<include>^[ \t]*(?:@\S+[ \t]+)?include[rmwba]?[ \t]+[^\s#!][^#!\n]*)"""
     r"""|(?P<skip>[ \t\r]+|[#!][^\n]*)|(?P<end>\n)"""
     r"""|(?P<word>"[^"\n]*"?|(?:\$\{[^{}\n]*\}|\\[#!]|[^\s{}"#!])+)|(?P<brace>[{}])""",
-    re.MULTILINE,
+    re.MULTILINE | re.ASCII,
 )
+"""ASCII, for a no-break space is no blank to keepalived."""
+_COMMENT_SIGNS = ("//", "/*", "*/", ";", "--", "<!--")
+"""What others comment with; to keepalived it is a word like another (decomment of its lib/parser.c)."""
 _INCLUDES = ("include", "includer", "includem", "includew", "includeb", "includea")
 _METHOD_WORDS = ("lvs_method", "lb_kind")
 
@@ -122,7 +125,9 @@ class _Reading:
         self.finish()
         if self._heads:
             head = self._heads[-1]
-            raise TextError(f"line {head.line}: {' '.join(head.texts)}: its brace is never closed")
+            raise TextError(
+                f"line {head.line}: {' '.join(head.texts)}: its brace is never closed{no_comment(head)}"
+            )
         return tuple(self._bodies[0])
 
 
@@ -184,7 +189,26 @@ def _hint(statements: Iterable[Statement], virtual: VirtualService) -> str:
         if named and named[1:] == (virtual.vip, virtual.port) and not list(statement.within("protocol")):
             line = statement.line
             return f"; that of line {line} has no protocol, which is UDP to keepalived: write one into it"
-    return ""
+    return "".join(f"; {line}" for line in portless_for(statements, virtual))
+
+
+def portless_for(statements: Iterable[Statement], virtual: VirtualService) -> Iterator[str]:
+    """The ``virtual_server ADDRESS`` blocks, without a port, that take this virtual service's traffic."""
+    for statement in statements:
+        match unconditional(statement):
+            case ("virtual_server", address, *port) if statement.body is not None and port in ([], ["0"]):
+                if _is_address(address, virtual.vip) and _protocol(statement) == virtual.protocol:
+                    yield (
+                        f"line {statement.line}: {' '.join(statement.texts)} has no port and takes the"
+                        f" traffic of every port of its address, {virtual.port} too: it is not edited"
+                    )
+
+
+def _is_address(text: str, address: Address) -> bool:
+    try:
+        return ip_address(text) == address
+    except ValueError:
+        return False
 
 
 def with_method(text: str, virtuals: Iterable[VirtualService], forwarding: Forwarding) -> str:
@@ -230,9 +254,8 @@ def _weight(real: Statement, block: Statement) -> int:
 def place_of(texts: tuple[str, ...], port: int) -> tuple[Address, int] | None:
     """Address and port of a ``real_server`` or ``sorry_server``, which may leave the block's port out."""
     try:
-        _, address, *rest = texts
-        (own,) = rest or (port,)
-        return ip_address(address), int(own)
+        _, address, *rest = texts  # keepalived takes two words of them, and leaves out what follows
+        return ip_address(address), int(rest[0] if rest else port)
     except ValueError:
         return None
 
@@ -240,7 +263,7 @@ def place_of(texts: tuple[str, ...], port: int) -> tuple[Address, int] | None:
 def names(statement: Statement) -> tuple[Protocol, Address, int] | None:
     """(protocol, VIP, port) of a ``virtual_server ADDRESS PORT`` block; None for anything else."""
     match unconditional(statement):
-        case ("virtual_server", address, port) if statement.body is not None and port.isdecimal():
+        case ("virtual_server", address, port, *_) if statement.body is not None and port.isdecimal():
             try:
                 return _protocol(statement), ip_address(address), int(port)
             except ValueError:
@@ -261,6 +284,17 @@ def check_plain(block: Statement) -> None:
                 f"line {statement.line}: {' '.join(statement.texts)}: a block with conditions, definitions"
                 " or includes inside is not edited"
             )
+        if statement.body is not None and statement.texts[0].startswith(_COMMENT_SIGNS):
+            raise TextError(f"line {statement.line}: {' '.join(statement.texts)}{no_comment(statement)}")
+
+
+def no_comment(statement: Statement) -> str:
+    """A hint, where a statement has a word that begins a comment elsewhere, and none in keepalived."""
+    for word in statement.texts:
+        for sign in _COMMENT_SIGNS:
+            if word.startswith(sign) or (sign == ";" and word.endswith(sign)):
+                return f": {sign} is not a comment in keepalived: use # or !"
+    return ""
 
 
 def check_sorry(block: Statement) -> None:
@@ -305,6 +339,6 @@ def _methods_in(block: Statement) -> Iterator[tuple[int, int]]:
         if tuple(rest) not in ((), ("type", "ipip")) or method not in METHODS.values():
             raise TextError(
                 f"line {statement.line}: {' '.join(statement.texts)}: expected DR or TUN,"
-                " and nothing after it"
+                f" and nothing after it{no_comment(statement)}"
             )
         yield statement.words[1].start, statement.words[-1].end

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ferryman.hosts.verbs.kinds import SCHEDULER
+from ferryman.hosts.verbs.kinds import ID, SCHEDULER
 
 HostPart = Literal["realserver", "director"]
 Form = tuple[str, ...]
@@ -32,6 +32,7 @@ _ROUTE = rf"{_PREFIX} via {_ADDRESS} dev {_DEVICE} onlink proto [0-9]+ metric [0
 _SWITCH: Form = ("word", "yes|no")
 _NUMBER: Form = ("word", "[0-9]{1,16}")
 _SUM: Form = ("word", "[0-9a-f]{64}")
+_ID: Form = ("word", ID)
 _NAME: Form = ("word", "[A-Za-z0-9_.][A-Za-z0-9_.-]{0,254}")
 _URL: Form = ("word", r"https?://[!#$%&'()*+,./0-9:;=?@A-Z\[\]_a-z~-]{1,2000}")
 _VIRTUAL: Form = ("word", "(TCP|UDP) [0-9A-Fa-f:.]{8,41} [0-9A-F]{4}")
@@ -70,7 +71,8 @@ FORMS: dict[str, Takes] = {
     "remove-host-routes": Takes(more=(("word", rf"-[46] route del {_ROUTE}"),)),
     "keepalived-read": Takes((FILE,), (FILE,)),
     "keepalived-files": Takes(more=(FILE,)),
-    "keepalived-write": Takes((FILE, COMMAND, _SUM), (FILE, _SUM, _SUM, _NUMBER), stdin=ANY),
+    "keepalived-test": Takes((FILE, _SUM, _ID), (FILE, _SUM, _SUM, _NUMBER), stdin=ANY),
+    "keepalived-write": Takes((FILE, COMMAND, _SUM, _ID, _NUMBER), (FILE, _SUM, _SUM, _NUMBER), stdin=ANY),
     "pybal-read": Takes((("word", "yes"), FILE, _URL, COMMAND), (_NAME,)),
     "pybal-restart": Takes((COMMAND,)),
     "pybal-drain": Takes((COMMAND, COMMAND, _NUMBER)),

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 from ferryman.errors import ArgumentError, VerifyError
 from ferryman.hosts.verbs.changed import CHANGED, changed_error
 from ferryman.hosts.verbs.ipvs import TABLE_SCRIPT, table_in
-from ferryman.hosts.verbs.kinds import PATH, PATHS, TEXT, TEXTS
+from ferryman.hosts.verbs.kinds import CONFIG_ID, COUNT, PATH, PATHS, TEXT, TEXTS
 from ferryman.hosts.verbs.verb import MIB, ReadVerb, WriteVerb
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ferryman.hosts.completed import Completed
     from ferryman.ipvs.table import Table
@@ -70,6 +70,8 @@ The director's shell reads somewhat too much, because it knows no braces of csh;
 in ``directors/keepalived/files.py``.
 """
 
+TEST_S = 20
+"""Seconds that one ``keepalived -t`` may take: it looks names up."""
 BAD_CONFIGURATION = 66
 NO_TEST = 67
 TORN = 68
@@ -87,8 +89,8 @@ STATUSES = {
 
 _REPLACE = f"""\
 set -eu
-config=$1 reload=$2 arrived=$3
-shift 3
+config=$1 reload=$2 arrived=$3 id=$4 allowed=$5
+shift 5
 IFS='
 '
 set -f
@@ -127,12 +129,15 @@ cat >"$whole"
 each compare "$@"
 each take "$@"
 apart true || exit {NO_TEST}
+export id allowed
 apart sh -c '
     while [ $# -gt 1 ]; do
         mount --bind "$1" "$2" || exit {NO_TEST}
         shift 2
     done
-    keepalived -t -f "$1" >&2 || exit {BAD_CONFIGURATION}
+    status=0
+    timeout -k 2 {TEST_S} keepalived -t ${{id:+"--config-id=$id"}} -f "$1" >&2 || status=$?
+    [ "$status" -eq 0 ] || [ "$status" -eq "$allowed" ] || exit {BAD_CONFIGURATION}
 ' sh $pairs "$config"
 each place "$@" || {{ each put_back "$@"; exit {NOT_PLACED}; }}
 sh -c "$reload" >&2 || exit {NOT_RELOADED}
@@ -143,7 +148,7 @@ size of the new one. The new files lie beside the old ones for the renames to be
 """
 
 
-_SECRETS = (r"\bauth_pass\s+(\S+)",)
+SECRETS = (r"\bauth_pass\s+(\S+)",)
 """What routers of one VRRP instance know each other by (keepalived.conf(5))."""
 
 
@@ -175,7 +180,7 @@ class KeepalivedRead(ReadVerb[KeepalivedReading]):
     """Reads the kernel's table, the daemon, its configuration and everything that this may include."""
 
     name = "keepalived-read"
-    secrets = _SECRETS
+    secrets = SECRETS
     limit = 64 * MIB
     script = f"""\
 set -e
@@ -224,7 +229,7 @@ class KeepalivedFiles(ReadVerb[FilesReading]):
     """Reads the kernel's table and some of keepalived's files again."""
 
     name = "keepalived-files"
-    secrets = _SECRETS
+    secrets = SECRETS
     limit = 64 * MIB
     script = f"""\
 set -e
@@ -253,7 +258,7 @@ class KeepalivedWrite(WriteVerb[None]):
     """Replaces the texts of some files, if they still are as expected, and reloads keepalived."""
 
     name = "keepalived-write"
-    secrets = _SECRETS
+    secrets = SECRETS
     script = _REPLACE
 
     config: str = field(metadata=PATH)
@@ -263,26 +268,26 @@ class KeepalivedWrite(WriteVerb[None]):
     """The texts that are expected, by path."""
     new: Mapping[str, str] = field(metadata=TEXTS)
     """The texts as they are to be, of the same paths."""
+    config_id: str = field(default="", metadata=CONFIG_ID)
+    """What the daemon was started with as its ``--config-id``; it decides which lines under ``@id`` count."""
+    allowed: int = field(default=0, metadata=COUNT)
+    """The exit status that ``keepalived -t`` may end with, beside 0: it was looked at what it says then."""
 
     def __post_init__(self) -> None:
         """Look at each argument, and at what they are together."""
         WriteVerb.__post_init__(self)
-        if self.old.keys() != self.new.keys():
-            raise ArgumentError(f"{self.name}: old and new are not texts of the same files; nothing was sent")
+        require_same_files(self.name, self.old, self.new)
 
     @property
     def words(self) -> Sequence[str]:
-        """Configuration, reload, the checksum of what is on standard input, and four words for each file."""
-        files = (
-            (path, _sum(text), _sum(self.new[path]), str(len(_bytes(self.new[path]))))
-            for path, text in self.old.items()
-        )
-        return (self.config, self.reload, _sum(self.stdin), *(word for file in files for word in file))
+        """Configuration, reload, the checksum of what is on standard input, id and status; then each file."""
+        given = (self.config, self.reload, checksum(self.stdin), self.config_id, str(self.allowed))
+        return (*given, *file_words(self.old, self.new))
 
     @property
     def stdin(self) -> str:
         """The new texts of the files that change, one behind the other."""
-        return "".join(self.new[path] for path, text in self.old.items() if text != self.new[path])
+        return changed_texts(self.old, self.new)
 
     def parse(self, done: Completed) -> None:
         """Return when it is done.
@@ -310,7 +315,29 @@ def _files(done: Completed, listing: str, content: str) -> dict[str, FileReading
     return files
 
 
-def _sum(text: str) -> str:
+def require_same_files(name: str, old: Mapping[str, str], new: Mapping[str, str]) -> None:
+    """Return when both are texts of the same files.
+
+    Raises:
+        ArgumentError: They are not.
+    """
+    if old.keys() != new.keys():
+        raise ArgumentError(f"{name}: old and new are not texts of the same files; nothing was sent")
+
+
+def file_words(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
+    """Four words for each file: its path, the checksums of its old text and of its new one, and its size."""
+    for path, text in old.items():
+        yield from (path, checksum(text), checksum(new[path]), str(len(_bytes(new[path]))))
+
+
+def changed_texts(old: Mapping[str, str], new: Mapping[str, str]) -> str:
+    """The new texts of the files that change, one behind the other."""
+    return "".join(new[path] for path, text in old.items() if text != new[path])
+
+
+def checksum(text: str) -> str:
+    """The SHA-256 of a text as it stands in a file."""
     return hashlib.sha256(_bytes(text)).hexdigest()
 
 

@@ -26,6 +26,7 @@ LONGEST_TEXT = 1 << 16
 """Bytes of an operator's command: a host takes twice as many in one word."""
 PORTS = range(1 << 16)
 SCHEDULER = r"[a-z][a-z0-9_]{0,15}"
+ID = r"(?:[A-Za-z0-9_.:@%+][A-Za-z0-9_.:@%+-]{0,63})?"
 _DEVICE = r"[A-Za-z0-9_][A-Za-z0-9_.:@+-]{0,14}"
 _FOLDER = re.compile(r"[^-\x00-\x1f\x7f][^\x00-\x1f\x7f]*")
 _URL = r"https?://[!#$%&'()*+,./0-9:;=?@A-Z\[\]_a-z~-]{1,2000}"
@@ -162,6 +163,7 @@ COUNT = kind("a whole number from 0", lambda value: _is_whole(value, 0, (1 << 53
 DEVICE = matching("the name of a network device", _DEVICE)
 NAME = matching("letters, digits, '.', '_' and '-', not first a '-'", r"[A-Za-z0-9_.][A-Za-z0-9_.-]{0,254}")
 NAMES = each(NAME, "a tuple of names: letters, digits, '.', '_' and '-'")
+CONFIG_ID = matching("64 letters, digits and any of .:@%_+- at most, not first a '-', or nothing", ID)
 TOKEN = matching("hexadecimal digits", r"[0-9a-f]{8,64}")
 CHECKSUM = matching("a SHA-256 checksum", r"[0-9a-f]{64}")
 URL = matching("an http or https URL", _URL)
