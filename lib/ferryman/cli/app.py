@@ -54,7 +54,8 @@ class App:
         """The cookbooks there are.
 
         Raises:
-            ConfigError: There is no configuration, or a folder of it may not be looked into.
+            ConfigError: There is no configuration, a folder of it may not be looked into, or somebody else
+                may have written one of them.
         """
         return discovery.read(configfile.cookbook_folders(configfile.find(self.named_config)))
 

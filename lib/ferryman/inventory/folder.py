@@ -19,6 +19,7 @@ from ferryman.inventory.problems import KeyPath, Problem, Severity, shown
 from ferryman.inventory.schema import CatalogService, ClusterEntry, DirectorEntry, HostEntry, M, checked
 from ferryman.inventory.yaml_nodes import below, key_name, pairs
 from ferryman.permissions import ENTER, READ, denied
+from ferryman.trust import untrusted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -59,11 +60,14 @@ class Folder:
         """Read the bytes of every file at once, so that all is of one moment; none is parsed yet.
 
         Raises:
-            Unreadable: There is no such folder, or it may not be looked into.
+            Unreadable: There is no such folder, it may not be looked into, or somebody else may put
+                something there.
         """
         for folder in (path, path / NODES):
             if obstacle := denied(folder, READ | ENTER):
                 raise Unreadable(Problem(str(folder), 0, "", f"cannot be looked into: {obstacle}"))
+            if reason := untrusted(folder):
+                raise Unreadable(Problem(str(folder), 0, "", f"is not trusted: {reason}"))
         if not path.is_dir():
             raise Unreadable(Problem(str(path), 0, "", "is no directory, expected the inventory's folder"))
         names = [name for name in _DEPTHS if name == SERVICES or _is_there(path / name)]
@@ -220,6 +224,8 @@ def _is_there(file: Path) -> bool:
 
 
 def _content(file: Path, name: str) -> bytes | Unreadable:
+    if reason := untrusted(file):
+        return Unreadable(Problem(name, 0, "", f"is not trusted: {reason}"))
     try:
         return bytes_of(file, name)
     except Unreadable as error:
