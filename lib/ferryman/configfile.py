@@ -78,7 +78,7 @@ def inventory_folder(file: Path) -> Path:
     except (OSError, ValueError) as error:
         raise ConfigError(f"{file}: cannot be read: {error}") from error
     if not isinstance(named, str):
-        raise ConfigError(f"{file}: inventory: {named!r}, expected the path of the inventory's folder")
+        raise ConfigError(f"{file}: inventory: expected the path of the inventory's folder")
     return file.parent / expanded(Path(named))
 
 
