@@ -67,7 +67,9 @@ class App:
             ConfigError: There is none, or it cannot be used.
         """
         from ferryman import config  # noqa: PLC0415  # pydantic is not for --help to wait for
+        from ferryman.cli.printed_log import make_printable  # noqa: PLC0415  # the same
 
+        make_printable()
         return config.load(configfile.find(self.named_config))
 
     @property
