@@ -18,6 +18,7 @@ FLOORS = {
     0: {
         *(
             "model",
+            "bounded_yaml",
             "errors",
             "events",
             "config",
