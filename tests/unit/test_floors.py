@@ -59,7 +59,7 @@ FLOORS = {
 HOMES = {
     "click": {"click_shim.py"},
     "cryptography": {"hosts/certificates.py"},
-    "httpx2": {"hooks/web.py", "state/etcd/gateway.py"},
+    "httpx2": {"hooks/web.py", "kubernetes/transport.py", "state/etcd/gateway.py"},
     "lightkube": {"kubernetes/api.py"},
     "paramiko": {
         "hosts/agent.py",
