@@ -19,6 +19,7 @@ FLOORS = {
         *(
             "model",
             "bounded_yaml",
+            "names",
             "errors",
             "events",
             "config",
