@@ -13,7 +13,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 T = TypeVar("T")
 
@@ -46,29 +46,34 @@ def is_harmless(character: str) -> bool:
 
 def printable_value(value: T) -> T:
     """A value with every text in it printable, however deep: of mappings, sequences and dataclasses."""
-    return cast("T", _made(value))
+    return each_text(value, printable)
 
 
-def _made(value: Any) -> Any:  # noqa: ANN401  # whatever an event holds
+def each_text(value: T, change: Callable[[str], str]) -> T:
+    """A value with every text in it changed, however deep: of mappings, sequences and dataclasses."""
+    return cast("T", _made(value, change))
+
+
+def _made(value: Any, change: Callable[[str], str]) -> Any:  # noqa: ANN401  # whatever an event holds
     if isinstance(value, str):
-        return value if isinstance(value, Enum) else printable(value)
+        return value if isinstance(value, Enum) else change(value)
     if isinstance(value, dict):
-        return _mapping(value)
+        return _mapping(value, change)
     if isinstance(value, list | tuple | set | frozenset):
-        items = [_made(item) for item in value]
+        items = [_made(item, change) for item in value]
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
     if is_dataclass(value) and not isinstance(value, type):
         own = {field.name: getattr(value, field.name) for field in fields(value) if field.init}
-        made = {name: _made(item) for name, item in own.items()}
+        made = {name: _made(item, change) for name, item in own.items()}
         changed = {name: item for name, item in made.items() if item is not own[name]}
         return replace(value, **changed) if changed else value
     if not isinstance(value, Enum) and hasattr(value, "items") and hasattr(value, "keys"):
-        return _mapping(value)
+        return _mapping(value, change)
     return value
 
 
-def _mapping(value: Mapping[Any, Any]) -> dict[Any, Any]:
-    return {_made(key): _made(item) for key, item in value.items()}
+def _mapping(value: Mapping[Any, Any], change: Callable[[str], str]) -> dict[Any, Any]:
+    return {_made(key, change): _made(item, change) for key, item in value.items()}
 
 
 def json_line(value: object) -> str:

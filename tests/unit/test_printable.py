@@ -203,6 +203,20 @@ def test_no_error_and_no_log_moves_a_cursor(text: str, capsys: pytest.CaptureFix
     assert harmful(message) == []
 
 
+def test_a_secret_in_a_file_that_is_edited_is_in_no_output(capsys: pytest.CaptureFixture[str]) -> None:
+    """The journal needs the file to put it back; its ``auth_pass`` is of nobody's concern."""
+    edit = model.Edit("director", "lvs1", diff=" vrrp {\n-  auth_pass hunter2\n+  auth_pass hunter3\n")
+    lines = io.StringIO()
+    shows, told = Screen(), JsonLines(lines)
+    for occurrence in run_of(events.ChangeMade(0, edit, applied=True), "run"):
+        shows(occurrence)
+        told(occurrence)
+    shows.ask([edit], bool)
+    printed = capsys.readouterr().out + lines.getvalue()
+    assert "auth_pass" in printed
+    assert "hunter" not in printed
+
+
 def test_text_of_people_stays_as_it_is() -> None:
     text = "é ß 漢字 ✓ →\n\tx"
     assert printable(text) == text

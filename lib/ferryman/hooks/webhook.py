@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ferryman.hooks.web import Server
 from ferryman.printable import printable
+from ferryman.redaction import redacted
 
 if TYPE_CHECKING:
     from ferryman.config.hooks import WebhookConfig
@@ -39,7 +40,7 @@ class Webhook:
 
     def _say(self, notice: RunNotice, how: str, more: str) -> str:
         head = f"ferryman {notice.what}: {how} (run {notice.run}, {notice.operator})"
-        lines = [printable(head, keep=""), *_first_lines(printable(more))]
+        lines = [printable(head, keep=""), *_first_lines(printable(redacted(more)))]
         self._server.ask("POST", body={"text": escaped("\n".join(lines))})
         return ""
 

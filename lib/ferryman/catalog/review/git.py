@@ -28,6 +28,7 @@ from ferryman.errors import (
     VerifyError,
 )
 from ferryman.permissions import ENTER, READ, WRITE, denied
+from ferryman.redaction import redacted
 from ferryman.trust import require_trusted
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ class Git:
         return result
 
     def _error_text(self, command: tuple[str, ...], result: GitResult) -> str:
-        printed = result.err or result.text or "nothing was printed"
+        printed = redacted(result.err or result.text) or "nothing was printed"  # URLs may have a password
         return f"{self.folder}: git {' '.join(command)}: ended with {result.status}: {printed}"
 
     def _run(self, command: tuple[str, ...], stdin: bytes, limit_s: float, *, finish: bool) -> GitResult:
