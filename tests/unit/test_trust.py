@@ -14,6 +14,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ferryman.engine.process import ProcessId
+from ferryman.errors import JournalError
+from ferryman.state import NewRecord, RunRequest
+from ferryman.state.foretellings import Foretellings
+from ferryman.state.records import Run
+from ferryman.state.spool import Spool
+from ferryman.tape.appending import _created
 from ferryman.trust import TRUSTED_FOLDERS, untrusted
 from ordinary_user import USER, give
 
@@ -46,6 +53,13 @@ def folder() -> Iterator[Path]:
         for path in (found, *found.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)
         yield found
+
+
+def new_run(name: str) -> Run:
+    request = RunRequest(cookbook="renew", operator="alice")
+    return Run(
+        name, request, (), "", "2026-11-30T12:00:00.000Z", None, None, None, "", ProcessId("h", 1, 1, "b")
+    )
 
 
 def run(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -189,6 +203,52 @@ def test_a_state_with_a_schema_of_somebody_else_is_not_used(folder: Path, plante
     ended = run(folder, "runs")
     assert ended.returncode == 2, ended
     assert "its schema is not as ferryman makes it: " in ended.stderr
+
+
+@needs_root
+def test_records_foretellings_and_tapes_are_not_put_where_somebody_else_could_change_them(
+    folder: Path,
+) -> None:
+    theirs = folder / "theirs"
+    theirs.mkdir()
+    give(theirs)
+    entry = new_run("run-1")
+    (theirs / "run-1.jsonl").write_text("[]\n")
+    with pytest.raises(JournalError, match=f"records of a run: .*{theirs} belongs to {USER}"):
+        Spool.load(theirs, entry)
+    spool = Spool(theirs, entry)
+    spool.add([NewRecord("2026-11-30T12:00:00.000Z", "remark", {})])
+    assert f"{theirs} belongs to {USER}" in spool.summary()
+    foretellings = Foretellings(theirs)
+    foretellings.write(entry.request, {"a": 1})
+    assert [path.name for path in theirs.iterdir()] == ["run-1.jsonl"]
+    assert foretellings.read(entry.request) is None
+    with pytest.raises(PermissionError, match=f"{theirs} belongs to {USER}"):
+        _created(theirs / "run-1.tape")
+
+
+def test_what_is_written_is_ones_own_from_its_first_moment(folder: Path) -> None:
+    """Whatever the umask: no mode is changed after a file was made."""
+    before = os.umask(0)
+    try:
+        assert run(folder, "runs").returncode == 0
+        tape = _created(folder / "tapes" / "run-1.tape")
+        tape.close()
+        entry = new_run("run-1")
+        Spool(folder / "spool", entry).add([NewRecord("2026-11-30T12:00:00.000Z", "remark", {})])
+        Foretellings(folder / "foretold").write(entry.request, {"a": 1})
+    finally:
+        os.umask(before)
+    made = [
+        folder / "state" / "state.db",
+        folder / "tapes",
+        folder / "tapes" / "run-1.tape",
+        folder / "spool",
+        *(folder / "spool").iterdir(),
+        folder / "foretold",
+        *(folder / "foretold").iterdir(),
+    ]
+    assert {path.name: path.stat().st_mode & 0o077 for path in made} == {path.name: 0 for path in made}
 
 
 @needs_root
