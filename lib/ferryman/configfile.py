@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ferryman.errors import ConfigError
 from ferryman.permissions import ENTER, READ, denied, user_name
+from ferryman.trust import require_trusted
 
 FILE_NAME = "ferryman.toml"
 SYSTEM_FILE = Path("/etc/ferryman/ferryman.toml")
@@ -17,7 +18,8 @@ def find(named: Path | None, *, start: Path | None = None) -> Path:
     """The configuration file: as named, ``$FERRYMAN_CONFIG``, upwards from here, then /etc.
 
     Raises:
-        ConfigError: There is none; the message says where it was looked for.
+        ConfigError: There is none; the message says where it was looked for. Or somebody else may have
+            written it, whichever way it was found.
     """
     for what, path in (("--config", named), ("$FERRYMAN_CONFIG", _from_environment())):
         if path is not None:
@@ -25,10 +27,12 @@ def find(named: Path | None, *, start: Path | None = None) -> Path:
                 raise ConfigError(f"{what}: {path}: cannot be read: {obstacle}")
             if not path.is_file():
                 raise ConfigError(f"{what}: {path}: no such file")
+            require_trusted(path, what)
             return path.resolve()
     here = (start or Path.cwd()).resolve()
     for file in (*(folder / FILE_NAME for folder in (here, *here.parents)), SYSTEM_FILE):
         if denied(file.parent, ENTER) is None and file.is_file():
+            require_trusted(file, "configuration")
             return file
     obstacle = denied(here, ENTER)
     raise ConfigError(
@@ -74,7 +78,7 @@ def inventory_folder(file: Path) -> Path:
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{file}: cannot be read: {error}") from error
     if not isinstance(named, str):
-        raise ConfigError(f"{file}: inventory: {named!r}, expected the path of the inventory's folder")
+        raise ConfigError(f"{file}: inventory: expected the path of the inventory's folder")
     return file.parent / expanded(Path(named))
 
 

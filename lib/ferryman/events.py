@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from ferryman.redaction import redacted
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -203,8 +205,8 @@ class ForetoldCompared:
 
 
 def edit_as_dict(edit: Edit) -> dict[str, Any]:
-    """An edit as the keys of a JSON line: kind, target, and its diff or command."""
-    how = {"diff": edit.diff} if edit.diff is not None else {"command": edit.command or ""}
+    """An edit as the keys of a JSON line: kind, target, and its diff or command; files may hold secrets."""
+    how = {"diff": redacted(edit.diff)} if edit.diff is not None else {"command": edit.command or ""}
     return {"kind": edit.kind, "target": edit.target, **how}
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
+from ferryman.printable import printable
 from ferryman.whole_file import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 cannot say, not even escaped."""
 _FIRST_LINE = 300
 """Characters of a message that is shown in one line."""
 
@@ -79,5 +77,5 @@ def _add(case: ET.Element, kind: str, text: str) -> None:
 
 
 def _text(text: str) -> str:
-    """The text with what XML cannot say as Python writes it in a string."""
-    return _NO_XML.sub(lambda found: ascii(found[0])[1:-1], text)
+    """The text with what does not print as Python writes it; XML could not even say most of it."""
+    return printable(text)

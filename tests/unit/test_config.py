@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ferryman import configfile
-from ferryman.config import EtcdCluster, load
+from ferryman.config import EtcdCluster, EtcdConfig, load
 from ferryman.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -111,7 +111,11 @@ def test_what_ssh_has_no_key_for_is_left_to_ssh_config(tmp_path: Path) -> None:
             "management: agent = 'command' needs run",
         ),
         ("[management]\nrealservers = true\n", 1, 'management: with agent = "itself" nothing is run'),
-        ('[management]\nagent = "puppet"\nrun = "puppet agent"\n', 3, "management.run: 'puppet agent'"),
+        (
+            '[management]\nagent = "puppet"\nrun = "puppet agent"\n',
+            3,
+            "management.run: Input should be a valid tuple",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_file_line_and_key(tmp_path: Path, text: str, line: int, said: str) -> None:
@@ -246,6 +250,43 @@ def test_what_is_wrong_is_said_without_the_secret_in_it(tmp_path: Path, text: st
         load(written(tmp_path, text))
     assert "hooks." in str(error.value)
     assert "SECRET" not in str(error.value)
+
+
+SECRET = "hunter2-SECRET"
+KEYS_WITH_SECRETS = [
+    *("state", "hooks", "etcd", "hooks.timeout"),
+    *(f"hooks.webhook.sre{key}" for key in ("", ".url")),
+    *(f"hooks.alertmanager.am{key}" for key in ("", ".url", ".duration")),
+    *(f"hooks.log.sal{key}" for key in ("", ".file", ".syslog", ".facility")),
+    *(f"etcd.{key}" for key in EtcdConfig.model_fields),
+    "management.run",
+]
+WRONG = [
+    f'"{SECRET}"',
+    f'"https://me:{SECRET}@host/x?token={SECRET}"',
+    f'"http://host:{SECRET}/x"',
+    f'"etcd://root:{SECRET}@a:x/p"',
+    f'"udp://host:{SECRET}"',
+    f'"http://h\u2100:{SECRET}@x/"',
+    f'"agent --token {SECRET}"',
+    f'["https://host/{SECRET}"]',
+    f'{{ url = "https://host/{SECRET}", password = "{SECRET}" }}',
+    f'{{ x = {{ url = 3, token = "{SECRET}" }} }}',
+    f'"{SECRET}',
+    f'"{SECRET}" x',
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("key", KEYS_WITH_SECRETS)
+def test_no_error_quotes_what_may_be_a_secret(tmp_path: Path, key: str, wrong: str) -> None:
+    printed = "ferryman.toml: nothing was wrong with it"
+    try:
+        load(written(tmp_path, f"{key} = {wrong}\n"))
+    except ConfigError as error:
+        printed = str(error)
+    assert "ferryman.toml" in printed
+    assert SECRET not in printed
 
 
 def test_without_a_table_the_catalog_is_the_file_in_place(tmp_path: Path) -> None:

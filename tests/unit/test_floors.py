@@ -18,6 +18,8 @@ FLOORS = {
     0: {
         *(
             "model",
+            "bounded_yaml",
+            "names",
             "errors",
             "events",
             "config",
@@ -28,7 +30,9 @@ FLOORS = {
             "outcomes",
             "permissions",
             "retry",
+            "printable",
             "redaction",
+            "trust",
             "waits",
             "whole_file",
         ),
@@ -56,7 +60,7 @@ FLOORS = {
 HOMES = {
     "click": {"click_shim.py"},
     "cryptography": {"hosts/certificates.py"},
-    "httpx2": {"hooks/web.py", "state/etcd/gateway.py"},
+    "httpx2": {"hooks/web.py", "kubernetes/transport.py", "state/etcd/gateway.py"},
     "lightkube": {"kubernetes/api.py"},
     "paramiko": {
         "hosts/agent.py",

@@ -11,6 +11,7 @@ from ferryman.catalog.replace import FolderNotSyncedError, replace_file
 from ferryman.catalog.yaml_edit.change import CatalogEdit, Edited, unified_diff
 from ferryman.errors import DryRunError, InventoryError, RefusedError, VerifyError, WorldChangedError
 from ferryman.permissions import not_replaceable, user_name
+from ferryman.trust import untrusted
 
 SERVICES_FILE = "services.yaml"
 """The catalog's name in the inventory's folder."""
@@ -31,8 +32,10 @@ class Catalog:
         """What the file holds now.
 
         Raises:
-            InventoryError: It cannot be read.
+            InventoryError: It cannot be read, or somebody else may have written it.
         """
+        if reason := untrusted(self.path):
+            raise InventoryError([f"{self.path}: is not trusted: {reason}"])
         try:
             return self.path.read_bytes()
         except OSError as error:

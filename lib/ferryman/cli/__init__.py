@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ferryman.errors import FerrymanError
 from ferryman.outcomes import Outcome
+from ferryman.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,8 +50,9 @@ def _run(arguments: Sequence[str] | None) -> int:  # noqa: PLR0911  # one for ea
         status = root.main(args=arguments, prog_name="ferryman", standalone_mode=False)
         return status if isinstance(status, int) else 0
     except ClickException as error:
-        with suppress(OSError):
-            error.show()
+        with suppress(OSError), io.StringIO() as shown:
+            error.show(shown)
+            print(printable(shown.getvalue()), end="", file=sys.stderr)  # noqa: T201  # this is the screen
         return error.exit_code
     except FerrymanError as error:
         _say(str(error))
@@ -111,6 +113,6 @@ def _flush_or_discard() -> None:
 
 
 def _say(message: str) -> None:
-    first, *rest = message.splitlines() or [""]
+    first, *rest = printable(message).split("\n")
     with suppress(OSError):  # a terminal that is gone must not change the exit code
         print("\n".join([f"ferryman: {first}", *rest]), file=sys.stderr)  # noqa: T201  # this is the screen

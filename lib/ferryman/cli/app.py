@@ -54,7 +54,8 @@ class App:
         """The cookbooks there are.
 
         Raises:
-            ConfigError: There is no configuration, or a folder of it may not be looked into.
+            ConfigError: There is no configuration, a folder of it may not be looked into, or somebody else
+                may have written one of them.
         """
         return discovery.read(configfile.cookbook_folders(configfile.find(self.named_config)))
 
@@ -66,7 +67,9 @@ class App:
             ConfigError: There is none, or it cannot be used.
         """
         from ferryman import config  # noqa: PLC0415  # pydantic is not for --help to wait for
+        from ferryman.cli.printed_log import make_printable  # noqa: PLC0415  # the same
 
+        make_printable()
         return config.load(configfile.find(self.named_config))
 
     @property

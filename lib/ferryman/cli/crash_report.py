@@ -9,11 +9,13 @@ from pathlib import Path
 
 from ferryman import __version__
 from ferryman.events import utc_now
+from ferryman.printable import printable
 
 
 def record(error: BaseException) -> str:
     """Write the traceback to a file of its own; returns one line that says what happened and where it is."""
-    text = f"{utc_now()} ferryman {__version__}\n{''.join(traceback.format_exception(error))}\n"
+    trace = printable("".join(traceback.format_exception(error)))
+    text = f"{utc_now()} ferryman {__version__}\n{trace}\n"
     try:
         handle, name = tempfile.mkstemp(prefix="ferryman-bug-", suffix=".log")
         with os.fdopen(handle, "w", encoding="utf-8") as file:

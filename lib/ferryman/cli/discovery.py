@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ferryman.errors import ConfigError, UsageError
 from ferryman.permissions import ENTER, READ, denied
+from ferryman.trust import require_trusted, untrusted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,7 +36,11 @@ class CookbookFile:
 
         Raises:
             UsageError: It cannot be imported, or does not declare exactly one cookbook; names file and line.
+            ConfigError: Somebody else may have written it; no line of it was executed.
         """
+        require_trusted(self.file, "cookbook")
+        for compiled in (self.file.parent / "__pycache__").glob(f"{self.file.stem}.*.pyc"):
+            require_trusted(compiled, "cookbook")  # Python executes it in the place of the file
         from ferryman.cookbook.loading import load  # noqa: PLC0415  # the steps come with it
 
         command = load(self.file)
@@ -73,7 +78,7 @@ def read(folders: Iterable[Path]) -> CookbookGroup:
     """All cookbooks in these folders; of two with the same name the first folder's is taken.
 
     Raises:
-        ConfigError: A folder may not be looked into.
+        ConfigError: A folder may not be looked into, or somebody else may put something there.
     """
     cookbooks: dict[str, CookbookFile] = {}
     groups: dict[str, CookbookGroup] = {}
@@ -92,6 +97,7 @@ def _read_folder(folder: Path, words: tuple[str, ...]) -> CookbookGroup:
     summary = ""
     if obstacle := denied(folder, READ | ENTER):
         raise ConfigError(f"{folder}: cookbooks cannot be looked for there: {obstacle}")
+    require_trusted(folder, "cookbooks")
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         name = path.stem.replace("_", "-")
         if path.name == "__init__.py":
@@ -107,9 +113,11 @@ def _read_folder(folder: Path, words: tuple[str, ...]) -> CookbookGroup:
 
 def _described(file: Path) -> tuple[str, str]:
     """The first line of the module's docstring, and the ``OWNER`` it names."""
+    if reason := untrusted(file):
+        return f"(is not trusted: {reason})", ""
     try:
         tree = ast.parse(file.read_bytes())
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return f"(cannot be read: {error})", ""
     doc = (ast.get_docstring(tree) or "").partition("\n")[0]
     return doc, _constant(tree, "OWNER")

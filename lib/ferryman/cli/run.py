@@ -28,6 +28,7 @@ from ferryman.errors import ConfigError, InventoryError, UsageError
 from ferryman.hosts.ssh import Fleet
 from ferryman.inventory import Inventory
 from ferryman.permissions import WRITE, denied
+from ferryman.printable import printable
 from ferryman.state import RunRequest, new_run_id
 from ferryman.state.factory import foretellings_of
 
@@ -230,7 +231,7 @@ def _leave(app: App, ending: RunResult, *, changes: bool = True) -> None:
             "" if app.json else f"\n{ending.reason}"
         )  # in JSON people read it on standard error already
         with suppress(OSError):
-            print(message, file=sys.stderr)  # noqa: T201  # this is the screen
+            print(printable(message), file=sys.stderr)  # noqa: T201  # this is the screen
     raise Exit(ending.exit_code)
 
 

@@ -10,6 +10,8 @@ from ferryman.cli.state import enter_lab, store_of
 from ferryman.click_shim import Choice, IntRange, argument, command, option, pass_obj
 from ferryman.console import tables
 from ferryman.errors import LabError
+from ferryman.printable import each_text
+from ferryman.redaction import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -142,14 +144,16 @@ def _process(store: Store, entry: Run) -> str:
 
 
 def _recorded(record: Record) -> Mapping[str, object]:
-    what = ", ".join(f"{name}={_short(value)}" for name, value in record.payload.items())
+    # The journal has files as they were, to put them back; nobody else is shown the secrets in them.
+    payload = each_text(record.payload, redacted)
+    what = ", ".join(f"{name}={_short(value)}" for name, value in payload.items())
     return {
         "seq": record.seq,
         "time": record.time,
         "step": "" if record.step is None else record.step + 1,
         "kind": record.kind if record.sound else f"DAMAGED {record.kind}",
         "what": what,
-        "payload": record.payload,
+        "payload": payload,
         "sound": record.sound,
     }
 

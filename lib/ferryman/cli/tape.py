@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from ferryman.click_shim import PathType, argument, group, option, pass_obj
 from ferryman.console import tables
 from ferryman.errors import TapeError, UsageError
+from ferryman.printable import json_line
 from ferryman.tape import file
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def show(app: App, path: Path, pcap: Path | None) -> None:
         _write_packets(found, pcap)
     elif app.json:
         for line in (found.header.as_json(), *(entry.as_json() for entry in found.entries)):
-            sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+            sys.stdout.write(json_line(line) + "\n")
     else:
         from ferryman.console.tape import shown  # noqa: PLC0415  # only people need it
 

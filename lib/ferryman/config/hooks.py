@@ -28,9 +28,13 @@ _SYSLOG_PORT = 514
 
 
 def _http_url(url: SecretStr) -> SecretStr:
-    parts = urlsplit(url.get_secret_value())
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("expected http://HOST… or https://HOST…")
+    try:
+        parts = urlsplit(url.get_secret_value())
+        is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # whose message quotes what it cannot read
+        is_whole = False
+    if not is_whole:
+        raise ValueError("expected http://HOST… or https://HOST…") from None
     return url
 
 
@@ -112,11 +116,14 @@ class SyslogAddress:
         if isinstance(text, str):
             if text.startswith("/"):
                 return cls("unix", text)
-            parts = urlsplit(text)
+            try:
+                parts = urlsplit(text)
+                port = parts.port or _SYSLOG_PORT
+            except ValueError as error:
+                what = "Port out of range" if "out of range" in str(error) else "no address"
+                raise ValueError(f'{what}: expected "udp://HOST:PORT" or "tcp://HOST:PORT"') from None
             if parts.scheme in ("udp", "tcp") and parts.hostname and not parts.path.strip("/"):
-                return cls(
-                    "udp" if parts.scheme == "udp" else "tcp", parts.hostname, parts.port or _SYSLOG_PORT
-                )
+                return cls("udp" if parts.scheme == "udp" else "tcp", parts.hostname, port)
         raise ValueError('expected "/dev/log", "udp://HOST:PORT" or "tcp://HOST:PORT"')
 
 

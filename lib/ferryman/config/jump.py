@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
+from ferryman.names import is_host, is_user
+
 LAST_PORT = 65535
 _WRITTEN = re.compile(
     r"(?:ssh://)?(?:(?P<user>[^@\s]+)@)?(?P<host>\[[0-9A-Fa-f:.%]+\]|[^-:\[\]@/\s][^:\[\]@/\s]*)"
@@ -33,6 +35,9 @@ class Jump:
         """
         found = _WRITTEN.fullmatch(word)
         port = int(found["port"]) if found and found["port"] else None
-        if found is None or not (port is None or 0 < port <= LAST_PORT):
+        is_named = found is not None and (
+            found["host"].startswith("[") or (is_host(found["host"]) and is_user(found["user"] or "root"))
+        )
+        if found is None or not is_named or not (port is None or 0 < port <= LAST_PORT):
             raise ValueError("expected a jump host as [USER@]HOST[:PORT]")
         return cls(found["host"].strip("[]"), found["user"], port)

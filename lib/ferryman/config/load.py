@@ -5,16 +5,22 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+from pathlib import Path
+from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError
 
 from ferryman.config.tables import Config
 from ferryman.configfile import expanded
 from ferryman.errors import ConfigError
+from ferryman.redaction import redacted
+from ferryman.trust import require_trusted
 
-if TYPE_CHECKING:
-    from pathlib import Path
+_SECRET_TABLES = {"state", "etcd", "hooks"}
+_SECRET_KEYS = {"url", "user", "password", "run", "revision"}
+"""Words of a command are among them: one may be a token."""
+_HARMLESS = re.compile(r"(?!.*(?:://|:[^@]*@))[\w .:@/\[\]{}=~,-]{0,40}")
+"""A short text that is no URL and has no password before a host."""
 
 
 def load(file: Path) -> Config:
@@ -42,8 +48,25 @@ def load(file: Path) -> Config:
     if read.sqlite is None and read.etcd_cluster is None:
         where = f"{file}:{_line_of(text, ('state',))}"
         expected = 'expected "sqlite:PATH" or "etcd://HOST:PORT,HOST:PORT/PREFIX"'
-        raise ConfigError(f"{where}: state: {read.state!r}, {expected}")
-    return _with_absolute_paths(read)
+        raise ConfigError(f"{where}: state: {expected}")  # what stands there may have a password in it
+    found = _with_absolute_paths(read)
+    _require_trusted(found, text)
+    return found
+
+
+def _require_trusted(config: Config, text: str) -> None:
+    """Refuse a file that the configuration names and that somebody else may have written."""
+    named = [(("ssh", key), value) for key, value in config.ssh] + [
+        (("etcd", key), value) for key, value in config.etcd
+    ]
+    for keys, path in named:
+        if isinstance(path, Path):
+            require_trusted(path, f"{config.file}:{_line_of(text, keys)}: {'.'.join(keys)}")
+    for name, log in config.hooks.log.items():
+        if log.file is not None:
+            place = ("hooks", "log", name, "file")
+            where = f"{config.file}:{_line_of(text, place)}: {'.'.join(place)}"
+            require_trusted(log.file, where, ours_alone=False)
 
 
 def _with_absolute_paths(read: Config) -> Config:
@@ -75,10 +98,19 @@ def _problem(file: Path, text: str, error: Any) -> str:  # noqa: ANN401  # pydan
     if error["type"] == "extra_forbidden":
         near = difflib.get_close_matches(keys[-1], _known_keys(keys[:-1]), n=1)
         return f"{where}: unknown key" + (f"; did you mean {near[0]}?" if near else "")
-    # A URL may be a secret, and a whole table may hold one.
-    shows_input = keys[-1] != "url" and not isinstance(error["input"], dict)
+    shows_input = _may_be_shown(keys, error["input"])
     why = error["ctx"]["error"] if error["type"] == "value_error" else error["msg"]
     return f"{where}: {error['input']!r}: {why}" if shows_input else f"{where}: {why}"
+
+
+def _may_be_shown(keys: tuple[str, ...], value: object) -> bool:
+    """Whether a wrong value is no secret: URLs, tables, and what stands in a place of theirs may be one."""
+    if keys[-1] in _SECRET_KEYS:
+        return False
+    if isinstance(value, str):
+        speaks_of_hosts = keys[0] not in _SECRET_TABLES or "matchers" in keys
+        return speaks_of_hosts and bool(_HARMLESS.fullmatch(value)) and redacted(value) == value
+    return value == [] or isinstance(value, int | float)
 
 
 def _known_keys(table: tuple[str, ...]) -> list[str]:

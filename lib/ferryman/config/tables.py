@@ -15,6 +15,7 @@ from ferryman.config.hooks import HooksConfig
 from ferryman.config.jump import Jump
 from ferryman.config.table import Table
 from ferryman.configfile import expanded
+from ferryman.names import is_user
 
 _ETCD_PORT = 2379
 _LONGEST_PROBE_S = 3600
@@ -26,6 +27,22 @@ def _jump(word: str) -> str:
     return word
 
 
+def _user(name: str) -> str:
+    if not is_user(name):
+        raise ValueError("expected a user's name")
+    return name
+
+
+def _reference(text: str) -> str:
+    """A name that git gets as an argument is no option of it, and in one word."""
+    if text.startswith("-") or not all(character > " " and character.isprintable() for character in text):
+        raise ValueError("expected a name of git's, in one word that begins with no -")
+    return text
+
+
+Reference = Annotated[str, AfterValidator(_reference)]
+
+
 JumpWord = Annotated[str, AfterValidator(_jump)]
 """``[USER@]HOST[:PORT]``."""
 
@@ -33,7 +50,7 @@ JumpWord = Annotated[str, AfterValidator(_jump)]
 class SshConfig(Table):
     """``[ssh]``: how hosts are reached over SSH; what is given here wins over what ssh_config says."""
 
-    user: str | None = None
+    user: Annotated[str, AfterValidator(_user)] | None = None
     """None: what ssh_config says, else root."""
     sudo: bool = False
     """Whether the user has no root of its own: what needs it goes through sudo and the helper there."""
@@ -165,13 +182,13 @@ class WatchConfig(Table):
 class CatalogConfig(Table):
     """``[catalog]``: a catalog that people review, in a git clone; without ``base`` the file in place."""
 
-    base: str = ""
+    base: Reference = ""
     """The branch that reviewed changes are merged into."""
-    remote: str = ""
+    remote: Reference = ""
     """The remote where that branch is read; empty: the clone itself."""
     push: bool = False
     """Whether a change's branch is pushed to the remote, or left for people to push."""
-    branch: str = "ferryman/{service}-{site}-{run}"
+    branch: Reference = "ferryman/{service}-{site}-{run}"
     """The name of a change's branch."""
     poll: Seconds = 30.0
     """Seconds between two checks whether it was merged."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from ferryman.model import Verdict
+from ferryman.redaction import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -195,7 +196,7 @@ def _what(made: Edit) -> Text:
         return text.append(f": {commands[0]}")
     for line in commands:
         text.append(f"\n          {line}")
-    for line in (made.diff or "").splitlines():
+    for line in redacted(made.diff or "").splitlines():
         text.append("\n          ").append(line, style=_diff_style(line))
     return text
 

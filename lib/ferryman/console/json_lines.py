@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING, TextIO
 
 from ferryman.errors import UsageError
+from ferryman.printable import json_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +31,7 @@ class JsonLines:
 
     def __call__(self, occurrence: Occurrence) -> None:
         """Write one event as a line, and flush it; wait until it is acknowledged, if it is to be."""
-        self._stream.write(json.dumps(occurrence.as_dict(), ensure_ascii=False) + "\n")
+        self._stream.write(json_line(occurrence.as_dict()) + "\n")
         self._stream.flush()
         if self._acknowledged is not None and not os.read(self._acknowledged, 1):
             self._acknowledged = None

@@ -11,13 +11,14 @@ import sys
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, TextIO, cast
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
 from ferryman.console import formatting
+from ferryman.console.safe import SafeConsole
 from ferryman.events import (
     CannotTell,
     ChangeMade,
@@ -31,10 +32,13 @@ from ferryman.events import (
     StepStarted,
 )
 from ferryman.model import Verdict
+from ferryman.printable import printable, printable_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from rich.console import Console
 
     from ferryman.events import Occurrence, Phase, StepOutcome
     from ferryman.model import Edit, Finding
@@ -74,9 +78,10 @@ class Screen:
 
     def __call__(self, occurrence: Occurrence) -> None:  # one case for each event
         """Show one event, whatever it is; the event's run is known from ``run-started`` on."""
-        match occurrence.event:
+        event, run = printable_value(occurrence.event), printable(occurrence.run)
+        match event:
             case RunStarted() as started:
-                self._start(started, occurrence.run)
+                self._start(started, run)
             case StepStarted(step, _, phase):
                 self._rows[step].state = formatting.UNDER_WAY[phase]
             case FindingMade(step, finding):
@@ -90,7 +95,7 @@ class Screen:
             case StepFinished(step, phase, outcome):
                 self._finish_step(step, self._state(step, phase, outcome))
             case RunFinished() as finished:
-                self._finish(finished, occurrence.run)
+                self._finish(finished, run)
         if self._live:
             self._live.update(self._plan(), refresh=True)
 
@@ -140,7 +145,7 @@ class Screen:
         """Show what would be changed, and ask for consent with ``prompt``."""
         with self.paused():
             self._console.print(Text(f"\nThis run will make {len(edits)} changes:", style="bold"))
-            for edit in edits:
+            for edit in printable_value(edits):
                 self._console.print(formatting.edit(edit, applied=False))
             return prompt("Go on?")
 
@@ -227,7 +232,7 @@ def _console(*, to_stderr: bool, picture: Path | None) -> Console:
     """The console; what is to become a picture is recorded, at a width that reads well on a page."""
     recorded = picture is not None
     stream = sys.stderr if to_stderr else sys.stdout
-    return Console(
+    return SafeConsole(
         file=cast("IO[str]", _Outlet(stream)),
         highlight=False,
         soft_wrap=not stream.isatty(),

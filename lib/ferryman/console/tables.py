@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
+from ferryman.console.safe import SafeConsole
+from ferryman.printable import json_line, printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from rich.console import Console
 
 WIDE = 200
 """Columns where it is no terminal: a file or a pipe need not be folded."""
@@ -60,7 +63,7 @@ def show(
     listed = list(rows)
     if as_json:
         for row in listed:
-            print(json.dumps(row, ensure_ascii=False, default=str))  # noqa: T201  # this is the screen
+            print(json_line(row))  # noqa: T201  # this is the screen
         return
     console = _console()
     if not listed:
@@ -87,16 +90,16 @@ def show_one(named: Mapping[str, object]) -> None:
 def _console() -> Console:
     """A console as wide as the window: Rich takes terminals of some names for 80 columns wide."""
     if not sys.stdout.isatty():
-        return Console(highlight=False, width=WIDE)
+        return SafeConsole(highlight=False, width=WIDE)
     window = shutil.get_terminal_size()
-    return Console(highlight=False, width=window.columns, height=window.lines)
+    return SafeConsole(highlight=False, width=window.columns, height=window.lines)
 
 
 def diff(text: str) -> None:
     """Print a unified diff; byte for byte the same where it is no terminal, so that patch can read it."""
-    console = Console()
+    console = SafeConsole()
     if console.is_terminal:
-        console.print(Syntax(text, "diff", background_color="default"))
+        console.print(Syntax(printable(text), "diff", background_color="default"))
     else:
         print(text, end="")  # noqa: T201  # this is the screen
 
@@ -110,7 +113,7 @@ def show_lines(lines: Iterable[Text]) -> None:
 
 def say(message: str, *, error: bool = False) -> None:
     """Print a sentence on standard output, or on standard error with ``error``."""
-    Console(stderr=error, highlight=False, soft_wrap=True).print(Text(message))
+    SafeConsole(stderr=error, highlight=False, soft_wrap=True).print(Text(printable(message)))
 
 
 def _needed(rows: Sequence[Mapping[str, object]], column: str, *, unbroken: bool) -> int:
@@ -146,5 +149,5 @@ def _heading(column: str) -> str:
 
 
 def _cell(value: object) -> Text:
-    text = "" if value is None else str(value)
+    text = "" if value is None else printable(str(value))
     return Text(text, style=STYLES.get(text, ""))

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from ferryman.console.formatting import OUTCOME_STYLES, VERDICT_STYLES
 from ferryman.model import Verdict
+from ferryman.printable import printable
 from ferryman.tape.timeline import timeline
 
 if TYPE_CHECKING:
@@ -32,21 +33,17 @@ def shown(tape: Tape, *, whole: bool) -> Iterator[Text]:
         if moment.step is not None and step != (moment.step, moment.phase):
             step = (moment.step, moment.phase)
             yield Text("")
-            yield Text(f"{moment.step + 1:3}. {printable(moment.title)}", style="bold").append(
-                f"  {printable(moment.phase)}", style="cyan"
+            yield Text(f"{moment.step + 1:3}. {_line(moment.title)}", style="bold").append(
+                f"  {_line(moment.phase)}", style="cyan"
             )
         line = _KINDS[moment.entry.kind](moment.entry.data, _Limit(whole=whole))
         if line is not None:
             yield Text(f"{moment.seconds:10.3f}  ", style="dim").append_text(line)
 
 
-def printable(text: str) -> str:
-    r"""The text with what does not print escaped, so that none of it moves a cursor or turns letters around.
-
-    >>> printable("a\x1b[2J\u202eb\n")
-    'a\\x1b[2J\\u202eb\\n'
-    """
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+def _line(text: str) -> str:
+    """The text in one line."""
+    return printable(text, keep="")
 
 
 class _Limit:
@@ -57,7 +54,7 @@ class _Limit:
 
     def __call__(self, value: object) -> str:
         """A value as people read it."""
-        text = printable(value if isinstance(value, str) else _brief(value))
+        text = _line(value if isinstance(value, str) else _brief(value))
         if self._whole or len(text) <= SHORT:
             return text
         return f"{text[:SHORT]}… ({len(text)} characters)"
@@ -78,8 +75,8 @@ def _header(header: Header, *, whole: bool) -> Iterator[Text]:
     yield Text(limit(f"inventory {', '.join(header.inventory) or 'none'}"), style="dim")
     if whole:
         for name, text in header.inventory.items():
-            yield Text(f"  {printable(name)}", style="dim")
-            yield from (Text(f"    {printable(line)}", style="dim") for line in text.splitlines())
+            yield Text(f"  {_line(name)}", style="dim")
+            yield from (Text(f"    {_line(line)}", style="dim") for line in text.splitlines())
         yield Text(limit(f"config {_brief(header.config)}"), style="dim")
     if header.journal is not None:
         yield Text(limit(f"journal {_brief(header.journal)}"), style="dim")

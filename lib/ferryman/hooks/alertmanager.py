@@ -18,6 +18,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from ferryman.engine.clock import stamp
 from ferryman.hooks.hook import HookError
 from ferryman.hooks.web import Server
+from ferryman.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,12 +99,13 @@ class Alertmanager:
             if self._is_over.is_set():
                 return
             now = datetime.now(UTC)
+            comment = f"{_mark(notice.run)} {notice.what} {notice.action}. {notice.why}".strip()
             wanted = {
                 "matchers": matchers,
                 "startsAt": stamp(now - _AHEAD),
                 "endsAt": stamp(now + timedelta(seconds=self._config.duration)),
-                "createdBy": notice.operator,
-                "comment": f"{_mark(notice.run)} {notice.what} {notice.action}. {notice.why}".strip(),
+                "createdBy": printable(notice.operator, keep=""),
+                "comment": printable(comment, keep=""),
             }
             # Only with its own start is it changed in place; else the old one ends and there is a new one.
             same = {"id": own[0].id, "startsAt": own[0].startsAt} if (own := self._own(notice.run)) else {}

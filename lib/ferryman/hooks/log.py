@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ferryman.events import utc_now
 from ferryman.hooks.hook import HookError
+from ferryman.printable import is_harmless
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +41,7 @@ class Log:
 
     def _write(self, notice: RunNotice, mark: str, more: str) -> str:
         text = f"{notice.operator} {mark} - {notice.what} (run {notice.run}) - {more}"
-        line = "".join(character if character.isprintable() else " " for character in text)
+        line = "".join(character if is_harmless(character) else " " for character in text)
         if self._config.file is not None:
             _append(self._config.file, f"{utc_now()} {line}\n")
         else:

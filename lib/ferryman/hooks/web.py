@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from ferryman.config import is_loopback
 from ferryman.hooks.hook import HookError
+from ferryman.redaction import redacted
 
 if TYPE_CHECKING:
     from httpx2 import Response
@@ -76,7 +77,7 @@ class Server:
             {piece for piece in pieces if piece and len(piece) > _NO_SECRET}, key=len, reverse=True
         ):
             text = text.replace(piece, "…")
-        line = " ".join(text.split())
+        line = " ".join(redacted(text).split())
         return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"
 
 

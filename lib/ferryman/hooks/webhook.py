@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ferryman.hooks.web import Server
+from ferryman.printable import printable
+from ferryman.redaction import redacted
 
 if TYPE_CHECKING:
     from ferryman.config.hooks import WebhookConfig
@@ -38,7 +40,8 @@ class Webhook:
 
     def _say(self, notice: RunNotice, how: str, more: str) -> str:
         head = f"ferryman {notice.what}: {how} (run {notice.run}, {notice.operator})"
-        self._server.ask("POST", body={"text": escaped("\n".join([head, *_first_lines(more)]))})
+        lines = [printable(head, keep=""), *_first_lines(printable(redacted(more)))]
+        self._server.ask("POST", body={"text": escaped("\n".join(lines))})
         return ""
 
 
@@ -53,6 +56,6 @@ def escaped(text: str) -> str:
 
 
 def _first_lines(text: str) -> list[str]:
-    lines = text.splitlines()
+    lines = text.split("\n") if text else []
     shown = [line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}…" for line in lines[:_LINES]]
     return [*shown, f"… ({len(lines) - _LINES} more lines)"] if len(lines) > _LINES else shown

@@ -14,7 +14,7 @@ import yaml
 
 from ferryman.inventory.problems import CATALOG_KEY, KeyPath, Problem, Severity, shown, where
 from ferryman.inventory.salvage import Cut, salvaged
-from ferryman.inventory.yaml_errors import Unreadable, not_yaml, parse_whole, too_deep
+from ferryman.inventory.yaml_errors import TooLarge, Unreadable, not_yaml, parse_whole, too_deep
 from ferryman.inventory.yaml_nodes import Pair, is_null, pairs, step, value_of
 
 if TYPE_CHECKING:
@@ -123,6 +123,8 @@ def parse_text(text: str, name: str, depth: int = CATALOG_DEPTH) -> Document:
     """
     try:
         return Document(name, text, parse_whole(text, name))
+    except TooLarge:
+        raise
     except Unreadable as error:
         rest, cuts = salvaged(text, name, depth)
         if not cuts:

@@ -12,6 +12,7 @@ from ferryman.errors import InventoryError
 from ferryman.inventory.document import Document, Unreadable
 from ferryman.inventory.problems import KeyPath, Problem, errors_of, shown
 from ferryman.inventory.yaml_nodes import STR_TAG, below, duplicate_keys, duplicates, is_null, key_name, pairs
+from ferryman.names import EXPECTED, is_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +33,7 @@ class Source:
 class Entries(Mapping[str, T]):
     """The entries by name; a faulty one raises when it is asked for, and stops nobody who needs another."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what the entries of a file are like
         self,
         source: Source,
         keys: KeyPath,
@@ -40,8 +41,13 @@ class Entries(Mapping[str, T]):
         *,
         expected: str = "a mapping",
         nullable: bool = False,
+        is_named: Callable[[str], bool] = is_name,
     ) -> None:
-        """``expected`` says what the mapping holds; one that is ``nullable`` may be left empty."""
+        """``expected`` says what the mapping holds; one that is ``nullable`` may be left empty.
+
+        ``is_named`` says what an entry may be called; one that is called otherwise has that fault.
+        """
+        self._is_named = is_named
         self._document = document = source.document
         self._keys = keys
         self._judge = judge
@@ -145,6 +151,8 @@ class Entries(Mapping[str, T]):
             return None, []
         keys = (*self._keys, name)
         twice = document.twice(duplicates(node, keys))
+        if not self._is_named(name):
+            twice.append(document.problem(keys, f"is called so, expected {EXPECTED}"))
         try:
             entry, problems = self._judge(document, keys, document.value(node))
         except Unreadable as error:

@@ -18,7 +18,9 @@ from ferryman.inventory.forwarded import shared
 from ferryman.inventory.problems import KeyPath, Problem, Severity, shown
 from ferryman.inventory.schema import CatalogService, ClusterEntry, DirectorEntry, HostEntry, M, checked
 from ferryman.inventory.yaml_nodes import below, key_name, pairs
+from ferryman.names import EXPECTED, is_host, is_name
 from ferryman.permissions import ENTER, READ, denied
+from ferryman.trust import untrusted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -59,11 +61,14 @@ class Folder:
         """Read the bytes of every file at once, so that all is of one moment; none is parsed yet.
 
         Raises:
-            Unreadable: There is no such folder, or it may not be looked into.
+            Unreadable: There is no such folder, it may not be looked into, or somebody else may put
+                something there.
         """
         for folder in (path, path / NODES):
             if obstacle := denied(folder, READ | ENTER):
                 raise Unreadable(Problem(str(folder), 0, "", f"cannot be looked into: {obstacle}"))
+            if reason := untrusted(folder):
+                raise Unreadable(Problem(str(folder), 0, "", f"is not trusted: {reason}"))
         if not path.is_dir():
             raise Unreadable(Problem(str(path), 0, "", "is no directory, expected the inventory's folder"))
         names = [name for name in _DEPTHS if name == SERVICES or _is_there(path / name)]
@@ -80,7 +85,7 @@ class Folder:
     @cached_property
     def hosts(self) -> Entries[HostEntry]:
         """How hosts are reached, by host, from hosts.yaml."""
-        return Entries(self._source(HOSTS), (), _as_or_empty(HostEntry))
+        return Entries(self._source(HOSTS), (), _as_or_empty(HostEntry), is_named=is_host)
 
     @cached_property
     def clusters(self) -> Entries[ClusterEntry]:
@@ -130,7 +135,9 @@ class Folder:
         """The hosts of a conftool cluster at a site, with the services that each is in the pool for."""
         if (site, cluster) not in self._nodes:
             source, expected = self._source_of_nodes(site), "a mapping HOST: [SERVICE, …]"
-            found = Entries(source, (site, cluster), _services, expected=expected, nullable=True)
+            found = Entries(
+                source, (site, cluster), _services, expected=expected, nullable=True, is_named=is_host
+            )
             self._nodes[site, cluster] = found
         return self._nodes[site, cluster]
 
@@ -220,6 +227,8 @@ def _is_there(file: Path) -> bool:
 
 
 def _content(file: Path, name: str) -> bytes | Unreadable:
+    if reason := untrusted(file):
+        return Unreadable(Problem(name, 0, "", f"is not trusted: {reason}"))
     try:
         return bytes_of(file, name)
     except Unreadable as error:
@@ -251,7 +260,12 @@ def _services(document: Document, keys: KeyPath, value: object) -> tuple[list[st
     if value is None:
         return [], []
     if isinstance(value, list) and all(isinstance(name, str) for name in value):
-        return value, []
+        wrong = [index for index, name in enumerate(value) if not is_name(name)]
+        found = [
+            document.problem((*keys, index), f"is {shown(value[index])}, expected {EXPECTED}")
+            for index in wrong
+        ]
+        return (None if found else value), found
     return None, [document.problem(keys, f"is {shown(value)}, expected a list of service names")]
 
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from ferryman.configfile import expanded
 from ferryman.errors import InventoryError
 from ferryman.inventory.dns import Resolve, system_resolver
 from ferryman.inventory.hosts import HostBuilder
@@ -245,7 +246,9 @@ class Translated(Mapping[str, V], Generic[T, V]):
 def _with_whole_path(folder: Path, entry: ClusterEntry) -> ClusterEntry:
     if entry.kubeconfig is None:
         return entry
-    return entry.model_copy(update={"kubeconfig": str(folder / Path(entry.kubeconfig).expanduser())})
+    # Several files have colons between them, as in $KUBECONFIG.
+    named = [str(folder / expanded(Path(each))) for each in entry.kubeconfig.split(":") if each]
+    return entry.model_copy(update={"kubeconfig": ":".join(named)})
 
 
 def _raise(problems: Iterable[Problem]) -> None:

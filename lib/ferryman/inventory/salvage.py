@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from ferryman.bounded_yaml import events
 from ferryman.inventory.problems import KeyPath, Problem, where
 from ferryman.inventory.text_blocks import Block, blocks_of, lines_of
 from ferryman.inventory.yaml_errors import LINE_BREAK, NO_UTF8, forbidden, no_utf8, not_yaml
-from ferryman.inventory.yaml_nodes import LOADER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +82,7 @@ def _fault(lines: list[str], block: Block, name: str) -> Problem | None:
     if (byte := NO_UTF8.search(text)) is not None:
         return no_utf8(text, byte, name, block.first)
     try:
-        for _ in yaml.parse(text, LOADER):
+        for _ in events(text):
             pass
     except yaml.MarkedYAMLError as error:
         return not_yaml(error, text, name, block.first)
@@ -109,7 +109,7 @@ def _lost(
     known: set[str] = set()
     doubtful: set[str] = set()
     try:
-        for event in yaml.parse(rest, LOADER):
+        for event in events(rest):
             if not isinstance(event, yaml.NodeEvent) or not event.anchor or event.start_mark is None:
                 continue
             line, alias = event.start_mark.line, isinstance(event, yaml.AliasEvent)

@@ -7,7 +7,7 @@ others, unknown keys are ignored; in our own files they are mistakes.
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -22,6 +22,10 @@ from pydantic_core import PydanticCustomError
 
 from ferryman.config.jump import Jump
 from ferryman.inventory.problems import KeyPath, nearest, shown
+from ferryman.names import EXPECTED, is_host, is_name, is_user
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -69,6 +73,18 @@ def _jump(word: str) -> str:
     return word
 
 
+def _named(is_allowed: Callable[[str], bool]) -> Callable[[str], str]:
+    def judge(text: str) -> str:
+        if not is_allowed(text):
+            raise PydanticCustomError("expected", "{words}", {"words": EXPECTED})
+        return text
+
+    return judge
+
+
+Name = Annotated[str, AfterValidator(_named(is_name))]
+HostName = Annotated[str, AfterValidator(_named(is_host))]
+UserName = Annotated[str, AfterValidator(_named(is_user))]
 Vip = Annotated[IPv4Address | IPv6Address, PlainValidator(_address)]
 
 
@@ -87,22 +103,22 @@ class Lenient(BaseModel):
 class Conftool(Lenient):
     """Where a service's realservers stand in nodes/SITE.yaml."""
 
-    cluster: str = Field(description="the name of a cluster in nodes/SITE.yaml")
-    service: str = Field(description="the name of a service in nodes/SITE.yaml")
+    cluster: Name = Field(description="the name of a cluster in nodes/SITE.yaml")
+    service: Name = Field(description="the name of a service in nodes/SITE.yaml")
 
 
 class Lvs(Lenient):
     """How a service stands behind the load balancers."""
 
     enabled: bool = Field(description="true or false")
-    class_: str = Field(alias="class", description="a class of directors, such as low-traffic")
+    class_: Name = Field(alias="class", description="a class of directors, such as low-traffic")
     conftool: Conftool = Field(description="a mapping with cluster and service")
     scheduler: str = Field("wrr", description="an IPVS scheduler, such as wrr or mh")
     scheduler_flag: Annotated[list[str], BeforeValidator(_flags)] = Field(
         default_factory=list, description="a scheduler flag such as mh-port, or a list of them"
     )
     protocol: Literal["tcp", "udp"] = Field("tcp", description="tcp or udp")
-    ipip_encapsulation: list[str] | None = Field(None, description="a list of site names, such as [codfw]")
+    ipip_encapsulation: list[Name] | None = Field(None, description="a list of site names, such as [codfw]")
 
 
 class ProbeEntry(Lenient):
@@ -116,9 +132,9 @@ class ProbeEntry(Lenient):
 class CatalogService(Lenient):
     """An entry of the service catalog."""
 
-    ip: dict[str, dict[str, Vip]] = Field(description="a mapping SITE: {LABEL: address}")
+    ip: dict[Name, dict[Name, Vip]] = Field(description="a mapping SITE: {LABEL: address}")
     port: int = Field(ge=1, le=65535, description="a port number, 1 to 65535")
-    sites: list[str] = Field(description="a list of site names, such as [codfw, eqiad]")
+    sites: list[Name] = Field(description="a list of site names, such as [codfw, eqiad]")
     state: str = Field(description="a state, such as production")
     encryption: bool = Field(description="true or false")
     lvs: Lvs | None = Field(None, description="a mapping")
@@ -130,9 +146,9 @@ class DirectorEntry(BaseModel):
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
 
-    host: str = Field(min_length=1, description="a host name")
+    host: HostName = Field(min_length=1, description="a host name")
     role: Literal["primary", "secondary"] = Field(description="primary or secondary")
-    driver: str = Field(min_length=1, description="the name of a driver, such as keepalived")
+    driver: Name = Field(min_length=1, description="the name of a driver, such as keepalived")
     ipip_enabled: bool = Field(True, description="true or false")
     outer_sources: list[Vip] = Field(
         default_factory=list, description="a list of addresses, such as [172.16.1.1, '100::1']"
@@ -152,7 +168,7 @@ class HostEntry(Room):
     address: Annotated[IPv4Address | None, PlainValidator(_address4)] = None
     address6: Annotated[IPv6Address | None, PlainValidator(_address6)] = None
     port: int = Field(22, ge=1, le=65535, description="an SSH port, 1 to 65535")
-    user: str | None = Field(None, description="a user name")
+    user: UserName | None = Field(None, description="a user name")
     sudo: bool | None = Field(None, description="true or false")
     jump: list[Annotated[str, AfterValidator(_jump)]] | None = Field(
         None, description="a list of jump hosts, such as [bastion]; [] for none"
@@ -160,7 +176,7 @@ class HostEntry(Room):
     kind: Literal["server", "kubernetes", "bastion"] = Field(
         "server", description="server, kubernetes or bastion"
     )
-    cluster: str | None = Field(None, description="the name of a cluster in clusters.yaml")
+    cluster: Name | None = Field(None, description="the name of a cluster in clusters.yaml")
 
 
 class ClusterEntry(Room):
@@ -204,6 +220,8 @@ _BY_TYPE = {
 def _fault(model: type[BaseModel], detail: dict[str, Any]) -> Fault:
     path: KeyPath = detail["loc"]
     kind, value, message = detail["type"], detail["input"], detail["msg"]
+    if path[-1] == "[key]" and kind == "expected":
+        return path[:-2], f"has the key {shown(value)}, expected {message}"
     if path[-1] == "[key]":
         return path[:-2], f"has the key {shown(value)}, expected a string; quote it"
     known, expected = _described(model, path)

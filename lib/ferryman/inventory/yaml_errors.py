@@ -6,8 +6,9 @@ import re
 
 import yaml
 
+from ferryman.bounded_yaml import TooDeepError, TooMuchError, compose
 from ferryman.inventory.problems import Problem
-from ferryman.inventory.yaml_nodes import NULL_TAG, compose
+from ferryman.inventory.yaml_nodes import NULL_TAG
 
 LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 """What YAML 1.1 takes for the end of a line."""
@@ -23,12 +24,18 @@ class Unreadable(Exception):  # noqa: N818  # no error for callers: it carries p
         super().__init__("\n".join(map(str, problems)))
 
 
+class TooLarge(Unreadable):
+    """There is more of it than is read; no part of it is looked for."""
+
+
 def parse_whole(text: str, name: str) -> yaml.Node:
     """The root of a text, an empty value when there is nothing in it; raises ``Unreadable``."""
     if (found := NO_UTF8.search(text)) is not None:
         raise Unreadable(no_utf8(text, found, name))
     try:
         return compose(text) or _nothing()
+    except TooMuchError as error:
+        raise TooLarge(not_yaml(error, text, name)) from error
     except yaml.MarkedYAMLError as error:
         raise Unreadable(not_yaml(error, text, name)) from error
     except yaml.reader.ReaderError as error:
@@ -54,7 +61,8 @@ def not_yaml(error: yaml.MarkedYAMLError, text: str, name: str, above: int = 0) 
         why += f", {error.context} that begins on line {begun + above}"
     if "\t" in _line(text, line):
         why += "; there is a tab, YAML indents with spaces"
-    return Problem(name, line + 1 + above, "", f"is not YAML: {why}")
+    why = why if isinstance(error, TooMuchError | TooDeepError) else f"is not YAML: {why}"
+    return Problem(name, line + 1 + above, "", why)
 
 
 def forbidden(error: yaml.reader.ReaderError, text: str, name: str, above: int = 0) -> Problem:

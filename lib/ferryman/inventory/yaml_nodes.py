@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from ferryman.bounded_yaml import compose, repeats_too_much, require_few
 from ferryman.inventory.problems import shown
 
 if TYPE_CHECKING:
@@ -21,30 +22,11 @@ MERGE_TAG = "tag:yaml.org,2002:merge"
 NULL_TAG = "tag:yaml.org,2002:null"
 STR_TAG = "tag:yaml.org,2002:str"
 
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml's, ten times as quick, where PyYAML was built with it; both keep the places of what they read."""
-
 LARGEST_BITS = 1024
 """Of a whole number, written in whatever base: Python shows none of more than 4300 decimal digits."""
 
 Pair = tuple[yaml.Node, yaml.Node]
 """A key and its value."""
-
-
-def compose(text: str) -> yaml.Node | None:
-    """The root of the text's only document; None when there is nothing in it.
-
-    Raises:
-        yaml.MarkedYAMLError: It is not YAML, or there is another document.
-        yaml.reader.ReaderError: It has a character that YAML forbids.
-        RecursionError: It is nested too deeply.
-    """
-    loader = LOADER(text)
-    try:
-        root: yaml.Node | None = loader.get_single_node()
-    finally:
-        loader.dispose()
-    return root
 
 
 def pairs(node: yaml.Node) -> list[Pair]:
@@ -55,6 +37,8 @@ def pairs(node: yaml.Node) -> list[Pair]:
     own = node.value if isinstance(node, yaml.MappingNode) else []
     if not any(key.tag == MERGE_TAG for key, _ in own):
         return own
+    if repeats_too_much(node):
+        return [pair for pair in own if pair[0].tag != MERGE_TAG]  # whoever asks for its value is told
     own = [pair for pair in own if pair[0].tag != MERGE_TAG]
     named = {key.value for key, _ in own if isinstance(key, yaml.ScalarNode)}
     return [*(pair for pair in merged(node) if not _named(pair[0], named)), *own]
@@ -181,7 +165,19 @@ def value_of(node: yaml.Node) -> Any:  # noqa: ANN401  # whatever stands there
     """A node as a value.
 
     Raises:
-        yaml.MarkedYAMLError: It has a tag that is not known, or something that cannot be what it looks like.
+        yaml.MarkedYAMLError: Its aliases stand for too much, it has a tag that is not known, or
+            something that cannot be what it looks like.
         RecursionError: It is nested too deeply.
     """
+    require_few(node)
     return _Constructor().construct_document(node)
+
+
+def loaded(text: str) -> Any:  # noqa: ANN401  # whatever it says
+    """The value of a text that a host has said, within the same limits; None when there is nothing in it.
+
+    Raises:
+        yaml.YAMLError: It is not YAML, has a tag that is not known, or is larger than what is read.
+    """
+    root = compose(text)
+    return None if root is None else value_of(root)

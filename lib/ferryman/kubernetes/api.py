@@ -1,4 +1,4 @@
-"""Asks an API server, through lightkube: TLS client certificates, tokens and exec plugins are its business.
+"""Asks an API server, through lightkube; where it is, and as whom it is asked, ``kubeconfig.py`` reads.
 
 At most three kinds of objects are listed: nodes, Services, and the endpoint slices of those Services that
 matter. Whoever the kubeconfig names needs ``list`` on them, cluster-wide.
@@ -10,12 +10,12 @@ import ipaddress
 from typing import TYPE_CHECKING
 
 from ferryman.kubernetes.cluster import ClusterState, ClusterUnreadableError, LocalService, Node
+from ferryman.redaction import HIDDEN, redacted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from lightkube import Client, SingleConfig
-    from lightkube.config.models import UserExec
+    from lightkube import Client
     from lightkube.models.core_v1 import NodeCondition
     from lightkube.resources.core_v1 import Node as ApiNode
     from lightkube.resources.core_v1 import Service as ApiService
@@ -26,9 +26,8 @@ if TYPE_CHECKING:
 
 HOSTNAME_LABEL = "kubernetes.io/hostname"
 SERVICE_LABEL = "kubernetes.io/service-name"
-PLUGIN_S = 30.0
-"""Seconds that a kubeconfig's login plugin has; it may want a browser, and nobody is there."""
-_EXEC = "client.authentication.k8s.io"
+_SHOWN = 600
+"""Characters of what went wrong."""
 
 
 def read_cluster(entry: ClusterEntry, service: Service) -> ClusterState:
@@ -37,42 +36,35 @@ def read_cluster(entry: ClusterEntry, service: Service) -> ClusterState:
     Raises:
         ClusterUnreadableError: The API server could not be asked, or its answer is not understood.
     """
-    from lightkube import Client  # noqa: PLC0415  # 0.3 s, for those with an API server alone
+    from lightkube import Client, KubeConfig  # noqa: PLC0415  # 0.3 s, for those with an API server alone
+    from lightkube.config.models import Cluster, User  # noqa: PLC0415  # as above
 
+    from ferryman.kubernetes.kubeconfig import access_of  # noqa: PLC0415  # as above
+    from ferryman.kubernetes.login import logged_in  # noqa: PLC0415  # as above
+    from ferryman.kubernetes.transport import Transport  # noqa: PLC0415  # as above
+
+    secrets: tuple[str, ...] = ()
     try:
-        with Client(_config(entry)) as client:
+        access = access_of(entry.kubeconfig, entry.context, entry.api)
+        secrets = access.secrets
+        access = logged_in(access)
+        secrets = access.secrets
+        config = KubeConfig.from_one(cluster=Cluster(server=access.server), user=User())
+        with Client(config, transport=Transport(access), trust_env=False) as client:
             return _read(client, service)
-    except Exception as error:  # of many libraries; whatever it was, nothing was seen
+    except ClusterUnreadableError as error:
+        raise ClusterUnreadableError(_without(secrets, str(error))) from None
+    except Exception as error:  # noqa: BLE001  # of many libraries; whatever it was, nothing was seen
         words = " ".join(str(error).split()) or "no reason given"
-        raise ClusterUnreadableError(f"{type(error).__name__}: {words}") from error
+        words = _without(secrets, redacted(words))
+        raise ClusterUnreadableError(f"{type(error).__name__}: {words}") from None
 
 
-def _config(entry: ClusterEntry) -> SingleConfig:
-    """The kubeconfig's context, with ``api`` as its server where given; without a kubeconfig, no login."""
-    from lightkube import KubeConfig  # noqa: PLC0415  # as above
-    from lightkube.config.models import User  # noqa: PLC0415  # as above
-
-    known = (
-        KubeConfig.from_file(entry.kubeconfig)
-        if entry.kubeconfig
-        else KubeConfig.from_server(entry.api or "")
-    )
-    config = known.get(entry.context)
-    assert config is not None, "without a context, get raises"
-    config = config._replace(user=config.user or User())
-    if entry.api:
-        config.cluster.server = entry.api
-    if config.user and config.user.exec:
-        _limit_plugin(config.user.exec)
-    return config
-
-
-def _limit_plugin(plugin: UserExec) -> None:
-    """Make a login plugin end, though it asks somebody something."""
-    plugin.command, plugin.args = "timeout", [f"{PLUGIN_S}", plugin.command, *(plugin.args or ())]
-    if plugin.apiVersion == f"{_EXEC}/v1":
-        # A token looks the same in both versions; lightkube knows the older name alone.
-        plugin.apiVersion = f"{_EXEC}/v1beta1"
+def _without(secrets: tuple[str, ...], text: str) -> str:
+    """The text without what the kubeconfig keeps secret: servers quote what they were sent."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, HIDDEN)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _read(client: Client, service: Service) -> ClusterState:

@@ -17,6 +17,7 @@ import yaml
 
 from ferryman.errors import DoubtError, VerifyError
 from ferryman.hosts.verbs.agents import PuppetRun, PuppetState
+from ferryman.inventory.yaml_nodes import loaded
 from ferryman.management.agent import AgentRun
 from ferryman.management.remote_agent import AgentOnHosts, Outcome, Retry, own_words
 
@@ -78,7 +79,7 @@ def _judged(run: PuppetReading) -> AgentRun:
 
 def _summary(text: str) -> dict[str, Any]:
     try:
-        summary = yaml.safe_load(text)
+        summary = loaded(text)
     except yaml.YAMLError:
         return {}
     return summary if isinstance(summary, dict) else {}

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import html
-import re
 from typing import TYPE_CHECKING
 
 from ferryman.junit import Result as JunitResult
+from ferryman.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ferryman.rehearsal.results import Result, Step
 
-_NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 cannot have, not even escaped."""
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 """The page runs and fetches nothing, whatever a host has said."""
 _STYLE = """
@@ -106,8 +104,4 @@ def _told(result: Result) -> Iterator[tuple[str, str]]:
 
 
 def _text(value: str) -> str:
-    return html.escape(_plain(value))
-
-
-def _plain(text: str) -> str:
-    return _NOT_IN_XML.sub("\ufffd", text)
+    return html.escape(printable(value))

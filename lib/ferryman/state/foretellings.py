@@ -15,6 +15,8 @@ import secrets
 import stat
 from typing import TYPE_CHECKING, Any
 
+from ferryman.trust import untrusted
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -55,6 +57,7 @@ class Foretellings:
         """The value that is kept for the request's cookbook and arguments; None when there is none."""
         path = self._path(request)
         try:
+            _require_trusted(path)
             return json.loads(_content(path))
         except FileNotFoundError:
             return None
@@ -75,6 +78,7 @@ class Foretellings:
         return self.folder / (hashlib.sha256(key.encode()).hexdigest()[:32] + _SUFFIX)
 
     def _replace(self, path: Path, content: bytes) -> None:
+        _require_trusted(path)
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = path.with_suffix(f".{secrets.token_hex(8)}.tmp")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -97,6 +101,12 @@ class Foretellings:
         for _, path in sorted(found)[: -self._keep]:
             with contextlib.suppress(OSError):
                 path.unlink()
+
+
+def _require_trusted(path: Path) -> None:
+    """Check that nobody else can have written a file; raises ValueError."""
+    if reason := untrusted(path):
+        raise ValueError(f"it is not trusted: {reason}")
 
 
 def _content(path: Path) -> bytes:

@@ -12,9 +12,12 @@ import os
 import re
 from contextlib import suppress
 from dataclasses import replace
+from errno import EACCES
 from typing import TYPE_CHECKING, Any
 
+from ferryman.errors import JournalError
 from ferryman.state import records
+from ferryman.trust import require_trusted, untrusted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,10 +52,12 @@ class Spool:
 
         Raises:
             OSError: The file cannot be read.
+            JournalError: Somebody else may have written it.
         """
         spool = cls(folder, entry)
         if spool._path is None:
             return None
+        require_trusted(spool._path, "records of a run", JournalError)
         try:
             text = spool._path.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
@@ -131,6 +136,8 @@ class Spool:
         if self._is_written:
             _append(self._path, rows)
             return
+        if reason := untrusted(self._path):
+            raise PermissionError(EACCES, reason)
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Written anew: what an earlier process left may end in a torn line.
         new = self._path.with_name(f"{self._path.name}.new")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ferryman.tape.file import FILE_MODE, NEW, SUFFIX, Header, line_of, member
 from ferryman.tape.lines import MAX_BYTES, MAX_LINE_BYTES, MAX_LINES
+from ferryman.trust import untrusted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -196,6 +197,8 @@ def _require_space(folder: Path) -> None:
 
 
 def _created(path: Path) -> BinaryIO:
+    if reason := untrusted(path):
+        raise PermissionError(errno.EACCES, reason)
     path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
     _require_space(path.parent)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC

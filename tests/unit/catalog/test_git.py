@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import pwd
 import signal
+import subprocess
 import threading
 from pathlib import Path
 
 import pytest
 
 from ferryman.catalog.review import git as module
-from ferryman.catalog.review.git import Git
+from ferryman.catalog.review.git import Git, GitError
 from ferryman.errors import DoubtError, RefusedError, UnknownOutcomeError
 from ferryman.retry import poll_until
 
@@ -114,6 +115,51 @@ def test_root_runs_git_as_the_one_whose_clone_it_is(stand_in: Path) -> None:
         folder.chmod(folder.stat().st_mode | 0o011)
     git = Git(clone)
     assert git.read("status").splitlines() == ["nobody", nobody.pw_dir]
+
+
+def clone_of(owner: int, folder: Path) -> Path:
+    """A clone that somebody else owns, in a folder that everybody may enter."""
+    folder.mkdir()
+    subprocess.run(["git", "init", "--quiet", folder], check=True)
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, owner, owner)
+    for path in (folder, *folder.parents):
+        path.chmod(path.stat().st_mode | 0o011)
+    return folder
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs git as somebody else")
+def test_a_hook_in_somebody_elses_clone_cannot_make_root_read_a_file_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VAULT_TOKEN", "planted-secret")
+    secret = tmp_path / "secret"
+    secret.write_text("only root may read this")
+    secret.chmod(0o600)
+    clone = clone_of(4711, tmp_path / "clone")
+    hook = clone / ".git" / "hooks" / "commit-msg"
+    hook.write_text(f'#!/bin/sh\nid -u > "{clone}/who"; env > "{clone}/env"; ln -sf "{secret}" "$1"\n')
+    hook.chmod(0o755)
+    with pytest.raises(GitError, match="what its hook commit-msg left cannot be read"):
+        Git(clone).edited_by_hook("commit-msg", "a message")
+    assert (clone / "who").read_text() == "4711\n"
+    assert "planted-secret" not in (clone / "env").read_text()
+    hook.write_text('#!/bin/sh\necho more >> "$1"\n')
+    assert Git(clone).edited_by_hook("commit-msg", "a message\n") == "a message\nmore\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs git as somebody else")
+@pytest.mark.parametrize("part", [".git", ".git/config", ".git/hooks", ".git/hooks/commit-msg"])
+def test_what_git_would_run_of_somebody_elses_is_not_run_by_root(tmp_path: Path, part: str) -> None:
+    clone = clone_of(0, tmp_path / "clone")
+    (clone / ".git" / "hooks" / "commit-msg").touch()
+    (clone / "inventory").mkdir()
+    os.chown(clone / part, 4711, 4711)
+    assert Git(clone / "inventory").try_read("log").status == 128  # as the other user, who is refused
+    (clone / part).chmod(0o777)
+    os.chown(clone / part, 0, 0)
+    with pytest.raises(RefusedError, match=f"git clone: .*{part} has mode 0777"):
+        Git(clone / "inventory").read("log")
 
 
 def test_the_limits_are_what_the_configuration_says(stand_in: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,13 +13,14 @@ import yaml
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
+from ferryman import bounded_yaml
 from ferryman.catalog import Catalog
 from ferryman.catalog.yaml_edit import tree
 from ferryman.config import Config
 from ferryman.cookbook import CatalogFlipped, Ferry, NoChange, Report, load
 from ferryman.errors import InventoryError
 from ferryman.hosts.fake import FakeHosts
-from ferryman.inventory import Inventory, lint, salvage, yaml_nodes
+from ferryman.inventory import Inventory, lint
 from ferryman.inventory.document import parse
 from unit.inventory.conftest import CLUSTERS, DIRECTORS, HOSTS, NODES, SERVICES
 
@@ -398,7 +399,7 @@ def test_without_libyaml_all_is_read_and_edited_the_same(
         catalog.flipped("web", "lab", "ipip"),
         refused(sound, "depot")[0].split(" is ")[0],
     )
-    for module in (yaml_nodes, salvage, tree):
+    for module in (bounded_yaml, tree):
         monkeypatch.setattr(module, "LOADER", yaml.SafeLoader)
     slow = (
         loaded(sound, "web"),

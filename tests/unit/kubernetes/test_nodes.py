@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from ferryman.inventory.schema import ClusterEntry
-from ferryman.kubernetes import api, node_states
+from ferryman.kubernetes import login, node_states
 from ferryman.model import Finding, Kind, Realserver, Service, Verdict, VirtualService
 from unit.kubernetes.api_server import NODES, SERVICES
 
@@ -266,11 +266,11 @@ def test_who_asks_is_the_user_of_the_kubeconfigs_context(
 def test_a_login_plugin_that_does_not_end_is_ended(
     server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api, "PLUGIN_S", 0.1)
+    monkeypatch.setattr(login, "PLUGIN_S", 0.1)
     plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": "sleep", "args": ["100"]}
     (found,) = node_findings(ALONE, {"staging": kubeconfig(tmp_path, server.url, {"exec": plugin})})
     assert found.verdict is Verdict.UNKNOWN
-    assert "Exec timeout returned 124" in found.seen
+    assert "the login plugin sleep did not end within 0.1 seconds, and was ended" in found.seen
 
 
 def test_the_api_of_clusters_yaml_wins_over_the_kubeconfigs_server(server: ApiServer, tmp_path: Path) -> None:

@@ -388,40 +388,48 @@ def test_nothing_that_is_made_has_an_address_of_anybody_else(north: Topology, pl
     assert strangers(texts.values()) == set()
 
 
-HOSTILE = (
-    "10.1.2.3", "2001:db8::1", "167772161", "$(reboot)", "a b; reboot", "../../etc/passwd", "-x",
-    "web\nroot: x", "*", "%h", "{name}", "rt", "log", "web\u202eevil", "x" * 300, "\x1b[31mred",
-    "#", "a,192.0.2.9", "type",
-)  # fmt: skip
+ODD = (
+    "10.1.2.3",
+    "2001:db8::1",
+    "167772161",
+    "rt",
+    "log",
+    "x" * 253,
+    "type",
+    "null",
+    "_",
+    "1e3",
+    "a..b",
+    "x-",
+)
+"""Names that are allowed, and are more than names elsewhere."""
 
 
-def test_hostile_names_and_words_stay_where_they_are(inventory: Path, place: LabPaths) -> None:
+def test_odd_names_and_words_stay_where_they_are(inventory: Path, place: LabPaths) -> None:
     """Realservers, directors, labels, clusters and paths that are more than names."""
     catalog = yaml.safe_load((inventory / "services.yaml").read_text())
     front = catalog["service::catalog"]["front"]
-    front["ip"]["north"] = {"$(reboot)\n": "198.51.100.10", "192.0.2.77": "2001:db8:1::10"}
-    front["lvs"]["conftool"] = {"cluster": "../x: {", "service": "`id` 192.0.2.78"}
+    front["ip"]["north"] = {"reboot": "198.51.100.10", "192.0.2.77": "2001:db8:1::10"}
+    front["lvs"]["conftool"] = {"cluster": "type", "service": "192.0.2.78"}
     front["probes"] = [{"type": "http", "path": "/;} return 200 192.0.2.79;"}]
     (inventory / "services.yaml").write_text(yaml.safe_dump(catalog))
-    pool = {name: ["`id` 192.0.2.78"] for name in HOSTILE}
-    (inventory / "nodes/north.yaml").write_text(yaml.safe_dump({"north": {"../x: {": pool}}))
+    pool = {name: ["192.0.2.78"] for name in ODD}
+    (inventory / "nodes/north.yaml").write_text(yaml.safe_dump({"north": {"type": pool}}))
     directors = [
-        {"host": "$(poweroff)", "role": "primary", "driver": "$(id)"},
+        {"host": "poweroff", "role": "primary", "driver": "id"},
         {"host": "192.0.2.80", "role": "secondary", "driver": "keepalived"},
     ]
     (inventory / "directors.yaml").write_text(yaml.safe_dump({"north": {"high-traffic1": directors}}))
     (inventory / "hosts.yaml").write_text("{}\n")
 
-    lab = from_inventory(inventory, "north", ["front"], realservers=len(HOSTILE))
-    assert len({host.name for host in lab.segment}) == len(HOSTILE) + 2
+    lab = from_inventory(inventory, "north", ["front"], realservers=len(ODD))
+    assert len({host.name for host in lab.segment}) == len(ODD) + 2
     texts = texts_of(lab, place)
     for path, text in texts.items():
         assert re.fullmatch(r"[A-Za-z0-9._/-]+", path), path
         assert ".." not in path
         if not path.endswith(("services.yaml", "nodes/north.yaml")):
-            assert not re.search(r"reboot\)|poweroff\)|`id`|\x1b|\u202e|192\.0\.2|198\.51|2001:db8", text), (
-                path
-            )
+            assert not re.search(r"reboot|poweroff|192\.0\.2|198\.51|2001:db8", text), path
     assert (
         strangers(text for path, text in texts.items() if "services.yaml" not in path and "nodes" not in path)
         == set()
@@ -429,7 +437,7 @@ def test_hostile_names_and_words_stay_where_they_are(inventory: Path, place: Lab
     assert lint(place.configuration / "inventory") == []
     said = Inventory.load(place.configuration / "inventory").service("front", "north")
     assert [str(virtual.vip) for virtual in said.virtual_services] == ["10.99.0.1", "fd99::1"]
-    assert len(said.realservers) == len(HOSTILE)
+    assert len(said.realservers) == len(ODD)
 
 
 # Real inventories

@@ -28,6 +28,8 @@ from ferryman.errors import (
     VerifyError,
 )
 from ferryman.permissions import ENTER, READ, WRITE, denied
+from ferryman.redaction import redacted
+from ferryman.trust import require_trusted
 
 if TYPE_CHECKING:
     from typing import IO
@@ -53,6 +55,8 @@ _ELSEWHERE = (
     "GIT_PREFIX",
 )
 """Set where Ferryman is called from a hook: they would lead git to another clone."""
+_OF_ANYBODY = ("PATH", "LANG", "TERM", "TZ")
+"""What of the environment git gets when it is run as another user: the rest may hold this one's secrets."""
 _SETTINGS = ("gc.auto=0", "maintenance.auto=false", "user.useConfigOnly=true")
 """No tidying up of the operator's clone in passing, and no commit in a name that was guessed."""
 
@@ -151,10 +155,14 @@ class Git:
             file = Path(folder) / "message"
             file.write_text(text)
             if self._owner:
-                for each in (Path(folder), file):
-                    os.chown(each, self._owner.pw_uid, self._owner.pw_gid)
+                for each in (file, Path(folder)):  # the folder last: nothing in it is theirs until then
+                    os.chown(each, self._owner.uid, self._owner.gid)
             self.write("hook", "run", hook, "--", str(file))
-            return file.read_text()
+            # Read as they would: a hook may have put a link to a file in its place that only root may read.
+            read = self._started(["cat", "--", str(file)], b"", LOCAL_S, finish=False)
+            if read.status != 0:
+                raise GitError(f"{self.folder}: what its hook {hook} left cannot be read: {read.err}")
+            return read.out.decode("utf-8", "replace")
 
     def has_hook(self, hook: str) -> bool:
         """Whether the clone has a hook of this name that would be called."""
@@ -177,12 +185,15 @@ class Git:
         return result
 
     def _error_text(self, command: tuple[str, ...], result: GitResult) -> str:
-        printed = result.err or result.text or "nothing was printed"
+        printed = redacted(result.err or result.text) or "nothing was printed"  # URLs may have a password
         return f"{self.folder}: git {' '.join(command)}: ended with {result.status}: {printed}"
 
     def _run(self, command: tuple[str, ...], stdin: bytes, limit_s: float, *, finish: bool) -> GitResult:
         settings = [word for setting in _SETTINGS for word in ("-c", setting)]
-        argv = ["git", *settings, *command]
+        return self._started(["git", *settings, *command], stdin, limit_s, finish=finish)
+
+    def _started(self, argv: list[str], stdin: bytes, limit_s: float, *, finish: bool) -> GitResult:
+        command = tuple(argv[1 + 2 * len(_SETTINGS) :] if argv[0] == "git" else argv)
         child = _Child(argv, self.folder, stdin, limit_s, self._owner)
         worker = threading.Thread(target=child.run, name=f"git {command[0]}", daemon=True)
         worker.start()
@@ -210,16 +221,73 @@ class Git:
         return RefusedError(f"{where}: cannot be run: {error}")
 
     @cached_property
-    def _owner(self) -> pwd.struct_passwd | None:
+    def _owner(self) -> _Owner | None:
         """Whom the clone belongs to, where this is root and that is somebody else.
 
-        git then runs as they do: what root wrote into their clone they could not write to again.
+        git then runs as they do: what root wrote into their clone they could not write to again, and what
+        their hooks and their configuration run must not be run by root.
+
+        Raises:
+            RefusedError: Somebody else may write what git would run there as this user.
         """
-        with suppress(OSError, KeyError):
-            owner = self.folder.stat().st_uid
-            if os.geteuid() == 0 and owner != 0:
-                return pwd.getpwuid(owner)
-        return None
+        if os.geteuid() != 0:
+            return None
+        parts = _what_runs(self.folder)
+        owners = {part: part.stat() for part in parts}
+        others = {found.st_uid for found in owners.values()} - {0}
+        if len(others) > 1:
+            raise RefusedError(
+                f"{self.folder}: several users have parts of this clone: {', '.join(map(str, parts))}; git "
+                "would run what any of them wrote there; let all of it belong to one of them (chown -R)"
+            )
+        if not others:
+            for part in parts:
+                require_trusted(part, "git clone", RefusedError)
+            return None
+        return _Owner.of(next(found for found in owners.values() if found.st_uid != 0))
+
+
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    """Another user, as whom git is run."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    name: str
+    home: str
+
+    @classmethod
+    def of(cls, found: os.stat_result) -> _Owner:
+        """Who owns a file; one without a name, as in a container, has no home and no other groups."""
+        try:
+            known = pwd.getpwuid(found.st_uid)
+        except KeyError:
+            return cls(found.st_uid, found.st_gid, (), str(found.st_uid), "/nonexistent")
+        groups = tuple(os.getgrouplist(known.pw_name, known.pw_gid))
+        return cls(known.pw_uid, known.pw_gid, groups, known.pw_name, known.pw_dir)
+
+
+def _what_runs(folder: Path) -> list[Path]:
+    """The folder, and of the clone around it what says what git runs, and where, as far as it is there."""
+    whole = Path(os.path.realpath(folder))
+    top = next((each for each in (whole, *whole.parents) if (each / ".git").exists()), None)
+    if top is None:
+        return [whole] if whole.exists() else []
+    git = top / ".git"
+    own = git
+    with suppress(OSError, ValueError):
+        if git.is_file():  # a worktree, or a submodule
+            own = top / git.read_text(errors="replace").removeprefix("gitdir:").strip()
+    common = own
+    with suppress(OSError, ValueError):
+        common = own / (own / "commondir").read_text(errors="replace").strip()
+    inside = ("config", "config.worktree", "hooks", "info", "info/attributes", "objects", "HEAD")
+    found = [whole, top, git, own, common, top / ".gitattributes", top / ".gitmodules"]
+    found += [place / name for place in (own, common) for name in inside]
+    if (common / "hooks").is_dir():
+        found += [hook for hook in (common / "hooks").iterdir() if hook.suffix != ".sample"]
+    return list(dict.fromkeys(part for part in found if part.exists()))
 
 
 @dataclass
@@ -230,7 +298,7 @@ class _Child:
     folder: Path
     stdin: bytes
     limit_s: float
-    owner: pwd.struct_passwd | None
+    owner: _Owner | None
     result: GitResult | None = None
     error: Exception | None = None
     over: threading.Event = field(default_factory=threading.Event)
@@ -282,9 +350,9 @@ class _Child:
             stdout=out,
             stderr=err,
             start_new_session=True,  # no terminal to ask for a password on, and a group to kill
-            user=owner.pw_uid if owner else None,
-            group=owner.pw_gid if owner else None,
-            extra_groups=os.getgrouplist(owner.pw_name, owner.pw_gid) if owner else None,
+            user=owner.uid if owner else None,
+            group=owner.gid if owner else None,
+            extra_groups=owner.groups if owner else None,
         )
 
     @staticmethod
@@ -294,11 +362,13 @@ class _Child:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def _environment(owner: pwd.struct_passwd | None) -> dict[str, str]:
+def _environment(owner: _Owner | None) -> dict[str, str]:
+    """The environment of git; another user gets nothing of this one's that may be a secret."""
     kept = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
-    theirs = {"HOME": owner.pw_dir, "USER": owner.pw_name, "LOGNAME": owner.pw_name} if owner else {}
     if owner:
-        kept.pop("XDG_CONFIG_HOME", None)
+        called_by = os.environ.get("SUDO_UID") == str(owner.uid)  # then the agent is their own
+        wanted = {*_OF_ANYBODY, *(("SSH_AUTH_SOCK",) if called_by else ())}
+        kept = {name: value for name, value in kept.items() if name in wanted}
+        kept |= {"HOME": owner.home, "USER": owner.name, "LOGNAME": owner.name}
     # GIT_OPTIONAL_LOCKS: git status would write the index anew.
-    never = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
-    return {**kept, **theirs, **never}
+    return {**kept, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}

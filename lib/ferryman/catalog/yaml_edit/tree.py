@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from ferryman.inventory.yaml_nodes import LOADER
+from ferryman.bounded_yaml import LOADER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

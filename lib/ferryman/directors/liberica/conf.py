@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import yaml
 
 from ferryman.errors import VerifyError
+from ferryman.inventory.yaml_nodes import loaded
 from ferryman.model import Forwarding, Protocol
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class LibericaConf:
             VerifyError: It is not understood; the message begins with ``where``.
         """
         try:
-            read = yaml.safe_load(text)
+            read = loaded(text)
             plane = str(read["fp"]["forwarding_plane"])
             return cls(plane, dict(_service(name, values) for name, values in read["services"].items()))
         except yaml.YAMLError as error:

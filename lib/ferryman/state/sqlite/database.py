@@ -16,7 +16,7 @@ from ferryman.state.sqlite.files import (
     not_usable,
     require_readable_log,
 )
-from ferryman.state.sqlite.schema import SCHEMA_VERSION, migrate, version
+from ferryman.state.sqlite.schema import SCHEMA_VERSION, migrate, strange, version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -213,9 +213,25 @@ def _prepare(connection: sqlite3.Connection, where: str) -> None:
     _write_ahead(connection)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA trusted_schema = OFF")
+    _require_own_schema(connection, where)
     migrate(connection)
     if (found := version(connection)) > SCHEMA_VERSION:
         raise JournalError(
             f"{where}: was written by another ferryman: its schema is {found}, this one knows "
             f"{SCHEMA_VERSION}; use the newer ferryman, or another state file in ferryman.toml"
+        )
+
+
+def _require_own_schema(connection: sqlite3.Connection, where: str) -> None:
+    connection.execute("BEGIN")  # what is read is of one moment: another process may just make the tables
+    try:
+        found = strange(connection) if version(connection) <= SCHEMA_VERSION else []
+    finally:
+        connection.rollback()
+    if found:
+        raise JournalError(
+            f"{where}: the journal is not used: its schema is not as ferryman makes it: {', '.join(found)}; "
+            "somebody else has written the file: find out who could; nothing was changed; compare the hosts "
+            "with the catalog, and name another state file in ferryman.toml"
         )

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ferryman.errors import JournalError
 from ferryman.permissions import ENTER, READ, WRITE, denied, user_name
+from ferryman.trust import require_trusted
 
 _LOGS = ("-wal", "-shm")
 """The files that SQLite keeps beside an open database: the log, and the index of the log."""
@@ -74,9 +75,12 @@ def make_private(path: Path) -> None:
     SQLite gives its ``-wal`` and ``-shm`` the same mode.
 
     Raises:
-        JournalError: There is a log without its database, which SQLite would remove.
+        JournalError: There is a log without its database, which SQLite would remove; or somebody else may
+            have written one of the files.
         OSError: It cannot be created.
     """
+    for file in (path, *(_beside(path, suffix) for suffix in _LOGS)):
+        require_trusted(file, "the journal", JournalError)
     _require_no_orphan(path)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with suppress(FileExistsError):

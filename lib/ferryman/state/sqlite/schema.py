@@ -6,6 +6,7 @@ The number of the schema is the file's ``user_version``. ``docs/journal.md`` des
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -62,6 +63,36 @@ SCHEMA_VERSION = len(_STEPS)
 def version(connection: sqlite3.Connection) -> int:
     """The number of the file's schema; 0 where the file is empty."""
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def strange(connection: sqlite3.Connection) -> list[str]:
+    """What the file's schema has that Ferryman does not make, or makes otherwise; empty where all is its own.
+
+    Somebody who could write the file may have added a trigger that frees locks, or put a view in a table's
+    place; the records' checksums say nothing of that. What is missing does nothing: it is noticed as damage.
+    """
+    found, wanted = _objects(connection), _expected(version(connection))
+    return sorted(
+        f"{kind} {name}" for (kind, name), made in found.items() if wanted.get((kind, name)) != made
+    )
+
+
+def _objects(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
+    """By kind and name, the statements that the schema was made with, without blanks and quotes."""
+    rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master").fetchall()
+    return {
+        (str(kind), str(name)): f"{table} {''.join(str(sql).split())}".replace('"', "").lower()
+        for kind, name, table, sql in rows
+        if not str(name).startswith("sqlite_stat")  # what ANALYZE keeps
+    }
+
+
+def _expected(number: int) -> dict[tuple[str, str], str]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
+        for step in _STEPS[:number]:
+            for statement in _statements(step):
+                fresh.execute(statement)
+        return _objects(fresh)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -1,0 +1,138 @@
+"""HTTP to an API server, as a kubeconfig says: through which proxy, as whom; and within limits."""
+
+from __future__ import annotations
+
+import base64
+import os
+import ssl
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import httpx2
+
+from ferryman.config import is_loopback
+from ferryman.kubernetes.cluster import ClusterUnreadableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ferryman.kubernetes.kubeconfig import Access
+
+MAX_BYTES = 128 << 20
+"""Of all answers together: a node of a large cluster has some 15 KB."""
+MAX_PAGES = 500
+WHOLE_S = 60.0
+"""Seconds for all that is asked of a cluster at one time."""
+
+
+@dataclass
+class Transport(httpx2.BaseTransport):
+    """Sends requests as a kubeconfig says, until there were too many, too long ones, or too late."""
+
+    access: Access
+    _left: int = field(default_factory=lambda: MAX_BYTES)
+    _pages: int = 0
+    _until: float = field(default_factory=lambda: time.monotonic() + WHOLE_S)
+
+    def __post_init__(self) -> None:
+        try:
+            self._http = httpx2.HTTPTransport(verify=_tls(self.access), proxy=_proxy_for(self.access))
+        except (ImportError, ValueError):  # a library that a proxy of its kind needs
+            raise ClusterUnreadableError(
+                "the kubeconfig's proxy-url cannot be used here; http:// and https:// proxies can"
+            ) from None
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send one request; raises ClusterUnreadableError where the answers have no end."""
+        self._pages += 1
+        if self._pages > MAX_PAGES:
+            raise ClusterUnreadableError(f"its lists do not end: {MAX_PAGES} pages until now")
+        self._require_time()
+        access = self.access
+        if access.token:
+            request.headers["Authorization"] = f"Bearer {access.token}"
+        elif access.basic:
+            pair = base64.b64encode(":".join(access.basic).encode()).decode()
+            request.headers["Authorization"] = f"Basic {pair}"
+        headers = [
+            *request.headers.raw,
+            *((name.encode(), value.encode()) for name, value in access.as_somebody),
+        ]
+        request.headers = httpx2.Headers(headers)
+        if access.tls_name:
+            request.extensions = {**request.extensions, "sni_hostname": access.tls_name}
+        response = self._http.handle_request(request)
+        response.stream = _Bounded(response.stream, self)
+        return response
+
+    def take(self, size: int) -> None:
+        """Count what has come; raises ClusterUnreadableError where it is too much."""
+        self._left -= size
+        if self._left < 0:
+            raise ClusterUnreadableError(f"its answer does not end: more than {MAX_BYTES >> 20} MiB")
+        self._require_time()
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._http.close()
+
+    def _require_time(self) -> None:
+        if time.monotonic() > self._until:
+            raise ClusterUnreadableError(f"its answers did not end within {WHOLE_S:g} seconds")
+
+
+class _Bounded(httpx2.SyncByteStream):
+    def __init__(self, stream: httpx2.SyncByteStream | httpx2.AsyncByteStream, owner: Transport) -> None:
+        assert isinstance(stream, httpx2.SyncByteStream)
+        self._stream = stream
+        self._owner = owner
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._stream:
+            self._owner.take(len(chunk))
+            yield chunk
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def _tls(access: Access) -> ssl.SSLContext:
+    try:
+        authority = access.authority.decode("ascii") if access.authority is not None else None
+        context = ssl.create_default_context(cadata=authority)
+        if not access.verifies:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if access.certificate is not None and access.key is not None:
+            with ExitStack() as files:
+                context.load_cert_chain(
+                    *(_in_memory(content, files) for content in (access.certificate, access.key))
+                )
+    except (ssl.SSLError, ValueError, OSError):
+        raise ClusterUnreadableError(
+            "the kubeconfig's certificate, key or certificate authority is no PEM that belongs together"
+        ) from None
+    return context
+
+
+def _in_memory(content: bytes, files: ExitStack) -> str:
+    """The path of a file with this content that no disk has: a key is written nowhere."""
+    descriptor = os.memfd_create("ferryman", os.MFD_CLOEXEC)
+    files.callback(os.close, descriptor)
+    os.write(descriptor, content)
+    return f"/proc/self/fd/{descriptor}"
+
+
+def _proxy_for(access: Access) -> str | None:
+    """The proxy that the kubeconfig names, else the environment's, which is none for this machine itself."""
+    if access.proxy is not None:
+        return access.proxy
+    parts = urlsplit(access.server)
+    host = parts.hostname or ""
+    if is_loopback(host) or proxy_bypass(host):
+        return None
+    return getproxies().get(parts.scheme)
