@@ -27,6 +27,7 @@ FLOORS = {
             "junit",
             "outcomes",
             "permissions",
+            "plain_text",
             "retry",
             "redaction",
             "waits",
