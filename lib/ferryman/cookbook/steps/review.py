@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -47,9 +48,10 @@ def wait_for_merge(proposal: Proposal, report: Report, *, again: str) -> None:
 def how_to_merge(proposal: Proposal) -> str:
     """The sentence that says what people do next to have the proposal merged."""
     catalog, branch = proposal.catalog, proposal.branch
-    config, where = catalog.config, f"git -C {catalog.git.folder}"
+    config, where = catalog.config, shlex.join(["git", "-C", str(catalog.git.folder)])
     if not config.remote:
-        return f"review it: {where} show {branch}; then, on {config.base}: git merge {branch}"
+        named = shlex.quote(branch)
+        return f"review it: {where} show {named}; then, on {config.base}: git merge {named}"
     if config.push:
         return f"review {branch} at {config.remote}, and merge it into {config.base}"
     return f"{where} push {config.remote} {branch}; then review it there, and merge it into {config.base}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ferryman.hosts.verbs.kinds import SCHEDULER
+from ferryman.ipvs.forms import SCHEDULER
 
 HostPart = Literal["realserver", "director"]
 Form = tuple[str, ...]
