@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ferryman.cookbook.steps import git_catalog
+from ferryman.cookbook.steps import review
 from ferryman.engine.progress import Progress, intent
 from ferryman.engine.steps import Change, NoChange
 from ferryman.errors import ArgumentError, FerrymanError, JournalError
@@ -138,13 +138,13 @@ def test_a_record_that_ferryman_did_not_write_is_not_acted_on(kind: str, payload
 @pytest.mark.parametrize("branch", [*WORDS, "", "-D", "a..b", "a.lock", "/a", "a/", "a@{1}", "a~1", "a^"])
 def test_what_is_no_name_of_a_branch_is_not_asked_of_git(branch: Any) -> None:  # noqa: ANN401  # as above
     with pytest.raises(ArgumentError, match="out of the journal"):
-        git_catalog._branch_in({"entry": "", "branch": branch})
+        review.branch_of(branch)
 
 
 @pytest.mark.parametrize("branch", ["ferryman/web-lab-20261130-141516-abcd", "é/#12", "a;b", "$(id)"])
 def test_a_name_that_git_allows_is_quoted_where_people_paste_it(branch: str) -> None:
-    assert git_catalog._branch_in({"entry": "", "branch": branch}) == branch
-    assert shlex.split(git_catalog._delete(branch)) == ["git", "branch", "-D", branch]
+    assert review.branch_of(branch) == branch
+    assert shlex.split(review.delete_command(branch)) == ["git", "branch", "-D", branch]
 
 
 def test_what_ferryman_writes_is_read_back() -> None:

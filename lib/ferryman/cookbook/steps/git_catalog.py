@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
 from ferryman.catalog import Flipped, Proposal, Rescheduled, ReviewStatus, TakenBack
-from ferryman.cookbook.steps.review import CHECK, how_to_merge, require_merged, wait_for_merge
+from ferryman.cookbook.steps.review import (
+    CHECK,
+    branch_of,
+    delete_command,
+    how_to_merge,
+    require_merged,
+    wait_for_merge,
+)
 from ferryman.engine.steps import Change, NoChange, Report
-from ferryman.errors import ArgumentError, InventoryError, RefusedError, VerifyError, WorldChangedError
+from ferryman.errors import InventoryError, RefusedError, VerifyError, WorldChangedError
 from ferryman.model import Edit, Finding, Verdict
 
 if TYPE_CHECKING:
@@ -29,30 +35,6 @@ class ReviewBefore(TypedDict):
     entry: str
     branch: str
     """Where the change is, or will be, proposed."""
-
-
-_NO_BRANCH = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|^[-/.]|\.\.|@\{|//|[/.]$|\.lock$")
-"""What no branch's name has in it (git-check-ref-format(1)); at its beginning an option would."""
-
-
-def _delete(branch: str) -> str:
-    """The command that deletes a branch of the clone, for people to type."""
-    return shlex.join(["git", "branch", "-D", branch])
-
-
-def _branch_in(before: ReviewBefore) -> str:
-    """The branch of the before.
-
-    Raises:
-        ArgumentError: It is none: somebody else wrote into the journal.
-    """
-    branch: object = before["branch"]
-    if not isinstance(branch, str) or not branch or _NO_BRANCH.search(branch):
-        raise ArgumentError(
-            f"a branch out of the journal is {branch!r:.80}, which is no name of a branch; see who wrote "
-            "there; git was not asked"
-        )
-    return branch
 
 
 @dataclass(frozen=True)
@@ -93,8 +75,8 @@ class ReviewedEdit(Change[ReviewBefore]):
     def edits(self, before: ReviewBefore) -> Sequence[Edit]:
         """The diff, the commit with its message, and the push."""
         catalog = self._catalog
-        committed = self._committed(_branch_in(before), self._proposal.edited.diff)
-        return [*committed, *([self._push_of(_branch_in(before))] if catalog.config.push else [])]
+        committed = self._committed(branch_of(before["branch"]), self._proposal.edited.diff)
+        return [*committed, *([self._push_of(branch_of(before["branch"]))] if catalog.config.push else [])]
 
     def cannot_tell_before(self, before: ReviewBefore) -> str | None:
         """A fetch, where there is a remote: what the base is by then, a dry run does not ask."""
@@ -129,12 +111,12 @@ class ReviewedEdit(Change[ReviewBefore]):
                     f"{catalog.base_name}: someone else changed {self.service.name} since it was read; "
                     "nothing was proposed; run again"
                 )
-            made += self._committed(_branch_in(before), proposal.edited.diff)
+            made += self._committed(branch_of(before["branch"]), proposal.edited.diff)
             proposal.propose(self._message(self.edit))
         elif self._is_merged_by_now(proposal):
             return made
         if catalog.config.push and not proposal.was_pushed:
-            made.append(self._push_of(_branch_in(before)))
+            made.append(self._push_of(branch_of(before["branch"])))
         proposal.offer()
         return made
 
@@ -153,7 +135,7 @@ class ReviewedEdit(Change[ReviewBefore]):
     def verify_again(self, before: ReviewBefore, report: Report) -> None:
         """Check that the base still says what was meant, without waiting."""
         del report
-        catalog, proposal = self._catalog, self._proposal_on(_branch_in(before))
+        catalog, proposal = self._catalog, self._proposal_on(branch_of(before["branch"]))
         if proposal.commit is not None:
             require_merged(proposal, proposal.look())
         else:
@@ -163,14 +145,14 @@ class ReviewedEdit(Change[ReviewBefore]):
 
     def undo(self, before: ReviewBefore) -> Sequence[Edit]:
         """Withdraw what is not merged; propose the revert of what is."""
-        catalog, proposal = self._catalog, self._proposal_on(_branch_in(before))
+        catalog, proposal = self._catalog, self._proposal_on(branch_of(before["branch"]))
         catalog.refresh()
         if proposal.commit is None:
             return ()
         error, made = (None, []) if proposal.was_merged else self._withdrawn(proposal)
         catalog.refresh()  # until now it could be merged
         if self._says_so:
-            return [*made, *self._propose_revert(_branch_in(before))]
+            return [*made, *self._propose_revert(branch_of(before["branch"]))]
         if error is not None:
             raise error
         if not proposal.was_merged:
@@ -180,11 +162,11 @@ class ReviewedEdit(Change[ReviewBefore]):
     def require_undoable(self, before: ReviewBefore, report: Report) -> None:
         """Check that the base can be read, and that a revert can be made on top of it."""
         del report
-        catalog, proposal = self._catalog, self._proposal_on(_branch_in(before))
+        catalog, proposal = self._catalog, self._proposal_on(branch_of(before["branch"]))
         catalog.refresh()
         if proposal.commit is None or not self._says_so:
             return
-        back = self._revert_on(_branch_in(before))
+        back = self._revert_on(branch_of(before["branch"]))
         try:
             catalog.edited(catalog.base(), back.edit)
         except InventoryError as error:
@@ -197,7 +179,7 @@ class ReviewedEdit(Change[ReviewBefore]):
         """Whether this run's proposal is merged, or can be."""
         del report
         catalog = self._catalog
-        proposal = self._proposal_on(_branch_in(before) if before else self._branch)
+        proposal = self._proposal_on(branch_of(before["branch"]) if before else self._branch)
         catalog.refresh()
         proposal.adopt(self._trailer)
         if proposal.commit is None:
@@ -210,7 +192,7 @@ class ReviewedEdit(Change[ReviewBefore]):
 
     def undo_edits(self, before: ReviewBefore) -> Sequence[Edit]:
         """The commands that revert it through review, or delete its branch."""
-        catalog, branch = self._catalog, _branch_in(before)
+        catalog, branch = self._catalog, branch_of(before["branch"])
         remote = catalog.config.remote
         if not self._proposal_on(branch).was_merged and not self._says_so:
             return self._withdrawal(before)
@@ -225,9 +207,9 @@ class ReviewedEdit(Change[ReviewBefore]):
         return self._as_edits(commands)
 
     def _withdrawal(self, before: ReviewBefore) -> list[Edit]:
-        branch, config = _branch_in(before), self._catalog.config
+        branch, config = branch_of(before["branch"]), self._catalog.config
         push = shlex.join(["git", "push", config.remote, "--delete", branch]) if config.push else ""
-        return self._as_edits([push, _delete(branch)])
+        return self._as_edits([push, delete_command(branch)])
 
     def _as_edits(self, commands: Sequence[str]) -> list[Edit]:
         folder = str(self._catalog.git.folder)
@@ -235,8 +217,8 @@ class ReviewedEdit(Change[ReviewBefore]):
 
     def diff_after_undo(self, before: ReviewBefore, report: Report) -> str | None:
         """Wait until the revert is merged, where there is one; what others edited stays."""
-        catalog, back = self._catalog, self._revert_on(_branch_in(before))
-        proposal = self._proposal_on(_branch_in(before))
+        catalog, back = self._catalog, self._revert_on(branch_of(before["branch"]))
+        proposal = self._proposal_on(branch_of(before["branch"]))
         catalog.refresh()
         if self._says_so:
             if back.commit is None:
@@ -354,7 +336,7 @@ class ReviewedEdit(Change[ReviewBefore]):
             if proposal.was_pushed
             else ""
         )
-        local = _delete(branch) if catalog.here(f"refs/heads/{branch}") else ""
+        local = delete_command(branch) if catalog.here(f"refs/heads/{branch}") else ""
         try:
             proposal.withdraw()
         except WorldChangedError as error:
