@@ -37,7 +37,7 @@ def readdressed(content: bytes, addresses: AddressMap) -> bytes:
     """
     packet = _read(content)
     if packet is None:
-        return bytes([content[0] & 0xF0]) + bytes(len(content) - 1) if content else b""
+        return _emptied(content)
     for layer in _layers(packet):
         if isinstance(layer, _HEADERS):
             layer.src = str(addresses.address(ip_address(layer.src)))
@@ -47,17 +47,23 @@ def readdressed(content: bytes, addresses: AddressMap) -> bytes:
         for checksum in ("chksum", "cksum"):
             if checksum in layer.fields:
                 delattr(layer, checksum)
-    return bytes(packet)
+    try:
+        made = bytes(packet)
+    except Exception:  # noqa: BLE001  # scapy raises whatever its layers raise
+        return _emptied(content)
+    return made if len(made) == len(content) else _emptied(content)
+
+
+def _emptied(content: bytes) -> bytes:
+    return bytes(byte & 0xF0 for byte in content[:1]) + bytes(len(content[1:]))
 
 
 def _read(content: bytes) -> Packet | None:
     """The packet; None where it is none that can be taken apart: a host may send us anything."""
     try:
-        packet = IP(content) if content[:1] and content[0] >> 4 == _IPV4 else IPv6(content)
-        bytes(packet)  # what cannot be put together again is none either
-    except Exception:  # noqa: BLE001  # scapy raises whatever its layers raise
+        return IP(content) if content[:1] and content[0] >> 4 == _IPV4 else IPv6(content)
+    except Exception:  # noqa: BLE001  # as above
         return None
-    return packet
 
 
 def _layers(packet: Packet) -> Iterator[Packet]:
