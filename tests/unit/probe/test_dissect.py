@@ -46,7 +46,7 @@ def ip6(payload: bytes, *, following: int = 6, length: int | None = None) -> byt
 
 MSS = bytes.fromhex("020405a0")
 FORGED = bytes.fromhex("1d03")
-"""An option of RFC 5925 that says it is three bytes long, and is cut off after two."""
+"""An option of RFC 5925 that says it is three bytes long, as none is, and is cut off after two."""
 UNREADABLE = {
     "a forged option at the end": ip4(tcp(b"\1\1" + FORGED)),
     "an option of length 0": ip4(tcp(bytes.fromhex("03000101"))),
@@ -113,10 +113,21 @@ def test_what_is_neither_tcp_nor_an_icmp_error_is_no_answer(name: str) -> None:
         (MSS, 1440),
         (bytes.fromhex("01010101") + MSS, 1440),
         (bytes.fromhex("1d040102020405a0"), 1440),
+        (bytes.fromhex("1d030000"), None),
+        (bytes.fromhex("1d0300") + MSS + b"\0", 1440),
         (bytes.fromhex("0000") + FORGED, None),
         (MSS + FORGED + b"\0\0", 1440),
     ],
-    ids=["none", "plain", "behind no-ops", "behind one that is unknown", "behind the end", "before a lie"],
+    ids=[
+        "none",
+        "plain",
+        "behind no-ops",
+        "behind one that is unknown",
+        "one of an odd length",
+        "behind one of an odd length",
+        "behind the end",
+        "before a lie",
+    ],
 )
 def test_options_are_read_as_far_as_the_mss(options: bytes, mss: int | None) -> None:
     assert dissect(ip4(tcp(options))) == TcpAnswer(FLOW, frozenset({"SYN", "ACK"}), 1001, mss)
