@@ -164,7 +164,7 @@ class Receivers:
 
 
 def _stamped(ancillary: Sequence[tuple[int, int, bytes]]) -> int:
-    """When the kernel received a packet, which is all that was asked for beside it; now, if it is not said."""
+    """When the kernel received a packet: all that was asked for beside it; now, where it is not said."""
     for _, _, data in ancillary:
         if len(data) == _timespec.size:
             seconds, nanoseconds = _timespec.unpack(data)
