@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-class StoppedError(BaseException):
-    """Raised in place of an answer or a wait, in whatever thread: the run is given up where it stands."""
+class StoppedError(KeyboardInterrupt):
+    """Raised in place of an answer or a wait, in whatever thread: the run is given up where it stands.
+
+    As a ``KeyboardInterrupt``, nothing of the engine catches it.
+    """
 
 
 class Waits(Protocol):

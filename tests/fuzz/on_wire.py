@@ -9,10 +9,9 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ferryman.probe.dissect import Unreadable, dissect
-
 from ferryman.errors import JournalError
 from ferryman.probe.classify import SynIndex, classify
+from ferryman.probe.dissect import Unreadable, dissect
 from ferryman.probe.fast_path import fast_judgement
 from ferryman.state.etcd.client import EtcdClient
 from ferryman.traffic.http_request import Request, exchange

@@ -26,9 +26,11 @@ CHOSEN: Mapping[str, Collection[str]] = {
         "test_a_rollback_that_loses_its_cluster_goes_on_while_its_lease_lasts",
     ),
     "etcd/test_processes.py": ("test_a_process_that_wakes_up_after_its_lease_changes_nothing_more",),
+    "etcd/test_quota.py": ALL,
     "etcd/test_races.py": ALL,
     "etcd/test_taken_over.py": ALL,
     "etcd/test_tls.py": ALL,
+    "etcd/test_users.py": ALL,
     "etcd/test_visitors.py": ALL,
     "etcd/test_writes.py": ALL,
     "test_bad_input.py": (

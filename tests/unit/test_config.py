@@ -170,9 +170,58 @@ def test_a_cluster_is_named_by_its_members_and_a_prefix(
 
 
 def test_paths_of_certificates_are_relative_to_the_file(tmp_path: Path) -> None:
-    config = load(written(tmp_path, '[etcd]\nca = "tls/ca.pem"\n'))
+    config = load(written(tmp_path, 'state = "etcd://a"\n[etcd]\nca = "tls/ca.pem"\n'))
     assert config.etcd.ca == tmp_path / "tls/ca.pem"
     assert config.etcd.cert is None
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key", "why"),
+    [
+        ('[etcd]\nca = "c"\n', 2, "ca", "is not used: state names no cluster"),
+        ('[etcd]\nuser = "ferry"\npassword_file = "p"\n', 2, "user", "is not used: state names no cluster"),
+        ('state = "etcd://b"\n[etcd]\ncert = "c"\nkey = "k"\n', 3, "cert", "nothing goes over TLS then"),
+        ('state = "etcd://b"\n[etcd]\nca = "a"\ncert = "c"\n', 4, "cert", "not used without etcd.key"),
+        ('state = "etcd://b"\n[etcd]\nca = "a"\nkey = "k"\n', 4, "key", "not used without etcd.cert"),
+        ('state = "etcd://b"\n[etcd]\nca = "a"\nuser = "u"\n', 4, "user", "without etcd.password_file"),
+        ('state = "etcd://b"\n[etcd]\nca = "a"\npassword_file = "p"\n', 4, "password_file", "etcd.user"),
+        (
+            'state = "etcd://10.1.2.3"\n[etcd]\nuser = "u"\npassword_file = "p"\n',
+            3,
+            "user",
+            r"would go to 10\.1\.2\.3 unencrypted.*set etcd\.ca",
+        ),
+    ],
+)
+def test_what_a_cluster_would_not_use_or_would_give_away_is_an_error(
+    tmp_path: Path, text: str, line: int, key: str, why: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"ferryman\.toml:{line}: etcd\.{key}: .*{why}"):
+        load(written(tmp_path, text))
+
+
+def test_a_password_may_go_to_this_very_machine_unencrypted(tmp_path: Path) -> None:
+    text = 'state = "etcd://127.0.0.1,[::1]:4"\n[etcd]\nuser = "u"\npassword_file = "secret/etcd"\n'
+    config = load(written(tmp_path, text))
+    assert (config.etcd.user, config.etcd.password_file) == ("u", tmp_path / "secret/etcd")
+
+
+@pytest.mark.parametrize(
+    ("state", "why"),
+    [
+        ("etcd://root:hunter2@a:1/p", "has a user or a password in it"),
+        ("etcd://a:1,root:hunter2@b:1/p", "has a user or a password in it"),
+        ("etcd://a:1/p?password=hunter2", "has a query or a fragment"),
+        ("etcd://a:1?cert-allowed-cn=hunter2", "has a query or a fragment"),
+        ("etcd://a:1/p#hunter2", "has a query or a fragment"),
+    ],
+)
+def test_what_the_url_of_a_cluster_says_too_much_is_an_error_that_does_not_repeat_it(
+    tmp_path: Path, state: str, why: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"ferryman\.toml:1: state: {why}") as error:
+        load(written(tmp_path, f'state = "{state}"\n'))
+    assert "hunter2" not in str(error.value)
 
 
 def test_a_service_has_its_own_traffic_over_the_common_one(tmp_path: Path) -> None:

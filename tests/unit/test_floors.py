@@ -29,6 +29,7 @@ FLOORS = {
             "junit",
             "outcomes",
             "permissions",
+            "plain_text",
             "retry",
             "printable",
             "redaction",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from ferryman.errors import JournalError
 from ferryman.state.factory import open_store
 
 if TYPE_CHECKING:
@@ -46,4 +47,5 @@ def store_of(config: Config) -> Iterator[Store]:
     try:
         yield store
     finally:
-        store.close()
+        with suppress(JournalError):  # how the run ended is written by then, and must be what is told
+            store.close()

@@ -1,12 +1,11 @@
 """``ferryman.toml``: what it may say, and reading it; ``ferryman.configfile`` finds the file."""
 
+from ferryman.config.etcd import EtcdCluster, EtcdConfig, is_loopback
 from ferryman.config.load import load
 from ferryman.config.tables import (
     CatalogConfig,
     Config,
     DirectorsConfig,
-    EtcdCluster,
-    EtcdConfig,
     ManagementConfig,
     OuterSource,
     ProbeConfig,
@@ -14,7 +13,6 @@ from ferryman.config.tables import (
     TrafficConfig,
     TrafficTable,
     WatchConfig,
-    is_loopback,
 )
 
 __all__ = [

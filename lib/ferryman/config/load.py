@@ -10,6 +10,7 @@ from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError
 
+from ferryman.config.etcd import NAMED_SO, fault_of_state
 from ferryman.config.tables import Config
 from ferryman.configfile import expanded
 from ferryman.errors import ConfigError
@@ -47,8 +48,11 @@ def load(file: Path) -> Config:
         raise ConfigError("\n".join(_problem(file, text, detail) for detail in error.errors())) from error
     if read.sqlite is None and read.etcd_cluster is None:
         where = f"{file}:{_line_of(text, ('state',))}"
-        expected = 'expected "sqlite:PATH" or "etcd://HOST:PORT,HOST:PORT/PREFIX"'
-        raise ConfigError(f"{where}: state: {expected}")  # what stands there may have a password in it
+        expected = f'expected "sqlite:PATH" or "{NAMED_SO}"'
+        raise ConfigError(f"{where}: state: {fault_of_state(read.state) or 'not understood'}, {expected}")
+    if faults := list(read.etcd.faults(read.etcd_cluster)):
+        lines = (f"{file}:{_line_of(text, ('etcd', key))}: etcd.{key}: {why}" for key, why in faults)
+        raise ConfigError("\n".join(lines))
     found = _with_absolute_paths(read)
     _require_trusted(found, text)
     return found
@@ -84,7 +88,7 @@ def _with_absolute_paths(read: Config) -> Config:
             "etcd": read.etcd.model_copy(
                 update={
                     name: absolute(path)
-                    for name in ("ca", "cert", "key")
+                    for name in ("ca", "cert", "key", "password_file")
                     if (path := getattr(read.etcd, name)) is not None
                 }
             ),

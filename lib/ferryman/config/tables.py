@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from ferryman.config.etcd import EtcdCluster, EtcdConfig
 from ferryman.config.hooks import HooksConfig
 from ferryman.config.jump import Jump
 from ferryman.config.table import Table
 from ferryman.configfile import expanded
 from ferryman.names import is_user
 
-_ETCD_PORT = 2379
 _LONGEST_PROBE_S = 3600
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
@@ -254,51 +251,6 @@ class TapeConfig(Table):
     """How many tapes are kept, the newest ones; false: no run is recorded."""
 
 
-class EtcdConfig(Table):
-    """``[etcd]``: how the cluster named in ``state`` is reached."""
-
-    ca: Path | None = None
-    """The authority that signs the cluster's certificates; given, everything goes over TLS."""
-    cert: Path | None = None
-    """This control host's certificate, where the cluster asks for one."""
-    key: Path | None = None
-    lease: int = Field(default=60, ge=2, le=3600)
-    """Seconds without a renewal after which a control host counts as dead; etcd rounds up small ones."""
-    timeout: Seconds = 3.0
-    """Seconds for one request to one member."""
-
-
-@dataclass(frozen=True, slots=True)
-class EtcdCluster:
-    """Where an etcd cluster is, and under which key Ferryman's begin."""
-
-    members: tuple[tuple[str, int], ...]
-    """Host and port of each."""
-    prefix: str
-
-    def __str__(self) -> str:
-        return f"etcd {','.join(f'{host}:{port}' for host, port in self.members)}{self.prefix}"
-
-    @property
-    def beyond_this_machine(self) -> list[str]:
-        """The members that are not on loopback."""
-        return [host for host, _ in self.members if not is_loopback(host)]
-
-    @classmethod
-    def named(cls, state: str) -> EtcdCluster | None:
-        """The cluster that a text names, ``etcd://HOST:PORT,HOST:PORT/prefix``; None when it is not one."""
-        found = re.fullmatch(r"etcd://([^/]+)(/[^?#]*)?", state)
-        if found is None:
-            return None
-        members = [urlsplit(f"//{member.strip()}") for member in found[1].split(",")]
-        try:
-            named = tuple((member.hostname or "", member.port or _ETCD_PORT) for member in members)
-        except ValueError:
-            return None
-        prefix = (found[2] or "").rstrip("/") or "/ferryman"
-        return cls(named, prefix) if all(host for host, _ in named) else None
-
-
 class Config(Table):
     """What ``ferryman.toml`` says, with every path made absolute."""
 
@@ -345,11 +297,3 @@ class Config(Table):
         common = self.traffic.model_dump(exclude={"service"})
         own = self.traffic.service.get(service)
         return TrafficConfig(**(common | (own.model_dump(exclude_unset=True) if own else {})))
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a name or an address is this machine's own, and of no network."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

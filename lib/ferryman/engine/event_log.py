@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ferryman.engine.clock import stamp
 from ferryman.errors import BusyError, FerrymanError, JournalError
-from ferryman.events import Occurrence
+from ferryman.events import Occurrence, RunFinished
+from ferryman.plain_text import storable, text_of
 from ferryman.state import NewRecord
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class EventLog:
         self._clock = clock
         self._signals = signals
         self._subscribers = list(subscribers)
+        self._dropped: list[Subscriber] = []
+        """Those that failed: all that they still get is how the run ended."""
         self._pending: list[NewRecord] = []
         self._journal_may_fail = False
         self._spooled_for: JournalError | None = None
@@ -56,10 +59,14 @@ class EventLog:
         with self._signals.deferred(), self._lock:
             time = stamp(self._clock.now())
             if recorded:
-                self._add(NewRecord(time, event.event, event.as_dict(), *_place(event)))
+                self._add(NewRecord(time, event.event, _as_dict(event), *_place(event)))
             occurrence = Occurrence(time, self._run, event)
             for subscriber in list(self._subscribers):
                 self._deliver(subscriber, occurrence)
+            if isinstance(event, RunFinished):
+                for subscriber in self._dropped:
+                    self._tell_the_end(subscriber, occurrence, event)
+                self._dropped.clear()
 
     def journal(self, kind: str, payload: Mapping[str, Any], step: int | None = None) -> None:
         """Write a record that only the journal needs, after all events before it; it is on disk then.
@@ -117,7 +124,10 @@ class EventLog:
 
     def spooled(self) -> str:
         """Which records are not in the journal but in its spool, and where; empty when there are none."""
-        return self._journal.spooled() if self._journal is not None else ""
+        try:
+            return self._journal.spooled() if self._journal is not None else ""
+        except JournalError as error:
+            return f"what could not be written is lost with this process: {error}"
 
     @property
     def _is_kept(self) -> bool:
@@ -136,8 +146,11 @@ class EventLog:
             raise
 
     def _spool(self, journal: Store, error: JournalError) -> None:
-        if journal.spool(self._run, ()):
-            self._spooled_for = error
+        try:
+            if journal.spool(self._run, ()):
+                self._spooled_for = error
+        except (JournalError, BusyError) as failed:  # then there is none
+            _log.debug("the spool of %s cannot be used: %s", self._run, failed)
 
     def _add(self, record: NewRecord) -> None:
         self._pending.append(record)
@@ -146,19 +159,38 @@ class EventLog:
         """Call a subscriber; one that fails (a closed pipe) is dropped, for it must not end the run."""
         try:
             subscriber(occurrence)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # no screen is worth a half-made change
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  # no screen is worth a half-made change
             self._subscribers.remove(subscriber)
+            self._dropped.append(subscriber)
             _log.debug("dropped a subscriber", exc_info=True)
-            self._add(
-                NewRecord(occurrence.time, "listener-lost", {"error": f"{type(error).__name__}: {error}"})
+            lost = {"error": f"{type(error).__name__}: {text_of(error)}"}
+            self._add(NewRecord(occurrence.time, "listener-lost", lost))
+
+    def _tell_the_end(self, subscriber: Subscriber, occurrence: Occurrence, end: RunFinished) -> None:
+        """Tell a dropped subscriber how the run ended; one that fails again has the log say it.
+
+        A stream that cannot be written is none of those: the command line says so itself.
+        """
+        try:
+            subscriber(occurrence)
+        except (KeyboardInterrupt, OSError) as error:
+            if isinstance(error, KeyboardInterrupt):
+                raise
+        except BaseException as error:  # noqa: BLE001  # as above
+            _log.warning(
+                "run %s: %s (exit code %d); %s could not show it: %s: %s\n%s",
+                *(self._run, end.outcome, end.exit_code, type(subscriber).__name__),
+                *(type(error).__name__, text_of(error), end.reason),
             )
 
 
 def error_summary(error: BaseException) -> str:
     """An error's message for people; an unexpected one is called a bug."""
     if isinstance(error, FerrymanError):
-        return str(error)
-    return f"a bug: {type(error).__name__}: {error} (the traceback is in the journal)"
+        return text_of(error)
+    return f"a bug: {type(error).__name__}: {text_of(error)} (the traceback is in the journal)"
 
 
 def error_record(error: BaseException, at: str) -> dict[str, Any]:
@@ -166,9 +198,26 @@ def error_record(error: BaseException, at: str) -> dict[str, Any]:
     return {
         "at": at,
         "error": type(error).__name__,
-        "message": str(error),
-        "traceback": "".join(traceback.format_exception(error)),
+        "message": text_of(error),
+        "traceback": _traceback(error),
     }
+
+
+def _traceback(error: BaseException) -> str:
+    try:
+        return storable("".join(traceback.format_exception(error)))
+    except Exception as failed:  # noqa: BLE001  # of a chain of errors that is too long, or lies about itself
+        return f"it cannot be shown: {type(failed).__name__}"
+
+
+def _as_dict(event: Event) -> dict[str, Any]:
+    """What the journal has of an event; of one with values of other kinds than declared, that it had them."""
+    try:
+        return event.as_dict()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  # an event tells what happened, and must not stop it
+        return {"unreadable": f"{type(error).__name__}: {text_of(error)}"}
 
 
 def _place(event: Event) -> tuple[int | None, str | None]:

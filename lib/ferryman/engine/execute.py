@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ferryman.engine.clock import stamp
 from ferryman.engine.diff import diff, shortened
+from ferryman.engine.own_code import plain_edits
 from ferryman.engine.progress import intent
 from ferryman.engine.steps import Change, NoChange
 from ferryman.engine.verification import verify_applied, verify_at_the_end
@@ -113,7 +114,7 @@ def _confirm(run: RunContext, place: int, change: Change[Any], now: NoChange) ->
 
 
 def _made(run: RunContext, place: int, edits: Sequence[Edit]) -> None:
-    for edit in edits:
+    for edit in plain_edits(edits):
         run.log.emit(ChangeMade(place, edit, applied=True))
     run.mark("made", place)
 

@@ -67,8 +67,12 @@ class Lease:
     def __enter__(self) -> Self:
         self._renewed_at = self._store.clock.monotonic()
         if self._renewed:
-            for thread in self._threads:
-                thread.start()
+            try:
+                for thread in self._threads:
+                    thread.start()
+            except BaseException:  # no more threads to be had: then none of them may stay
+                self._stop.set()
+                raise
         return self
 
     def __exit__(

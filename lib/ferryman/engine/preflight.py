@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ferryman.engine.diff import diff, shortened
+from ferryman.engine.own_code import call_own, plain_edits
 from ferryman.engine.progress import checked
 from ferryman.engine.steps import Change, NoChange
 from ferryman.errors import (
@@ -20,6 +21,7 @@ from ferryman.errors import (
 )
 from ferryman.events import FindingMade
 from ferryman.model import Finding, Verdict
+from ferryman.plain_text import text_of
 
 if TYPE_CHECKING:
     from ferryman.engine.plan import Step
@@ -42,8 +44,8 @@ class PendingChange:
     @classmethod
     def of(cls, change: Change[Any], before: object) -> PendingChange:
         """What this change would do from that state."""
-        edits = tuple(change.edits(before))
-        unknown = change.cannot_tell_before(before)
+        edits = plain_edits(call_own(lambda: change.edits(before)))
+        unknown = call_own(lambda: change.cannot_tell_before(before))
         return cls(before, edits, unknown if edits or unknown else "it is made: the step names no edits")
 
 
@@ -138,7 +140,7 @@ def reconcile(run: RunContext) -> None:
         except InterruptedRunError:
             raise
         except Exception as error:  # noqa: BLE001  # whatever the error, the rollback comes next
-            _report_journal(run, place, Verdict.UNKNOWN, str(error))
+            _report_journal(run, place, Verdict.UNKNOWN, text_of(error))
         else:
             compare_with_journal(run, place, now)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from ferryman.model import Edit
+from ferryman.errors import JournalError
+from ferryman.model import ChangeKind, Edit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -58,12 +59,10 @@ class Progress:
     def fold(self, kind: str, place: int, payload: Mapping[str, Any]) -> None:
         """Take in one more record; kinds that are no ``ChangeState`` are ignored."""
         if kind == "checked":
-            self.checked.setdefault(
-                place,
-                Checked(payload["title"], payload["before"], _edits(payload), payload.get("already", "")),
-            )
+            known = _known(kind, place, payload)
+            self.checked.setdefault(place, Checked(*known, _text(kind, place, payload.get("already", ""))))
         elif kind == "intent":
-            self.applied[place] = AppliedChange(payload["title"], payload["before"], _edits(payload))
+            self.applied[place] = AppliedChange(*_known(kind, place, payload))
             self.restored.pop(place, None)
         elif kind == "left" and place in self.restored:
             self.applied[place] = self.restored.pop(place)
@@ -79,8 +78,40 @@ class Progress:
             self.applied[place] = replace(self.applied[place], verified=True)
 
 
-def _edits(payload: Mapping[str, Any]) -> tuple[Edit, ...]:
-    return tuple(Edit(**edit) for edit in payload["edits"])
+def _known(kind: str, place: int, payload: Mapping[str, Any]) -> tuple[str, Any, tuple[Edit, ...]]:
+    """Title, before and edits out of a record's payload.
+
+    Raises:
+        JournalError: It has not what such a record has.
+    """
+    try:
+        title, before = _text(kind, place, payload["title"]), payload["before"]
+        edits = tuple(_edit(edit) for edit in payload["edits"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise _unlike(kind, place) from error
+    return title, before, edits
+
+
+def _edit(value: Mapping[str, Any]) -> Edit:
+    if value["kind"] not in get_args(ChangeKind) or not isinstance(value["target"], str):
+        raise TypeError("edit")
+    texts = (value.get("diff"), value.get("command"))
+    if not all(text is None or isinstance(text, str) for text in texts):
+        raise TypeError("edit")
+    return Edit(value["kind"], value["target"], *texts)
+
+
+def _text(kind: str, place: int, value: object) -> str:
+    if not isinstance(value, str):
+        raise _unlike(kind, place)
+    return value
+
+
+def _unlike(kind: str, place: int) -> JournalError:
+    return JournalError(
+        f"a record of the journal ({kind}, step {place + 1}) has not what ferryman writes into one: what it "
+        "says was there before cannot be trusted; see who wrote there, and put the hosts back by hand"
+    )
 
 
 def checked(title: str, before: object, edits: Sequence[Edit] = (), *, already: str = "") -> dict[str, Any]:

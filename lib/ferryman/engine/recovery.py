@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ferryman.engine.diff import shortened
 from ferryman.engine.event_log import error_record
+from ferryman.engine.own_code import call_own, plain_edits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -73,7 +74,7 @@ def _effect(edit: Edit) -> str:
 def _edits_back(run: RunContext, place: int, applied: AppliedChange | Checked) -> Sequence[Edit]:
     """What puts it back, as far as the step can say; an error is recorded and does not fail the report."""
     try:
-        return run.plan.change(place).undo_edits(applied.before)
+        return plain_edits(call_own(lambda: run.plan.change(place).undo_edits(applied.before)))
     except Exception as error:  # noqa: BLE001  # recorded; the before that is shown then says what is wanted
         run.log.journal("trouble", error_record(error, run.at), place)
         return ()

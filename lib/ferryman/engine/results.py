@@ -82,6 +82,21 @@ def held(run: RunContext, error: Exception) -> RunResult:
     return RunResult(Outcome.HELD, "\n".join(lines), run.id)
 
 
+def stopped_by_bug(run: RunContext, cause: Exception, bug: BaseException) -> RunResult:
+    """The result when putting things back, or saying what is where, was itself cut short by a bug."""
+    if not run.progress.applied and not run.progress.restored:
+        return unchanged(run, cause)
+    lines = [
+        error_summary(cause),
+        f"the rollback, or the report of it, was cut short by {error_summary(bug)}",
+        "the run stays open and keeps its lock. By the journal:",
+        *(f"  step {place + 1}, {run.plan.titles[place]}: may be made" for place in run.progress.applied),
+        *(f"  step {place + 1}, {run.plan.titles[place]}: was put back" for place in run.progress.restored),
+        f"then: ferryman rollback {run.id} looks again, and closes the run when all is as before",
+    ]
+    return RunResult(Outcome.STRANDED, "\n".join(lines), run.id)
+
+
 def rolled_back(run: RunContext, cause: Exception | None, result: RollbackResult) -> RunResult:
     """The result after a rollback, which came from an error, or was asked for (``cause`` is None)."""
     if result.not_restored:

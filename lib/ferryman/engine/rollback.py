@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ferryman.engine.event_log import error_record, error_summary
+from ferryman.engine.own_code import call_own, plain_edits
 from ferryman.engine.verification import NotRestored, not_restored, unrecorded
 from ferryman.errors import BusyError, InterruptedRunError, JournalError, VerifyError, WorldChangedError
 from ferryman.events import ChangeMade
@@ -79,7 +80,14 @@ def _verify_everything(run: RunContext, result: RollbackResult) -> None:
 
 def rollback_order(run: RunContext) -> Sequence[int]:
     """The places of the applied changes in the order of undo: last first, after those ``undo_first``."""
-    return sorted(run.progress.applied, key=lambda place: (not run.plan.change(place).undo_first, -place))
+    return sorted(run.progress.applied, key=lambda place: (not _goes_first(run.plan.change(place)), -place))
+
+
+def _goes_first(change: Change[Any]) -> bool:
+    try:
+        return call_own(lambda: change.undo_first)
+    except Exception:  # noqa: BLE001  # a bug of the step's must not keep the others from going back
+        return False
 
 
 def _require_owned(run: RunContext, place: int) -> None:
@@ -128,7 +136,7 @@ class _Undo:
         before = self._applied.before
         refusal = self._attempt()
         try:
-            differs = self._change.diff_after_undo(before, report)
+            differs = call_own(lambda: self._change.diff_after_undo(before, report))
         except InterruptedRunError:
             raise
         except Exception as error:
@@ -144,12 +152,12 @@ class _Undo:
         """Call undo, and return what it raises, for the state is read back first; None when it succeeded."""
         change, applied = self._change, self._applied
         try:
-            edits = change.undo(applied.before)
+            edits = call_own(lambda: change.undo(applied.before))
+            if edits is None and applied.made:
+                edits = call_own(lambda: change.undo_edits(applied.before))
+            self.edits = plain_edits(edits or ())
         except InterruptedRunError:
             raise
         except Exception as error:  # noqa: BLE001  # raised by the caller unless all is as before
             return error
-        if edits is None and applied.made:
-            edits = change.undo_edits(applied.before)
-        self.edits = edits or ()
         return None

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ferryman.engine.own_code import call_own, plain_finding
 from ferryman.engine.steps import NoChange
 from ferryman.errors import DoubtError, FerrymanError, InterruptedRunError, VerifyError
 from ferryman.events import FindingMade, ProbeAnswered, StepFinished, StepStarted
@@ -105,7 +106,7 @@ class RunContext:
         """Call a verb that writes; it is finished before a signal is acted on."""
         with self.signals.uninterruptible():
             with self._phase(place, phase):
-                call()
+                call_own(call)
             self._finished(place, phase)
 
     def mark(self, state: ChangeState, place: int, payload: Mapping[str, Any] | None = None) -> None:
@@ -121,9 +122,6 @@ class RunContext:
         self.log.emit(StepStarted(place, title, phase))
         try:
             yield
-        except SystemExit as error:
-            self.log.emit(StepFinished(place, phase, "failed"))
-            raise RuntimeError(f"{title}: called sys.exit({error.code!r}); a step raises an error") from error
         except Exception:
             self.log.emit(StepFinished(place, phase, "failed"))
             raise
@@ -145,6 +143,7 @@ class StepReport:
 
     def finding(self, finding: Finding) -> None:
         """Emit it, and keep it when it blocks or warns."""
+        finding = plain_finding(finding)
         if finding.verdict.stops:
             self._blocking.append(finding)
         elif finding.verdict is Verdict.WARN:
@@ -158,7 +157,7 @@ class StepReport:
     def judged(self, call: Callable[[StepReport], T]) -> T:
         """Call the verb and return its result, unless a finding blocks; the error then has all that block."""
         try:
-            result = call(self)
+            result = call_own(lambda: call(self))
         except InterruptedRunError:
             raise
         except FerrymanError as error:
@@ -185,6 +184,7 @@ class _QuietReport(StepReport):
 
     def finding(self, finding: Finding) -> None:
         """Emit it when it does not pass and was not reported yet; keep it when it blocks or warns."""
+        finding = plain_finding(finding)
         if not (finding.verdict.stops or finding.verdict is Verdict.WARN):
             return
         if finding.verdict is Verdict.WARN and str(finding) in self._reported:

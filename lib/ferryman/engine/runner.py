@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +17,7 @@ from ferryman import __version__, retry
 from ferryman.engine import results
 from ferryman.engine.clock import Clock, SystemClock, stamp
 from ferryman.engine.dry_run import announce, keep_or_compare, verify_no_change
-from ferryman.engine.event_log import EventLog, error_record
+from ferryman.engine.event_log import EventLog, error_record, error_summary
 from ferryman.engine.execute import execute
 from ferryman.engine.foretold import Course
 from ferryman.engine.lease import Lease
@@ -39,6 +39,7 @@ from ferryman.errors import (
 from ferryman.events import RunFinished, RunStarted, Subscriber
 from ferryman.model import Edit
 from ferryman.outcomes import Outcome, RunResult
+from ferryman.plain_text import storable
 from ferryman.state import Run, RunRequest, SqliteStore, Store
 from ferryman.state.sqlite.database import Database
 
@@ -266,18 +267,32 @@ class Runner:
         """Perform the action; whatever stops it, end the run in a state that has a name."""
         began = self.clock.monotonic()
         run.log.emit(_run_started(run))
-        with run.lease:
+        with ExitStack() as kept:
             try:
+                kept.enter_context(run.lease)
                 result = action()
-            except Exception as error:  # noqa: BLE001  # a bug in a step must not leave a run half made
-                result = self._stopped(run, error)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001  # a bug in a step must not leave a run half made
+                result = self._ended_by(run, error)
             if self.foretellings is not None and not run.goes_back:
                 keep_or_compare(run, store, self.foretellings, result)
-            result = _recorded(run, store, result)
+            result = _recorded(run, store, replace(result, reason=storable(result.reason)))
         seconds = self.clock.monotonic() - began
         # Its record is the run's own row.
         run.log.emit(RunFinished(result.outcome, result.exit_code, seconds, result.reason), recorded=False)
         return result
+
+    def _ended_by(self, run: RunContext, error: BaseException) -> RunResult:
+        """The result of a run that was stopped; also where the rollback, or its report, has a bug."""
+        stop = error if isinstance(error, Exception) else RuntimeError(error_summary(error))
+        try:
+            return self._stopped(run, stop)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as bug:  # noqa: BLE001  # whatever it is, the run's end must be told
+            _log.debug("the rollback had a bug", exc_info=True)
+            return results.stopped_by_bug(run, stop, bug)
 
     def _stopped(self, run: RunContext, error: Exception) -> RunResult:
         run.begin_rollback()

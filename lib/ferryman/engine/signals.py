@@ -133,7 +133,8 @@ class Signals:
 
     def alarm(self, error: Exception) -> None:
         """From another thread: have this raised in the run's own, as if a signal had come."""
-        self._observer.alarmed(error)
+        with suppress(Exception):  # whoever follows the run must not keep it from being stopped
+            self._observer.alarmed(error)
         self._alarm = error
         if (wakeup := self._wakeup) is not None:
             wakeup.wake()

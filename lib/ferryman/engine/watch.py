@@ -13,6 +13,7 @@ import threading
 from typing import TYPE_CHECKING, Self
 
 from ferryman import waits
+from ferryman.engine.own_code import plain_finding
 from ferryman.engine.retries import Retries
 from ferryman.engine.run_context import StepReport
 from ferryman.errors import DoubtError, FerrymanError
@@ -147,6 +148,7 @@ class _WatchReport(StepReport):
     def finding(self, finding: Finding) -> None:
         """Emit it when it blocks, and keep it; also when it says that a host answered only on a retry."""
         self._require_running()
+        finding = plain_finding(finding)
         if finding.check == RETRIED:
             self.retried.add(finding.host)
         if finding.verdict.stops or finding.check == RETRIED:

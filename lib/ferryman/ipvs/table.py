@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, cast
 
 from ferryman.errors import ArgumentError
+from ferryman.ipvs.forms import is_server
 from ferryman.model import Address, Forwarding, Protocol, Service, VirtualService, host_port
 
 if TYPE_CHECKING:
@@ -267,7 +268,7 @@ def from_json(value: Sequence[dict[str, Any]]) -> Table:
     """
     try:
         return tuple(map(_server_from_json, value))
-    except (LookupError, TypeError, ValueError, StopIteration) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, StopIteration) as error:
         raise ArgumentError(
             f"a table out of the journal is not understood ({type(error).__name__}: {error}); see who wrote"
             " there; nothing was sent to a host"
@@ -275,7 +276,7 @@ def from_json(value: Sequence[dict[str, Any]]) -> Table:
 
 
 def _server_from_json(server: dict[str, Any]) -> VirtualServer:
-    return VirtualServer(
+    found = VirtualServer(
         cast("Protocol", server["protocol"]),
         ip_address(server["vip"]),
         server["port"],
@@ -284,6 +285,9 @@ def _server_from_json(server: dict[str, Any]) -> VirtualServer:
         tuple(map(_destination_from_json, server["destinations"])),
         tuple(server["options"]),
     )
+    if not is_server(found):
+        raise ValueError("a value has not the form that ipvsadm prints")
+    return found
 
 
 def _destination_from_json(value: dict[str, Any]) -> Destination:

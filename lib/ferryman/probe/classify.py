@@ -249,18 +249,20 @@ def _peer(answer: TcpAnswer) -> str:
 
 
 def _unreachable(error: IcmpError, index: SynIndex) -> list[Judgement]:
-    """Match an ICMP error by the SYN that it quotes, or by the outer addresses when the quote ends there.
+    """Match an ICMP error by the SYN that it quotes: its sequence number is what nobody else knows.
 
-    A host without a tunnel device for one SYN has none for the others to it. It says so of a few alone, for
-    it limits the rate of its errors.
+    One whose quote ends before that number is only reported: the addresses alone anybody can guess. A host
+    without a tunnel device for one SYN has none for the others to it. It says so of a few alone, for it
+    limits the rate of its errors.
     """
-    if error.flow is not None and error.sequence is not None:
-        syn = index.acknowledged_by((error.sequence + 1) % SEQUENCE_SPACE)
-        syns = [syn] if syn is not None and syn.flow == error.flow else []
-        if syns and error.outer is not None and error.reason is IcmpReason.NO_TUNNEL_DEVICE:
-            syns = index.inside(*error.outer)
-    else:
+    if error.flow is None or error.sequence is None:
         syns = index.inside(*error.outer) if error.outer is not None else []
+        detail = f"not counted: {error}, which quotes too little to show that it is about this SYN"
+        return [Judgement(syn, None, detail=detail) for syn in syns]
+    syn = index.acknowledged_by((error.sequence + 1) % SEQUENCE_SPACE)
+    syns = [syn] if syn is not None and syn.flow == error.flow else []
+    if syns and error.outer is not None and error.reason is IcmpReason.NO_TUNNEL_DEVICE:
+        syns = index.inside(*error.outer)
     return [
         Judgement(syn, ProbeVerdict.UNREACHABLE, detail=str(error), icmp_reason=error.reason) for syn in syns
     ]

@@ -5,15 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 from ferryman.model import ProbeResult, ProbeVerdict
 from ferryman.probe.aggregate import TargetResult
 from ferryman.probe.classify import Judgement, Syn, SynIndex, classify
+from ferryman.probe.dissect import Unreadable, dissect
 from ferryman.probe.fast_path import fast_judgement
 from ferryman.probe.flows import FlowAllocator, outer_source, pool_size, samples_of, sequence_numbers
-from ferryman.probe.packets import dissect
 from ferryman.probe.rate_limit import RateLimiter
 from ferryman.probe.sockets import FAMILY
 from ferryman.retry import retry
@@ -68,6 +68,8 @@ class ProbeSession:
         self._limiter = RateLimiter(probe.rate, transport.monotonic)
         self._results: dict[int, ProbeResult] = {}
         self._remarked: set[int] = set()
+        self._unreadable: Counter[str] = Counter()
+        """Packets that were no answers, for they were not whole, by what was wrong with them."""
         self._aggregates: dict[int, TargetResult] = {}
         self._packets: dict[int, PacketPair] = {}
         self._destinations: dict[int, str] = {}
@@ -236,6 +238,9 @@ class ProbeSession:
 
     def _slow_judgements(self, packet: bytes) -> list[Judgement]:
         answer = dissect(packet)
+        if isinstance(answer, Unreadable):
+            self._unreadable[answer.why] += 1
+            return []
         return classify(answer, self._index) if answer is not None else []
 
     def _apply(self, judgement: Judgement, at_ns: int) -> None:
@@ -280,6 +285,9 @@ class ProbeSession:
         parts = [f"no answer to {syns}{each} in {probe.give_up_after_s:g} s"]
         if lost:
             parts.append(f"{lost} answers were lost here, for the receive buffer was full: lower the rate")
+        if self._unreadable:
+            packets = ", ".join(f"{count} with {why}" for why, count in sorted(self._unreadable.items()))
+            parts.append(f"packets came that are no answers: {packets}: see who sends them")
         parts.append("look at rp_filter, the firewall, whether the tunnel device is up, and the VIP")
         return "; ".join(parts)
 

@@ -12,6 +12,7 @@ import os
 import socket
 import struct
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from ferryman.errors import RefusedError
@@ -133,9 +134,7 @@ class Receivers:
                 packet, ancillary, _, _ = receiver.recvmsg(LONGEST, room)
             except BlockingIOError:
                 return
-            # The time stamp is all that was asked for beside the packet.
-            seconds, nanoseconds = _timespec.unpack(ancillary[0][2])
-            yield packet, seconds * 1_000_000_000 + nanoseconds
+            yield packet, _stamped(ancillary)
 
     def lost(self) -> int:
         """How many answers they had no room for: the kernel's own count, which it resets when it is read."""
@@ -162,6 +161,15 @@ class Receivers:
         group = first.getsockopt(SOL_PACKET, PACKET_FANOUT) & 0xFFFF
         for receiver in others:
             receiver.setsockopt(SOL_PACKET, PACKET_FANOUT, ROLLOVER | group)
+
+
+def _stamped(ancillary: Sequence[tuple[int, int, bytes]]) -> int:
+    """When the kernel received a packet: all that was asked for beside it; now, where it is not said."""
+    for _, _, data in ancillary:
+        if len(data) == _timespec.size:
+            seconds, nanoseconds = _timespec.unpack(data)
+            return int(seconds * 1_000_000_000 + nanoseconds)
+    return time.time_ns()
 
 
 def close_in_background(receivers: Sequence[Receivers]) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from ferryman.engine.clock import stamp
 from ferryman.engine.process import ProcessId
+from ferryman.errors import JournalError
+from ferryman.plain_text import storable, storable_value, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,6 +26,8 @@ Row = dict[str, Any]
 _SUFFIX_LETTERS = "23456789abcdefghjkmnpqrstvwxyz"
 """Without letters and digits that look or sound alike."""
 _OPEN_OUTCOMES = (None, "held", "stranded")
+_EXACT = ("checked", "intent")
+"""The kinds of record from which a rollback takes what was there before."""
 _FIELDS = 7
 """How many fields a record's row has before its checksum."""
 _REQUEST_COLUMNS = (
@@ -128,20 +132,20 @@ class Run:
         request = self.request
         return {
             "id": self.id,
-            "cookbook": request.cookbook,
+            "cookbook": storable(request.cookbook),
             "arguments": json.dumps(dict(request.arguments)),
-            "operator": request.operator,
-            "reason": request.reason,
-            "task": request.task,
+            "operator": storable(request.operator),
+            "reason": storable(request.reason),
+            "task": storable(request.task),
             "dry_run": int(request.dry_run),
-            "version": request.version,
+            "version": storable(request.version),
             "plan": json.dumps(self.plan),
             "fingerprint": self.fingerprint,
             "started": self.started,
             "ended": self.ended,
             "outcome": self.outcome,
             "exit_code": self.exit_code,
-            "ending": self.ending,
+            "ending": storable(self.ending),
             **self.owner.as_row(),
             "records": self.records,
             "head": self.last_checksum,
@@ -226,7 +230,7 @@ class Lock:
             "key": self.key,
             "run": self.run,
             "state": self.state,
-            "operator": self.operator,
+            "operator": storable(self.operator),
             **self.owner.as_row(),
             "since": self.since,
             "lease_until": self.lease_until,
@@ -261,11 +265,27 @@ def chained_rows(entry: Run, new_records: Sequence[NewRecord]) -> list[list[Any]
     rows: list[list[Any]] = []
     chain_head = entry.chain_head
     for seq, record in enumerate(new_records, entry.records + 1):
-        payload = json.dumps(dict(record.payload))
-        row = [entry.id, seq, record.time, record.kind, record.step, record.phase, payload]
+        row = [entry.id, seq, record.time, record.kind, record.step, record.phase, _written(record)]
         chain_head = _checksum(chain_head, row)
         rows.append([*row, chain_head])
     return rows
+
+
+def _written(record: NewRecord) -> str:
+    """A record's payload as JSON; what JSON has no form for is written as its text.
+
+    Raises:
+        JournalError: It has the state before a change, which must come back as it was.
+    """
+    try:
+        return json.dumps(dict(record.payload))
+    except (TypeError, ValueError, RecursionError) as error:
+        if record.kind in _EXACT:
+            raise JournalError(
+                f"the state before a change cannot be recorded: {type(error).__name__}: {text_of(error)}; it "
+                "must be lists, dicts with text keys, text, numbers"
+            ) from error
+        return json.dumps(storable_value(dict(record.payload)))
 
 
 def continues(entry: Run, rows: Sequence[Sequence[Any]]) -> bool:
@@ -339,7 +359,7 @@ def _mapping(text: str) -> dict[str, Any]:
 def _read(text: str, kind: type) -> Any:  # noqa: ANN401  # whatever JSON holds
     try:
         found = json.loads(text)
-    except (json.JSONDecodeError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return None
     return found if isinstance(found, kind) else None
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ferryman.errors import BusyError, JournalError, UsageError
 from ferryman.state import records
+from ferryman.state.boundary import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -37,8 +38,15 @@ class Store(ABC):
     """Journal and locks, as one process uses them for one run; every method is one transaction.
 
     Raises:
-        JournalError: From every method: the store cannot be reached, read or written.
+        JournalError: From every method: the store cannot be reached, read or written. Whatever a subclass
+            raises beside our own errors becomes one (``boundary.py``).
     """
+
+    def __init_subclass__(cls, **more: object) -> None:
+        super().__init_subclass__(**more)
+        for name, method in list(vars(cls).items()):
+            if not name.startswith("_") and callable(getattr(Store, name, None)):
+                setattr(cls, name, guarded(method))
 
     heartbeat_s: float
     """Seconds between two renewals of a lease."""
@@ -115,6 +123,7 @@ class Store(ABC):
             BusyError: The run is no longer this process's; nothing was recorded.
         """
 
+    @guarded
     def spool(self, run: str, new_records: Sequence[NewRecord]) -> bool:  # noqa: ARG002  # for those that have a spool
         """Keep records that cannot be written to the store now, after those that are kept already.
 
@@ -123,6 +132,7 @@ class Store(ABC):
         """
         return False
 
+    @guarded
     def replay_spool(self, run: str) -> str:  # noqa: ARG002  # as above
         """Append what was spooled for this process's run, by this process or an earlier one on this host.
 
@@ -135,6 +145,7 @@ class Store(ABC):
         """
         return ""
 
+    @guarded
     def spooled(self) -> str:
         """Which records are spooled and not in the store, and where, for people; empty when none are."""
         return ""
@@ -167,6 +178,7 @@ class Store(ABC):
     def _by_lease(self, run: str, owner: ProcessId) -> Liveness:
         """Whether a process that this kernel cannot be asked about is alive, by its lease."""
 
+    @guarded
     def run(self, run: str) -> Run:
         """The run with this id.
 
@@ -179,14 +191,17 @@ class Store(ABC):
         hint = f"did you mean {near[0]}?" if near else "ferryman runs lists them"
         raise UsageError(f"{run}: there is no such run in {self.where}; {hint}")
 
+    @guarded
     def show(self, run: str) -> list[Record]:
         """All records of a run, in order; damaged ones are included, and marked."""
         return records.read(self.run(run), self._rows(run))
 
+    @guarded
     def faults(self, run: str) -> list[str]:
         """What of a run is not as it was written, for people."""
         return records.faults(self.run(run), self._rows(run))
 
+    @guarded
     def verified_records(self, entry: Run) -> list[Record]:
         """The records of a run, for a command that acts on them.
 
@@ -202,6 +217,7 @@ class Store(ABC):
             )
         return records.read(entry, rows)
 
+    @guarded
     def liveness(self, run: str, owner: ProcessId) -> Liveness:
         """Whether the process that owns a run, or did, is alive, with the evidence."""
         if owner == self.owner:
@@ -212,6 +228,7 @@ class Store(ABC):
             )
         return self._by_lease(run, owner)
 
+    @guarded
     def require_idle(self, read: Run) -> None:
         """Check that a run is as it was read, and that no process works on it.
 

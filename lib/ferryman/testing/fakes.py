@@ -31,8 +31,8 @@ RecoveryCommand = Literal["resume", "rollback"]
 """How a run that is not over is taken to its end."""
 
 
-class Killed(BaseException):
-    """Stands for kill -9 within one process: the engine must not catch it."""
+class Killed(KeyboardInterrupt):
+    """Stands for kill -9 within one process: as a ``KeyboardInterrupt``, nothing of the engine catches it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,18 @@ import termios
 import time
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
+
+from ferryman.traffic.timed_socket import TimedSocket
 
 if TYPE_CHECKING:
     from ferryman.model import Address
 
 CHUNK_BYTES = 16_384
+LONGEST_BYTES = 20_000_000_000
+"""Bytes of a body that are read: more than anybody sends to see whether packets pass."""
+TRANSFER_AT_MOST = 60
+"""A transfer may take so many times the time after which its silence is a stall: it must end some time."""
 IPV6 = 6
 
 Kind = Literal["small", "download", "upload"]
@@ -87,6 +93,8 @@ def exchange(request: Request) -> Result:
         exchanging.run()
     except (OSError, http.client.HTTPException) as error:
         problem = problem_of(error)
+    except (ValueError, LookupError, TypeError, AttributeError):  # the client's, at what is no HTTP at all
+        problem = "no HTTP answer"
     finally:
         exchanging.close()
     return Result(
@@ -130,6 +138,8 @@ class _Exchange:
         self._began = began
         self._connection = http.client.HTTPConnection(str(request.vip), request.port)
         self._answer: http.client.HTTPResponse | None = None
+        self._headers_until: float | None = None
+        """When the headers of the answer must be there, while they are read."""
 
     def run(self) -> None:
         """Connect, send the request, and read the whole answer.
@@ -138,7 +148,8 @@ class _Exchange:
             OSError: The network failed, or the deadline has passed.
             http.client.HTTPException: What came back is not HTTP.
         """
-        self._connection.sock = self._connected()
+        connected = self._connected()
+        self._connection.sock = cast("socket.socket", TimedSocket(connected, self._left_s))
         if self._request.kind == "upload":
             try:
                 self._upload()
@@ -203,27 +214,43 @@ class _Exchange:
 
     def _receive(self) -> None:
         self._set_deadline()
+        self._headers_until = time.monotonic() + self._request.timeout_s
         answer = self._answer = self._connection.getresponse()
         self.status = answer.status
+        self._headers_until = None
         counts = self._request.kind != "upload"
         if counts:
             self.total_bytes = answer.length
+        read = 0
         while True:
             self._set_deadline()
             piece = answer.read1(CHUNK_BYTES)
             if not piece:
                 break
+            read += len(piece)
             self.moved_bytes += len(piece) if counts else 0
+            if read > LONGEST_BYTES:
+                raise http.client.HTTPException("a body without end")
+
+    def _left_s(self) -> float:
+        """Seconds that the next wait for bytes may take.
+
+        Raises:
+            TimeoutError: There are none left.
+        """
+        timeout_s, now = self._request.timeout_s, time.monotonic()
+        whole_s = timeout_s if self._request.kind == "small" else timeout_s * TRANSFER_AT_MOST
+        left_s = min(timeout_s, self._began + whole_s - now)
+        if self._headers_until is not None:
+            left_s = min(left_s, self._headers_until - now)
+        if left_s <= 0:
+            raise TimeoutError
+        return left_s
 
     def _set_deadline(self) -> None:
         """Set the deadline of the next wait: of silence for a transfer, of the whole for a small request."""
-        timeout_s = self._request.timeout_s
-        if self._request.kind == "small":
-            timeout_s -= time.monotonic() - self._began
-            if timeout_s <= 0:
-                raise TimeoutError
         if self._connection.sock is not None:
-            self._connection.sock.settimeout(timeout_s)
+            self._connection.sock.settimeout(self._left_s())
 
 
 def _source_towards(vip: str, port: int, family: int) -> str:

@@ -40,11 +40,15 @@ class Authority:
         )
         self.ca.write_bytes(_pem(builder.sign(self._key, hashes.SHA256())))
 
-    def issue(self, name: str, addresses: Sequence[str] = ()) -> Certificate:
-        """A certificate for both ends: etcd's HTTP gateway is a client of its own member, with its own."""
+    def issue(self, name: str, addresses: Sequence[str] = (), *, is_named: bool = True) -> Certificate:
+        """A certificate for both ends: etcd's HTTP gateway is a client of its own member, with its own.
+
+        One that is not named has no common name, only an organisation.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         usage = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-        builder = _builder(_name(name), self._name, key.public_key()).add_extension(
+        subject = _name(name) if is_named else _name(name, NameOID.ORGANIZATION_NAME)
+        builder = _builder(subject, self._name, key.public_key()).add_extension(
             x509.ExtendedKeyUsage(usage), critical=False
         )
         if addresses:
@@ -73,8 +77,8 @@ def _builder(
     )
 
 
-def _name(common: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
+def _name(text: str, kind: x509.ObjectIdentifier = NameOID.COMMON_NAME) -> x509.Name:
+    return x509.Name([x509.NameAttribute(kind, text)])
 
 
 def _pem(certificate: x509.Certificate) -> bytes:

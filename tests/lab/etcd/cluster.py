@@ -68,6 +68,8 @@ class Member:
     address: str
     folder: Path
     security: Security | None = None
+    flags: Sequence[str] = ()
+    """More options of etcd's."""
     _process: subprocess.Popen[bytes] | None = None
     _frozen: bool = False
 
@@ -107,6 +109,7 @@ class Member:
             f"--election-timeout={ELECTION_MS}",
             "--logger=zap",
             *(self.security.flags() if self.security else ()),
+            *self.flags,
         ]
         with (self.folder / f"{self.name}.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -130,15 +133,18 @@ class Member:
             self._send(signal.SIGCONT)
         self._frozen = False
 
-    def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Ask its HTTP gateway.
+    def ask(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, token: str = ""
+    ) -> dict[str, Any]:
+        """Ask its HTTP gateway, as the user whose token that is.
 
         Raises:
             OSError: It does not answer, or not with JSON that says 200.
         """
         with closing(self._connection()) as connection:
             try:
-                connection.request(method, path, body=json.dumps(body or {}))
+                headers = {"Authorization": token} if token else {}
+                connection.request(method, path, body=json.dumps(body or {}), headers=headers)
                 answer = connection.getresponse()
                 text = answer.read()
             except http.client.HTTPException as error:
@@ -174,6 +180,8 @@ class Cluster:
     size: int = 3
     authority: Authority | None = None
     """With an authority, clients need a certificate of it."""
+    flags: Sequence[str] = ()
+    """More options of each member's."""
     members: list[Member] = field(init=False)
     network: str = field(init=False)
     """The first three numbers of its addresses; those from 101 on are for whatever stands before it."""
@@ -249,9 +257,9 @@ class Cluster:
     def _member(self, number: int) -> Member:
         name, address = f"etcd{number}", f"{self.network}.{number}"
         if self.authority is None:
-            return Member(name, address, self.folder)
+            return Member(name, address, self.folder, flags=self.flags)
         own = self.authority.issue(name, [address, f"{self.network}.{number + 100}"])
-        return Member(name, address, self.folder, Security(self.authority, own))
+        return Member(name, address, self.folder, Security(self.authority, own), self.flags)
 
     def _leader(self) -> Member | None:
         terms = dict(term for member in self.members if member.can_answer and (term := _leads(member)))

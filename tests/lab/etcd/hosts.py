@@ -84,6 +84,8 @@ class ControlHosts:
     """Where to find the cluster, if not at its members."""
     lease_s: int = 60
     timeout_s: float = 3.0
+    user: str | None = None
+    password_file: Path | None = None
     folder: Path | None = None
     """Where each control host has a folder for what it could not write; without one it is kept in memory."""
     _born: dict[str, int] = field(default_factory=dict)
@@ -130,7 +132,9 @@ class ControlHosts:
 
     @property
     def config(self) -> EtcdConfig:
-        return EtcdConfig(lease=self.lease_s, timeout=self.timeout_s)
+        return EtcdConfig(
+            lease=self.lease_s, timeout=self.timeout_s, user=self.user, password_file=self.password_file
+        )
 
     def perform(self, plan: Plan, host: str, cuts: Cuts | None = None) -> RunResult:
         """A new run, in a new process on this host."""

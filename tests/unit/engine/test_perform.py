@@ -532,11 +532,15 @@ def test_the_journal_has_what_subscribers_heard(harness: Harness, world: FakeWor
 
 
 @pytest.mark.parametrize("error", [BrokenPipeError(), OSError("no screen"), KeyError("a bug in the view")])
-def test_a_listener_that_fails_is_dropped_and_the_run_goes_on(world: FakeWorld, error: Exception) -> None:
+def test_a_listener_that_fails_hears_only_the_end_and_the_run_goes_on(
+    world: FakeWorld, error: Exception
+) -> None:
     calls: list[str] = []
 
+    heard: list[str] = []
+
     def broken(occurrence: Occurrence) -> None:
-        calls.append("broken")
+        heard.append(occurrence.event.event)
         raise error
 
     runner = Runner(
@@ -545,7 +549,7 @@ def test_a_listener_that_fails_is_dropped_and_the_run_goes_on(world: FakeWorld, 
     result = runner.perform(REQUEST, Plan([Becomes(world, "a", "new")]))
 
     assert result.outcome == "done"
-    assert calls.count("broken") == 1
+    assert heard == ["run-started", "run-finished"]
     assert calls[-1] == "run-finished"
 
 

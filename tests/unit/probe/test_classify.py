@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from ferryman.model import IcmpReason, ProbeVerdict
 from ferryman.probe.classify import Flow, Judgement, Syn, SynIndex, classify
+from ferryman.probe.dissect import Unreadable, dissect
 from ferryman.probe.fast_path import fast_judgement
-from ferryman.probe.packets import dissect
 
 US, VIP, REALSERVER = IPv4Address("10.30.0.2"), IPv4Address("10.99.0.1"), IPv4Address("10.10.0.21")
 US6, VIP6, REALSERVER6 = IPv6Address("fd30::2"), IPv6Address("fd99::1"), IPv6Address("fd10::21")
@@ -31,7 +31,9 @@ CASES = sorted(Path(__file__).with_name("cases").glob("*.json"))
 
 def judged(packet: bytes) -> list[Judgement]:
     answer = dissect(packet)
-    return classify(answer, SynIndex(OUT.values())) if answer is not None else []
+    if answer is None or isinstance(answer, Unreadable):
+        return []
+    return classify(answer, SynIndex(OUT.values()))
 
 
 def wanted(case: dict[str, Any]) -> list[Judgement]:

@@ -8,6 +8,7 @@ delete once it is merged, and the process.
 from __future__ import annotations
 
 import difflib
+import shlex
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Literal
@@ -266,9 +267,10 @@ class Proposal:
         ref = f"refs/heads/{self.branch}"
         result = self._pushed(f"--force-with-lease={ref}:{commit}", f":{ref}")
         if self._on_remote("deleting", result) is not None:
+            back = (self._remote, "--delete", self.branch)
             raise VerifyError(
                 f"{self._where}: {self._remote} did not delete it: {result.err or result.text}; it may still "
-                f"be merged: git -C {self._git.folder} push {self._remote} --delete {self.branch}"
+                f"be merged: {shlex.join(['git', '-C', str(self._git.folder), 'push', *back])}"
             )
 
     def _pushed(self, lease: str, refspec: str) -> GitResult:

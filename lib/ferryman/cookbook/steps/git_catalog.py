@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
 from ferryman.catalog import Flipped, Proposal, Rescheduled, ReviewStatus, TakenBack
-from ferryman.cookbook.steps.review import CHECK, how_to_merge, require_merged, wait_for_merge
+from ferryman.cookbook.steps.review import (
+    CHECK,
+    branch_of,
+    delete_command,
+    how_to_merge,
+    require_merged,
+    wait_for_merge,
+)
 from ferryman.engine.steps import Change, NoChange, Report
 from ferryman.errors import InventoryError, RefusedError, VerifyError, WorldChangedError
 from ferryman.model import Edit, Finding, Verdict
@@ -67,8 +75,8 @@ class ReviewedEdit(Change[ReviewBefore]):
     def edits(self, before: ReviewBefore) -> Sequence[Edit]:
         """The diff, the commit with its message, and the push."""
         catalog = self._catalog
-        committed = self._committed(before["branch"], self._proposal.edited.diff)
-        return [*committed, *([self._push_of(before["branch"])] if catalog.config.push else [])]
+        committed = self._committed(branch_of(before["branch"]), self._proposal.edited.diff)
+        return [*committed, *([self._push_of(branch_of(before["branch"]))] if catalog.config.push else [])]
 
     def cannot_tell_before(self, before: ReviewBefore) -> str | None:
         """A fetch, where there is a remote: what the base is by then, a dry run does not ask."""
@@ -82,14 +90,15 @@ class ReviewedEdit(Change[ReviewBefore]):
         """The diff, and the commit with its message."""
         catalog = self._catalog
         message = "\n".join(f"    {line}".rstrip() for line in self._message(self.edit).splitlines())
-        commit = f"git branch {branch} {catalog.base_name}, with a commit of the diff above:\n{message}"
+        made = shlex.join(["git", "branch", branch, catalog.base_name])
+        commit = f"{made}, with a commit of the diff above:\n{message}"
         return [
             Edit("catalog", str(catalog.git.folder / catalog.path), diff=diff),
             Edit("catalog", str(catalog.git.folder), command=commit),
         ]
 
     def _push_of(self, branch: str) -> Edit:
-        command = f"git push {self._catalog.config.remote} {branch}"
+        command = shlex.join(["git", "push", self._catalog.config.remote, branch])
         return Edit("catalog", str(self._catalog.git.folder), command=command)
 
     def do(self, before: ReviewBefore) -> Sequence[Edit]:
@@ -102,12 +111,12 @@ class ReviewedEdit(Change[ReviewBefore]):
                     f"{catalog.base_name}: someone else changed {self.service.name} since it was read; "
                     "nothing was proposed; run again"
                 )
-            made += self._committed(before["branch"], proposal.edited.diff)
+            made += self._committed(branch_of(before["branch"]), proposal.edited.diff)
             proposal.propose(self._message(self.edit))
         elif self._is_merged_by_now(proposal):
             return made
         if catalog.config.push and not proposal.was_pushed:
-            made.append(self._push_of(before["branch"]))
+            made.append(self._push_of(branch_of(before["branch"])))
         proposal.offer()
         return made
 
@@ -126,7 +135,7 @@ class ReviewedEdit(Change[ReviewBefore]):
     def verify_again(self, before: ReviewBefore, report: Report) -> None:
         """Check that the base still says what was meant, without waiting."""
         del report
-        catalog, proposal = self._catalog, self._proposal_on(before["branch"])
+        catalog, proposal = self._catalog, self._proposal_on(branch_of(before["branch"]))
         if proposal.commit is not None:
             require_merged(proposal, proposal.look())
         else:
@@ -136,14 +145,14 @@ class ReviewedEdit(Change[ReviewBefore]):
 
     def undo(self, before: ReviewBefore) -> Sequence[Edit]:
         """Withdraw what is not merged; propose the revert of what is."""
-        catalog, proposal = self._catalog, self._proposal_on(before["branch"])
+        catalog, proposal = self._catalog, self._proposal_on(branch_of(before["branch"]))
         catalog.refresh()
         if proposal.commit is None:
             return ()
         error, made = (None, []) if proposal.was_merged else self._withdrawn(proposal)
         catalog.refresh()  # until now it could be merged
         if self._says_so:
-            return [*made, *self._propose_revert(before["branch"])]
+            return [*made, *self._propose_revert(branch_of(before["branch"]))]
         if error is not None:
             raise error
         if not proposal.was_merged:
@@ -153,11 +162,11 @@ class ReviewedEdit(Change[ReviewBefore]):
     def require_undoable(self, before: ReviewBefore, report: Report) -> None:
         """Check that the base can be read, and that a revert can be made on top of it."""
         del report
-        catalog, proposal = self._catalog, self._proposal_on(before["branch"])
+        catalog, proposal = self._catalog, self._proposal_on(branch_of(before["branch"]))
         catalog.refresh()
         if proposal.commit is None or not self._says_so:
             return
-        back = self._revert_on(before["branch"])
+        back = self._revert_on(branch_of(before["branch"]))
         try:
             catalog.edited(catalog.base(), back.edit)
         except InventoryError as error:
@@ -170,7 +179,7 @@ class ReviewedEdit(Change[ReviewBefore]):
         """Whether this run's proposal is merged, or can be."""
         del report
         catalog = self._catalog
-        proposal = self._proposal_on(before["branch"] if before else self._branch)
+        proposal = self._proposal_on(branch_of(before["branch"]) if before else self._branch)
         catalog.refresh()
         proposal.adopt(self._trailer)
         if proposal.commit is None:
@@ -183,24 +192,24 @@ class ReviewedEdit(Change[ReviewBefore]):
 
     def undo_edits(self, before: ReviewBefore) -> Sequence[Edit]:
         """The commands that revert it through review, or delete its branch."""
-        catalog, branch = self._catalog, before["branch"]
+        catalog, branch = self._catalog, branch_of(before["branch"])
         remote = catalog.config.remote
         if not self._proposal_on(branch).was_merged and not self._says_so:
             return self._withdrawal(before)
         back = self._revert_on(branch).branch
         commands = [
-            f"git fetch {remote}" if remote else "",
-            f"git switch --no-track -c {back} {catalog.base_name}",
+            shlex.join(["git", "fetch", remote]) if remote else "",
+            shlex.join(["git", "switch", "--no-track", "-c", back, catalog.base_name]),
             *self._taken_back_by_hand(branch),
-            f"git push {remote} HEAD" if remote else "",
+            shlex.join(["git", "push", remote, "HEAD"]) if remote else "",
             f"and have {back} merged into {catalog.config.base}",
         ]
         return self._as_edits(commands)
 
     def _withdrawal(self, before: ReviewBefore) -> list[Edit]:
-        branch, config = before["branch"], self._catalog.config
-        push = f"git push {config.remote} --delete {branch}" if config.push else ""
-        return self._as_edits([push, f"git branch -D {branch}"])
+        branch, config = branch_of(before["branch"]), self._catalog.config
+        push = shlex.join(["git", "push", config.remote, "--delete", branch]) if config.push else ""
+        return self._as_edits([push, delete_command(branch)])
 
     def _as_edits(self, commands: Sequence[str]) -> list[Edit]:
         folder = str(self._catalog.git.folder)
@@ -208,8 +217,8 @@ class ReviewedEdit(Change[ReviewBefore]):
 
     def diff_after_undo(self, before: ReviewBefore, report: Report) -> str | None:
         """Wait until the revert is merged, where there is one; what others edited stays."""
-        catalog, back = self._catalog, self._revert_on(before["branch"])
-        proposal = self._proposal_on(before["branch"])
+        catalog, back = self._catalog, self._revert_on(branch_of(before["branch"]))
+        proposal = self._proposal_on(branch_of(before["branch"]))
         catalog.refresh()
         if self._says_so:
             if back.commit is None:
@@ -225,9 +234,10 @@ class ReviewedEdit(Change[ReviewBefore]):
         """The commands, on a branch of its own, that take the edit back and commit that."""
         commit = self._proposal_on(branch).commit
         if self.edit.by_hand:
-            message = f'git commit -m "{self.edit.subject_back}" {self._catalog.path}'
-            return [self.edit.by_hand, message]
-        return [f"git revert {commit}" if commit else f"edit {self._catalog.path}; git commit"]
+            commit_it = ["git", "commit", "-m", self.edit.subject_back, str(self._catalog.path)]
+            return [self.edit.by_hand, shlex.join(commit_it)]
+        path = shlex.quote(str(self._catalog.path))
+        return [f"git revert {commit}" if commit else f"edit {path}; git commit"]
 
     @property
     def _catalog(self) -> GitCatalog:
@@ -311,17 +321,22 @@ class ReviewedEdit(Change[ReviewBefore]):
         """Make sure that the working tree, which the inventory is from, has the service as in the base."""
         catalog, name = self._catalog, self.service.name
         if catalog.entry_in_tree(name) != catalog.entry(catalog.base(), name):
+            words = ["git", "-C", str(catalog.git.folder), "diff", catalog.base_name, "--", str(catalog.path)]
+            shown = shlex.join(words)
             raise RefusedError(
                 f"{catalog.file}: {name} is not as {catalog.base_name} has it: the clone is behind, or has "
-                f"edits of its own; git -C {catalog.git.folder} diff {catalog.base_name} -- {catalog.path} "
-                "shows them; git pull, or put the edits away with git stash"
+                f"edits of its own; {shown} shows them; git pull, or put the edits away with git stash"
             )
 
     def _withdrawn(self, proposal: Proposal) -> tuple[WorldChangedError | None, list[Edit]]:
         """Withdraw it; what others have put on its branch does not stop the rest of the rollback."""
         catalog, branch = self._catalog, proposal.branch
-        push = f"git push {catalog.config.remote} --delete {branch}" if proposal.was_pushed else ""
-        local = f"git branch -D {branch}" if catalog.here(f"refs/heads/{branch}") else ""
+        push = (
+            shlex.join(["git", "push", catalog.config.remote, "--delete", branch])
+            if proposal.was_pushed
+            else ""
+        )
+        local = delete_command(branch) if catalog.here(f"refs/heads/{branch}") else ""
         try:
             proposal.withdraw()
         except WorldChangedError as error:
@@ -335,9 +350,10 @@ class ReviewedEdit(Change[ReviewBefore]):
             back.forget()
         if back.commit is None:
             back.propose(self._message(back.edit))
-            made.append(f"git branch {back.branch} {self._catalog.base_name}, and: {back.edit.subject}")
+            branch_it = shlex.join(["git", "branch", back.branch, self._catalog.base_name])
+            made.append(f"{branch_it}, and: {back.edit.subject}")
         if config.push and not back.was_pushed:
-            made.append(f"git push {config.remote} {back.branch}")
+            made.append(shlex.join(["git", "push", config.remote, back.branch]))
         back.offer()
         return self._as_edits(made) if made else []
 
@@ -366,7 +382,8 @@ class ReviewedEdit(Change[ReviewBefore]):
             return
         seen = f"the working tree was left as it is: {why}"
         wanted = f"as {catalog.base_name} has it, before the next run"
-        remedy = f"git -C {catalog.git.folder} pull, on {catalog.config.base}"
+        pull = shlex.join(["git", "-C", str(catalog.git.folder), "pull"])
+        remedy = f"{pull}, on {catalog.config.base}"
         report.finding(Finding("catalog-tree", str(catalog.git.folder), Verdict.WARN, seen, wanted, remedy))
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ferryman import retry
 from ferryman.catalog import ReviewStatus
-from ferryman.errors import DoubtError, UnreachableError, VerifyError
+from ferryman.errors import ArgumentError, DoubtError, UnreachableError, VerifyError
 from ferryman.model import Finding, Verdict
 
 if TYPE_CHECKING:
     from ferryman.catalog import Proposal, ReviewState
     from ferryman.engine.steps import Report
+
+_NO_BRANCH = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|^[-/.]|\.\.|@\{|//|[/.]$|\.lock$")
+"""What no branch's name has in it (git-check-ref-format(1)); at its beginning an option would."""
 
 CHECK = "catalog-review"
 """The id of every finding about a proposal."""
@@ -47,9 +52,10 @@ def wait_for_merge(proposal: Proposal, report: Report, *, again: str) -> None:
 def how_to_merge(proposal: Proposal) -> str:
     """The sentence that says what people do next to have the proposal merged."""
     catalog, branch = proposal.catalog, proposal.branch
-    config, where = catalog.config, f"git -C {catalog.git.folder}"
+    config, where = catalog.config, shlex.join(["git", "-C", str(catalog.git.folder)])
     if not config.remote:
-        return f"review it: {where} show {branch}; then, on {config.base}: git merge {branch}"
+        named = shlex.quote(branch)
+        return f"review it: {where} show {named}; then, on {config.base}: git merge {named}"
     if config.push:
         return f"review {branch} at {config.remote}, and merge it into {config.base}"
     return f"{where} push {config.remote} {branch}; then review it there, and merge it into {config.base}"
@@ -123,3 +129,22 @@ class _Wait:
             self.report_finding(
                 Verdict.WARN, f"moved on to {state.base[:12]} by other changes; still waiting"
             )
+
+
+def delete_command(branch: str) -> str:
+    """The command that deletes a branch of the clone, for people to type."""
+    return shlex.join(["git", "branch", "-D", branch])
+
+
+def branch_of(recorded: object) -> str:
+    """The branch that was recorded in the journal.
+
+    Raises:
+        ArgumentError: It is none: somebody else wrote there.
+    """
+    if not isinstance(recorded, str) or not recorded or _NO_BRANCH.search(recorded):
+        raise ArgumentError(
+            f"a branch out of the journal is {recorded!r:.80}, which is no name of a branch; see who wrote "
+            "there; git was not asked"
+        )
+    return recorded

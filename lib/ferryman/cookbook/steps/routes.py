@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from ferryman.cookbook.memory import Key, key_of
 from ferryman.directors import HostRoutes, Route
 from ferryman.engine.steps import Change, NoChange, Report
-from ferryman.errors import RefusedError, VerifyError
+from ferryman.errors import ArgumentError, RefusedError, VerifyError
+from ferryman.hosts.verbs.routes import ROUTES
 from ferryman.model import Edit, Finding, Forwarding, Verdict
 
 if TYPE_CHECKING:
@@ -289,7 +290,20 @@ def _as_lists(routes: Iterable[Route]) -> list[list[str]]:
 
 
 def _as_routes(lists: Iterable[list[str]]) -> list[Route]:
-    return [Route(ip_address(address), device) for address, device in lists]
+    """The routes that ``_as_lists`` wrote.
+
+    Raises:
+        ArgumentError: They are none: somebody else wrote into the journal.
+    """
+    try:
+        routes = tuple(Route(ip_address(address), device) for address, device in lists)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(
+            f"host routes out of the journal are not understood ({error}); see who wrote there; nothing was "
+            "sent to a host"
+        ) from error
+    ROUTES["kind"].require("host routes out of the journal", routes)
+    return list(routes)
 
 
 def _as_edits(director: Director, commands: Sequence[str]) -> list[Edit]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ferryman.hosts.verbs.kinds import ID, SCHEDULER
+from ferryman.hosts.verbs.kinds import ID
+from ferryman.ipvs.forms import SCHEDULER
 
 HostPart = Literal["realserver", "director"]
 Form = tuple[str, ...]

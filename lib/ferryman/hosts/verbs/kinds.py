@@ -9,12 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any
 
 from ferryman.errors import ArgumentError
+from ferryman.ipvs.forms import SCHEDULER, is_address, is_server, is_virtual, is_whole
 from ferryman.ipvs.table import VirtualServer
-from ferryman.model import Forwarding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,13 +23,10 @@ SHOWN = 80
 LONGEST_PATH = 4096
 LONGEST_TEXT = 1 << 16
 """Bytes of an operator's command: a host takes twice as many in one word."""
-PORTS = range(1 << 16)
-SCHEDULER = r"[a-z][a-z0-9_]{0,15}"
 ID = r"(?:[A-Za-z0-9_.:@%+][A-Za-z0-9_.:@%+-]{0,63})?"
 _DEVICE = r"[A-Za-z0-9_][A-Za-z0-9_.:@+-]{0,14}"
 _FOLDER = re.compile(r"[^-\x00-\x1f\x7f][^\x00-\x1f\x7f]*")
 _URL = r"https?://[!#$%&'()*+,./0-9:;=?@A-Z\[\]_a-z~-]{1,2000}"
-_WORD = r"[A-Za-z0-9_.:,\[\]/=-]{1,128}"
 
 
 @dataclass(frozen=True)
@@ -86,15 +82,6 @@ def _is_number(value: object, low: float, high: float) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
 
 
-def _is_whole(value: object, low: int, high: int) -> bool:
-    return isinstance(value, int) and _is_number(value, low, high)
-
-
-def _is_address(value: object) -> bool:
-    # A scope may be any text: fe80::1%$(id) is an IPv6Address.
-    return isinstance(value, IPv4Address) or (isinstance(value, IPv6Address) and value.scope_id is None)
-
-
 def _is_text(value: object, longest: int) -> bool:
     return (
         isinstance(value, str)
@@ -117,49 +104,18 @@ def _is_argv(value: object) -> bool:
     return bool(value[0].strip()) and not value[0].startswith("-")
 
 
-def _is_virtual(value: object) -> bool:
-    if not isinstance(value, tuple):
-        return False
-    protocol, vip, port = value
-    return protocol in ("tcp", "udp") and _is_address(vip) and _is_whole(port, 0, PORTS[-1])
-
-
-def _are_words(value: object) -> bool:
-    return isinstance(value, tuple) and all(
-        isinstance(word, str) and re.fullmatch(_WORD, word) for word in value
-    )
-
-
-def _is_destination(value: Any) -> bool:  # noqa: ANN401  # what came back from a journal may be anything
-    numbers = (value.weight, value.upper, value.lower)
-    return (
-        _is_address(value.address)
-        and _is_whole(value.port, 0, PORTS[-1])
-        and isinstance(value.forwarding, Forwarding)
-        and all(_is_whole(number, 0, (1 << 31) - 1) for number in numbers)
-        and _are_words(value.tunnel)
-    )
-
-
 def _is_server(value: object) -> bool:
-    return (
-        isinstance(value, VirtualServer)
-        and _is_virtual(value.key)
-        and re.fullmatch(SCHEDULER, value.scheduler) is not None
-        and _are_words(value.scheduler_flags)
-        and _are_words(value.options)
-        and all(map(_is_destination, value.destinations))
-    )
+    return isinstance(value, VirtualServer) and is_server(value)
 
 
-ADDRESS = kind("an IP address without a scope", _is_address)
+ADDRESS = kind("an IP address without a scope", is_address)
 ADDRESSES = each(ADDRESS, "a tuple of IP addresses without a scope")
 SWITCH = kind("true or false", lambda value: isinstance(value, bool))
 SECONDS = kind("a number of seconds, 0 to 86400", lambda value: _is_number(value, 0, 86_400))
 OPTIONAL_SECONDS = kind(
     "a number of seconds, 0 to 86400, or None", lambda value: value is None or _is_number(value, 0, 86_400)
 )
-COUNT = kind("a whole number from 0", lambda value: _is_whole(value, 0, (1 << 53) - 1))
+COUNT = kind("a whole number from 0", lambda value: is_whole(value, 0, (1 << 53) - 1))
 DEVICE = matching("the name of a network device", _DEVICE)
 NAME = matching("letters, digits, '.', '_' and '-', not first a '-'", r"[A-Za-z0-9_.][A-Za-z0-9_.-]{0,254}")
 NAMES = each(NAME, "a tuple of names: letters, digits, '.', '_' and '-'")
@@ -190,5 +146,5 @@ TEXTS = kind(
 INPUT = kind("a text", _is_input, is_secret=True)
 ARGV = kind("a tuple of words without NUL, the first no option and not empty", _is_argv)
 MODULE = matching("the name of a scheduler of IPVS", SCHEDULER)
-VIRTUALS = each(kind("", _is_virtual), "a tuple of (protocol, VIP, port)", least=1)
+VIRTUALS = each(kind("", is_virtual), "a tuple of (protocol, VIP, port)", least=1)
 TABLE = each(kind("", _is_server), "a table of virtual servers, each value in the form that ipvsadm prints")

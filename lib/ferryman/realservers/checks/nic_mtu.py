@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from ferryman.model import Finding, Verdict
@@ -33,7 +34,8 @@ def nic_mtu(_: Service, realserver: Realserver, facts: Facts) -> Iterator[Findin
         yield _finding(realserver, Verdict.WARN if known else Verdict.SKIP, seen, *_correct(known))
     elif device.mtu < realserver.path_mtu:
         seen = f"{device.name} takes {device.mtu} bytes"
-        remedy = f"ip link set dev {device.name} mtu {realserver.path_mtu}, or lower path_mtu in hosts.yaml"
+        name = shlex.quote(device.name)
+        remedy = f"ip link set dev {name} mtu {realserver.path_mtu}, or lower path_mtu in hosts.yaml"
         yield _finding(realserver, Verdict.FAIL, seen, remedy)
     else:
         yield _finding(realserver, Verdict.PASS, f"{device.name} takes {device.mtu} bytes")

@@ -7,6 +7,7 @@ device; a Kubernetes node must still do that to its pods. What is so after a reb
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -99,11 +100,12 @@ def _judged(device: str, facts: Facts, effective: int) -> tuple[Verdict, str, st
 
 def _remedy(decisive: list[str], device: str) -> str:
     """Both remedies when ``all`` decides: turning it off everywhere, or loose mode on the one device."""
-    off = f"sysctl -w {' '.join(f'{key(name)}=0' for name in decisive)}"
+    off = f"sysctl -w {shlex.join(f'{key(name)}=0' for name in decisive)}"
     keep = "; keep it in sysctl.d, after 50-default.conf"
     if ALL not in decisive:
         return f"{off}{keep}"
-    return f"{off}, or with an address on {device} leave all as it is: sysctl -w {key(device)}=2{keep}"
+    loose = f"sysctl -w {shlex.quote(f'{key(device)}=2')}"
+    return f"{off}, or with an address on {device} leave all as it is: {loose}{keep}"
 
 
 def _inherited(facts: Facts) -> str:
@@ -156,7 +158,7 @@ def rp_filter_pods(_: Service, realserver: Realserver, facts: Facts) -> Iterator
     else:
         more = f" and {len(lax) - SHOWN_DEVICES} more" if len(lax) > SHOWN_DEVICES else ""
         seen = f"1 is not in force on {', '.join(lax[:SHOWN_DEVICES])}{more}, of {len(devices)}"
-        remedy = f"restart felix once {key(DEFAULT)} is 1, or: sysctl -w {key(lax[0])}=1"
+        remedy = f"restart felix once {key(DEFAULT)} is 1, or: sysctl -w {shlex.quote(f'{key(lax[0])}=1')}"
         yield finding(Verdict.WARN, f"{seen}: these pods may send with any source", remedy)
 
 

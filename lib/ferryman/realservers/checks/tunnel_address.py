@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from ferryman.model import Finding, Verdict
@@ -42,7 +43,7 @@ def tunnel_address(service: Service, realserver: Realserver, facts: Facts) -> It
 
 
 def _without(realserver: Realserver, facts: Facts, device: str) -> Finding:
-    seen, remedy = f"{device} has no IPv4 address", f"ip addr add 127.0.0.42/32 dev {device}"
+    seen, remedy = f"{device} has no IPv4 address", f"ip addr add 127.0.0.42/32 dev {shlex.quote(device)}"
     effective = effective_rp_filter(facts, device)
     if not isinstance(effective, Unknown) and is_loose(effective):
         dropped = f"{seen}, and with rp_filter {effective} it drops everything"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from ferryman.model import Finding, Verdict
@@ -43,7 +44,8 @@ def _judge(
         if other.name != tunnel.device and tunnel.device not in devices:
             seen = f"{other.name} is external, and the kernel allows one: {tunnel.device} cannot be made"
             remedy = (
-                f"see what {other.name} is for; only without it: ip link del {other.name} && {tunnel.add}"
+                f"see what {other.name} is for; only without it: ip link del {shlex.quote(other.name)}"
+                f" && {tunnel.add}"
             )
             yield _finding(realserver, Verdict.FAIL, seen, remedy)
     yield from _first(tunnel, service, realserver, devices)
@@ -65,7 +67,7 @@ def _first(
             seen = (
                 f"{other.name} takes the packets of {other.remote}, a director, before {tunnel.device} does"
             )
-            remedy = f"see what it is for: ip -d link show dev {other.name}"
+            remedy = f"see what it is for: ip -d link show dev {shlex.quote(other.name)}"
             yield _finding(realserver, Verdict.WARN, seen, remedy)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from ferryman.firewall.nat import Packet
@@ -72,12 +73,12 @@ def _held(virtual: VirtualService, realserver: Realserver, facts: Facts, device:
     holder = known.get(device)
     if holder is not None and virtual.vip in holder.unusable:
         seen = f"{virtual.vip} is on {device} but not usable: duplicate address detection"
-        remedy = f"ip addr del {_host(virtual.vip)} dev {device} && {_add(virtual.vip)} nodad"
+        remedy = f"ip addr del {_host(virtual.vip)} dev {shlex.quote(device)} && {_add(virtual.vip)} nodad"
         return _finding(virtual, realserver, Verdict.FAIL, seen, remedy)
     quiet = device == "lo" or (holder is not None and holder.kind in QUIET_KINDS)
     if realserver.kind is Kind.SERVER and not quiet:
         seen = f"{virtual.vip} is on {device}, which answers for it on its network"
-        remedy = f"{_add(virtual.vip)} && ip addr del {_host(virtual.vip)} dev {device}"
+        remedy = f"{_add(virtual.vip)} && ip addr del {_host(virtual.vip)} dev {shlex.quote(device)}"
         return _finding(virtual, realserver, Verdict.WARN, seen, remedy)
     return _finding(virtual, realserver, Verdict.PASS, f"{virtual.vip} is local on {device}")
 

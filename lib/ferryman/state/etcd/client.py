@@ -6,6 +6,7 @@ Reads are linearizable, so a member that has lost the others cannot answer them.
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from ferryman.state.etcd.gateway import Gateway
 
 T = TypeVar("T")
+_NUMBER = re.compile(r"[0-9]{1,20}")
+"""As many digits as 64 bits take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,8 @@ class EtcdClient:
         """``time_left_s`` is called at each request; it returns for how many seconds to try, or raises."""
         self.gateway = gateway
         self._time_left_s = time_left_s
+        self._seen = 0
+        """The greatest revision of the store that an answer had."""
 
     def get(self, key: str) -> KeyValue | None:
         """The key as it is now; None where there is none."""
@@ -64,13 +69,16 @@ class EtcdClient:
         success: list[dict[str, Any]] = [{"request_put": put} for put in puts]
         success += [{"request_delete_range": {"key": _encoded(key)}} for key in deletes]
         request = {"compare": list(compares), "success": success}
-        return self._ask(
-            "/kv/txn", request, lambda answer: _revision(answer["header"]) if answer.get("succeeded") else 0
-        )
+
+        def read(answer: dict[str, Any]) -> int:
+            revision = self._not_before(answer)
+            return revision if _succeeded(answer) else 0
+
+        return self._ask("/kv/txn", request, read)
 
     def grant(self, seconds: int) -> int:
         """Create a lease of this length; returns its id."""
-        return self._ask("/lease/grant", {"TTL": seconds, "ID": 0}, lambda answer: int(answer["ID"]))
+        return self._ask("/lease/grant", {"TTL": seconds, "ID": 0}, lambda answer: _number(answer["ID"]))
 
     def keep_alive(self, lease: int) -> int:
         """Renew a lease; returns the seconds that it has from now, 0 where it has ended."""
@@ -78,7 +86,7 @@ class EtcdClient:
         def read(answer: dict[str, Any]) -> int:
             _revision(answer["result"]["header"])
             # It is left out when it is 0, as etcd does with every number.
-            return int(answer["result"].get("TTL", 0))
+            return _number(answer["result"].get("TTL", 0))
 
         return self._ask("/lease/keepalive", {"ID": lease}, read)
 
@@ -92,20 +100,35 @@ class EtcdClient:
 
     def _range(self, request: dict[str, Any]) -> list[KeyValue]:
         def read(answer: dict[str, Any]) -> list[KeyValue]:
-            _revision(answer["header"])
-            return [_key_value(found) for found in answer.get("kvs", [])]
+            self._not_before(answer)
+            found = answer.get("kvs", [])
+            if not isinstance(found, list):
+                raise TypeError("kvs")
+            return [_key_value(key_value) for key_value in found]
 
         return self._ask("/kv/range", request, read)
+
+    def _not_before(self, answer: dict[str, Any]) -> int:
+        """The store's revision, which never goes back: who says so has another store, or an old one.
+
+        Raises:
+            ValueError: It went back.
+        """
+        revision = _revision(answer["header"])
+        if revision < self._seen:
+            raise ValueError("revision")
+        self._seen = revision
+        return revision
 
     def _ask(self, path: str, request: dict[str, Any], read: Callable[[dict[str, Any]], T]) -> T:
         """What ``read`` takes from the answer, which may come from whatever is between us and the cluster."""
         answer = self.gateway.post(path, request, self._time_left_s())
         try:
             return read(answer)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise JournalError(
-                f"{self.gateway.where}: {path}: this is no answer of etcd's: {answer!r:.200}; see what "
-                "listens there"
+                f"{self.gateway.where}: {path}: this is no answer of etcd's, or one of an earlier state of "
+                f"the cluster: {answer!r:.200}; see what listens there, and whether a backup was put back"
             ) from error
 
 
@@ -139,17 +162,34 @@ def put(key: str, value: str, lease: int = 0) -> Put:
     return {**written, "lease": lease} if lease else written
 
 
-def _revision(header: dict[str, str]) -> int:
+def _revision(header: dict[str, object]) -> int:
     """The store's revision, which each answer of etcd's has, and no other server's."""
-    return int(header["revision"])
+    return _number(header["revision"])
+
+
+def _succeeded(answer: dict[str, Any]) -> bool:
+    """Whether the compares of a transaction held; it is left out where they did not."""
+    succeeded = answer.get("succeeded", False)
+    if not isinstance(succeeded, bool):
+        raise TypeError("succeeded")
+    return succeeded
+
+
+def _number(value: object) -> int:
+    """A number of etcd's, which its JSON has as text; none of them is below 0."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise ValueError("number")
 
 
 def _key_value(found: dict[str, str]) -> KeyValue:
     return KeyValue(
         _decoded(found["key"]),
         _decoded(found.get("value", "")),
-        int(found["create_revision"]),
-        int(found["mod_revision"]),
+        _number(found["create_revision"]),
+        _number(found["mod_revision"]),
     )
 
 
@@ -158,4 +198,4 @@ def _encoded(text: str) -> str:
 
 
 def _decoded(text: str) -> str:
-    return base64.b64decode(text).decode(errors="backslashreplace")
+    return base64.b64decode(text, validate=True).decode(errors="backslashreplace")

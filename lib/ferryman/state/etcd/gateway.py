@@ -2,11 +2,13 @@
 
 They go over etcd's JSON gateway (https://etcd.io/docs/v3.5/dev-guide/api_grpc_gateway/). A request whose
 answer was lost is sent again: the caller then reads what is stored, and sees whether the first one took
-effect.
+effect. Whatever answers in a member's place has one deadline for all of its answer, and a limit to its
+length; it is not followed to anywhere else, for what is sent is the journal.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import multiprocessing
 import ssl
@@ -20,6 +22,9 @@ import httpx2
 from ferryman import retry
 from ferryman.engine.signals import ignore_signals
 from ferryman.errors import JournalError
+from ferryman.state.etcd.deadline import Deadline
+from ferryman.state.etcd.login import Login
+from ferryman.state.etcd.refusal import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,22 +37,18 @@ class _NoAnswerError(Exception):
     """What a member answered is not an answer to the request."""
 
 
-_TRANSIENT = (httpx2.HTTPError, UnicodeError, _NoAnswerError)
+_TRANSIENT = (httpx2.HTTPError, UnicodeError, TimeoutError, _NoAnswerError)
 """What another member, or the same one a little later, may do better: no leader, a leader that changes.
 UnicodeError is a host name that cannot be looked up."""
-_TRANSIENT_STATUS = {
-    HTTPStatus.REQUEST_TIMEOUT,
-    HTTPStatus.INTERNAL_SERVER_ERROR,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-    HTTPStatus.GATEWAY_TIMEOUT,
-}
+_LONGEST = 48 * 1024 * 1024
+"""Bytes of an answer: a run's records come in one."""
 _PAUSE_S = 0.2
 _TRIES = 15
 """One part in so many of the lease is what a member that accepts and never answers may cost."""
 _SLACK_S = 1.0
 """How many seconds longer than its own limit the forked process may take for a request."""
-_SHOWN = 200
-"""Characters of an answer in a message."""
+_LOGGERS = ("httpx2", "httpcore2")
+"""Below warnings, the first would log each heartbeat, and the second what is sent."""
 
 
 class Gateway(Protocol):
@@ -77,9 +78,12 @@ class HttpGateway:
 
     def __init__(self, cluster: EtcdCluster, config: EtcdConfig) -> None:
         self.where = str(cluster)
-        logging.getLogger("httpx2").setLevel(logging.WARNING)  # below it, each heartbeat would be logged
+        for logger in _LOGGERS:
+            logging.getLogger(logger).setLevel(logging.WARNING)
         self._cluster = cluster
         self._config = config
+        self._login = Login(config, self.where)
+        self._deadline = Deadline()
         self._clients: list[httpx2.Client] = []
         """One for each member, the one to be asked next first; none before the first request."""
         self._timeout_s = _timeout_s(config)
@@ -112,18 +116,60 @@ class HttpGateway:
         clients = self._opened()
         timeout_s = min(self._timeout_s, max(left_s, self._timeout_s / 4))  # the last attempt is no long one
         try:
-            response = clients[0].post(path, json=dict(request), timeout=timeout_s)
-            if response.status_code == HTTPStatus.OK or response.status_code in _TRANSIENT_STATUS:
-                return _object(response)
+            with self._deadline.within(timeout_s):
+                return self._asked(clients[0], path, request, timeout_s)
         except _TRANSIENT as error:
             clients.append(clients.pop(0))
             return error
-        raise self._failure(f"{response.status_code} {response.reason_phrase}: {response.text:.{_SHOWN}}")
+
+    def _asked(
+        self, client: httpx2.Client, path: str, request: Mapping[str, Any], timeout_s: float
+    ) -> dict[str, Any]:
+        """The answer of one member, as whoever is to log in; once more with a new token where the old ended.
+
+        Raises:
+            _NoAnswerError: It gave none; as what else is in ``_TRANSIENT``.
+            JournalError: The cluster refused the request, or the login.
+        """
+        if self._login.is_wanted and self._login.token is None:
+            self._log_in(client, timeout_s)
+        answer = self._answer(client, path, request, timeout_s)
+        if isinstance(answer, Refusal) and answer.is_of_the_token and self._login.token is not None:
+            self._log_in(client, timeout_s)
+            answer = self._answer(client, path, request, timeout_s)
+        return self._accepted(answer)
+
+    def _log_in(self, client: httpx2.Client, timeout_s: float) -> None:
+        self._login.token = None
+        request = self._login.request()
+        self._login.take(self._accepted(self._answer(client, "/auth/authenticate", request, timeout_s)))
+
+    def _accepted(self, answer: dict[str, Any] | Refusal) -> dict[str, Any]:
+        if not isinstance(answer, Refusal):
+            return answer
+        if answer.is_transient:
+            raise _NoAnswerError(f"it answered {answer}")
+        raise self._failure(answer.explained(self._config))
+
+    def _answer(
+        self, client: httpx2.Client, path: str, request: Mapping[str, Any], timeout_s: float
+    ) -> dict[str, Any] | Refusal:
+        headers = {} if self._login.token is None else {"Authorization": self._login.token}
+        with client.stream("POST", path, json=dict(request), timeout=timeout_s, headers=headers) as response:
+            if response.is_redirect:
+                raise _NoAnswerError(f"it answered {response.status_code}, a redirect, which is not followed")
+            if response.headers.get("Content-Encoding", "identity") != "identity":
+                raise _NoAnswerError("its answer is compressed, which was not asked for")
+            content = _content(response)
+        if response.status_code != HTTPStatus.OK:
+            text = self._login.masked(content.decode(errors="replace"))
+            return Refusal(response.status_code, response.reason_phrase, text)
+        return _object(content, self._login)
 
     def _opened(self) -> list[httpx2.Client]:
         if not self._clients:
             try:
-                self._clients = _clients(self._cluster, self._config)
+                self._clients = _clients(self._cluster, self._config, self._deadline)
             except httpx2.InvalidURL as error:
                 raise self._failure(error) from error
             except OSError as error:  # ssl.SSLError is one
@@ -134,8 +180,8 @@ class HttpGateway:
 
     def _failure(self, why: object) -> JournalError:
         return JournalError(
-            f"{self.where}: the journal cannot be used: {why}; look at the cluster: etcdctl endpoint "
-            "health; and at [etcd] in ferryman.toml"
+            f"{self.where}: the journal cannot be used: {why or type(why).__name__}; look at the cluster: "
+            "etcdctl endpoint health; and at [etcd] in ferryman.toml"
         )
 
 
@@ -210,7 +256,7 @@ def _answer(
         return error
 
 
-def _clients(cluster: EtcdCluster, config: EtcdConfig) -> list[httpx2.Client]:
+def _clients(cluster: EtcdCluster, config: EtcdConfig, deadline: Deadline) -> list[httpx2.Client]:
     """An HTTP client for each member, with the certificates of the configuration.
 
     Raises:
@@ -219,12 +265,14 @@ def _clients(cluster: EtcdCluster, config: EtcdConfig) -> list[httpx2.Client]:
     """
     scheme = "http" if config.ca is None else "https"
     tls = _tls(config)
+    limits = httpx2.Limits(keepalive_expiry=None)  # heartbeats are further apart than it would allow
     return [
         httpx2.Client(
             base_url=f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/v3",
-            verify=tls,
+            transport=deadline.kept_by(httpx2.HTTPTransport(verify=tls, trust_env=False, limits=limits)),
             trust_env=False,  # a proxy for the web is none for the cluster
-            limits=httpx2.Limits(keepalive_expiry=None),  # heartbeats are further apart than it would allow
+            follow_redirects=False,
+            headers={"Accept-Encoding": "identity"},
         )
         for host, port in cluster.members
     ]
@@ -234,7 +282,8 @@ def _tls(config: EtcdConfig) -> ssl.SSLContext | bool:
     """What members are verified with, and the certificate to show them; False without TLS."""
     if config.ca is None:
         return False
-    context = ssl.create_default_context(cafile=config.ca)
+    context = ssl.create_default_context(cafile=config.ca)  # it checks the name, too
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     if config.cert is not None and config.key is not None:
         context.load_cert_chain(config.cert, config.key)
     return context
@@ -245,17 +294,31 @@ def _timeout_s(config: EtcdConfig) -> float:
     return min(config.timeout, config.lease / _TRIES)
 
 
-def _object(response: httpx2.Response) -> dict[str, Any]:
+def _content(response: httpx2.Response) -> bytes:
+    """The body of an answer.
+
+    Raises:
+        _NoAnswerError: It does not end.
+    """
+    content = bytearray()
+    for piece in response.iter_raw():
+        content += piece
+        if len(content) > _LONGEST:
+            raise _NoAnswerError(f"its answer has more than {_LONGEST >> 20} MiB")
+    return bytes(content)
+
+
+def _object(content: bytes, login: Login) -> dict[str, Any]:
     """The JSON object of an answer.
 
     Raises:
-        _NoAnswerError: It has another status than 200, is no JSON object, or reports an error, as streams do
-            with status 200.
+        _NoAnswerError: It is no JSON object, or reports an error, as streams do with status 200.
     """
     try:
-        answer = response.json() if response.status_code == HTTPStatus.OK else None
-    except ValueError:
+        answer = json.loads(content)
+    except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict) or "error" in answer:
-        raise _NoAnswerError(f"it answered {response.status_code}: {response.text!r:.{_SHOWN}}")
+        shown = Refusal(HTTPStatus.OK, "OK", login.masked(content.decode(errors="replace")))
+        raise _NoAnswerError(f"it answered {shown}")
     return answer

@@ -193,6 +193,7 @@ class EtcdStore(Store):
         except JournalError as error:
             owned.error = error
             raise
+        left_s = min(left_s, self._lease_s)  # whatever is said, no more than was asked for
         owned.deadline, owned.renewed, owned.error = sent + left_s, sent, None
         if not left_s:
             raise self._lost(owned.entry.id)

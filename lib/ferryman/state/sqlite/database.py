@@ -79,8 +79,8 @@ class Database:
             yield
             return
         self.require_in_place()
-        self.execute("BEGIN IMMEDIATE")
         try:
+            self.execute("BEGIN IMMEDIATE")
             yield
             self.execute("COMMIT")
         except BaseException:

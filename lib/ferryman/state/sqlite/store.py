@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ferryman.engine.clock import Clock, SystemClock, stamp
 from ferryman.engine.process import ProcessId, is_alive
+from ferryman.plain_text import storable
 from ferryman.state import records
 from ferryman.state.records import Lock, Run
 from ferryman.state.sqlite.database import Database
@@ -140,9 +141,10 @@ class SqliteStore(Store):
         with self.database.transaction():
             self._require_ours(result.run)
             if is_final:
+                ending = storable(result.reason)
                 self.database.execute(
                     "UPDATE runs SET ended = ?, outcome = ?, exit_code = ?, ending = ? WHERE id = ?",
-                    (stamp(self.clock.now()), result.outcome, result.exit_code, result.reason, result.run),
+                    (stamp(self.clock.now()), result.outcome, result.exit_code, ending, result.run),
                 )
             if state := records.lock_state_after(result):
                 self.database.execute("UPDATE locks SET state = ? WHERE run = ?", (state, result.run))

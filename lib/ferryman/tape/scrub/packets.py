@@ -23,15 +23,21 @@ _QUOTED = (TCPerror, UDPerror, ICMPerror)
 
 def addresses_of(content: bytes) -> Iterator[Address]:
     """The addresses in the IP headers of a packet, also of the packets within it."""
-    for layer in _layers(_read(content)):
+    packet = _read(content)
+    for layer in _layers(packet) if packet is not None else ():
         if isinstance(layer, _HEADERS):
             yield ip_address(layer.src)
             yield ip_address(layer.dst)
 
 
 def readdressed(content: bytes, addresses: AddressMap) -> bytes:
-    """The packet with the pseudonyms of its addresses; as long as it was."""
+    """The packet with the pseudonyms of its addresses; as long as it was.
+
+    Of one that cannot be taken apart nothing stays but its version and its length.
+    """
     packet = _read(content)
+    if packet is None:
+        return _emptied(content)
     for layer in _layers(packet):
         if isinstance(layer, _HEADERS):
             layer.src = str(addresses.address(ip_address(layer.src)))
@@ -41,11 +47,23 @@ def readdressed(content: bytes, addresses: AddressMap) -> bytes:
         for checksum in ("chksum", "cksum"):
             if checksum in layer.fields:
                 delattr(layer, checksum)
-    return bytes(packet)
+    try:
+        made = bytes(packet)
+    except Exception:  # noqa: BLE001  # scapy raises whatever its layers raise
+        return _emptied(content)
+    return made if len(made) == len(content) else _emptied(content)
 
 
-def _read(content: bytes) -> Packet:
-    return IP(content) if content[:1] and content[0] >> 4 == _IPV4 else IPv6(content)
+def _emptied(content: bytes) -> bytes:
+    return bytes(byte & 0xF0 for byte in content[:1]) + bytes(len(content[1:]))
+
+
+def _read(content: bytes) -> Packet | None:
+    """The packet; None where it is none that can be taken apart: a host may send us anything."""
+    try:
+        return IP(content) if content[:1] and content[0] >> 4 == _IPV4 else IPv6(content)
+    except Exception:  # noqa: BLE001  # as above
+        return None
 
 
 def _layers(packet: Packet) -> Iterator[Packet]:
