@@ -13,8 +13,9 @@ from scapy.layers.inet6 import IPv6
 from scapy.utils import RawPcapNgReader
 
 from ferryman.cli import main
-from ferryman.console.tape import printable, shown
+from ferryman.console.tape import shown
 from ferryman.errors import TapeError
+from ferryman.printable import printable
 from ferryman.tape import file
 from ferryman.tape.pcap import write_pcap
 from unit.tape.samples import ENTRIES, HEADER, LINES, PACKED, call, saved

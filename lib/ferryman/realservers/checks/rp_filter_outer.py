@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ferryman.model import Finding, Verdict
 from ferryman.realservers.checks.decapsulation import IPIP, key, tunnels, vrf_of
 from ferryman.realservers.checks.firewall import outer_sources
-from ferryman.realservers.checks.rp_filter import LOOSE, OFF, effective_rp_filter
+from ferryman.realservers.checks.rp_filter import OFF, effective_rp_filter, is_loose
 from ferryman.realservers.facts import ALL, Unknown
 from ferryman.realservers.facts.routing import Lookup, NoRoute
 
@@ -128,7 +128,7 @@ def _unless_open(holder: Device, facts: Facts, judged: Callable[[int], Judged]) 
 def _by_another(holder: Device, source: IPv4Address, route: Route, mode: int) -> Judged:
     if holder.name in route.devices:
         return Verdict.PASS, f"the route back to {source} is by {holder.name}", ""
-    if mode == LOOSE:
+    if is_loose(mode):
         return Verdict.PASS, f"{key(holder.name)} is loose, and there is a route back to {source}", ""
     by = " and ".join(route.devices) or "no device"
     seen = f"1 is in force on {holder.name}, and the route back to the outer source {source} is by {by}"
