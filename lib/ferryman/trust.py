@@ -122,7 +122,7 @@ def _danger(
 ) -> str | None:
     """Why this part of a path is not to be trusted; None when it is.
 
-    ``is_closed`` is true below a folder that only its owner may enter: nobody gets there, whatever a mode says.
+    ``is_closed`` is true below a folder that only its owner may enter: no mode lets anybody else get there.
     """
     is_folder = stat.S_ISDIR(found.st_mode)
     # Whoever has / has everything: in a user namespace root of outside is nobody's number.
