@@ -32,7 +32,7 @@ def printable(text: str, *, keep: str = "\n\t") -> str:
     >>> printable("a\x1b[2J\u202eb\x9bc\u2028d\n")
     'a\\x1b[2J\\u202eb\\x9bc\\u2028d\n'
     """
-    if _SUSPECT.search(text) is None:
+    if _SUSPECT.search(text) is None and ("\n" in keep or "\n" not in text):
         return text
     if "\n" in keep:
         text = text.replace("\r\n", "\n")

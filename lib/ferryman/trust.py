@@ -45,9 +45,17 @@ def untrusted(path: Path, *, ours_alone: bool = True) -> str | None:
         return None
     try:
         parts = _parts(Path.cwd() / path)
+        is_closed = False
         for part, found in parts:
-            if reason := _danger(part, found, is_last=part == parts[-1][0], ours_alone=ours_alone):
+            is_last = part == parts[-1][0]
+            if reason := _danger(part, found, is_last=is_last, ours_alone=ours_alone, is_closed=is_closed):
                 return reason
+            if stat.S_ISLNK(found.st_mode):
+                is_closed = False
+            elif stat.S_ISDIR(
+                found.st_mode
+            ):  # with umask 0, as in some pipelines, this is what keeps others out
+                is_closed = is_closed or not found.st_mode & 0o077
     except OSError as error:
         if error.errno in {errno.ENOENT, errno.EACCES, errno.ENOTDIR}:
             return None  # whoever opens it says so
@@ -109,8 +117,13 @@ def _parts(path: Path) -> list[tuple[Path, os.stat_result]]:
     return found
 
 
-def _danger(path: Path, found: os.stat_result, *, is_last: bool, ours_alone: bool) -> str | None:
-    """Why this part of a path is not to be trusted; None when it is."""
+def _danger(
+    path: Path, found: os.stat_result, *, is_last: bool, ours_alone: bool, is_closed: bool
+) -> str | None:
+    """Why this part of a path is not to be trusted; None when it is.
+
+    ``is_closed`` is true below a folder that only its owner may enter: no mode lets anybody else get there.
+    """
     is_folder = stat.S_ISDIR(found.st_mode)
     # Whoever has / has everything: in a user namespace root of outside is nobody's number.
     is_above = is_folder and not is_last and found.st_uid == Path("/").stat().st_uid
@@ -119,9 +132,9 @@ def _danger(path: Path, found: os.stat_result, *, is_last: bool, ours_alone: boo
             f"{path} belongs to {user_name(found.st_uid)}, and this process is run by {user_name()}: "
             f"{_mend_owner(path, found.st_uid)}"
         )
-    if stat.S_ISLNK(found.st_mode):
-        return None  # its mode says nothing
-    if is_folder and found.st_mode & stat.S_ISVTX:
+    if stat.S_ISLNK(found.st_mode) or stat.S_ISCHR(found.st_mode):
+        return None  # its mode says nothing, as that of /dev/null does not
+    if is_closed or (is_folder and found.st_mode & stat.S_ISVTX):
         return None  # nobody takes away what is ours there, and what is not ours is refused itself
     mode = f"{stat.S_IMODE(found.st_mode):04o}"
     if found.st_mode & stat.S_IWOTH:

@@ -220,4 +220,5 @@ def test_a_secret_in_a_file_that_is_edited_is_in_no_output(capsys: pytest.Captur
 def test_text_of_people_stays_as_it_is() -> None:
     text = "é ß 漢字 ✓ →\n\tx"
     assert printable(text) == text
+    assert printable("a\nb", keep="") == "a\\nb"
     assert json_line({"a": text}) == json.dumps({"a": text}, ensure_ascii=False)

@@ -78,6 +78,19 @@ def test_ones_own_files_are_trusted_in_tmp_too(folder: Path) -> None:
     assert untrusted(folder / "ferryman.toml") is None
     assert untrusted(folder / "inventory" / "nodes") is None
     assert untrusted(folder / "not" / "there") is None
+    assert untrusted(Path("/dev/null")) is None
+
+
+def test_what_nobody_else_can_get_to_is_trusted_whatever_its_mode(folder: Path) -> None:
+    file = folder / "ferryman.toml"
+    file.chmod(0o666)
+    folder.chmod(0o700)
+    assert untrusted(file) is None
+    (folder / "link").symlink_to(folder.parent)
+    folder.parent.chmod(0o757)
+    assert untrusted(folder / "link") is not None
+    folder.chmod(0o710)
+    assert untrusted(file) is not None
 
 
 @pytest.mark.parametrize("part", ["ferryman.toml", "", "inventory/services.yaml", "inventory/nodes"])
