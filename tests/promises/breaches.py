@@ -497,13 +497,6 @@ BREACHES = [
         f"{BETWEEN}::test_at_every_event_a_subscriber_may_raise_anything",
     ),
     Breach(
-        "a step may raise anything",
-        "engine/run_context.py",
-        "            result = call_own(lambda: call(self))\n",
-        "            result = call(self)\n",
-        f"{BETWEEN}::test_at_every_call_of_a_step_anything_may_be_raised",
-    ),
-    Breach(
         "a rollback that has a bug tells the end",
         "engine/runner.py",
         "            return results.stopped_by_bug(run, stop, bug)\n",
