@@ -10,6 +10,7 @@ import pytest
 from ferryman.hosts.verbs.boot_script import BOOT
 from ferryman.model import Kind
 from ferryman.realservers.facts import Unknown
+from ferryman.realservers.facts.boot import boot_of
 from unit.realservers.booting import (
     ENI,
     MADE,
@@ -308,3 +309,29 @@ def test_a_pipe_among_the_files_does_not_hold_the_script_up(tmp_path: Path) -> N
     require(PROCPS)
     pipe = f"mkdir -p /etc/network/interfaces.d; mkfifo /etc/network/interfaces.d/pipe; {BOOT}\nboot"
     assert "pipe" not in in_a_root(tmp_path, {}, ["/bin/sh", "-c", pipe])
+
+
+def test_a_host_that_sends_more_than_any_host_has_is_not_read_and_stops_nobody(
+    service_of: Callable[..., Service],
+) -> None:
+    flood = "/etc/network/interfaces:1:auto lo\n" * 6_000
+    with pytest.raises(ValueError, match="more than 5000 lines"):
+        boot_of(flood, "boot\n", systemd=True)
+    hostile = (
+        f"{ENI}:1:{' ' * 2_000_000}\n{ENI}:2:auto ipip0\n/etc/ufw/ufw.conf:1:ENABLED=yes{' ' * 500_000}x\n"
+    )
+    read = boot_of(hostile, "boot\n", systemd=True)
+    assert max(len(line.text) for lines in read.files.values() for line in lines) == 1_000
+    (found,) = judge(TUNNEL, Row(facts(boot=read), WARN), service_of)
+    assert found.verdict is WARN
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\0", "/:", "/a:1:", "/a:x:y", "/a:1:[", "/a:1:iface", "/a:1:ip addr add"]
+)
+def test_what_is_no_answer_is_read_without_an_exception(
+    text: str, service_of: Callable[..., Service]
+) -> None:
+    for file in (ENI, "/etc/rc.local", "/etc/systemd/network/a.network", UNIT, "/etc/cloud/cloud.cfg"):
+        read = boot_of(text.replace("/a", file), "boot\ntuned a\n", systemd=True)
+        assert len(judge(TUNNEL, Row(facts(boot=read), WARN), service_of)) == 1

@@ -100,10 +100,14 @@ def _nobody(name: str, own: list[Action], boot: Boot) -> str:
     off = next((action for action in own if action.deed is Deed.MAKE), None)
     if off is not None:
         return f"{off} would make {name}, but {off.inactive}"
-    word = re.compile(rf"(?<![\w.-]){re.escape(name)}(?![\w-])(?!.*rp_filter)")
+    word = re.compile(rf"(?<![\w.-]){re.escape(name)}(?![\w-])")
     for file in boot.files:
         for line in boot.lines(file):
-            if word.search(line.text) and line.text.lstrip()[:1] not in ("#", ";"):
+            if (
+                "rp_filter" not in line.text
+                and word.search(line.text)
+                and line.text.lstrip()[:1] not in ("#", ";")
+            ):
                 return f"{line} names {name}, but whether it makes it at boot cannot be told"
     return f"nothing that this host's boot reads makes {name}"
 

@@ -13,6 +13,10 @@ from ferryman.realservers.facts.boot.actions import ConfigLine
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+MOST_LINES = 5_000
+"""More than any host has; of one that sends more nothing is known."""
+LONGEST_LINE = 1_000
+"""Characters of a line that are looked at."""
 LINE = re.compile(r"(?P<file>/.*?):(?P<number>\d+):(?P<text>.*)")
 
 
@@ -62,21 +66,28 @@ class Boot:
 
     def value(self, file: str, key: str) -> str | None:
         """What a file of shell variables, or of ``key = value`` lines, says last; None when it does not."""
-        pattern = re.compile(rf"^\s*(?:export\s+)?{re.escape(key)}\s*=\s*(?P<value>.*?)\s*$")
-        found = [match["value"] for line in self.lines(file) if (match := pattern.match(line.text))]
-        return None if not found else re.sub(r"\s+#.*$", "", found[-1]).strip("\"'")
+        said = None
+        for line in self.lines(file):
+            name, equals, value = line.text.partition("=")
+            if equals and name.strip().removeprefix("export ").strip() == key:
+                said = value.partition(" #")[0].strip().strip("\"'")
+        return said
 
 
 def boot_of(text: str, around: str, *, systemd: bool) -> Boot:
     """From the sections ``boot`` (what grep found) and ``around`` (what is there).
 
     Raises:
-        ValueError: The second is not what the script prints.
+        ValueError: The second is not what the script prints, or the first is longer than any host's.
     """
     files: dict[str, list[ConfigLine]] = defaultdict(list)
-    for row in text.split("\n"):
+    rows = text.split("\n")
+    if len(rows) > MOST_LINES:
+        raise ValueError(f"its boot reads more than {MOST_LINES} lines about the network")
+    for row in rows:
         if (found := LINE.fullmatch(row.rstrip("\r"))) is not None:
-            files[found["file"]].append(ConfigLine(found["file"], int(found["number"]), found["text"]))
+            text_of_line = found["text"][:LONGEST_LINE]
+            files[found["file"]].append(ConfigLine(found["file"], int(found["number"]), text_of_line))
     told: dict[str, list[str]] = defaultdict(list)
     for row in around.split("\n"):
         word, _, rest = row.partition(" ")

@@ -38,6 +38,7 @@ def actions_of(boot: Boot) -> Iterator[Action]:
     missing = "" if boot.there.intersection(PROGRAMS) else "ifup is not installed"
     inactive = missing or boot.not_started("networking.service")
     device, why = "", inactive
+    seen: set[str] = set()
     for line in lines:
         word, *rest = line.text.split() or [""]
         if word in ("auto", "iface", "mapping", "source", "source-directory") or word.startswith("allow-"):
@@ -50,7 +51,7 @@ def actions_of(boot: Boot) -> Iterator[Action]:
             yield Action(Deed.RAISE, device, "", line, WHO, why)
         elif device and word in COMMANDS:
             command = re.sub(r"\$IFACE\b|\$\{IFACE\}", device, " ".join(rest))
-            yield from run_command(boot, command, line, WHO, why)
+            yield from run_command(boot, command, line, WHO, why, seen)
         elif device and word == "address" and rest:
             yield Action(Deed.ADDRESS, device, rest[0], line, WHO, why)
 

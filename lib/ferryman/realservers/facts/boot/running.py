@@ -22,13 +22,17 @@ CONDITION = re.compile(r"^\s+\S|\b(if|case|while|for|until)\b|&&|\|\|")
 LITERAL = re.compile(r"(?<![\w.:])(?:\d+\.\d+\.\d+\.\d+|[0-9a-fA-F]*:[0-9a-fA-F:]*:[0-9a-fA-F]*)(?![\w.:])")
 
 
-def run_command(boot: Boot, command: str, line: ConfigLine, who: str, inactive: str) -> Iterator[Action]:
-    """What a command does, and what the scripts do that it names."""
+def run_command(  # noqa: PLR0913, PLR0917  # what a command has
+    boot: Boot, command: str, line: ConfigLine, who: str, inactive: str, seen: set[str]
+) -> Iterator[Action]:
+    """What a command does, and what the scripts do that it names; of those in ``seen`` it is known."""
     for found in commands_in(re.sub(r"\b(?:ba|da)?sh -c ", "; ", command)):
         yield Action(found.deed, found.subject, found.value, line, who, inactive)
     for word in command.split():
         file = word.strip("\"'")
-        if file in boot.files and not file.startswith((*UNITS, *CONFIGURATION)):
+        known = f"{file} {bool(inactive)}"
+        if file in boot.files and known not in seen and not file.startswith((*UNITS, *CONFIGURATION)):
+            seen.add(known)
             yield from run_script(boot, file, who, inactive)
 
 

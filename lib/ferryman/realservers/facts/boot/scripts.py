@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ferryman.realservers.facts.boot.actions import Action, ConfigLine, Deed
@@ -114,6 +113,7 @@ def cloud_init(boot: Boot) -> Iterator[Action]:
 
 def units(boot: Boot) -> Iterator[Action]:
     """What the units of the host's own run, and the scripts that they name."""
+    seen: set[str] = set()
     for file in boot.below(*UNITS):
         if ".service" not in file:
             continue
@@ -121,7 +121,7 @@ def units(boot: Boot) -> Iterator[Action]:
         inactive = boot.not_started(unit) or ("" if boot.systemd else "systemd does not run")
         for line in boot.lines(file):
             if (started := STARTED.match(line.text)) is not None:
-                yield from run_command(boot, started["command"], line, unit, inactive)
+                yield from run_command(boot, started["command"], line, unit, inactive, seen)
 
 
 def scripts(boot: Boot) -> Iterator[Action]:
@@ -132,26 +132,22 @@ def scripts(boot: Boot) -> Iterator[Action]:
             inactive = "systemd does not run"
         for file in boot.below(place):
             yield from run_script(boot, file, who, inactive)
+    seen: set[str] = set()
     for file in boot.below("/etc/cron.d/", "/etc/crontab", "/var/spool/cron/"):
         for line in boot.lines(file):
             if line.text.lstrip().startswith("@reboot"):
-                yield from run_command(boot, line.text.split("@reboot", 1)[1], line, "cron", "")
+                yield from run_command(boot, line.text.split("@reboot", 1)[1], line, "cron", "", seen)
 
 
 def _settings(boot: Boot, file: str, who: str, inactive: str) -> Iterator[Action]:
     """The lines of a file that ``sysctl -p`` reads, in the order in which they are written."""
-    numbered = boot.lines(file)
-    if not numbered:
-        return
-    last = numbered[-1].number
-    by_number = {line.number: line for line in numbered}
-    text = "\n".join(by_number[number].text if number in by_number else "" for number in range(1, last + 1))
+    lines = boot.lines(file)
+    text = "\n".join(line.text for line in lines)
     settings = SysctlFiles({SYSCTL_CONF: text}, systemd=False).lines
     # A key that is spelt out beats every glob, wherever it stands.
     for setting in sorted(settings, key=lambda setting: not setting.is_glob):
         if setting.value is not None:
-            at = replace(by_number[setting.number], file=file)
-            yield Action(Deed.SET, setting.key, setting.value, at, who, inactive)
+            yield Action(Deed.SET, setting.key, setting.value, lines[setting.number - 1], who, inactive)
 
 
 def addresses_by_text(boot: Boot) -> Iterator[Action]:

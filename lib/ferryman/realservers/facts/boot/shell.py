@@ -91,7 +91,7 @@ def _ip(words: Sequence[str]) -> Iterator[Command]:
     what = next((name for name, forms in OBJECTS.items() if words[0] in forms), "")
     verb, rest = words[1], list(words[2:])
     if what == "addr" and verb in ADDING:
-        yield Command(Deed.ADDRESS, _after("dev", rest), rest[1] if rest[0] == "local" else rest[0])
+        yield Command(Deed.ADDRESS, _after("dev", rest), _after("local", rest) or rest[0])
     elif what in ("link", "tunnel") and verb in ADDING:
         device = _after("name", rest) or _after("dev", rest) or rest[0]
         kind = _after("type", rest) or _after("mode", rest)
