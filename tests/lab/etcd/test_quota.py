@@ -72,7 +72,7 @@ def cure(member: Member) -> None:
 def test_a_run_that_meets_it_between_two_changes_goes_back_and_another_host_closes_it_after_the_cure(
     small: Cluster,
 ) -> None:
-    with ControlHosts(small, timeout_s=1.0) as hosts:
+    with ControlHosts(small) as hosts:
         [member] = small.members
         fake = world(Cuts(Cut(LOOKS_BETWEEN, "before", lambda: fill(member))))
 
@@ -96,7 +96,7 @@ def test_a_run_that_meets_it_between_two_changes_goes_back_and_another_host_clos
 
 
 def test_a_run_that_meets_it_before_the_first_change_changes_nothing(small: Cluster) -> None:
-    with ControlHosts(small, timeout_s=1.0) as hosts:
+    with ControlHosts(small) as hosts:
         [member] = small.members
         fake = world(Cuts(Cut(LOOKS_FIRST, "before", lambda: fill(member))))
 
