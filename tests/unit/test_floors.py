@@ -20,6 +20,7 @@ FLOORS = {
             "model",
             "bounded_yaml",
             "names",
+            "numerals",
             "errors",
             "events",
             "config",

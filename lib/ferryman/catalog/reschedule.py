@@ -78,7 +78,7 @@ class Rescheduled(CatalogEdit):
             if edit.says(lvs, value):
                 continue
             edited = edit.edited(value, default=_DEFAULTS[key], beside=_BESIDE[key])
-            _, document = read(edited.encode(), name)
+            _, document = read(encoded(edited, like=b"", was=""), name)
         return encoded(edited, like=content, was=text)
 
     def _lvs(self, document: Document) -> dict[str, Any]:

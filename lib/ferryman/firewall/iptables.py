@@ -17,6 +17,7 @@ from ferryman.firewall.protocols import protocol_number
 from ferryman.firewall.rules import NOTHING, Action, Chain, Choice, Effect, EvalContext, Table
 from ferryman.firewall.save_lines import lines_of, parts_of
 from ferryman.firewall.tracking import ALL_BITS, ESTABLISHED, INVALID, UNTRACKED, PacketState
+from ferryman.numerals import numeral
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -60,6 +61,8 @@ OF_ENTRIES = frozenset({
 })  # fmt: skip
 """What is asked of a connection's entry. Where there is none, none of it is looked at beside a state that
 matches, and all of it fails alone, with a ``!`` or without: xt_conntrack.c."""
+LONGEST_LINE = 1 << 14
+"""Characters of a rule: no extension takes a text of more than some kilobytes (a program of xt_bpf)."""
 MARK_OPTIONS = ("--set-xmark", "--set-mark", "--and-mark", "--or-mark", "--xor-mark")
 COUNTERS = re.compile(r"\[\d+:\d+\]\s+")
 
@@ -138,6 +141,8 @@ class _Table:
         line = COUNTERS.sub("", line, count=1) if line.startswith("[") else line
         if not line:
             return
+        if len(line) > LONGEST_LINE:
+            raise ValueError(f"a line of {len(line)} characters: {line[:80]}")
         if line.startswith(":"):
             name, policy = line[1:].split()[:2]
             self._declare(name, policy)
@@ -148,7 +153,7 @@ class _Table:
                 self._of(chain).append(IptablesRule(line, self.rules, self.sets))
             case ["-I" | "--insert", chain, rest]:
                 place, _, rule = rest.partition(" ")
-                at, rule = (int(place), rule) if place.isdigit() else (1, rest)
+                at, rule = (int(place), rule) if numeral(place) is not None else (1, rest)
                 self._of(chain).insert(at - 1, IptablesRule(f"-A {chain} {rule}", self.rules, self.sets))
             case ["-N" | "--new-chain", chain]:
                 self._declare(chain, "-")
@@ -213,14 +218,14 @@ def _zones(values: Mapping[str, str]) -> Zones | None:
     """The zones that the target CT gives; None for those that a mark decides."""
     both = values.get("--zone", "0")
     ends = values.get("--zone-orig", both), values.get("--zone-reply", both)
-    if not all(end.isdigit() for end in ends):
+    if any(numeral(end) is None for end in ends):
         return None
     return int(ends[0]), int(ends[1])
 
 
 def _mss(details: Sequence[Option]) -> int | None:
     value = next((option.value for option in details if option.name == "--set-mss"), "")
-    return int(value) if value.isdigit() else None
+    return numeral(value)
 
 
 def _destination(details: Sequence[Option]) -> Destination | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ferryman.firewall.protocols import protocol_number
 from ferryman.model import host_port
+from ferryman.numerals import numeral
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -96,8 +97,8 @@ class Packet:
 def port_number(name: str | int) -> int | None:
     """The number of a port; None for a service that is not known here."""
     text = str(name)
-    if text.isdigit() and text.isascii():
-        return int(text)
+    if (number := numeral(text)) is not None:
+        return number
     try:
         return socket.getservbyname(text)
     except (OSError, ValueError):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 from ferryman.errors import VerifyError
 from ferryman.ipvs.table import Destination, Key, Table, VirtualServer
 from ferryman.model import Address, Forwarding, Protocol
+from ferryman.numerals import numeral
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,8 @@ _PROTOCOL_OPTIONS: dict[str, Protocol] = {"-t": "tcp", "-u": "udp"}
 _OTHER_SERVICES = ("-f", "--sctp-service")
 _FORWARDINGS = {method.value: method for method in Forwarding}
 _FLAG_OPTIONS = ("--tun-nocsum", "--tun-csum", "--tun-remcsum", "-o", "-6")
+_LIMITED = 4
+"""Words of a destination's line up to its thresholds."""
 _VALUE_OPTIONS = ("-s", "-b", "-p", "-M", "--pe", "-r", "-w", "-x", "-y", "--tun-type", "--tun-port")
 
 
@@ -107,13 +110,13 @@ def _destination(rule: _Rule) -> Destination:
     options = dict(rule.options)
     address, port = _address_port(options.pop("-r", ""), rule.where)
     forwardings = [_FORWARDINGS[option] for option in options if option in _FORWARDINGS]
-    weight = options.pop("-w", "1")
-    if len(forwardings) != 1 or not weight.isdecimal():
+    weight = numeral(options.pop("-w", "1"))
+    if len(forwardings) != 1 or weight is None:
         _not_understood(rule.where, "one of -g, -i, -m, and a weight")
     if options.get("--tun-type") == "ipip":
         del options["--tun-type"]
     tunnel = tuple(word for pair in options.items() for word in pair if word and word not in _FORWARDINGS)
-    return Destination(address, port, forwardings[0], int(weight), tunnel=tunnel)
+    return Destination(address, port, forwardings[0], weight, tunnel=tunnel)
 
 
 def _address_port(text: str, where: str) -> tuple[Address, int]:
@@ -136,8 +139,10 @@ def _with_thresholds(table: Table, listing: str) -> Table:
         words = line.split()
         if words[:1] and words[0] in ("TCP", "UDP"):
             server = f"{words[0].lower()} {words[1]}"
-        elif words[:1] == ["->"] and words[2:3] and words[2].isdecimal():
-            limits[server, words[1]] = (int(words[2]), int(words[3]))
+        elif words[:1] == ["->"] and len(words) >= _LIMITED:
+            upper, lower = numeral(words[2]), numeral(words[3])
+            if upper is not None and lower is not None:
+                limits[server, words[1]] = (upper, lower)
     return tuple(_limited(virtual_server, limits) for virtual_server in table)
 
 

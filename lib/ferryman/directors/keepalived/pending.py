@@ -17,6 +17,7 @@ from ferryman.directors.schedulers import in_order
 from ferryman.directors.target import SetForwarding, SetScheduler
 from ferryman.ipvs.table import key_of
 from ferryman.model import Forwarding, host_port
+from ferryman.numerals import numeral
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -109,7 +110,7 @@ class _Compared:
         setting = self.block.persistence
         options = dict(zip(server.options, server.options[1:], strict=False))
         has = options.get("-p", "none")
-        if setting is not None and setting.word.isdecimal() and setting.word not in ("0", has):
+        if setting is not None and numeral(setting.word) is not None and setting.word not in ("0", has):
             yield self._line(setting.line, "persistence_timeout", setting.word, has)
 
     def _destinations(self, server: VirtualServer) -> Iterator[str]:

@@ -17,6 +17,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from ferryman.model import Address, Forwarding, Protocol
+from ferryman.numerals import numeral
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -246,8 +247,8 @@ def _weight(real: Statement, block: Statement) -> int:
     """A realserver's own weight, else its virtual server's, else 1."""
     for holder in (real, block):
         given = [statement.texts[1] for statement in holder.within("weight") if len(statement.words) > 1]
-        if given and given[-1].isdecimal():
-            return int(given[-1])
+        if given and (weight := numeral(given[-1])) is not None:
+            return weight
     return 1
 
 
@@ -263,9 +264,10 @@ def place_of(texts: tuple[str, ...], port: int) -> tuple[Address, int] | None:
 def names(statement: Statement) -> tuple[Protocol, Address, int] | None:
     """(protocol, VIP, port) of a ``virtual_server ADDRESS PORT`` block; None for anything else."""
     match unconditional(statement):
-        case ("virtual_server", address, port, *_) if statement.body is not None and port.isdecimal():
+        case ("virtual_server", address, word, *_) if statement.body is not None:
+            port = numeral(word)
             try:
-                return _protocol(statement), ip_address(address), int(port)
+                return None if port is None else (_protocol(statement), ip_address(address), port)
             except ValueError:
                 return None
     return None

@@ -16,14 +16,15 @@ which goes on when the connection to it breaks: no PyBal remains stopped.
 from __future__ import annotations
 
 import json
-import re
 import time
 from typing import TYPE_CHECKING
 
 from ferryman.directors.managed import ConfigManagedDriver, State
+from ferryman.directors.metrics import samples
 from ferryman.directors.pybal.conf import PybalConf
 from ferryman.directors.target import SetForwarding, SetScheduler
 from ferryman.hosts.verbs.daemons import PybalDrain, PybalRead, PybalRestart
+from ferryman.numerals import numeral
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
     from ferryman.hosts.verbs import WriteVerb
     from ferryman.ipvs.table import Table
 
-_SESSION = re.compile(r"^pybal_bgp_session_established\{(.*)\} (\S+)", re.MULTILINE)
-_ASN = re.compile(r'local_asn="([^"]*)"')
+_SESSION = "pybal_bgp_session_established"
 _ALERTS, _POOL, _METRICS, _WRITTEN, _STARTED = "alerts", "pool", "metrics", "written", "started"
 
 
@@ -87,7 +87,7 @@ class PybalDriver(ConfigManagedDriver):
 
     def _pending_reload(self, state: State) -> str | None:
         answers = state.answers
-        written, started = (_number(answers.get(key, "")) for key in (_WRITTEN, _STARTED))
+        written, started = (numeral(answers.get(key, "")) for key in (_WRITTEN, _STARTED))
         if started is None:
             return f"pybal does not run: {self.started!r} says {answers.get(_STARTED, '') or 'nothing'}"
         if written is None or started < written:
@@ -125,7 +125,7 @@ def _down(pool: str, answer: str) -> Iterator[str]:
     """The hosts of a pool that should serve and do not."""
     try:
         hosts = json.loads(answer)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # no JSON, or nested too deeply
         return
     for host, state in hosts.items() if isinstance(hosts, dict) else ():
         if isinstance(state, dict) and state.get("enabled") and not state.get("up"):
@@ -134,16 +134,14 @@ def _down(pool: str, answer: str) -> Iterator[str]:
 
 def _sessions(metrics: str) -> Iterator[str]:
     """The autonomous systems that no router has a session with."""
-    sessions = [("".join(_ASN.findall(labels)), value) for labels, value in _SESSION.findall(metrics)]
+    sessions = [
+        (session.labels.get("local_asn", ""), session.value) for session in samples(metrics, _SESSION)
+    ]
     if not sessions:
         yield "pybal: bgp is on, and /metrics tells of no session"
-    up = {asn for asn, value in sessions if float(value) == 1.0}
+    up = {asn for asn, value in sessions if value == 1.0}
     for asn in sorted({asn for asn, _ in sessions} - up):
         yield f"pybal: no BGP session of AS {asn} is established: no router sends anything here"
-
-
-def _number(answer: str) -> int | None:
-    return int(answer) if answer.isdecimal() else None
 
 
 def _clock(seconds: int | None) -> str:

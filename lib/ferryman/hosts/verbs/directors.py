@@ -11,6 +11,7 @@ from ferryman.hosts.verbs.ipvs import CONNECTIONS, OF_SERVICE, TABLE_SCRIPT, tab
 from ferryman.hosts.verbs.kinds import ADDRESSES, MODULE, SWITCH, VIRTUALS
 from ferryman.hosts.verbs.verb import MIB, ReadVerb
 from ferryman.ipvs.connections import kernels_key
+from ferryman.numerals import numeral
 from ferryman.realservers.facts.routing import NO_WAY
 
 if TYPE_CHECKING:
@@ -206,5 +207,5 @@ def _number(values: dict[str, Any], key: str) -> bool:
 def _settings(text: str) -> Iterator[tuple[str, int]]:
     for line in text.splitlines():
         key, _, value = line.partition(":")
-        if key in SETTINGS and value.strip().isdecimal():
-            yield key, int(value)
+        if key in SETTINGS and (number := numeral(value.strip())) is not None:
+            yield key, number

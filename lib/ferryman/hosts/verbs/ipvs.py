@@ -12,6 +12,7 @@ from ferryman.hosts.verbs.verb import MIB, ReadVerb, WriteVerb
 from ferryman.ipvs.connections import Connection, connections, kernels_key
 from ferryman.ipvs.listing import read_table
 from ferryman.ipvs.table import Key, Table, edits, rules
+from ferryman.numerals import numeral
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -133,6 +134,4 @@ exec awk '{OF_SERVICE} {{ print $1, $2, $3, $4, $5, $6, $7, $8 }}' "$@" {CONNECT
     def parse(self, done: Completed) -> ConnectionsReading:
         """The connections and the setting."""
         mode, _, lines = done.checked().stdout.partition("\n")
-        return ConnectionsReading(
-            frozenset(connections(lines, done.host)), int(mode) if mode.isdecimal() else None
-        )
+        return ConnectionsReading(frozenset(connections(lines, done.host)), numeral(mode))

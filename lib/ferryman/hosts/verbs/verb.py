@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 T_co = TypeVar("T_co", covariant=True)
 
 KIB, MIB = 1 << 10, 1 << 20
-GARBLED = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+GARBLED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 """What a parser raises at text that is not what it should be."""
 
 

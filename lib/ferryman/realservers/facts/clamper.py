@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from ferryman.numerals import numeral
+
 if TYPE_CHECKING:
     from ferryman.model import Address
 
@@ -22,8 +24,7 @@ class Arguments:
 
     def mss(self, version: int) -> int | None:
         """The MSS in bytes that it clamps to, None when it leaves this IP version alone."""
-        value = self._option(f"--ipv{version}-mss")
-        return int(value) if value.isdigit() else None
+        return numeral(self._option(f"--ipv{version}-mss"))
 
     def serves(self, address: Address, port: int) -> bool:
         """Whether it clamps what comes from this address and port."""

@@ -16,7 +16,10 @@ T = TypeVar("T")
 HEADER = "ferryman-facts"
 """Begins the answer, before its token."""
 
-GARBLED = (ValueError, KeyError, TypeError, AttributeError, IndexError, StopIteration, PermissionError)
+GARBLED = (
+    *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, StopIteration),
+    PermissionError,
+)
 """What a parser raises at text that is not what it should be, or that the host did not let be read."""
 LONGEST_COMPLAINT = 300
 """Characters of a complaint that are kept; a usage text has thousands."""
