@@ -1,8 +1,13 @@
-"""What differs between two states of a change's target, shortened for people: a state may be a whole file."""
+"""What differs between two states of a change's target, shortened for people: a state may be a whole file.
+
+Secrets are compared and never shown: what is said here stands on the screen, in JSON lines and in hooks.
+"""
 
 from __future__ import annotations
 
 from difflib import unified_diff
+
+from ferryman.redaction import redacted
 
 _LONGEST = 200
 """Characters of one value that are shown; the journal has all of them."""
@@ -18,7 +23,7 @@ def diff(before: object, now: object) -> str:
     """
     if isinstance(before, dict) and isinstance(now, dict):
         keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
-        return "; ".join(f"{key}: {diff(before.get(key), now.get(key))}" for key in keys)
+        return "; ".join(redacted(f"{key}: {diff(before.get(key), now.get(key))}") for key in keys)
     if isinstance(before, str) and isinstance(now, str) and "\n" in before + now:
         return _text_differs(before, now)
     return f"now {shortened(now)}, was {shortened(before)}"
@@ -26,7 +31,7 @@ def diff(before: object, now: object) -> str:
 
 def shortened(value: object) -> str:
     """A value as Python writes it, cut off when it is long."""
-    text = repr(value)
+    text = redacted(repr(value))
     return (
         text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text)} characters, all in the journal)"
     )
@@ -35,4 +40,4 @@ def shortened(value: object) -> str:
 def _text_differs(before: str, now: str) -> str:
     _, _, *lines = unified_diff(before.splitlines(), now.splitlines(), "was", "now", n=1, lineterm="")
     more = [f"… and {len(lines) - _LINES} lines more"] if len(lines) > _LINES else []
-    return "".join(f"\n      {line}" for line in lines[:_LINES] + more)
+    return "".join(f"\n      {line}" for line in map(redacted, lines[:_LINES] + more))

@@ -36,3 +36,16 @@ def test_a_long_value_is_cut_off_and_says_where_the_rest_is() -> None:
 
     assert len(text) < 250
     assert text.endswith("… (1002 characters, all in the journal)")
+
+
+def test_a_secret_that_differs_is_told_and_not_shown() -> None:
+    before = {
+        "text": "vrrp_instance a {\n    auth_pass hunter2\n    state BACKUP\n}\n",
+        "auth_pass": "hunter2",
+    }
+    now = {"text": before["text"].replace("hunter2", "rabbit3"), "auth_pass": "rabbit3"}
+    told = diff(before, now)
+    assert "-    auth_pass …hidden…" in told
+    assert "+    auth_pass …hidden…" in told
+    assert "hunter2" not in told
+    assert "rabbit3" not in told
