@@ -39,11 +39,9 @@ def test_a_long_value_is_cut_off_and_says_where_the_rest_is() -> None:
 
 
 def test_a_secret_that_differs_is_told_and_not_shown() -> None:
-    before = {
-        "text": "vrrp_instance a {\n    auth_pass hunter2\n    state BACKUP\n}\n",
-        "auth_pass": "hunter2",
-    }
-    now = {"text": before["text"].replace("hunter2", "rabbit3"), "auth_pass": "rabbit3"}
+    text = "vrrp_instance a {\n    auth_pass hunter2\n    state BACKUP\n}\n"
+    before = {"text": text, "auth_pass": "hunter2"}
+    now = {"text": text.replace("hunter2", "rabbit3"), "auth_pass": "rabbit3"}
     told = diff(before, now)
     assert "-    auth_pass …hidden…" in told
     assert "+    auth_pass …hidden…" in told
