@@ -17,15 +17,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 INPUTS = 2_000_000
-PORTION = 10_000
+PORTION = 5_000
 """Inputs of one target that a process is given at a time."""
 FOUND = Path(".ferryman") / "fuzz"
 
 
 def _portions(names: Sequence[str], inputs: int, seed: int) -> Iterator[tuple[str, int, int]]:
-    each = -(-inputs // len(names))
-    for begun in range(0, each, PORTION):
-        yield from ((name, min(PORTION, each - begun), seed + begun) for name in names)
+    shares = sum(TARGETS[name].share for name in names)
+    left = {name: -(-inputs * TARGETS[name].share // shares) for name in names}
+    while any(left.values()):
+        for name in names:
+            if left[name]:
+                portion = min(PORTION, left[name])
+                left[name] -= portion
+                yield name, portion, seed + left[name]
 
 
 def main() -> int:
@@ -40,8 +45,11 @@ def main() -> int:
     whole = {name: Report(name) for name in names}
     print(f"seed {options.seed}", flush=True)
     with multiprocessing.get_context("spawn").Pool(options.jobs, limit, maxtasksperchild=8) as pool:
-        for report in pool.imap_unordered(work, _portions(names, options.inputs, options.seed)):
-            _add(whole[report.target], report)
+        try:
+            for report in pool.imap_unordered(work, _portions(names, options.inputs, options.seed)):
+                _add(whole[report.target], report)
+        except KeyboardInterrupt:
+            print("stopped: what was found until now", flush=True)
     return _tell(list(whole.values()))
 
 

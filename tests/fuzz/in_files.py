@@ -207,10 +207,10 @@ TAPE_TEXT = "\n".join(gzip.decompress(TAPE.read_bytes()).decode().splitlines()[:
 
 TARGETS: tuple[Target, ...] = (
     *(
-        Target(f"inventory-{Path(name).parts[0]}", _inventory(name), (content[:3000],), YAML_WORDS)
+        Target(f"inventory-{Path(name).parts[0]}", _inventory(name), (content[:3000],), YAML_WORDS, share=1)
         for name, content in sorted(TEXTS.items())
     ),
-    Target("catalog-edit", _catalog, (CATALOG,), (*YAML_WORDS, "ipip_encapsulation: [lab]", "\r\n")),
+    Target("catalog-edit", _catalog, (CATALOG,), (*YAML_WORDS, "ipip_encapsulation: [lab]", "\r\n"), share=1),
     Target(
         "ferryman.toml",
         _in_file("ferryman.toml", _configuration),
@@ -278,12 +278,14 @@ TARGETS: tuple[Target, ...] = (
         _in_file("a.tape", read_tape, lambda text: member(_bytes(text))),
         (TAPE_TEXT,),
         ('{"$tuple":', '{"$ip":"::"}', '"kind"'),
+        share=1,
     ),
     Target(
         "scenario",
         _in_file("s.yaml", lambda file: read_scenarios([file], KNOWN)),
         (SCENARIO.read_text(),),
         (*YAML_WORDS, "kill: run", "at: after step 3", "expect:"),
+        share=1,
     ),
     Target("journal", _journal, ('{"a": 1}', "[1]", "7", "x")),
     Target(

@@ -173,8 +173,9 @@ def _sections() -> Iterator[Target]:
             _with_section(others, token, name),
             tuple(sorted(seeds, key=len)),
             WORDS.get(name, ()),
+            share=1,
         )
-    yield Target("facts", _checked, (whole, (FACTS / "clamper-running.txt").read_text()))
+    yield Target("facts", _checked, (whole, (FACTS / "clamper-running.txt").read_text()), share=1)
 
 
 def _with_section(others: str, token: str, name: str) -> Callable[[str], object]:
@@ -305,7 +306,7 @@ TARGETS: tuple[Target, ...] = (
             "}",
             "quorum",
         ),
-        TextError,
+        refuses=TextError,
     ),
     Target(
         "pybal-conf",

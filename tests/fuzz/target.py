@@ -21,5 +21,7 @@ class Target:
     """Real texts, or texts of the real form."""
     words: tuple[str, ...] = ()
     """Words of the format that the seeds may not have."""
+    share: int = 5
+    """Its part of all inputs; 1 where each takes some milliseconds, so that it does not take all the time."""
     refuses: type[Exception] = FerrymanError
     """What it raises at what it does not understand; another type where each caller is known to take that."""
