@@ -24,8 +24,10 @@ PUBLIC = frozenset({"", "default", "unrelated", "kubernetes", "localhost", "root
 COMMON = PUBLIC | {
     *("com", "org", "net", "local", "localdomain", "internal", "svc", "cluster", "arpa", "in-addr", "ip6"),
     *("kube-system", "api", "www", "http", "https", "tcp", "udp", "dev"),
+    *("service", "socket", "target", "timer", "mount", "path", "slice", "scope"),
 }
-"""What is no name where it is only a part of one: of a domain, or of a Kubernetes Service."""
+"""What is no name where it is only a part of one: of a domain, of a Kubernetes Service, of a unit of systemd
+(``getty@tty1.service`` has the form of an address of e-mail)."""
 _SIMPLE = re.compile(r"[\w-]+(?:\.[\w-]+)+")
 _ADDRESS_LIKE = re.compile(r"[0-9.]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 _FIND = (
