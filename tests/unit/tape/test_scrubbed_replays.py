@@ -25,7 +25,8 @@ REPOSITORY = Path(__file__).parents[3]
 TAPES = ("check", "done-keepalived", "rolled-back", "refused-pod-mtu", "scheduler")
 OFTEN = ("check", "refused-pod-mtu")
 LEFT = re.compile(
-    r"web[1-9]|lvs[12]|(?<!inet )(?<!inet6 )static|search|10\.(?:10|30|99)\.0\.|fd(?:10|30|99)::|fd1000000000|0B000A0A"
+    r"web[1-9]|lvs[12]|(?<!inet )(?<!inet6 )static|search"
+    r"|10\.(?:10|30|99)\.0\.|fd(?:10|30|99)::|fd1000000000|0B000A0A"
 )
 """What lab runs have of names and addresses, as ``strings`` would show it; "inet static" is ifupdown's."""
 
