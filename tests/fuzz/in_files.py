@@ -22,7 +22,7 @@ from ferryman.hosts.ssh_config import SshConfigFile
 from ferryman.inventory.linter import lint
 from ferryman.inventory.load import Inventory
 from ferryman.ipvs.table import from_json, to_json
-from ferryman.management.puppet import _summary
+from ferryman.management.puppet import _number, _summary
 from ferryman.rehearsal.judging import Known, Parsed
 from ferryman.rehearsal.reading import read as read_scenarios
 from ferryman.state.records import Run, faults
@@ -200,6 +200,12 @@ def _table(text: str) -> object:
         return None
 
 
+def _puppet(text: str) -> object:
+    """What is looked up in the summary of an agent's run."""
+    summary = _summary(text)
+    return [_number(summary, table, key) for table in ("resources", "time") for key in ("failed", "last_run")]
+
+
 SCENARIO = next((ROOT / "scenarios").rglob("*.yaml"))
 KNOWN = Known(services=["web", "static"], parse=lambda _: Parsed())
 TAPE = ROOT / "tests" / "tapes" / "refused-vip.tape"
@@ -308,7 +314,7 @@ TARGETS: tuple[Target, ...] = (
     ),
     Target(
         "puppet-summary",
-        _summary,
+        _puppet,
         ("version:\n  config: abc\n  puppet: 7\nresources:\n  failed: 0\ntime:\n  last_run: 1700000000\n",),
         YAML_WORDS,
     ),

@@ -15,7 +15,7 @@ from ferryman.hosts.explanations import why
 if TYPE_CHECKING:
     from pathlib import Path
 
-MAX_BYTES = 1 << 20
+MAX_BYTES = 1 << 15
 _ENCRYPTED = "is encrypted"
 _PUBLIC_ALONE = "is a public key"
 
@@ -41,10 +41,12 @@ def read_key(path: Path) -> KeyFile:
     """The key in a file, with what is wrong with it in ``fault``: nothing is raised."""
     try:
         with path.open("rb") as file:
-            content = file.read(MAX_BYTES)
+            content = file.read(MAX_BYTES + 1)
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
         return KeyFile(path, fault=f"{error.strerror}", missing=missing, usable=False)
+    if len(content) > MAX_BYTES:
+        return KeyFile(path, fault=f"no key: it has more than {MAX_BYTES} bytes", usable=False)
     certificates = read_certificates(path.with_name(f"{_stem(path)}-cert.pub"))
     if (blob := _public(content)) is not None:
         return KeyFile(path, blob, fault=_PUBLIC_ALONE, certificates=certificates)

@@ -179,5 +179,8 @@ def loaded(text: str) -> Any:  # noqa: ANN401  # whatever it says
     Raises:
         yaml.YAMLError: It is not YAML, has a tag that is not known, or is larger than what is read.
     """
-    root = compose(text)
+    try:
+        root = compose(text)
+    except UnicodeEncodeError as error:  # a lone surrogate: a byte of the host's that is no UTF-8
+        raise yaml.YAMLError("has bytes that are not UTF-8") from error
     return None if root is None else value_of(root)

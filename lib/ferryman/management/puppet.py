@@ -9,6 +9,7 @@ next (``lastrunsummary`` went from ``statedir`` to ``publicdir`` with 7.0).
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from typing import TYPE_CHECKING, Any
@@ -88,7 +89,7 @@ def _summary(text: str) -> dict[str, Any]:
 def _number(summary: dict[str, Any], table: str, key: str) -> int | None:
     values = summary.get(table)
     value = values.get(key) if isinstance(values, dict) else None
-    return int(value) if isinstance(value, int | float) else None
+    return int(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def _obstacle(host: str, answer: str | VerifyError | DoubtError | None) -> VerifyError | DoubtError | None:
