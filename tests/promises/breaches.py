@@ -64,7 +64,7 @@ BREACHES = [
     Breach(
         "what others follow goes back first",
         "engine/rollback.py",
-        "(not run.plan.change(place).undo_first, -place)",
+        "(not _goes_first(run.plan.change(place)), -place)",
         "-place",
         f"{UNIT}/engine/test_rollback.py",
     ),
@@ -287,9 +287,9 @@ BREACHES = [
     ),
     Breach(
         "a filter that drops is named by its counter",
-        "diagnosis/causes.py",
-        "    if finding is None and drops:\n",
-        "    if finding is None and drops < 0:\n",
+        "diagnosis/proofs.py",
+        "    if finding is None and drops and evidence.tunnel_filter != 0:\n",
+        "    if finding is None and drops < 0 and evidence.tunnel_filter != 0:\n",
         f"{UNIT}/diagnosis",
     ),
     Breach(
