@@ -12,7 +12,7 @@ from ferryman.model import Director, Kind, Role
 from ferryman.realservers.checks import realserver_checks
 from ferryman.realservers.checks.lookups import lookups_for
 from ferryman.realservers.checks.rp_filter_outer import outer_sources_known
-from ferryman.realservers.facts import Device, Facts, Listener
+from ferryman.realservers.facts import Device, Facts, Listener, Unknown
 from ferryman.realservers.facts.early import filters_of
 from ferryman.realservers.facts.parse import parse
 from ferryman.realservers.facts.routing import Lookup, NoRoute, Route, Routing
@@ -282,14 +282,16 @@ ROUTES = {
     ),
     "a route": Row(to_clients(Route("default", ("eth0",))), PASS),
     "no route, and the VIP is not here, which is for the check vip": Row(
-        to_clients(UNREACHABLE, devices=(replace(LO, addresses=(ip_interface("127.0.0.1/8"),)),)), PASS
+        to_clients(UNREACHABLE, devices=(replace(LO, addresses=(ip_interface("127.0.0.1/8"),)),)), SKIP
     ),
     "no route, and a mark may lead elsewhere": Row(
-        to_clients(UNREACHABLE, rules=MARKS, switches={("tcp_fwmark_accept", ""): 1}), PASS
+        to_clients(UNREACHABLE, rules=MARKS, switches={("tcp_fwmark_accept", ""): 1}), SKIP
     ),
     "no route, and the mark is none of the answer's": Row(to_clients(UNREACHABLE, rules=MARKS), WARN),
     "no route outside the VRF that the tunnel is in": Row(
-        to_clients(UNREACHABLE, devices=(replace(IPIP0, master="red"), RED)), PASS
+        to_clients(UNREACHABLE, devices=(replace(IPIP0, master="red"), RED)),
+        SKIP,
+        "the route from 192.0.2.1 cannot be told",
     ),
     "a node": Row(to_clients(UNREACHABLE), SKIP, "a pod answers", kind=Kind.KUBERNETES),
 }
@@ -357,3 +359,24 @@ def test_recorded_hosts_are_judged(service_of: Callable[..., Service], case: Cal
     assert worse["vrf"][0] == "fail"
     assert "VRF lab-vrf" in worse["vrf"][1]
     assert found("lab-web-tc")["before-netfilter"][0] == "warn"
+
+
+def test_filters_that_could_not_be_looked_at_are_not_said_to_be_none(
+    case: Callable[[str], str], service_of: Callable[..., Service]
+) -> None:
+    """On Red Hat's distributions tc is a package of its own."""
+    whole = case("lab-web-healthy")
+    token = whole.split("ferryman-facts ")[1].split()[0]
+    answer = f"{whole}{token} stderr tc\ntc is not installed\n{token} begin tc\n\n{token} end tc 127\n"
+    (found,) = judge("before-netfilter", Row(parse("web1", answer), SKIP), service_of)
+    assert found.verdict is SKIP
+    assert "tc is not installed" in found.seen
+
+
+@pytest.mark.parametrize("part", ["devices", "listeners"])
+def test_what_could_not_be_read_is_in_no_vrf_that_is_known(
+    part: str, service_of: Callable[..., Service]
+) -> None:
+    seen = replace(enslaved(), **{part: Unknown("ss: no such tool")})  # type: ignore[arg-type]  # a field of Facts
+    (found,) = judge("vrf", Row(seen, SKIP), service_of)
+    assert (found.verdict, found.seen) == (SKIP, "ss: no such tool")

@@ -162,7 +162,7 @@ def test_what_is_taken_elsewhere_is_counted_too() -> None:
 
 def test_recorded_filters_are_followed(case: Callable[[str], str]) -> None:
     facts = parse("web2", case("lab-web-tc"))
-    assert facts.filters
+    assert isinstance(facts.filters, tuple)
     met = met_by(OUTER, facts.filters, "eth0", "ingress")
     assert [(each.filter.kind, each.filter.pref, each.fate) for each in met] == [
         ("bpf", 5, Fate.UNKNOWABLE),

@@ -36,7 +36,7 @@ LC_ALL=C; export LC_ALL
 PATH=$PATH:/usr/sbin:/sbin:/usr/local/sbin; export PATH
 have() { command -v "$1" >/dev/null 2>&1; }
 filters() {
-  have tc || return 0
+  have tc || { echo "tc is not installed" >&2; return 127; }
   seen=0
   tc qdisc show | while read -r _ kind _ _ device _; do
     case $kind in clsact) ways='ingress egress' ;; ingress) ways=ingress ;; *) continue ;; esac

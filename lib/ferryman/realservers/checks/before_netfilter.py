@@ -57,6 +57,10 @@ def before_netfilter(service: Service, realserver: Realserver, facts: Facts) -> 
     if isinstance(facts.devices, Unknown):
         yield _finding(realserver, Verdict.SKIP, facts.devices.reason)
         return
+    if isinstance(facts.filters, Unknown):
+        seen = f"filters could not be looked at: {facts.filters.reason}"
+        yield _finding(realserver, Verdict.SKIP, f"{seen}; the probe tells what becomes of packets")
+        return
     found = [
         early
         for virtual in service.virtual_services
@@ -109,7 +113,7 @@ def _outer(service: Service, tunnel: Tunnel, realserver: Realserver) -> Iterator
 
 
 def _met(packet: IpPacket, facts: Facts, device: str, way: Way) -> Iterator[Early]:
-    for met in met_by(packet, facts.filters or (), device, way):
+    for met in met_by(packet, facts.filters if isinstance(facts.filters, tuple) else (), device, way):
         shown = f"tc -s filter show dev {device} {way}"
         yield Early(str(met.filter), device, met.fate, way, shown, str(met.filter))
 

@@ -28,6 +28,10 @@ def vrf(service: Service, realserver: Realserver, facts: Facts) -> Iterator[Find
     """
     if not facts.routing.read:
         return
+    unread = [fact.reason for fact in (facts.devices, facts.listeners) if isinstance(fact, Unknown)]
+    if unread:
+        yield _finding(realserver, Verdict.SKIP, unread[0])
+        return
     judged = [found for virtual in service.virtual_services if (found := _judge(virtual, realserver, facts))]
     yield from dict.fromkeys(judged)
     if not judged:

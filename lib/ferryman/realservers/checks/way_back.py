@@ -8,7 +8,7 @@ from ferryman.model import Finding, Kind, Verdict
 from ferryman.realservers.checks.decapsulation import decapsulator_name, tunnel_for, vrf_of
 from ferryman.realservers.checks.lookups import SOMEBODY
 from ferryman.realservers.checks.vip import local_device
-from ferryman.realservers.facts.routing import Lookup, NoRoute
+from ferryman.realservers.facts.routing import Lookup, NoRoute, Route
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,15 +31,19 @@ def way_back(service: Service, realserver: Realserver, facts: Facts) -> Iterator
     if realserver.kind is Kind.KUBERNETES:
         yield _finding(realserver, Verdict.SKIP, "a pod answers, by the node's routes for pods")
         return
-    bad = False
-    for vip in dict.fromkeys(virtual.vip for virtual in service.virtual_services):
-        missing = missing_route(vip, SOMEBODY[vip.version], facts)
-        if missing is not None:
-            bad = True
-            seen = f"{missing}: clients there get no answer"
+    vips = tuple(dict.fromkeys(virtual.vip for virtual in service.virtual_services))
+    missing = {vip: missing_route(vip, SOMEBODY[vip.version], facts) for vip in vips}
+    for vip, words in missing.items():
+        if words is not None:
+            seen = f"{words}: clients there get no answer"
             yield _finding(realserver, Verdict.WARN, seen, remedy_for(vip, SOMEBODY[vip.version]))
-    if not bad:
-        yield _finding(realserver, Verdict.PASS, "there is a route, or none was to be asked for")
+    if any(missing.values()):
+        return
+    routes = {vip: facts.routing.found.get(Lookup(SOMEBODY[vip.version], vip)) for vip in vips}
+    if unknown := [str(vip) for vip, route in routes.items() if not isinstance(route, Route)]:
+        yield _finding(realserver, Verdict.SKIP, f"the route from {', '.join(unknown)} cannot be told")
+    else:
+        yield _finding(realserver, Verdict.PASS, "there is a route to clients in the Internet")
 
 
 def missing_route(vip: Address, client: Address, facts: Facts) -> str | None:

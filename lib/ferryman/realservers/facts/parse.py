@@ -70,7 +70,7 @@ def parse(host: str, text: str, complaint: str = "") -> Facts:
         return boot_of(section("boot").text, around, systemd=section("init").text.strip() == "systemd")
 
     rules = rules_of(sections, missing, _or(by_path, {}))
-    filters = _filters(section("tc").text)
+    filters = fact("tc", filters_of) if "tc" in sections else None
     return Facts(
         host=host,
         kernel=from_files(files.kernel),
@@ -79,7 +79,9 @@ def parse(host: str, text: str, complaint: str = "") -> Facts:
         settings=from_files(files.settings),
         listeners=fact("sockets", listeners),
         counted=_joined(
-            from_files(files.counted), _counted_more(section("counted").text), dropped_by(filters)
+            from_files(files.counted),
+            _counted_more(section("counted").text),
+            dropped_by(filters if isinstance(filters, tuple) else ()),
         ),
         nat=NatTable(rules),
         firewall=rules,
@@ -92,7 +94,7 @@ def parse(host: str, text: str, complaint: str = "") -> Facts:
             tried("routes", "", lambda: routing_of({name: part.text for name, part in sections.items()})),
             Routing(),
         ),
-        filters=filters if "tc" in sections else None,
+        filters=filters,
     )
 
 

@@ -172,7 +172,7 @@ class Facts:
     """tcp-mss-clamper; None: there is no such unit."""
     routing: Routing = field(default_factory=Routing)
     """Routes that were asked for, and what decides about them."""
-    filters: tuple[Filter, ...] | None = None
+    filters: tuple[Filter, ...] | Unknown | None = None
     """The filters of tc(8), which drop before netfilter sees a packet, or after; None: it was not asked."""
 
     def setting(self, key: Setting, device: str) -> int | Unknown:

@@ -144,7 +144,7 @@ def _of_realserver(seen: Seen) -> Iterator[tuple[str, tuple[str, ...]]]:
 def _on_the_way(facts: Facts) -> Iterator[tuple[str, tuple[str, ...]]]:
     """What drops a packet before netfilter, and where routes lead."""
     devices = {} if isinstance(facts.devices, Unknown) else facts.devices
-    if facts.filters:
+    if facts.filters and not isinstance(facts.filters, Unknown):
         yield "filters of tc", ("before-netfilter", "probe")
     if any(device.xdp for device in devices.values()):
         yield "XDP programs", ("before-netfilter", "probe")
