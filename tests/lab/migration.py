@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shlex
 import signal
@@ -17,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from ferryman.lab import exec_argv, topology
 from ferryman.retry import poll_until
-from lab.running import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -150,7 +148,7 @@ def run_and_act(
     """Run ferryman, and act when it enters this phase of the step with this in its title."""
     config = str(lab.folder / "ferryman.toml")
     command = [sys.executable, "-m", "ferryman", "--config", config, "--output", "json", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "lib")}
+    environment = lab.environment
     written: list[dict[str, Any]] = []
     waiting = True
     with subprocess.Popen(

@@ -14,7 +14,7 @@ from ferryman import lab
 from ferryman.lab import LabPaths, faults
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 REPOSITORY = Path(__file__).parents[2]
 RUN_S = 200.0
@@ -61,17 +61,25 @@ class RunningLab:
         self, argv: Sequence[str], *, stdin: str = "", timeout_s: float = RUN_S
     ) -> subprocess.CompletedProcess[str]:
         """Run a command where ferryman runs: it reaches the lab and nothing else."""
-        return _run(lab.exec_argv(self.place, "control", argv), stdin, timeout_s)
+        return _run(lab.exec_argv(self.place, "control", argv), stdin, timeout_s, self.environment)
 
     def ferryman(
         self, *arguments: str, stdin: str = "", timeout_s: float = RUN_S, config: str = "ferryman.toml"
     ) -> subprocess.CompletedProcess[str]:
         """Run the command itself, with this lab's configuration or another one beside it."""
         command = [sys.executable, "-m", "ferryman", "--config", str(self.folder / config), *arguments]
-        return _run(command, stdin, timeout_s)
+        return _run(command, stdin, timeout_s, self.environment)
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """For the command itself. What hosts are shown belongs to the user that runs their kernel."""
+        shown = {"FERRYMAN_TRUSTED_FOLDERS": str(self.place.share / "shown")}
+        return {**os.environ, **shown, "PYTHONPATH": str(REPOSITORY / "lib")}
 
 
-def _run(command: Sequence[str], stdin: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
+def _run(
+    command: Sequence[str], stdin: str, timeout_s: float, environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command,
         input=stdin,
@@ -79,5 +87,5 @@ def _run(command: Sequence[str], stdin: str, timeout_s: float) -> subprocess.Com
         text=True,
         check=False,
         timeout=timeout_s,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY / "lib")},
+        env=environment,
     )
