@@ -16,6 +16,7 @@ from ferryman.lab import LabPaths, engines, topology
 from ferryman.lab.folders import free_folder
 from ferryman.model import Forwarding
 from ferryman.retry import poll_until
+from ferryman.trust import TRUSTED_FOLDERS
 from lab.chosen import is_chosen
 from lab.director_client import DirectorClient, DirectorClients, LabHosts
 from lab.migration import SETTLED_S, is_whole, world
@@ -54,9 +55,14 @@ def booted() -> Iterator[RunningLab]:
 
 @pytest.fixture
 def lab(booted: RunningLab, request: pytest.FixtureRequest) -> Iterator[RunningLab]:
-    """The session's lab: no faults in, its inventory as in the repository, before and after each test."""
+    """The session's lab: no faults in, its inventory as in the repository, before and after each test.
+
+    What its hosts are shown belongs to the user that runs their kernel, also where an inventory links to it.
+    """
     provision(booted.folder)
-    yield booted
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv(TRUSTED_FOLDERS, str(booted.place.share / "shown"))
+        yield booted
     booted.clear()
 
 

@@ -72,9 +72,8 @@ class RunningLab:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """For the command itself. What hosts are shown belongs to the user that runs their kernel."""
-        shown = {"FERRYMAN_TRUSTED_FOLDERS": str(self.place.share / "shown")}
-        return {**os.environ, **shown, "PYTHONPATH": str(REPOSITORY / "lib")}
+        """For the command itself."""
+        return {**os.environ, "PYTHONPATH": str(REPOSITORY / "lib")}
 
 
 def _run(

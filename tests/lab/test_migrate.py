@@ -165,9 +165,9 @@ def test_a_configuration_that_keepalived_refuses_changes_nothing_on_it(
     lab: RunningLab, as_it_was: dict[str, str]
 ) -> None:
     lab.put("keepalived-wrong-config", "lvs2")
-    back = migrated(lab, "maps")
-    assert back.returncode == 4, back.stderr
-    assert "lvs2" in events(back)[-1]["reason"]
+    refused = migrated(lab, "maps")
+    assert refused.returncode == 3, refused.stderr
+    assert "lvs2" in events(refused)[-1]["reason"]
     lab.clear()
     assert world(lab) == as_it_was
 
