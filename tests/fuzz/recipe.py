@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-LONGEST = 1 << 16
+LONGEST = 1 << 15
 """Characters of an input at most. What costs their square takes seconds then, and what is linear does not."""
 RECIPE_BYTES = 40
 NUMBERS = (
