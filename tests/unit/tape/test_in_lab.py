@@ -279,7 +279,19 @@ def test_a_driver_that_does_not_run_in_a_lab_is_told_and_its_director_not_judged
 
 
 def test_a_table_that_health_checks_changed_is_not_judged() -> None:
-    found = unlike(tape("refused-listener"), image("refused-listener"), state("refused-listener"))
+    was = tape("refused-listener")
+    at, asked = [
+        (at, entry)
+        for at, entry in enumerate(was.entries)
+        if entry.kind == "call" and (entry.data.get("verb"), entry.data.get("host")) == ("ipvs-table", "lvs2")
+    ][-1]
+    servers = asked.data["value"]["$tuple"]
+    (gone, *others) = servers[0]["destinations"]["$tuple"]
+    first = {**servers[0], "destinations": {"$tuple": others}}
+    changed = replace(asked, data={**asked.data, "value": {"$tuple": [first, *servers[1:]]}})
+    told = replace(was, entries=(*was.entries[:at], changed, *was.entries[at + 1 :]))
+    found = unlike(told, image_of(told), state_of(told))
+    assert gone
     assert found.covers("ipvs-table", "lvs2")
     assert not found.covers("listener", "web1")
 
