@@ -66,8 +66,8 @@ class TapeWorld:
         """The place of the latest entry that was used."""
         self._limit = -1
         """Up to where the watch may go."""
-        self._watch_at: int | None = None
-        """Where the watch waits for the run to go on; None while it is on its way."""
+        self._watch_at: list[int] = []
+        """Where threads of the watch, which asks several things at once, wait for the run to go on."""
         self._watch_lives = self._watch_is_over = self._is_closed = False
         self._signals: RunSignals | None = None
         self._thread = threading.current_thread()
@@ -149,11 +149,14 @@ class TapeWorld:
         self._position = max(self._position, place)
 
     def _wait_as_watch(self, place: int) -> None:
-        self._watch_at = place
+        self._watch_at.append(place)
         self._turn.notify_all()
-        while place >= self._limit and not self._is_closed:
-            self._wait()
-        self._watch_at = None
+        try:
+            while place >= self._limit and not self._is_closed:
+                self._wait()
+        finally:
+            self._watch_at.remove(place)
+            self._turn.notify_all()
         self._require_open()
 
     def _let_outside_happen(self, place: int) -> None:
@@ -169,7 +172,7 @@ class TapeWorld:
     def _let_the_watch_go(self, until: int) -> None:
         self._limit = max(self._limit, until)
         self._turn.notify_all()
-        while self._watch_lives and not (self._watch_at is not None and self._watch_at >= self._limit):
+        while self._watch_lives and not (self._watch_at and min(self._watch_at) >= self._limit):
             self._wait()
         self._require_open()
         self._raise_pending()
@@ -275,7 +278,7 @@ class TapeWorld:
     def thread_begins(self) -> None:
         """Note that the watch starts; until it asks for something the run does not go on past it."""
         with self._turn:
-            self._watch_lives, self._watch_is_over, self._watch_at = True, False, None
+            self._watch_lives, self._watch_is_over, self._watch_at = True, False, []
             self._limit = self._position
 
     def thread_ends(self) -> None:
