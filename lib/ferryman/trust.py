@@ -52,9 +52,8 @@ def untrusted(path: Path, *, ours_alone: bool = True) -> str | None:
                 return reason
             if stat.S_ISLNK(found.st_mode):
                 is_closed = False
-            elif stat.S_ISDIR(
-                found.st_mode
-            ):  # with umask 0, as in some pipelines, this is what keeps others out
+            elif stat.S_ISDIR(found.st_mode):
+                # With umask 0, as in some pipelines, this is what keeps others out.
                 is_closed = is_closed or not found.st_mode & 0o077
     except OSError as error:
         if error.errno in {errno.ENOENT, errno.EACCES, errno.ENOTDIR}:

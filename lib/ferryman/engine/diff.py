@@ -21,9 +21,13 @@ def diff(before: object, now: object) -> str:
     >>> diff({"weight": 1, "port": 80}, {"weight": 2, "port": 80})
     'weight: now 2, was 1'
     """
+    return redacted(_differs(before, now))
+
+
+def _differs(before: object, now: object) -> str:
     if isinstance(before, dict) and isinstance(now, dict):
         keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
-        return "; ".join(redacted(f"{key}: {diff(before.get(key), now.get(key))}") for key in keys)
+        return "; ".join(redacted(f"{key}: {_differs(before.get(key), now.get(key))}") for key in keys)
     if isinstance(before, str) and isinstance(now, str) and "\n" in before + now:
         return _text_differs(before, now)
     return f"now {shortened(now)}, was {shortened(before)}"
@@ -40,4 +44,4 @@ def shortened(value: object) -> str:
 def _text_differs(before: str, now: str) -> str:
     _, _, *lines = unified_diff(before.splitlines(), now.splitlines(), "was", "now", n=1, lineterm="")
     more = [f"… and {len(lines) - _LINES} lines more"] if len(lines) > _LINES else []
-    return "".join(f"\n      {line}" for line in map(redacted, lines[:_LINES] + more))
+    return "".join(f"\n      {line}" for line in lines[:_LINES] + more)

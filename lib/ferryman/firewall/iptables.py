@@ -218,9 +218,8 @@ def _zones(values: Mapping[str, str]) -> Zones | None:
     """The zones that the target CT gives; None for those that a mark decides."""
     both = values.get("--zone", "0")
     ends = values.get("--zone-orig", both), values.get("--zone-reply", both)
-    if any(numeral(end) is None for end in ends):
-        return None
-    return int(ends[0]), int(ends[1])
+    original, reply = map(numeral, ends)
+    return None if original is None or reply is None else (original, reply)
 
 
 def _mss(details: Sequence[Option]) -> int | None:

@@ -47,3 +47,10 @@ def test_a_secret_that_differs_is_told_and_not_shown() -> None:
     assert "+    auth_pass …hidden…" in told
     assert "hunter2" not in told
     assert "rabbit3" not in told
+
+
+def test_a_secret_in_a_text_that_is_compared_by_itself_is_not_shown() -> None:
+    told = diff("a\n    auth_pass hunter2\n", "a\n    auth_pass rabbit3\n")
+    assert "-    auth_pass …hidden…" in told
+    assert "hunter2" not in told
+    assert "rabbit3" not in told

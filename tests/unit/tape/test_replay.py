@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,9 @@ from ferryman.cli.replay import finder
 from ferryman.cookbook import load
 from ferryman.cookbook.replay import Replay, replayed
 from ferryman.errors import TapeError
+from ferryman.retry import poll_until
 from ferryman.tape.file import Entry, Tape, read
+from ferryman.tape.world import TapeWorld
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -260,3 +263,29 @@ def check(ferry, service, site, **_):
     )
     done = replayed(was, lambda _: load(cookbook))
     assert done.difference is not None
+
+
+def test_a_thread_of_the_watch_that_goes_on_does_not_hide_that_another_waits() -> None:
+    world = TapeWorld(read(TAPES[0]))
+    world._watch_lives = True
+
+    def wait(place: int) -> None:
+        with world._turn:
+            world._wait_as_watch(place)
+
+    def begun(threads: int) -> bool:
+        with world._turn:
+            return len(world._watch_at) == threads
+
+    waiting = [threading.Thread(target=wait, args=(place,), daemon=True) for place in (50, 5)]
+    for number, thread in enumerate(waiting, start=1):
+        thread.start()
+        assert poll_until(lambda: begun(number), bool, within_s=60, every_s=0.001)  # noqa: B023  # called at once
+    with world._turn:
+        world._let_the_watch_go(10)
+        assert world._watch_at == [50]
+        assert world.difference is None
+        world._limit = 51
+        world._turn.notify_all()
+    for thread in waiting:
+        thread.join()
