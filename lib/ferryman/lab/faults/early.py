@@ -99,6 +99,11 @@ FAULTS = (
         "ingress protocol ip prio 2 chain 7 u32 match ip protocol 4 0xff action drop",
     ),
     _tc(
+        "tc-drops-acks",
+        "a filter at eth0's ingress drops every encapsulated packet of a connection but its SYN",
+        "ingress protocol ip u32 match ip protocol 4 0xff match u8 0x10 0x12 at 53 action drop",
+    ),
+    _tc(
         "tc-drops-answers",
         "a filter at eth0's egress drops what the VIPs answer to the control host, after every firewall",
         f"egress protocol ip u32 match ip src 10.99.0.0/24 match ip dst {_CONTROL}/32"

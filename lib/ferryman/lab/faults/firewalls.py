@@ -121,6 +121,15 @@ FAULTS = (
         "FORWARD -i ipip0 -p tcp -j REJECT --reject-with tcp-reset",
     ),
     _drop(
+        "reset-on-request",
+        "connections through ipip0 are taken, and reset when the first request comes, by a rule",
+        *(
+            f"{family}{chain} -i {device} -p tcp --tcp-flags PSH PSH -j REJECT --reject-with tcp-reset"
+            for family, device in (("", "ipip0"), ("ip6: ", "ipip60"))
+            for chain in ("INPUT", "FORWARD")
+        ),
+    ),
+    _drop(
         "firewall-answers",
         "the realserver's own SYN/ACKs to the control host are dropped on their way out",
         f"OUTPUT -p tcp --tcp-flags SYN,ACK SYN,ACK -d {_CONTROL} -s {VIP_NETWORKS[0]} -j DROP",

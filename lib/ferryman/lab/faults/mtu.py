@@ -15,7 +15,7 @@ from ferryman.lab.faults.fault import (
     always,
     always_fits,
 )
-from ferryman.lab.topology.values import CLAMPED_MSS_BYTES, POD_MTU_BYTES, VIP_NETWORKS
+from ferryman.lab.topology.values import CLAMPED_MSS_BYTES, POD_MTU_BYTES, ROUTER, VIP_NETWORKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -98,6 +98,34 @@ def _nic(name: str, description: str, roles: frozenset[HostRole], mtu: int) -> F
     return Fault(name, description, roles, put, clear)
 
 
+def _lost(name: str, description: str, way: str, *matches: str) -> Fault:
+    """A link beyond the host that loses what is too large for it, and tells nobody.
+
+    It is the router's end of the host's link, so that nothing on the host shows it: ``police`` drops what is
+    longer than its ``mtu``, of a packet that the kernel will cut only later the parts. Other packets pass, or
+    the host could not be asked over SSH.
+    """
+
+    def put(lab: Topology, host: Host) -> str:
+        tc, device = _TC, lab.devices[host.name]
+        lines = [
+            f"{tc} filter add dev {device} {way} prio {number} {match} "
+            f"action police mtu {_LINK_MTU} conform-exceed drop/pass"
+            for number, match in enumerate(matches, 1)
+        ]
+        return "\n".join([f"{tc} qdisc replace dev {device} clsact", *lines])
+
+    def clear(lab: Topology, host: Host) -> str:
+        return f"{_TC} qdisc del dev {lab.devices[host.name]} clsact 2>/dev/null || true"
+
+    return Fault(name, description, REALSERVERS, put, clear)
+
+
+_TC = f"ip netns exec {ROUTER.name} tc"
+_LINK_MTU = 1300
+"""Bytes: less than any full-size packet of the lab's services, and more than a small request."""
+
+
 FAULTS = (
     _pods("pod-mtu-1500", "pods that were never restarted: their MTU is 1500, their MSS 1460", 1500, 1500),
     _pods(
@@ -143,5 +171,21 @@ FAULTS = (
         1400,
     ),
     _nic("nic-mtu-jumbo", "harmless: the realserver's eth0 takes jumbo frames", REALSERVERS, 9000),
+    _lost(
+        "black-hole-in",
+        "full-size encapsulated packets get lost on the way to the realserver, and no ICMP says so",
+        "egress",
+        "protocol ip u32 match ip protocol 4 0xff",
+        "protocol ipv6 u32 match ip6 protocol 41 0xff",
+    ),
+    _lost(
+        "black-hole-out",
+        "full-size answers of the VIPs get lost on their way from the realserver, and no ICMP says so",
+        "ingress",
+        *(
+            f"protocol {family} u32 match {word} src {network}"
+            for family, word, network in zip(("ip", "ipv6"), ("ip", "ip6"), VIP_NETWORKS, strict=True)
+        ),
+    ),
     _nic("director-mtu-small", "the director's eth0 takes 1400 bytes", DIRECTORS, 1400),
 )
