@@ -4,6 +4,7 @@ from ferryman.cookbook import (
     ControlHostCanProbe,
     DirectorsAgree,
     DirectorsEditable,
+    ExchangesCompleted,
     Ferry,
     Plan,
     ProbesAnswered,
@@ -25,7 +26,7 @@ def check(ferry: Ferry, service: str, site: str) -> Plan:
     """Is a service ready for IPIP encapsulation? Changes nothing.
 
     Why:   every finding that `migrate` would stop at, without the intention.
-    Risk:  none; it reads, sends one encapsulated SYN for each realserver, and some requests.
+    Risk:  none; it reads, sends encapsulated SYNs and a request to each realserver, and some through the VIP.
     Takes: a few seconds.
     Undo:  nothing to undo.
     """
@@ -38,6 +39,7 @@ def check(ferry: Ferry, service: str, site: str) -> Plan:
             DirectorsEditable(ferry, asked),
             ControlHostCanProbe(ferry, asked),
             ProbesAnswered(ferry, asked),
+            ExchangesCompleted(ferry, asked),
             SpoofedSourcesDropped(ferry, asked),
             TrafficFlows(ferry, asked),
         ],

@@ -2,6 +2,7 @@
 
 from ferryman.cookbook import (
     ControlHostCanProbe,
+    ExchangesCompleted,
     Ferry,
     Plan,
     ProbesAnswered,
@@ -20,13 +21,19 @@ OWNER = "traffic"
 @site_option
 @option("--cluster", metavar="CLUSTER", help="Every service of this conftool cluster.")
 @option("--only-node", "nodes", multiple=True, metavar="HOST", help="This host alone, in the pool or not.")
-def probe(
-    ferry: Ferry, services: tuple[str, ...], site: str, cluster: str | None, nodes: tuple[str, ...]
+@option("--exchange", is_flag=True, help="Connect too, send a request and read its answer.")
+def probe(  # noqa: PLR0913, PLR0917  # its options
+    ferry: Ferry,
+    services: tuple[str, ...],
+    site: str,
+    cluster: str | None,
+    nodes: tuple[str, ...],
+    exchange: bool = False,
 ) -> Plan:
     """Send encapsulated SYNs, and say what came back. Changes nothing.
 
     Why:   a quick look at one host, one service or a whole cluster; or at a node before it is pooled.
-    Risk:  none; a few SYNs for each realserver, closed again behind them.
+    Risk:  none; a few SYNs for each realserver, closed again behind them; with --exchange a request to each.
     Takes: a second, or the tries of what does not answer; then as long again to find out why.
     Undo:  nothing to undo.
     """
@@ -35,7 +42,8 @@ def probe(
         raise UsageError("name a service, or a cluster: ferryman probe SERVICE … | --cluster CLUSTER")
     asked = [ferry.service(name, site, only=nodes) for name in dict.fromkeys(names)]
     ferry.need_raw_sockets()
+    looks = [ProbesAnswered, ExchangesCompleted] if exchange else [ProbesAnswered]
     return Plan(
-        [ControlHostCanProbe(ferry, asked[0]), *(ProbesAnswered(ferry, each) for each in asked)],
+        [ControlHostCanProbe(ferry, asked[0]), *(look(ferry, each) for each in asked for look in looks)],
         locks=[],
     )

@@ -30,6 +30,7 @@ from ferryman.cookbook.steps.directors import (
     DirectorsEditable,
     OldConnectionsDrained,
 )
+from ferryman.cookbook.steps.exchange import ExchangesCompleted
 from ferryman.cookbook.steps.git_catalog import CatalogMerged
 from ferryman.cookbook.steps.probes import ProbesAnswered
 from ferryman.cookbook.steps.realservers import RealserversConverged, RealserversReady, realserver_steps
@@ -79,6 +80,7 @@ __all__ = [
     "DoubtError",
     "Edit",
     "EditTable",
+    "ExchangesCompleted",
     "Ferry",
     "Finding",
     "Forwarding",

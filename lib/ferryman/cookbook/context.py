@@ -16,6 +16,7 @@ from ferryman.inventory import Inventory, Needed
 from ferryman.kubernetes import node_states
 from ferryman.management import agent_for
 from ferryman.probe import single_try
+from ferryman.probe.exchange import ExchangeLimits
 from ferryman.state import RunRequest
 from ferryman.tape.ports import Ports
 from ferryman.traffic import TrafficCheck
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from ferryman.management import Agent
     from ferryman.model import Director, Finding, ProbeResult, Service
     from ferryman.probe import Target
+    from ferryman.probe.exchange import ExchangeResult, ExchangeTarget
 
 
 TRIES_AGAIN = 2
@@ -226,10 +228,15 @@ class Ferry:
         fewer = self.config.probe.model_copy(update={"tries": min(TRIES_AGAIN, self.config.probe.tries)})
         return self.ports.probe(fewer, targets)
 
+    def exchange(self, service: Service, targets: Sequence[ExchangeTarget]) -> list[ExchangeResult]:
+        """Make a whole exchange through the tunnel with each target, side by side; a result for each."""
+        limits = ExchangeLimits(deadline_s=self.config.traffic_for(service.name).timeout)
+        return self.ports.exchange(self.config.probe, limits, targets)
+
     def send_requests(self, service: Service, director: Director | None) -> list[Finding]:
         """Send real requests through the VIPs, by this director where it can be chosen; returns findings."""
         traffic = self.config.traffic_for(service.name)
-        check = TrafficCheck(service, traffic, director, self.ports.exchange)
+        check = TrafficCheck(service, traffic, director, self.ports.request)
         try:
             return check.run()
         finally:

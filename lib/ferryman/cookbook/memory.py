@@ -63,6 +63,9 @@ class Memory:
     verified: dict[Key, VerifiedTarget] = field(default_factory=dict)
     """What is changed and was read back; the watch compares with it. Lost: each is read back again before
     the next change and at the end of the run, and watched from then on."""
+    unanswered: dict[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
+    """By service: the realservers, with the virtual service each, whose latest probe was not accepted. Lost:
+    exchanges are tried with all of them, and those fail too."""
     not_followed: set[Key] = field(default_factory=set)
     """Whose rollback was begun, while the director has not followed yet. Lost: the rollback that is asked
     for again begins with ``undo``, which finds out anew."""

@@ -7,23 +7,36 @@ This is the one place that says so; ``docs/diagnosis.md`` shows the same table. 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from ferryman.diagnosis import proofs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from ferryman.diagnosis.evidence import Evidence
+    from ferryman.model import Finding, Verdict
+
+
+class WithFindings(Protocol):
+    """Evidence that has the findings of checks in it."""
+
+    def says(self, check: str, *verdicts: Verdict) -> Finding | None:
+        """What this check has against the realserver, if anything."""
+
+
+S = TypeVar("S", bound=WithFindings)
 
 
 @dataclass(frozen=True, slots=True)
-class CauseRule:
-    """One cause that a failed probe may have, and how it is proven."""
+class CauseRule(Generic[S]):
+    """One cause that a failed probe or exchange may have, and how it is proven."""
 
     cause: str
-    """The id of the check that has the rule; ``ecn``, ``path`` and ``unsteady`` have none."""
+    """The id of the check that has the rule; ``docs/diagnosis.md`` says which causes have none."""
     proven_by: str
     """What proves it, in words, for the documentation."""
-    proof: proofs.Predicate
+    proof: Callable[[S], proofs.Proof | None]
     remedy: str
     """What to do, where no check has a better remedy."""
 
@@ -46,7 +59,12 @@ class Cause:
 
 def cause_of(evidence: Evidence) -> Cause | None:
     """The first cause that the evidence proves, with those that it leaves beside it; None: it proves none."""
-    for rule in CAUSE_RULES:
+    return first_proven(CAUSE_RULES, evidence)
+
+
+def first_proven(rules: Iterable[CauseRule[S]], evidence: S) -> Cause | None:
+    """As ``cause_of``, for evidence of any kind and its rules."""
+    for rule in rules:
         if (proof := rule.proof(evidence)) is not None:
             finding = evidence.says(rule.cause, *proofs.AGAINST)
             remedy = finding.remedy if finding is not None and finding.remedy else rule.remedy
@@ -54,7 +72,7 @@ def cause_of(evidence: Evidence) -> Cause | None:
     return None
 
 
-CAUSE_RULES = (
+CAUSE_RULES: tuple[CauseRule[Evidence], ...] = (
     CauseRule(
         "unsteady",
         "it answers when it is asked again",

@@ -67,11 +67,14 @@ class Evidence:
 
     def says(self, check: str, *verdicts: Verdict) -> Finding | None:
         """What this check has against the realserver, if anything; of this virtual service where it says."""
-        wanted = verdicts or (Verdict.FAIL,)
-        against = [
-            finding for finding in self.findings if finding.check == check and finding.verdict in wanted
-        ]
-        return against[0] if against else None
+        return said(self.findings, check, *verdicts)
+
+
+def said(findings: Iterable[Finding], check: str, *verdicts: Verdict) -> Finding | None:
+    """The first finding of a check with one of these verdicts; without any, one that fails."""
+    wanted = verdicts or (Verdict.FAIL,)
+    against = (finding for finding in findings if finding.check == check and finding.verdict in wanted)
+    return next(against, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,7 @@ def evidence_of(
     ``results`` are those of the whole sweep, for what others answered.
     """
     named = list(dict.fromkeys(target.host for target, _ in failures))
-    before = _counters(hosts, named)
+    before = counters_now(hosts, named)
     same = [target for target, _ in failures]
     own = {target: with_own_source(target, probes.source_towards) for target in same}
     # What failed from several directors is the same question from here: it is asked once.
@@ -113,7 +116,7 @@ def evidence_of(
             own=answers[asked] if (asked := own[target]) is not None else None,
             reached=target.host in before,
             others_answer=failed.outer_source in answered,
-            grew=_growth(target, before.get(target.host, {}), after.get(target.host)),
+            grew=growth(target, before.get(target.host, {}), after.get(target.host)),
         )
         for target, failed in failures
     ]
@@ -125,7 +128,7 @@ def evidence_of(
     ]
 
 
-def _counters(hosts: Hosts, named: Sequence[str]) -> dict[str, Mapping[str, int]]:
+def counters_now(hosts: Hosts, named: Sequence[str]) -> dict[str, Mapping[str, int]]:
     """What each host has counted until now; one that cannot be asked is left out."""
     answers = hosts.read_all(dict.fromkeys(named, ReadCounters()))
     return {
@@ -142,7 +145,7 @@ def _client(target: Target, own: Target | None) -> Address | None:
 def _lookups(
     service: Service, host: str, targets: Sequence[tuple[Target, Target | None]]
 ) -> tuple[Lookup, ...]:
-    realserver = _realserver(service, host)
+    realserver = realserver_of(service, host)
     more = [
         Lookup(client, target.virtual_service.vip)
         for target, own in targets
@@ -156,7 +159,8 @@ def _lookups(
     return lookups_for(service, realserver, more)
 
 
-def _realserver(service: Service, host: str) -> Realserver:
+def realserver_of(service: Service, host: str) -> Realserver:
+    """The service's realserver of this name."""
     return next(candidate for candidate in service.realservers if candidate.host == host)
 
 
@@ -169,8 +173,8 @@ def _with_facts(  # noqa: PLR0913, PLR0917  # what a piece of evidence is made o
     client: Address | None,
 ) -> Evidence:
     """What the checks say of this realserver, this virtual service and this outer source alone."""
-    realserver, virtual = _realserver(service, target.host), target.virtual_service
-    alone = replace(_from_one_source(service, target), virtual_services=(virtual,))
+    realserver, virtual = realserver_of(service, target.host), target.virtual_service
+    alone = replace(from_one_source(service, target), virtual_services=(virtual,))
     nic = own_device(realserver, facts)
     found = facts.routing.found.get(Lookup(client, virtual.vip)) if client is not None else None
     return replace(
@@ -187,7 +191,7 @@ def _with_facts(  # noqa: PLR0913, PLR0917  # what a piece of evidence is made o
     )
 
 
-def _from_one_source(service: Service, target: Target) -> Service:
+def from_one_source(service: Service, target: Target) -> Service:
     """The service as if this source were its only director's: what others send was not asked."""
     source, address = target.outer_source, target.realserver_address
     if source is None or not service.directors:
@@ -202,7 +206,7 @@ def _in_force(facts: Facts, device: str) -> int | None:
     return None if isinstance(in_force, Unknown) else in_force
 
 
-def _growth(target: Target, before: Mapping[str, int], after: Facts | DoubtError | None) -> dict[str, int]:
+def growth(target: Target, before: Mapping[str, int], after: Facts | DoubtError | None) -> dict[str, int]:
     """What grew; of tunnel devices, what those of the target's family received."""
     if not isinstance(after, Facts):
         return {}

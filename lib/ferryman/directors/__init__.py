@@ -16,6 +16,7 @@ from ferryman.directors.connections import connections_of
 from ferryman.directors.driver import Driver
 from ferryman.directors.observe import DirectorStates, observe_directors
 from ferryman.directors.registry import DRIVERS, driver_for
+from ferryman.directors.rotation import out_of_rotation
 from ferryman.directors.routes import HostRoutes, RoutesState
 from ferryman.directors.schedulers import scheduled
 from ferryman.directors.target import SetForwarding, SetScheduler, Target
@@ -67,6 +68,7 @@ __all__ = [
     "old_left",
     "others_findings",
     "others_not_restored",
+    "out_of_rotation",
     "read_table",
     "real_outer_sources",
     "rescheduled",

@@ -47,6 +47,8 @@ MODULES = (
     "ferryman.ipvs.connections",
     "ferryman.kubernetes.cluster",
     "ferryman.probe.targets",
+    "ferryman.probe.exchange.results",
+    "ferryman.probe.exchange.targets",
     "ferryman.traffic.http_request",
     "ferryman.catalog.review.git",
 )

@@ -13,8 +13,9 @@ from ferryman.catalog import Catalog, GitCatalog
 from ferryman.inventory.dns import system_resolver
 from ferryman.kubernetes.api import read_cluster
 from ferryman.probe import Prober, own_source, require_raw_sockets
+from ferryman.probe.exchange import Exchanger
 from ferryman.tape.heard_transport import HeardTransport
-from ferryman.traffic.http_request import exchange
+from ferryman.traffic.http_request import exchange as request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ferryman.kubernetes.cluster import ClusterState
     from ferryman.model import Address, ProbeResult, Service
     from ferryman.probe import Target
+    from ferryman.probe.exchange import ExchangeLimits, ExchangeResult, ExchangeTarget
     from ferryman.tape.heard_transport import HearPacket
     from ferryman.traffic.http_request import Request, Result
 
@@ -51,6 +53,22 @@ def probe(
     return Prober(config, transport=partial(HeardTransport, heard=heard)).probe(targets)
 
 
+class Exchange(Protocol):
+    """Makes whole exchanges through the tunnel."""
+
+    def __call__(
+        self, config: ProbeConfig, limits: ExchangeLimits, targets: Sequence[ExchangeTarget]
+    ) -> list[ExchangeResult]:
+        """Make an exchange with each target, side by side; one result for each, in their order."""
+
+
+def exchange(
+    config: ProbeConfig, limits: ExchangeLimits, targets: Sequence[ExchangeTarget]
+) -> list[ExchangeResult]:
+    """Make exchanges from this host; as ``Exchange``."""
+    return Exchanger(config, limits).exchange(targets)
+
+
 def catalog_file(file: Path, dry_run: bool) -> Catalog:  # one of two
     """The service catalog as a file that is edited in place."""
     return Catalog(file, dry_run=dry_run)
@@ -70,7 +88,9 @@ class Ports:
     """Raises RefusedError where no probe can be sent from here."""
     own_source: Callable[[Address], Address] = own_source
     """The own address that packets to another one leave with; raises OSError where there is no route."""
-    exchange: Callable[[Request], Result] = exchange
+    exchange: Exchange = exchange
+    request: Callable[[Request], Result] = request
+    """Sends one HTTP request through a VIP."""
     read_cluster: Callable[[ClusterEntry, Service], ClusterState] = read_cluster
     resolve: Resolve = system_resolver
     catalog: Callable[[Path, bool], Catalog] = catalog_file

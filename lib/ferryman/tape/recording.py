@@ -14,7 +14,7 @@ from ferryman.errors import FerrymanError
 from ferryman.inventory.extract import catalog_part
 from ferryman.tape.codec import encode, encode_error
 from ferryman.tape.keys import RUN, CallKey, current_lane, key_of_verb
-from ferryman.tape.ports import Ports, Probe
+from ferryman.tape.ports import Exchange, Ports, Probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ferryman.kubernetes.cluster import ClusterState
     from ferryman.model import Address, ProbeResult, Service
     from ferryman.probe import Target
+    from ferryman.probe.exchange import ExchangeLimits, ExchangeResult, ExchangeTarget
     from ferryman.tape.heard_transport import HearPacket
     from ferryman.tape.recorder import Answer, Recorder
     from ferryman.traffic.http_request import Request, Result
@@ -156,6 +157,13 @@ def _probe_key(target: Target, samples: int, tries: int) -> CallKey:
     return CallKey("probe", target.host, "syn", given)
 
 
+def exchange_key(target: ExchangeTarget) -> CallKey:
+    """The key of a whole exchange through the tunnel: with whom, and what is asked."""
+    probed = target.target
+    given = {"target": encode(probed), "request": encode(target.request)}
+    return CallKey("exchange", probed.host, target.request.kind, given)
+
+
 @lru_cache(maxsize=256)
 def request_key(request: Request) -> CallKey:
     """The key of an HTTP request through a VIP."""
@@ -197,11 +205,32 @@ def _recorded_probe(real: Ports, recorder: Recorder) -> Probe:
     return probe
 
 
+def _recorded_exchange(real: Ports, recorder: Recorder) -> Exchange:
+    """Its packets are not kept, as a probe's are: an answer may hold anything of the service's."""
+
+    def exchange(
+        config: ProbeConfig, limits: ExchangeLimits, targets: Sequence[ExchangeTarget]
+    ) -> list[ExchangeResult]:
+        try:
+            with recorder.outside():
+                results = real.exchange(config, limits, targets)
+        except FerrymanError as error:
+            failed = error
+            for target in targets:
+                recorder.add_call(exchange_key(target), lambda: {"error": encode_error(failed)})
+            raise
+        for target, result in zip(targets, results, strict=True):
+            recorder.add_call(exchange_key(target), partial(_encoded, result))
+        return results
+
+    return exchange
+
+
 def recording_ports(real: Ports, recorder: Recorder, needed: Callable[[], Collection[str]]) -> Ports:
     """The ports with a recorder; ``needed`` are the names of the services that the run has asked for."""
 
-    def exchange(request: Request) -> Result:
-        return recorder.call(request_key(request), lambda: real.exchange(request))
+    def request(asked: Request) -> Result:
+        return recorder.call(request_key(asked), lambda: real.request(asked))
 
     def cluster(entry: ClusterEntry, service: Service) -> ClusterState:
         return recorder.call(cluster_key(entry, service), lambda: real.read_cluster(entry, service))
@@ -221,7 +250,8 @@ def recording_ports(real: Ports, recorder: Recorder, needed: Callable[[], Collec
             CallKey("probe", "", "raw-sockets", {}), real.need_raw_sockets
         ),
         own_source=lambda address: recorder.call(source_key(address), lambda: real.own_source(address)),
-        exchange=exchange,
+        exchange=_recorded_exchange(real, recorder),
+        request=request,
         read_cluster=cluster,
         resolve=resolve,
         catalog=catalog,

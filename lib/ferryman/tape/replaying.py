@@ -21,6 +21,7 @@ from ferryman.tape.recording import (
     TOKEN,
     catalog_write_key,
     cluster_key,
+    exchange_key,
     fence_key,
     git_key,
     probe_key,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from ferryman.kubernetes.cluster import ClusterState
     from ferryman.model import Address, ProbeResult, Service
     from ferryman.probe import Target
+    from ferryman.probe.exchange import ExchangeLimits, ExchangeResult, ExchangeTarget
     from ferryman.tape.world import TapeWorld
     from ferryman.traffic.http_request import Request, Result
 
@@ -123,8 +125,14 @@ def replaying_ports(world: TapeWorld) -> Ports:
         found: Address = ask(source_key(address))
         return found
 
-    def exchange(request: Request) -> Result:
-        result: Result = ask(request_key(request))
+    def exchange(
+        config: ProbeConfig, limits: ExchangeLimits, targets: Sequence[ExchangeTarget]
+    ) -> list[ExchangeResult]:
+        del config, limits
+        return [ask(exchange_key(target)) for target in targets]
+
+    def request(asked: Request) -> Result:
+        result: Result = ask(request_key(asked))
         return result
 
     def cluster(entry: ClusterEntry, service: Service) -> ClusterState:
@@ -140,6 +148,7 @@ def replaying_ports(world: TapeWorld) -> Ports:
         need_raw_sockets=lambda: ask(CallKey("probe", "", "raw-sockets", {})),
         own_source=own_source,
         exchange=exchange,
+        request=request,
         read_cluster=cluster,
         resolve=resolve,
         catalog=lambda file, dry_run: _Catalog(file, dry_run, world),

@@ -5,7 +5,7 @@ table from ipvsadm alone, ``web`` on IPv4 and IPv6, whose directors run keepaliv
 directors run PyBal and follow the catalog. What is real: the
 inventory's reading, the catalog's edits, the drivers, the steps, the engine. What is imitated: the hosts
 (``fake_director``), whose scripts take effect piece by piece, and the catalog's file, kept here. What is
-canned: realservers that are ready, and probes and requests that are answered. No process, no network, no
+canned: realservers that are ready, and probes, exchanges and requests that are answered. No process, no network, no
 sleep.
 """
 
@@ -23,6 +23,7 @@ from ferryman.cookbook import Ferry, Finding, Verdict, load
 from ferryman.hosts.fake import Call, FakeHosts, Reply
 from ferryman.inventory import Inventory
 from ferryman.model import ProbeResult, ProbeVerdict
+from ferryman.probe.exchange import ExchangeResult, ExchangeVerdict, Stage
 from ferryman.realservers.facts.parse import parse
 from ferryman.testing import Cuts, Scene
 from unit.cookbooks import third_parties
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from ferryman.model import Director, Service
     from ferryman.probe import Target
+    from ferryman.probe.exchange import ExchangeTarget
     from ferryman.realservers.facts import Facts
 
 TESTS = Path(__file__).parents[2]
@@ -305,6 +307,13 @@ class FakeFerry(Ferry):
     def probe_briefly(self, targets: Sequence[Target]) -> list[ProbeResult]:
         silent = [ProbeResult(target.host, target.virtual_service, ProbeVerdict.SILENT) for target in targets]
         return self.site.cuts.call(lambda: silent)
+
+    def exchange(self, service: Service, targets: Sequence[ExchangeTarget]) -> list[ExchangeResult]:
+        del service
+        completed = [
+            ExchangeResult(target, ExchangeVerdict.COMPLETED, "closed", Stage.CLOSED) for target in targets
+        ]
+        return self.site.cuts.call(lambda: completed)
 
     def send_requests(self, service: Service, director: Director | None) -> list[Finding]:
         host = director.host if director else "any director"

@@ -45,6 +45,9 @@ class ProbesAnswered(Look):
                 report.finding(_not_probed(target.host, seen, Verdict.SKIP))
             return
         asked = list(zip(targets, self.ferry.probe(targets), strict=True))
+        self.ferry.memory.unanswered[self.service.name] = frozenset(
+            _question(target) for target, result in asked if result.verdict is not ProbeVerdict.ACCEPTED
+        )
         for answers in _by_question(asked).values():
             self._report(answers, report)
         failures = [

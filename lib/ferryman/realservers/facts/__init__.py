@@ -2,6 +2,7 @@
 
 from ferryman.realservers.facts.values import (
     ALL,
+    CALLED_INVALID,
     DECAPSULATED,
     DEFAULT,
     DISCARDED,
@@ -10,6 +11,7 @@ from ferryman.realservers.facts.values import (
     NO_POLICY,
     NO_PROTOCOL,
     NO_ROUTE_OUT,
+    OWN_RESETS,
     QUEUE_FULL,
     REVERSE_PATH_DROPS,
     TUNNEL_KINDS,
@@ -27,6 +29,7 @@ from ferryman.realservers.facts.values import (
 
 __all__ = [
     "ALL",
+    "CALLED_INVALID",
     "DECAPSULATED",
     "DEFAULT",
     "DISCARDED",
@@ -35,6 +38,7 @@ __all__ = [
     "NO_POLICY",
     "NO_PROTOCOL",
     "NO_ROUTE_OUT",
+    "OWN_RESETS",
     "QUEUE_FULL",
     "REVERSE_PATH_DROPS",
     "TUNNEL_KINDS",

@@ -9,7 +9,7 @@ from ipaddress import IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, Any, get_args
 
 from ferryman.realservers.facts.sysctl_d import SYSCTL_CONF, SysctlFiles
-from ferryman.realservers.facts.values import MARTIANS, UNTRACKED, LocalRoute, Setting
+from ferryman.realservers.facts.values import CALLED_INVALID, MARTIANS, UNTRACKED, LocalRoute, Setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -72,7 +72,7 @@ def _tcp(text: str) -> Mapping[str, int]:
 
 def _more(files: Mapping[str, str]) -> Mapping[str, int]:
     found: dict[str, int] = {}
-    for path, group in (("/proc/net/snmp", "Ip"), ("/proc/net/netstat", "IpExt")):
+    for path, group in (("/proc/net/snmp", "Ip"), ("/proc/net/snmp", "Tcp"), ("/proc/net/netstat", "IpExt")):
         rows = [line.split() for line in files.get(path, "").splitlines() if line.startswith(f"{group}:")]
         if len(rows) == 2:  # noqa: PLR2004  # names and values
             names, values = (row[1:] for row in rows)
@@ -85,6 +85,7 @@ def _more(files: Mapping[str, str]) -> Mapping[str, int]:
     for path, column, name in (
         ("/proc/net/stat/rt_cache", "in_martian_src", MARTIANS),
         ("/proc/net/stat/nf_conntrack", "drop", UNTRACKED),
+        ("/proc/net/stat/nf_conntrack", "invalid", CALLED_INVALID),
     ):
         titles, *processors = [line.split() for line in files.get(path, "").splitlines()] or [[]]
         if column in titles:
