@@ -63,11 +63,13 @@ class CheckOutput:
         return [finding for finding in self.findings if finding["verdict"] in ("fail", "unknown")]
 
     def causes(self, host: str) -> set[str]:
-        """What the failed probes of a host name as their cause."""
-        probes = [
-            finding["seen"] for finding in self.of(host, "fail", "unknown") if finding["check"] == "probe"
+        """What the failed probes and exchanges of a host name as their cause."""
+        failed = [
+            finding["seen"]
+            for finding in self.of(host, "fail", "unknown")
+            if finding["check"] in ("probe", "exchange")
         ]
-        return {found[1] if (found := CAUSE.search(seen)) else "none" for seen in probes}
+        return {found[1] if (found := CAUSE.search(seen)) else "none" for seen in failed}
 
 
 def checked(lab: RunningLab, service: str) -> CheckOutput:

@@ -1,4 +1,4 @@
-"""The fault matrix: what is put wrong, what a check says of it, and what the failed probe names as the cause.
+"""The fault matrix: what is put wrong, what a check says of it, and the cause that a probe or exchange names.
 
 A row is one fault on one host, judged by ``ferryman check SERVICE``. ``WRONG`` ones are refused, and
 finding and cause are named; ``FINE`` ones only look wrong, and must pass.
@@ -23,7 +23,7 @@ class Row:
     check: str | None = None
     """The id of a finding that blocks, or, in a row that passes, of one that warns."""
     cause: str | None = None
-    """What the failed probe names; None where the probe is answered, or there is nobody to ask."""
+    """What the failed probe names, or exchange; None where both are good, or there is nobody to ask."""
     exit_code: int = REFUSED
     on: str | None = None
     """Whom the finding is about, where that is not the host: a VIP, or whoever asks in vain."""
@@ -98,7 +98,14 @@ WRONG = (
     _wrong("firewall-inner", "web2", V4, "firewall", "firewall"),
     _wrong("firewall-inner-reject", "web3", V4, "firewall", "firewall"),
     _wrong("firewall-inner-reset", "web1", V4, "firewall", "firewall"),
-    _wrong("half-tracked", "web2", V4, "firewall"),
+    # who lets the SYN through, and nothing after it
+    _wrong("half-tracked", "web2", V4, "exchange", "firewall"),
+    _wrong("tc-drops-acks", "web1", V4, "exchange", "before-netfilter"),
+    _wrong("tc-drops-acks", "node1", PODS, "exchange", "before-netfilter"),
+    _wrong("reset-on-request", "web3", V4, "exchange", "firewall"),
+    _wrong("reset-on-request", "web2", DUAL, "exchange", "firewall"),
+    _wrong("reset-on-request", "node2", PODS, "exchange", "server"),
+    # who answers in vain
     _wrong("firewall-answers", "web2", V4, "probe", "way-back"),
     _wrong("vip-no-route-back", "web3", V4, "probe", "way-back"),
     _wrong("ecn-ce", "web3", V4, "probe", "ecn"),
@@ -115,7 +122,8 @@ WRONG = (
     _wrong("listener-elsewhere", "web2", V4, "listener", "listener"),
     _wrong("listener-ipv4-only", "web3", DUAL, "listener", "listener"),
     _wrong("listener-closed", "node2", PODS, "probe", "listener"),
-    Row("listener-hung", "web1", V4, "traffic", on="10.99.0.3"),
+    _wrong("listener-hung", "web1", V4, "exchange", "server"),
+    _wrong("listener-hung", "node2", PODS, "exchange", "server"),
     # what is too large
     _wrong("clamp-missing", "web1", V4, "probe", "mss"),
     _wrong("clamp-old-list", "web2", V4, "probe", "mss"),
@@ -124,8 +132,14 @@ WRONG = (
     _wrong("pod-mtu-1500", "node1", PODS, "pod-mtu", "pod-mtu"),
     _wrong("pod-mtu-1500-one-pod", "node2", PODS, "pod-mtu"),
     _wrong("pod-mtu-1500-inside", "node1", PODS, "pod-mtu", "pod-mtu"),
-    _wrong("nic-mtu-small", "web1", V4, "nic-mtu"),
-    _wrong("nic-mtu-small", "node2", PODS, "nic-mtu"),
+    _wrong("nic-mtu-small", "web1", V4, "nic-mtu", "nic-mtu"),
+    _wrong("nic-mtu-small", "node2", PODS, "nic-mtu", "nic-mtu"),
+    _wrong("black-hole-in", "web1", V4, "exchange", "path-mtu"),
+    _wrong("black-hole-in", "web2", DUAL, "exchange", "path-mtu"),
+    _wrong("black-hole-in", "node1", PODS, "exchange", "path-mtu"),
+    _wrong("black-hole-out", "web3", V4, "exchange", "path-mtu"),
+    _wrong("black-hole-out", "web1", DUAL, "exchange", "path-mtu"),
+    _wrong("black-hole-out", "node2", PODS, "exchange", "path-mtu"),
     _wrong("director-mtu-small", "lvs2", V4, "director-mtu"),
     # who cannot be asked
     _wrong("sshd-down", "web1", V4, "reachable"),

@@ -5,8 +5,8 @@ table from ipvsadm alone, ``web`` on IPv4 and IPv6, whose directors run keepaliv
 directors run PyBal and follow the catalog. What is real: the
 inventory's reading, the catalog's edits, the drivers, the steps, the engine. What is imitated: the hosts
 (``fake_director``), whose scripts take effect piece by piece, and the catalog's file, kept here. What is
-canned: realservers that are ready, and probes, exchanges and requests that are answered. No process, no network, no
-sleep.
+canned: realservers that are ready, and probes, exchanges and requests that are answered. No process, no
+network, no sleep.
 """
 
 from __future__ import annotations

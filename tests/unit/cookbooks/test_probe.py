@@ -21,6 +21,11 @@ def scene(cuts: Cuts) -> Scene:
     return FakeSite(cuts).scene_with("probe.py", NOBODY | {"cluster": "edge"})
 
 
+def scene_exchange(cuts: Cuts) -> Scene:
+    """One service, with whole exchanges."""
+    return FakeSite(cuts).scene_with("probe.py", NOBODY | {"services": ("static",), "exchange": True})
+
+
 def asked(**arguments: object) -> list[tuple[str, str]]:
     """Who was asked for what: realserver and VIP."""
     harness = Harness()
@@ -44,6 +49,16 @@ def test_a_cluster_is_asked_for_all_its_services_each_once() -> None:
 
 def test_one_host_alone_can_be_asked() -> None:
     assert asked(services=("static",), nodes=("web2",)) == [("web2", "10.99.0.3")]
+
+
+def test_an_exchange_follows_each_service_s_probes_where_it_is_asked_for() -> None:
+    def looks(*, exchange: bool) -> list[str]:
+        arguments = NOBODY | {"services": ("static", "web"), "exchange": exchange}
+        steps = FakeSite(Cuts()).scene_with("probe.py", arguments).plan().steps
+        return [type(step).__name__ for step in steps]
+
+    assert looks(exchange=False) == ["ControlHostCanProbe", *["ProbesAnswered"] * 2]
+    assert looks(exchange=True) == ["ControlHostCanProbe", *["ProbesAnswered", "ExchangesCompleted"] * 2]
 
 
 def test_nobody_to_ask_is_an_error_of_usage() -> None:

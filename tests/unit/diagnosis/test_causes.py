@@ -463,4 +463,5 @@ def test_every_cause_is_named_in_some_case() -> None:
 
 def test_the_documentation_has_the_same_table() -> None:
     rows = [f"| `{rule.cause}` | {rule.proven_by} |" for rule in CAUSE_RULES]
-    assert [line for line in DOCS.read_text().splitlines() if line.startswith("| `")] == rows
+    table, _, _ = DOCS.read_text().partition("## One sign, several causes")
+    assert [line for line in table.splitlines() if line.startswith("| `")] == rows
