@@ -1,7 +1,7 @@
 """A whole exchange through the tunnel to one realserver alone: connected, asked, answered, closed.
 
-A SYN/ACK says that a SYN was decapsulated. This says that a connection works: our own small TCP answers the
-SYN/ACK, sends a request with full-size segments, in TLS where the service has it, reads the answer and closes.
+A SYN/ACK says that a SYN was decapsulated. This says that a connection works: our own small TCP answers it,
+sends a request with full-size segments, in TLS where the service has it, reads the answer and closes.
 """
 
 from ferryman.probe.exchange.exchanger import Exchanger

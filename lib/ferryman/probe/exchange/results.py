@@ -1,4 +1,4 @@
-"""What an exchange with one realserver gave: a verdict, what was measured, and a sentence about what was seen."""
+"""What an exchange with one realserver gave: a verdict, a sentence about what was seen, and measurements."""
 
 from __future__ import annotations
 

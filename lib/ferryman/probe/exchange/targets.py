@@ -60,8 +60,8 @@ class ExchangeLimits:
 def requests_of(service: Service, traffic: TrafficConfig) -> list[ExchangeRequest]:
     """The requests that show what a service's realservers can do.
 
-    ``[traffic]`` paths where there are any: a GET of ``download``, a POST to ``upload``. Else a GET of the first
-    path that the catalog's own probes use. A service without any is only connected to.
+    ``[traffic]`` paths where there are any: a GET of ``download``, a POST to ``upload``. Else a GET of the
+    first path that the catalog's own probes use. A service without any is only connected to.
     """
     requests = []
     path = traffic.download or next(iter(service.probe_paths), None)

@@ -1,0 +1,180 @@
+"""What the end of an exchange means: a verdict, and a sentence about what was seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ferryman.probe.exchange.results import ExchangeVerdict, Stage
+from ferryman.probe.exchange.sending import SMALL
+
+if TYPE_CHECKING:
+    from ferryman.probe.exchange.attempt import Attempt
+
+FLOWING_S = 1.0
+"""An answer of which something came in the last second before its time was up is a long one, and no stall."""
+
+
+class Judgement(NamedTuple):
+    """A verdict and its sentence."""
+
+    verdict: ExchangeVerdict
+    detail: str
+
+
+def judge(first: Attempt, second: Attempt | None) -> Judgement:
+    """Judge an exchange by its connection, and by a second one with small segments, where there was one."""
+    connection = first.connection
+    if not connection.is_established:
+        return Judgement(ExchangeVerdict.NO_CONNECTION, _no_connection(first))
+    if (lost := _up_lost(first)) is not None:
+        return Judgement(ExchangeVerdict.UP_LOST, lost)
+    if first.conversation.is_done and not _is_never_heard(first):
+        return Judgement(ExchangeVerdict.COMPLETED, _completed(first))
+    if connection.is_reset:
+        return Judgement(ExchangeVerdict.RESET, f"a RST came {_when(first)}")
+    if first.conversation.problem:
+        return Judgement(ExchangeVerdict.BAD_ANSWER, first.conversation.problem)
+    if _is_never_heard(first):
+        return Judgement(ExchangeVerdict.HALF_OPEN, _half_open(first))
+    if _is_long(first):
+        return Judgement(ExchangeVerdict.COMPLETED, _completed(first))
+    if (lost := _down_lost(first, second)) is not None:
+        return Judgement(ExchangeVerdict.DOWN_LOST, lost)
+    return Judgement(ExchangeVerdict.SILENT, _silent(first, second))
+
+
+def _no_connection(attempt: Attempt) -> str:
+    connection = attempt.connection
+    if attempt.unsent is not None:
+        return f"nothing was sent to {attempt.realserver}: {attempt.unsent}"
+    if connection.is_refused:
+        return f"RST: nothing listens on port {attempt.flow.port}"
+    if attempt.icmp is not None:
+        return f"no SYN/ACK, but {attempt.icmp}"
+    syns = "1 SYN" if connection.syns == 1 else f"{connection.syns} SYNs"
+    return f"no SYN/ACK to {syns} in {attempt.ended_at - attempt.began_at:.1f} s"
+
+
+def _up_lost(attempt: Attempt) -> str | None:
+    """What was seen when full-size segments do not reach the realserver; None when they do."""
+    connection, wanted = attempt.connection, attempt.connection.wanted_up
+    limit = attempt.target.target.mss_limit
+    if connection.sending.largest >= wanted:
+        return None
+    if attempt.too_big is not None:
+        reporter = attempt.too_big.reporter or "this host's kernel"
+        return (
+            f"a segment of {wanted} bytes, as its MSS allows, does not fit on the way to it: {reporter} says "
+            f"that packets of {attempt.too_big.mtu} bytes do, with both IP headers"
+        )
+    if connection.sending.is_size_lost:
+        return (
+            f"segments of {min(wanted, attempt.most_up)} bytes are never acknowledged, the same bytes in "
+            f"segments of {SMALL} are: an MTU black hole on the way to it"
+        )
+    if attempt.most_up < wanted and limit < wanted:
+        return (
+            f"its MSS lets clients send segments of {wanted} bytes, and at most {limit} fit the tunnel: "
+            "full-size packets would be lost"
+        )
+    return None
+
+
+def _is_never_heard(attempt: Attempt) -> bool:
+    """Whether nothing shows that the realserver got anything behind the SYN."""
+    connection = attempt.connection
+    return connection.sending.acknowledged <= 1 and not connection.received.next and not _has_end(attempt)
+
+
+def _has_end(attempt: Attempt) -> bool:
+    return attempt.connection.received.end is not None
+
+
+def _half_open(attempt: Attempt) -> str:
+    again = attempt.connection.syn_acks_again
+    seen = f", and it sent its SYN/ACK {again} times again" if again > 1 else ""
+    return (
+        f"its SYN/ACK came, but nothing behind it is acknowledged{seen}: packets of a connection are dropped "
+        "that a SYN does not meet, such as those that connection tracking calls INVALID"
+    )
+
+
+def _is_long(attempt: Attempt) -> bool:
+    """Whether the answer only was longer than it was read."""
+    flows = attempt.is_late and attempt.ended_at - attempt.connection.last_data_at <= FLOWING_S
+    http = attempt.conversation.http
+    return http is not None and http.status is not None and (attempt.is_capped or flows)
+
+
+def _down_lost(attempt: Attempt, second: Attempt | None) -> str | None:
+    """What was seen when full-size segments of the realserver do not get here; None without a sign of it."""
+    connection = attempt.connection
+    got = connection.received.next
+    if second is not None and second.conversation.is_done:
+        return (
+            f"{_amount(got)} of its answer came, and on a second connection, with an MSS of {SMALL}, all of "
+            "it: its full-size segments are lost on their way here"
+        )
+    if connection.received.ahead:
+        missing = connection.received.ahead[0][0] - got
+        return (
+            f"{_amount(got)} of its answer came, and some from behind a gap of {missing} bytes that was never "
+            "filled: segments of it are lost on their way here"
+        )
+    return None
+
+
+def _silent(attempt: Attempt, second: Attempt | None) -> str:
+    connection, got = attempt.connection, attempt.connection.received.next
+    waited = f"{attempt.ended_at - attempt.began_at:.1f} s"
+    too = ", nor on a second connection" if second is not None else ""
+    if connection.sending.gave_up:
+        acknowledged = connection.sending.acknowledged - 1
+        return f"it acknowledged {_amount(acknowledged)} of the request, and nothing behind them"
+    if connection.sending.window == 0 and not connection.sending.is_everything_acknowledged:
+        return f"its receive window stayed at zero for {waited}: its process does not read"
+    if attempt.stage is Stage.TLS:
+        return f"it acknowledged the beginning of the TLS handshake, and did not finish it in {waited}{too}"
+    if attempt.stage is Stage.REQUEST:
+        return f"it did not acknowledge the whole request in {waited}"
+    if got and attempt.conversation.is_answered:
+        return (
+            f"it acknowledged the request and sent {_amount(got)} of an answer, but no more in {waited}{too}"
+        )
+    return f"it acknowledged the request, and sent no byte of an answer in {waited}{too}: it hangs"
+
+
+def _when(attempt: Attempt) -> str:
+    connection = attempt.connection
+    if attempt.stage is Stage.TLS:
+        return "in the middle of the TLS handshake"
+    if attempt.conversation.is_answered:
+        return f"in the middle of the answer, after {_amount(connection.received.next)}"
+    if connection.sending.acknowledged > 1:
+        return "after the request, before any answer"
+    return "right after the connection was established"
+
+
+def _completed(attempt: Attempt) -> str:
+    connection, talk = attempt.connection, attempt.conversation
+    if talk.http is not None:
+        asked = attempt.asked_at if attempt.asked_at is not None else attempt.began_at
+        answered = attempt.answered_at if attempt.answered_at is not None else attempt.ended_at
+        what = f"{attempt.target.request} was answered with {talk.http.line} in {_ms(answered - asked)}"
+    elif talk.tls_seen is not None:
+        what = "the TLS handshake was completed"
+    elif talk.banner is not None:
+        what = f"it was connected to, and said {talk.banner}"
+    else:
+        what = "it was connected to, and closed again"
+    tls = f", {talk.tls_seen.version}" if talk.tls_seen is not None else ""
+    sizes = f"; segments of up to {connection.sending.largest} bytes up and {connection.largest_down} down"
+    return f"{what}{tls}{sizes if connection.sending.largest else ''}"
+
+
+def _amount(count: int) -> str:
+    return "1 byte" if count == 1 else f"{count} bytes"
+
+
+def _ms(seconds: float) -> str:
+    return f"{max(0.0, seconds) * 1000:.1f} ms"
