@@ -110,7 +110,7 @@ def _down_lost(attempt: Attempt, second: Attempt | None) -> str | None:
     """What was seen when full-size segments of the realserver do not get here; None without a sign of it."""
     connection = attempt.connection
     got = connection.received.next
-    if second is not None and second.conversation.is_done:
+    if second is not None and (second.conversation.is_done or second.is_capped):
         return (
             f"{_amount(got)} of its answer came, and on a second connection, with an MSS of {SMALL}, all of "
             "it: its full-size segments are lost on their way here"
