@@ -105,5 +105,5 @@ def _told(results: Sequence[ExchangeResult]) -> list[str]:
         told.append(f"{tls.version}, its certificate not judged")
     again = sum(result.retransmissions for result in results)
     if again:
-        told.append(f"{again} segments sent again")
+        told.append("1 segment sent again" if again == 1 else f"{again} segments sent again")
     return told
