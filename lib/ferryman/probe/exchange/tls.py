@@ -33,7 +33,10 @@ class TlsLayer:
 
     def __init__(self, server_name: str | None) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = _unverified().wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
+        try:
+            self._tls = _unverified().wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
+        except ValueError:  # a name that TLS has no form for: the question is the same without one
+            self._tls = _unverified().wrap_bio(self._incoming, self._outgoing)
         self.is_secured = False
         """Whether the handshake is done."""
 

@@ -8,6 +8,7 @@ import os
 import random
 from collections import Counter
 from ipaddress import IPv4Address
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -41,6 +42,9 @@ from unit.probe.exchange.wire import (
     target,
     tcp_packet,
 )
+
+if TYPE_CHECKING:
+    from ferryman.model import Address
 
 CONNECT = ExchangeRequest("connect")
 UPLOAD = ExchangeRequest(method="POST", path="/upload", body_bytes=32_768)
@@ -487,9 +491,11 @@ def test_an_upload_goes_up_in_full_size_segments() -> None:
 
 def test_three_hundred_realservers_take_as_long_as_the_slowest() -> None:
     addresses = [IPv4Address("10.10.1.0") + number for number in range(300)]
-    sites = {address: Site(lambda request: http(request, BODY[:3000])) for address in addresses}
+    sites: dict[Address, Site] = {
+        address: Site(lambda request: http(request, BODY[:3000])) for address in addresses
+    }
     sites[addresses[7]] = Site()
-    wire = Wire(dict(sites))
+    wire = Wire(sites)
     told: list[str] = []
     results = Exchanger(SYNCHRONISED, transport=wire).exchange(
         [target(realserver=address) for address in addresses],

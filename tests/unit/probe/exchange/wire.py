@@ -71,13 +71,14 @@ def parse(packet: bytes) -> tuple[bytes, bytes, Tcp]:
     header = (fields[4] >> 4) * 4
     options = segment[20:header]
     mss = int.from_bytes(options[2:4], "big") if options[:2] == b"\x02\x04" else None
-    return source, destination, Tcp(*fields[:4], fields[5], fields[6], mss, segment[header:])
+    ports_and_numbers, flags, window = fields[:4], fields[5], fields[6]
+    return source, destination, Tcp(*ports_and_numbers, flags, window, mss, segment[header:])  # type: ignore[call-arg]
 
 
 def folded(data: bytes) -> int:
     """The checksum of data that holds its own: 0 when it is right."""
     data += b"\0" * (len(data) % 2)
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
@@ -117,6 +118,8 @@ class Site:
 
     answer: Callable[[bytes], bytes | None] = lambda request: None
     """All that came so far, to all that is to be said so far; None: nothing yet."""
+    each_connection: Callable[[], Callable[[bytes], bytes | None]] | None = None
+    """Makes an ``answer`` for each connection, where it has to remember."""
     greeting: bytes = b""
     closes: bool = True
     """Whether it closes its side once it has said something, or heard a FIN."""
@@ -142,6 +145,7 @@ class Peer:
 
     def __init__(self, wire: Wire, site: Site, ends: tuple[bytes, bytes], syn: Tcp) -> None:
         self.wire, self.site, self.ends = wire, site, ends
+        self.answer = site.each_connection() if site.each_connection is not None else site.answer
         self.ports = syn.port, syn.source_port
         self.isn, self.irs = wire.random.getrandbits(32), syn.sequence
         self.began = wire.clock
@@ -191,7 +195,7 @@ class Peer:
             self.put_together()
         if segment.flags & FIN and offset + len(segment.payload) == len(self.request):
             self.finished = True
-        said = self.site.answer(self.request)
+        said = self.answer(self.request)
         if said is not None:
             self.stream = self.site.greeting + said
         if self.site.closes and (said is not None or self.finished):
