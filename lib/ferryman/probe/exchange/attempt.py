@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ferryman.encapsulation import IP_HEADER, TCP_HEADER
 from ferryman.model import IcmpReason
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ferryman.model import Address
     from ferryman.probe.classify import Flow, IcmpError
     from ferryman.probe.exchange.segments import Segment
-    from ferryman.probe.exchange.targets import ExchangeLimits, ExchangeTarget
+    from ferryman.probe.exchange.targets import ExchangeTarget
 
 BANNER_S = 0.5
 """Seconds that a realserver has for a banner, where nothing is asked."""
@@ -31,6 +31,21 @@ CONNECT_PART = 0.5
 QUEUE_FULL = (errno.ENOBUFS, errno.EAGAIN)
 
 
+class Terms(NamedTuple):
+    """What holds for one connection."""
+
+    mtu: int
+    """The largest packet in bytes that this host sends to the realserver."""
+    most: int
+    """The payload in bytes that a segment may have at most, in both directions."""
+    first_wait_s: float
+    """Seconds until the first SYN is sent again."""
+    answer_bytes: int
+    """Bytes of an answer that are read."""
+    until: float
+    """When its time is up."""
+
+
 class Attempt:
     """A connection from its SYN to its end, whatever that is."""
 
@@ -39,23 +54,20 @@ class Attempt:
         target: ExchangeTarget,
         flow: Flow,
         outer_source: Address,
-        *,
-        mtu: int,
-        most: int,
-        first_wait_s: float,
-        limits: ExchangeLimits,
+        terms: Terms,
         now: float,
-        until: float,
     ) -> None:
-        """``mtu`` is what this host's route takes, ``most`` what a segment may carry in either direction."""
         self.target, self.flow, self.outer_source = target, flow, outer_source
         self.realserver = target.target.realserver_address
         self._encapsulation = Encapsulation(flow, self.realserver, outer_source)
         self._inner_headers = IP_HEADER[flow.vip.version] + TCP_HEADER
-        self.most_up = mtu - self._encapsulation.headers
+        self.most_up = terms.mtu - self._encapsulation.headers
         """The payload in bytes of the largest segment that this host can send there."""
         self.connection = Connection(
-            flow.vip.version, min(most, mtu - self._inner_headers), min(most, self.most_up), first_wait_s
+            flow.vip.version,
+            min(terms.most, terms.mtu - self._inner_headers),
+            min(terms.most, self.most_up),
+            terms.first_wait_s,
         )
         self.conversation = Conversation(target.request, target.target.virtual_service)
         self.began_at, self.ended_at = now, now
@@ -76,8 +88,8 @@ class Attempt:
         self.answered_at: float | None = None
         self.secured_at: float | None = None
 
-        self._limits, self._until = limits, until
-        self._connect_until = now + (until - now) * CONNECT_PART
+        self._terms = terms
+        self._connect_until = now + (terms.until - now) * CONNECT_PART
         self._request_end = 0
         self._has_ended = False
         self._close_until: float | None = None
@@ -100,7 +112,7 @@ class Attempt:
     @property
     def wakes_at(self) -> float:
         """When ``tick`` is to be called next."""
-        times = [self._until, self.connection.expires_at, self._close_until, self._waits_until]
+        times = [self._terms.until, self.connection.expires_at, self._close_until, self._waits_until]
         return min(time for time in times if time is not None)
 
     @property
@@ -158,7 +170,7 @@ class Attempt:
         """Do what is due by the time."""
         if self.is_over:
             return
-        if now >= self._until or (not self.connection.is_established and now >= self._connect_until):
+        if now >= self._terms.until or (not self.connection.is_established and now >= self._connect_until):
             self.is_late = True
             self.end(now)
             return
@@ -200,7 +212,7 @@ class Attempt:
             self._close(now)
         elif self._close_until is not None and connection.sending.is_everything_acknowledged:
             self._close_until = min(self._close_until, now + CLOSE_S)
-        is_capped = connection.received.next > self._limits.answer_bytes and not talk.is_done
+        is_capped = connection.received.next > self._terms.answer_bytes and not talk.is_done
         self.is_capped = self.is_capped or is_capped
         is_broken = connection.is_refused or connection.is_reset or connection.sending.gave_up
         if is_broken or is_capped or talk.problem or connection.is_closed:
@@ -238,9 +250,7 @@ class Attempt:
             self.request_acknowledged_at = arrived_at
 
     def _close(self, now: float) -> None:
-        self.conversation.close()
-        self._write(now)
         self.connection.finish(now)
         # Where nothing was said, the answer to the FIN is what shows that the connection is whole.
         is_known = self.connection.sending.acknowledged > 1
-        self._close_until = min(self._until, now + CLOSE_S) if is_known else self._until
+        self._close_until = min(self._terms.until, now + CLOSE_S) if is_known else self._terms.until

@@ -23,6 +23,8 @@ WINDOW_SEGMENTS = 10
 """Full-size segments that the peer may send ahead: what its kernel begins with (RFC 6928)."""
 MOST_BEHIND = 2**16
 """Bytes that a segment may be behind and still be a late one: the largest window without scaling."""
+MOST_CHALLENGES = 10
+"""Doubtful RSTs that the peer is asked about, so that nobody makes the two talk for ever (RFC 5961, 7)."""
 LEAST_MSS = 48
 """Bytes: a smaller MSS is no offer but an attack (Linux: TCP_MIN_SND_MSS)."""
 
@@ -68,6 +70,7 @@ class Connection:
         """Offsets of the segment that the peer's window was taken from (SND.WL1 and SND.WL2)."""
         self._is_acknowledgement_due = False
         self._is_finished = False
+        self._challenges = 0
 
     @property
     def is_closed(self) -> bool:
@@ -185,9 +188,7 @@ class Connection:
         """Judge a segment by its place in the stream; a RST or SYN is dealt with here."""
         ahead = begin - self.received.next
         if segment.flags & RST:
-            self.is_reset = self.is_reset or ahead == 0
-            self._is_acknowledgement_due |= 0 < ahead < self.received.window
-            self.ignored["with a RST elsewhere in the stream"] += ahead != 0
+            self._take_reset(ahead - self.received.is_whole)
             return False
         if segment.flags & SYN:
             self.syn_acks_again += begin == -1
@@ -198,6 +199,16 @@ class Connection:
             self._is_acknowledgement_due = True
             return False
         return True
+
+    def _take_reset(self, ahead: int) -> None:
+        """Believe a RST with the very number that is wanted; ask about another one (RFC 5961, 3.2)."""
+        if ahead == 0:
+            self.is_reset = True
+        else:
+            self.ignored["with a RST elsewhere in the stream"] += 1
+            is_asked = 0 < ahead < self.received.window and self._challenges < MOST_CHALLENGES
+            self._challenges += is_asked
+            self._is_acknowledgement_due |= is_asked
 
     def _take_acknowledgement(
         self, segment: Segment, begin: int, offset: int, arrived_at: float, now: float

@@ -59,9 +59,6 @@ class Conversation:
 
     def ended(self) -> None:
         """The other side has closed its side of the connection."""
-        if self._tls is not None:
-            self._tls.ended()
-        self._read(b"")
         if self.problem or self.is_done:
             return
         if not self.is_secured:
@@ -75,11 +72,6 @@ class Conversation:
     def had_time(self) -> None:
         """No banner has come in the time that there is for it."""
         self.is_done = self.is_done or (self.http is None and self.is_asked)
-
-    def close(self) -> None:
-        """Say that nothing follows."""
-        if self._tls is not None and self._tls.is_secured:
-            self._say(self._tls.closing())
 
     def _read(self, data: bytes) -> None:
         if self.problem:

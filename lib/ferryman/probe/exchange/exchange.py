@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from ferryman.encapsulation import ETHERNET_MTU, mss_for_mtu
-from ferryman.probe.exchange.attempt import Attempt
+from ferryman.probe.exchange.attempt import Attempt, Terms
 from ferryman.probe.exchange.results import ExchangeResult, Stage
 from ferryman.probe.exchange.sending import SMALL
-from ferryman.probe.exchange.verdicts import judge
+from ferryman.probe.exchange.verdicts import is_never_heard, judge, tells_more
 
 if TYPE_CHECKING:
     from ferryman.model import Address
@@ -40,45 +41,40 @@ class Exchange:
         """Begin its connection; when there is one, the second one, which must end with the first."""
         is_first = not self.attempts
         version = flow.vip.version
-        attempt = Attempt(
-            self.target,
-            flow,
-            self.outer_source,
-            mtu=self.mtu,
-            most=mss_for_mtu(version, ETHERNET_MTU) if is_first else SMALL,
-            first_wait_s=self._first_wait_s,
-            limits=self._limits,
-            now=now,
-            until=now + self._limits.deadline_s if is_first else self._until,
+        terms = Terms(
+            self.mtu,
+            mss_for_mtu(version, ETHERNET_MTU) if is_first else SMALL,
+            self._first_wait_s,
+            self._limits.answer_bytes,
+            now + self._limits.deadline_s if is_first else self._until,
         )
+        attempt = Attempt(self.target, flow, self.outer_source, terms, now)
         self.attempts.append(attempt)
         return attempt
 
     @property
     def is_over(self) -> bool:
-        """Whether its result is known: the second connection is waited for as long as the first."""
-        first, *others = self.attempts
-        return first.is_over or any(other.conversation.is_done for other in others)
+        """Whether its result is known."""
+        return self.attempts[0].is_over
 
     @property
     def wakes_at(self) -> float:
         """When ``tick`` is to be called next."""
+        if self.is_over:
+            return -math.inf
         wakes_at = min(attempt.wakes_at for attempt in self.attempts if not attempt.is_over)
-        return min(wakes_at, self._second_at) if len(self.attempts) == 1 else wakes_at
+        return min(wakes_at, self._second_at if len(self.attempts) == 1 else self._told_at)
 
     def wants_second(self, now: float) -> bool:
         """Whether it stalls in a way in which a second connection with small segments tells more."""
-        first, *others = self.attempts
-        if others or first.is_over or now < self._second_at:
-            return False
-        connection = first.connection
-        is_stalled = now - max(connection.last_data_at, first.began_at) >= STALLED_S
-        return is_stalled and connection.sending.acknowledged > 1 and first.stage in (Stage.TLS, Stage.ANSWER)
+        return len(self.attempts) == 1 and not self.is_over and now >= self._second_at
 
     def tick(self, now: float) -> None:
         """Do what is due by the time."""
         for attempt in self.attempts:
             attempt.tick(now)
+        if now >= self._told_at:
+            self.end(now)
 
     def end(self, now: float) -> None:
         """End what is still under way, because the result is known or nobody waits for it any more."""
@@ -124,9 +120,20 @@ class Exchange:
         return self.attempts[0].began_at + self._limits.deadline_s
 
     @property
+    def _told_at(self) -> float:
+        """When the second connection has told enough: it was answered, and the first was not for a while."""
+        first, *others = self.attempts
+        done = [other.ended_at for other in others if other.is_over and tells_more(first, other)]
+        return done[0] + STALLED_S if done else math.inf
+
+    @property
     def _second_at(self) -> float:
+        """When a second connection is due, if nothing comes until then; never, where it tells nothing."""
         first = self.attempts[0]
-        stalled_at = max(first.connection.last_data_at, first.began_at) + STALLED_S
+        connection = first.connection
+        if connection.sending.acknowledged <= 1 or first.stage not in (Stage.TLS, Stage.ANSWER):
+            return math.inf
+        stalled_at = max(connection.last_data_at, first.began_at) + STALLED_S
         return max(stalled_at, first.began_at + self._limits.deadline_s * SECOND_PART)
 
 
@@ -147,7 +154,7 @@ def _remarks(first: Attempt, others: list[Attempt]) -> list[str]:
             f"this host's own route takes segments of {first.most_up} bytes at most, its MSS allows "
             f"{connection.wanted_up}: larger ones were not tried"
         )
-    if first.conversation.is_done and not connection.is_closed:
+    if first.conversation.is_done and not connection.is_closed and not is_never_heard(first):
         how = "reset by the realserver" if connection.is_reset else "not closed in time, so it was reset"
         remarks.append(f"the connection was {how}")
     if first.is_capped:

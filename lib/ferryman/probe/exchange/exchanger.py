@@ -40,7 +40,7 @@ class Exchanger:
         """Make all exchanges side by side; one result for each target, in their order.
 
         ``on_result`` gets each result as soon as it is known, once. It takes as long as the slowest of them,
-        which is ``ExchangeLimits.deadline_s`` at most; 240 go side by side from each own address. What the
+        which is ``ExchangeLimits.deadline_s`` at most; 128 go side by side from each own address. What the
         realservers still hold open is reset behind it, also when ``on_result`` or a signal interrupts.
 
         Raises:

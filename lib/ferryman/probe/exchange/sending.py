@@ -18,7 +18,7 @@ SMALL = 512
 """Bytes of a small segment: with its headers it fits every link (RFC 791)."""
 FULL_TRIES, FEWER_TRIES = 4, 3
 """How often a full-size segment is sent: while nothing is known, and once another has not got through."""
-SMALL_TRIES = 7
+SMALL_TRIES = 12
 """How often anything else is sent before it is given up."""
 ENOUGH_FAILURES = 2
 """Full-size segments that do not get through before everything is sent in small ones."""

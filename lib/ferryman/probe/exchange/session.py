@@ -11,6 +11,7 @@ from ferryman.probe.dissect import Unreadable
 from ferryman.probe.exchange.exchange import Exchange
 from ferryman.probe.exchange.results import ExchangeResult, ExchangeVerdict, Stage
 from ferryman.probe.exchange.segments import read
+from ferryman.probe.exchange.tls import prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -22,10 +23,8 @@ if TYPE_CHECKING:
     from ferryman.probe.exchange.targets import ExchangeLimits, ExchangeTarget
     from ferryman.probe.exchange.transport import ExchangeTransport, Frame
 
-MOST_PORTS = 256
-"""TCP ports reserved for each own address at most: each takes a file."""
-SPARE_PORTS = 16
-"""Of these, what first connections leave for second ones."""
+AT_ONCE = 128
+"""Exchanges from each own address that are under way: each has two ports, and each port takes a file."""
 PACKETS_EACH = 12
 """Packets that an exchange sends, about: by this many a start counts for the configured rate."""
 ANSWERS_EACH = 12
@@ -58,10 +57,13 @@ class ExchangeSession:
         self._sources: dict[int, Address] = {}
         self._mtus: dict[int, int] = {}
         self._ports: dict[Address, deque[int]] = {}
+        self._under_way: Counter[Address] = Counter()
         self._by_flow: dict[Flow, tuple[int, Attempt]] = {}
         """The latest connection of each flow, those that are over as well."""
         self._unreadable: Counter[str] = Counter()
         self._next_start = 0.0
+        self._looked_at = 0.0
+        """When everything that had arrived was read: what is late by then was not answered."""
 
     def run(self) -> list[ExchangeResult]:
         """Make all exchanges; returns their results, in the order of the targets."""
@@ -96,21 +98,20 @@ class ExchangeSession:
             self._waiting.append(index)
         asked = Counter(self._sources[index] for index in self._waiting)
         for source, count in asked.items():
-            wanted = min(MOST_PORTS, count + min(count, SPARE_PORTS))
-            self._ports[source] = deque(self._transport.reserve(source, wanted))
+            self._ports[source] = deque(self._transport.reserve(source, 2 * min(AT_ONCE, count)))
         ports = {port for each in self._ports.values() for port in each}
         self._transport.listen(ports, ANSWERS_EACH * len(ports))
-        self._next_start = self._transport.monotonic()
+        if any(target.request.tls for target in self._targets):
+            prepare()
+        self._next_start = self._looked_at = self._transport.monotonic()
 
     def _start(self) -> None:
         """Begin what there is a port for, no faster than the configured rate allows."""
-        spare = SPARE_PORTS if len(self._waiting) > SPARE_PORTS else 0
-        blocked: list[int] = []
         while self._waiting and (now := self._transport.monotonic()) >= self._next_start:
-            index = self._waiting.popleft()
-            if len(self._ports[self._sources[index]]) <= spare:
-                blocked.append(index)
+            if self._under_way[self._sources[self._waiting[0]]] == AT_ONCE:
                 break
+            index = self._waiting.popleft()
+            self._under_way[self._sources[index]] += 1
             self._next_start = max(self._next_start, now - IDLE_S) + PACKETS_EACH / self._probe.rate
             target = self._targets[index].target
             outer = target.outer_source or self._configured_source(target.realserver_address)
@@ -119,7 +120,6 @@ class ExchangeSession:
             )
             self._running[index] = exchange
             self._connect(index, exchange, now)
-        self._waiting.extendleft(reversed(blocked))
 
     def _configured_source(self, realserver: Address) -> Address:
         configured = self._probe.outer_source
@@ -135,14 +135,15 @@ class ExchangeSession:
     def _wait_s(self) -> float:
         now = self._transport.monotonic()
         wakes_at = min((exchange.wakes_at for exchange in self._running.values()), default=now + IDLE_S)
-        if self._waiting:
-            wakes_at = min(wakes_at, max(self._next_start, now + 0.001))
+        if self._waiting and self._under_way[self._sources[self._waiting[0]]] < AT_ONCE:
+            wakes_at = min(wakes_at, self._next_start)
         return max(0.0, wakes_at - now)
 
     def _receive(self, within_s: float) -> None:
         """Take what has arrived, and answer it once all of it was looked at."""
         frames = self._transport.frames(within_s)
         now, now_ns = self._transport.monotonic(), self._transport.now_ns()
+        self._looked_at = now
         touched: dict[int, Attempt] = {}
         for frame in frames:
             attempt = self._take(frame, now, now - max(0, now_ns - frame.at_ns) / 1e9)
@@ -170,17 +171,18 @@ class ExchangeSession:
 
     def _advance(self) -> None:
         """Do what is due by the time, and report what is over."""
-        now = self._transport.monotonic()
+        now = self._looked_at
         for index, exchange in list(self._running.items()):
             if not exchange.is_over and exchange.wakes_at <= now:
                 exchange.tick(now)
                 self._send_all(exchange.attempts)
-                if exchange.wants_second(now) and self._ports[self._sources[index]]:
+                if exchange.wants_second(now):
                     self._connect(index, exchange, now)
             if exchange.is_over:
                 exchange.end(now)
                 self._send_all(exchange.attempts)
                 del self._running[index]
+                self._under_way[self._sources[index]] -= 1
                 for attempt in exchange.attempts:
                     self._ports[attempt.flow.source].append(attempt.flow.source_port)
                 self._decide(index, exchange.result())

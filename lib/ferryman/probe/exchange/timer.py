@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-FLOOR_S, CEILING_S = 0.2, 1.5
+FLOOR_S, CEILING_S = 0.2, 1.0
 """The floor is Linux's own; the ceiling lets a deadline of ten seconds hold enough tries."""
 GRANULARITY_S = 0.001
 ALPHA, BETA, DEVIATIONS = 1 / 8, 1 / 4, 4

@@ -1,12 +1,11 @@
 """TLS over our own TCP: Python's ssl module between two buffers in memory, and what it tells of the peer.
 
 Certificates are not verified, and old versions and weak keys are taken: the question is whether packets pass.
-What was seen is told.
+What was seen is told. Nothing is said at the end (close_notify): a server that has closed would reset.
 """
 
 from __future__ import annotations
 
-import contextlib
 import ssl
 from functools import cache
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from ferryman.probe.exchange.results import TlsSeen
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from types import ModuleType
 
 CERTIFICATE_BYTES = 65_536
 """Bytes of a certificate that is looked at, at most."""
@@ -33,7 +33,10 @@ class TlsLayer:
 
     def __init__(self, server_name: str | None) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = _unverified().wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
+        try:
+            self._tls = _unverified().wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
+        except ValueError:  # a name that TLS has no form for: the question is the same without one
+            self._tls = _unverified().wrap_bio(self._incoming, self._outgoing)
         self.is_secured = False
         """Whether the handshake is done."""
 
@@ -45,7 +48,7 @@ class TlsLayer:
         """
         try:
             self._tls.do_handshake()
-        except (ssl.SSLWantReadError, ssl.SSLEOFError):
+        except ssl.SSLWantReadError:
             return
         except (ssl.SSLError, ValueError) as error:
             raise TlsError(_words(error)) from error
@@ -54,10 +57,6 @@ class TlsLayer:
     def came(self, data: bytes) -> None:
         """Take bytes from the wire."""
         self._incoming.write(data)
-
-    def ended(self) -> None:
-        """The other side has closed its side of the connection."""
-        self._incoming.write_eof()
 
     def written(self, data: bytes) -> bytes:
         """The bytes for the wire of what the application sends."""
@@ -74,7 +73,7 @@ class TlsLayer:
         try:
             while piece := self._tls.read(READ_BYTES):
                 found += piece
-        except (ssl.SSLWantReadError, ssl.SSLZeroReturnError, ssl.SSLEOFError):
+        except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
             pass
         except ssl.SSLError as error:
             raise TlsError(_words(error)) from error
@@ -84,17 +83,17 @@ class TlsLayer:
         """What TLS itself has to say: handshake, alerts."""
         return self._outgoing.read()
 
-    def closing(self) -> bytes:
-        """The bytes for the wire that say that nothing follows (close_notify)."""
-        with contextlib.suppress(ssl.SSLError, ValueError, OSError):
-            self._tls.unwrap()  # raises where the other side has not said so yet, which is all the same
-        return self.to_send()
-
     def seen(self) -> TlsSeen:
         """What the handshake told, once it is done."""
         subject, not_after = _certificate(self._tls.getpeercert(binary_form=True))
         cipher = self._tls.cipher()
         return TlsSeen(self._tls.version() or "", cipher[0] if cipher else "", subject, not_after)
+
+
+def prepare() -> None:
+    """Load what takes a while to load, before anybody waits for an answer."""
+    _unverified()
+    _x509()
 
 
 @cache
@@ -107,14 +106,19 @@ def _unverified() -> ssl.SSLContext:
     return context
 
 
+@cache
+def _x509() -> ModuleType:
+    from cryptography import x509  # noqa: PLC0415  # it takes a while to load, and most services have no TLS
+
+    return x509
+
+
 def _certificate(encoded: bytes | None) -> tuple[str | None, datetime | None]:
     """Subject and expiry of a certificate; None for what cannot be read."""
     if not encoded or len(encoded) > CERTIFICATE_BYTES:
         return None, None
-    from cryptography import x509  # noqa: PLC0415  # it takes a while to load, and most services have no TLS
-
     try:
-        certificate = x509.load_der_x509_certificate(encoded)
+        certificate = _x509().load_der_x509_certificate(encoded)
         subject = printable(certificate.subject.rfc4514_string(), keep="")[:SHOWN]
         return subject, certificate.not_valid_after_utc
     except Exception:  # noqa: BLE001  # whatever the library raises at a certificate made by anybody

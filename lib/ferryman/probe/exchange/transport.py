@@ -1,8 +1,8 @@
 """Raw sockets for whole exchanges, and how this host's kernel is kept out of them.
 
-The kernel answers a SYN/ACK that it did not ask for with a RST, and would end every exchange by that. Therefore
-each port is held by a socket of ours that *listens*, and has a filter (SO_ATTACH_FILTER) that lets nothing
-through. A segment that comes for the port finds this socket, and its filter drops the segment in
+The kernel answers a SYN/ACK that it did not ask for with a RST, and would end every exchange by that.
+Therefore each port is held by a socket of ours that *listens*, and has a filter (SO_ATTACH_FILTER) that lets
+nothing through. A segment that comes for the port finds this socket, and its filter drops the segment in
 ``tcp_v4_rcv`` or ``tcp_v6_rcv``, before TCP looks at it: there is no RST, nor any other answer. Our packet
 sockets have read it by then. A socket that is only bound would not do, for TCP looks among listening and
 connected sockets alone.
@@ -92,7 +92,7 @@ class ExchangeTransport(Protocol):
 
 
 class FrameReceivers(Receivers):
-    """Packet sockets for packets of any length, which tell a segment's size and whether its checksum counts."""
+    """Packet sockets for packets of any length, which tell of segments their size, and if checksums count."""
 
     _KIND = socket.SOCK_RAW
     """With the link's header: only such sockets tell the rest (packet(7))."""

@@ -23,24 +23,12 @@ class Judgement(NamedTuple):
 
 def judge(first: Attempt, second: Attempt | None) -> Judgement:
     """Judge an exchange by its connection, and by a second one with small segments, where there was one."""
-    connection = first.connection
-    if not connection.is_established:
+    if not first.connection.is_established:
         return Judgement(ExchangeVerdict.NO_CONNECTION, _no_connection(first))
-    if (lost := _up_lost(first)) is not None:
-        return Judgement(ExchangeVerdict.UP_LOST, lost)
-    if first.conversation.is_done and not _is_never_heard(first):
-        return Judgement(ExchangeVerdict.COMPLETED, _completed(first))
-    if connection.is_reset:
-        return Judgement(ExchangeVerdict.RESET, f"a RST came {_when(first)}")
-    if first.conversation.problem:
-        return Judgement(ExchangeVerdict.BAD_ANSWER, first.conversation.problem)
-    if _is_never_heard(first):
-        return Judgement(ExchangeVerdict.HALF_OPEN, _half_open(first))
-    if _is_long(first):
-        return Judgement(ExchangeVerdict.COMPLETED, _completed(first))
-    if (lost := _down_lost(first, second)) is not None:
-        return Judgement(ExchangeVerdict.DOWN_LOST, lost)
-    return Judgement(ExchangeVerdict.SILENT, _silent(first, second))
+    for look in (_up_lost, _completed, _reset, _bad_answer, _half_open):
+        if (seen := look(first)) is not None:
+            return seen
+    return _down_lost(first, second) or Judgement(ExchangeVerdict.SILENT, _silent(first, second))
 
 
 def _no_connection(attempt: Attempt) -> str:
@@ -55,48 +43,70 @@ def _no_connection(attempt: Attempt) -> str:
     return f"no SYN/ACK to {syns} in {attempt.ended_at - attempt.began_at:.1f} s"
 
 
-def _up_lost(attempt: Attempt) -> str | None:
-    """What was seen when full-size segments do not reach the realserver; None when they do."""
+def _up_lost(attempt: Attempt) -> Judgement | None:
+    """Full-size segments do not reach the realserver."""
     connection, wanted = attempt.connection, attempt.connection.wanted_up
     limit = attempt.target.target.mss_limit
     if connection.sending.largest >= wanted:
         return None
     if attempt.too_big is not None:
         reporter = attempt.too_big.reporter or "this host's kernel"
-        return (
+        detail = (
             f"a segment of {wanted} bytes, as its MSS allows, does not fit on the way to it: {reporter} says "
-            f"that packets of {attempt.too_big.mtu} bytes do, with both IP headers"
+            f"that packets of {attempt.too_big.mtu} bytes do, with all headers"
         )
-    if connection.sending.is_size_lost:
-        return (
+    elif connection.sending.is_size_lost:
+        detail = (
             f"segments of {min(wanted, attempt.most_up)} bytes are never acknowledged, the same bytes in "
             f"segments of {SMALL} are: an MTU black hole on the way to it"
         )
-    if attempt.most_up < wanted and limit < wanted:
-        return (
+    elif attempt.most_up < wanted and limit < wanted:
+        detail = (
             f"its MSS lets clients send segments of {wanted} bytes, and at most {limit} fit the tunnel: "
             "full-size packets would be lost"
         )
-    return None
+    else:
+        return None
+    return Judgement(ExchangeVerdict.UP_LOST, detail)
 
 
-def _is_never_heard(attempt: Attempt) -> bool:
+def _completed(attempt: Attempt) -> Judgement | None:
+    """All that was wanted came, or more than is read of an answer."""
+    is_done = attempt.conversation.is_done and not is_never_heard(attempt)
+    if not is_done and not _is_long(attempt):
+        return None
+    return Judgement(ExchangeVerdict.COMPLETED, _answer(attempt))
+
+
+def _reset(attempt: Attempt) -> Judgement | None:
+    if not attempt.connection.is_reset:
+        return None
+    return Judgement(ExchangeVerdict.RESET, f"a RST came {_when(attempt)}")
+
+
+def _bad_answer(attempt: Attempt) -> Judgement | None:
+    problem = attempt.conversation.problem
+    return Judgement(ExchangeVerdict.BAD_ANSWER, problem) if problem else None
+
+
+def is_never_heard(attempt: Attempt) -> bool:
     """Whether nothing shows that the realserver got anything behind the SYN."""
-    connection = attempt.connection
-    return connection.sending.acknowledged <= 1 and not connection.received.next and not _has_end(attempt)
+    sending, received = attempt.connection.sending, attempt.connection.received
+    says_nothing = not received.next and received.end is None and sending.window > 0
+    return sending.acknowledged <= 1 and says_nothing
 
 
-def _has_end(attempt: Attempt) -> bool:
-    return attempt.connection.received.end is not None
-
-
-def _half_open(attempt: Attempt) -> str:
+def _half_open(attempt: Attempt) -> Judgement | None:
+    """Nothing behind the SYN has got there, as far as anybody can see."""
+    if not is_never_heard(attempt):
+        return None
     again = attempt.connection.syn_acks_again
     seen = f", and it sent its SYN/ACK {again} times again" if again > 1 else ""
-    return (
+    detail = (
         f"its SYN/ACK came, but nothing behind it is acknowledged{seen}: packets of a connection are dropped "
         "that a SYN does not meet, such as those that connection tracking calls INVALID"
     )
+    return Judgement(ExchangeVerdict.HALF_OPEN, detail)
 
 
 def _is_long(attempt: Attempt) -> bool:
@@ -106,22 +116,29 @@ def _is_long(attempt: Attempt) -> bool:
     return http is not None and http.status is not None and (attempt.is_capped or flows)
 
 
-def _down_lost(attempt: Attempt, second: Attempt | None) -> str | None:
-    """What was seen when full-size segments of the realserver do not get here; None without a sign of it."""
-    connection = attempt.connection
-    got = connection.received.next
-    if second is not None and (second.conversation.is_done or second.is_capped):
-        return (
-            f"{_amount(got)} of its answer came, and on a second connection, with an MSS of {SMALL}, all of "
-            "it: its full-size segments are lost on their way here"
+def tells_more(first: Attempt, second: Attempt) -> bool:
+    """Whether small segments brought a whole answer, or all that is read of one; full-size ones nothing."""
+    has_it_all = second.conversation.is_done or second.is_capped
+    return has_it_all and first.connection.last_data_at < second.began_at
+
+
+def _down_lost(attempt: Attempt, second: Attempt | None) -> Judgement | None:
+    """Full-size segments of the realserver do not get here."""
+    received = attempt.connection.received
+    if second is not None and tells_more(first=attempt, second=second):
+        detail = (
+            f"{_amount(received.next)} of its answer came, and on a second connection, with an MSS of "
+            f"{SMALL}, all of it: its full-size segments are lost on their way here"
         )
-    if connection.received.ahead:
-        missing = connection.received.ahead[0][0] - got
-        return (
-            f"{_amount(got)} of its answer came, and some from behind a gap of {missing} bytes that was never "
-            "filled: segments of it are lost on their way here"
+    elif received.ahead:
+        missing = received.ahead[0][0] - received.next
+        detail = (
+            f"{_amount(received.next)} of its answer came, and some from behind a gap of {missing} bytes "
+            "that was never filled: segments of it are lost on their way here"
         )
-    return None
+    else:
+        return None
+    return Judgement(ExchangeVerdict.DOWN_LOST, detail)
 
 
 def _silent(attempt: Attempt, second: Attempt | None) -> str:
@@ -155,7 +172,7 @@ def _when(attempt: Attempt) -> str:
     return "right after the connection was established"
 
 
-def _completed(attempt: Attempt) -> str:
+def _answer(attempt: Attempt) -> str:
     connection, talk = attempt.connection, attempt.conversation
     if talk.http is not None:
         asked = attempt.asked_at if attempt.asked_at is not None else attempt.began_at
