@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from ferryman.probe.exchange import ExchangeResult, ExchangeTarget
 
 
+EXCHANGE_S = 5.0
+"""Seconds that an exchange has at least: less is too little to tell lost packets from a silent server."""
 TRIES_AGAIN = 2
 """A probe that failed has had all its tries; this is for its counters."""
 
@@ -230,7 +232,8 @@ class Ferry:
 
     def exchange(self, service: Service, targets: Sequence[ExchangeTarget]) -> list[ExchangeResult]:
         """Make a whole exchange through the tunnel with each target, side by side; a result for each."""
-        limits = ExchangeLimits(deadline_s=self.config.traffic_for(service.name).timeout)
+        timeout_s = self.config.traffic_for(service.name).timeout
+        limits = ExchangeLimits(deadline_s=max(EXCHANGE_S, timeout_s))
         return self.ports.exchange(self.config.probe, limits, targets)
 
     def send_requests(self, service: Service, director: Director | None) -> list[Finding]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ferryman.diagnosis.causes import CauseRule, first_proven
 from ferryman.diagnosis.proofs import Proof
 from ferryman.model import Kind, Verdict
-from ferryman.probe.exchange import ExchangeVerdict
+from ferryman.probe.exchange import ExchangeVerdict, Stage
 from ferryman.realservers.checks.tc_filters import Fate
 from ferryman.realservers.facts import CALLED_INVALID, OWN_RESETS
 
@@ -44,7 +44,7 @@ def not_sent(evidence: ExchangeEvidence) -> Proof | None:
 
 
 def filtered_early(evidence: ExchangeEvidence) -> Proof | None:
-    """A filter of tc dropped while it was asked; a server that says nothing is not explained by one."""
+    """A filter of tc dropped while it was asked; of a request that arrived whole it explains nothing."""
     dropped = {name: count for name, count in evidence.grew.items() if name.startswith(FILTER)}
     if not dropped or _took_the_request(evidence):
         return None
@@ -110,6 +110,14 @@ def lost_for_all(evidence: ExchangeEvidence) -> Proof | None:
     return Proof("full-size packets get lost between this host and every realserver", "", ("path-mtu",))
 
 
+def not_whole(evidence: ExchangeEvidence) -> Proof | None:
+    """Part of the request was acknowledged and the rest never: lost on the way, or not read by the server."""
+    failed = evidence.failed
+    if failed.verdict is not ExchangeVerdict.SILENT or failed.stage is not Stage.REQUEST:
+        return None
+    return Proof("it took a part of the request, and never acknowledged the rest", "", ("server",))
+
+
 def lost_when_large(evidence: ExchangeEvidence) -> Proof | None:
     """Only the large ones get lost, and only with some realservers."""
     if not _large_ones_lost(evidence):
@@ -154,7 +162,9 @@ def _large_ones_lost(evidence: ExchangeEvidence) -> bool:
 
 
 def _took_the_request(evidence: ExchangeEvidence) -> bool:
-    return evidence.failed.verdict in (ExchangeVerdict.SILENT, ExchangeVerdict.BAD_ANSWER)
+    failed = evidence.failed
+    is_silent = failed.verdict is ExchangeVerdict.SILENT and failed.stage is not Stage.REQUEST
+    return is_silent or failed.verdict is ExchangeVerdict.BAD_ANSWER
 
 
 EXCHANGE_RULES: tuple[CauseRule[ExchangeEvidence], ...] = (
@@ -232,6 +242,12 @@ EXCHANGE_RULES: tuple[CauseRule[ExchangeEvidence], ...] = (
         lost_when_large,
         "find the link that takes less: ping -M do -s 1472 REALSERVER from a director, and back; or lower "
         "its path_mtu in hosts.yaml, and the MSS that it clamps to",
+    ),
+    CauseRule(
+        "path",
+        "a part of the request was acknowledged, and the rest never; `server` is left too",
+        not_whole,
+        "see whether packets to it get lost: make it again; ss -tn there shows what its process has not read",
     ),
     CauseRule(
         "firewall",

@@ -56,7 +56,8 @@ def finding(check: str, verdict: Verdict = Verdict.FAIL) -> tuple[Finding, ...]:
 
 HALF_OPEN = failed(ExchangeVerdict.HALF_OPEN)
 UP_LOST, DOWN_LOST = failed(ExchangeVerdict.UP_LOST), failed(ExchangeVerdict.DOWN_LOST)
-SILENT, RESET = failed(ExchangeVerdict.SILENT), failed(ExchangeVerdict.RESET)
+RESET = failed(ExchangeVerdict.RESET)
+SILENT = failed(ExchangeVerdict.SILENT, failed=result(ExchangeVerdict.SILENT, stage=Stage.ANSWER))
 
 CASES = {
     "it completes now": ("unsteady", replace(HALF_OPEN, again=result(ExchangeVerdict.COMPLETED))),
@@ -98,6 +99,8 @@ CASES = {
         "server",
         replace(SILENT, findings=finding("firewall"), grew=TC),
     ),
+    "a hung server that speaks TLS": ("server", with_result(SILENT, stage=Stage.TLS)),
+    "a request that never arrived whole": ("path", with_result(SILENT, stage=Stage.REQUEST)),
     "an answer that is none": ("server", failed(ExchangeVerdict.BAD_ANSWER)),
 }
 
@@ -130,6 +133,7 @@ def test_the_check_that_knows_has_the_remedy() -> None:
         (replace(HALF_OPEN, early=(XDP,)), ("path",)),
         (RESET, ("path",)),
         (replace(RESET, kind=Kind.KUBERNETES), ("firewall",)),
+        (with_result(SILENT, stage=Stage.REQUEST), ("server",)),
         (SILENT, ()),
     ],
 )

@@ -77,7 +77,10 @@ def recorded(folder: Path, exchange: Exchange, *targets: ExchangeTarget) -> Tape
     return read(folder / "a.tape")
 
 
-def answered(_: ProbeConfig, __: ExchangeLimits, targets: Sequence[ExchangeTarget]) -> list[ExchangeResult]:
+def answered(
+    config: ProbeConfig, limits: ExchangeLimits, targets: Sequence[ExchangeTarget]
+) -> list[ExchangeResult]:
+    del config, limits
     return [{GET: COMPLETED, POST: UP_LOST}[target] for target in targets]
 
 
@@ -100,8 +103,9 @@ def test_another_request_is_another_question(tmp_path: Path) -> None:
 
 def test_a_refusal_is_kept_for_each_that_would_have_been_asked(tmp_path: Path) -> None:
     def refused(
-        _: ProbeConfig, __: ExchangeLimits, targets: Sequence[ExchangeTarget]
+        config: ProbeConfig, limits: ExchangeLimits, targets: Sequence[ExchangeTarget]
     ) -> list[ExchangeResult]:
+        del config, limits
         raise RefusedError(f"cannot probe: {len(targets)} ports are not to be had")
 
     with pytest.raises(RefusedError):
