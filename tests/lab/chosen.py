@@ -85,6 +85,7 @@ CHOSEN: Mapping[str, Collection[str]] = {
     "test_liberica.py": ("test_it_migrates_and_rolls_back_with_the_catalog_first",),
     "test_migrate.py": (
         "test_a_dual_stack_service_migrates_and_rolls_back",
+        "test_a_fault_refuses_the_run_names_its_host_and_changes_nothing[black-hole-in",
         "test_a_fault_refuses_the_run_names_its_host_and_changes_nothing[rp-filter-strict",
         "test_a_run_that_was_killed_keeps_its_lock_and_can_be_resumed",
         "test_each_driver_and_each_kind_of_realserver_migrates",

@@ -53,7 +53,9 @@ def whole_request(connection: socket.socket) -> bytes:
 
 def http(connection: socket.socket) -> None:
     whole_request(connection)
-    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(BODY) + BODY)
+    connection.sendall(
+        b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(BODY) + BODY
+    )
 
 
 def silent(connection: socket.socket) -> None:

@@ -95,6 +95,8 @@ def test_a_service_that_was_migrated_is_looked_at_and_left_alone(lab: RunningLab
         ("rp-filter-strict", "web2", "net.ipv4.conf.ipip0.rp_filter"),
         ("host-key-changed", "web2", "-R web2, and add the new key"),
         ("sshd-down", "lvs2", "connect"),
+        ("black-hole-in", "web1", "cause: path-mtu"),
+        ("reset-on-request", "web3", "cause: firewall"),
     ],
 )
 def test_a_fault_refuses_the_run_names_its_host_and_changes_nothing(

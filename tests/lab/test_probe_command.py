@@ -50,8 +50,32 @@ def test_a_node_that_is_not_set_up_for_the_service_is_named_with_the_cause(lab: 
     assert "cause: vip" in failed["seen"]
 
 
+def test_a_node_that_is_fenced_off_is_tried_with_a_whole_exchange_and_its_hung_server_is_named(
+    lab: RunningLab,
+) -> None:
+    nodes = lab.folder / "inventory" / "nodes" / "lab.yaml"
+    pool = [line for line in nodes.read_text().splitlines() if "web3" not in line]
+    nodes.write_text("\n".join(pool))
+    fenced = "web", "--only-node", "web3", "--exchange"
+
+    def exchanged(verdict: str) -> list[str]:
+        found = [each for each in findings(done, verdict) if each["check"] == "exchange"]
+        assert {each["host"] for each in found} == {"web3"}
+        return [each["seen"] for each in found]
+
+    done = probed(lab, *fenced)
+    assert done.returncode == 0, done.stderr
+    assert len(exchanged("pass")) == 2, "one of each family"
+    assert all("POST /upload: HTTP 200" in seen for seen in exchanged("pass"))
+    lab.put("listener-hung", "web3")
+    done = probed(lab, *fenced)
+    assert done.returncode == 3, done.stderr
+    assert asked(done) == {("web3", "10.99.0.1"), ("web3", "fd99::1")}, "its SYNs are answered all the same"
+    assert all("silent; cause: server" in seen for seen in exchanged("fail"))
+
+
 def test_a_dry_run_sends_nothing(lab: RunningLab) -> None:
-    done = probed(lab, "static", "--dry-run")
+    done = probed(lab, "static", "--exchange", "--dry-run")
     assert done.returncode == 0, done.stderr
     assert asked(done) == set()
     assert {finding["verdict"] for finding in findings(done, "pass", "warn", "fail", "unknown", "skip")} == {
