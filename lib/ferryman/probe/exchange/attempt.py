@@ -252,5 +252,5 @@ class Attempt:
     def _close(self, now: float) -> None:
         self.connection.finish(now)
         # Where nothing was said, the answer to the FIN is what shows that the connection is whole.
-        is_known = self.connection.sending.acknowledged > 1
+        is_known = self.connection.sending.acknowledged > 1 or self.connection.received.next
         self._close_until = min(self._terms.until, now + CLOSE_S) if is_known else self._terms.until
