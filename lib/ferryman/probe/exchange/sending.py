@@ -139,8 +139,11 @@ class Sending:
                 self._blocked_at = now
             return None
         if not chunk.tries:
-            self._cut(0, max(1, self.window))
-            chunk = self._chunks[0]
+            room = max(1, self.window)
+            if len(chunk.data) > room:
+                rest = Chunk(chunk.start + room, chunk.data[room:], chunk.fin, chunk.whole, chunk.alone)
+                chunk.data, chunk.fin = chunk.data[:room], False
+                self._chunks.insert(1, rest)
             self._sent(chunk, now)
             return chunk
         if chunk.tries >= self._tries_of(chunk):
