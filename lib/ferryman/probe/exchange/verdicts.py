@@ -117,8 +117,9 @@ def _is_long(attempt: Attempt) -> bool:
 
 
 def tells_more(first: Attempt, second: Attempt) -> bool:
-    """Whether small segments brought a whole answer, and full-size ones brought nothing meanwhile."""
-    return second.conversation.is_done and first.connection.last_data_at < second.began_at
+    """Whether small segments brought a whole answer, or all that is read of one; full-size ones nothing."""
+    has_it_all = second.conversation.is_done or second.is_capped
+    return has_it_all and first.connection.last_data_at < second.began_at
 
 
 def _down_lost(attempt: Attempt, second: Attempt | None) -> Judgement | None:
