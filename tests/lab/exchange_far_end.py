@@ -4,8 +4,8 @@ Kernels without ipip have the tunnel's end here in user space: raw sockets take 
 TUN devices hand the inner packets to the kernel, whose firewall, connection tracking and TCP are real.
 
 Usage: exchange_far_end.py VIP VIP6 CERTIFICATE. Serves on both VIPs, by port: 80 HTTP, 443 HTTP in TLS,
-81 a server that never answers, 82 one that closes without a word, 83 one that resets in mid-answer, 84 a banner,
-85 no HTTP, 86 one that does not read, 87 answers longer than anybody reads.
+81 a server that never answers, 82 one that closes without a word, 83 one that resets in mid-answer,
+84 a banner, 85 no HTTP, 86 one that does not read, 87 answers longer than anybody reads.
 """
 
 from __future__ import annotations
@@ -53,9 +53,7 @@ def whole_request(connection: socket.socket) -> bytes:
 
 def http(connection: socket.socket) -> None:
     whole_request(connection)
-    connection.sendall(
-        b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(BODY) + BODY
-    )
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY)
 
 
 def silent(connection: socket.socket) -> None:

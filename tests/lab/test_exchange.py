@@ -35,7 +35,9 @@ from lab.test_probe import in_namespace, run
 from tools import require_tool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator, Sequence
+
+    from ferryman.model import Address
 
 pytestmark = [
     pytest.mark.lab,
@@ -44,8 +46,8 @@ pytestmark = [
 ]
 
 CONTROL, REALSERVER = (f"ferry{os.getpid()}x{letter}" for letter in "cr")
-VIPS = {4: IPv4Address("10.99.0.1"), 6: IPv6Address("fd99::1")}
-WEB = {4: IPv4Address("10.30.0.21"), 6: IPv6Address("fd30::21")}
+VIPS: dict[int, Address] = {4: IPv4Address("10.99.0.1"), 6: IPv6Address("fd99::1")}
+WEB: dict[int, Address] = {4: IPv4Address("10.30.0.21"), 6: IPv6Address("fd30::21")}
 MSS = {4: 1440, 6: 1400}
 MANY = [IPv4Address("10.30.1.0") + number for number in range(1, 61)]
 BOTH = pytest.mark.parametrize("version", [4, 6])
@@ -53,6 +55,7 @@ HTTP, SILENT, WORDLESS, RESETTING, BANNER, NO_HTTP, UNREADING, ENDLESS, CLOSED, 
     *(80, 81, 82, 83, 84, 85, 86, 87, 88),
     443,
 )
+IN_CONTROL = ["ip", "netns", "exec", CONTROL]
 QUICK = ProbeConfig(timeout=0.3)
 LIMITS = ExchangeLimits(deadline_s=6)
 CONNECT = ExchangeRequest("connect")
@@ -106,8 +109,17 @@ def namespaces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             run("ip", "-n", REALSERVER, "addr", "add", f"{address}/16", "dev", "eth0")
         script = str(Path(__file__).with_name("exchange_far_end.py"))
         far_end = subprocess.Popen(
-            ["ip", "netns", "exec", REALSERVER, sys.executable, script]
-            + [str(VIPS[4]), str(VIPS[6]), str(folder / "both.pem")],
+            [
+                "ip",
+                "netns",
+                "exec",
+                REALSERVER,
+                sys.executable,
+                script,
+                str(VIPS[4]),
+                str(VIPS[6]),
+                str(folder / "both.pem"),
+            ],
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -168,8 +180,23 @@ def protocol(packet: bytes) -> int:
     return packet[9] if packet[0] >> 4 == 4 else packet[6]
 
 
+def payload(packet: bytes) -> bytes:
+    return packet[20 if packet[0] >> 4 == 4 else 40 :]
+
+
+def bare_segments(sent: Sequence[bytes]) -> list[bytes]:
+    """Segments without encapsulation from a port that an encapsulated one came from.
+
+    Others are of earlier tests: a realserver whose firewall drops our RST asks again and again.
+    """
+    encapsulated = [packet for packet in sent if protocol(packet) in (IPIP, IP6IP6)]
+    assert encapsulated, "the capture sees what is sent"
+    ports = {payload(payload(packet))[:2] for packet in encapsulated}
+    return [packet for packet in sent if protocol(packet) == TCP and payload(packet)[:2] in ports]
+
+
 def asked(
-    port: int, version: int = 4, request: ExchangeRequest | None = None, realserver: IPv4Address | None = None
+    port: int, version: int = 4, request: ExchangeRequest | None = None, realserver: Address | None = None
 ) -> ExchangeTarget:
     vip, outer = VIPS[version], realserver or WEB[version]
     virtual = VirtualService("web", "default", "tcp", vip, port, "wrr")
@@ -177,17 +204,12 @@ def asked(
     return ExchangeTarget(target, request or ExchangeRequest(path="/healthz", tls=port == HTTPS))
 
 
-def exchanged(
-    *targets: ExchangeTarget, limits: ExchangeLimits = LIMITS, after: Callable[[], None] = lambda: None
-) -> list[ExchangeResult]:
+def exchanged(*targets: ExchangeTarget, limits: ExchangeLimits = LIMITS) -> list[ExchangeResult]:
     """The results; of the control host nothing was seen meanwhile but encapsulated packets."""
     sent: list[bytes] = []
     with outgoing(sent):
         results = in_namespace(CONTROL, lambda: Exchanger(QUICK, limits).exchange(targets))
-        after()
-    seen = Counter(protocol(packet) for packet in sent)
-    assert seen[TCP] == 0, "the kernel said something about a connection that is not its own"
-    assert seen[IPIP] + seen[IP6IP6] > 0, "the capture sees what is sent"
+    assert bare_segments(sent) == [], "the kernel said something about a connection that is not its own"
     return results
 
 
@@ -294,13 +316,20 @@ def test_a_black_hole_for_full_size_packets_to_the_realserver_is_up_lost(
 def test_a_black_hole_for_full_size_packets_of_the_realserver_is_down_lost(
     namespaces: None, version: int
 ) -> None:
-    offloads = ["tso", "off", "gso", "off", "sg", "off"]
     require_tool("ethtool", package="ethtool")
-    on_realserver("ethtool", "-K", "eth0", *offloads)
     source = f"ip6 saddr {VIPS[6]}" if version == 6 else f"ip saddr {VIPS[4]}"
-    with nft(f"{source} meta length > 1300 drop", hook="type filter hook postrouting priority 0"):
+    on_realserver("ethtool", "-K", "eth0", "tso", "off", "gso", "off")
+    run(
+        *IN_CONTROL,
+        "nft",
+        "add table netdev t; add chain netdev t c { type filter hook ingress device eth0 priority 0; }",
+    )
+    run(*IN_CONTROL, "nft", f"add rule netdev t c {source} meta length > 1300 drop")
+    try:
         result = exchange(HTTP, version)
-    on_realserver("ethtool", "-K", "eth0", *[word.replace("off", "on") for word in offloads])
+    finally:
+        run(*IN_CONTROL, "nft", "delete table netdev t")
+        on_realserver("ethtool", "-K", "eth0", "tso", "on", "gso", "on")
     assert result.verdict is ExchangeVerdict.DOWN_LOST, result
     assert "on a second connection, with an MSS of 512, all of it" in result.detail
 
@@ -342,11 +371,10 @@ Exchanger(ProbeConfig()).exchange([ExchangeTarget(target, ExchangeRequest())])
 
 def test_a_process_that_is_killed_leaves_no_port_and_no_rule_behind(namespaces: None) -> None:
     def state() -> list[str]:
-        ruleset = run("ip", "netns", "exec", CONTROL, "nft", "list", "ruleset")
-        return [run("ip", "netns", "exec", CONTROL, "ss", "-Htanl"), ruleset]
+        return [run(*IN_CONTROL, "ss", "-Htanl"), run(*IN_CONTROL, "nft", "list", "ruleset")]
 
     before = state()
-    command = ["ip", "netns", "exec", CONTROL, sys.executable, "-c", KILLED, str(VIPS[4]), str(WEB[4])]
+    command = [*IN_CONTROL, sys.executable, "-c", KILLED, str(VIPS[4]), str(WEB[4])]
     started = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         held = poll_until(state, lambda now: now != before, within_s=30, every_s=0.05)

@@ -142,29 +142,26 @@ class Attempt:
             return
         if error.reason is IcmpReason.TOO_BIG:
             headers = self._inner_headers if error.outer is None else self._encapsulation.headers
-            self.is_too_big(error.sequence, error.reporter, error.mtu or 0, headers, now)
+            self._is_too_big(error.sequence, error.reporter, error.mtu or 0, headers, now)
             return
         self.icmp = error
         if not self.connection.is_established:
             self.end(now)
 
-    def is_too_big(self, sequence: int, reporter: Address | None, mtu: int, headers: int, now: float) -> None:
-        """A packet with this sequence number does not fit ``mtu`` bytes, says ``reporter``."""
-        if self.connection.too_big(sequence, max(SMALL, mtu - headers)):
-            self.too_big = self.too_big or TooBig(reporter, mtu)
-            self._proceed(now, now)
-
     def not_sent(self, segment: Segment, problem: OSError, mtu: int, now: float) -> None:
         """Take that a packet could not be sent; one that a full queue has lost comes again by itself."""
-        if problem.errno == errno.EMSGSIZE:
-            self.is_too_big(segment.sequence, None, mtu, self._encapsulation.headers, now)
-        elif problem.errno not in QUEUE_FULL:
-            words = os.strerror(problem.errno or 0)
-            if segment.flags & SYN and self.connection.syns == 1:
-                self.unsent = words
-                self.end(now)
-            elif words not in self.remarks:
-                self.remarks.append(words)
+        if problem.errno in QUEUE_FULL:
+            return
+        if problem.errno == errno.EMSGSIZE and self._is_too_big(
+            segment.sequence, None, mtu, self._encapsulation.headers, now
+        ):
+            return
+        words = os.strerror(problem.errno or 0)
+        if segment.flags & SYN and self.connection.syns == 1:
+            self.unsent = words
+            self.end(now)
+        elif words not in self.remarks:
+            self.remarks.append(words)
 
     def tick(self, now: float) -> None:
         """Do what is due by the time."""
@@ -201,6 +198,15 @@ class Attempt:
             if not (connection.is_closed or connection.is_reset or connection.is_refused):
                 self.is_aborted = True
                 connection.abort()
+
+    def _is_too_big(
+        self, sequence: int, reporter: Address | None, mtu: int, headers: int, now: float
+    ) -> bool:
+        """Whether a packet of ours with this number was larger than what fits; then less is sent of it."""
+        if not self.connection.too_big(sequence, max(SMALL, mtu - headers), now):
+            return False
+        self.too_big = self.too_big or TooBig(reporter, mtu)
+        return True
 
     def _proceed(self, now: float, arrived_at: float) -> None:
         """See what has changed, and do what follows of it."""
@@ -252,5 +258,5 @@ class Attempt:
     def _close(self, now: float) -> None:
         self.connection.finish(now)
         # Where nothing was said, the answer to the FIN is what shows that the connection is whole.
-        is_known = self.connection.sending.acknowledged > 1
+        is_known = self.connection.sending.acknowledged > 1 or self.connection.received.next
         self._close_until = min(self._terms.until, now + CLOSE_S) if is_known else self._terms.until

@@ -130,9 +130,12 @@ class Connection:
         if self._is_acknowledgement_due:
             self._emit(ACK, self.sending.highest)
 
-    def too_big(self, sequence: int, fits: int) -> bool:
-        """Cut to what fits; returns whether a segment of ours has this number and does not fit."""
-        return self.is_established and self.sending.too_big(_offset(sequence, self._isn, 0), fits)
+    def too_big(self, sequence: int, fits: int, now: float) -> bool:
+        """Whether a segment of ours with this number does not fit; then it is cut, and sent again."""
+        if not self.is_established or not self.sending.too_big(_offset(sequence, self._isn, 0), fits):
+            return False
+        self._send(self.sending.due(now))
+        return True
 
     def is_ours(self, sequence: int) -> bool:
         """Whether a number is one that was sent and not acknowledged: what nobody else knows."""

@@ -69,13 +69,10 @@ class Sending:
         self.is_size_lost = False
         """Whether bytes were acknowledged in small segments that were not in a full-size one."""
         self.retransmissions = 0
-        self.window_probes = 0
-        """How often the peer was asked whether its window is still zero, since it was last open."""
         self.gave_up = False
         """Whether a segment was sent as often as it may be, and never acknowledged."""
         self._timer = timer
         self._chunks: list[Chunk] = []
-        self._limit = 0
         self._duplicates = 0
         self._lost_at = -1.0
         self._lost_until = 0
@@ -96,9 +93,8 @@ class Sending:
             data = data[size:]
 
     def finish(self) -> None:
-        """Queue the FIN, once."""
-        if not (self._chunks and self._chunks[-1].fin):
-            self._queue(b"", fin=True)
+        """Queue the FIN, after which nothing is written."""
+        self._queue(b"", fin=True)
 
     def due(self, now: float) -> list[Chunk]:
         """What has not been sent yet and may be, by the peer's window and ours; it counts as sent."""
@@ -137,13 +133,17 @@ class Sending:
         self._timer.expired()
         chunk = self._chunks[0]
         if chunk.data and self.window == 0:
-            self.window_probes += 1
-            chunk.sent_at = now
-            self._blocked_at = None if chunk.tries else now
+            if chunk.tries:
+                self._count_again(chunk, now)
+            else:
+                self._blocked_at = now
             return None
         if not chunk.tries:
-            self._cut(0, max(1, self.window))
-            chunk = self._chunks[0]
+            room = max(1, self.window)
+            if len(chunk.data) > room:
+                rest = Chunk(chunk.start + room, chunk.data[room:], chunk.fin, chunk.whole, chunk.alone)
+                chunk.data, chunk.fin = chunk.data[:room], False
+                self._chunks.insert(1, rest)
             self._sent(chunk, now)
             return chunk
         if chunk.tries >= self._tries_of(chunk):
@@ -175,10 +175,7 @@ class Sending:
     def opened(self, window: int) -> None:
         """Take the peer's window; what was sent while it was zero, the peer has thrown away."""
         if self.window == 0 and window and self._chunks and self._chunks[0].tries:
-            self._chunks[0].tries = min(self._chunks[0].tries, 1)
-            self._chunks[0].sent_at = 0.0
-        if window:
-            self.window_probes = 0
+            self._count_again(self._chunks[0], 0.0)
         self.window = window
 
     def too_big(self, offset: int, fits: int) -> bool:
@@ -203,6 +200,10 @@ class Sending:
         self.retransmissions += 1
         self._sent(chunk, now)
         return chunk
+
+    def _count_again(self, chunk: Chunk, sent_at: float) -> None:
+        """Let a segment be due by this time, and tell nothing about round trips any more."""
+        chunk.tries, chunk.sent_at = max(2, chunk.tries), sent_at
 
     def _progress(self, offset: int, arrived_at: float) -> None:
         round_trip_s = None

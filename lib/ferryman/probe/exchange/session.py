@@ -207,6 +207,8 @@ class ExchangeSession:
         for segment, problem in failed:
             now = self._transport.monotonic()
             attempt.not_sent(segment, problem, self._mtu_now(destination), now)
+        if failed:
+            self._send(attempt)  # what was cut to fit; each time it is less
 
     def _mtu_now(self, destination: str) -> int:
         try:

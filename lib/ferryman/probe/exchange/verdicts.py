@@ -46,7 +46,7 @@ def _no_connection(attempt: Attempt) -> str:
 def _up_lost(attempt: Attempt) -> Judgement | None:
     """Full-size segments do not reach the realserver."""
     connection, wanted = attempt.connection, attempt.connection.wanted_up
-    limit = attempt.target.target.mss_limit
+    limit, tried = attempt.target.target.mss_limit, min(wanted, attempt.most_up)
     if connection.sending.largest >= wanted:
         return None
     if attempt.too_big is not None:
@@ -55,9 +55,9 @@ def _up_lost(attempt: Attempt) -> Judgement | None:
             f"a segment of {wanted} bytes, as its MSS allows, does not fit on the way to it: {reporter} says "
             f"that packets of {attempt.too_big.mtu} bytes do, with all headers"
         )
-    elif connection.sending.is_size_lost:
+    elif connection.sending.is_size_lost and connection.sending.largest < tried:
         detail = (
-            f"segments of {min(wanted, attempt.most_up)} bytes are never acknowledged, the same bytes in "
+            f"segments of {tried} bytes are never acknowledged, the same bytes in "
             f"segments of {SMALL} are: an MTU black hole on the way to it"
         )
     elif attempt.most_up < wanted and limit < wanted:

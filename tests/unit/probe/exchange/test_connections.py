@@ -252,6 +252,12 @@ def test_full_size_segments_that_are_lost_on_the_way_back_are_found_by_a_second_
     assert result.total_ms < 7000
 
 
+def test_a_second_connection_that_gets_more_than_is_read_tells_as_much() -> None:
+    site = Site(lambda request: http(request, bytes(300_000)), down=small_only)
+    result, _ = exchanged(site)
+    assert result.verdict is ExchangeVerdict.DOWN_LOST
+
+
 def test_a_gap_in_the_answer_that_is_never_filled_is_told() -> None:
     first: list[int] = []
 
