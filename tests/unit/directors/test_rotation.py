@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
-from ferryman.directors import DirectorState, out_of_rotation
+from ferryman.directors import DirectorState, DirectorStates, out_of_rotation
 from ferryman.errors import UnreachableError
 from ferryman.ipvs.table import Destination, VirtualServer
 from ferryman.model import Forwarding, VirtualService
@@ -34,7 +34,7 @@ def test_a_weight_of_0_and_a_table_without_it_are_named_with_their_directors() -
 
 
 def test_nothing_is_said_of_a_director_that_is_silent_or_has_no_such_service() -> None:
-    states = {
+    states: DirectorStates = {
         "lvs1": UnreachableError("lvs1: timed out"),
         "lvs2": DirectorState(None),
         "lvs3": DirectorState(()),
