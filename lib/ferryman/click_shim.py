@@ -152,7 +152,8 @@ def _finite(value: Any, ctx: Context, parameter: Parameter) -> Any:  # noqa: ANN
 class LazyCommand:
     """A command that is imported when it is called, and shown by its one line until then."""
 
-    help: str
+    describe: Callable[[], str]
+    """What returns its one line of help."""
     load: Callable[[], Command]
 
 
@@ -194,8 +195,9 @@ class LazyGroup(Group):
 
     def format_commands(self, ctx: Context, formatter: click.HelpFormatter) -> None:
         """Write the commands and their one line of help each; imports none of them."""
+        children = sorted(self._children(ctx).items(), key=lambda named: named[0])
         with formatter.section("Commands"):
-            formatter.write_dl([(name, child.help) for name, child in sorted(self._children(ctx).items())])
+            formatter.write_dl([(name, child.describe()) for name, child in children])
 
 
 def declared_parameters(function: Callable[..., Any]) -> list[Parameter]:

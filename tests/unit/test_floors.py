@@ -28,6 +28,7 @@ FLOORS = {
             "docstrings",
             "encapsulation",
             "junit",
+            "lazy",
             "outcomes",
             "permissions",
             "plain_text",

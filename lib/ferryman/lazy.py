@@ -1,0 +1,68 @@
+"""Names that are imported when they are used: a package can offer many, and each costs nothing until then.
+
+A package that asks for a module in its ``__getattr__`` (PEP 562) is quick to import itself, but whoever says
+``from package import Name`` has the module imported there and then. Here that import gets a stand-in. Type
+checkers are shown the true name, in an ``if TYPE_CHECKING`` of the package.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+
+class LazyName:
+    """Stands for a class or a function, and imports it when it is called, subclassed or looked into."""
+
+    __slots__ = ("_module", "_name")
+
+    def __init__(self, module: str, name: str) -> None:
+        self._module = module
+        self._name = name
+
+    def resolved(self) -> Any:  # noqa: ANN401  # whatever the module has under that name
+        """What it stands for; raises what the import of its module raises."""
+        return getattr(import_module(self._module), self._name)
+
+    def __call__(self, *given: Any, **named: Any) -> Any:  # noqa: ANN401  # as what it stands for
+        """Call it, or make an object of it."""
+        return self.resolved()(*given, **named)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # the same
+        return getattr(self.resolved(), name)
+
+    def __getitem__(self, parameters: Any) -> Any:  # noqa: ANN401  # a generic class with its parameters
+        return self.resolved()[parameters]
+
+    def __mro_entries__(self, bases: tuple[object, ...]) -> tuple[Any, ...]:
+        return (self.resolved(),)
+
+    def __instancecheck__(self, instance: object) -> bool:
+        return isinstance(instance, self.resolved())
+
+    def __subclasscheck__(self, subclass: type) -> bool:
+        return issubclass(subclass, self.resolved())
+
+    def __or__(self, other: Any) -> Any:  # noqa: ANN401  # a union of types, in an annotation
+        return self.resolved() | other
+
+    def __ror__(self, other: Any) -> Any:  # noqa: ANN401  # the same
+        return other | self.resolved()
+
+    def __repr__(self) -> str:
+        return f"<{self._name} of {self._module}, imported when it is used>"
+
+
+def lazy_names(package: str, modules: Mapping[str, Sequence[str]]) -> Callable[[str], LazyName]:
+    """A package's ``__getattr__`` that gives a stand-in for each of these names, listed by their module."""
+    homes = {name: module for module, names in modules.items() for name in names}
+
+    def stand_in(name: str) -> LazyName:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return LazyName(homes[name], name)
+
+    return stand_in
