@@ -19,6 +19,7 @@ from ferryman.click_shim import (
     option,
     version_option,
 )
+from ferryman.lazy import collector_at_rest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -65,7 +66,8 @@ def _builtin(name: str) -> LazyCommand:
 
 
 def _command(module: str, attribute: str) -> Command:
-    command: Command = getattr(import_module(module), attribute)
+    with collector_at_rest():
+        command: Command = getattr(import_module(module), attribute)
     return command
 
 
@@ -92,7 +94,8 @@ def _remember(**given: object) -> None:
 
 
 def _perform(app: App, cookbook: CookbookCommand, arguments: Mapping[str, Any], options: RunOptions) -> None:
-    from ferryman.cli.run import perform  # noqa: PLC0415  # brings in everything
+    with collector_at_rest():
+        from ferryman.cli.run import perform  # noqa: PLC0415  # brings in everything
 
     perform(app, cookbook, arguments, options)
 
