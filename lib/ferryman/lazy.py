@@ -56,6 +56,13 @@ class LazyName:
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # the same
         return getattr(self.resolved(), name)
 
+    def __setattr__(self, name: str, value: object) -> None:
+        """Set it in what it stands for, as a test does that puts something else in a method's place."""
+        if name in LazyName.__slots__:
+            object.__setattr__(self, name, value)
+        else:
+            setattr(self.resolved(), name, value)
+
     def __getitem__(self, parameters: Any) -> Any:  # noqa: ANN401  # a generic class with its parameters
         return self.resolved()[parameters]
 
@@ -76,6 +83,15 @@ class LazyName:
 
     def __repr__(self) -> str:
         return f"<{self._name} of {self._module}, imported when it is used>"
+
+
+def imported_names(package: str, modules: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
+    """A package's ``__getattr__`` that imports each of these names, listed by module, when it is asked for.
+
+    Whoever imports another module of the package does not wait for them.
+    """
+    stand_in = lazy_names(package, modules)
+    return lambda name: stand_in(name).resolved()
 
 
 def lazy_names(package: str, modules: Mapping[str, Sequence[str]]) -> Callable[[str], LazyName]:
