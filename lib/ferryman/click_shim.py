@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from click.core import ParameterSource
+    from click.shell_completion import CompletionItem
 
 __all__ = [
     "Abort",
@@ -192,6 +193,17 @@ class LazyGroup(Group):
         """The command of this name, imported now; None where there is none."""
         child = self._children(ctx).get(cmd_name)
         return child.load() if child else None
+
+    def shell_complete(self, ctx: Context, incomplete: str) -> list[CompletionItem]:
+        """What a shell offers in the place of this word: commands, none of which is imported, and options."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415  # only here
+
+        commands = [
+            CompletionItem(name, help=child.describe())
+            for name, child in sorted(self._children(ctx).items(), key=lambda named: named[0])
+            if name.startswith(incomplete)
+        ]
+        return commands + Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: Context, formatter: click.HelpFormatter) -> None:
         """Write the commands and their one line of help each; imports none of them."""
