@@ -1,8 +1,8 @@
-"""Names that are imported when they are used: a package can offer many, and each costs nothing until then.
+"""Names that are imported late: a package can offer many, and who needs few of them waits for few.
 
-A package that asks for a module in its ``__getattr__`` (PEP 562) is quick to import itself, but whoever says
-``from package import Name`` has the module imported there and then. Here that import gets a stand-in. Type
-checkers are shown the true name, in an ``if TYPE_CHECKING`` of the package.
+A package that imports a module in its ``__getattr__`` (PEP 562) is quick to import itself, but whoever says
+``from package import Name`` has the module imported there and then. Where that is too early, the import gets
+a stand-in. Type checkers are shown the true names, in an ``if TYPE_CHECKING`` of the package.
 """
 
 from __future__ import annotations
@@ -85,22 +85,26 @@ class LazyName:
         return f"<{self._name} of {self._module}, imported when it is used>"
 
 
-def imported_names(package: str, modules: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
-    """A package's ``__getattr__`` that imports each of these names, listed by module, when it is asked for.
+def lazy_names(
+    package: str,
+    *,
+    when_named: Mapping[str, Sequence[str]] | None = None,
+    when_used: Mapping[str, Sequence[str]] | None = None,
+) -> Callable[[str], Any]:
+    """A package's ``__getattr__`` for these names, listed by their module.
 
-    Whoever imports another module of the package does not wait for them.
+    ``when_named``: imported when somebody imports the name, so that whoever imports other names of the
+    package does not wait for them. ``when_used``: a ``LazyName`` stands for it until it is called.
     """
-    stand_in = lazy_names(package, modules)
-    return lambda name: stand_in(name).resolved()
+    named, used = (
+        {name: home for home, names in (table or {}).items() for name in names}
+        for table in (when_named, when_used)
+    )
 
-
-def lazy_names(package: str, modules: Mapping[str, Sequence[str]]) -> Callable[[str], LazyName]:
-    """A package's ``__getattr__`` that gives a stand-in for each of these names, listed by their module."""
-    homes = {name: module for module, names in modules.items() for name in names}
-
-    def stand_in(name: str) -> LazyName:
-        if name not in homes:
+    def attribute(name: str) -> Any:  # noqa: ANN401  # whatever has that name
+        if name not in named and name not in used:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return LazyName(homes[name], name)
+        found = LazyName(named.get(name) or used[name], name)
+        return found.resolved() if name in named else found
 
-    return stand_in
+    return attribute

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ferryman.lazy import imported_names
+from ferryman.lazy import lazy_names
 
 if TYPE_CHECKING:
     from ferryman.config.etcd import EtcdCluster, EtcdConfig, is_loopback
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
         WatchConfig,
     )
 else:
-    __getattr__ = imported_names(
+    __getattr__ = lazy_names(
         __name__,
-        {
+        when_named={
             "ferryman.config.etcd": ["EtcdCluster", "EtcdConfig", "is_loopback"],
             "ferryman.config.read": ["load"],
             "ferryman.config.tables": [

@@ -3,8 +3,8 @@
 The types of the model are here so that an author can annotate a step. An author's own verb is a ``ReadVerb``
 or a ``WriteVerb``; ``kinds`` has the forms that its arguments can have.
 
-What a command line needs is imported with the package. All that a plan is made of, and what steps stand on,
-is a ``LazyName``: the help of a cookbook does not wait for it.
+What a command line needs is imported with the package. What a plan is made of is a ``LazyName``: the help of
+a cookbook does not wait for it. Types, and what steps of an author's own stand on, come when they are named.
 """
 
 from typing import TYPE_CHECKING
@@ -20,25 +20,8 @@ from ferryman.cookbook.command import (
 )
 from ferryman.cookbook.loading import load
 from ferryman.cookbook.overrides import Overrides
-from ferryman.engine.plan import Plan, Step
-from ferryman.engine.steps import Change, Look, NoChange, Report
 from ferryman.errors import DoubtError, RefusedError, UsageError, VerifyError, WorldChangedError
 from ferryman.lazy import lazy_names
-from ferryman.model import (
-    Address,
-    Director,
-    Edit,
-    Finding,
-    Forwarding,
-    Kind,
-    ProbeResult,
-    ProbeVerdict,
-    Realserver,
-    Role,
-    Service,
-    Verdict,
-    VirtualService,
-)
 
 if TYPE_CHECKING:
     from ferryman.cookbook.context import Ferry
@@ -65,14 +48,32 @@ if TYPE_CHECKING:
     from ferryman.cookbook.steps.tables import DirectorsStayConverged
     from ferryman.cookbook.steps.traffic import TrafficFlows
     from ferryman.cookbook.steps.watch import Soaked, watch_over, watch_requests
-    from ferryman.directors import SetForwarding, SetScheduler, Target, scheduled
+    from ferryman.directors.schedulers import scheduled
+    from ferryman.directors.target import SetForwarding, SetScheduler, Target
+    from ferryman.engine.plan import Plan, Step
+    from ferryman.engine.steps import Change, Look, NoChange, Report
     from ferryman.hosts.completed import Completed
     from ferryman.hosts.verbs import ReadVerb, WriteVerb, kinds
     from ferryman.hosts.verbs.ipvs import EditTable, IpvsTable
+    from ferryman.model import (
+        Address,
+        Director,
+        Edit,
+        Finding,
+        Forwarding,
+        Kind,
+        ProbeResult,
+        ProbeVerdict,
+        Realserver,
+        Role,
+        Service,
+        Verdict,
+        VirtualService,
+    )
 else:
     __getattr__ = lazy_names(
         __name__,
-        {
+        when_used={
             "ferryman.cookbook.context": ["Ferry"],
             "ferryman.cookbook.steps.catalog": [
                 "CatalogFlipped",
@@ -101,10 +102,31 @@ else:
             "ferryman.cookbook.steps.tables": ["DirectorsStayConverged"],
             "ferryman.cookbook.steps.traffic": ["TrafficFlows"],
             "ferryman.cookbook.steps.watch": ["Soaked", "watch_over", "watch_requests"],
-            "ferryman.directors": ["SetForwarding", "SetScheduler", "Target", "scheduled"],
+            "ferryman.directors.schedulers": ["scheduled"],
+            "ferryman.engine.plan": ["Plan"],
+        },
+        when_named={
+            "ferryman.directors.target": ["SetForwarding", "SetScheduler", "Target"],
+            "ferryman.engine.plan": ["Step"],
+            "ferryman.engine.steps": ["Change", "Look", "NoChange", "Report"],
             "ferryman.hosts.completed": ["Completed"],
             "ferryman.hosts.verbs": ["ReadVerb", "WriteVerb", "kinds"],
             "ferryman.hosts.verbs.ipvs": ["EditTable", "IpvsTable"],
+            "ferryman.model": [
+                "Address",
+                "Director",
+                "Edit",
+                "Finding",
+                "Forwarding",
+                "Kind",
+                "ProbeResult",
+                "ProbeVerdict",
+                "Realserver",
+                "Role",
+                "Service",
+                "Verdict",
+                "VirtualService",
+            ],
         },
     )
 
