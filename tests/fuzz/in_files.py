@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ferryman.catalog.flip import encapsulated, flip
 from ferryman.catalog.reschedule import Rescheduled
-from ferryman.config.load import load
+from ferryman.config import load
 from ferryman.configfile import cookbook_folders, inventory_folder
 from ferryman.errors import FerrymanError
 from ferryman.hosts.certificates import Certificate

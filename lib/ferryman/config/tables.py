@@ -12,7 +12,7 @@ from ferryman.config.etcd import EtcdCluster, EtcdConfig
 from ferryman.config.hooks import HooksConfig
 from ferryman.config.jump import Jump
 from ferryman.config.table import Table
-from ferryman.configfile import expanded
+from ferryman.configfile import STATE, sqlite_of
 from ferryman.names import is_user
 
 _LONGEST_PROBE_S = 3600
@@ -257,7 +257,7 @@ class Config(Table):
     file: Path
     inventory: Path = Path("inventory")
     cookbooks: tuple[Path, ...] = (Path("cookbooks"),)
-    state: str = "sqlite:.ferryman/state.db"
+    state: str = STATE
     lab: bool = False
     """Everything runs in the control namespace of the running lab."""
     ssh: SshConfig = SshConfig()
@@ -284,8 +284,7 @@ class Config(Table):
     @property
     def sqlite(self) -> Path | None:
         """The SQLite file that ``state`` names, if it names one."""
-        scheme, _, place = self.state.partition(":")
-        return self.folder / expanded(Path(place)) if scheme == "sqlite" and place else None
+        return sqlite_of(self.state, self.folder)
 
     @property
     def etcd_cluster(self) -> EtcdCluster | None:

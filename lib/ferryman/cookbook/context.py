@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from ferryman import retry
 from ferryman.catalog import SERVICES_FILE
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from ferryman.catalog import Catalog, GitCatalog
     from ferryman.config import Config
+    from ferryman.cookbook.overrides import Overrides
     from ferryman.directors import Connection, Driver
     from ferryman.engine.runner import FenceOff
     from ferryman.hosts.hosts import Hosts
@@ -40,20 +41,6 @@ TRIES_AGAIN = 2
 
 
 _UNNAMED = RunRequest(cookbook="", operator="", run_id="unnamed")
-
-
-class Overrides(TypedDict, total=False):
-    """What ``watch_options``, ``drain_option`` and ``accept_irreversible_option`` pass to a cookbook.
-
-    None: as the configuration says. Times are in seconds.
-    """
-
-    soak: float | None
-    failures: int | None
-    flaps: int | None
-    retries: int | None
-    drain: float | None
-    accept_irreversible: bool
 
 
 @dataclass(frozen=True, eq=False)
