@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
 import threading
 from ipaddress import ip_address
 from pathlib import Path
@@ -12,6 +13,11 @@ from typing import TYPE_CHECKING, Any
 from ferryman.errors import JournalError
 from ferryman.probe.classify import SynIndex, classify
 from ferryman.probe.dissect import Unreadable, dissect
+from ferryman.probe.exchange.connection import Connection
+from ferryman.probe.exchange.http_answer import HttpAnswer
+from ferryman.probe.exchange.segments import ACK, SYN, Segment, read
+from ferryman.probe.exchange.tls import TlsError, TlsLayer
+from ferryman.probe.exchange.transport import Frame
 from ferryman.probe.fast_path import fast_judgement
 from ferryman.state.etcd.client import EtcdClient
 from ferryman.traffic.http_request import Request, exchange
@@ -36,6 +42,61 @@ def _packet(text: str) -> object:
     slow = [] if answer is None or isinstance(answer, Unreadable) else classify(answer, index)
     assert fast is None or [(each.syn, each.verdict) for each in slow] == [(fast.syn, fast.verdict)]
     return slow
+
+
+def _frame(text: str) -> object:
+    packet = text.encode("latin-1", "replace")
+    damaged, vouched = read(Frame(packet, 0)), read(Frame(packet, 0, 1448, is_checked=True))
+    assert damaged == vouched or isinstance(damaged, Unreadable) or len(packet) > 1448
+    return vouched
+
+
+RECORD = struct.Struct("!BHhhB")
+"""Flags, window, and how far sequence number and acknowledgement are from the right ones; length of data."""
+
+
+def _segments(text: str) -> object:
+    """What comes for a connection that sends, and is asked for its timer between two segments."""
+    connection = Connection(4, 1460, 1440, 0.3)
+    connection.open(0.0)
+    first = connection.outgoing[0].sequence
+    connection.arrive(Segment(SYN | ACK, 7, (first + 1) % 2**32, 5000, mss=1440), 0.0, 0.0)
+    connection.write(bytes(10_000), 0.0)
+    records = text.encode("latin-1", "replace")[: 200 * RECORD.size]
+    for number, at in enumerate(range(0, len(records) - RECORD.size + 1, RECORD.size)):
+        flags, window, ahead, acknowledged, length = RECORD.unpack_from(records, at)
+        sequence = (8 + connection.received.next + ahead) % 2**32
+        acknowledgement = (first + connection.sending.acknowledged + acknowledged) % 2**32
+        segment = Segment(flags, sequence, acknowledgement, window, bytes(length), None, length)
+        connection.arrive(segment, float(number), float(number))
+        expires = connection.expires_at
+        if expires is not None and expires <= number:
+            connection.expired(float(number))
+        connection.acknowledge()
+        assert len(connection.outgoing) < 100  # a segment does not make many
+        connection.outgoing.clear()
+        assert connection.sending.acknowledged <= connection.sending.highest <= connection.sending.end
+    return connection.received.taken()
+
+
+def _http_answer(text: str) -> object:
+    data = text.encode("latin-1", "replace")
+    whole, pieces = HttpAnswer("GET"), HttpAnswer("GET")
+    whole.feed(data)
+    for at in range(0, len(data), 700):
+        pieces.feed(data[at : at + 700])
+    for answer in (whole, pieces):
+        answer.end()
+    assert (whole.status, whole.line) == (pieces.status, pieces.line)
+    return whole.problem
+
+
+def _tls(text: str) -> object:
+    layer = TlsLayer(None)
+    layer.handshake()
+    layer.came(text.encode("latin-1", "replace"))
+    layer.handshake()
+    return layer.to_send()
 
 
 class Answering:
@@ -117,6 +178,14 @@ ETCD = (
     f'{HEADER},"ID":"7","TTL":"60"}}',
     f'{{"result":{HEADER},"ID":"7","TTL":"60"}}}}',
 )
+SEGMENTS = (
+    "\x10\x13\x88\x00\x00\x02\x00\x10" * 5,
+    "\x10\x00\x00\x00\x00\x00\x00\x00\x10\x13\x88\x01\x00\x05\x00\x40\x11\x13\x88\x00\x00\x05\x00\x40",
+)
+TLS = (
+    "\x15\x03\x03\x00\x02\x02\x28",
+    "\x16\x03\x03\x00\x2a\x02\x00\x00\x26\x03\x03" + "\x00" * 32 + "\x00\x13\x01\x00",
+)
 HTTP = (
     "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nServer: a\r\n\r\nhello",
     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
@@ -132,6 +201,10 @@ HTTP_WORDS = (
 
 TARGETS: tuple[Target, ...] = (
     Target("packet", _packet, _packets(), ("\x1d\x03", "\x02\x04", "\x45\x00", "\x60", "\xff" * 8)),
+    Target("exchange-packet", _frame, _packets(), ("\x1d\x03", "\x02\x04", "\x45\x00", "\x60", "\xff" * 8)),
+    Target("exchange-segments", _segments, SEGMENTS, ("\x04", "\x11", "\x00\x00", "\x7f\xff")),
+    Target("exchange-answer", _http_answer, HTTP, HTTP_WORDS),
+    Target("exchange-tls", _tls, TLS, ("\x16\x03\x03", "\x15\x03\x03\x00\x02\x02\x28"), 1, TlsError),
     Target("etcd-answer", _etcd, ETCD, ("null", "[]", "{}", "true", '"x"', '"header":', "1e400", "-1")),
     Target("http-answer", HttpTarget(), HTTP, HTTP_WORDS),
 )

@@ -547,6 +547,27 @@ BREACHES = [
         f"{UNIT}/probe/test_dissect.py",
     ),
     Breach(
+        "this host's kernel says nothing in a whole exchange",
+        "probe/exchange/transport.py",
+        "        attach(reservation, [REJECT])\n        reservation.listen(1)\n",
+        "        attach(reservation, [REJECT])\n",
+        f"{UNIT}/probe/exchange/test_transport.py",
+    ),
+    Breach(
+        "a RST in a whole exchange must have the number that is wanted",
+        "probe/exchange/connection.py",
+        "        if ahead == 0:\n",
+        "        if ahead >= 0:\n",
+        f"{UNIT}/probe/exchange/test_connections.py",
+    ),
+    Breach(
+        "a lost acknowledgement is no black hole",
+        "probe/exchange/sending.py",
+        "len(chunk.data) if chunk.tries else chunk.whole)",
+        "len(chunk.data) if chunk.tries else 0)",
+        f"{UNIT}/probe/exchange/test_sending.py",
+    ),
+    Breach(
         "a table out of the journal is typed",
         "ipvs/table.py",
         "    if not is_server(found):\n",

@@ -62,7 +62,7 @@ FLOORS = {
 }
 HOMES = {
     "click": {"click_shim.py"},
-    "cryptography": {"hosts/certificates.py"},
+    "cryptography": {"hosts/certificates.py", "probe/exchange/tls.py"},
     "httpx2": {"hooks/web.py", "kubernetes/transport.py", "state/etcd/gateway.py"},
     "lightkube": {"kubernetes/api.py"},
     "paramiko": {"hosts/ssh_library.py"},

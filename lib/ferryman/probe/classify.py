@@ -132,6 +132,8 @@ class IcmpError:
     """Source and destination of the outer packet; None when the inner one alone is quoted."""
     flow: Flow | None
     sequence: int | None
+    mtu: int | None = None
+    """Of an error that says that a packet is too big, what fits, in bytes; 0 from old routers."""
 
     @property
     def number(self) -> tuple[int, int, int]:

@@ -51,7 +51,9 @@ class Unreadable:
     why: str
 
 
-class _IpPacket(NamedTuple):
+class IpPacket(NamedTuple):
+    """An IP packet, its payload without what a link padded it with."""
+
     version: int
     protocol: int
     source: Address
@@ -59,7 +61,7 @@ class _IpPacket(NamedTuple):
     payload: bytes
 
 
-class _UnreadableError(Exception):
+class UnreadableError(Exception):
     """What is read is not whole, or contradicts itself."""
 
 
@@ -67,12 +69,12 @@ def dissect(packet: bytes) -> Answer | Unreadable | None:
     """Read a packet that arrived, from its IP header on; None when it is neither TCP nor an ICMP error."""
     try:
         return _dissected(packet)
-    except _UnreadableError as error:
+    except UnreadableError as error:
         return Unreadable(str(error))
 
 
 def _dissected(packet: bytes) -> Answer | None:
-    parsed = _parsed(packet, quoted=False)
+    parsed = read_ip(packet, quoted=False)
     if parsed is None:
         return None
     if parsed.protocol == encapsulation.TCP:
@@ -82,10 +84,13 @@ def _dissected(packet: bytes) -> Answer | None:
     return None
 
 
-def _parsed(packet: bytes, *, quoted: bool) -> _IpPacket | None:
+def read_ip(packet: bytes, *, quoted: bool) -> IpPacket | None:
     """Read an IP header, and what follows it without padding; None for a later fragment.
 
     IPv6 extension headers are not passed over: neither our packets nor the answers to them have any.
+
+    Raises:
+        UnreadableError: The packet is not whole, or contradicts itself.
     """
     version = packet[0] >> 4 if packet else None
     if version == 4 and len(packet) >= IPV4_HEADER:  # noqa: PLR2004  # IPv4
@@ -93,43 +98,47 @@ def _parsed(packet: bytes, *, quoted: bool) -> _IpPacket | None:
     if version == 6 and len(packet) >= IPV6_HEADER:  # noqa: PLR2004  # IPv6
         length, protocol, source, destination = _ipv6.unpack_from(packet)
         payload = _cut_to(packet[IPV6_HEADER:], length, quoted=quoted)
-        return _IpPacket(6, protocol, IPv6Address(source), IPv6Address(destination), payload)
-    raise _UnreadableError("no whole IP header")
+        return IpPacket(6, protocol, IPv6Address(source), IPv6Address(destination), payload)
+    raise UnreadableError("no whole IP header")
 
 
-def _parsed4(packet: bytes, *, quoted: bool) -> _IpPacket | None:
+def _parsed4(packet: bytes, *, quoted: bool) -> IpPacket | None:
     first, length, fragment, protocol, source, destination = _ipv4.unpack_from(packet)
     header = (first & 15) * 4
     if not IPV4_HEADER <= header <= min(length, len(packet)):
-        raise _UnreadableError("an IP header whose lengths contradict each other")
+        raise UnreadableError("an IP header whose lengths contradict each other")
     if fragment & _OFFSET:
         return None
     payload = _cut_to(packet[header:], length - header, quoted=quoted)
-    return _IpPacket(4, protocol, IPv4Address(source), IPv4Address(destination), payload)
+    return IpPacket(4, protocol, IPv4Address(source), IPv4Address(destination), payload)
 
 
 def _cut_to(payload: bytes, length: int, *, quoted: bool) -> bytes:
     """The payload of this length, without what Ethernet pads it with; of a quoted one what there is."""
     if length > len(payload) and not quoted:
-        raise _UnreadableError("a packet that is shorter than it says")
+        raise UnreadableError("a packet that is shorter than it says")
     return payload[:length]
 
 
-def _tcp_answer(parsed: _IpPacket) -> TcpAnswer:
+def _tcp_answer(parsed: IpPacket) -> TcpAnswer:
     payload = parsed.payload
     if len(payload) < TCP_HEADER:
-        raise _UnreadableError("a TCP header that is cut off")
+        raise UnreadableError("a TCP header that is cut off")
     source_port, port, acknowledgement, length, bits = _tcp.unpack_from(payload)
     header = (length >> 4) * 4
     if not TCP_HEADER <= header <= len(payload):
-        raise _UnreadableError("a TCP header whose length contradicts the packet's")
-    mss = _first_mss(payload[TCP_HEADER:header])
+        raise UnreadableError("a TCP header whose length contradicts the packet's")
+    mss = first_mss(payload[TCP_HEADER:header])
     flow = Flow(parsed.destination, port, parsed.source, source_port)
     return TcpAnswer(flow, frozenset(name for bit, name in FLAGS if bits & bit), acknowledgement, mss)
 
 
-def _first_mss(options: bytes) -> int | None:
-    """The first MSS option; None without one. What stands behind it is not looked at."""
+def first_mss(options: bytes) -> int | None:
+    """The first MSS option; None without one. What stands behind it is not looked at.
+
+    Raises:
+        UnreadableError: The options' lengths contradict each other.
+    """
     at = 0
     while at < len(options) and options[at] != _END:
         if options[at] == _NOTHING:
@@ -137,40 +146,47 @@ def _first_mss(options: bytes) -> int | None:
             continue
         length = options[at + 1] if at + 1 < len(options) else 0
         if length < 2 or at + length > len(options):  # noqa: PLR2004  # kind and length
-            raise _UnreadableError("TCP options whose lengths contradict the header's")
+            raise UnreadableError("TCP options whose lengths contradict the header's")
         if (options[at], length) == (_MSS, _MSS_BYTES):
             return int.from_bytes(options[at + 2 : at + 4], "big")
         at += length
     return None
 
 
-def _icmp_error(parsed: _IpPacket, types: frozenset[int]) -> IcmpError | None:
+def _icmp_error(parsed: IpPacket, types: frozenset[int]) -> IcmpError | None:
     """Read an ICMP error and the packet that it quotes, as much of it as the reporter kept."""
     payload = parsed.payload
     if payload and payload[0] not in types:
         return None
     if len(payload) < ICMP_HEADER + QUOTED_AT_LEAST:
-        raise _UnreadableError("an ICMP error that quotes nothing")
+        raise UnreadableError("an ICMP error that quotes nothing")
     kind, code = payload[:2]
-    quoted, outer = _parsed(payload[ICMP_HEADER:], quoted=True), None
+    quoted, outer = read_ip(payload[ICMP_HEADER:], quoted=True), None
     if quoted is not None and quoted.protocol in INNER_VERSION:
         outer, quoted = (quoted.source, quoted.destination), _inner(quoted)
     flow, sequence = _first_bytes(quoted)
-    return IcmpError(parsed.source, kind, code, outer, flow, sequence)
+    return IcmpError(parsed.source, kind, code, outer, flow, sequence, _mtu(parsed.version, payload))
 
 
-def _inner(outer: _IpPacket) -> _IpPacket | None:
+def _mtu(version: int, error: bytes) -> int | None:
+    """The MTU that a packet did not fit, where that is what an error says (RFC 1191, RFC 4443)."""
+    if (version, *error[:2]) == (4, 3, 4):
+        return int.from_bytes(error[6:8], "big")
+    return int.from_bytes(error[4:8], "big") if (version, error[0]) == (6, 2) else None
+
+
+def _inner(outer: IpPacket) -> IpPacket | None:
     """The packet within a quoted outer one; None where the quote ends before it."""
     wanted = INNER_VERSION[outer.protocol]
     if len(outer.payload) < encapsulation.IP_HEADER[wanted]:
         return None
-    inner = _parsed(outer.payload, quoted=True)
+    inner = read_ip(outer.payload, quoted=True)
     if inner is not None and inner.version != wanted:
-        raise _UnreadableError("a quoted packet of another IP version than its outer header says")
+        raise UnreadableError("a quoted packet of another IP version than its outer header says")
     return inner
 
 
-def _first_bytes(quoted: _IpPacket | None) -> tuple[Flow, int] | tuple[None, None]:
+def _first_bytes(quoted: IpPacket | None) -> tuple[Flow, int] | tuple[None, None]:
     """Flow and sequence number from the start of a TCP header."""
     if quoted is None or quoted.protocol != encapsulation.TCP or len(quoted.payload) < QUOTED_AT_LEAST:
         return None, None

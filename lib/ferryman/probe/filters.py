@@ -24,23 +24,25 @@ LOAD_PORT: dict[int, list[Instruction]] = {
     6: [(LOAD_HALF, 0, 0, 42)],
 }
 """The TCP destination port, behind an IPv4 header of any length or a plain IPv6 header."""
+FROM_NETWORK_HEADER = -0x100000 & 0xFFFFFFFF
+"""SKF_NET_OFF: an offset from here is one from the IP header, whatever header of a link stands before it."""
 ACCEPT: Instruction = (RETURN, 0, 0, 0xFFFFFFFF)
 REJECT: Instruction = (RETURN, 0, 0, 0)
 
 
-def answers_only(version: int, ports: Iterable[int]) -> list[Instruction]:
-    """A program for packets from their IP header on: accepts ICMP, and TCP to these ports.
+def answers_only(version: int, ports: Iterable[int], *, at: int = 0) -> list[Instruction]:
+    """A program for packets whose IP header is ``at`` this offset: accepts ICMP, and TCP to these ports.
 
     Neighbouring ports are matched as one range, so that it stays short.
     """
     protocol, icmp = PROTOCOL_FIELD[version]
     return [
-        (LOAD_BYTE, 0, 0, protocol),
+        (LOAD_BYTE, 0, 0, at + protocol),
         (JUMP_EQUAL, 0, 1, icmp),
         ACCEPT,
         (JUMP_EQUAL, 1, 0, socket.IPPROTO_TCP),
         REJECT,
-        *LOAD_PORT[version],
+        *((code, yes, no, at + offset) for code, yes, no, offset in LOAD_PORT[version]),
         *(instruction for low, high in ranges(ports) for instruction in _accept_between(low, high)),
         REJECT,
     ]

@@ -22,6 +22,8 @@ from ferryman.probe.filters import answers_only, attach
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from ferryman.probe.filters import Instruction
+
 RECEIVE_BUFFER = 8 * 2**20
 """Bytes. With the kernel's default, answers to a few hundred SYNs at once overflow it."""
 
@@ -108,6 +110,9 @@ class Receivers:
         RefusedError: This process may not open them.
     """
 
+    _KIND = socket.SOCK_DGRAM
+    """Packets arrive from their IP header on."""
+
     def __init__(self, version: int) -> None:
         self._version = version
         self._lost = 0
@@ -121,7 +126,7 @@ class Receivers:
         while not self._is_large and len(self.sockets) < min(MOST_SOCKETS, -(-answers // room)):
             self._another()
         for receiver in self.sockets:
-            attach(receiver, answers_only(self._version, ports))
+            attach(receiver, self._program(ports))
             _bind(receiver, ETHERTYPE[self._version])
         if len(self.sockets) > 1:
             self._join()
@@ -134,7 +139,7 @@ class Receivers:
                 packet, ancillary, _, _ = receiver.recvmsg(LONGEST, room)
             except BlockingIOError:
                 return
-            yield packet, _stamped(ancillary)
+            yield packet, stamped(ancillary)
 
     def lost(self) -> int:
         """How many answers they had no room for: the kernel's own count, which it resets when it is read."""
@@ -147,8 +152,11 @@ class Receivers:
         for receiver in self.sockets:
             receiver.close()
 
+    def _program(self, ports: Sequence[int]) -> list[Instruction]:
+        return answers_only(self._version, ports)
+
     def _another(self) -> None:
-        receiver = _opened("packet socket", socket.AF_PACKET, socket.SOCK_DGRAM, 0)
+        receiver = _opened("packet socket", socket.AF_PACKET, self._KIND, 0)
         self.sockets.append(receiver)
         receiver.setblocking(False)
         self._is_large = _enlarge(receiver, SO_RCVBUFFORCE, socket.SO_RCVBUF, RECEIVE_BUFFER)
@@ -163,7 +171,7 @@ class Receivers:
             receiver.setsockopt(SOL_PACKET, PACKET_FANOUT, ROLLOVER | group)
 
 
-def _stamped(ancillary: Sequence[tuple[int, int, bytes]]) -> int:
+def stamped(ancillary: Sequence[tuple[int, int, bytes]]) -> int:
     """When the kernel received a packet: all that was asked for beside it; now, where it is not said."""
     for _, _, data in ancillary:
         if len(data) == _timespec.size:

@@ -97,6 +97,8 @@ class RawTransport:
         RefusedError: This process may not open raw sockets.
     """
 
+    _RECEIVERS: type[Receivers] = Receivers
+
     def __init__(self, versions: Iterable[int]) -> None:
         self._open = contextlib.ExitStack()
         self._senders: dict[int, Senders] = {}
@@ -105,7 +107,7 @@ class RawTransport:
         try:
             for version in sorted(versions):
                 self._senders[version] = self._open.enter_context(contextlib.closing(Senders(version)))
-                self._receivers.append(Receivers(version))
+                self._receivers.append(self._RECEIVERS(version))
         except BaseException:
             self.close()
             raise
@@ -144,12 +146,16 @@ class RawTransport:
         reservation = self._entered(socket.socket(FAMILY[source.version], socket.SOCK_STREAM))
         try:
             reservation.bind((str(source), port))
+            self._hold(reservation)
         except OSError as error:
             if port == ANY_PORT or error.errno != errno.EADDRINUSE:
                 raise
             return None
         bound: int = reservation.getsockname()[1]
         return bound
+
+    def _hold(self, reservation: socket.socket) -> None:
+        """Do whatever else a reserved port needs beside being bound: nothing, for a SYN."""
 
     def listen(self, ports: Iterable[int], answers: int) -> None:
         """Attach the filters for these ports and begin to receive; nothing may be sent before."""
@@ -164,9 +170,15 @@ class RawTransport:
 
     def receive(self, within_s: float) -> Sequence[Arrival]:
         """Everything that is there, after waiting for the first; a wait too short to be one is none."""
+        return [
+            arrival for receivers, opened in self._ready(within_s) for arrival in receivers.receive(opened)
+        ]
+
+    def _ready(self, within_s: float) -> list[tuple[Receivers, socket.socket]]:
+        """The sockets at which something has arrived, after waiting for the first."""
         timeout_s = within_s if within_s > TIMER_SLACK_S else 0.0
         ready, _, _ = select.select(self._by_socket, [], [], timeout_s)
-        return [arrival for opened in ready for arrival in self._by_socket[opened].receive(opened)]
+        return [(self._by_socket[opened], opened) for opened in ready]
 
     def lost(self) -> int:
         """As the kernel counts them."""
