@@ -46,7 +46,7 @@ def parse(host: str, text: str, complaint: str = "") -> Facts:
     def fact(name: str, understand: Callable[[str], T]) -> T | Unknown:
         return _understood(name, section(name), understand)
 
-    by_path = fact("files", files.contents)
+    by_path = fact("files", lambda text: files.contents(text, section("names").text.split("\n")))
 
     def from_files(understand: Callable[[Mapping[str, str]], T]) -> T | Unknown:
         if isinstance(by_path, Unknown):
