@@ -54,6 +54,7 @@ CHOSEN: Mapping[str, Collection[str]] = {
         "test_a_connection_is_seen_from_its_beginning_to_its_end[static]",
     ),
     "test_dry_run.py": ("test_a_migration_makes_what_its_dry_run_foretold[static",),
+    "test_facts.py": ALL,
     "test_faults.py": ALL,
     "test_firewall.py": ALL,
     "test_firewall_exchange.py": (
