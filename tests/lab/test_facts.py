@@ -110,12 +110,13 @@ def test_one_script_says_what_single_commands_say(lab: RunningLab, host: str, fa
     }
     assert facts.settings == settings
     assert facts.routing.read
-    assert facts.routing.switches == {
+    switches = {
         (key, device): int(told[name])
         for key in SWITCHES
         for device in (["", *devices])
         if (name := f"net.ipv4.conf.{device}.{key}" if device else f"net.ipv4.{key}") in told
     }
+    assert facts.routing.switches == switches
     assert facts.routing.switches["src_valid_mark", "eth0"] == 1
     assert facts.kernel == lab.console(host, "uname -r").strip()
     assert not isinstance(facts.listeners, Unknown)

@@ -2,9 +2,9 @@ r"""A verb as the command line that a host gets, and its answer out of what come
 
 sshd hands the command line to the login shell of the user, whichever that is. So it is made of what sh,
 bash, fish and csh understand alike: printable ASCII in single quotes, but for ``'``, ``\`` and ``!``, which
-stand outside of them behind a backslash. csh takes no newline in quotes: hence a ``~`` stands before each line,
-and sh takes the lines apart without another process. A script with a ``~`` of its own, or with what is no
-printable ASCII, goes as the argument of ``printf %b``, in which every other byte is an octal number.
+stand outside of them behind a backslash. csh takes no newline in quotes: hence a ``~`` stands before each
+line, and sh takes the lines apart without another process. A script with a ``~`` of its own, or with what is
+no printable ASCII, goes as the argument of ``printf %b``, in which every other byte is an octal number.
 The login shell does no more than to start ``/bin/sh``, which makes the script of that and runs it. It has it
 in its environment, so that no list of processes shows it, and ``pgrep -f`` in a script does not find itself.
 
