@@ -48,13 +48,6 @@ echo $((last - first - 2))
 """In a namespace of its own processes have numbers in their order; the shell and the last one are two."""
 
 
-def need_shell(shell: str) -> None:
-    program = shell.partition(" ")[0]
-    if program == "busybox" and shutil.which(program, path=PATH) is None:
-        pytest.skip("BusyBox is not installed")
-    require_tool(program, package=program)
-
-
 def inside(
     folder: Path, verb: Verb[object], shell: str = "dash", prepared: str = UP
 ) -> tuple[int, Completed]:
@@ -103,7 +96,7 @@ def unknowns(facts: Facts) -> Mapping[str, str]:
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_all_facts_take_few_programs(tmp_path: Path, shell: str) -> None:
-    need_shell(shell)
+    require_tool(shell.partition(" ")[0], package=shell.partition(" ")[0])
     require_tool("ip", "tc", "ss", package="iproute2")
     forks, answer = inside(tmp_path, VERB, shell)
     facts = VERB.value(answer)
@@ -114,7 +107,7 @@ def test_all_facts_take_few_programs(tmp_path: Path, shell: str) -> None:
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_counters_take_fewer(tmp_path: Path, shell: str) -> None:
-    need_shell(shell)
+    require_tool(shell.partition(" ")[0], package=shell.partition(" ")[0])
     forks, answer = inside(tmp_path, ReadCounters(), shell)
     counted = ReadCounters().value(answer)
     assert {"TcpExtListenDrops", "IpInReceives", "lo.rx_packets"} <= set(counted)
