@@ -220,7 +220,7 @@ def tools(place: Sshds, command: str, *, facts: bool) -> dict[str, tuple[list[st
     plain = ["-F", str(folder / "ssh")]
     persist = ["-o", "ControlMaster=auto", "-o", "ControlPersist=60", "-o", f"ControlPath={folder}/cp/%C"]
     ansible = ["ansible", "all", "-i", f"{hosts},", "--ssh-common-args", shlex.join(plain)]
-    raw = ["-m", "raw", "-a", command]
+    raw = ["-m", "raw", "-a", json.dumps({"_raw_params": command})]
 
     def ssh(*options: str) -> list[str]:
         return ["xargs", "-P50", "-I{}", "ssh", *plain, *options, "{}", command]
@@ -337,7 +337,7 @@ def suppressed(name: str) -> Iterator[None]:
     try:
         yield
     except (AssertionError, subprocess.TimeoutExpired) as error:
-        print(f"{name} did not work: {str(error).strip().splitlines()[-1]}")
+        print(f"{name} did not work: {str(error).strip()[-200:]!r}")
 
 
 def alone() -> None:
