@@ -99,6 +99,8 @@ class Syn:
     """How many times it was sent."""
     sent_ns: int = 0
     """When it was sent last, in nanoseconds since the epoch."""
+    first_sent_ns: int = 0
+    """When it was sent for the first time."""
     answered: ProbeVerdict | None = None
     half_open: bool = False
     """Whether a realserver may hold a connection for it."""
@@ -223,12 +225,14 @@ def refused(syn: Syn) -> Judgement:
 
 def answered(mss: int | None, syn: Syn) -> Judgement:
     """The judgement over a SYN/ACK that acknowledges the SYN: by its MSS, accepted or unsuitable."""
+    if mss is not None and mss <= syn.mss_limit:
+        return Judgement(syn, ProbeVerdict.ACCEPTED, mss)
     effective = DEFAULT_MSS[syn.flow.vip.version] if mss is None else mss
     seen = f"MSS {mss}" if mss is not None else f"no MSS option, which means {effective}"
     if effective > syn.mss_limit:
         detail = f"{seen}, but at most {syn.mss_limit} fits the tunnel: full-size packets would be lost"
         return Judgement(syn, ProbeVerdict.UNSUITABLE, mss, detail)
-    return Judgement(syn, ProbeVerdict.ACCEPTED, mss, "" if mss is not None else seen)
+    return Judgement(syn, ProbeVerdict.ACCEPTED, mss, seen)
 
 
 def _unmatched(answer: TcpAnswer, syns: list[Syn]) -> list[Judgement]:
