@@ -246,8 +246,8 @@ BREACHES = [
     Breach(
         "a closed port is no good answer",
         "probe/classify.py",
-        "    return Judgement(syn, ProbeVerdict.REFUSED, detail=",
-        "    return Judgement(syn, ProbeVerdict.ACCEPTED, detail=",
+        "    return Judgement(syn, REFUSED, detail=",
+        "    return Judgement(syn, ACCEPTED, detail=",
         f"{UNIT}/probe",
     ),
     Breach(
@@ -557,7 +557,7 @@ BREACHES = [
         "an ICMP error must quote the sequence number",
         "probe/classify.py",
         "[Judgement(syn, None, detail=detail) for syn in syns]\n    syn",
-        "[Judgement(syn, ProbeVerdict.UNREACHABLE) for syn in syns]\n    syn",
+        "[Judgement(syn, UNREACHABLE) for syn in syns]\n    syn",
         f"{UNIT}/probe/test_dissect.py",
     ),
     Breach(

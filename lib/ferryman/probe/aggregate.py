@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferryman.model import ProbeResult, ProbeVerdict
+from ferryman.model import ProbeResult
+from ferryman.probe.classify import ACCEPTED, REFUSED, SILENT, UNREACHABLE, UNSUITABLE
 
 if TYPE_CHECKING:
-    from ferryman.model import Address, IcmpReason
+    from ferryman.model import Address, IcmpReason, ProbeVerdict
     from ferryman.probe.classify import Judgement
     from ferryman.probe.targets import Target
 
 FROM_BEST_TO_WORST = (
-    ProbeVerdict.ACCEPTED,
-    ProbeVerdict.UNSUITABLE,
-    ProbeVerdict.REFUSED,
-    ProbeVerdict.UNREACHABLE,
-    ProbeVerdict.SILENT,
+    ACCEPTED,
+    UNSUITABLE,
+    REFUSED,
+    UNREACHABLE,
+    SILENT,
 )
 _NOTHING: frozenset[IcmpReason] = frozenset()
 _RANK = {verdict: rank for rank, verdict in enumerate(FROM_BEST_TO_WORST)}
@@ -37,7 +38,7 @@ class TargetResult:
         self.target, self.outer_source, self.asked = target, outer_source, asked
         self.waiting = asked
         """The number of flows that nothing is known of yet."""
-        self._worst = ProbeVerdict.ACCEPTED
+        self._worst = ACCEPTED
         self._accepted = 0
         self._retried = 0
         self.tries = 1
@@ -63,7 +64,7 @@ class TargetResult:
         syn, verdict, mss, detail, icmp_reason = judgement
         assert verdict is not None
         self.waiting -= 1
-        if verdict is ProbeVerdict.ACCEPTED:
+        if verdict is ACCEPTED:
             self._accepted += 1
         if mss is not None and (self._mss is None or mss > self._mss):
             self._mss = mss
@@ -71,7 +72,7 @@ class TargetResult:
             self.tries = max(self.tries, syn.sent)
             # An answer that comes sooner than any other did is to the SYN before: late, and not lost.
             was_lost = is_to_last if self._rtt_ms is None else after_ms >= self._rtt_ms
-            self._retried += verdict is ProbeVerdict.ACCEPTED and was_lost
+            self._retried += verdict is ACCEPTED and was_lost
         # Of a SYN that was sent twice nobody knows which one is answered (Karn's rule).
         elif self._rtt_ms is None or after_ms < self._rtt_ms:
             self._rtt_ms = after_ms
@@ -83,8 +84,8 @@ class TargetResult:
 
         Beside an ICMP error silence says nothing: who sends these limits their rate (RFC 1812, 4.3.2.8).
         """
-        if self._worst is not ProbeVerdict.UNREACHABLE:
-            self._add(ProbeVerdict.SILENT, self._silence(detail))
+        if self._worst is not UNREACHABLE:
+            self._add(SILENT, self._silence(detail))
         self.waiting = 0
 
     def remark(self, remark: str) -> None:
@@ -128,6 +129,6 @@ class TargetResult:
         )
 
     def _coverage(self) -> list[str]:
-        if self._worst in (ProbeVerdict.ACCEPTED, ProbeVerdict.SILENT) or not self._accepted:
+        if self._worst in (ACCEPTED, SILENT) or not self._accepted:
             return []
         return [f"{self._accepted} of {self.asked} source ports were accepted"]

@@ -104,20 +104,22 @@ class Outbox:
             self._transport.receive(self._limiter.wait_s(len(half_open)))
 
     def _send_batch(self) -> None:
-        granted = sent = self._limiter.granted()
-        while sent and self._asking:
+        left = granted = self._limiter.granted()
+        while left and self._asking:
             syn = self._asking.popleft()
             if syn.answered is None:
                 self._send_syn(syn)
-                sent -= 1
-        self._limiter.spend(granted - sent)
+                left -= 1
+        self._limiter.spend(granted - left)
 
     def _send_syn(self, syn: Syn) -> None:
         packets, realserver, destination = self._ways[syn.target]
         packet = packets.syn.filled(realserver, syn.flow.source_port, syn.isn)
         syn.half_open = True
         syn.sent += 1
-        self._stamp(syn)
+        # Stamped before it leaves: on a short way the answer is here before send() returns.
+        syn.sent_ns = self._transport.now_ns()
+        syn.first_sent_ns = syn.first_sent_ns or syn.sent_ns
         try:
             self._transport.send(packet, destination)
         except OSError as problem:
@@ -134,12 +136,6 @@ class Outbox:
             self._until_sent(packet, destination, problem)
         syn.half_open = False
 
-    def _stamp(self, syn: Syn) -> None:
-        """Note when it is sent, before it leaves: on a short way the answer is here before send() returns."""
-        syn.sent_ns = self._transport.now_ns()
-        if syn.sent == 1:
-            syn.first_sent_ns = syn.sent_ns
-
     def _until_sent(
         self, packet: bytes, destination: str, problem: OSError, syn: Syn | None = None
     ) -> OSError | None:
@@ -150,7 +146,7 @@ class Outbox:
 
         def handed_over(_: int) -> OSError | None:
             if syn is not None:
-                self._stamp(syn)
+                syn.sent_ns = self._transport.now_ns()
             try:
                 self._transport.send(packet, destination)
             except OSError as again:

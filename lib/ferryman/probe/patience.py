@@ -30,7 +30,9 @@ class Patience:
         self._probe = probe
         self.adapts = probe.patience == "measured"
         """Whether it goes by round trips at all."""
-        self._smoothed_s = self._variance_s = self._fastest_s = 0.0
+        self.round_trip_s = 0.0
+        """The smoothed round trip in seconds (SRTT); nothing while there was none."""
+        self._variance_s = self._fastest_s = 0.0
         self.has_measured = False
         """Whether there is a round trip to go by."""
         self.late = 0
@@ -45,7 +47,7 @@ class Patience:
     @property
     def usual_s(self) -> float:
         """Seconds within which an answer is to be expected; endless while there was none."""
-        return self._smoothed_s + DEVIATIONS * self._variance_s if self.has_measured else float("inf")
+        return self.round_trip_s + DEVIATIONS * self._variance_s if self.has_measured else float("inf")
 
     def is_usual(self, after_s: float) -> bool:
         """Whether an answer so long after a SYN may be to that one, for others took as long."""
@@ -60,10 +62,10 @@ class Patience:
             self.late += 1
         elif not self.has_measured:
             self.has_measured = True
-            self._smoothed_s, self._variance_s, self._fastest_s = after_s, after_s / 2, after_s
+            self.round_trip_s, self._variance_s, self._fastest_s = after_s, after_s / 2, after_s
         else:
-            error = after_s - self._smoothed_s
-            self._smoothed_s += GAIN * error
+            error = after_s - self.round_trip_s
+            self.round_trip_s += GAIN * error
             self._variance_s += VARIANCE_GAIN * (abs(error) - self._variance_s)
             self._fastest_s = min(self._fastest_s, after_s)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ferryman.model import ProbeResult, ProbeVerdict
 from ferryman.probe.aggregate import TargetResult
-from ferryman.probe.classify import Judgement, Syn, SynIndex, classify
+from ferryman.probe.classify import REFUSED, SILENT, UNREACHABLE, Judgement, Syn, SynIndex, classify
 from ferryman.probe.dissect import Unreadable, dissect
 from ferryman.probe.fast_path import fast_judgement
 from ferryman.probe.flows import FlowAllocator, outer_source, pool_size, samples_of, sequence_numbers
@@ -127,9 +127,7 @@ class ProbeSession:
 
     def _decide_unsent(self, index: int, detail: str) -> None:
         target = self._targets[index]
-        result = ProbeResult(
-            target.host, target.virtual_service, ProbeVerdict.UNREACHABLE, detail=detail, asked=0
-        )
+        result = ProbeResult(target.host, target.virtual_service, UNREACHABLE, detail=detail, asked=0)
         self._decide(index, result)
 
     def _decide(self, index: int, result: ProbeResult) -> None:
@@ -209,11 +207,14 @@ class ProbeSession:
 
     def _receive(self, within_s: float) -> bool:
         """Judge what has arrived, if anything; waits for the first packet, but not longer than this."""
-        arrivals = self._transport.receive(within_s)
+        arrivals, index = self._transport.receive(within_s), self._index
         for packet, at_ns in arrivals:
-            judgement = fast_judgement(packet, self._index)
-            for each in (judgement,) if judgement is not None else self._slow_judgements(packet):
-                self._apply(each, at_ns)
+            judgement = fast_judgement(packet, index)
+            if judgement is not None:
+                self._apply(judgement, at_ns)
+            else:
+                for each in self._slow_judgements(packet):
+                    self._apply(each, at_ns)
         return bool(arrivals)
 
     def _slow_judgements(self, packet: bytes) -> list[Judgement]:
@@ -233,24 +234,29 @@ class ProbeSession:
             self._remark(syn.target, f"not counted: a second answer to the same SYN: {_words(judgement)}")
 
     def _unsent(self, syn: Syn, detail: str) -> None:
-        self._apply(Judgement(syn, ProbeVerdict.UNREACHABLE, detail=detail), syn.sent_ns)
+        self._apply(Judgement(syn, UNREACHABLE, detail=detail), syn.sent_ns)
 
     def _count(self, judgement: Judgement, verdict: ProbeVerdict, at_ns: int) -> None:
-        syn, aggregate = judgement.syn, self._aggregates[judgement.syn.target]
+        syn = judgement.syn
         syn.answered = verdict
-        after_s, in_all_s = max(0, at_ns - syn.sent_ns) / 1e9, max(0, at_ns - syn.first_sent_ns) / 1e9
-        patience = self._patience
-        # So long after the first SYN it must have been lost; or it came as soon after the last as others do.
-        is_to_last = in_all_s >= self._probe.timeout or patience.is_usual(after_s)
-        if verdict is ProbeVerdict.REFUSED:
+        aggregate = self._aggregates[syn.target]
+        after_s = max(0, at_ns - syn.sent_ns) / 1e9
+        is_to_last = syn.sent == 1 or self._is_to_last(syn, after_s, at_ns)
+        if verdict is REFUSED:
             syn.half_open = False
-        if verdict is not ProbeVerdict.UNREACHABLE:
-            patience.answered(in_all_s, tries=syn.sent)
-            if verdict is not ProbeVerdict.REFUSED:
-                self._outbox.close_soon(syn)
+        elif verdict is not UNREACHABLE:
+            self._outbox.close_soon(syn)
+        # One round trip of each target tells as much as those of all its flows.
+        if verdict is not UNREACHABLE and (syn.sent > 1 or not aggregate.answered):
+            self._patience.answered(after_s, tries=syn.sent)
         aggregate.count(judgement, after_s * 1e3, is_to_last=is_to_last)
         if not aggregate.waiting:
             self._decide(syn.target, aggregate.result())
+
+    def _is_to_last(self, syn: Syn, after_s: float, at_ns: int) -> bool:
+        """Whether the last SYN is answered: the first must be lost by now, or others take as long as this."""
+        in_all_s = (at_ns - syn.first_sent_ns) / 1e9
+        return in_all_s >= self._probe.timeout or self._patience.is_usual(after_s)
 
     def _remark(self, index: int, remark: str) -> None:
         self._aggregates[index].remark(remark)
@@ -259,7 +265,7 @@ class ProbeSession:
     def _give_up(self, *, is_soon: bool) -> None:
         """Decide the targets of which flows are still unanswered: as silent."""
         for syn in self._unanswered():
-            syn.answered = ProbeVerdict.SILENT
+            syn.answered = SILENT
             self._aggregates[syn.target].tries = max(self._aggregates[syn.target].tries, syn.sent)
         detail = self._silence(is_soon=is_soon)
         for index, aggregate in self._aggregates.items():
@@ -273,7 +279,7 @@ class ProbeSession:
         each = f" from each of {self._probe.samples} source ports" if self._probe.samples > 1 else ""
         parts = [f"no answer to {syns}{each} in {round(self._waited_s, 2):g} s"]
         if is_soon:
-            parts[0] += f", where others answer within {self._patience.usual_s * 1e3:.2g} ms"
+            parts[0] += f", while others took {self._patience.round_trip_s * 1e3:.2g} ms"
         if lost:
             parts.append(f"{lost} answers were lost here, for the receive buffer was full: lower the rate")
         if self._unreadable:

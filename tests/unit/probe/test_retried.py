@@ -56,7 +56,7 @@ def test_an_answer_that_only_took_its_time_is_not_one_that_was_lost() -> None:
 
     def unsteady(syn: IP) -> Replies:
         taken.append(syn)
-        return [(0.300 if len(taken) == 1 else 0.120, reply) for _, reply in ready(syn)]
+        return [(0.450 if len(taken) == 1 else 0.120, reply) for _, reply in ready(syn)]
 
     [result], _ = probed(*asked(unsteady), SAMPLED)
     assert (result.tries, result.retried) == (2, 0)
