@@ -36,6 +36,9 @@ def probe(
     asked = [ferry.service(name, site, only=nodes) for name in dict.fromkeys(names)]
     ferry.need_raw_sockets()
     return Plan(
-        [ControlHostCanProbe(ferry, asked[0]), *(ProbesAnswered(ferry, each) for each in asked)],
+        [
+            ControlHostCanProbe(ferry, asked[0]),
+            *(ProbesAnswered(ferry, each, quick=True) for each in asked),
+        ],
         locks=[],
     )

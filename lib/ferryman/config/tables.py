@@ -87,14 +87,19 @@ class ProbeConfig(Table):
     outer_source: OuterSource = OuterSource()
     """Of realservers for which no director's outer source is known."""
     timeout: Seconds = 0.5
-    """Seconds that the first try waits for its answers."""
+    """Seconds that the first try waits for its answers at most, and that it waits where nobody answers."""
     backoff: float = Field(default=2.0, ge=1, le=10)
     """Each further try waits this many times as long."""
     tries: int = Field(default=3, ge=1, le=20)
     samples: int = Field(default=4, ge=1, le=64)
     """Source ports for each target: behind a node each may reach another pod."""
-    rate: int = Field(default=20_000, ge=1, le=10_000_000)
-    """Packets per second at most."""
+    rate: int = Field(default=50_000, ge=1, le=10_000_000)
+    """SYNs per second at most; behind each that is answered a RST follows, which is not charged."""
+    patience: Literal["measured", "fixed"] = "measured"
+    """Whether realservers that stay silent where others answer at once are given up sooner.
+
+    What has consequences, such as a migration's looks and its watch, never does.
+    """
     self_test: str | None = None
     """A service that is encapsulated already: its answers prove that this host can probe at all."""
     open_decapsulator: Literal["warn", "fail"] = "warn"

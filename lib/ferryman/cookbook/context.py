@@ -15,7 +15,7 @@ from ferryman.engine.clock import Clock, SystemClock
 from ferryman.inventory import Inventory, Needed
 from ferryman.kubernetes import node_states
 from ferryman.management import agent_for
-from ferryman.probe import single_try
+from ferryman.probe import patient, single_try
 from ferryman.state import RunRequest
 from ferryman.tape.ports import Ports
 from ferryman.traffic import TrafficCheck
@@ -200,18 +200,23 @@ class Ferry:
         """
         self.ports.need_raw_sockets()
 
-    def probe(self, targets: Sequence[Target]) -> list[ProbeResult]:
-        """Send encapsulated SYNs to each target; one result for each, in their order."""
-        return self.ports.probe(self.config.probe, targets)
+    def probe(self, targets: Sequence[Target], *, quick: bool = False) -> list[ProbeResult]:
+        """Send encapsulated SYNs to each target; one result for each, in their order.
+
+        ``quick``: give up realservers that stay silent while others answer at once sooner than is configured;
+        not for what sends a run back.
+        """
+        config = self.config.probe
+        return self.ports.probe(config if quick else patient(config), targets)
 
     def probe_briefly(self, targets: Sequence[Target]) -> list[ProbeResult]:
         """One flow and one try for each: what answers is fine, silence says little."""
         return self.ports.probe(single_try(self.config.probe), targets)
 
     def probe_again(self, targets: Sequence[Target]) -> list[ProbeResult]:
-        """Ask what did not answer once more, with fewer tries, to find out why."""
+        """Ask what did not answer once more, with fewer tries but their whole time, to find out why."""
         fewer = self.config.probe.model_copy(update={"tries": min(TRIES_AGAIN, self.config.probe.tries)})
-        return self.ports.probe(fewer, targets)
+        return self.ports.probe(patient(fewer), targets)
 
     def send_requests(self, service: Service, director: Director | None) -> list[Finding]:
         """Send real requests through the VIPs, by this director where it can be chosen; returns findings."""
