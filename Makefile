@@ -57,6 +57,7 @@ torture: setup-dev  ## 800 kills with -9 in two labs, 300 among visitors; every 
 
 bench: setup-dev  ## figures, not judgements
 	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench.startup
 	$(BIN)/python -m tests.bench.journal
 	$(BIN)/python -m tests.bench.facts --install
 	$(BIN)/python -m tests.bench.probe

@@ -6,6 +6,8 @@ from ferryman.cookbook import (
     Ferry,
     Plan,
     ProbesAnswered,
+    Service,
+    Step,
     UsageError,
     argument,
     cookbook,
@@ -42,8 +44,16 @@ def probe(  # noqa: PLR0913, PLR0917  # its options
         raise UsageError("name a service, or a cluster: ferryman probe SERVICE … | --cluster CLUSTER")
     asked = [ferry.service(name, site, only=nodes) for name in dict.fromkeys(names)]
     ferry.need_raw_sockets()
-    looks = [ProbesAnswered, ExchangesCompleted] if exchange else [ProbesAnswered]
     return Plan(
-        [ControlHostCanProbe(ferry, asked[0]), *(look(ferry, each) for each in asked for look in looks)],
+        [
+            ControlHostCanProbe(ferry, asked[0]),
+            *(look for each in asked for look in _looks(ferry, each, exchange=exchange)),
+        ],
         locks=[],
     )
+
+
+def _looks(ferry: Ferry, service: Service, *, exchange: bool) -> list[Step]:
+    """What is looked at of one service."""
+    probes = ProbesAnswered(ferry, service, quick=True)
+    return [probes, ExchangesCompleted(ferry, service)] if exchange else [probes]

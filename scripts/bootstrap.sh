@@ -13,10 +13,11 @@ purpose=${1:-control}
 # gcc and libc6-dev: the load of the tests of lost requests is a program in C, and the guest's kernel wants a
 # library on processors with AMX.
 # ifupdown: what a lab's hosts come back with after a reboot. systemd: its systemd-sysctl is compared with ours.
-# openssl: certificates of a lab's services. dash, fish and tcsh: login shells. sudo and libcap2-bin: users without root.
+# openssl: certificates of a lab's services. dash, fish and tcsh: login shells. busybox: a small host's sh.
+# sudo and libcap2-bin: users without root.
 lab_packages='openssh-client openssh-server nginx-light keepalived ipvsadm iptables nftables iproute2 kmod util-linux
     procps ethtool curl git iputils-ping tcpdump gcc libc6-dev openssl user-mode-linux etcd-server etcd-client
-    prometheus-alertmanager dash fish tcsh sudo libcap2-bin ifupdown systemd'
+    prometheus-alertmanager dash fish tcsh sudo libcap2-bin ifupdown systemd busybox'
 venv=.venv
 case $purpose in
 control) packages='' lock=requirements.lock ;;
@@ -97,3 +98,6 @@ if [ ! -e "$stamp" ] || [ "$(cat "$stamp")" != "$wanted" ]; then
     "$venv/bin/pip" install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
     echo "$wanted" >"$stamp"
 fi
+# Quick when nothing is to do. Whoever may not write here would compile all of it again with each command; a cookbook
+# that cannot be compiled is told by the command that wants it.
+"$venv/bin/python" -m compileall -qq lib cookbooks || true

@@ -23,6 +23,8 @@ MAX_NODES = 200_000
 """Values, mappings, lists and keys; the largest public catalog has 5,000."""
 MAX_FROM_ALIASES = 100_000
 """Nodes that aliases repeat."""
+_FEW = 1_000
+"""Nodes that are quickly counted, each as often as it stands for something; most entries have a dozen."""
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's, ten times as quick, where PyYAML was built with it; both keep the places of what they read."""
@@ -99,6 +101,8 @@ def require_few(node: yaml.Node) -> None:
 
 def repeats_too_much(root: yaml.Node) -> bool:
     """Whether aliases in a node stand for too many others; what contains itself counts once there."""
+    if _is_few(root):
+        return False
     sizes: dict[int, int] = {}
     begun: set[int] = set()
     todo: list[tuple[yaml.Node, bool]] = [(root, False)]
@@ -112,6 +116,15 @@ def repeats_too_much(root: yaml.Node) -> bool:
             todo.append((node, True))
             todo += [(each, False) for each in inside]
     return sizes[id(root)] - len(sizes) > MAX_FROM_ALIASES
+
+
+def _is_few(root: yaml.Node) -> bool:
+    """Whether all that a node stands for is not much; what contains itself never is."""
+    todo, left = [root], _FEW
+    while todo and left:
+        todo += _inside(todo.pop())
+        left -= 1
+    return not todo
 
 
 def _inside(node: yaml.Node) -> list[yaml.Node]:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from click.core import ParameterSource
+    from click.shell_completion import CompletionItem
 
 __all__ = [
     "Abort",
@@ -152,7 +153,8 @@ def _finite(value: Any, ctx: Context, parameter: Parameter) -> Any:  # noqa: ANN
 class LazyCommand:
     """A command that is imported when it is called, and shown by its one line until then."""
 
-    help: str
+    describe: Callable[[], str]
+    """What returns its one line of help."""
     load: Callable[[], Command]
 
 
@@ -192,10 +194,22 @@ class LazyGroup(Group):
         child = self._children(ctx).get(cmd_name)
         return child.load() if child else None
 
+    def shell_complete(self, ctx: Context, incomplete: str) -> list[CompletionItem]:
+        """What a shell offers in the place of this word: commands, none of which is imported, and options."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415  # only here
+
+        commands = [
+            CompletionItem(name, help=child.describe())
+            for name, child in sorted(self._children(ctx).items(), key=lambda named: named[0])
+            if name.startswith(incomplete)
+        ]
+        return commands + Command.shell_complete(self, ctx, incomplete)
+
     def format_commands(self, ctx: Context, formatter: click.HelpFormatter) -> None:
         """Write the commands and their one line of help each; imports none of them."""
+        children = sorted(self._children(ctx).items(), key=lambda named: named[0])
         with formatter.section("Commands"):
-            formatter.write_dl([(name, child.help) for name, child in sorted(self._children(ctx).items())])
+            formatter.write_dl([(name, child.describe()) for name, child in children])
 
 
 def declared_parameters(function: Callable[..., Any]) -> list[Parameter]:

@@ -12,6 +12,15 @@ from ferryman.trust import require_trusted
 
 FILE_NAME = "ferryman.toml"
 SYSTEM_FILE = Path("/etc/ferryman/ferryman.toml")
+STATE = "sqlite:.ferryman/state.db"
+"""Where the journal is, unless ``state`` says otherwise."""
+KEYS = frozenset(
+    {
+        *("inventory", "cookbooks", "state", "lab"),
+        *("ssh", "probe", "traffic", "directors", "watch", "catalog", "management", "tape", "etcd", "hooks"),
+    }
+)
+"""The keys and tables that the file may have at its top."""
 
 
 def find(named: Path | None, *, start: Path | None = None) -> Path:
@@ -80,6 +89,31 @@ def inventory_folder(file: Path) -> Path:
     if not isinstance(named, str):
         raise ConfigError(f"{file}: inventory: expected the path of the inventory's folder")
     return file.parent / expanded(Path(named))
+
+
+def sqlite_file(file: Path) -> Path | None:
+    """The SQLite file that ``state`` names, for commands that need nothing else of the configuration.
+
+    None where all of it has to be checked to know: ``state`` names no such file, or a key of another name may
+    be meant as ``state``. What ``[etcd]`` says counts only beside a cluster's, so that is a fault too.
+    """
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not values.keys() <= KEYS - {"etcd"}:
+        return None
+    return sqlite_of(str(values.get("state", STATE)), file.parent)
+
+
+def sqlite_of(state: str, folder: Path) -> Path | None:
+    """The SQLite file that a text names, ``sqlite:PATH``; None when it is not one.
+
+    Raises:
+        ConfigError: It begins with ``~``, and the user has no home.
+    """
+    scheme, _, place = state.partition(":")
+    return folder / expanded(Path(place)) if scheme == "sqlite" and place else None
 
 
 def _from_environment() -> Path | None:

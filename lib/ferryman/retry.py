@@ -1,15 +1,18 @@
-"""Polling and retrying with an end, in seconds or in tries: the only module that imports tenacity."""
+"""Polling and retrying with an end, in seconds or in tries: the only module that imports tenacity.
+
+It is imported when something is waited for: a command that waits for nothing is done before that.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-import tenacity
-
 from ferryman import waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import tenacity
 
 T = TypeVar("T")
 
@@ -27,6 +30,8 @@ def poll_until(
     The caller judges what comes back: running out of time is no error here. The first look is made at once,
     and no look begins after ``within_s`` seconds. What ``look`` raises goes straight through.
     """
+    import tenacity  # noqa: PLC0415  # only where something is waited for
+
     until = waits.monotonic() + within_s
 
     def is_over(state: tenacity.RetryCallState) -> bool:
@@ -52,6 +57,8 @@ def retry(
     sleep: Callable[[float], None] = waits.sleep,
 ) -> T:
     """Call ``action`` with the number of the try, from 0, while ``again`` says so and tries are left."""
+    import tenacity  # noqa: PLC0415  # the same
+
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_result(again),
         stop=tenacity.stop_after_attempt(tries),

@@ -50,27 +50,6 @@ def ferryman(folder: Path, *words: str) -> str:
     return done.stdout
 
 
-def start_up() -> None:
-    """The installed command, in turn with bare Python: the machine's pace is the same for all of them."""
-    script = str(Path(sys.executable).with_name("ferryman"))
-    commands = {
-        "python -c pass": [sys.executable, "-c", "pass"],
-        "ferryman --help": [script, "--help"],
-        "ferryman list": [script, "list"],
-        "ferryman runs": [script, "runs"],
-    }
-    taken: dict[str, list[float]] = {what: [] for what in commands}
-    for _ in range(20):
-        for what, command in commands.items():
-            taken[what].append(seconds(lambda command=command: _quiet(command)))  # type: ignore[misc]  # bound
-    for what, times in taken.items():
-        print_times(what, times)
-
-
-def _quiet(command: Sequence[str]) -> None:
-    subprocess.run(command, check=True, capture_output=True)
-
-
 def catalog() -> None:
     """The flip, and reading all there is, on the inventory that people keep by hand."""
     file = REAL / "services.yaml"
@@ -119,7 +98,6 @@ def on_purpose(events: list[dict[str, Any]]) -> float:
 
 def main() -> None:
     """Time everything, the quick things first."""
-    start_up()
     catalog()
     with tempfile.TemporaryDirectory(prefix="ferryman-bench-") as name:
         folder = Path(name)

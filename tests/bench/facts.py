@@ -1,11 +1,14 @@
 """What a look at many hosts over SSH costs, here and with others: real sshds, each on an address of its own.
 
-    sudo .venv/bin/python -m tests.bench.facts [--hosts 50 200] [--rounds 5] [--facts] [--install]
+    sudo .venv/bin/python -m tests.bench.facts [--hosts 50] [--rounds 5] [--only WORD…] [--install]
 
 Figures only. Everything happens in a network namespace that ends with it. ``--install`` puts the peers into
-an environment of their own, in ~/.cache/ferryman-bench; those that are not there are left out. The rounds go
-through all of them in turn, so that a machine that slows down slows all. Client and servers share it.
-A library's look is measured inside its process, imports not counted; a tool's look is its whole process.
+an environment of their own, in ~/.cache/ferryman-bench; those that are not there are left out.
+
+The same for all: what a user gets by default, each look in a process of its own that has kept nothing, the
+same number of turns, everybody in each round and in the other order in the next one. A ratio is the median
+of the rounds' own ratios, so that a machine that slows down slows both. First looks and looks on connections
+that were opened before stand apart, and so do a look's own time and that of the whole process.
 """
 
 from __future__ import annotations
@@ -23,32 +26,47 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
-
-import paramiko
+from typing import TYPE_CHECKING, Any, Self
 
 from ferryman.hosts.framing import command_line, new_token
-from ferryman.hosts.verbs.realservers import ReadFacts
+from ferryman.hosts.helper import sudo
+from ferryman.hosts.verbs.realservers import ReadCounters, ReadFacts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from ferryman.hosts.verbs import Verb
+
 ROOT = Path(__file__).parents[2]
 PEERS = Path.home() / ".cache" / "ferryman-bench"
-PACKAGES = ("asyncssh", "pyinfra", "parallel-ssh", "fabric", "cumin", "clustershell", "ansible-core")
+PACKAGES = ("asyncssh", "pyinfra", "parallel-ssh", "fabric", "ansible-core")
 INSIDE = "FERRYMAN_BENCH_NAMESPACE"
 SHORT = "sysctl -n net.ipv4.conf.all.rp_filter; ip -j link"
-CURVE = "curve25519-sha256"
-SLOW = "default kex"
-"""Marks those that take one turn alone: OpenSSH 9's own first choice of key exchange costs it much CPU."""
 TICKS = os.sysconf("SC_CLK_TCK")
+OURS = "ferryman"
+ALONE = 20
+"""How often a script is run alone."""
 
-LIBRARIES = ("ferryman", "paramiko-16", "paramiko-32", "asyncssh", "parallel-ssh", "fabric")
+UNFAIR = {
+    OURS: "of facts it parses the answers too, which nobody else does; it frames every command: env and one"
+    " more sh on the host",
+    "paramiko": "32 threads, as ferryman has by default; nothing is framed, and only a host's own line of"
+    " known_hosts is read",
+    "asyncssh": "all hosts at once, without a limit; nothing is framed",
+    "parallel-ssh": "verifies no host key; a pool of 50",
+    "fabric": "a thread for each host",
+    "pyinfra": "a whole process each time, which prints all answers; keeps nothing from one to the next",
+    "OpenSSH": "a process for each host, 50 side by side; by default its key exchange has sntrup761, which"
+    " costs more CPU than the curve25519 of paramiko and asyncssh, and is worth more",
+    "OpenSSH curve25519": "as the one above with the others' key exchange, which is no default",
+    "OpenSSH kept": "ControlPersist, which is no default; its first look leaves a process for each host",
+    "ansible": "its defaults: 5 hosts at a time, ControlPersist for a minute, sntrup761 as OpenSSH",
+    "ansible -f50": "50 hosts at a time, which is no default",
+    "ansible setup": "another question: its own facts, which Python gathers on the host; 50 hosts at a time",
+}
 
 SSHD_CONFIG = """\
 ListenAddress {address}
@@ -72,27 +90,26 @@ BatchMode yes
 LogLevel ERROR
 """
 
-CUMIN_CONFIG = """\
-transport: clustershell
-log_file: {folder}/cumin.log
-default_backend: direct
-clustershell:
-    ssh_options: ['-F {folder}/{config}']
-    fanout: 64
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one turn took, in seconds."""
+    """What one look took, in seconds."""
 
-    first: float
-    second: float
-    kept: float | None
+    inner: float | None
+    """Of the look alone; None where nobody can tell it from the process."""
+    whole: float
     client: float
-    """Of CPU, in the client and all it started, for every look of the turn."""
+    """Of CPU, in the client and all it started."""
     machine: float
     """Of CPU, on all cores, servers and all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Everything that was measured of one of them, round by round."""
+
+    first: dict[int, Cost]
+    kept: dict[int, Cost]
 
 
 class Sshds:
@@ -119,12 +136,14 @@ class Sshds:
         return self
 
     def _configure(self) -> None:
-        plain = SSH_CONFIG.format(folder=self.folder)
-        (self.folder / "ssh").write_text(plain)
-        (self.folder / "ssh-curve").write_text(f"{plain}KexAlgorithms {CURVE}\n")
-        for config in ("ssh", "ssh-curve"):
-            text = CUMIN_CONFIG.format(folder=self.folder, config=config)
-            (self.folder / f"cumin-{config}.yaml").write_text(text)
+        (self.folder / "ssh").write_text(SSH_CONFIG.format(folder=self.folder))
+        (self.folder / "cp").mkdir(mode=0o700)
+
+    def close_masters(self) -> None:
+        """End what ssh left behind to keep connections: the next look finds none."""
+        for path in (*self.folder.glob("cp/*"), *self.folder.glob("home/.ansible/cp/*")):
+            command = ["ssh", "-F", str(self.folder / "ssh"), "-S", str(path), "-O", "exit", "any"]
+            subprocess.run(command, capture_output=True, check=False, timeout=20)
 
     def _start(self, host: str) -> None:
         config = self.folder / f"sshd-{host}"
@@ -172,30 +191,20 @@ def spent() -> Iterator[dict[str, float]]:
     cost |= {"client": client_cpu() - client, "machine": machine_cpu() - machine}
 
 
-def of_library(name: str, place: Sshds, command: str) -> Cost:
-    """In a process of its own, with the Python that has it."""
-    ours = name == "ferryman" or name.startswith("paramiko")
-    python = sys.executable if ours else str(PEERS / "bin" / "python")
-    argv = [python, str(Path(__file__).with_name("peers.py")), name, str(place.folder), command]
+def look(argv: Sequence[str], place: Sshds, stdin: str, *, inner: bool = False) -> Cost:
+    """One process to its end, which must be a good one; ``inner`` says that it prints its own seconds."""
     with spent() as cost:
-        answer = run(argv, place, "\n".join(place.hosts))
-    looks = json.loads(answer)
-    return Cost(looks["first"], looks["second"], looks["kept"], cost["client"], cost["machine"])
+        said = run(argv, place, stdin)
+    return Cost(float(said) if inner else None, cost["wall"], cost["client"], cost["machine"])
 
 
-def of_tool(argv: Sequence[str], place: Sshds) -> Cost:
-    """A whole process; it keeps nothing, so its second look is its first again."""
-    with spent() as cost:
-        run(argv, place, "\n".join(place.hosts))
-    return Cost(cost["wall"], cost["wall"], None, cost["client"], cost["machine"])
-
-
-def run(argv: Sequence[str], place: Sshds, stdin: str) -> str:
-    """To its end, which must be a good one."""
+def run(argv: Sequence[str], place: Sshds, stdin: str = "") -> str:
+    """What a command prints, run as by a user who has just logged in."""
     environment = {
         "PATH": f"{PEERS}/bin:{os.environ['PATH']}",
         "HOME": str(place.folder / "home"),
-        "ANSIBLE_SSH_ARGS": "",
+        "ANSIBLE_LOCALHOST_WARNING": "False",
+        "ANSIBLE_PYTHON_INTERPRETER": "/usr/bin/python3",
         "LC_ALL": "C.UTF-8",
     }
     done = subprocess.run(
@@ -205,66 +214,121 @@ def run(argv: Sequence[str], place: Sshds, stdin: str) -> str:
     return done.stdout
 
 
-def tools(place: Sshds, command: str) -> dict[str, list[str]]:
-    """The command lines of those that are here, with ssh as it comes and with one quick key exchange."""
+def tools(place: Sshds, command: str, *, facts: bool) -> dict[str, tuple[list[str], bool]]:
+    """The command lines of those that are here, and whether a second one finds the first's connections."""
     hosts, folder = ",".join(place.hosts), place.folder
+    plain = ["-F", str(folder / "ssh")]
+    persist = ["-o", "ControlMaster=auto", "-o", "ControlPersist=60", "-o", f"ControlPath={folder}/cp/%C"]
+    ansible = ["ansible", "all", "-i", f"{hosts},", "--ssh-common-args", shlex.join(plain)]
+    raw = ["-m", "raw", "-a", json.dumps({"_raw_params": command})]
+
+    def ssh(*options: str) -> list[str]:
+        return ["xargs", "-P50", "-I{}", "ssh", *plain, *options, "{}", command]
+
     found = {
-        "pyinfra": [
-            *("pyinfra", f"{folder}/inventory.py", "--user", "root", "--key", f"{folder}/id_ed25519", "-y"),
-            *("--data", f"ssh_known_hosts_file={folder}/known_hosts", "exec", "--", command),
-        ]
-    }
-    for config, kex in (("ssh", SLOW), ("ssh-curve", CURVE)):
-        ssh = ["-F", str(folder / config)]
-        each = ["xargs", "-P50", "-I{}", "ssh", *ssh, "{}", command]
-        found |= {
-            f"xargs -P50 ssh, {kex}": each,
-            f"clush -f50, {kex}": ["clush", "-f50", "-q", "-o", shlex.join(ssh), "-w", hosts, command],
-            f"cumin, {kex}": ["cumin", "-c", f"{folder}/cumin-{config}.yaml", "--force", hosts, command],
-            f"ansible raw f50, {kex}": [
-                *("ansible", "all", "-i", f"{hosts},", "-f50", "-m", "raw", "-a", command),
-                *("--ssh-common-args", f"{shlex.join(ssh)} -o ControlMaster=no"),
+        "OpenSSH": (ssh(), False),
+        "OpenSSH curve25519": (ssh("-o", "KexAlgorithms=curve25519-sha256"), False),
+        "OpenSSH kept": (ssh(*persist), True),
+        "pyinfra": (
+            [
+                *("pyinfra", f"{folder}/inventory.py", "--user", "root", "--key", f"{folder}/id_ed25519"),
+                *("-y", "--data", f"ssh_known_hosts_file={folder}/known_hosts", "exec", "--", command),
             ],
-        }
+            False,
+        ),
+        "ansible": ([*ansible, *raw], True),
+        "ansible -f50": ([*ansible, "-f50", *raw], True),
+    }
+    if facts:
+        found["ansible setup"] = ([*ansible, "-f50", "-m", "setup"], True)
     path = f"{PEERS}/bin:{os.environ['PATH']}"
-    return {name: argv for name, argv in found.items() if shutil.which(argv[0], path=path)}
+    return {name: tool for name, tool in found.items() if shutil.which(tool[0][0], path=path)}
 
 
-def contestants(place: Sshds, command: str) -> Mapping[str, Callable[[], Cost]]:
-    """What is compared on this machine: by name, a function that makes one turn of looks."""
-    here = LIBRARIES if (PEERS / "bin" / "python").exists() else LIBRARIES[:3]
-    libraries = {name: partial(of_library, name, place, command) for name in here}
-    return libraries | {name: partial(of_tool, argv, place) for name, argv in tools(place, command).items()}
+def libraries() -> dict[str, str]:
+    """Those that are here, by name: the Python that has them."""
+    theirs = PEERS / "bin" / "python"
+    others = dict.fromkeys(("asyncssh", "parallel-ssh", "fabric"), str(theirs)) if theirs.exists() else {}
+    return {OURS: sys.executable, "paramiko": sys.executable, **others}
 
 
-def compare(place: Sshds, command: str, given: argparse.Namespace) -> None:
-    """All of them in turn, so many times; a table of medians."""
-    costs: dict[str, list[Cost]] = defaultdict(list)
-    for turn in range(given.rounds):
-        everybody = list(contestants(place, command).items())
-        for name, look in (
-            reversed(everybody) if turn % 2 else everybody
-        ):  # nobody always follows the same one
-            slow = turn > 0 and SLOW in name
-            if not slow and (not given.only or any(word in name for word in given.only)):
-                with suppressed(name):
-                    costs[name].append(look())
-    load = os.getloadavg()[0]
-    print(f"\n{len(place.hosts)} hosts, {command.strip()[:50]!r}; medians; load {load:.1f} at the end")
-    print(f"{'':<36}{'first':>8}{'second':>8}{'kept':>8}{'client CPU':>12}{'machine CPU':>13}{'turns':>7}")
-    for name, turns in costs.items():
-        print(f"{name:<36}{row(turns)}{len(turns):7}")
+def turn(name: str, place: Sshds, command: str, *, facts: bool) -> tuple[Cost, Cost | None]:
+    """A first look, and one on kept connections where there is such a thing; nothing is left of either."""
+    if (python := libraries().get(name)) is not None:
+        asked = json.dumps({"hosts": place.hosts, "command": command, "facts": facts})
+        argv = [python, str(Path(__file__).with_name("peers.py")), name]
+        first, kept = (
+            look([*argv, mode, str(place.folder)], place, asked, inner=True) for mode in ("first", "kept")
+        )
+        return first, kept
+    argv, keeps = tools(place, command, facts=facts)[name]
+    hosts = "\n".join(place.hosts)
+    try:
+        first = look(argv, place, hosts)
+        return first, look(argv, place, hosts) if keeps else None
+    finally:
+        place.close_masters()
 
 
-def row(turns: Sequence[Cost]) -> str:
-    """The medians of these turns in seconds, as columns of the table."""
-    kept = [turn.kept for turn in turns if turn.kept is not None]
-    first, second, client, machine = (
-        statistics.median(getattr(turn, what) for turn in turns)
-        for what in ("first", "second", "client", "machine")
+def compare(place: Sshds, command: str, given: argparse.Namespace, *, facts: bool) -> None:
+    """All of them in turn, so many times; a table of medians and ratios."""
+    names = [*libraries(), *tools(place, command, facts=facts)]
+    chosen = [name for name in names if name == OURS or not given.only or any(w in name for w in given.only)]
+    rows: dict[str, Row] = defaultdict(lambda: Row({}, {}))
+    began = os.getloadavg()[0]
+    for number in range(given.rounds):
+        for name in reversed(chosen) if number % 2 else chosen:  # nobody always follows the same one
+            with suppressed(name):
+                first, kept = turn(name, place, command, facts=facts)
+                rows[name].first[number] = first
+                if kept is not None:
+                    rows[name].kept[number] = kept
+    what = "the script of facts" if facts else repr(command)
+    print(f"\n{len(place.hosts)} hosts are asked {what}; medians of {given.rounds} rounds, seconds;", end=" ")
+    print(f"load {began:.1f} at the beginning, {os.getloadavg()[0]:.1f} at the end")
+    print(
+        f"{'':<20}|{'first':>8}{'ratio':>7}{'process':>9}{'ratio':>7}{'its CPU':>9}{'all CPU':>9} |"
+        f"{'kept':>8}{'ratio':>7}{'process':>9}"
     )
-    last = f"{statistics.median(kept):8.3f}" if kept else f"{'-':>8}"
-    return f"{first:8.3f}{second:8.3f}{last}{client:12.2f}{machine:13.2f}"
+    for name, row in rows.items():
+        print(f"{name:<20}|{columns(row, rows[OURS])}", flush=True)
+    print("(ratio: to ferryman's in the same round; of a tool a look is its process)\nwhat is not alike:")
+    for name in rows:
+        print(f"  {name}: {UNFAIR[name]}")
+
+
+def columns(row: Row, ours: Row) -> str:
+    """The medians of a row, and how they compare."""
+    first, kept = row.first, row.kept
+    text = (
+        f"{median(first, own):8.3f}{ratio(first, ours.first, own):>7}"
+        f"{median(first, whole):9.3f}{ratio(first, ours.first, whole):>7}"
+        f"{median(first, lambda cost: cost.client):9.2f}{median(first, lambda cost: cost.machine):9.2f} |"
+    )
+    if not kept:
+        return f"{text}{'-':>8}{'-':>7}{'-':>9}"
+    return f"{text}{median(kept, own):8.3f}{ratio(kept, ours.kept, own):>7}{median(kept, whole):9.3f}"
+
+
+def own(cost: Cost) -> float:
+    """A look's own seconds; of a tool those of its process."""
+    return cost.whole if cost.inner is None else cost.inner
+
+
+def whole(cost: Cost) -> float:
+    """The seconds of its process."""
+    return cost.whole
+
+
+def median(costs: Mapping[int, Cost], of: Callable[[Cost], float]) -> float:
+    """The middle one of these."""
+    return statistics.median(map(of, costs.values())) if costs else float("nan")
+
+
+def ratio(theirs: Mapping[int, Cost], ours: Mapping[int, Cost], of: Callable[[Cost], float]) -> str:
+    """How often ours goes into theirs, in the middle one of the rounds that both have."""
+    ratios = [of(theirs[number]) / of(ours[number]) for number in theirs.keys() & ours.keys()]
+    return f"{statistics.median(ratios):.2f}" if ratios else "-"
 
 
 @contextmanager
@@ -273,35 +337,34 @@ def suppressed(name: str) -> Iterator[None]:
     try:
         yield
     except (AssertionError, subprocess.TimeoutExpired) as error:
-        print(f"{name} did not work: {error}")
+        print(f"{name} did not work: {str(error).strip()[-200:]!r}")
 
 
-def phases(place: Sshds) -> None:
-    """How far a connection is taken, and what it costs until there: the key exchange apart from the rest."""
-    key = paramiko.Ed25519Key.from_private_key_file(str(place.folder / "id_ed25519"))
+def alone() -> None:
+    """What the scripts cost by themselves, on this host: processes, CPU, bytes."""
+    print(f"\nthe scripts alone, in a namespace of this host, means of {ALONE} runs:")
+    head = ("processes", "CPU ms", "sent", "sent to sudo", "received")
+    print(f"{'':<12}" + "".join(f"{title:>14}" for title in head))
+    for verb in (ReadFacts(), ReadCounters()):
+        argv = ["sh", "-c", verb.script, "verb", *verb.words]
+        first, client = last_process(), client_cpu()
+        done = [subprocess.run(argv, capture_output=True, check=True) for _ in range(ALONE)]
+        cpu = (client_cpu() - client) / ALONE
+        processes = (last_process() - first - 1) / ALONE - 1
+        received = len(done[-1].stdout) + len(done[-1].stderr)
+        figures = (f"{processes:.1f}", f"{cpu * 1000:.1f}", *sent(verb), str(received))
+        print(f"{verb.name:<12}" + "".join(f"{figure:>14}" for figure in figures))
 
-    def go(host: str, how_far: int) -> None:
-        with socket.create_connection((host, 22)) as connection:
-            if how_far == 0:
-                connection.recv(100)
-                return
-            with paramiko.Transport(connection) as transport:
-                transport.start_client(timeout=60)
-                if how_far > 1:
-                    transport.auth_publickey("root", key)
-                if how_far > 2:
-                    channel = transport.open_session()
-                    channel.exec_command(SHORT)
-                    channel.makefile().read()
 
-    print(f"\n{len(place.hosts)} hosts, plain paramiko in 32 threads, how far each connection is taken:")
-    print(f"{'':<32}{'wall':>8}{'client CPU':>12}{'machine CPU':>13}  (seconds)")
-    for how_far, what in enumerate(("TCP and banner", "and key exchange", "and login", "and a command")):
-        began, client, machine = time.perf_counter(), time.process_time(), machine_cpu()
-        with ThreadPoolExecutor(32) as pool:
-            list(pool.map(lambda host, how_far=how_far: go(host, how_far), place.hosts))
-        wall, client = time.perf_counter() - began, time.process_time() - client
-        print(f"{what:<32}{wall:8.3f}{client:12.2f}{machine_cpu() - machine:13.2f}")
+def sent(verb: Verb[Any]) -> tuple[str, str]:
+    """Bytes of the command line that root gets, and of what goes to the helper that has the script."""
+    through_sudo = sudo.command_line(verb) + sudo.request("host", verb, new_token(), None)
+    return str(len(command_line(verb, new_token()))), str(len(through_sudo))
+
+
+def last_process() -> int:
+    """The number of a process that was begun just now; they are counted up in this namespace."""
+    return int(subprocess.run(["sh", "-c", "echo $$"], capture_output=True, check=True).stdout)
 
 
 def install() -> None:
@@ -320,12 +383,9 @@ def inside(words: Sequence[str]) -> int:
 def main() -> None:
     """The comparison, in a namespace of its own."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.facts")
-    parser.add_argument("--hosts", type=int, nargs="+", default=[50, 200])
+    parser.add_argument("--hosts", type=int, nargs="+", default=[50])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", nargs="*", default=[], help="parts of names")
-    parser.add_argument(
-        "--facts", action="store_true", help="Ferryman's script of facts too, which takes longer"
-    )
+    parser.add_argument("--only", nargs="*", default=[], help="parts of names, beside ferryman's")
     parser.add_argument("--install", action="store_true")
     given = parser.parse_args()
     if given.install:
@@ -334,12 +394,11 @@ def main() -> None:
         raise SystemExit(inside([word for word in sys.argv[1:] if word != "--install"]))
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+    alone()
     for count in given.hosts:
         with tempfile.TemporaryDirectory(prefix="ferryman-bench-") as name, Sshds(Path(name), count) as place:
-            compare(place, SHORT, given)
-            if given.facts:
-                compare(place, command_line(ReadFacts(), new_token()), given)
-            phases(place)
+            compare(place, SHORT, given, facts=False)
+            compare(place, command_line(ReadFacts(), new_token()), given, facts=True)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ferryman.catalog.flip import encapsulated, flip
 from ferryman.catalog.reschedule import Rescheduled
-from ferryman.config.load import load
+from ferryman.config import load
 from ferryman.configfile import cookbook_folders, inventory_folder
 from ferryman.errors import FerrymanError
 from ferryman.hosts.certificates import Certificate
@@ -195,7 +195,11 @@ def _journal(text: str) -> object:
 def _table(text: str) -> object:
     """An IPVS table in a journal's record; whatever is wrong with it is a ValueError to whoever resumes."""
     try:
-        return to_json(from_json(json.loads(text)))
+        value = json.loads(text)
+    except (ValueError, RecursionError):  # the journal itself says that such a record cannot be read
+        return None
+    try:
+        return to_json(from_json(value))
     except (ValueError, LookupError, TypeError, AttributeError):
         return None
 

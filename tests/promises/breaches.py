@@ -181,6 +181,13 @@ BREACHES = [
         f"{UNIT}/hosts/test_verbs.py",
     ),
     Breach(
+        "a route is read from no answer that may be another question's",
+        "realservers/facts/routing.py",
+        "    if not batch.whole:\n",
+        "    if not batch.whole and not batch.answers:\n",
+        f"{UNIT}/realservers/test_routing.py",
+    ),
+    Breach(
         "what a login shell prints is no answer",
         "hosts/framing.py",
         "    if whole:\n",
@@ -246,8 +253,8 @@ BREACHES = [
     Breach(
         "a closed port is no good answer",
         "probe/classify.py",
-        "    return Judgement(syn, ProbeVerdict.REFUSED, detail=",
-        "    return Judgement(syn, ProbeVerdict.ACCEPTED, detail=",
+        "    return Judgement(syn, REFUSED, detail=",
+        "    return Judgement(syn, ACCEPTED, detail=",
         f"{UNIT}/probe",
     ),
     Breach(
@@ -274,9 +281,23 @@ BREACHES = [
     Breach(
         "what the probes left half open is closed",
         "probe/session.py",
-        "        half_open = deque(syn for syn in self._syns if syn.half_open)\n",
-        "        half_open = deque[Syn]()\n",
+        "            self._outbox.close_behind(syn for syn in self._syns if syn.half_open)\n",
+        "            pass\n",
         f"{UNIT}/probe",
+    ),
+    Breach(
+        "a slow realserver, or one behind a way that loses packets, is not called silent",
+        "probe/patience.py",
+        "        return self.adapts and self.has_measured and not self.late\n",
+        "        return self.adapts and self.has_measured\n",
+        f"{UNIT}/probe/test_patience.py",
+    ),
+    Breach(
+        "what sends a run back waits as long as is configured",
+        "cookbook/context.py",
+        "        return self.ports.probe(config if quick else patient(config), targets)\n",
+        "        return self.ports.probe(config, targets)\n",
+        f"{UNIT}/cookbook/test_probes_step.py",
     ),
     Breach(
         "the watch is heeded while the run waits",
@@ -543,7 +564,7 @@ BREACHES = [
         "an ICMP error must quote the sequence number",
         "probe/classify.py",
         "[Judgement(syn, None, detail=detail) for syn in syns]\n    syn",
-        "[Judgement(syn, ProbeVerdict.UNREACHABLE) for syn in syns]\n    syn",
+        "[Judgement(syn, UNREACHABLE) for syn in syns]\n    syn",
         f"{UNIT}/probe/test_dissect.py",
     ),
     Breach(

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ferryman import configfile
-from ferryman.config import EtcdCluster, EtcdConfig, load
+from ferryman.config import Config, EtcdCluster, EtcdConfig, load
+from ferryman.configfile import KEYS, sqlite_file
 from ferryman.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -392,3 +393,29 @@ def test_the_tries_of_a_probe_end_in_an_hour_together(tmp_path: Path) -> None:
         ConfigError, match=r"ferryman.toml:1: probe: timeout, backoff and tries: a silent target"
     ):
         load(written(tmp_path, "[probe]\ntimeout = 3000\nbackoff = 10\ntries = 20\n"))
+
+
+def test_the_keys_at_its_top_are_known_before_the_schema_is() -> None:
+    assert set(Config.model_fields) - {"file"} == KEYS
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("", ".ferryman/state.db"),
+        ('state = "sqlite:runs.db"\n[probe]\ntries = "many"\n', "runs.db"),
+        ('state = "sqlite:/var/lib/runs.db"\n', "/var/lib/runs.db"),
+        ('state = "etcd://etcd1:2379/ferryman"\n', None),
+        ('state = "sqlite:"\n', None),
+        ("state = 3\n", None),
+        ("state = [\n", None),
+        ('states = "sqlite:runs.db"\n', None),
+        ('[etcd]\nca = "ca.pem"\n', None),
+    ],
+)
+def test_the_journal_is_known_without_the_schema_only_where_nothing_else_can_be_meant(
+    text: str, named: str | None, tmp_path: Path
+) -> None:
+    (tmp_path / "ferryman.toml").write_text(text)
+    expected = None if named is None else tmp_path / named
+    assert sqlite_file(tmp_path / "ferryman.toml") == expected

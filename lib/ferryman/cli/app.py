@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ferryman import configfile
-from ferryman.cli import discovery
 from ferryman.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,10 +44,12 @@ class App:
     @cached_property
     def cookbooks(self) -> CookbookGroup:
         """The cookbooks there are; none where they cannot be looked for, as ``--help`` must work."""
+        from ferryman.cli.discovery import CookbookGroup  # noqa: PLC0415  # only where one is looked for
+
         try:
             return self.find_cookbooks()
         except ConfigError:
-            return discovery.read([])
+            return CookbookGroup({}, {})
 
     def find_cookbooks(self) -> CookbookGroup:
         """The cookbooks there are.
@@ -57,6 +58,8 @@ class App:
             ConfigError: There is no configuration, a folder of it may not be looked into, or somebody else
                 may have written one of them.
         """
+        from ferryman.cli import discovery  # noqa: PLC0415  # the same
+
         return discovery.read(configfile.cookbook_folders(configfile.find(self.named_config)))
 
     @cached_property

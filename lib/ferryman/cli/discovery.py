@@ -1,35 +1,49 @@
 """Cookbook files: found by folder, described without being run, imported one at a time.
 
 ``cookbooks/migrate.py`` is the command ``migrate``; ``cookbooks/mtu/rollout.py`` is ``mtu rollout``. What
-``--help`` shows is taken from the syntax tree, so a cookbook that fails to import breaks no other.
+``--help`` shows is taken from the syntax tree, so a cookbook that fails to import breaks no other; and a
+command that shows none of them reads none.
 """
 
 from __future__ import annotations
 
-import ast
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ferryman.errors import ConfigError, UsageError
 from ferryman.permissions import ENTER, READ, denied
-from ferryman.trust import require_trusted, untrusted
+from ferryman.trust import require_trusted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from ferryman.cli.description import Description
     from ferryman.cookbook.command import CookbookCommand
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CookbookFile:
     """A cookbook file, as it can be described without importing it."""
 
     name: str
     """The words of its command, with a space between them: ``mtu rollout``."""
     file: Path
-    summary: str
-    owner: str
+
+    @property
+    def summary(self) -> str:
+        """Its one line of help."""
+        return self._description.summary
+
+    @property
+    def owner(self) -> str:
+        """Whose it is; empty where it does not say."""
+        return self._description.owner
+
+    @cached_property
+    def _description(self) -> Description:
+        return _description_of(self.file)
 
     def load(self) -> CookbookCommand:
         """Import the file and return its command.
@@ -52,9 +66,15 @@ class CookbookFile:
 class CookbookGroup:
     """A folder of cookbooks: a group of commands."""
 
-    summary: str
     cookbooks: Mapping[str, CookbookFile]
     groups: Mapping[str, CookbookGroup]
+    file: Path | None = None
+    """The ``__init__.py`` whose docstring is the group's help."""
+
+    @property
+    def summary(self) -> str:
+        """Its one line of help; empty where nothing says it."""
+        return "" if self.file is None else _description_of(self.file).summary
 
     def all(self) -> Iterable[CookbookFile]:
         """Every cookbook below, in alphabetical order of its words."""
@@ -82,51 +102,34 @@ def read(folders: Iterable[Path]) -> CookbookGroup:
     """
     cookbooks: dict[str, CookbookFile] = {}
     groups: dict[str, CookbookGroup] = {}
-    summary = ""
     for folder in folders:
         group = _read_folder(folder, ())
         cookbooks = {**group.cookbooks, **cookbooks}
         groups = {**group.groups, **groups}
-        summary = summary or group.summary
-    return CookbookGroup(summary, cookbooks, groups)
+    return CookbookGroup(cookbooks, groups)
 
 
 def _read_folder(folder: Path, words: tuple[str, ...]) -> CookbookGroup:
     cookbooks: dict[str, CookbookFile] = {}
     groups: dict[str, CookbookGroup] = {}
-    summary = ""
+    about = None
     if obstacle := denied(folder, READ | ENTER):
         raise ConfigError(f"{folder}: cookbooks cannot be looked for there: {obstacle}")
     require_trusted(folder, "cookbooks")
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         name = path.stem.replace("_", "-")
         if path.name == "__init__.py":
-            summary = _described(path)[0]
+            about = path
         elif path.suffix == ".py" and not path.name.startswith("_"):
-            cookbooks[name] = CookbookFile(" ".join((*words, name)), path, *_described(path))
+            cookbooks[name] = CookbookFile(" ".join((*words, name)), path)
         elif path.is_dir() and not path.name.startswith(("_", ".")):
             group = _read_folder(path, (*words, name))
             if group.cookbooks or group.groups:
                 groups[name] = group
-    return CookbookGroup(summary, cookbooks, groups)
+    return CookbookGroup(cookbooks, groups, about)
 
 
-def _described(file: Path) -> tuple[str, str]:
-    """The first line of the module's docstring, and the ``OWNER`` it names."""
-    if reason := untrusted(file):
-        return f"(is not trusted: {reason})", ""
-    try:
-        tree = ast.parse(file.read_bytes())
-    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        return f"(cannot be read: {error})", ""
-    doc = (ast.get_docstring(tree) or "").partition("\n")[0]
-    return doc, _constant(tree, "OWNER")
+def _description_of(file: Path) -> Description:
+    from ferryman.cli.description import description_of  # noqa: PLC0415  # Python's syntax tree, for lists
 
-
-def _constant(tree: ast.Module, name: str) -> str:
-    for node in tree.body:
-        match node:
-            case ast.Assign(targets=[ast.Name(id=found)], value=ast.Constant(value=str(text))):
-                if found == name:
-                    return text
-    return ""
+    return description_of(file)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferryman.catalog import SERVICES_FILE, Catalog
 from ferryman.click_shim import Choice, Exit, argument, group, option, pass_obj
 from ferryman.console import tables
 from ferryman.inventory import lint
@@ -44,6 +43,8 @@ def flip(app: App, service: str, site: str, to: Encapsulation, write: bool) -> N
     The diff applies with ``patch -p1`` or ``git apply``; directors and realservers are not touched.
     Nothing is needed but services.yaml, and of that the service's own entry.
     """
+    from ferryman.catalog import SERVICES_FILE, Catalog  # noqa: PLC0415  # lint edits nothing
+
     catalog = Catalog(app.inventory_folder / SERVICES_FILE)
     edit = catalog.flipped(service, site, to)
     if edit.before == edit.after:

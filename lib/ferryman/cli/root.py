@@ -19,6 +19,7 @@ from ferryman.click_shim import (
     option,
     version_option,
 )
+from ferryman.lazy import collector_at_rest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,20 +62,24 @@ def _app(context: Context) -> App:
 def _builtin(name: str) -> LazyCommand:
     module, summary = BUILTIN[name]
     attribute = "list_" if name == "list" else name.replace("-", "_")
-    return LazyCommand(summary, lambda: _command(module, attribute))
+    return LazyCommand(lambda: summary, lambda: _command(module, attribute))
 
 
 def _command(module: str, attribute: str) -> Command:
-    command: Command = getattr(import_module(module), attribute)
+    with collector_at_rest():
+        command: Command = getattr(import_module(module), attribute)
     return command
 
 
 def _of_group(group: CookbookGroup) -> dict[str, LazyCommand]:
     cookbooks = {
-        name.rpartition(" ")[2]: LazyCommand(file.summary, file.load)
+        name.rpartition(" ")[2]: LazyCommand(lambda file=file: file.summary, file.load)  # type: ignore[misc]  # bound
         for name, file in group.cookbooks.items()
     }
-    groups = {name: LazyCommand(below.summary, _group(name, below)) for name, below in group.groups.items()}
+    groups = {
+        name: LazyCommand(lambda below=below: below.summary, _group(name, below))  # type: ignore[misc]  # bound
+        for name, below in group.groups.items()
+    }
     return {**cookbooks, **groups}
 
 
@@ -89,7 +94,8 @@ def _remember(**given: object) -> None:
 
 
 def _perform(app: App, cookbook: CookbookCommand, arguments: Mapping[str, Any], options: RunOptions) -> None:
-    from ferryman.cli.run import perform  # noqa: PLC0415  # brings in everything
+    with collector_at_rest():
+        from ferryman.cli.run import perform  # noqa: PLC0415  # brings in everything
 
     perform(app, cookbook, arguments, options)
 
@@ -122,6 +128,8 @@ for _decorate in (
 class _Root(LazyGroup):
     def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
         """As ``LazyGroup.get_command``; where cookbooks cannot be looked for, it raises why."""
+        if cmd_name in BUILTIN:  # and no cookbook is looked for
+            return _builtin(cmd_name).load()
         found = super().get_command(ctx, cmd_name)
         if found is None:
             _app(ctx).find_cookbooks()

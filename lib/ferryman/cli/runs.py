@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from ferryman.cli.operator import operator
-from ferryman.cli.state import enter_lab, store_of
+from ferryman.cli.state import enter_lab, journal_of, store_of
 from ferryman.click_shim import Choice, IntRange, argument, command, option, pass_obj
 from ferryman.console import tables
 from ferryman.errors import LabError
@@ -32,7 +32,7 @@ _accept = option(
 def runs(app: App, limit: int) -> None:
     """The runs in the journal, newest first."""
     columns = ["run", "cookbook", "arguments", "operator", "started", "outcome", "process", "reason"]
-    with store_of(app.config) as store:
+    with journal_of(app) as store:
         rows = [_listed(store, entry) for entry in store.runs(limit)]
     tables.show(rows, columns, as_json=app.json, empty="no runs yet", whole=["started", "outcome"])
 
@@ -42,7 +42,7 @@ def runs(app: App, limit: int) -> None:
 @pass_obj
 def show(app: App, run: str) -> None:
     """One run of the journal, whole: what was asked, seen, changed, and what became of it."""
-    with store_of(app.config) as store:
+    with journal_of(app) as store:
         entry = store.run(run)
         head = _listed(store, entry)
         rows = [_recorded(record) for record in store.show(run)]

@@ -5,12 +5,14 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from ferryman import configfile
 from ferryman.errors import JournalError
-from ferryman.state.factory import open_store
+from ferryman.state.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ferryman.cli.app import App
     from ferryman.config import Config
     from ferryman.state import Store
 
@@ -43,7 +45,30 @@ def store_of(config: Config) -> Iterator[Store]:
         keep_namespace = not config.etcd_cluster.beyond_this_machine
         if not keep_namespace:
             enter_lab(config)
-    store = open_store(config, keep_namespace=keep_namespace)
+    from ferryman.state.factory import open_store  # noqa: PLC0415  # for lists of runs to go without
+
+    with _closed_after(open_store(config, keep_namespace=keep_namespace)) as store:
+        yield store
+
+
+@contextmanager
+def journal_of(app: App) -> Iterator[Store]:
+    """The store of runs, for what reads it alone: of the configuration only ``state`` is looked at.
+
+    What else may be wrong there concerns no run that is over. A cluster's store needs all of it, for
+    ``[etcd]`` says how it is trusted.
+    """
+    file = configfile.sqlite_file(configfile.find(app.named_config))
+    if file is None:
+        with store_of(app.config) as store:
+            yield store
+    else:
+        with _closed_after(SqliteStore.at(file)) as store:
+            yield store
+
+
+@contextmanager
+def _closed_after(store: Store) -> Iterator[Store]:
     try:
         yield store
     finally:

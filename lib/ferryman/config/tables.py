@@ -12,7 +12,7 @@ from ferryman.config.etcd import EtcdCluster, EtcdConfig
 from ferryman.config.hooks import HooksConfig
 from ferryman.config.jump import Jump
 from ferryman.config.table import Table
-from ferryman.configfile import expanded
+from ferryman.configfile import STATE, sqlite_of
 from ferryman.names import is_user
 
 _LONGEST_PROBE_S = 3600
@@ -87,14 +87,19 @@ class ProbeConfig(Table):
     outer_source: OuterSource = OuterSource()
     """Of realservers for which no director's outer source is known."""
     timeout: Seconds = 0.5
-    """Seconds that the first try waits for its answers."""
+    """Seconds that the first try waits for its answers at most, and that it waits where nobody answers."""
     backoff: float = Field(default=2.0, ge=1, le=10)
     """Each further try waits this many times as long."""
     tries: int = Field(default=3, ge=1, le=20)
     samples: int = Field(default=4, ge=1, le=64)
     """Source ports for each target: behind a node each may reach another pod."""
-    rate: int = Field(default=20_000, ge=1, le=10_000_000)
-    """Packets per second at most."""
+    rate: int = Field(default=50_000, ge=1, le=10_000_000)
+    """SYNs per second at most; behind each that is answered a RST follows, which is not charged."""
+    patience: Literal["measured", "fixed"] = "measured"
+    """Whether realservers that stay silent where others answer at once are given up sooner.
+
+    What has consequences, such as a migration's looks and its watch, never does.
+    """
     self_test: str | None = None
     """A service that is encapsulated already: its answers prove that this host can probe at all."""
     open_decapsulator: Literal["warn", "fail"] = "warn"
@@ -257,7 +262,7 @@ class Config(Table):
     file: Path
     inventory: Path = Path("inventory")
     cookbooks: tuple[Path, ...] = (Path("cookbooks"),)
-    state: str = "sqlite:.ferryman/state.db"
+    state: str = STATE
     lab: bool = False
     """Everything runs in the control namespace of the running lab."""
     ssh: SshConfig = SshConfig()
@@ -284,8 +289,7 @@ class Config(Table):
     @property
     def sqlite(self) -> Path | None:
         """The SQLite file that ``state`` names, if it names one."""
-        scheme, _, place = self.state.partition(":")
-        return self.folder / expanded(Path(place)) if scheme == "sqlite" and place else None
+        return sqlite_of(self.state, self.folder)
 
     @property
     def etcd_cluster(self) -> EtcdCluster | None:

@@ -1,50 +1,26 @@
-"""Lists for people, as tables; and for programs, one JSON object a line."""
+"""Lists for people, as tables; and for programs, one JSON object a line.
+
+Rich lays them out for a terminal, in colour and folded to its window. A file or a pipe needs neither: what
+goes there is laid out here, a row to a line, so that a command in a script does not wait for Rich.
+"""
 
 from __future__ import annotations
 
-import shutil
+import os
 import sys
-from typing import TYPE_CHECKING
+from itertools import zip_longest
+from typing import TYPE_CHECKING, TextIO
 
-from rich.box import SIMPLE_HEAD
-from rich.syntax import Syntax
-from rich.table import Table
-from rich.text import Text
-
-from ferryman.console.safe import SafeConsole
+from ferryman.console.cells import BETWEEN, cell, heading
 from ferryman.printable import json_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from rich.console import Console
+    from rich.text import Text
 
-WIDE = 200
-"""Columns where it is no terminal: a file or a pipe need not be folded."""
-
-NARROW = 14
-"""Columns that a text is given at least, or its longest word if that is shorter; else there is no table."""
-BETWEEN = 3
-"""Columns between two of a table's."""
-
-STYLES = {
-    "done": "green",
-    "refused": "red",
-    "rolled-back": "yellow",
-    "interrupted": "yellow",
-    "busy": "yellow",
-    "stranded": "bold red",
-    "held": "bold magenta",
-    "error": "bold red",
-    "open": "bold cyan",
-    "pass": "green",
-    "warn": "yellow",
-    "warning": "yellow",
-    "fail": "red",
-    "up": "green",
-    "down": "red",
-}
-"""Words that carry a colour wherever they stand alone in a cell."""
+LONGEST_RULE = 200
+"""Columns of the line below the head: a text may be longer than any window."""
 
 
 def show(
@@ -64,90 +40,73 @@ def show(
     if as_json:
         for row in listed:
             print(json_line(row))  # noqa: T201  # this is the screen
-        return
-    console = _console()
-    if not listed:
-        console.print(empty)
-        return
-    unbroken = {columns[0], *whole}
-    needed = sum(_needed(listed, column, unbroken=column in unbroken) + BETWEEN for column in columns)
-    if needed > console.width:
-        _show_blocks(console, listed, columns)
-        return
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(_heading(column), overflow="fold", no_wrap=column in unbroken)
-    for row in listed:
-        table.add_row(*(_cell(row.get(column)) for column in columns))
-    console.print(table)
+    elif not listed:
+        say(empty)
+    elif _is_terminal(sys.stdout):
+        from ferryman.console import rich_tables  # noqa: PLC0415  # what Rich is needed for
+
+        rich_tables.show(listed, columns, whole)
+    else:
+        _print_plain(listed, columns)
 
 
 def show_one(named: Mapping[str, object]) -> None:
-    """Print one object for people: a line for each name and its value."""
-    _console().print(_block((_heading(name), _cell(value)) for name, value in named.items()))
+    """Print one object for people: a line for each name and its value, unless that is empty."""
+    shown = [(heading(name), cell(value)) for name, value in named.items()]
+    if _is_terminal(sys.stdout):
+        from ferryman.console import rich_tables  # noqa: PLC0415  # the same
 
-
-def _console() -> Console:
-    """A console as wide as the window: Rich takes terminals of some names for 80 columns wide."""
-    if not sys.stdout.isatty():
-        return SafeConsole(highlight=False, width=WIDE)
-    window = shutil.get_terminal_size()
-    return SafeConsole(highlight=False, width=window.columns, height=window.lines)
+        rich_tables.show_one(shown)
+        return
+    rows = [(name, value) for name, value in shown if value]
+    for line in _laid_out(rows, between=2):
+        print(line)  # noqa: T201  # this is the screen
 
 
 def diff(text: str) -> None:
     """Print a unified diff; byte for byte the same where it is no terminal, so that patch can read it."""
-    console = SafeConsole()
-    if console.is_terminal:
-        console.print(Syntax(printable(text), "diff", background_color="default"))
+    if _is_terminal(sys.stdout):
+        from ferryman.console import rich_tables  # noqa: PLC0415  # the same
+
+        rich_tables.diff(printable(text))
     else:
         print(text, end="")  # noqa: T201  # this is the screen
 
 
 def show_lines(lines: Iterable[Text]) -> None:
     """Print lines as they are; a terminal folds what is longer than its window."""
-    console = _console()
-    for line in lines:
-        console.print(line, soft_wrap=True)
+    from ferryman.console import rich_tables  # noqa: PLC0415  # who has such lines has Rich
+
+    rich_tables.show_lines(lines)
 
 
 def say(message: str, *, error: bool = False) -> None:
     """Print a sentence on standard output, or on standard error with ``error``."""
-    SafeConsole(stderr=error, highlight=False, soft_wrap=True).print(Text(printable(message)))
+    print(printable(message), file=sys.stderr if error else sys.stdout)  # the screen
 
 
-def _needed(rows: Sequence[Mapping[str, object]], column: str, *, unbroken: bool) -> int:
-    """The least width, in columns of a terminal, that a column of the table needs."""
-    cells = [Text(_heading(column)), *(_cell(row.get(column)) for row in rows)]
-    if unbroken:
-        return max(cell.cell_len for cell in cells)
-    words = (Text(word) for cell in cells for word in cell.plain.split())
-    return max(min(NARROW, word.cell_len) for word in words)
+def _is_terminal(stream: TextIO) -> bool:
+    """Whether somebody looks at it, as far as Rich knows: some who read a pipe want colours all the same."""
+    return stream.isatty() or bool(os.environ.get("FORCE_COLOR"))
 
 
-def _show_blocks(console: Console, rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> None:
-    """Print a block for each row: its first column, and below that the others by name, unless empty."""
-    first, *others = columns
-    for row in rows:
-        console.print(_cell(row.get(first)), style="bold", no_wrap=True, overflow="ignore", crop=False)
-        console.print(_block((f"  {_heading(column)}", _cell(row.get(column))) for column in others))
+def _print_plain(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> None:
+    """Print the table with a line below its head; as wide as its texts are."""
+    texts = [tuple(cell(row.get(column)) for column in columns) for row in rows]
+    head, *lines = _laid_out([tuple(map(heading, columns)), *texts], between=BETWEEN)
+    rule = "─" * min(LONGEST_RULE, max(map(len, (head, *lines))))
+    print(head, rule, *lines, sep="\n")  # noqa: T201  # this is the screen
 
 
-def _block(named: Iterable[tuple[str, Text]]) -> Table:
-    """A grid of names and values, without those whose value is empty."""
-    block = Table.grid(padding=(0, 1, 0, 0))
-    block.add_column(style="dim", no_wrap=True)
-    block.add_column(overflow="fold")
-    for name, text in named:
-        if text.plain:
-            block.add_row(f"{name} ", text)
-    return block
+def _laid_out(rows: Sequence[Sequence[str]], *, between: int) -> list[str]:
+    """Lines in which columns stand below each other; a text of several lines takes as many."""
+    from rich.cells import cell_len  # noqa: PLC0415  # all of Rich that it takes to know how wide a text is
 
-
-def _heading(column: str) -> str:
-    return column.replace("_", " ")
-
-
-def _cell(value: object) -> Text:
-    text = "" if value is None else printable(str(value))
-    return Text(text, style=STYLES.get(text, ""))
+    cells = [line for row in rows for line in zip_longest(*(text.split("\n") for text in row), fillvalue="")]
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    return [
+        (" " * between)
+        .join(text + " " * (width - cell_len(text)) for text, width in zip(line, widths, strict=True))
+        .rstrip()
+        for line in cells
+    ]

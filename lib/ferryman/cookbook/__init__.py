@@ -2,7 +2,12 @@
 
 The types of the model are here so that an author can annotate a step. An author's own verb is a ``ReadVerb``
 or a ``WriteVerb``; ``kinds`` has the forms that its arguments can have.
+
+What a command line needs is imported with the package. What a plan is made of is a ``LazyName``: the help of
+a cookbook does not wait for it. Types, and what steps of an author's own stand on, come when they are named.
 """
+
+from typing import TYPE_CHECKING
 
 from ferryman.click_shim import argument, option
 from ferryman.cookbook.command import (
@@ -13,54 +18,119 @@ from ferryman.cookbook.command import (
     site_option,
     watch_options,
 )
-from ferryman.cookbook.context import Ferry, Overrides
 from ferryman.cookbook.loading import load
-from ferryman.cookbook.steps.catalog import (
-    CatalogFlipped,
-    CatalogRescheduled,
-    catalog_step,
-    scheduler_catalog_step,
-)
-from ferryman.cookbook.steps.control_host import ControlHostCanProbe
-from ferryman.cookbook.steps.decapsulation import SpoofedSourcesDropped
-from ferryman.cookbook.steps.directors import (
-    DirectorChanged,
-    DirectorConverged,
-    DirectorsAgree,
-    DirectorsEditable,
-    OldConnectionsDrained,
-)
-from ferryman.cookbook.steps.exchange import ExchangesCompleted
-from ferryman.cookbook.steps.git_catalog import CatalogMerged
-from ferryman.cookbook.steps.probes import ProbesAnswered
-from ferryman.cookbook.steps.realservers import RealserversConverged, RealserversReady, realserver_steps
-from ferryman.cookbook.steps.routes import HostRoutesDown, HostRoutesUp
-from ferryman.cookbook.steps.scheduler import DirectorRescheduled, SchedulerImpact
-from ferryman.cookbook.steps.tables import DirectorsStayConverged
-from ferryman.cookbook.steps.traffic import TrafficFlows
-from ferryman.cookbook.steps.watch import Soaked, watch_over, watch_requests
-from ferryman.directors import SetForwarding, SetScheduler, Target, scheduled
-from ferryman.engine.plan import Plan, Step
-from ferryman.engine.steps import Change, Look, NoChange, Report
+from ferryman.cookbook.overrides import Overrides
 from ferryman.errors import DoubtError, RefusedError, UsageError, VerifyError, WorldChangedError
-from ferryman.hosts.completed import Completed
-from ferryman.hosts.verbs import ReadVerb, WriteVerb, kinds
-from ferryman.hosts.verbs.ipvs import EditTable, IpvsTable
-from ferryman.model import (
-    Address,
-    Director,
-    Edit,
-    Finding,
-    Forwarding,
-    Kind,
-    ProbeResult,
-    ProbeVerdict,
-    Realserver,
-    Role,
-    Service,
-    Verdict,
-    VirtualService,
-)
+from ferryman.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from ferryman.cookbook.context import Ferry
+    from ferryman.cookbook.steps.catalog import (
+        CatalogFlipped,
+        CatalogRescheduled,
+        catalog_step,
+        scheduler_catalog_step,
+    )
+    from ferryman.cookbook.steps.control_host import ControlHostCanProbe
+    from ferryman.cookbook.steps.decapsulation import SpoofedSourcesDropped
+    from ferryman.cookbook.steps.directors import (
+        DirectorChanged,
+        DirectorConverged,
+        DirectorsAgree,
+        DirectorsEditable,
+        OldConnectionsDrained,
+    )
+    from ferryman.cookbook.steps.exchange import ExchangesCompleted
+    from ferryman.cookbook.steps.git_catalog import CatalogMerged
+    from ferryman.cookbook.steps.probes import ProbesAnswered
+    from ferryman.cookbook.steps.realservers import RealserversConverged, RealserversReady, realserver_steps
+    from ferryman.cookbook.steps.routes import HostRoutesDown, HostRoutesUp
+    from ferryman.cookbook.steps.scheduler import DirectorRescheduled, SchedulerImpact
+    from ferryman.cookbook.steps.tables import DirectorsStayConverged
+    from ferryman.cookbook.steps.traffic import TrafficFlows
+    from ferryman.cookbook.steps.watch import Soaked, watch_over, watch_requests
+    from ferryman.directors.schedulers import scheduled
+    from ferryman.directors.target import SetForwarding, SetScheduler, Target
+    from ferryman.engine.plan import Plan, Step
+    from ferryman.engine.steps import Change, Look, NoChange, Report
+    from ferryman.hosts.completed import Completed
+    from ferryman.hosts.verbs import ReadVerb, WriteVerb, kinds
+    from ferryman.hosts.verbs.ipvs import EditTable, IpvsTable
+    from ferryman.model import (
+        Address,
+        Director,
+        Edit,
+        Finding,
+        Forwarding,
+        Kind,
+        ProbeResult,
+        ProbeVerdict,
+        Realserver,
+        Role,
+        Service,
+        Verdict,
+        VirtualService,
+    )
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        when_used={
+            "ferryman.cookbook.context": ["Ferry"],
+            "ferryman.cookbook.steps.catalog": [
+                "CatalogFlipped",
+                "CatalogRescheduled",
+                "catalog_step",
+                "scheduler_catalog_step",
+            ],
+            "ferryman.cookbook.steps.control_host": ["ControlHostCanProbe"],
+            "ferryman.cookbook.steps.decapsulation": ["SpoofedSourcesDropped"],
+            "ferryman.cookbook.steps.directors": [
+                "DirectorChanged",
+                "DirectorConverged",
+                "DirectorsAgree",
+                "DirectorsEditable",
+                "OldConnectionsDrained",
+            ],
+            "ferryman.cookbook.steps.exchange": ["ExchangesCompleted"],
+            "ferryman.cookbook.steps.git_catalog": ["CatalogMerged"],
+            "ferryman.cookbook.steps.probes": ["ProbesAnswered"],
+            "ferryman.cookbook.steps.realservers": [
+                "RealserversConverged",
+                "RealserversReady",
+                "realserver_steps",
+            ],
+            "ferryman.cookbook.steps.routes": ["HostRoutesDown", "HostRoutesUp"],
+            "ferryman.cookbook.steps.scheduler": ["DirectorRescheduled", "SchedulerImpact"],
+            "ferryman.cookbook.steps.tables": ["DirectorsStayConverged"],
+            "ferryman.cookbook.steps.traffic": ["TrafficFlows"],
+            "ferryman.cookbook.steps.watch": ["Soaked", "watch_over", "watch_requests"],
+            "ferryman.directors.schedulers": ["scheduled"],
+            "ferryman.engine.plan": ["Plan"],
+        },
+        when_named={
+            "ferryman.directors.target": ["SetForwarding", "SetScheduler", "Target"],
+            "ferryman.engine.plan": ["Step"],
+            "ferryman.engine.steps": ["Change", "Look", "NoChange", "Report"],
+            "ferryman.hosts.completed": ["Completed"],
+            "ferryman.hosts.verbs": ["ReadVerb", "WriteVerb", "kinds"],
+            "ferryman.hosts.verbs.ipvs": ["EditTable", "IpvsTable"],
+            "ferryman.model": [
+                "Address",
+                "Director",
+                "Edit",
+                "Finding",
+                "Forwarding",
+                "Kind",
+                "ProbeResult",
+                "ProbeVerdict",
+                "Realserver",
+                "Role",
+                "Service",
+                "Verdict",
+                "VirtualService",
+            ],
+        },
+    )
 
 __all__ = [
     "Address",

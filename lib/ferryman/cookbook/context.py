@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from ferryman import retry
 from ferryman.catalog import SERVICES_FILE
@@ -15,7 +15,7 @@ from ferryman.engine.clock import Clock, SystemClock
 from ferryman.inventory import Inventory, Needed
 from ferryman.kubernetes import node_states
 from ferryman.management import agent_for
-from ferryman.probe import single_try
+from ferryman.probe import patient, single_try
 from ferryman.probe.exchange import ExchangeLimits
 from ferryman.state import RunRequest
 from ferryman.tape.ports import Ports
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from ferryman.catalog import Catalog, GitCatalog
     from ferryman.config import Config
+    from ferryman.cookbook.overrides import Overrides
     from ferryman.directors import Connection, Driver
     from ferryman.engine.runner import FenceOff
     from ferryman.hosts.hosts import Hosts
@@ -44,20 +45,6 @@ TRIES_AGAIN = 2
 
 
 _UNNAMED = RunRequest(cookbook="", operator="", run_id="unnamed")
-
-
-class Overrides(TypedDict, total=False):
-    """What ``watch_options``, ``drain_option`` and ``accept_irreversible_option`` pass to a cookbook.
-
-    None: as the configuration says. Times are in seconds.
-    """
-
-    soak: float | None
-    failures: int | None
-    flaps: int | None
-    retries: int | None
-    drain: float | None
-    accept_irreversible: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,18 +204,23 @@ class Ferry:
         """
         self.ports.need_raw_sockets()
 
-    def probe(self, targets: Sequence[Target]) -> list[ProbeResult]:
-        """Send encapsulated SYNs to each target; one result for each, in their order."""
-        return self.ports.probe(self.config.probe, targets)
+    def probe(self, targets: Sequence[Target], *, quick: bool = False) -> list[ProbeResult]:
+        """Send encapsulated SYNs to each target; one result for each, in their order.
+
+        ``quick``: give up realservers that stay silent while others answer at once sooner than is configured;
+        not for what sends a run back.
+        """
+        config = self.config.probe
+        return self.ports.probe(config if quick else patient(config), targets)
 
     def probe_briefly(self, targets: Sequence[Target]) -> list[ProbeResult]:
         """One flow and one try for each: what answers is fine, silence says little."""
         return self.ports.probe(single_try(self.config.probe), targets)
 
     def probe_again(self, targets: Sequence[Target]) -> list[ProbeResult]:
-        """Ask what did not answer once more, with fewer tries, to find out why."""
+        """Ask what did not answer once more, with fewer tries but their whole time, to find out why."""
         fewer = self.config.probe.model_copy(update={"tries": min(TRIES_AGAIN, self.config.probe.tries)})
-        return self.ports.probe(fewer, targets)
+        return self.ports.probe(patient(fewer), targets)
 
     def exchange(self, service: Service, targets: Sequence[ExchangeTarget]) -> list[ExchangeResult]:
         """Make a whole exchange through the tunnel with each target, side by side; a result for each."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import sys
 from typing import TYPE_CHECKING
@@ -20,7 +19,7 @@ def load(file: Path) -> CookbookCommand:
     Raises:
         UsageError: It cannot be imported, or does not declare exactly one cookbook; names file and line.
     """
-    name = "ferryman_cookbook_" + hashlib.sha256(str(file).encode()).hexdigest()[:12]
+    name = f"ferryman_cookbook:{file}".replace(".", "_")  # a dot would make it a part of a package
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec, file
     assert spec.loader, file

@@ -6,12 +6,10 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from paramiko.agent import AgentSSH
+from ferryman.hosts.ssh_library import paramiko
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import paramiko
 
     from ferryman.hosts.connect import Deadline
 
@@ -25,7 +23,7 @@ class HeldKey:
     signer: paramiko.PKey
 
 
-class Agent(AgentSSH):
+class Agent(paramiko.agent.AgentSSH):
     """A connection to an agent; close it."""
 
     def __init__(self, path: Path, deadline: Deadline) -> None:

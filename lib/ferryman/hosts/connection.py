@@ -5,10 +5,9 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-import paramiko
-
 from ferryman.hosts.command import WINDOW
 from ferryman.hosts.explanations import nothing_ran, unreachable
+from ferryman.hosts.ssh_library import paramiko
 from ferryman.hosts.transport import cut, hang_up
 
 if TYPE_CHECKING:

@@ -6,9 +6,8 @@ import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import paramiko
-
 from ferryman.errors import FerrymanError, UnreachableError
+from ferryman.hosts.ssh_library import paramiko
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,8 +2,9 @@ r"""A verb as the command line that a host gets, and its answer out of what come
 
 sshd hands the command line to the login shell of the user, whichever that is. So it is made of what sh,
 bash, fish and csh understand alike: printable ASCII in single quotes, but for ``'``, ``\`` and ``!``, which
-stand outside of them behind a backslash. csh takes no newline in quotes, and fish takes backslashes there as
-its own: hence the script goes as the argument of ``printf %b``, in which every other byte is an octal number.
+stand outside of them behind a backslash. csh takes no newline in quotes: hence a ``~`` stands before each
+line, and sh takes the lines apart without another process. A script with a ``~`` of its own, or with what is
+no printable ASCII, goes as the argument of ``printf %b``, in which every other byte is an octal number.
 The login shell does no more than to start ``/bin/sh``, which makes the script of that and runs it. It has it
 in its environment, so that no list of processes shows it, and ``pgrep -f`` in a script does not find itself.
 
@@ -34,7 +35,9 @@ SBIN = "/usr/sbin:/sbin:/usr/local/sbin"
 """Where ipvsadm and others are; sshd's own PATH for users other than root has none of it."""
 BOOT = (
     f"PATH=${{PATH:-/usr/bin:/bin}}:{SBIN}; export PATH; "
-    'T=$1; p=$(printf %b "$FERRYMAN") || exit; unset FERRYMAN; '
+    "T=$1; i=$IFS; case $FERRYMAN in "
+    '"~"*) set -f; IFS="~"; set -- ${FERRYMAN#?}; IFS=${i#??}; p="$*"; IFS=$i; set +f;; '
+    '*) p=$(printf %b "$FERRYMAN") || exit;; esac; unset FERRYMAN; '
     r'printf "\n%s begin\n" "$T"; printf "\n%s begin\n" "$T" >&2; (eval "$p"); s=$?; '
     r'printf "\n%s end\n" "$T"; printf "\n%s end\n" "$T" >&2; exit "$s"'
 )
@@ -54,7 +57,7 @@ def command_line(verb: Verb[Any], token: str, guarded: Callable[[str], str] = st
         ArgumentError: It is longer than a host takes.
     """
     script = f"{positional(verb)}\n{guarded(verb.script)}\n"
-    words = ("/usr/bin/env", f"FERRYMAN={octal(script)}", "/bin/sh", "-c", BOOT, "ferryman", token)
+    words = ("/usr/bin/env", f"FERRYMAN={encoded(script)}", "/bin/sh", "-c", BOOT, "ferryman", token)
     line = f"exec {' '.join(map(quoted, words))}"
     if len(line) > LONGEST:
         raise ArgumentError(
@@ -81,12 +84,15 @@ def quoted(word: str) -> str:
     return "".join(f"\\{part}" if part in ("\\", "'", "!") else f"'{part}'" for part in parts) or "''"
 
 
-def octal(text: str) -> str:
-    r"""A text as the argument of ``printf %b``: printable ASCII as it is, any other byte as a number.
+def encoded(text: str) -> str:
+    r"""A text as printable ASCII: a ``~`` before each line; else any other byte of it as a number.
 
-    >>> print(octal("a\n"))
-    a\0012
+    >>> print(encoded("a\nb"), encoded("~\n"))
+    ~a~b \0176\0012
     """
+    lines = text.split("\n")
+    if "~" not in text and text.isascii() and all(line.isprintable() for line in lines):
+        return "".join(f"~{line}" for line in lines)
     data = text.encode("utf-8", "surrogateescape")
     if 0 in data:
         raise ValueError("NUL in a script")
@@ -94,7 +100,9 @@ def octal(text: str) -> str:
 
 
 _OCTAL = [
-    chr(byte) if chr(byte).isascii() and chr(byte).isprintable() and chr(byte) != "\\" else f"\\0{byte:03o}"
+    chr(byte)
+    if chr(byte).isascii() and chr(byte).isprintable() and chr(byte) not in "\\~"
+    else f"\\0{byte:03o}"
     for byte in range(256)
 ]
 

@@ -10,10 +10,9 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import paramiko
-
 from ferryman.errors import UnreachableError
 from ferryman.hosts.explanations import nothing_ran, why
+from ferryman.hosts.ssh_library import paramiko
 from ferryman.hosts.transport import Transport, cut, hang_up
 
 if TYPE_CHECKING:

@@ -7,10 +7,9 @@ import binascii
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import paramiko
-
 from ferryman.hosts.certificates import Certificate, algorithm_of
 from ferryman.hosts.explanations import why
+from ferryman.hosts.ssh_library import paramiko
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,15 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import paramiko
-from paramiko.pkey import PublicBlob
-
 from ferryman.errors import ConfigError
 from ferryman.hosts.agent import Agent
 from ferryman.hosts.certificates import SUFFIX, Certificate, algorithm_of
 from ferryman.hosts.connect import Deadline
 from ferryman.hosts.explanations import why
 from ferryman.hosts.key_files import KeyFile, read_certificates, read_key
+from ferryman.hosts.ssh_library import paramiko
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +38,7 @@ class Offer(paramiko.PKey):
         self.what = what
         self._blob = blob
         self._signer = signer
-        self.public_blob = PublicBlob(algorithm_of(blob), blob)
+        self.public_blob = paramiko.pkey.PublicBlob(algorithm_of(blob), blob)
 
     def get_name(self) -> str:
         """The algorithm of the key or certificate."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-import paramiko
-
 from ferryman.errors import ConfigError, UnreachableError
 from ferryman.hosts.certificates import Certificate
 from ferryman.hosts.connect import Deadline, connect
@@ -14,6 +12,7 @@ from ferryman.hosts.explanations import nothing_ran, why
 from ferryman.hosts.jump import JumpHosts
 from ferryman.hosts.keys import Keys
 from ferryman.hosts.known_hosts import KnownHosts, PresentedKey
+from ferryman.hosts.ssh_library import paramiko
 from ferryman.hosts.transport import hang_up, host_key_order, open_transport
 
 if TYPE_CHECKING:

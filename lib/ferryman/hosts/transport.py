@@ -7,10 +7,9 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import paramiko
-
 from ferryman.hosts.certificates import SUFFIX
 from ferryman.hosts.explanations import nothing_ran, why
+from ferryman.hosts.ssh_library import paramiko
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

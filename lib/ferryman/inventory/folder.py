@@ -14,7 +14,7 @@ from ferryman.inventory.document import (
     parse_mapping,
 )
 from ferryman.inventory.entries import Entries, Source
-from ferryman.inventory.forwarded import shared
+from ferryman.inventory.forwarded import forwarded, shared
 from ferryman.inventory.problems import KeyPath, Problem, Severity, shown
 from ferryman.inventory.schema import CatalogService, ClusterEntry, DirectorEntry, HostEntry, M, checked
 from ferryman.inventory.yaml_nodes import below, key_name, pairs
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ferryman.inventory.entries import Judge
-    from ferryman.inventory.forwarded import Endpoint
+    from ferryman.inventory.forwarded import Endpoint, Forwarded
 
 T = TypeVar("T")
 
@@ -154,8 +154,13 @@ class Folder:
         """By service, what the directors of a site forward for it and for another one too, faulty or not."""
         if site not in self._shared:
             document = self.document(SERVICES)
-            self._shared[site] = shared(document, site) if document is not None else {}
+            self._shared[site] = shared(document, self._forwarded, site) if document is not None else {}
         return self._shared[site]
+
+    @cached_property
+    def _forwarded(self) -> list[Forwarded]:
+        document = self.document(SERVICES)
+        return forwarded(document) if document is not None else []
 
     @cached_property
     def problems(self) -> list[Problem]:

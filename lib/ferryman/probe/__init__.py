@@ -10,6 +10,7 @@ from ferryman.probe.prober import Prober
 from ferryman.probe.targets import (
     SpoofTarget,
     Target,
+    patient,
     probe_targets,
     single_try,
     spoof_targets,
@@ -24,6 +25,7 @@ __all__ = [
     "Target",
     "mss_limit",
     "own_source",
+    "patient",
     "probe_targets",
     "require_raw_sockets",
     "single_try",

@@ -15,6 +15,15 @@ if TYPE_CHECKING:
 
 SEQUENCE_SPACE = 2**32
 
+ACCEPTED, UNSUITABLE, REFUSED, UNREACHABLE, SILENT = (
+    ProbeVerdict.ACCEPTED,
+    ProbeVerdict.UNSUITABLE,
+    ProbeVerdict.REFUSED,
+    ProbeVerdict.UNREACHABLE,
+    ProbeVerdict.SILENT,
+)
+"""By names of their own: a look-up in an enum takes twenty times as long, some times for each answer."""
+
 ICMP_TEXTS = {
     (4, 3, 0): "network unreachable",
     (4, 3, 1): "host unreachable",
@@ -99,6 +108,8 @@ class Syn:
     """How many times it was sent."""
     sent_ns: int = 0
     """When it was sent last, in nanoseconds since the epoch."""
+    first_sent_ns: int = 0
+    """When it was sent for the first time."""
     answered: ProbeVerdict | None = None
     half_open: bool = False
     """Whether a realserver may hold a connection for it."""
@@ -106,7 +117,7 @@ class Syn:
     @property
     def acknowledgement(self) -> int:
         """The number that a true answer acknowledges."""
-        return (self.isn + 1) % SEQUENCE_SPACE
+        return self.isn + 1 & SEQUENCE_SPACE - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +178,9 @@ class Judgement(NamedTuple):
     icmp_reason: IcmpReason | None = None
 
 
+_make = tuple.__new__
+
+
 class SynIndex:
     """The SYNs of one probe, found by what answers to them say; a late answer still finds its own."""
 
@@ -220,17 +234,20 @@ def classify(answer: Answer, index: SynIndex) -> list[Judgement]:
 
 def refused(syn: Syn) -> Judgement:
     """The judgement over a RST that acknowledges the SYN: nothing listens."""
-    return Judgement(syn, ProbeVerdict.REFUSED, detail=f"RST: nothing listens on port {syn.flow.port}")
+    return Judgement(syn, REFUSED, detail=f"RST: nothing listens on port {syn.flow.port}")
 
 
 def answered(mss: int | None, syn: Syn) -> Judgement:
     """The judgement over a SYN/ACK that acknowledges the SYN: by its MSS, accepted or unsuitable."""
+    if mss is not None and mss <= syn.mss_limit:
+        # What Judgement() returns, in an eighth of its time: nearly all answers come this way.
+        return _make(Judgement, (syn, ACCEPTED, mss, "", None))
     effective = DEFAULT_MSS[syn.flow.vip.version] if mss is None else mss
     seen = f"MSS {mss}" if mss is not None else f"no MSS option, which means {effective}"
     if effective > syn.mss_limit:
         detail = f"{seen}, but at most {syn.mss_limit} fits the tunnel: full-size packets would be lost"
-        return Judgement(syn, ProbeVerdict.UNSUITABLE, mss, detail)
-    return Judgement(syn, ProbeVerdict.ACCEPTED, mss, "" if mss is not None else seen)
+        return Judgement(syn, UNSUITABLE, mss, detail)
+    return Judgement(syn, ACCEPTED, mss, seen)
 
 
 def _unmatched(answer: TcpAnswer, syns: list[Syn]) -> list[Judgement]:
@@ -265,6 +282,4 @@ def _unreachable(error: IcmpError, index: SynIndex) -> list[Judgement]:
     syns = [syn] if syn is not None and syn.flow == error.flow else []
     if syns and error.outer is not None and error.reason is IcmpReason.NO_TUNNEL_DEVICE:
         syns = index.inside(*error.outer)
-    return [
-        Judgement(syn, ProbeVerdict.UNREACHABLE, detail=str(error), icmp_reason=error.reason) for syn in syns
-    ]
+    return [Judgement(syn, UNREACHABLE, detail=str(error), icmp_reason=error.reason) for syn in syns]

@@ -9,11 +9,15 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, NamedTuple
 
-from scapy.layers.inet import IP, TCP
-from scapy.layers.inet6 import IPv6
+from scapy.config import conf
 
 from ferryman import encapsulation
 from ferryman.probe.templates import Template
+
+# Else what is imported next asks the kernel for every route, which takes a third of its time.
+conf.route_autoload = conf.route6_autoload = False
+from scapy.layers.inet import IP, TCP  # noqa: E402
+from scapy.layers.inet6 import IPv6  # noqa: E402
 
 if TYPE_CHECKING:
     from ferryman.model import Address

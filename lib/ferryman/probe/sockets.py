@@ -6,8 +6,8 @@ more sockets instead: CAP_NET_RAW opens as many as are needed, and each has a bu
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
+import errno
 import os
 import socket
 import struct
@@ -76,16 +76,15 @@ class Senders:
             OSError: It cannot be sent; ENOBUFS or EAGAIN when every queue is full.
         """
         where = (destination, 0)
-        for sender in self._sockets[:-1]:
-            with contextlib.suppress(BlockingIOError):
+        for sender in self._sockets:
+            try:
                 sender.sendto(packet, where)
-                return
-        try:
-            self._sockets[-1].sendto(packet, where)
-        except BlockingIOError:
-            if len(self._sockets) == MOST_SOCKETS:
-                raise
-            self._another().sendto(packet, where)
+            except BlockingIOError:
+                continue
+            return
+        if len(self._sockets) == MOST_SOCKETS:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        self._another().sendto(packet, where)
 
     def close(self) -> None:
         """Close them all."""

@@ -93,6 +93,11 @@ def single_try(probe: ProbeConfig) -> ProbeConfig:
     return probe.model_copy(update={"samples": 1, "tries": 1})
 
 
+def patient(probe: ProbeConfig) -> ProbeConfig:
+    """The configured time for each target, however fast others answer: for where silence has consequences."""
+    return probe.model_copy(update={"patience": "fixed"})
+
+
 def _open_decapsulators(service: Service, source_towards: SourceTowards) -> Iterator[SpoofTarget]:
     for virtual in _tcp_services(service):
         for realserver in service.realservers:

@@ -100,8 +100,8 @@ def _value_or_text(result: object, done: Completed | None) -> Answer:
 
 def _printed(done: Completed, token: str | None) -> Answer:
     """What a script printed; a token that is another one each time has a place holder."""
-    out = done.stdout if token is None else done.stdout.replace(token, TOKEN)
-    printed = {"stdout": _text(out), "stderr": _text(done.stderr), "status": done.status}
+    out, err = (text if token is None else text.replace(token, TOKEN) for text in (done.stdout, done.stderr))
+    printed = {"stdout": _text(out), "stderr": _text(err), "status": done.status}
     return {"value": {"$printed": printed}}
 
 

@@ -98,7 +98,7 @@ def printed(host: str, verb: Verb[Any], recorded: Mapping[str, Any]) -> Complete
     except (KeyError, TypeError, ValueError) as error:
         raise NotDataError(f"what {verb.name} printed is not understood: {error}") from error
     token = getattr(verb, "token", None)
-    out = out if token is None else out.replace(TOKEN, token)
+    out, err = (text if token is None else text.replace(TOKEN, token) for text in (out, err))
     return Completed(host, verb.shown, status, out, err)
 
 

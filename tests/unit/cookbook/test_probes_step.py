@@ -26,6 +26,7 @@ from ferryman.model import (
     Verdict,
     VirtualService,
 )
+from ferryman.tape.ports import Ports
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -79,7 +80,7 @@ class Answered(Ferry):
     """Nodes that externalTrafficPolicy keeps silent."""
     sent: list[Target] = field(default_factory=list, kw_only=True)
 
-    def probe(self, targets: Sequence[Target]) -> list[ProbeResult]:
+    def probe(self, targets: Sequence[Target], *, quick: bool = False) -> list[ProbeResult]:
         self.sent.extend(targets)
         return [
             self._result(target, self.by_host.get(target.host, ProbeVerdict.ACCEPTED)) for target in targets
@@ -142,6 +143,19 @@ def test_every_realserver_is_asked_with_every_directors_source() -> None:
     assert [(one.host, one.outer_source) for one in world.sent] == [
         (host, source) for host in ("web1", "web2") for source in (LVS1, LVS2)
     ]
+
+
+@pytest.mark.parametrize(("quick", "patience"), [(False, "fixed"), (True, "measured")])
+def test_silence_has_the_configured_time_unless_nothing_follows_from_it(quick: bool, patience: str) -> None:
+    asked: list[str] = []
+
+    def probe(config: ProbeConfig, targets: Sequence[Target], heard: object = None) -> list[ProbeResult]:
+        asked.append(config.patience)
+        return [ProbeResult(target.host, target.virtual_service, ProbeVerdict.ACCEPTED) for target in targets]
+
+    config = Config(file=Path("ferryman.toml"))
+    ProbesAnswered(Ferry(config, FakeHosts(), ports=Ports(probe=probe)), WEB, quick=quick).look(Heard())
+    assert asked == [patience]
 
 
 def test_what_is_accepted_from_every_source_is_one_finding_and_one_event() -> None:

@@ -298,7 +298,7 @@ class FakeFerry(Ferry):
     def need_raw_sockets(self) -> None:
         """There are none, and none are needed."""
 
-    def probe(self, targets: Sequence[Target]) -> list[ProbeResult]:
+    def probe(self, targets: Sequence[Target], *, quick: bool = False) -> list[ProbeResult]:
         accepted = [
             ProbeResult(target.host, target.virtual_service, ProbeVerdict.ACCEPTED) for target in targets
         ]

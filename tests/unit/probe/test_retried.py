@@ -51,12 +51,12 @@ def test_silence_took_all_tries_and_is_no_answer_that_came_late() -> None:
 
 
 def test_an_answer_that_only_took_its_time_is_not_one_that_was_lost() -> None:
-    """Its SYN is sent again after an eighth of a second, for others are there; then the first is answered."""
+    """Its SYN is sent again, for the other flows were answered long ago; then the first SYN is answered."""
     taken: list[IP] = []
 
     def unsteady(syn: IP) -> Replies:
         taken.append(syn)
-        return [(0.126 if len(taken) == 1 else 0.120, reply) for _, reply in ready(syn)]
+        return [(0.450 if len(taken) == 1 else 0.120, reply) for _, reply in ready(syn)]
 
     [result], _ = probed(*asked(unsteady), SAMPLED)
     assert (result.tries, result.retried) == (2, 0)

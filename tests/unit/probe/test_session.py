@@ -123,7 +123,7 @@ def test_each_is_told_as_soon_as_it_is_known() -> None:
     when: list[tuple[str, float]] = []
     Prober(PROBE, transport=network).probe(targets, lambda result: when.append((result.host, network.clock)))
     assert [host for host, _ in when] == ["web1", "web0"]
-    assert [at for _, at in when] == pytest.approx([0.003, 3.0], abs=0.02)
+    assert [at for _, at in when] == pytest.approx([0.002, 0.45], abs=0.02)
 
 
 def test_what_answered_is_reset_at_once_and_the_rest_at_the_end() -> None:
@@ -183,8 +183,10 @@ def test_beyond_the_pool_sequence_numbers_tell_realservers_apart() -> None:
     assert len(network.listening or ()) == 256
 
 
-@pytest.mark.parametrize(("rate", "batch"), [(100, 1), (4000, 20), (100_000, 64)])
-def test_packets_leave_no_faster_than_the_rate_and_a_small_batch(rate: int, batch: int) -> None:
+@pytest.mark.parametrize(("rate", "batch"), [(100, 1), (4000, 20), (100_000, 500)])
+def test_syns_leave_no_faster_than_the_rate_and_what_it_gives_in_five_milliseconds(
+    rate: int, batch: int
+) -> None:
     network, targets = asked(*[dead] * 200)
     probed(network, targets, PROBE.model_copy(update={"rate": rate, "tries": 1}))
     times = [at for at, _ in network.sent]

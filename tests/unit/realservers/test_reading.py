@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ferryman.hosts.completed import Completed
 from ferryman.hosts.verbs.realservers import ReadFacts
 from ferryman.realservers.facts import (
     DECAPSULATED,
@@ -22,6 +23,8 @@ from ferryman.realservers.facts import (
 from ferryman.realservers.facts.clamper import Arguments, Clamper
 from ferryman.realservers.facts.parse import parse
 from ferryman.realservers.facts.sysctl_d import SysctlFiles
+from ferryman.tape.recording import _printed
+from ferryman.tape.replaying import printed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -328,6 +331,16 @@ def test_a_file_of_sysctl_d_that_may_not_be_read_leaves_the_persisted_settings_u
     facts = parse("web1", case("bullseye-plain").replace("stderr files\n", f"stderr files\n{said}\n"))
     assert facts.persisted == Unknown(f"files: {said}")
     assert unknowns(facts) == {"persisted"}
+
+
+def test_what_a_section_complained_of_is_on_the_tape_too(case: Callable[[str], str]) -> None:
+    token, said = "00c0ffee00c0ffee", "grep: /etc/sysctl.d/70-ferryman.conf: Permission denied"
+    text = case("bullseye-plain")
+    done = Completed("web1", "facts", 0, text, f"@@{token} stderr files\n{said}\n")
+    again = ReadFacts("0123456789abcdef")
+    replayed = again.value(printed("web1", again, _printed(done, token)["value"]))
+    assert replayed.persisted == Unknown(f"files: {said}")
+    assert replayed == ReadFacts(token).value(done)
 
 
 def test_an_empty_file_of_sysctl_d_is_there_and_empty(case: Callable[[str], str]) -> None:

@@ -29,6 +29,11 @@ class ProbesAnswered(Look):
     sends_probes: ClassVar[bool] = True
     ferry: Ferry
     service: Service
+    quick: bool = False
+    """Whether those that stay silent while others answer at once are given up before the configured time.
+
+    For where nothing follows from silence but a line on the screen.
+    """
 
     def look(self, report: Report) -> None:
         """Probe every realserver for every virtual service; find out why where one does not answer.
@@ -44,7 +49,7 @@ class ProbesAnswered(Look):
                 seen = f"{target.virtual_service}: not sent in a dry run"
                 report.finding(_not_probed(target.host, seen, Verdict.SKIP))
             return
-        asked = list(zip(targets, self.ferry.probe(targets), strict=True))
+        asked = list(zip(targets, self.ferry.probe(targets, quick=self.quick), strict=True))
         self.ferry.memory.unanswered[self.service.name] = frozenset(
             _question(target) for target, result in asked if result.verdict is not ProbeVerdict.ACCEPTED
         )

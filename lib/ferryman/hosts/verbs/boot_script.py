@@ -26,8 +26,6 @@ boot_files() {
   done
 }
 boot() {
-  nl='
-'
   chosen=; IFS=$nl
   if [ -n "$profiles" ]; then
     boot_files /etc/tuned/tuned-main.conf /etc/tuned/*/tuned.conf /etc/tuned/profiles/*/tuned.conf \
@@ -39,7 +37,7 @@ boot() {
   printf '%s\n' "$found"
   read -r l </proc/cmdline
   case $l in *sysctl[./]*) printf '/proc/cmdline:1:%s\n' "$l" ;; esac
-  IFS=' 	='$nl; named=
+  IFS="=$blanks"; named=
   for w in $found; do
     w=${w#[-@+!:\"\']}; w=${w%[\"\';]}
     case $w in
@@ -54,20 +52,23 @@ boot() {
   set +f; unset IFS
 }
 around() {
-  printf 'boot\ntuned %s\n' "$profiles"
+  found="boot${nl}tuned $profiles$nl"
   for f in /etc/systemd/system/*.wants/* /run/systemd/system/*.wants/* /run/systemd/generator*/*.wants/*; do
-    if [ -L "$f" ]; then printf 'wanted %s\n' "$f"; fi
+    if [ -L "$f" ]; then found=${found}wanted\ $f$nl; fi
   done
   for f in /etc/systemd/system/*.service; do
-    if [ -c "$f" ]; then printf 'masked %s\n' "$f"; fi
+    if [ -c "$f" ]; then found=${found}masked\ $f$nl; fi
   done
   for f in /sbin/ifup /usr/sbin/ifup /lib/ufw/ufw-init /usr/lib/ufw/ufw-init /var/lib/dpkg/info/ufw.list \
     /lib/systemd/system/ufw.service /usr/lib/systemd/system/ufw.service \
     /usr/lib/systemd/libsystemd-shared-*.so /lib/systemd/libsystemd-shared-*.so \
-    /usr/lib/*/systemd/libsystemd-shared-*.so; do
-    if [ -e "$f" ]; then printf 'there %s\n' "$f"; fi
+    /usr/lib/*-linux-*/systemd/libsystemd-shared-*.so; do
+    if [ -e "$f" ]; then found=${found}there\ $f$nl; fi
   done
+  printf %s "$found"
 }
+blanks=$IFS nl='
+'
 # Of each file only the lines that may matter: some have keys and passwords.
 BOOT_WORDS='^[[:space:]]*(\[|auto |allow-|iface |mapping |source|(pre-|post-)?up |address|Name *=|Kind *='
 BOOT_WORDS=$BOOT_WORDS'|Independent *=|Tunnel *=|Address *=|IPv4ReversePathFilter *=|Exec[A-Z][A-Za-z]* *='

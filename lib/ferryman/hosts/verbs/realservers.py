@@ -3,12 +3,16 @@
 The answer has named sections between lines that begin with a token made up for this one question, so nothing
 a host prints can be taken for one. What a section complains of stands on standard error, after its name.
 
-Starting a program is the slow part on a busy host, and a ``$(...)`` is one more. So one ``grep`` reads all
-files (dash reads byte by byte, and the kernel gives a setting away whole or not at all), and one ``ip``
-answers several questions; what systemd and namespaces know is asked only where there are such.
-``iptables-legacy-save`` reads the tables that the kernel lists, so that none is loaded by asking. What
-iptables keeps in nftables it is asked for only where nft cannot say it (its matches are ``xt`` there), and
-``ipset`` only where a rule names a set. What the host does at its next boot: ``boot_script.py``.
+Starting a program is the slow part on a busy host; a pipe or a ``$(...)`` copies the shell beside it, and
+dash reads what comes out of that 128 bytes at a time. So one ``grep`` reads all files (dash reads byte by
+byte, and the kernel gives a setting away whole or not at all), one ``ip`` of each family answers all
+questions, and an answer goes through the shell only where the next question depends on it.
+
+What cannot be there is not asked for: systemd and namespaces where there are none, ``tc`` and ``nft`` where
+the kernel has not loaded their part, the tables of ``iptables-legacy`` that the kernel does not list. So none
+is loaded by asking either. What iptables keeps in nftables it is asked for only where nft cannot say it (its
+matches are ``xt`` there), and ``ipset`` only where a rule names a set. What the host does at its next boot:
+``boot_script.py``.
 """
 
 from __future__ import annotations
@@ -34,34 +38,49 @@ if TYPE_CHECKING:
 _COUNTED = r"""
 LC_ALL=C; export LC_ALL
 PATH=$PATH:/usr/sbin:/sbin:/usr/local/sbin; export PATH
+nl='
+'
+read -r release </proc/sys/kernel/osrelease
 have() { command -v "$1" >/dev/null 2>&1; }
+absent() {
+  if [ ! -d /sys/module ] || [ -d "/sys/module/${1##*/}" ]; then return 1; fi
+  for f in "/lib/modules/$release/kernel/net/$1.ko"*; do
+    if [ -e "$f" ]; then return 0; fi
+  done
+  return 1
+}
+filters_of() { printf 'device %s %s\n' "$1" "$2"; tc -s filter show dev "$1" "$2"; }
 filters() {
+  if absent sched/sch_ingress; then return 0; fi
   have tc || { echo "tc is not installed" >&2; return 127; }
-  seen=0
-  tc qdisc show | while read -r _ kind _ _ device _; do
-    case $kind in clsact) ways='ingress egress' ;; ingress) ways=ingress ;; *) continue ;; esac
-    case $device in cali*|lxc*|veth*|tap*) continue ;; esac
+  qdiscs=$(tc qdisc show)
+  case $qdiscs in *'qdisc clsact '* | *'qdisc ingress '*) ;; *) return 0 ;; esac
+  seen=0; set -f; IFS=$nl
+  for l in $qdiscs; do
+    case $l in 'qdisc clsact '* | 'qdisc ingress '*) ;; *) continue ;; esac
+    case $l in *' dev cali'* | *' dev lxc'* | *' dev veth'* | *' dev tap'*) continue ;; esac
     seen=$((seen + 1))
     if [ "$seen" -gt 32 ]; then break; fi
-    for way in $ways; do
-      printf 'device %s %s\n' "$device" "$way"
-      tc -s filter show dev "$device" "$way"
-    done
+    device=${l#* dev }; device=${device%% *}
+    filters_of "$device" ingress
+    case $l in 'qdisc clsact '*) filters_of "$device" egress ;; esac
   done
+  set +f; unset IFS
 }
-more_counters() {
-  grep -aH '' /proc/net/snmp /proc/net/snmp6 /proc/net/stat/rt_cache /proc/net/stat/nf_conntrack \
-    /proc/net/xfrm_stat
-}
+COUNTERS='/proc/net/netstat /proc/net/dev'
+MORE='/proc/net/snmp /proc/net/snmp6 /proc/net/stat/rt_cache /proc/net/stat/nf_conntrack /proc/net/xfrm_stat'
 """
-"""What a host has counted, beside what TCP and the devices have; and what tc(8) does before netfilter: the
-filters of devices that are no pod's own. In words, for before iproute2 6 those of u32 are no JSON."""
+"""Where a host has what it counted, and what tc(8) does before netfilter: the filters of devices that are no
+pod's own. In words, for before iproute2 6 those of u32 are no JSON; and one by one, for ``tc -batch`` mixes
+up what it is asked of several devices. ``absent`` is true of a part of the kernel that is a module which is
+not loaded: nothing of it can be there, and asking its tool would load it."""
 
 _FACTS = (
     _COUNTED
     + r"""
 T=@@$1; routes4=${2-}; routes6=${3-}
 printf 'ferryman-facts %s\n' "$T"
+NET=/proc/sys/net
 section() {
   name=$1; shift
   printf '%s stderr %s\n' "$T" "$name" >&2
@@ -69,18 +88,24 @@ section() {
   "$@"
   printf '\n%s end %s %s\n' "$T" "$name" "$?"
 }
+ip_answers() {
+  questions=$1; shift
+  printf '%s\nanswers\n' "$questions"
+  ip "$@" -j -d -force -batch - <<EOF
+$questions
+EOF
+}
 files() {
-  grep -aH '' /proc/sys/kernel/osrelease /proc/net/netstat /proc/net/dev /proc/net/ipv6_route \
-    /proc/sys/net/ipv4/conf/*/rp_filter /proc/sys/net/ipv4/conf/*/arp_ignore \
-    /proc/sys/net/ipv4/conf/*/arp_announce /proc/sys/net/ipv6/conf/*/disable_ipv6 "$@"
+  grep -aH '' /proc/sys/kernel/osrelease $COUNTERS /proc/net/ipv6_route \
+    $NET/ipv4/conf/*/rp_filter $NET/ipv4/conf/*/arp_ignore $NET/ipv4/conf/*/arp_announce \
+    $NET/ipv4/conf/*/src_valid_mark $NET/ipv4/conf/*/accept_local $NET/ipv6/conf/*/disable_ipv6 "$@"
 }
 clamper() {
   systemctl show -p ActiveState -p UnitFileState -p NeedDaemonReload -p ExecStart "$CLAMPER"
 }
 pods() {
   found=$(ip netns list-id) || return
-  IFS='
-'
+  IFS=$nl
   for l in $found; do
     case $l in *'netns name: '*) ;; *) continue ;; esac
     id=${l#nsid }; pod=${l##*netns name: }; pod=${pod%)}
@@ -93,32 +118,35 @@ sockets() {
   if have ss; then ss -ltun; return; fi
   grep -H '' /proc/net/tcp /proc/net/tcp6 /proc/net/udp /proc/net/udp6
 }
-keep() { kept=$("$@"); code=$?; rules=$rules$kept; printf '%s\n' "$kept"; return "$code"; }
+keep() {
+  kept=$("$@"); code=$?
+  case $kept in *--match-set*) sets=1 ;; esac
+  printf '%s\n' "$kept"; return "$code"
+}
+rules() { if absent netfilter/ipset/ip_set; then "$@"; else keep "$@"; fi; }
 legacy() {
   if [ ! -e "$1" ]; then return 0; fi
   if [ ! -r "$1" ]; then echo "$1 may not be read" >&2; return 1; fi
   read -r t <"$1" || return 0
-  if have "$2-legacy-save"; then keep "$2-legacy-save"; return; fi
+  if have "$2-legacy-save"; then rules "$2-legacy-save"; return; fi
   case $("$2-save" --version) in *nf_tables*)
     echo "tables of $2-legacy are loaded, but no $2-legacy-save is installed" >&2; return 127 ;;
   esac
-  keep "$2-save"
+  rules "$2-save"
 }
 nft_all() {
-  if have nft; then keep nft -j list ruleset; return; fi
-  have iptables-save || { echo "neither nft nor iptables is installed" >&2; return 127; }
+  if absent netfilter/nf_tables; then return 0; fi
+  if ! have nft; then
+    have iptables-save || { echo "neither nft nor iptables is installed" >&2; return 127; }
+    foreign=1
+  elif absent netfilter/nft_compat; then nft -j list ruleset
+  else
+    keep nft -j list ruleset
+    case $kept in *'"xt"'*) foreign=1 ;; esac
+    return "$code"
+  fi
 }
-nft_save() { if have "$1-nft-save"; then keep "$1-nft-save"; fi; }
-answers() {
-  if [ -z "$2" ]; then return; fi
-  printf '%s\nanswers\n' "$2"
-  printf 'rule show\n%s\n' "$2" | ip "$1" -j -force -batch - 2>&1
-}
-routing() {
-  grep -aH '' /proc/sys/net/ipv4/conf/*/src_valid_mark /proc/sys/net/ipv4/conf/*/accept_local \
-    /proc/sys/net/ipv4/tcp_l3mdev_accept /proc/sys/net/ipv4/udp_l3mdev_accept \
-    /proc/sys/net/ipv4/tcp_fwmark_accept
-}
+nft_save() { if have "$1-nft-save"; then rules "$1-nft-save"; fi; }
 """
     + BOOT
     + r"""
@@ -142,18 +170,15 @@ if [ -d /run/systemd/system ]; then
 else
   section init echo other
 fi
-section ip ip -j -d -batch - <<'EOF'
-addr show
-route show table local type local
-EOF
-section routes4 answers -4 "$routes4"
-section routes6 answers -6 "$routes6"
-section routing routing
+four="addr show${nl}route show table local type local"
+if [ -n "$routes4" ]; then four="$four${nl}rule show$nl$routes4"; fi
+section ip ip_answers "$four"
+if [ -n "$routes6" ]; then section ip6 ip_answers "rule show$nl$routes6" -6; fi
 section tc filters
-section counted more_counters
 section sockets sockets
 section names printf '%s\n' "$@"
-for f in /etc/protocols /proc/sys/net/netfilter/nf_conntrack_tcp_loose; do
+for f in /etc/protocols $NET/netfilter/nf_conntrack_tcp_loose $MORE \
+  $NET/ipv4/tcp_l3mdev_accept $NET/ipv4/udp_l3mdev_accept $NET/ipv4/tcp_fwmark_accept; do
   if [ -r "$f" ]; then set -- "$@" "$f"; fi
 done
 section files files "$@"
@@ -162,16 +187,15 @@ section around around
 for f in /proc/sys/net/ipv4/conf/cali*; do
   if [ -e "$f" ]; then section pods pods; break; fi
 done
-rules=; kept=
+sets=; foreign=
 section legacy4 legacy /proc/net/ip_tables_names iptables
 section legacy6 legacy /proc/net/ip6_tables_names ip6tables
 section nft nft_all
-if ! have nft; then kept='"xt"'; fi
-case $kept in *'"xt"'*)
+if [ -n "$foreign" ]; then
   section nft4 nft_save iptables
-  section nft6 nft_save ip6tables ;;
-esac
-case $rules in *--match-set*) section ipset ipset save ;; esac
+  section nft6 nft_save ip6tables
+fi
+if [ -n "$sets" ]; then section ipset ipset save; fi
 printf '%s done\n' "$T"
 """
 )
@@ -226,7 +250,7 @@ class ReadCounters(ReadVerb[Mapping[str, int]]):
 
     name = "counters"
     needs_root = False
-    script = f"{_COUNTED}grep -aH '' /proc/net/netstat /proc/net/dev\nmore_counters\nfilters\n"
+    script = f"{_COUNTED}grep -aH '' $COUNTERS $MORE\nfilters\n"
 
     def parse(self, done: Completed) -> Mapping[str, int]:
         """The counters by name."""

@@ -7,6 +7,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from ferryman.realservers.facts.batch import ADDRESSES, LOCAL_ROUTES, batch_of
 from ferryman.realservers.facts.values import Device, LocalRoute, Pod
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ def addresses_and_routes(text: str) -> tuple[Mapping[str, Device], tuple[LocalRo
     Raises:
         ValueError: It is not JSON, or not both of them.
     """
-    devices, routes = (json.loads(line) for line in text.splitlines() if line.strip())
-    return devices_of(devices), _local_routes(routes)
+    batch = batch_of("ip", text)
+    return devices_of(batch.entries(ADDRESSES)), _local_routes(batch.entries(LOCAL_ROUTES))
 
 
 def devices_of(entries: list[Any]) -> Mapping[str, Device]:

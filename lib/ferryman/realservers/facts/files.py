@@ -12,7 +12,7 @@ from ferryman.realservers.facts.sysctl_d import SYSCTL_CONF, SysctlFiles
 from ferryman.realservers.facts.values import CALLED_INVALID, MARTIANS, UNTRACKED, LocalRoute, Setting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 SETTING = re.compile(r"/proc/sys/net/ipv[46]/conf/(?P<device>[^/]+)/(?P<key>\w+)")
 LOCAL = 0x80000000
@@ -21,11 +21,19 @@ RECEIVED = {"rx_packets": 1, "rx_errors": 2, "rx_dropped": 3, "rx_frame_errors":
 """The counters of received packets, by their column in /proc/net/dev."""
 
 
-def contents(text: str) -> Mapping[str, str]:
-    """The files by path; one without a line is not among them."""
+def contents(text: str, names: Iterable[str] = ()) -> Mapping[str, str]:
+    """The files by path; one without a line is not among them.
+
+    Of those in ``names`` the name may have a colon too.
+    """
     lines: dict[str, list[str]] = defaultdict(list)
+    odd = sorted((name for name in names if ":" in name), key=len, reverse=True)
     for line in text.split("\n"):
         path, colon, rest = line.partition(":")
+        for name in odd:
+            if line.startswith(f"{name}:"):
+                path, rest = name, line[len(name) + 1 :]
+                break
         if colon and path.startswith("/"):
             lines[path].append(rest)
     return {path: "\n".join(found) for path, found in lines.items()}
@@ -118,8 +126,10 @@ def sysctl_files(files: Mapping[str, str], names: str, init: str) -> SysctlFiles
     """The files that set the kernel's settings at boot; one that is there without a line is empty.
 
     Raises:
-        ValueError: It is not known how the host boots.
+        ValueError: It is not known how the host boots, or what a file is called.
     """
+    if any(name and not name.startswith("/") for name in names.split("\n")):
+        raise ValueError("the name of a file has a newline in it, so that its lines cannot be told apart")
     if init.strip() not in ("systemd", "other"):
         raise ValueError("it is not known whether systemd runs")
     existing = [name for name in names.split("\n") if "/sysctl.d/" in name or name == SYSCTL_CONF]

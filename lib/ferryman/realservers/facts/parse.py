@@ -46,14 +46,14 @@ def parse(host: str, text: str, complaint: str = "") -> Facts:
     def fact(name: str, understand: Callable[[str], T]) -> T | Unknown:
         return _understood(name, section(name), understand)
 
-    by_path = fact("files", files.contents)
+    by_path = fact("files", lambda text: files.contents(text, section("names").text.split("\n")))
 
     def from_files(understand: Callable[[Mapping[str, str]], T]) -> T | Unknown:
         if isinstance(by_path, Unknown):
             return by_path
         return tried("files", section("files").complaint, lambda: understand(by_path))
 
-    network = fact("ip", addresses_and_routes)
+    network = fact("ip", lambda _: addresses_and_routes(section("ip").whole))
     if isinstance(network, Unknown) and "BusyBox" in network.reason:
         network = Unknown("ip: BusyBox's answers no questions in JSON; install iproute2")
     devices, routes4 = (network, network) if isinstance(network, Unknown) else network
@@ -91,7 +91,7 @@ def parse(host: str, text: str, complaint: str = "") -> Facts:
         cni_mtu=_or(from_files(files.cni_mtu), {}),
         clamper=fact("clamper", started) if "clamper" in sections else None,
         routing=_or(
-            tried("routes", "", lambda: routing_of({name: part.text for name, part in sections.items()})),
+            tried("routes", "", lambda: routing_of({name: part.whole for name, part in sections.items()})),
             Routing(),
         ),
         filters=filters,

@@ -13,18 +13,23 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
+from ferryman.realservers.facts.batch import RULES, SEPARATOR, batch_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ferryman.model import Address
+    from ferryman.realservers.facts.batch import Batch
 
 QUESTION = re.compile(r"route get fibmatch (\S+) from (\S+)")
 BY_THE_KERNEL = re.compile(r"^(RTNETLINK \w+|Error: ipv[46]|Error: FIB)\b[^:\n]*:[ \t]*(.*)$", re.MULTILINE)
 """How ip(8) begins what the kernel answered; what it has against the question itself begins otherwise."""
-FAILED = re.compile(r"^Command failed \S*?:(\d{1,6})$", re.MULTILINE)
 NO_WAY = ("blackhole", "unreachable", "prohibit", "throw")
 """Types of a route that lead nowhere; ip -6 shows one where ip -4 has an error."""
-SWITCH = re.compile(r"/proc/sys/net/ipv4/(?:conf/(?P<device>[^/]+)/)?(?P<key>\w+)")
+SWITCH = re.compile(
+    r"/proc/sys/net/ipv4/(?:conf/(?P<device>[^/]+)/)?"
+    r"(?P<key>src_valid_mark|accept_local|tcp_l3mdev_accept|udp_l3mdev_accept|tcp_fwmark_accept)"
+)
 BY_PACKET = frozenset({"ipproto", "sport", "sport_start", "dport", "dport_start", "tos", "dsfield", "dscp"})
 """What of a rule depends on more of a packet than its addresses."""
 
@@ -100,56 +105,41 @@ def says_no_route(complaint: str) -> bool:
 
 
 def routing_of(sections: Mapping[str, str]) -> Routing:
-    """What the sections ``routes4``, ``routes6`` and ``routing`` say; a garbled line says nothing."""
+    """What the answers of ip(8) and the files say; a garbled line says nothing.
+
+    Earlier versions of the script put routes and settings into sections of their own.
+    """
     found: dict[Lookup, Route | NoRoute] = {}
     rules: dict[int, tuple[Mapping[str, Any], ...]] = {}
-    for version in (4, 6):
-        section = sections.get(f"routes{version}")
-        if section is not None:
-            first, answers = _answers(section)
-            found |= answers
-            rules[version] = first
-    routing = sections.get("routing")
-    if routing is None:
+    for version, names in ((4, ("ip", "routes4")), (6, ("ip6", "routes6"))):
+        for name in names:
+            if name in sections and RULES in (batch := batch_of(name, sections[name])).questions:
+                rules[version], answers = _answers(batch)
+                found |= answers
+    files = sections.get("routing", sections.get("files"))
+    asked = "routing" in sections or SEPARATOR in sections.get("ip", "")
+    if files is None or not asked:
         return Routing(found, rules)
-    return Routing(found, rules, dict(_switches(routing)), read=True)
+    return Routing(found, rules, dict(_switches(files)), read=True)
 
 
-def _answers(text: str) -> tuple[tuple[Mapping[str, Any], ...], Mapping[Lookup, Route | NoRoute]]:
-    """The rules, and each question's answer.
-
-    An answer is a line of JSON, and one that failed is told by its number; where the two do not add up, an
-    answer cannot be told from the next, and there is none.
-    """
-    asked, _, rest = text.partition("\nanswers\n")
-    questions = [Lookup(ip_address(to), ip_address(of)) for to, of in QUESTION.findall(asked)]
-    failed = _failures(rest)
-    lines = [line for line in rest.split("\n") if line.startswith("[")]
-    total = len(questions) + 1
-    if len(lines) + len(failed) != total or not failed.keys() <= set(range(1, total + 1)):
+def _answers(batch: Batch) -> tuple[tuple[Mapping[str, Any], ...], Mapping[Lookup, Route | NoRoute]]:
+    """The rules, and the answer for each route; nothing, where one cannot be told from the next."""
+    if not batch.whole:
         return (), {}
-    parsed = [each for line in lines if (each := _parsed(line)) is not None]
-    if len(parsed) != len(lines):
-        return (), {}
-    answers = iter(parsed)
-    in_order = [failed[place] if place in failed else next(answers) for place in range(1, total + 1)]
-    rules, *routes = in_order
+    parsed: dict[str, str | list[dict[str, Any]]] = dict(batch.failures)
+    for question, line in batch.answers.items():
+        if question == RULES or QUESTION.fullmatch(question):
+            if (entries := _parsed(line)) is None:
+                return (), {}
+            parsed[question] = entries
+    rules = parsed.pop(RULES, ())
     found = {
-        question: answer
-        for question, said in zip(questions, routes, strict=True)
-        if (answer := _answer(said)) is not None
+        Lookup(ip_address(match[1]), ip_address(match[2])): answer
+        for question, said in parsed.items()
+        if (match := QUESTION.fullmatch(question)) and (answer := _answer(said)) is not None
     }
     return tuple(rules) if isinstance(rules, list) else (), found
-
-
-def _failures(text: str) -> dict[int, str]:
-    """What was said of each question that failed, by its place."""
-    found: dict[int, str] = {}
-    start = 0
-    for failure in FAILED.finditer(text):
-        found[int(failure[1])] = text[start : failure.start()].strip()
-        start = failure.end()
-    return found
 
 
 def _parsed(line: str) -> list[dict[str, Any]] | None:

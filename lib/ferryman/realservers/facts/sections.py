@@ -32,6 +32,14 @@ class Section:
     text: str
     status: int
     complaint: str
+    """What it said on standard error, as far as people read it."""
+    said: str = ""
+    """All of that."""
+
+    @property
+    def whole(self) -> str:
+        """What it printed, and then what it complained of."""
+        return f"{self.text}\n{self.said}"
 
 
 def sections_of(text: str) -> Mapping[str, Section]:
@@ -43,10 +51,11 @@ def sections_of(text: str) -> Mapping[str, Section]:
     begin, end = rf"^{token} begin (?P<name>\w+)\n", rf"^{token} end (?P=name) (?P<status>\d+)$"
     part = re.compile(rf"{begin}(?P<text>.*?)\n?{end}", re.MULTILINE | re.DOTALL)
     complained = re.compile(rf"^{token} stderr (\w+)\n(.*?)(?=^{token} |\Z)", re.MULTILINE | re.DOTALL)
-    complaints = {name: shortened(text) for name, text in complained.findall(text)}
+    complaints = dict(complained.findall(text))
     return {
-        found["name"]: Section(found["text"], int(found["status"]), complaints.get(found["name"], ""))
+        found["name"]: Section(found["text"], int(found["status"]), shortened(said), said)
         for found in part.finditer(text, header.end())
+        for said in (complaints.get(found["name"], ""),)
     }
 
 

@@ -189,6 +189,8 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
     Of two processes that create the file at once, one would get «database is locked» (SQLITE_BUSY in
     https://www.sqlite.org/c3ref/busy_handler.html: the handler is not called where waiting could deadlock).
     """
+    if _busy(connection) is None:
+        return
     busy = poll_until(
         lambda: _busy(connection), lambda busy: busy is None, within_s=_BUSY_S, every_s=_BUSY_AGAIN_S
     )
