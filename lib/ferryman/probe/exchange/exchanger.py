@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from ferryman.probe.exchange.session import ExchangeSession
 from ferryman.probe.exchange.targets import ExchangeLimits
 from ferryman.probe.exchange.transport import RawExchangeTransport
 
@@ -48,6 +47,9 @@ class Exchanger:
         """
         if not targets:
             return []
+        # TLS and the rest of it are loaded by whoever makes an exchange, and not by every command.
+        from ferryman.probe.exchange.session import ExchangeSession  # noqa: PLC0415  # see above
+
         addresses = [(each.target.realserver_address, each.target.virtual_service.vip) for each in targets]
         transport = self._transport({address.version for pair in addresses for address in pair})
         with contextlib.closing(transport):
