@@ -117,7 +117,18 @@ def using(waits: Waits) -> Iterator[None]:
 
 def sleep(seconds: float) -> None:
     """As ``Waits.sleep``, of now; it may be a default argument."""
+    note_wait()
     _current.sleep(seconds)
+
+
+def note_wait() -> None:
+    """Note that this thread lets time pass: what it has read until now is old after that."""
+    _thread.waits = times_waited() + 1
+
+
+def times_waited() -> int:
+    """How often this thread has let time pass."""
+    return getattr(_thread, "waits", 0)
 
 
 def monotonic() -> float:

@@ -187,9 +187,13 @@ class Ferry:
 
     def wait_for_old_connections(self, director: Director, service: Service) -> int:
         """Wait until none is left or ``directors.drain_timeout`` has passed; how many are left then."""
+        return self.wait_on_directors([director], service)[director.host]
+
+    def wait_on_directors(self, directors: Sequence[Director], service: Service) -> dict[str, int]:
+        """As ``wait_for_old_connections``, on all of these at the same time; by host."""
         return retry.poll_until(
-            lambda: self.old_connections(director, service),
-            lambda left: left == 0,
+            lambda: {director.host: self.old_connections(director, service) for director in directors},
+            lambda left: not any(left.values()),
             within_s=self.config.directors.drain_timeout,
             every_s=1.0,
         )

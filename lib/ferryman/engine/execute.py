@@ -9,7 +9,7 @@ from ferryman.engine.diff import diff, shortened
 from ferryman.engine.own_code import plain_edits
 from ferryman.engine.progress import intent
 from ferryman.engine.steps import Change, NoChange
-from ferryman.engine.verification import verify_applied, verify_at_the_end
+from ferryman.engine.verification import applied_but, to_verify, verify_applied, verify_at_the_end
 from ferryman.errors import DoubtError, NotFollowedError, VerifyError, WorldChangedError
 from ferryman.events import ChangeMade
 
@@ -33,14 +33,23 @@ def execute(run: RunContext, preflight: Preflight) -> None:
     for place, step in enumerate(run.plan.steps):
         if not isinstance(step, Change):
             if place > run.plan.first_change:
+                run.begin_moment([(place, "check", None)])
                 run.read_phase(place, "check", step.look)
         elif place in preflight.pending:
+            _begin_moment(run, place, preflight)
             verify_applied(run, but=[later for later in preflight.pending if later >= place])
             _make(run, place, step, preflight.pending[place])
         else:
             _require_no_change_needed(run, place, step)
     run.at = "the end, where every change is verified again"
     verify_at_the_end(run)
+
+
+def _begin_moment(run: RunContext, place: int, preflight: Preflight) -> None:
+    """Begin the moment of a change: what is verified before it, and what it looks at itself."""
+    later = [other for other in preflight.pending if other >= place]
+    made = [to_verify(run, other) for other in applied_but(run, later)]
+    run.begin_moment([*made, (place, "check", preflight.pending[place].before)])
 
 
 def _make(run: RunContext, place: int, change: Change[Any], pending: PendingChange) -> None:
@@ -72,12 +81,15 @@ def _do(run: RunContext, place: int, change: Change[Any], pending: PendingChange
 
     try:
         run.write_phase(place, "do", do)
+        if not change.reads_back:
+            run.end_moment()
     except WorldChangedError:
         run.mark("foreign", place)
         raise
     except NotFollowedError:
         raise
     except DoubtError as doubt:
+        run.end_moment()
         return doubt
     return None
 
@@ -96,6 +108,7 @@ def _verify(run: RunContext, place: int, change: Change[Any], doubt: DoubtError 
 
 def _require_no_change_needed(run: RunContext, place: int, change: Change[Any]) -> None:
     """A change that was not needed must still not be needed, and is verified like the others."""
+    run.begin_moment([(place, "check", None)])
     now = run.read_phase(place, "check", change.check)
     if not isinstance(now, NoChange):
         raise WorldChangedError(_changed_meanwhile(run, place, f"it was as wanted, and is {shortened(now)}"))

@@ -24,6 +24,8 @@ from ferryman.model import Finding, Verdict
 from ferryman.plain_text import text_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ferryman.engine.plan import Step
     from ferryman.engine.run_context import RunContext
     from ferryman.model import Edit
@@ -79,6 +81,7 @@ class Preflight:
 def run_preflight(run: RunContext) -> Preflight:
     """Make every look before the first change and every change's check; one that fails stops no other."""
     preflight = Preflight()
+    run.begin_moment((place, "check", None) for place in _places(run))
     for place, step in enumerate(run.plan.steps):
         try:
             _check_step(run, preflight, place, step)
@@ -86,7 +89,15 @@ def run_preflight(run: RunContext) -> Preflight:
             raise
         except FerrymanError as error:
             preflight.blockers.append(error)
+    run.end_moment()
     return preflight
+
+
+def _places(run: RunContext) -> Iterator[int]:
+    """The places of the steps that the preflight looks at."""
+    for place, step in enumerate(run.plan.steps):
+        if isinstance(step, Change) or place < run.plan.first_change:
+            yield place
 
 
 def record_checked(run: RunContext, preflight: Preflight) -> None:
@@ -134,6 +145,7 @@ def reconcile(run: RunContext) -> None:
 
     It judges nothing: each undo looks again. What cannot be read is reported as unknown.
     """
+    run.begin_moment((place, "check", None) for place in sorted(run.progress.applied))
     for place in sorted(run.progress.applied):
         try:
             now = run.read_phase(place, "check", run.plan.change(place).check)

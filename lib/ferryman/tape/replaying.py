@@ -11,7 +11,7 @@ from ferryman.catalog import Catalog, GitCatalog
 from ferryman.catalog.review.git import Git, GitResult
 from ferryman.errors import DoubtError, DryRunError, VerifyError
 from ferryman.hosts.completed import Completed
-from ferryman.hosts.hosts import value_or_error
+from ferryman.hosts.hosts import each_by_itself, value_or_error
 from ferryman.tape.codec import NotDataError, decode, decode_error
 from ferryman.tape.keys import CallKey, key_of_verb
 from ferryman.tape.ports import Ports
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ferryman.config import CatalogConfig, ProbeConfig
+    from ferryman.hosts.hosts import Questions
     from ferryman.hosts.verbs import ReadVerb, Verb, WriteVerb
     from ferryman.inventory.schema import ClusterEntry
     from ferryman.kubernetes.cluster import ClusterState
@@ -66,6 +67,16 @@ class TapeHosts:
     def read_all(self, verbs: Mapping[str, ReadVerb[T]]) -> dict[str, T | DoubtError | VerifyError]:
         """What each host answered; see ``Hosts.read_all``."""
         return {host: value_or_error(self, host, verb) for host, verb in verbs.items()}
+
+    def read_together(self, questions: Questions) -> dict[str, list[Any]]:
+        """What each host answered; see ``Hosts.read_together``."""
+        return each_by_itself(self, questions)
+
+    def write_and_read(
+        self, host: str, verb: WriteVerb[T], questions: Sequence[ReadVerb[Any]]
+    ) -> tuple[T, list[Any]]:
+        """What became of it, and what the host answered then; see ``Hosts.write_and_read``."""
+        return self.write(host, verb), each_by_itself(self, {host: questions})[host]
 
     def fence(self, run: str, token: int, hosts: Sequence[str]) -> Mapping[str, DoubtError]:
         """Which hosts could not be asked when earlier holders of the run were fenced off."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ferryman.errors import ArgumentError, VerifyError
 from ferryman.hosts.verbs.changed import CHANGED, changed_error
-from ferryman.hosts.verbs.ipvs import TABLE_SCRIPT, table_in
+from ferryman.hosts.verbs.ipvs import TABLE_SCRIPT, IpvsTable, table_in
 from ferryman.hosts.verbs.kinds import CONFIG_ID, COUNT, PATH, PATHS, TEXT, TEXTS
 from ferryman.hosts.verbs.verb import MIB, ReadVerb, WriteVerb
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ferryman.hosts.completed import Completed
+    from ferryman.hosts.verbs.verb import Included
     from ferryman.ipvs.table import Table
 
 _READ_DAEMON = """\
@@ -200,6 +201,11 @@ done
     """Files that are read with it, where they are there: it may not include them."""
 
     @property
+    def includes(self) -> Included:
+        """The table."""
+        return ((IpvsTable(), lambda reading: reading.table),)
+
+    @property
     def words(self) -> Sequence[str]:
         """The paths."""
         return (self.config, *self.more)
@@ -213,44 +219,6 @@ done
             tuple(running.splitlines()),
             _files(done, listing, content),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class FilesReading:
-    """The kernel's table, and some files."""
-
-    table: Table
-    """The virtual servers of every service."""
-    files: Mapping[str, FileReading]
-
-
-@dataclass(frozen=True)
-class KeepalivedFiles(ReadVerb[FilesReading]):
-    """Reads the kernel's table and some of keepalived's files again."""
-
-    name = "keepalived-files"
-    secrets = SECRETS
-    limit = 64 * MIB
-    script = f"""\
-set -e
-{{ {TABLE_SCRIPT}; }} || exit
-echo ==
-IFS='
-'
-all="$*"
-{_READ}"""
-
-    paths: tuple[str, ...] = field(metadata=PATHS)
-
-    @property
-    def words(self) -> Sequence[str]:
-        """The paths."""
-        return self.paths
-
-    def parse(self, done: Completed) -> FilesReading:
-        """What was read."""
-        *table, listing, content = done.checked().stdout.split("==\n")
-        return FilesReading(table_in(done, "==\n".join(table)), _files(done, listing, content))
 
 
 @dataclass(frozen=True)

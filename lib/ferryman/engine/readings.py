@@ -1,0 +1,28 @@
+"""The moments of a run at which the steps' questions are asked together; what they are is for the steps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Readings(Protocol):
+    """Who asks for the steps, and lets them share what is answered at one moment."""
+
+    def begin(self, questions: Iterable[Any]) -> None:
+        """Begin a moment: nothing that was read before counts; these questions are asked together."""
+
+    def end(self) -> None:
+        """End the moment: from now on everything is asked anew."""
+
+
+class NothingShared:
+    """Each step asks for itself."""
+
+    def begin(self, questions: Iterable[Any]) -> None:
+        """Do nothing."""
+
+    def end(self) -> None:
+        """Do nothing."""
