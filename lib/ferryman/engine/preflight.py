@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from ferryman.engine.plan import Step
     from ferryman.engine.run_context import RunContext
+    from ferryman.engine.steps import Look
     from ferryman.model import Edit
 
 _ENDS_AT_ONCE = (UsageError, DryRunError, InterruptedRunError)
@@ -96,8 +97,13 @@ def run_preflight(run: RunContext) -> Preflight:
 def _places(run: RunContext) -> Iterator[int]:
     """The places of the steps that the preflight looks at."""
     for place, step in enumerate(run.plan.steps):
-        if isinstance(step, Change) or place < run.plan.first_change:
+        if isinstance(step, Change) or (place < run.plan.first_change and not _is_skipped(run, step)):
             yield place
+
+
+def _is_skipped(run: RunContext, look: Look) -> bool:
+    """Whether a look cannot hold now: changes are applied, and it holds before them alone."""
+    return bool(run.progress.applied) and not look.valid_after_change
 
 
 def record_checked(run: RunContext, preflight: Preflight) -> None:
@@ -134,7 +140,7 @@ def _check_step(run: RunContext, preflight: Preflight, place: int, step: Step) -
             _require_same_as_begun(run, place, before)
             preflight.pending[place] = PendingChange.of(step, before)
     elif place < run.plan.first_change:
-        if run.progress.applied and not step.valid_after_change:
+        if _is_skipped(run, step):
             run.skip(place)
         else:
             run.read_phase(place, "check", step.look)

@@ -99,11 +99,12 @@ class TapeWorld:
         with self._turn:
             self._require_open()
             waiting = lane.by_key.get(canonical)
-            if not waiting:
+            if not waiting or (canonical in lane.last and lane.is_after_a_write(waiting[0])):
                 return self._again(name, lane, key)
             call = waiting.popleft()
             if key.writes:
                 self._require_order(lane, call)
+                lane.pass_over_reads(key.host, call.place)
             call.used = True  # before it is waited for: another thread of the run may ask the same
             self._wait_for_turn(name, call.place)
             lane.last[canonical] = (call, self._writes[key.host])

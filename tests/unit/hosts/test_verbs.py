@@ -259,6 +259,7 @@ ELSEWHERE = {
     "lab": "makes hosts, and provisions them",
     "tape/in_lab": "provisions them with a recorded state",
     "hosts/framing.py": "puts scripts into frames",
+    "hosts/bundle.py": "puts several of them behind each other",
     "hosts/fence.py": "puts guards around them",
     "hosts/helper/on_host.py": "runs them on a host",
     "directors/pybal/driver.py": "the default of a command that is the operator's",

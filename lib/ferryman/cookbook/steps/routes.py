@@ -79,9 +79,9 @@ class _HostRoutes:
         if connections and has_ipvs:
             yield host, connections_question(self.service)
 
-    def _read_back(self, known: Iterable[Route] = ()) -> None:
-        """Have the table and the routes read right after the routes are changed, to be verified."""
-        questions = (verb for _, verb in self._questions(known, table=True))
+    def _read_back(self, known: Iterable[Route] = (), *, table: bool = False) -> None:
+        """Have the routes read right after they are changed, to be verified; with the table if that counts."""
+        questions = (verb for _, verb in self._questions(known, table=table))
         read_back(self.ferry.hosts, self.director.host, *questions)
 
     @property
@@ -143,7 +143,7 @@ class HostRoutesUp(_HostRoutes, Change[RoutesBefore]):
                 return self._questions(table=True)
             case "verify":
                 return self._questions(known)
-        return self._questions(known, connections=True)
+        return self._questions(known, connections=before is not None and self._may_be_needed(before))
 
     def check(self, report: Report) -> RoutesBefore | NoChange:
         """Read which routes are missing; none are needed where every destination is flipped already."""
@@ -165,7 +165,7 @@ class HostRoutesUp(_HostRoutes, Change[RoutesBefore]):
 
     def do(self, before: RoutesBefore) -> None:
         """Add the routes that are missing."""
-        self._read_back()
+        self._read_back(table=True)
         self._routes.add(_as_routes(before["needed"]))
 
     def verify(self, report: Report) -> None:
@@ -204,9 +204,13 @@ class HostRoutesUp(_HostRoutes, Change[RoutesBefore]):
         At once, where nothing was edited and no earlier run had left any. The director's own step, which
         edits, is put back before this one, by whichever process goes back.
         """
-        if before["ours"] or self.ferry.has_edited(self.director, self.service):
+        if self._may_be_needed(before):
             return self._remove_when_drained(_of_before(before))
         return self._remove(_of_before(before))
+
+    def _may_be_needed(self, before: RoutesBefore) -> bool:
+        """Whether connections from before may need its routes."""
+        return bool(before["ours"]) or self.ferry.has_edited(self.director, self.service)
 
     def require_undoable(self, before: RoutesBefore, report: Report) -> None:
         """See that its routes can be read."""
@@ -290,7 +294,7 @@ class HostRoutesDown(_HostRoutes, Change[list[list[str]]]):
         if self._is_back():
             return ()
         needed = self._seen(_as_routes(before)).needed
-        self._read_back(_as_routes(before))
+        self._read_back(_as_routes(before), table=True)
         self._routes.add(needed)
         return _as_edits(self.director, self._routes.add_commands(needed))
 
