@@ -11,8 +11,12 @@ if TYPE_CHECKING:
 class Readings(Protocol):
     """Who asks for the steps, and lets them share what is answered at one moment."""
 
-    def begin(self, questions: Iterable[Any]) -> None:
-        """Begin a moment: nothing that was read before counts; these questions are asked together."""
+    def begin(self, questions: Iterable[Any], then: Iterable[Any] = (), *, continues: bool = False) -> None:
+        """Begin a moment: nothing that was read before counts; these questions are asked together.
+
+        The first time with those of ``then``, which come right after, unless the run waits in between. With
+        ``continues``, what was read in the moment until now counts: nothing was waited for since.
+        """
 
     def end(self) -> None:
         """End the moment: from now on everything is asked anew."""
@@ -21,7 +25,7 @@ class Readings(Protocol):
 class NothingShared:
     """Each step asks for itself."""
 
-    def begin(self, questions: Iterable[Any]) -> None:
+    def begin(self, questions: Iterable[Any], then: Iterable[Any] = (), *, continues: bool = False) -> None:
         """Do nothing."""
 
     def end(self) -> None:

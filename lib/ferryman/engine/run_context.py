@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from ferryman.model import Finding, ProbeResult
     from ferryman.state import RunRequest
 
+    Questioned = tuple[int, Purpose, object]
+    """A step's place, what it looks for, and its before where that is known."""
+
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
@@ -96,11 +99,17 @@ class RunContext:
         with self.signals.interruptible():
             return report.judged(call)
 
-    def begin_moment(self, steps: Iterable[tuple[int, Purpose, object]]) -> None:
+    def begin_moment(
+        self, steps: Iterable[Questioned], then: Iterable[Questioned] = (), *, continues: bool = False
+    ) -> None:
         """Begin a moment: what was read until now counts no more; these steps' questions are asked together.
 
-        By their place, with the purpose and the before. A step that cannot say what it asks asks for itself.
+        ``then`` and ``continues`` are those of ``Readings.begin``. A step that cannot say what it asks asks
+        for itself.
         """
+        self.plan.readings.begin(self._questions(steps), self._questions(then), continues=continues)
+
+    def _questions(self, steps: Iterable[Questioned]) -> list[object]:
         questions: list[object] = []
         for place, purpose, before in steps:
             step = self.plan.steps[place]
@@ -108,7 +117,7 @@ class RunContext:
                 questions += call_own(lambda: list(step.questions(purpose, before)))  # noqa: B023  # at once
             except Exception:  # noqa: BLE001  # for speed alone: the step will say what is wrong, when it looks
                 _log.debug("%s: it cannot say what it asks", self.plan.titles[place], exc_info=True)
-        self.plan.readings.begin(questions)
+        return questions
 
     def end_moment(self) -> None:
         """End the moment: whatever is asked from now on is asked anew."""

@@ -83,6 +83,9 @@ class _Fields(dict[str, object]):
 class Look(_Step, ABC):
     """A step that only reads; one after a change that fails rolls back everything above it."""
 
+    reads_last: ClassVar[bool] = False
+    """Whether the last thing that it does is to ask what ``questions`` names: then a change right behind it
+    may share the answers, if nothing was waited for since."""
     valid_after_change: ClassVar[bool] = False
     """Whether it holds after the changes as well as before them. A look before the first change is made again
     when a run is resumed with changes applied; one that only holds before them is skipped then."""

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from ferryman.engine.plan import Plan
-    from ferryman.engine.run_context import RunContext, StepReport
-    from ferryman.engine.steps import Purpose
+    from ferryman.engine.run_context import Questioned, RunContext, StepReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ def verify_at_the_end(run: RunContext) -> None:
     _verify_again(run, places)
 
 
-def to_verify(run: RunContext, place: int) -> tuple[int, Purpose, object]:
+def to_verify(run: RunContext, place: int) -> Questioned:
     """A change that is to be verified again, for a moment of the run: made by it, or not needed."""
     applied = run.progress.applied.get(place)
     return (place, "check", None) if applied is None else (place, "verify", applied.before)

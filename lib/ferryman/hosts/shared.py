@@ -41,28 +41,34 @@ class SharedReadings:
         """The thread that began the moment; None outside of any."""
         self._asked: dict[str, list[ReadVerb[Any]]] = {}
         """What is going to be asked, by host."""
+        self._alone: dict[str, list[ReadVerb[Any]]] = {}
+        """The same, once the run has waited."""
         self._known: dict[str, list[tuple[ReadVerb[Any], Any]]] = {}
         """What was answered, by host."""
         self._back: dict[str, tuple[ReadVerb[Any], ...]] = {}
         """What is asked right after each write, by host."""
         self._waits = 0
 
-    def begin(self, questions: Iterable[Question]) -> None:
-        """Begin a moment: nothing that was read before counts; these questions are asked together."""
-        asked: dict[str, list[ReadVerb[Any]]] = {}
-        for host, verb in questions:
-            of_host = asked.setdefault(host, [])
-            if verb not in of_host:
-                of_host.append(verb)
+    def begin(
+        self, questions: Iterable[Question], then: Iterable[Question] = (), *, continues: bool = False
+    ) -> None:
+        """Begin a moment: nothing that was read before counts; these questions are asked together.
+
+        The first time with those of ``then``, which come right after, unless the run waits in between. With
+        ``continues``, what was read in the moment until now counts, if nothing was waited for since.
+        """
+        own, behind = list(questions), list(then)
+        known = self._known if continues and self._is_own and not self._has_waited else {}
         self.end()
         with self._lock:
-            self._asked = {host: _without_included(verbs) for host, verbs in asked.items()}
+            self._asked, self._alone = _by_host([*own, *behind]), _by_host(own)
+            self._known = known
             self._thread, self._waits = threading.get_ident(), waits.times_waited()
 
     def end(self) -> None:
         """End the moment: from now on everything is asked anew."""
         with self._lock:
-            self._thread, self._asked, self._known, self._back = None, {}, {}, {}
+            self._thread, self._asked, self._alone, self._known, self._back = None, {}, {}, {}, {}
 
     def read_back(self, host: str, questions: Sequence[ReadVerb[Any]]) -> None:
         """Ask these right after each write to the host in this moment, in the same command."""
@@ -110,14 +116,18 @@ class SharedReadings:
     def _is_own(self) -> bool:
         return self._thread == threading.get_ident()
 
+    @property
+    def _has_waited(self) -> bool:
+        return self._waits != waits.times_waited()
+
     def _is_shared(self, host: str, verb: ReadVerb[Any]) -> bool:
         """Whether it is one of the questions of this moment, or answered by one of them."""
         asked = self._asked.get(host, []) if self._is_own else []
         return verb in asked or verb in _included(asked)
 
     def _answer(self, host: str, verb: ReadVerb[Any]) -> Any:  # noqa: ANN401  # of each verb another
-        if self._waits != waits.times_waited():
-            self._known, self._waits = {}, waits.times_waited()
+        if self._has_waited:
+            self._known, self._asked, self._waits = {}, self._alone, waits.times_waited()
         if not self._knows(host, verb):
             missing = {
                 each: [question for question in asked if not self._knows(each, question)]
@@ -144,11 +154,11 @@ class SharedReadings:
     def _written(self, host: str) -> tuple[ReadVerb[Any], ...] | None:
         """Forget what was read before a write; what is to be read back with it, None for nothing."""
         with self._lock:
-            self._known, self._asked = {}, {}
+            self._known, self._asked, self._alone = {}, {}, {}
             if not self._is_own or host not in self._back:
                 return None
             self._waits = waits.times_waited()
-            self._asked = {host: _without_included(self._back[host])}
+            self._asked = self._alone = {host: _without_included(self._back[host])}
             return self._back[host]
 
 
@@ -156,6 +166,16 @@ def read_back(hosts: Hosts, host: str, *questions: ReadVerb[Any]) -> None:
     """Have these read right after each write to the host, where its answers are shared; else do nothing."""
     if isinstance(hosts, SharedReadings):
         hosts.read_back(host, questions)
+
+
+def _by_host(questions: Iterable[Question]) -> dict[str, list[ReadVerb[Any]]]:
+    """The questions for each host, each once, and none that another one answers too."""
+    asked: dict[str, list[ReadVerb[Any]]] = {}
+    for host, verb in questions:
+        of_host = asked.setdefault(host, [])
+        if verb not in of_host:
+            of_host.append(verb)
+    return {host: _without_included(verbs) for host, verbs in asked.items()}
 
 
 def _without_included(verbs: Sequence[ReadVerb[Any]], *others: Verb[Any]) -> list[ReadVerb[Any]]:

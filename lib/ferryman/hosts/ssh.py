@@ -191,12 +191,12 @@ class Fleet:
         return self._users.run_together(host, asked, self._sent)
 
     def _sent(self, host: str, verbs: Sequence[Verb[Any]], line: str, stdin: str) -> Completed:
-        """Send a command line; the longest of the verbs' deadlines is that of them all."""
+        """Send a command line; what comes back is waited for as long as for each verb after the other."""
         channel = self._connection(host).channel()
         lost = partial(loss, channel.get_transport())
         remote = RemoteCommand(host, ", ".join(verb.shown for verb in verbs), channel, sent=line, lost=lost)
         usual_s = self._ssh.command_timeout
-        seconds = max(usual_s if verb.deadline_s is None else verb.deadline_s for verb in verbs)
+        seconds = sum(usual_s if verb.deadline_s is None else verb.deadline_s for verb in verbs)
         return remote.run(stdin, seconds, self._timeouts, limit=sum(verb.limit for verb in verbs))
 
     def _connection(self, host: str) -> Connection:

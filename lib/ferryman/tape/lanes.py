@@ -44,7 +44,7 @@ class Lane:
     """The latest answer by key, and how many writes to its host there had been then."""
 
     def is_after_a_write(self, call: Call) -> bool:
-        """Whether the recorded run read this only after it had changed the host, which is still to be done."""
+        """Whether the recorded run read this after it had changed the host, which is still to be done."""
         if call.key.writes:
             return False
         first = next((each for each in self.writes if not each.used and each.key.host == call.key.host), None)

@@ -402,6 +402,7 @@ class DirectorConverged(DirectorChanged):
 class OldConnectionsDrained(Look):
     """No director has connections of {service.name} left from before."""
 
+    reads_last: ClassVar[bool] = True
     ferry: Ferry
     service: Service
 

@@ -80,7 +80,7 @@ class _HostRoutes:
             yield host, connections_question(self.service)
 
     def _read_back(self, known: Iterable[Route] = (), *, table: bool = False) -> None:
-        """Have the routes read right after they are changed, to be verified; with the table if that counts."""
+        """Have the routes read right after they are changed, to be verified; with the table if it counts."""
         questions = (verb for _, verb in self._questions(known, table=table))
         read_back(self.ferry.hosts, self.director.host, *questions)
 

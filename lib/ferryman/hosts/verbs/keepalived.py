@@ -73,6 +73,8 @@ in ``directors/keepalived/files.py``.
 
 TEST_S = 20
 """Seconds that one ``keepalived -t`` may take: it looks names up."""
+SETTLE_LOOKS = 15
+"""How often the table is looked at after a reload, a tenth of a second apart."""
 BAD_CONFIGURATION = 66
 NO_TEST = 67
 TORN = 68
@@ -141,11 +143,22 @@ apart sh -c '
     [ "$status" -eq 0 ] || [ "$status" -eq "$allowed" ] || exit {BAD_CONFIGURATION}
 ' sh $pairs "$config"
 each place "$@" || {{ each put_back "$@"; exit {NOT_PLACED}; }}
+was=$(ipvsadm -Sn) || was=
 sh -c "$reload" >&2 || exit {NOT_RELOADED}
+left={SETTLE_LOOKS} last=$was
+while [ "$left" -gt 0 ]; do
+    sleep 0.1 2>/dev/null || sleep 1
+    left=$((left - 1)) now=$(ipvsadm -Sn) || break
+    if [ "$now" != "$was" ] && [ "$now" = "$last" ]; then break; fi
+    last=$now
+done
 """
 """``$@`` has four words for each file: its path, the checksums of its old text and of its new one, and the
 size of the new one. The new files lie beside the old ones for the renames to be atomic, under names that no
 ``include *`` picks up: with a leading dot.
+
+keepalived reloads in its own time: so the table is looked at until it has changed and was the same twice, for
+a second and a half at most. Whether it is as wanted then is for whoever reads it.
 """
 
 
