@@ -170,7 +170,12 @@ def test_each_undo_is_a_moment_and_everything_is_looked_at_anew_at_the_rollbacks
 
 
 def test_a_look_that_reads_last_shares_with_the_change_behind_it(world: Cached, harness: Harness) -> None:
-    steps = [Asked(world, "a", "new"), Seen(world, "b"), Asked(world, "b", "new"), Seen(world, "a")]
+    steps: list[Step] = [
+        Asked(world, "a", "new"),
+        Seen(world, "b"),
+        Asked(world, "b", "new"),
+        Seen(world, "a"),
+    ]
     assert harness.perform(plan_of(world, *steps)).outcome == "done"
     begun = [line for line in world.told if line.startswith(("begin", "goes on"))]
     assert begun == ["begin a b", "begin a", "begin b (a) (b)", "goes on a b", "begin a", "begin a b"]
@@ -182,7 +187,7 @@ def test_a_look_that_does_not_read_last_shares_nothing(world: Cached, harness: H
 
         reads_last: ClassVar[bool] = False
 
-    steps = [Asked(world, "a", "new"), Otherwise(world, "b"), Asked(world, "b", "new")]
+    steps: list[Step] = [Asked(world, "a", "new"), Otherwise(world, "b"), Asked(world, "b", "new")]
     assert harness.perform(plan_of(world, *steps)).outcome == "done"
     begun = [line for line in world.told if line.startswith(("begin", "goes on"))]
     assert begun == ["begin a b", "begin a", "begin b", "begin a b", "begin a b"]

@@ -16,14 +16,20 @@ from ferryman.hosts.shared import SharedReadings, read_back
 from ferryman.hosts.verbs.ipvs import Connections, EditTable, IpvsTable
 from ferryman.hosts.verbs.keepalived import KeepalivedRead, KeepalivedReading
 from ferryman.hosts.verbs.realservers import ReadCounters
+from ferryman.ipvs.listing import read_table
 from tools import asks, does
+from unit.directors.world import RULES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ferryman.hosts.fake import Call
+    from ferryman.hosts.verbs import ReadVerb
 
-A, B, C = asks("a"), asks("b"), asks("c")
+A: ReadVerb[Any] = asks("a")
+B: ReadVerb[Any] = asks("b")
+C: ReadVerb[Any] = asks("c")
+TABLE = read_table(RULES)
 
 
 @pytest.fixture
@@ -128,7 +134,12 @@ def test_another_threads_wait_ends_nothing_and_another_thread_asks_for_itself(ho
     hosts.begin([("lvs1", A)])
     hosts.read("lvs1", A)
     seen: list[str] = []
-    in_thread(lambda: (waits.sleep(0), seen.append(hosts.read("lvs1", A))))
+
+    def wait_and_read() -> None:
+        waits.sleep(0)
+        seen.append(hosts.read("lvs1", A))
+
+    in_thread(wait_and_read)
     assert seen == ["lvs1 a 2"]
     assert hosts.read("lvs1", A) == "lvs1 a 1"
 
@@ -182,10 +193,10 @@ def test_an_error_is_shared_as_any_answer_is(hosts: SharedReadings, fake: FakeHo
 
 def test_a_table_that_comes_with_another_answer_is_not_asked_for(fake: FakeHosts) -> None:
     question = KeepalivedRead("/k.conf")
-    fake.answer("lvs1", question, KeepalivedReading(("table",), "", (), {}))  # type: ignore[arg-type]  # a stand-in
+    fake.answer("lvs1", question, KeepalivedReading(TABLE, "", (), {}))
     hosts = SharedReadings(fake)
     hosts.begin([("lvs1", IpvsTable()), ("lvs1", question)])
-    assert hosts.read("lvs1", IpvsTable()) == ("table",)
+    assert hosts.read("lvs1", IpvsTable()) == TABLE
     assert commands(fake) == ["lvs1: keepalived-read"]
 
 
@@ -193,20 +204,20 @@ def test_a_table_that_would_have_come_with_another_answer_is_asked_for_when_that
     fake: FakeHosts,
 ) -> None:
     fake.answer("lvs1", KeepalivedRead, VerifyError("lvs1: no keepalived"))
-    fake.answer("lvs1", IpvsTable, ("table",))
+    fake.answer("lvs1", IpvsTable, TABLE)
     hosts = SharedReadings(fake)
     hosts.begin([("lvs1", IpvsTable()), ("lvs1", KeepalivedRead("/k.conf"))])
-    assert hosts.read("lvs1", IpvsTable()) == ("table",)
+    assert hosts.read("lvs1", IpvsTable()) == TABLE
 
 
 def test_a_write_that_reads_the_table_back_itself_is_not_followed_by_that_question(fake: FakeHosts) -> None:
-    fake.answer("lvs1", EditTable, ("edited",))
+    fake.answer("lvs1", EditTable, TABLE)
     fake.answer("lvs1", Connections, "connections")
     hosts = SharedReadings(fake)
     hosts.begin([])
     read_back(hosts, "lvs1", IpvsTable(), Connections((("tcp", ip_address("10.99.0.1"), 80),)))
     hosts.write("lvs1", EditTable((), ()))
-    assert hosts.read("lvs1", IpvsTable()) == ("edited",)
+    assert hosts.read("lvs1", IpvsTable()) == TABLE
     assert commands(fake) == ["lvs1: edit-table, connections"]
 
 
