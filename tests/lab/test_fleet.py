@@ -325,6 +325,54 @@ def test_fifty_hosts_are_read_in_parallel_and_one_that_is_down_spoils_none(serve
     ]
 
 
+def test_what_a_host_is_asked_together_is_one_command_with_an_answer_for_each(server: Server) -> None:
+    kind, blob = (server.folder / "host_ed25519.pub").read_text().split()[:2]
+    server.known_hosts.write_text(f"[rs*]:{server.port} {kind} {blob}\n")
+    fleet = server.fleet(hosts=2)
+    shells = asks("echo $PPID; ps -o ppid= -p $PPID")
+    questions = {
+        "rs1": [shells, asks("exit 3"), shells, asks("cat", given="b")],
+        "gone": [asks("true")] * 2,
+        "rs2": [asks("cat")],
+    }
+    answers = fleet.read_together(questions)
+    assert list(answers) == list(questions)
+    assert [answer.status for answer in answers["rs1"]] == [0, 3, 0, 0]
+    assert [answer.stdout for answer in answers["rs1"]][1::2] == ["", "b"]
+    assert answers["rs1"][0].stdout.split()[1] == answers["rs1"][2].stdout.split()[1]
+    assert [type(answer) for answer in answers["gone"]] == [UnreachableError] * 2
+    assert [answer.stdout for answer in answers["rs2"]] == [""]
+
+
+def test_what_is_read_behind_a_write_sees_what_it_has_written(server: Server) -> None:
+    mark = server.folder / "written"
+    fleet = server.fleet()
+    done, (seen, failed) = fleet.write_and_read(
+        "rs1", does(f"echo new >{mark}"), [asks(f"cat {mark}"), asks("exit 1")]
+    )
+    assert (done.status, seen.stdout, failed.status) == (0, "new\n", 1)
+
+
+def test_together_with_others_a_dry_run_does_not_write_either(server: Server) -> None:
+    mark = server.folder / "written"
+    fleet = server.fleet(dry_run=True)
+    with pytest.raises(DryRunError, match="rs1: a dry run tried to run 'touch "):
+        fleet.write_and_read("rs1", does(f"touch {mark}"), [asks("true")])
+    for verbs in ([does(f"touch {mark}")], [asks("true"), does(f"touch {mark}")]):
+        with pytest.raises(TypeError, match="writes, and was to be read"):
+            fleet.read_together({"rs1": verbs})  # type: ignore[dict-item]  # the type checker says so too
+    with pytest.raises(TypeError, match="writes, and was to be read"):
+        server.fleet().write_and_read("rs1", does("true"), [does(f"touch {mark}")])  # type: ignore[list-item]  # too
+    assert not mark.exists()
+
+
+def test_what_ran_together_when_the_connection_died_has_an_outcome_that_is_not_known(server: Server) -> None:
+    fleet = server.fleet()
+    dying = does("kill -9 $(ps -o ppid= -p $(ps -o ppid= -p $PPID))")
+    with pytest.raises(UnknownOutcomeError, match="outcome unknown"):
+        fleet.write_and_read("rs1", dying, [asks("sleep 5")])
+
+
 def test_a_dry_run_reads_and_refuses_to_write(server: Server) -> None:
     mark = server.folder / "written"
     fleet = server.fleet(dry_run=True)

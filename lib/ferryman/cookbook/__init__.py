@@ -43,6 +43,7 @@ from ferryman.engine.plan import Plan, Step
 from ferryman.engine.steps import Change, Look, NoChange, Report
 from ferryman.errors import DoubtError, RefusedError, UsageError, VerifyError, WorldChangedError
 from ferryman.hosts.completed import Completed
+from ferryman.hosts.shared import read_back
 from ferryman.hosts.verbs import ReadVerb, WriteVerb, kinds
 from ferryman.hosts.verbs.ipvs import EditTable, IpvsTable
 from ferryman.model import (
@@ -124,6 +125,7 @@ __all__ = [
     "kinds",
     "load",
     "option",
+    "read_back",
     "realserver_steps",
     "scheduled",
     "scheduler_catalog_step",

@@ -133,6 +133,8 @@ class Fleet:
 
     def read_together(self, questions: Questions) -> dict[str, list[Any]]:
         """Ask each host its questions as one command, ``concurrency`` hosts at a time."""
+        for verb in (verb for verbs in questions.values() for verb in verbs):
+            verb.require_kind(reads=True)
         with ThreadPoolExecutor(min(self._ssh.concurrency, len(questions) or 1), "ferryman-ssh") as pool:
             return dict(zip(questions, pool.map(self._asked, questions, questions.values()), strict=True))
 
@@ -141,6 +143,8 @@ class Fleet:
     ) -> tuple[T, list[Any]]:
         """Do something to a host and ask it then, as one command; see ``Hosts.write_and_read``."""
         self._require_write(host, verb)
+        for question in questions:
+            question.require_kind(reads=True)
         done, *answers = self._run_together(
             host, [(verb, self._fence), *((each, None) for each in questions)]
         )
@@ -186,8 +190,6 @@ class Fleet:
         return self._users.run(host, verb, fence, self._sent)
 
     def _run_together(self, host: str, asked: Sequence[Asked]) -> list[Completed | FerrymanError]:
-        for verb, _ in asked[1:]:
-            verb.require_kind(reads=True)
         return self._users.run_together(host, asked, self._sent)
 
     def _sent(self, host: str, verbs: Sequence[Verb[Any]], line: str, stdin: str) -> Completed:

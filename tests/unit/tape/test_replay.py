@@ -185,6 +185,33 @@ def test_a_read_that_is_made_once_more_gets_the_same_answer_and_is_told() -> Non
     assert (again.difference, again.told) == (None, ())
 
 
+def before_the_edit(was: Tape) -> list[int]:
+    """The places at which the run read the table of the first director before it edited that."""
+    edit = next(place for place, entry in enumerate(was.entries) if entry.data.get("verb") == "edit-table")
+    return [
+        place
+        for place, entry in enumerate(was.entries[:edit])
+        if (entry.data.get("verb"), entry.data.get("host")) == ("ipvs-table", "lvs2")
+    ]
+
+
+def test_a_read_that_is_not_made_any_more_before_a_change_answers_nothing_after_it() -> None:
+    was = tape("done-ipvsadm")
+    place = before_the_edit(was)[-1]
+    doubled = (*was.entries[:place], *[was.entries[place]] * 3, *was.entries[place:])
+    done = replayed(replace(was, entries=doubled), find)
+    assert done.difference is None, str(done.difference)
+    assert any(line.startswith("it did not ask lvs2: ipvs-table") for line in done.told)
+
+
+def test_what_was_read_after_a_change_answers_nothing_that_is_asked_once_more_before_it() -> None:
+    was = tape("done-ipvsadm")
+    place = before_the_edit(was)[-1]
+    done = replayed(replace(was, entries=(*was.entries[:place], *was.entries[place + 1 :])), find)
+    assert done.difference is None, str(done.difference)
+    assert "it asked lvs2: ipvs-table more often than the recorded run" in done.told
+
+
 @pytest.mark.parametrize("name", ["done-ipvsadm", "killed-and-back", "stranded", "rolled-back"])
 def test_a_tape_that_was_cut_off_anywhere_goes_the_same_as_far_as_it_goes(name: str) -> None:
     was = tape(name)
