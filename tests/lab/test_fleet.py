@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
 import threading
@@ -11,7 +13,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ferryman.errors import ConfigError, DryRunError, UnknownOutcomeError, UnreachableError
+from ferryman.errors import (
+    ArgumentError,
+    ConfigError,
+    DryRunError,
+    UnknownOutcomeError,
+    UnreachableError,
+)
 from ferryman.hosts import Completed
 from lab.own_sshd import Server, free_port, listener, make_keys, own_agent, relay, serving, wait_for
 from tools import asks, does
@@ -364,6 +372,35 @@ def test_together_with_others_a_dry_run_does_not_write_either(server: Server) ->
     with pytest.raises(TypeError, match="writes, and was to be read"):
         server.fleet().write_and_read("rs1", does("true"), [does(f"touch {mark}")])  # type: ignore[list-item]  # too
     assert not mark.exists()
+
+
+def test_a_verb_that_no_host_takes_spoils_no_other_that_is_asked_with_it(server: Server) -> None:
+    fleet = server.fleet()
+    too_long = asks("true # " + "x" * 150_000)
+    no, yes = fleet.read_together({"rs1": [too_long, asks("echo b")]})["rs1"]
+    assert isinstance(no, ArgumentError)
+    assert yes.stdout == "b\n"
+
+
+def test_more_than_one_line_takes_is_asked_in_several(server: Server) -> None:
+    fleet = server.fleet()
+    questions = [asks(f"wc -c # {'x' * 50_000}", given="y" * number) for number in (1, 2, 3)]
+    answers = fleet.read_together({"rs1": questions})["rs1"]
+    assert [answer.stdout.strip() for answer in answers] == ["1", "2", "3"]
+
+
+def test_whoever_is_interrupted_does_not_wait_for_what_was_asked_together(server: Server) -> None:
+    fleet = server.fleet()
+    began = server.folder / "began"
+
+    def interrupt() -> None:
+        wait_for(began.exists)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        fleet.read_together({"rs1": [asks(f"touch {began}; sleep 600"), asks("true")]})
+    assert any(thread.name.startswith("ferryman-ssh_") for thread in threading.enumerate())
 
 
 def test_what_ran_together_when_the_connection_died_has_an_outcome_that_is_not_known(server: Server) -> None:

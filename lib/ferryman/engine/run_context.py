@@ -107,7 +107,11 @@ class RunContext:
         ``then`` and ``continues`` are those of ``Readings.begin``. A step that cannot say what it asks asks
         for itself.
         """
-        self.plan.readings.begin(self._questions(steps), self._questions(then), continues=continues)
+        try:
+            self.plan.readings.begin(self._questions(steps), self._questions(then), continues=continues)
+        except Exception:  # noqa: BLE001  # for speed alone: what is no question must not stop a rollback
+            _log.debug("what the steps ask is no question", exc_info=True)
+            self.plan.readings.end()
 
     def _questions(self, steps: Iterable[Questioned]) -> list[object]:
         questions: list[object] = []

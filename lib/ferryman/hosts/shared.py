@@ -173,7 +173,7 @@ def _by_host(questions: Iterable[Question]) -> dict[str, list[ReadVerb[Any]]]:
     asked: dict[str, list[ReadVerb[Any]]] = {}
     for host, verb in questions:
         of_host = asked.setdefault(host, [])
-        if verb not in of_host:
+        if verb.reads and verb not in of_host:
             of_host.append(verb)
     return {host: _without_included(verbs) for host, verbs in asked.items()}
 

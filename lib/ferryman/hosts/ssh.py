@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from ferryman.hosts.verbs import ReadVerb, Verb, WriteVerb
 
 T = TypeVar("T")
+Q = TypeVar("Q")
 
 
 class Fleet:
@@ -127,16 +128,13 @@ class Fleet:
 
     def read_all(self, verbs: Mapping[str, ReadVerb[T]]) -> dict[str, T | DoubtError | VerifyError]:
         """Ask each host its question, ``concurrency`` hosts at a time; see ``Hosts.read_all``."""
-        with ThreadPoolExecutor(min(self._ssh.concurrency, len(verbs) or 1), "ferryman-ssh") as pool:
-            asked = pool.map(partial(value_or_error, self), verbs, verbs.values())
-            return dict(zip(verbs, asked, strict=True))
+        return self._side_by_side(partial(value_or_error, self), verbs)
 
     def read_together(self, questions: Questions) -> dict[str, list[Any]]:
         """Ask each host its questions as one command, ``concurrency`` hosts at a time."""
         for verb in (verb for verbs in questions.values() for verb in verbs):
             verb.require_kind(reads=True)
-        with ThreadPoolExecutor(min(self._ssh.concurrency, len(questions) or 1), "ferryman-ssh") as pool:
-            return dict(zip(questions, pool.map(self._asked, questions, questions.values()), strict=True))
+        return self._side_by_side(self._asked, questions)
 
     def write_and_read(
         self, host: str, verb: WriteVerb[T], questions: Sequence[ReadVerb[Any]]
@@ -152,6 +150,19 @@ class Fleet:
             raise done
         value = verb.value(done if self._fence is None else self._fence.judged(done))
         return value, self._values(host, questions, answers)
+
+    def _side_by_side(self, ask: Callable[[str, Q], T], questions: Mapping[str, Q]) -> dict[str, T]:
+        """What each host answers, by host, ``concurrency`` hosts at a time.
+
+        Whoever is interrupted while they wait does not wait for the answers: what was asked only reads, and
+        ends with the fleet.
+        """
+        pool = ThreadPoolExecutor(min(self._ssh.concurrency, len(questions) or 1), "ferryman-ssh")
+        try:
+            answers = dict(zip(questions, pool.map(ask, questions, questions.values()), strict=True))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+        return answers
 
     def _asked(self, host: str, verbs: Sequence[ReadVerb[Any]]) -> list[Any]:
         """A host's answers, in order; an error in the place of one that there is not."""

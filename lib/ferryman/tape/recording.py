@@ -42,11 +42,12 @@ class RecordingHosts:
     def __init__(self, hosts: Hosts, recorder: Recorder) -> None:
         self._hosts = hosts
         self._recorder = recorder
-        self._texts: dict[tuple[str, int], Completed] = {}
+        self._texts: dict[tuple[str, int], tuple[Verb[Any], Completed]] = {}
+        """By host and verb: the verb, which keeps its id its own, and what it printed."""
 
     def heard(self, host: str, verb: Verb[Any], done: Completed) -> None:
         """Take what a script printed, before it is parsed; for the fleet."""
-        self._texts[host, id(verb)] = done
+        self._texts[host, id(verb)] = verb, done
 
     def read(self, host: str, verb: ReadVerb[T]) -> T:
         """Ask, and keep the answer; see ``Hosts.read``."""
@@ -101,7 +102,7 @@ class RecordingHosts:
 
     def _answer(self, host: str, verb: Verb[Any], result: object) -> Callable[[], Answer]:
         """What makes the answer, later: an error, the value, or what was printed."""
-        done = self._texts.pop((host, id(verb)), None)
+        _, done = self._texts.pop((host, id(verb)), (verb, None))
         if done is not None and verb.kept_as_text:
             return partial(_printed, done, getattr(verb, "token", None))
         if isinstance(result, Exception):

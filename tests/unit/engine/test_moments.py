@@ -10,6 +10,8 @@ import pytest
 from ferryman.engine.plan import Plan
 from ferryman.engine.steps import Look, Report
 from ferryman.errors import UnknownOutcomeError, VerifyError
+from ferryman.hosts.fake import FakeHosts
+from ferryman.hosts.shared import SharedReadings
 from ferryman.testing import Becomes, Cut, Cuts, FakeWorld, Harness
 
 if TYPE_CHECKING:
@@ -199,6 +201,21 @@ def test_looks_of_a_dry_run_are_one_moment_and_verifying_that_nothing_is_needed_
     world = Cached(None, a="new", b="new")
     assert harness.perform(both(world), dry_run=True).outcome == "done"
     assert world.told == ["begin a b", "share a", "share b", "end", "begin a b", "share a", "share b"]
+
+
+@pytest.mark.parametrize("asked", [(1,), 7, (("lvs1", "no verb"),)], ids=str)
+def test_what_is_no_question_stops_neither_a_run_nor_its_rollback(harness: Harness, asked: Any) -> None:  # noqa: ANN401
+    class Odd(Becomes):
+        """{key} becomes {wanted}."""
+
+        def questions(self, purpose: Purpose, before: str | None) -> Any:  # noqa: ANN401  # no questions
+            del purpose, before
+            return asked
+
+    world = FakeWorld(None, a="old", b="old")
+    plan = Plan([Odd(world, "a", "new"), Odd(world, "b", "new")], readings=SharedReadings(FakeHosts()))
+    assert harness.perform(plan).outcome == "done"
+    assert harness.recover(plan, "rollback").outcome == "rolled-back"
 
 
 def test_a_step_that_cannot_say_what_it_asks_asks_for_itself(world: Cached, harness: Harness) -> None:

@@ -249,6 +249,14 @@ def test_after_a_wait_what_comes_behind_is_not_asked_again_with_it_nor_shared(
     assert commands(fake) == ["lvs1: a, b", "lvs1: a", "lvs1: b"]
 
 
+def test_what_would_write_is_asked_by_nobody_though_a_step_names_it(
+    hosts: SharedReadings, fake: FakeHosts
+) -> None:
+    hosts.begin([("lvs1", does("x")), ("lvs1", A)])  # type: ignore[list-item]  # the type checker says so too
+    hosts.read("lvs1", A)
+    assert commands(fake) == ["lvs1: a"]
+
+
 def test_hosts_that_share_nothing_are_asked_nothing_more(fake: FakeHosts) -> None:
     read_back(fake, "lvs1", A)
     fake.write("lvs1", does("x"))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ferryman.errors import DoubtError, FerrymanError, VerifyError
+from ferryman.errors import ArgumentError, DoubtError, FerrymanError, VerifyError
 from ferryman.hosts.bundle import Bundle, Prepared, bundles
 from ferryman.hosts.completed import Completed
 from ferryman.hosts.framing import command_line, new_token, unframed
@@ -69,8 +69,9 @@ class Users:
 
         Raises as ``run`` does.
         """
+        parts = [self._prepared_or_not(host, verb, fence, send) for verb, fence in asked]
         found: list[Completed | FerrymanError] = []
-        for each in bundles([self._prepared(host, verb, fence, send) for verb, fence in asked]):
+        for each in bundles([part for part in parts if isinstance(part, Prepared)]):
             try:
                 if isinstance(each, Bundle):
                     found += each.outcomes(send(host, each.verbs, each.line, ""))
@@ -78,7 +79,17 @@ class Users:
                     found.append(each.judged(send(host, [each.verb], each.line, each.stdin)))
             except (DoubtError, VerifyError) as error:
                 found += [error] * (len(each.parts) if isinstance(each, Bundle) else 1)
-        return found
+        answers = iter(found)
+        return [next(answers) if isinstance(part, Prepared) else part for part in parts]
+
+    def _prepared_or_not(
+        self, host: str, verb: Verb[Any], fence: Fence | None, send: Send
+    ) -> Prepared | ArgumentError:
+        """A verb as it is sent; one that no host takes spoils no other."""
+        try:
+            return self._prepared(host, verb, fence, send)
+        except ArgumentError as error:
+            return error
 
     def _prepared(self, host: str, verb: Verb[Any], fence: Fence | None, send: Send) -> Prepared:
         """A verb as it is sent to the host alone; raises as ``run`` does."""
