@@ -147,10 +147,10 @@ was=$(ipvsadm -Sn) || was=
 sh -c "$reload" >&2 || exit {NOT_RELOADED}
 left={SETTLE_LOOKS} last=$was
 while [ "$left" -gt 0 ]; do
-    sleep 0.1 2>/dev/null || sleep 1
     left=$((left - 1)) now=$(ipvsadm -Sn) || break
     if [ "$now" != "$was" ] && [ "$now" = "$last" ]; then break; fi
     last=$now
+    sleep 0.1 2>/dev/null || sleep 1
 done
 """
 """``$@`` has four words for each file: its path, the checksums of its old text and of its new one, and the
