@@ -126,7 +126,7 @@ class DirectorChanged(Change[dict[str, Any]]):
         return self.ferry.driver(self.director, self.service)
 
     def questions(self, purpose: Purpose, before: dict[str, Any] | None) -> Iterator[Question]:
-        """What its driver asks, and the routes that a rollback of it needs."""
+        """What its driver asks."""
         yield from ((self.director.host, verb) for verb in self.driver.questions(purpose, before, self.goal))
 
     @property
