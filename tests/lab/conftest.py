@@ -63,7 +63,13 @@ def lab(booted: RunningLab, request: pytest.FixtureRequest) -> Iterator[RunningL
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv(TRUSTED_FOLDERS, str(booted.place.share / "shown"))
         yield booted
-    booted.clear()
+    try:
+        booted.clear()
+    except LabError as error:  # a kernel that died or hangs is no matter of the tests after this one
+        error.add_note(f"the end of its log:\n{booted.last_words()}")
+        the_lab.down(booted.place)
+        the_lab.up(booted.place)
+        raise
 
 
 @pytest.fixture

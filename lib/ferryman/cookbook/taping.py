@@ -160,7 +160,7 @@ def _about(step: Step) -> Iterator[str]:
 
 
 def journal_of(store: Store, entry: Run) -> dict[str, Any]:
-    """What a run's journal has of its progress, for whoever takes it up on a tape."""
+    """What a run's journal has of its progress, for whoever takes it up on a tape; secrets included."""
     return {
         "plan": list(entry.plan),
         "fingerprint": entry.fingerprint,
@@ -175,7 +175,7 @@ def journal_of(store: Store, entry: Run) -> dict[str, Any]:
                 "step": record.step,
                 "phase": record.phase,
             }
-            for record in store.show(entry.id)
+            for record in store.exact_records(entry.id)
             if record.kind not in _EVENTS
         ],
     }

@@ -26,7 +26,7 @@ Row = dict[str, Any]
 _SUFFIX_LETTERS = "23456789abcdefghjkmnpqrstvwxyz"
 """Without letters and digits that look or sound alike."""
 _OPEN_OUTCOMES = (None, "held", "stranded")
-_EXACT = ("checked", "intent")
+EXACT = ("checked", "intent")
 """The kinds of record from which a rollback takes what was there before."""
 _FIELDS = 7
 """How many fields a record's row has before its checksum."""
@@ -265,13 +265,13 @@ def chained_rows(entry: Run, new_records: Sequence[NewRecord]) -> list[list[Any]
     rows: list[list[Any]] = []
     chain_head = entry.chain_head
     for seq, record in enumerate(new_records, entry.records + 1):
-        row = [entry.id, seq, record.time, record.kind, record.step, record.phase, _written(record)]
+        row = [entry.id, seq, record.time, record.kind, record.step, record.phase, as_json(record)]
         chain_head = _checksum(chain_head, row)
         rows.append([*row, chain_head])
     return rows
 
 
-def _written(record: NewRecord) -> str:
+def as_json(record: NewRecord) -> str:
     """A record's payload as JSON; what JSON has no form for is written as its text.
 
     Raises:
@@ -280,7 +280,7 @@ def _written(record: NewRecord) -> str:
     try:
         return json.dumps(dict(record.payload))
     except (TypeError, ValueError, RecursionError) as error:
-        if record.kind in _EXACT:
+        if record.kind in EXACT:
             raise JournalError(
                 f"the state before a change cannot be recorded: {type(error).__name__}: {text_of(error)}; it "
                 "must be lists, dicts with text keys, text, numbers"

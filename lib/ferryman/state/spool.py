@@ -16,7 +16,7 @@ from errno import EACCES
 from typing import TYPE_CHECKING, Any
 
 from ferryman.errors import JournalError
-from ferryman.state import records
+from ferryman.state import kept_apart, records
 from ferryman.trust import require_trusted, untrusted
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Spool:
 
     def add(self, new_records: Sequence[NewRecord]) -> None:
         """Append these records; they are on disk when it returns, unless the file cannot be written."""
-        rows = records.chained_rows(self._entry, new_records)
+        rows = records.chained_rows(self._entry, kept_apart.split(new_records))
         if not rows:
             return
         self.rows += rows

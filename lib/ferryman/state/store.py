@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from ferryman.errors import BusyError, JournalError, UsageError
-from ferryman.state import records
+from ferryman.state import kept_apart, records
 from ferryman.state.boundary import guarded
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Store(ABC):
 
     @abstractmethod
     def append(self, run: str, new_records: Sequence[NewRecord]) -> None:
-        """Append these records, in order; they are on disk when it returns.
+        """Append these records, in order, their secrets apart; they are on disk when it returns.
 
         Raises:
             BusyError: The run is no longer this process's; nothing was recorded.
@@ -193,8 +193,13 @@ class Store(ABC):
 
     @guarded
     def show(self, run: str) -> list[Record]:
-        """All records of a run, in order; damaged ones are included, and marked."""
-        return records.read(self.run(run), self._rows(run))
+        """All records of a run without their secrets, in order; damaged ones are included, and marked."""
+        return kept_apart.counted(records.read(self.run(run), self._rows(run)))
+
+    @guarded
+    def exact_records(self, run: str) -> list[Record]:
+        """The records of a run as they were appended, with their secrets; damaged ones are marked."""
+        return kept_apart.restored(records.read(self.run(run), self._rows(run)))
 
     @guarded
     def faults(self, run: str) -> list[str]:
@@ -203,7 +208,7 @@ class Store(ABC):
 
     @guarded
     def verified_records(self, entry: Run) -> list[Record]:
-        """The records of a run, for a command that acts on them.
+        """The records of a run with their secrets, for a command that acts on them.
 
         Raises:
             JournalError: Something is not as it was written, so no recorded state can be trusted.
@@ -215,7 +220,7 @@ class Store(ABC):
                 f"cannot be trusted; compare `ferryman show {entry.id}` with the hosts, put them back by "
                 f"hand, then give its locks back: ferryman close {entry.id} --reason TEXT"
             )
-        return records.read(entry, rows)
+        return kept_apart.restored(records.read(entry, rows))
 
     @guarded
     def liveness(self, run: str, owner: ProcessId) -> Liveness:

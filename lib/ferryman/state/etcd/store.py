@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ferryman.engine.clock import Clock, SystemClock, stamp
 from ferryman.engine.process import ProcessId, is_alive
 from ferryman.errors import BusyError, JournalError
-from ferryman.state import records
+from ferryman.state import kept_apart, records
 from ferryman.state.etcd import rows
 from ferryman.state.etcd.client import EtcdClient, created_in, put, unchanged, written_in
 from ferryman.state.etcd.gateway import ForkedGateway, HttpGateway
@@ -134,6 +134,7 @@ class EtcdStore(Store):
     def append(self, run: str, new_records: Sequence[NewRecord]) -> None:
         """As ``Store.append``; what is too large for one request is written in several, in order."""
         owned = self._require_run(run)
+        new_records = kept_apart.split(new_records)
         before = owned.entry.records
         try:
             self._append(owned, records.chained_rows(owned.entry, new_records))

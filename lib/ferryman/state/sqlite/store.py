@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ferryman.engine.clock import Clock, SystemClock, stamp
 from ferryman.engine.process import ProcessId, is_alive
 from ferryman.plain_text import storable
-from ferryman.state import records
+from ferryman.state import kept_apart, records
 from ferryman.state.records import Lock, Run
 from ferryman.state.sqlite.database import Database
 from ferryman.state.store import Liveness, Store
@@ -96,9 +96,10 @@ class SqliteStore(Store):
         """As ``Store.append``."""
         with self.database.transaction():
             entry = self._require_ours(run)
-            for row in records.chained_rows(entry, new_records):
+            rows = records.chained_rows(entry, kept_apart.split(new_records))
+            for row in rows:
                 self.database.execute("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
-        self._written = entry.records + len(new_records)
+        self._written = entry.records + len(rows)
 
     def require_owned(self) -> None:
         """As ``Store.require_owned``."""
