@@ -37,6 +37,9 @@ class Waits(Protocol):
     def wait_for(self, event: threading.Event, seconds: float) -> bool:
         """Let so much time pass, or less where the event is set meanwhile; whether it is set."""
 
+    def turn(self) -> None:
+        """Note that the run's other thread sees what this one does next, without a call to the outside."""
+
     def thread_begins(self) -> None:
         """Note that a second thread of the run is about to start: its watch."""
 
@@ -65,6 +68,9 @@ class RealWaits:
     def wait_for(self, event: threading.Event, seconds: float) -> bool:
         """Wait for the event."""
         return event.wait(seconds)
+
+    def turn(self) -> None:
+        """Do nothing: it sees that when it comes to look."""
 
     def thread_begins(self) -> None:
         """Do nothing: real time passes for both."""
@@ -129,6 +135,11 @@ def note_wait() -> None:
 def times_waited() -> int:
     """How often this thread has let time pass."""
     return getattr(_thread, "waits", 0)
+
+
+def turn() -> None:
+    """As ``Waits.turn``, of now."""
+    _current.turn()
 
 
 def monotonic() -> float:

@@ -276,6 +276,15 @@ class TapeWorld:
         if not self._watch_is_over:
             self._wait_as_watch(len(self._times))
 
+    def turn(self) -> None:
+        """Let the other thread come as far as it was when the recorded run did what this one does next."""
+        name = current_lane()
+        with self._turn:
+            self._require_open()
+            place = self._lanes[name].next_turn()
+            if place is not None:
+                self._wait_for_turn(name, place)
+
     def thread_begins(self) -> None:
         """Note that the watch starts; until it asks for something the run does not go on past it."""
         with self._turn:

@@ -105,6 +105,14 @@ def test_a_wait_that_is_cut_short_says_so(recorded: Recorded, monkeypatch: pytes
     assert wait.data == {"lane": "run", "seconds": 5, "interrupted": True}
 
 
+def test_how_far_the_watch_was_when_it_was_told_something_is_kept(recorded: Recorded) -> None:
+    recorded.start()
+    with waits.using(recorded.recorder):
+        waits.turn()
+    (turn,) = recorded.entries()
+    assert (turn.kind, turn.data) == ("turn", {"lane": "run"})
+
+
 def test_a_signal_is_written_before_what_comes_next(recorded: Recorded) -> None:
     recorded.start()
     recorded.recorder.signalled("SIGTERM")

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ferryman import directors
+from ferryman import directors, waits
 from ferryman.cookbook.memory import Key, VerifiedTarget, key_of
 from ferryman.engine.steps import Change, Look, NoChange, Report
 from ferryman.errors import DoubtError, FerrymanError, NotFollowedError, RefusedError, VerifyError
@@ -216,6 +216,7 @@ class DirectorChanged(Change[dict[str, Any]]):
         for finding in found:
             report.finding(finding)
         if not any(finding.verdict.stops for finding in found):
+            waits.turn()
             self.ferry.memory.verified[self._key] = VerifiedTarget(self.goal, self.ferry.clock.now())
 
     def undo(self, before: dict[str, Any]) -> Sequence[Edit]:
