@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from contextlib import suppress
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,8 +20,11 @@ from ferryman.errors import (
     DryRunError,
     UnknownOutcomeError,
     UnreachableError,
+    WorldChangedError,
 )
 from ferryman.hosts import Completed
+from ferryman.hosts.verbs.keepalived_trial import KeepalivedTrial
+from ferryman.hosts.verbs.routes import ReadHostRoutes
 from lab.own_sshd import Server, free_port, listener, make_keys, own_agent, relay, serving, wait_for
 from tools import asks, does
 
@@ -376,10 +380,19 @@ def test_together_with_others_a_dry_run_does_not_write_either(server: Server) ->
 
 def test_a_verb_that_no_host_takes_spoils_no_other_that_is_asked_with_it(server: Server) -> None:
     fleet = server.fleet()
-    too_long = asks("true # " + "x" * 150_000)
+    too_long = ReadHostRoutes(tuple(ip_address(number) for number in range(1 << 24, (1 << 24) + 5000)))
     no, yes = fleet.read_together({"rs1": [too_long, asks("echo b")]})["rs1"]
     assert isinstance(no, ArgumentError)
     assert yes.stdout == "b\n"
+
+
+def test_a_file_that_is_another_one_spoils_no_other_answer(server: Server) -> None:
+    file = server.folder / "web.conf"
+    file.write_text("theirs")
+    trial = KeepalivedTrial("/nowhere/k.conf", {str(file): "old"}, {str(file): "new"})
+    changed, other = server.fleet().read_together({"rs1": [trial, asks("echo b")]})["rs1"]
+    assert isinstance(changed, WorldChangedError)
+    assert other.stdout == "b\n"
 
 
 def test_more_than_one_line_takes_is_asked_in_several(server: Server) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from ferryman.errors import DoubtError, VerifyError
+from ferryman.errors import DoubtError, VerifyError, WorldChangedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -90,5 +90,15 @@ def value_or_error(hosts: Hosts, host: str, verb: ReadVerb[T]) -> T | DoubtError
 
 
 def each_by_itself(hosts: Hosts, questions: Questions) -> dict[str, list[Any]]:
-    """``Hosts.read_together`` by one reading after the other: for hosts that no command line goes to."""
-    return {host: [value_or_error(hosts, host, verb) for verb in verbs] for host, verbs in questions.items()}
+    """``Hosts.read_together`` by one reading after the other: for hosts that no command line goes to.
+
+    What stops the run meanwhile is no answer, and goes through.
+    """
+
+    def ask(host: str, verb: ReadVerb[Any]) -> Any:  # noqa: ANN401  # of each verb another
+        try:
+            return hosts.read(host, verb)
+        except (DoubtError, VerifyError, WorldChangedError) as error:
+            return error
+
+    return {host: [ask(host, verb) for verb in verbs] for host, verbs in questions.items()}

@@ -182,7 +182,7 @@ class Fleet:
         self.heard(host, verb, done)
         try:
             return verb.value(done)
-        except (DoubtError, VerifyError) as error:
+        except FerrymanError as error:
             return error
 
     def close(self) -> None:

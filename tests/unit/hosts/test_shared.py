@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ferryman import retry, waits
-from ferryman.errors import UnknownOutcomeError, UnreachableError, VerifyError
+from ferryman.errors import UnknownOutcomeError, UnreachableError, VerifyError, WorldChangedError
 from ferryman.hosts.fake import FakeHosts
 from ferryman.hosts.shared import SharedReadings, read_back
 from ferryman.hosts.verbs.ipvs import Connections, EditTable, IpvsTable
@@ -189,6 +189,15 @@ def test_an_error_is_shared_as_any_answer_is(hosts: SharedReadings, fake: FakeHo
         with pytest.raises(UnreachableError):
             hosts.read("lvs2", A)
     assert commands(fake) == ["lvs1: a, b", "lvs2: a"]
+
+
+def test_an_error_of_any_kind_is_its_own_question_s_alone(hosts: SharedReadings, fake: FakeHosts) -> None:
+    fake.answer("lvs1", B, WorldChangedError("lvs1: another file"))
+    hosts.begin([("lvs1", B), ("lvs1", A)])
+    assert hosts.read("lvs1", A) == "lvs1 a 1"
+    with pytest.raises(WorldChangedError):
+        hosts.read("lvs1", B)
+    assert commands(fake) == ["lvs1: b, a"]
 
 
 def test_a_table_that_comes_with_another_answer_is_not_asked_for(fake: FakeHosts) -> None:
