@@ -28,9 +28,9 @@ from ferryman.cookbook.steps.directors import (
     DirectorConverged,
     DirectorsAgree,
     DirectorsEditable,
-    OldConnectionsDrained,
 )
 from ferryman.cookbook.steps.git_catalog import CatalogMerged
+from ferryman.cookbook.steps.old_connections import OldConnectionsDrained
 from ferryman.cookbook.steps.probes import ProbesAnswered
 from ferryman.cookbook.steps.realservers import RealserversConverged, RealserversReady, realserver_steps
 from ferryman.cookbook.steps.routes import HostRoutesDown, HostRoutesUp
