@@ -195,7 +195,11 @@ def _journal(text: str) -> object:
 def _table(text: str) -> object:
     """An IPVS table in a journal's record; whatever is wrong with it is a ValueError to whoever resumes."""
     try:
-        return to_json(from_json(json.loads(text)))
+        value = json.loads(text)
+    except (ValueError, RecursionError):  # the journal itself says that such a record cannot be read
+        return None
+    try:
+        return to_json(from_json(value))
     except (ValueError, LookupError, TypeError, AttributeError):
         return None
 

@@ -145,13 +145,28 @@ def words_of(line: str) -> list[Word]:
     return words
 
 
-@lru_cache(maxsize=1 << 16)
 def parts_of(line: str) -> Parts:
     """A line such as ``-A INPUT -s 10.0.0.1/32 -j ACCEPT``, taken apart.
 
     Raises:
         ValueError: It is no such line.
     """
+    found = _parts_or_fault(line)
+    if isinstance(found, ValueError):
+        raise ValueError(*found.args)  # noqa: TRY004  # anew: the same error would collect tracebacks
+    return found
+
+
+@lru_cache(maxsize=1 << 16)
+def _parts_or_fault(line: str) -> Parts | ValueError:
+    """The parts of a line, or why it has none: each packet meets each rule, also one that cannot be read."""
+    try:
+        return _parts_of(line)
+    except ValueError as error:
+        return error
+
+
+def _parts_of(line: str) -> Parts:
     reading = _Reading(words_of(line)[2:])
     options = tuple(reading.options())
     jumps = [option for option in options if option.name in ("-j", "-g")]

@@ -24,6 +24,7 @@ from ferryman.firewall import (
     save_lines,
 )
 from ferryman.firewall.rules import NOTHING, Action, Chain
+from ferryman.firewall.save_lines import words_of
 from ferryman.firewall.walk import AT_LEAST, FURTHER, TOO_MANY
 
 if TYPE_CHECKING:
@@ -106,9 +107,9 @@ def test_chains_that_count_in_the_mark_are_given_up_and_the_verdict_is_open() ->
 def test_one_endless_line_is_taken_apart_once() -> None:
     line = f"-A INPUT -m newfangled --words {'x ' * 7_000}-j DROP"
     ruleset = Ruleset(parse_save(f"*filter\n:INPUT ACCEPT\n{line}\n", "iptables-legacy", 4, {}))
-    before = save_lines.parts_of.cache_info().misses
+    before = save_lines._parts_or_fault.cache_info().misses
     assert {ruleset.traverse(OUTER).verdict for _ in range(3)} == {PacketVerdict.UNKNOWN}
-    assert save_lines.parts_of.cache_info().misses == before + 1
+    assert save_lines._parts_or_fault.cache_info().misses == before + 1
 
 
 def test_a_line_that_no_tool_prints_leaves_its_table_unread() -> None:
@@ -229,3 +230,20 @@ def test_json_that_is_nested_too_deeply_is_an_error() -> None:
 def test_what_is_no_rule_set_is_an_error_that_is_told(entry: object) -> None:
     with pytest.raises((ValueError, TypeError, KeyError, AttributeError)):
         parse_nft(json.dumps({"nftables": [entry]}))
+
+
+def test_a_rule_that_cannot_be_read_is_taken_apart_once_whatever_passes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A host may have a thousand of them, and each packet that is tried meets each."""
+    counter: Counter[str] = Counter()
+
+    def counted(line: str) -> list[save_lines.Word]:
+        counter[line] += 1
+        return words_of(line)
+
+    monkeypatch.setattr(save_lines, "words_of", counted)
+    line = '-A INPUT -m comment --comment "told once" ! ACCEPT'
+    ruleset = Ruleset(parse_save(f"*filter\n:INPUT ACCEPT\n{line}\n", "iptables-legacy", 4, {}))
+    assert {ruleset.traverse(OUTER).verdict for _ in range(3)} == {PacketVerdict.UNKNOWN}
+    assert counter == {line: 1}

@@ -43,7 +43,8 @@ class Status:
     @classmethod
     def of(cls, answers: Mapping[str, str]) -> Status:
         """From what each question of ``liberica-read`` brought."""
-        cp, bgp, written = (answers.get(name, "") for name in ("cp", "bgp", "written"))
+        cp, bgp = (answers.get(name, "") for name in ("cp", "bgp"))
+        written = answers.get("written", "").strip()  # of more than int() takes for blanks
         reloads = samples(cp, RELOADED)
         good = [reload.value for reload in reloads if reload.labels.get("result") == "ok"]
         good += [sample.value for sample in samples(cp, BEGAN)]
@@ -52,7 +53,7 @@ class Status:
         return cls(
             max(good, default=None),
             max(bad, default=None),
-            int(written) if _SECONDS.fullmatch(written.strip()) else None,
+            int(written) if _SECONDS.fullmatch(written) else None,
             sum(
                 1
                 for labels in up
