@@ -42,7 +42,7 @@ def poll_until(
         retry=tenacity.retry_if_result(lambda seen: not good(seen)),
         stop=is_over,
         wait=tenacity.wait_fixed(every_s),
-        sleep=sleep,
+        sleep=_noted(sleep),
         retry_error_callback=_last_result,
     )
     return retrying(look)
@@ -63,11 +63,21 @@ def retry(
         retry=tenacity.retry_if_result(again),
         stop=tenacity.stop_after_attempt(tries),
         wait=tenacity.wait_fixed(pause_s),
-        sleep=sleep,
+        sleep=_noted(sleep),
         retry_error_callback=_last_result,
     )
     number = iter(range(tries))
     return retrying(lambda: action(next(number)))
+
+
+def _noted(sleep: Callable[[float], None]) -> Callable[[float], None]:
+    """The same, which is noted as a wait whoever sleeps: the next look must see what is there by then."""
+
+    def pause(seconds: float) -> None:
+        waits.note_wait()
+        sleep(seconds)
+
+    return pause
 
 
 def _last_result(state: tenacity.RetryCallState) -> T:  # type: ignore[type-var]  # tenacity hands back what look returned

@@ -37,6 +37,9 @@ class Waits(Protocol):
     def wait_for(self, event: threading.Event, seconds: float) -> bool:
         """Let so much time pass, or less where the event is set meanwhile; whether it is set."""
 
+    def turn(self) -> None:
+        """Note that the run's other thread sees what this one does next, without a call to the outside."""
+
     def thread_begins(self) -> None:
         """Note that a second thread of the run is about to start: its watch."""
 
@@ -65,6 +68,9 @@ class RealWaits:
     def wait_for(self, event: threading.Event, seconds: float) -> bool:
         """Wait for the event."""
         return event.wait(seconds)
+
+    def turn(self) -> None:
+        """Do nothing: it sees that when it comes to look."""
 
     def thread_begins(self) -> None:
         """Do nothing: real time passes for both."""
@@ -117,7 +123,23 @@ def using(waits: Waits) -> Iterator[None]:
 
 def sleep(seconds: float) -> None:
     """As ``Waits.sleep``, of now; it may be a default argument."""
+    note_wait()
     _current.sleep(seconds)
+
+
+def note_wait() -> None:
+    """Note that this thread lets time pass: what it has read until now is old after that."""
+    _thread.waits = times_waited() + 1
+
+
+def times_waited() -> int:
+    """How often this thread has let time pass."""
+    return getattr(_thread, "waits", 0)
+
+
+def turn() -> None:
+    """As ``Waits.turn``, of now."""
+    _current.turn()
 
 
 def monotonic() -> float:

@@ -12,14 +12,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from ferryman.directors import Driver, HostRoutes, driver_for
+from ferryman.hosts.hosts import each_by_itself
 from ferryman.inventory import Inventory
 from ferryman.lab import exec_argv
 from lab.running import REPOSITORY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from ferryman.errors import DoubtError, VerifyError
+    from ferryman.hosts.hosts import Questions
     from ferryman.hosts.verbs import ReadVerb, Verb, WriteVerb
     from ferryman.model import Director, Service
     from lab.running import RunningLab
@@ -70,6 +73,14 @@ class LabHosts:
 
     def read_all(self, verbs: Mapping[str, ReadVerb[T]]) -> dict[str, T | DoubtError | VerifyError]:
         return {host: self.read(host, verb) for host, verb in verbs.items()}
+
+    def read_together(self, questions: Questions) -> dict[str, list[Any]]:
+        return each_by_itself(self, questions)
+
+    def write_and_read(
+        self, host: str, verb: WriteVerb[T], questions: Sequence[ReadVerb[Any]]
+    ) -> tuple[T, list[Any]]:
+        return self.write(host, verb), each_by_itself(self, {host: questions})[host]
 
     def _ask(self, host: str, verb: Verb[T]) -> T:
         assert self._process.stdin

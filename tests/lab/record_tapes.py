@@ -69,9 +69,9 @@ def interrupted(lab: RunningLab) -> None:
 
 
 def silent_director(lab: RunningLab) -> None:
-    """The primary director goes silent before it is changed."""
+    """The primary director goes silent before it is asked."""
     with silenced(lab, "lvs1") as silence:
-        run_and_act(lab, "lvs1, primary", lambda _: silence(), *migrate("static"), phase="check")
+        run_and_act(lab, "set up to unwrap IPIP", lambda _: silence(), *migrate("static"), phase="check")
 
 
 def held_and_back(lab: RunningLab) -> None:

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
 import threading
 import time
 from contextlib import suppress
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ferryman.errors import ConfigError, DryRunError, UnknownOutcomeError, UnreachableError
+from ferryman.errors import (
+    ArgumentError,
+    ConfigError,
+    DryRunError,
+    UnknownOutcomeError,
+    UnreachableError,
+    WorldChangedError,
+)
 from ferryman.hosts import Completed
+from ferryman.hosts.verbs.keepalived_trial import KeepalivedTrial
+from ferryman.hosts.verbs.routes import ReadHostRoutes
 from lab.own_sshd import Server, free_port, listener, make_keys, own_agent, relay, serving, wait_for
 from tools import asks, does
 
@@ -323,6 +335,92 @@ def test_fifty_hosts_are_read_in_parallel_and_one_that_is_down_spoils_none(serve
     assert [answer.stdout for answer in answers.values() if isinstance(answer, Completed)] == [
         f"{number}\n" for number in range(1, 51)
     ]
+
+
+def test_what_a_host_is_asked_together_is_one_command_with_an_answer_for_each(server: Server) -> None:
+    kind, blob = (server.folder / "host_ed25519.pub").read_text().split()[:2]
+    server.known_hosts.write_text(f"[rs*]:{server.port} {kind} {blob}\n")
+    fleet = server.fleet(hosts=2)
+    shells = asks("echo $PPID; ps -o ppid= -p $PPID")
+    questions = {
+        "rs1": [shells, asks("exit 3"), shells, asks("cat", given="b")],
+        "gone": [asks("true")] * 2,
+        "rs2": [asks("cat")],
+    }
+    answers = fleet.read_together(questions)
+    assert list(answers) == list(questions)
+    assert [answer.status for answer in answers["rs1"]] == [0, 3, 0, 0]
+    assert [answer.stdout for answer in answers["rs1"]][1::2] == ["", "b"]
+    assert answers["rs1"][0].stdout.split()[1] == answers["rs1"][2].stdout.split()[1]
+    assert [type(answer) for answer in answers["gone"]] == [UnreachableError] * 2
+    assert [answer.stdout for answer in answers["rs2"]] == [""]
+
+
+def test_what_is_read_behind_a_write_sees_what_it_has_written(server: Server) -> None:
+    mark = server.folder / "written"
+    fleet = server.fleet()
+    done, (seen, failed) = fleet.write_and_read(
+        "rs1", does(f"echo new >{mark}"), [asks(f"cat {mark}"), asks("exit 1")]
+    )
+    assert (done.status, seen.stdout, failed.status) == (0, "new\n", 1)
+
+
+def test_together_with_others_a_dry_run_does_not_write_either(server: Server) -> None:
+    mark = server.folder / "written"
+    fleet = server.fleet(dry_run=True)
+    with pytest.raises(DryRunError, match="rs1: a dry run tried to run 'touch "):
+        fleet.write_and_read("rs1", does(f"touch {mark}"), [asks("true")])
+    for verbs in ([does(f"touch {mark}")], [asks("true"), does(f"touch {mark}")]):
+        with pytest.raises(TypeError, match="writes, and was to be read"):
+            fleet.read_together({"rs1": verbs})  # type: ignore[dict-item]  # the type checker says so too
+    with pytest.raises(TypeError, match="writes, and was to be read"):
+        server.fleet().write_and_read("rs1", does("true"), [does(f"touch {mark}")])  # type: ignore[list-item]  # too
+    assert not mark.exists()
+
+
+def test_a_verb_that_no_host_takes_spoils_no_other_that_is_asked_with_it(server: Server) -> None:
+    fleet = server.fleet()
+    too_long = ReadHostRoutes(tuple(ip_address(number) for number in range(1 << 24, (1 << 24) + 5000)))
+    no, yes = fleet.read_together({"rs1": [too_long, asks("echo b")]})["rs1"]
+    assert isinstance(no, ArgumentError)
+    assert yes.stdout == "b\n"
+
+
+def test_a_file_that_is_another_one_spoils_no_other_answer(server: Server) -> None:
+    file = server.folder / "web.conf"
+    file.write_text("theirs")
+    trial = KeepalivedTrial("/nowhere/k.conf", {str(file): "old"}, {str(file): "new"})
+    changed, other = server.fleet().read_together({"rs1": [trial, asks("echo b")]})["rs1"]
+    assert isinstance(changed, WorldChangedError)
+    assert other.stdout == "b\n"
+
+
+def test_more_than_one_line_takes_is_asked_in_several(server: Server) -> None:
+    fleet = server.fleet()
+    questions = [asks(f"wc -c # {'x' * 50_000}", given="y" * number) for number in (1, 2, 3)]
+    answers = fleet.read_together({"rs1": questions})["rs1"]
+    assert [answer.stdout.strip() for answer in answers] == ["1", "2", "3"]
+
+
+def test_whoever_is_interrupted_does_not_wait_for_what_was_asked_together(server: Server) -> None:
+    fleet = server.fleet()
+    began = server.folder / "began"
+
+    def interrupt() -> None:
+        wait_for(began.exists)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        fleet.read_together({"rs1": [asks(f"touch {began}; sleep 600"), asks("true")]})
+    assert any(thread.name.startswith("ferryman-ssh_") for thread in threading.enumerate())
+
+
+def test_what_ran_together_when_the_connection_died_has_an_outcome_that_is_not_known(server: Server) -> None:
+    fleet = server.fleet()
+    dying = does("kill -9 $(ps -o ppid= -p $(ps -o ppid= -p $PPID))")
+    with pytest.raises(UnknownOutcomeError, match="outcome unknown"):
+        fleet.write_and_read("rs1", dying, [asks("sleep 5")])
 
 
 def test_a_dry_run_reads_and_refuses_to_write(server: Server) -> None:

@@ -65,6 +65,8 @@ def test_any_login_shell_does(start: Callable[..., Server], shell: str) -> None:
     assert (done.status, done.stdout, done.stderr) == (3, "typed", "err\n")
     for word in HOSTILE:
         assert fleet.read("rs1", asks("cat", given=word)).stdout == word
+    together = fleet.read_together({"rs1": [asks("cat", given=word) for word in HOSTILE]})["rs1"]
+    assert [answer.stdout for answer in together] == list(HOSTILE)
 
 
 def test_a_login_shell_that_runs_something_of_its_own_is_told_of(start: Callable[..., Server]) -> None:

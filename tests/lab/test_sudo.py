@@ -76,6 +76,28 @@ def test_facts_that_root_alone_may_read_are_read(server: SudoServer) -> None:
     assert facts.host == HOST
 
 
+def test_what_is_asked_together_is_one_command_of_which_each_verb_asks_sudo_for_itself(
+    server: SudoServer,
+) -> None:
+    fleet = server.without_root()
+    refused = AgentRevision(("id", "-n"))
+    facts, own, counters, no, again = fleet.read_together(
+        {HOST: [ReadFacts(), ID, ReadCounters(), refused, ID]}
+    )[HOST]
+
+    assert facts.host == HOST
+    assert (own, again) == ("0\n", "0\n")
+    assert counters
+    assert isinstance(no, UnreachableError)
+    assert "does not allow" in str(no)
+
+
+def test_a_write_and_what_is_read_behind_it_go_through_sudo_together(server: SudoServer) -> None:
+    fleet = server.without_root()
+    fleet.fence("run", 1, [HOST])
+    assert fleet.write_and_read(HOST, TakeOver(), [ID]) == (None, ["0\n"])
+
+
 def test_an_operators_command_that_root_has_not_listed_is_refused(server: SudoServer) -> None:
     with pytest.raises(UnreachableError) as caught:
         server.without_root().read(HOST, AgentRevision(("cat", "/etc/shadow")))

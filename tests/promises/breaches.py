@@ -602,4 +602,48 @@ BREACHES = [
         "",
         f"{UNIT}/cookbooks/test_out_of_the_journal.py",
     ),
+    Breach(
+        "what was read before a write counts no more after it",
+        "hosts/shared.py",
+        "            self._known, self._asked, self._alone = {}, {}, {}\n",
+        "",
+        f"{UNIT}/hosts/test_shared.py",
+    ),
+    Breach(
+        "nor after a wait",
+        "hosts/shared.py",
+        "        if self._has_waited:\n",
+        "        if False:\n",
+        f"{UNIT}/hosts/test_shared.py",
+    ),
+    Breach(
+        "what is verified was read after the change that is verified",
+        "engine/execute.py",
+        "        if not change.reads_back:\n            run.end_moment()\n",
+        "",
+        f"{UNIT}/engine/test_moments.py",
+    ),
+    Breach(
+        "and after the undo that is looked at again",
+        "engine/rollback.py",
+        "        if refusal is not None or not self._change.reads_back:\n"
+        "            self._run.end_moment()\n",
+        "",
+        f"{UNIT}/engine/test_moments.py",
+    ),
+    Breach(
+        "what is verified before a change, and at the end, is read anew",
+        "hosts/shared.py",
+        "        known = self._known if continues and self._is_own and not self._has_waited else {}\n",
+        "        known = self._known\n",
+        f"{UNIT}/hosts/test_shared.py",
+    ),
+    Breach(
+        "together with others a verb that writes is not taken for one that reads either",
+        "hosts/ssh.py",
+        "        for verb in (verb for verbs in questions.values() for verb in verbs):\n"
+        "            verb.require_kind(reads=True)\n",
+        "",
+        f"{UNIT}/hosts/test_ssh.py",
+    ),
 ]

@@ -26,7 +26,7 @@ class NoHosts:
     def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise self.why
 
-    read = write = read_all = _refuse
+    read = write = read_all = read_together = write_and_read = _refuse
 
 
 def plan_of(cookbook: CookbookCommand, ferry: Ferry, arguments: Mapping[str, object]) -> Plan:

@@ -193,6 +193,7 @@ _KINDS: dict[str, Callable[[Mapping[str, Any], _Limit], Text | None]] = {
     "event": _event,
     "wait": _wait,
     "time-up": _time_up,
+    "turn": _nothing,
     "signal": _signal,
     "alarm": _alarm,
     "packet": _packet,

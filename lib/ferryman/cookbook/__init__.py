@@ -38,10 +38,10 @@ if TYPE_CHECKING:
         DirectorConverged,
         DirectorsAgree,
         DirectorsEditable,
-        OldConnectionsDrained,
     )
     from ferryman.cookbook.steps.exchange import ExchangesCompleted
     from ferryman.cookbook.steps.git_catalog import CatalogMerged
+    from ferryman.cookbook.steps.old_connections import OldConnectionsDrained
     from ferryman.cookbook.steps.probes import ProbesAnswered
     from ferryman.cookbook.steps.realservers import RealserversConverged, RealserversReady, realserver_steps
     from ferryman.cookbook.steps.routes import HostRoutesDown, HostRoutesUp
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from ferryman.engine.plan import Plan, Step
     from ferryman.engine.steps import Change, Look, NoChange, Report
     from ferryman.hosts.completed import Completed
+    from ferryman.hosts.shared import read_back
     from ferryman.hosts.verbs import ReadVerb, WriteVerb, kinds
     from ferryman.hosts.verbs.ipvs import EditTable, IpvsTable
     from ferryman.model import (
@@ -89,10 +90,10 @@ else:
                 "DirectorConverged",
                 "DirectorsAgree",
                 "DirectorsEditable",
-                "OldConnectionsDrained",
             ],
             "ferryman.cookbook.steps.exchange": ["ExchangesCompleted"],
             "ferryman.cookbook.steps.git_catalog": ["CatalogMerged"],
+            "ferryman.cookbook.steps.old_connections": ["OldConnectionsDrained"],
             "ferryman.cookbook.steps.probes": ["ProbesAnswered"],
             "ferryman.cookbook.steps.realservers": [
                 "RealserversConverged",
@@ -112,6 +113,7 @@ else:
             "ferryman.engine.plan": ["Step"],
             "ferryman.engine.steps": ["Change", "Look", "NoChange", "Report"],
             "ferryman.hosts.completed": ["Completed"],
+            "ferryman.hosts.shared": ["read_back"],
             "ferryman.hosts.verbs": ["ReadVerb", "WriteVerb", "kinds"],
             "ferryman.hosts.verbs.ipvs": ["EditTable", "IpvsTable"],
             "ferryman.model": [
@@ -196,6 +198,7 @@ __all__ = [
     "kinds",
     "load",
     "option",
+    "read_back",
     "realserver_steps",
     "scheduled",
     "scheduler_catalog_step",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ferryman.click_shim import (
@@ -18,6 +18,7 @@ from ferryman.click_shim import (
     option,
 )
 from ferryman.docstrings import docstring
+from ferryman.hosts.shared import SharedReadings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -59,7 +60,8 @@ class CookbookCommand(Command):
         Raises:
             RefusedError: A step sends probes, whenever its turn is, and this process may not.
         """
-        plan = self.build(ferry, **arguments)
+        hosts = SharedReadings(ferry.hosts)
+        plan = replace(self.build(replace(ferry, hosts=hosts), **arguments), readings=hosts)
         watched = [*plan.watch.looks, *plan.watch.often] if plan.watch is not None else []
         if any(getattr(step, "sends_probes", False) for step in (*plan.steps, *watched)):
             ferry.need_raw_sockets()

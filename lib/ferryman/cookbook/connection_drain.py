@@ -25,6 +25,8 @@ class ConnectionDrain:
     """When some of them were last seen."""
     gone_by: float | None = None
     """When it was first read that none is left."""
+    waited_for: bool = False
+    """Whether their end was waited for already, for as long as that is done."""
 
     def __post_init__(self) -> None:
         self.count = len(self.connections)

@@ -177,13 +177,29 @@ class Ferry:
         return connections_of(self.hosts, director, service)
 
     def wait_for_old_connections(self, director: Director, service: Service) -> int:
-        """Wait until none is left or ``directors.drain_timeout`` has passed; how many are left then."""
-        return retry.poll_until(
-            lambda: self.old_connections(director, service),
-            lambda left: left == 0,
-            within_s=self.config.directors.drain_timeout,
+        """Wait until none is left or ``directors.drain_timeout`` has passed; how many are left then.
+
+        That is waited for once after an edit, whichever step asks.
+        """
+        return self.wait_on_directors([director], service)[director.host]
+
+    def wait_on_directors(self, directors: Sequence[Director], service: Service) -> dict[str, int]:
+        """As ``wait_for_old_connections``, on all of these at the same time; by host.
+
+        Where they were waited for since the last edit, there is one look and no other wait.
+        """
+        drains = self.memory.connection_drains
+        keys = [key_of(director, service) for director in directors]
+        over = all(key in drains and drains[key].waited_for for key in keys)
+        left = retry.poll_until(
+            lambda: {director.host: self.old_connections(director, service) for director in directors},
+            lambda left: not any(left.values()),
+            within_s=0.0 if over else self.config.directors.drain_timeout,
             every_s=1.0,
         )
+        for key in keys:
+            drains[key].waited_for = True
+        return left
 
     def node_states(self, service: Service) -> NodeStates:
         """What the clusters say of the service's nodes; each is asked once in a process."""

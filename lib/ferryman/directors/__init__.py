@@ -12,9 +12,9 @@ from ferryman.directors.checks.settings import (
     with_real_sources,
 )
 from ferryman.directors.comparison import Comparison, compare_tables
-from ferryman.directors.connections import connections_of
+from ferryman.directors.connections import connections_of, connections_question
 from ferryman.directors.driver import Driver
-from ferryman.directors.observe import DirectorStates, observe_directors
+from ferryman.directors.observe import DirectorStates, director_questions, observe_directors
 from ferryman.directors.registry import DRIVERS, driver_for
 from ferryman.directors.rotation import out_of_rotation
 from ferryman.directors.routes import HostRoutes, RoutesState
@@ -54,7 +54,9 @@ __all__ = [
     "catalog_findings",
     "compare_tables",
     "connections_of",
+    "connections_question",
     "differences",
+    "director_questions",
     "driver_for",
     "findings_of",
     "from_json",

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from ferryman.model import Director, Service
 
 
+def connections_question(service: Service) -> Connections:
+    """What asks a director for the service's connections."""
+    return Connections(tuple(map(key_of, service.virtual_services)))
+
+
 def connections_of(hosts: Hosts, director: Director, service: Service) -> tuple[frozenset[Connection], bool]:
     """The service's connections, and whether one that its client has ended may come back in its old way.
 
@@ -23,5 +28,5 @@ def connections_of(hosts: Hosts, director: Director, service: Service) -> tuple[
         VerifyError: The table cannot be read, or is not understood.
         DoubtError: The director could not be asked.
     """
-    reading = hosts.read(director.host, Connections(tuple(map(key_of, service.virtual_services))))
+    reading = hosts.read(director.host, connections_question(service))
     return reading.connections, not reused_anew(reading.reuse_mode)

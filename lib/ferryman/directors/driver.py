@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ferryman import waits
 from ferryman.directors.checks.findings import catalog_findings
@@ -32,10 +32,13 @@ if TYPE_CHECKING:
     from ferryman.directors.target import Target
     from ferryman.errors import WorldChangedError
     from ferryman.hosts.hosts import Hosts
+    from ferryman.hosts.verbs import ReadVerb
     from ferryman.ipvs.table import Key
     from ferryman.management import Agent
     from ferryman.model import Director, Edit, Finding, Service
 
+Purpose = Literal["check", "verify", "undo"]
+"""What a director is looked at for: to check and change it, to verify what was changed, to put it back."""
 Before = Mapping[str, Any]
 """What was there, as a value for the journal: ``{"table": […], "files": {path: {"text": …, "mode": …}}}``."""
 
@@ -106,6 +109,13 @@ class Driver(ABC):
     def host(self) -> str:
         """The director's name, as the inventory has it."""
         return self.director.host
+
+    def questions(self, purpose: Purpose, before: Before | None, target: Target) -> Sequence[ReadVerb[Any]]:  # noqa: ARG002  # whoever overrides it needs them
+        """What it is going to ask its director for this purpose, for all of it to be asked at once.
+
+        The before is None where none is known. What is not named here is asked when it is needed.
+        """
+        return (IpvsTable(),) if self.has_ipvs else ()
 
     @property
     def has_ipvs(self) -> bool:

@@ -24,8 +24,9 @@ from ferryman.management import NoAgent, raise_failures
 from ferryman.model import Edit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from ferryman.directors.driver import Purpose
     from ferryman.directors.target import Target
     from ferryman.hosts.verbs import ReadVerb
     from ferryman.hosts.verbs.daemons import DaemonReading
@@ -65,6 +66,11 @@ class ConfigManagedDriver(Driver):
     def follows_catalog(self) -> bool:
         """Always true: what writes its file takes it from the catalog."""
         return True
+
+    def questions(self, purpose: Purpose, before: Before | None, target: Target) -> Sequence[ReadVerb[Any]]:
+        """Table, file and the daemon's answers, in one verb."""
+        del purpose, before, target
+        return (self._question,)
 
     @property
     @abstractmethod

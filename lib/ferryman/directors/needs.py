@@ -75,7 +75,6 @@ def _keepalived(driver: KeepalivedDriver) -> Needs:
     files = tuple(dict.fromkeys(_place(path) for path in given if path is not None))
     return {
         "keepalived-read": Allowed(files=files),
-        "keepalived-files": Allowed(files=files),
         "keepalived-test": Allowed(files=files),
         "keepalived-write": Allowed((_template(driver.reload),), files),
     }

@@ -27,12 +27,17 @@ DirectorStates = Mapping[str, DirectorState | DoubtError | VerifyError]
 
 def observe_directors(service: Service, hosts: Hosts, *, without_ipvs: Container[str] = ()) -> DirectorStates:
     """Ask every director of the service at once; those without IPVS are not asked for a table."""
+    questions = director_questions(service, without_ipvs=without_ipvs)
+    return {host: _seen(answer, service) for host, answer in hosts.read_all(questions).items()}
+
+
+def director_questions(service: Service, *, without_ipvs: Container[str] = ()) -> dict[str, ReadDirector]:
+    """What each director of the service is asked, by host."""
     addresses = tuple(address for _, address in addresses_of(service))
-    questions = {
+    return {
         director.host: ReadDirector(addresses, ipvs=director.host not in without_ipvs)
         for director in service.directors
     }
-    return {host: _seen(answer, service) for host, answer in hosts.read_all(questions).items()}
 
 
 def addresses_of(service: Service) -> list[tuple[Realserver, Address]]:

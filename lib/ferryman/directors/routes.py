@@ -96,8 +96,12 @@ class HostRoutes:
             VerifyError: What ip(8) says is not understood.
             DoubtError: The director could not be asked.
         """
-        addresses = list(dict.fromkeys([*self._addresses(), *also]))
-        return self._seen(addresses, self.hosts.read(self.host, ReadHostRoutes(tuple(addresses))))
+        question = self.question(also)
+        return self._seen(question.addresses, self.hosts.read(self.host, question))
+
+    def question(self, also: Iterable[Address] = ()) -> ReadHostRoutes:
+        """What asks the director for its routes to the service's realservers and to these addresses."""
+        return ReadHostRoutes(tuple(dict.fromkeys([*self._addresses(), *also])))
 
     def add_commands(self, routes: Iterable[Route]) -> list[str]:
         """What ``add`` runs, for people to read."""

@@ -73,6 +73,7 @@ def verify_no_change(run: RunContext) -> None:
 
     Looks after a change are not made: they wait for what a change brings about, and nothing was changed.
     """
+    run.begin_moment((place, "check", None) for place in sorted(run.plan.changes))
     for place, step in enumerate(run.plan.steps):
         if isinstance(step, Change):
             run.read_phase(place, "verify", step.verify)

@@ -8,8 +8,8 @@ from ferryman.engine.clock import stamp
 from ferryman.engine.diff import diff, shortened
 from ferryman.engine.own_code import plain_edits
 from ferryman.engine.progress import intent
-from ferryman.engine.steps import Change, NoChange
-from ferryman.engine.verification import verify_applied, verify_at_the_end
+from ferryman.engine.steps import Change, Look, NoChange
+from ferryman.engine.verification import applied_but, to_verify, verify_applied, verify_at_the_end
 from ferryman.errors import DoubtError, NotFollowedError, VerifyError, WorldChangedError
 from ferryman.events import ChangeMade
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ferryman.engine.preflight import PendingChange, Preflight
-    from ferryman.engine.run_context import RunContext
+    from ferryman.engine.run_context import Questioned, RunContext
     from ferryman.model import Edit
 
 
@@ -33,14 +33,36 @@ def execute(run: RunContext, preflight: Preflight) -> None:
     for place, step in enumerate(run.plan.steps):
         if not isinstance(step, Change):
             if place > run.plan.first_change:
+                run.begin_moment([(place, "check", None)], _right_behind(run, place, preflight))
                 run.read_phase(place, "check", step.look)
         elif place in preflight.pending:
+            run.begin_moment(_looked_at(run, place, preflight), continues=_is_read_last(run, place - 1))
             verify_applied(run, but=[later for later in preflight.pending if later >= place])
             _make(run, place, step, preflight.pending[place])
         else:
             _require_no_change_needed(run, place, step)
     run.at = "the end, where every change is verified again"
     verify_at_the_end(run)
+
+
+def _looked_at(run: RunContext, place: int, preflight: Preflight) -> list[Questioned]:
+    """What is looked at right before a change: what is verified then, and what it looks at itself."""
+    later = [other for other in preflight.pending if other >= place]
+    made = [to_verify(run, other) for other in applied_but(run, later)]
+    return [*made, (place, "check", preflight.pending[place].before)]
+
+
+def _right_behind(run: RunContext, place: int, preflight: Preflight) -> list[Questioned]:
+    """What is looked at right after a look, before the change behind it."""
+    if place + 1 not in preflight.pending or not _is_read_last(run, place):
+        return []
+    return _looked_at(run, place + 1, preflight)
+
+
+def _is_read_last(run: RunContext, place: int) -> bool:
+    """Whether the step at this place is a look that ends with what it reads."""
+    step = run.plan.steps[place] if place >= 0 else None
+    return isinstance(step, Look) and step.reads_last
 
 
 def _make(run: RunContext, place: int, change: Change[Any], pending: PendingChange) -> None:
@@ -72,12 +94,15 @@ def _do(run: RunContext, place: int, change: Change[Any], pending: PendingChange
 
     try:
         run.write_phase(place, "do", do)
+        if not change.reads_back:
+            run.end_moment()
     except WorldChangedError:
         run.mark("foreign", place)
         raise
     except NotFollowedError:
         raise
     except DoubtError as doubt:
+        run.end_moment()
         return doubt
     return None
 
@@ -96,6 +121,7 @@ def _verify(run: RunContext, place: int, change: Change[Any], doubt: DoubtError 
 
 def _require_no_change_needed(run: RunContext, place: int, change: Change[Any]) -> None:
     """A change that was not needed must still not be needed, and is verified like the others."""
+    run.begin_moment([(place, "check", None)])
     now = run.read_phase(place, "check", change.check)
     if not isinstance(now, NoChange):
         raise WorldChangedError(_changed_meanwhile(run, place, f"it was as wanted, and is {shortened(now)}"))

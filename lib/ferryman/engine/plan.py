@@ -15,6 +15,7 @@ from pathlib import PurePath
 from typing import Any
 
 from ferryman.docstrings import docstring
+from ferryman.engine.readings import NothingShared, Readings
 from ferryman.engine.steps import Change, Look
 
 Step = Look | Change[Any]
@@ -57,6 +58,8 @@ class Plan:
     """One for each thing that other runs write too, such as a director: they wait for each other."""
     watch: Watch | None = None
     """Looks that are made all the time while the run asks, waits or soaks."""
+    readings: Readings = field(default=NothingShared(), repr=False, compare=False)
+    """How the steps share what they ask at the same moment; whoever builds the plan for a run sets it."""
     titles: tuple[str, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -24,8 +24,11 @@ from ferryman.model import Finding, Verdict
 from ferryman.plain_text import text_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ferryman.engine.plan import Step
     from ferryman.engine.run_context import RunContext
+    from ferryman.engine.steps import Look
     from ferryman.model import Edit
 
 _ENDS_AT_ONCE = (UsageError, DryRunError, InterruptedRunError)
@@ -79,6 +82,7 @@ class Preflight:
 def run_preflight(run: RunContext) -> Preflight:
     """Make every look before the first change and every change's check; one that fails stops no other."""
     preflight = Preflight()
+    run.begin_moment((place, "check", None) for place in _places(run))
     for place, step in enumerate(run.plan.steps):
         try:
             _check_step(run, preflight, place, step)
@@ -86,7 +90,20 @@ def run_preflight(run: RunContext) -> Preflight:
             raise
         except FerrymanError as error:
             preflight.blockers.append(error)
+    run.end_moment()
     return preflight
+
+
+def _places(run: RunContext) -> Iterator[int]:
+    """The places of the steps that the preflight looks at."""
+    for place, step in enumerate(run.plan.steps):
+        if isinstance(step, Change) or (place < run.plan.first_change and not _is_skipped(run, step)):
+            yield place
+
+
+def _is_skipped(run: RunContext, look: Look) -> bool:
+    """Whether a look cannot hold now: changes are applied, and it holds before them alone."""
+    return bool(run.progress.applied) and not look.valid_after_change
 
 
 def record_checked(run: RunContext, preflight: Preflight) -> None:
@@ -123,7 +140,7 @@ def _check_step(run: RunContext, preflight: Preflight, place: int, step: Step) -
             _require_same_as_begun(run, place, before)
             preflight.pending[place] = PendingChange.of(step, before)
     elif place < run.plan.first_change:
-        if run.progress.applied and not step.valid_after_change:
+        if _is_skipped(run, step):
             run.skip(place)
         else:
             run.read_phase(place, "check", step.look)
@@ -134,6 +151,7 @@ def reconcile(run: RunContext) -> None:
 
     It judges nothing: each undo looks again. What cannot be read is reported as unknown.
     """
+    run.begin_moment((place, "check", None) for place in sorted(run.progress.applied))
     for place in sorted(run.progress.applied):
         try:
             now = run.read_phase(place, "check", run.plan.change(place).check)

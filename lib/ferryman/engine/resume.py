@@ -10,8 +10,11 @@ from ferryman.engine.verification import is_superseded
 from ferryman.errors import DoubtError, RefusedError, UsageError, VerifyError, WorldChangedError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ferryman.engine.plan import Plan
     from ferryman.engine.run_context import RunContext
+    from ferryman.engine.steps import Purpose
     from ferryman.state import Run, Store
 
 
@@ -42,6 +45,11 @@ def require_undoable(run: RunContext, progress: Progress, store: Store) -> None:
     """
     differing: list[str] = []
     doubtful: list[str] = []
+    run.begin_moment(
+        (place, purpose, applied.before)
+        for place, applied in sorted(progress.applied.items())
+        for purpose in _looked_for(run, place, progress)
+    )
     for place, applied in sorted(progress.applied.items()):
         change = run.plan.change(place)
         looks = [change.require_undoable]
@@ -61,6 +69,13 @@ def require_undoable(run: RunContext, progress: Progress, store: Store) -> None:
     if differing:
         text = "\n".join([*differing, *doubtful, *_later_runs(run, store)])
         raise RefusedError(f"{run.id} left this otherwise, somebody changed it since:\n{text}")
+
+
+def _looked_for(run: RunContext, place: int, progress: Progress) -> Iterator[Purpose]:
+    """For what a change is looked at before a run that is done is rolled back."""
+    if not is_superseded(run.plan, place, progress.applied):
+        yield "verify"
+    yield "undo"
 
 
 def _later_runs(run: RunContext, store: Store) -> list[str]:

@@ -68,6 +68,7 @@ def _undo_all(run: RunContext, result: RollbackResult) -> bool:
 
 def _verify_everything(run: RunContext, result: RollbackResult) -> None:
     """What was put back must still be so, and what was not changed must be as before."""
+    run.begin_moment((place, "verify", run.known_before(place)) for place in sorted(run.plan.changes))
     for failed in list(not_restored(run, result.warnings)):
         run.mark("left", failed.place, {"at": run.at, "message": failed.why})
         if failed.place in result.restored:
@@ -106,7 +107,8 @@ def _require_owned(run: RunContext, place: int) -> None:
 
 def _put_back(run: RunContext, place: int, result: RollbackResult) -> None:
     change, applied = run.plan.change(place), run.progress.applied[place]
-    undo = _Undo(change, applied)
+    run.begin_moment([(place, "undo", applied.before)])
+    undo = _Undo(run, change, applied)
     try:
         run.undo_phase(place, undo)
     except WorldChangedError as error:
@@ -125,7 +127,8 @@ def _put_back(run: RunContext, place: int, result: RollbackResult) -> None:
 class _Undo:
     """Undoes one change and reads it back: what is there counts, whatever undo said."""
 
-    def __init__(self, change: Change[Any], applied: AppliedChange) -> None:
+    def __init__(self, run: RunContext, change: Change[Any], applied: AppliedChange) -> None:
+        self._run = run
         self._change = change
         self._applied = applied
         self.edits: Sequence[Edit] = ()
@@ -135,6 +138,8 @@ class _Undo:
     def __call__(self, report: StepReport) -> None:
         before = self._applied.before
         refusal = self._attempt()
+        if refusal is not None or not self._change.reads_back:
+            self._run.end_moment()
         try:
             differs = call_own(lambda: self._change.diff_after_undo(before, report))
         except InterruptedRunError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,7 +14,7 @@ from ferryman.events import FindingMade, ProbeAnswered, StepFinished, StepStarte
 from ferryman.model import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ferryman.engine.clock import Clock
     from ferryman.engine.event_log import EventLog
@@ -22,11 +23,17 @@ if TYPE_CHECKING:
     from ferryman.engine.plan import Plan
     from ferryman.engine.progress import ChangeState, Checked, Progress
     from ferryman.engine.signals import Signals
+    from ferryman.engine.steps import Purpose
     from ferryman.events import Phase, StepOutcome
     from ferryman.model import Finding, ProbeResult
     from ferryman.state import RunRequest
 
+    Questioned = tuple[int, Purpose, object]
+    """A step's place, what it looks for, and its before where that is known."""
+
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -92,10 +99,46 @@ class RunContext:
         with self.signals.interruptible():
             return report.judged(call)
 
+    def begin_moment(
+        self, steps: Iterable[Questioned], then: Iterable[Questioned] = (), *, continues: bool = False
+    ) -> None:
+        """Begin a moment: what was read until now counts no more; these steps' questions are asked together.
+
+        ``then`` and ``continues`` are those of ``Readings.begin``. A step that cannot say what it asks asks
+        for itself.
+        """
+        try:
+            self.plan.readings.begin(self._questions(steps), self._questions(then), continues=continues)
+        except Exception:  # noqa: BLE001  # for speed alone: what is no question must not stop a rollback
+            _log.debug("what the steps ask is no question", exc_info=True)
+            self.plan.readings.end()
+
+    def _questions(self, steps: Iterable[Questioned]) -> list[object]:
+        questions: list[object] = []
+        for place, purpose, before in steps:
+            step = self.plan.steps[place]
+            try:
+                questions += call_own(lambda: list(step.questions(purpose, before)))  # noqa: B023  # at once
+            except Exception:  # noqa: BLE001  # for speed alone: the step will say what is wrong, when it looks
+                _log.debug("%s: it cannot say what it asks", self.plan.titles[place], exc_info=True)
+        return questions
+
+    def end_moment(self) -> None:
+        """End the moment: whatever is asked from now on is asked anew."""
+        self.plan.readings.end()
+
     def checked_before(self, place: int) -> Checked | None:
         """What was there before the run changed anything, by the journal; None where it has nothing."""
         found = self.progress.checked.get(place)
         return found if found is not None and found.title == self.plan.titles[place] else None
+
+    def known_before(self, place: int) -> object:
+        """What was there before a change, as far as it is known; None where it is not."""
+        for known in (self.progress.restored, self.progress.applied):
+            if place in known:
+                return known[place].before
+        checked = self.checked_before(place)
+        return None if checked is None else checked.before
 
     def skip(self, place: int) -> None:
         """Report that a look is skipped, because it cannot hold now."""

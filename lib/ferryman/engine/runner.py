@@ -203,7 +203,7 @@ class Runner:
         targets = [
             edit for applied in progress.applied.values() for edit in applied.edits if edit.kind != "catalog"
         ]
-        hosts = list(dict.fromkeys(edit.target for edit in targets))
+        hosts = list(dict.fromkeys(_host_of(edit) for edit in targets))
         silent = self.fence_off(run.id, store.run(run.id).records, hosts)
         for host, error in silent.items():
             run.log.journal("not-fenced", {"host": host, "error": str(error)})
@@ -328,6 +328,11 @@ class Runner:
         context = RunContext(run, request, plan, Progress(), log, signals, lease, self.clock, course)
         context.started = stamp(self.clock.now())
         return context
+
+
+def _host_of(edit: Edit) -> str:
+    """The host of an edit on one; the target of a file's is ``HOST:/PATH``."""
+    return edit.target.partition(":/")[0]
 
 
 def _reconcile_and_roll_back(run: RunContext, progress: Progress) -> RunResult:  # noqa: ARG001  # an action

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 from ferryman.docstrings import inherited_docstring
 from ferryman.engine.diff import diff
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ferryman.model import Edit, Finding, ProbeResult
 
 B = TypeVar("B")
 """A change's before: any value that survives a round trip through JSON, for it is written to the journal."""
+
+
+Purpose = Literal["check", "verify", "undo"]
+"""What a step looks at hosts for: to make its look, or to check and then make its change; to verify what was
+changed; to put it back."""
 
 
 class Report(Protocol):
@@ -54,6 +59,15 @@ class _Step:
             raise ValueError(f"{type(self).__name__}: needs a docstring, its first line is the step's title")
         return doc.splitlines()[0].rstrip(".").format_map(_Fields(self))
 
+    def questions(self, purpose: Purpose, before: Any) -> Iterable[Any]:  # noqa: ANN401, ARG002  # whoever overrides it needs them
+        """What it is going to ask of hosts for this purpose: ``(host, verb)`` for each question.
+
+        All that is asked at one moment goes to each host as one command, and what several steps ask is asked
+        once. It is for speed alone: what is not named here is asked when the step asks it. It touches
+        nothing, and the before is None where none is known.
+        """
+        return ()
+
 
 class _Fields(dict[str, object]):
     """The fields of a step as a mapping, for ``str.format_map``."""
@@ -69,6 +83,9 @@ class _Fields(dict[str, object]):
 class Look(_Step, ABC):
     """A step that only reads; one after a change that fails rolls back everything above it."""
 
+    reads_last: ClassVar[bool] = False
+    """Whether the last thing that it does is to ask what ``questions`` names: then a change right behind it
+    may share the answers, if nothing was waited for since."""
     valid_after_change: ClassVar[bool] = False
     """Whether it holds after the changes as well as before them. A look before the first change is made again
     when a run is resumed with changes applied; one that only holds before them is skipped then."""
@@ -85,6 +102,10 @@ class Look(_Step, ABC):
 
 class Change(_Step, ABC, Generic[B]):
     """A step with four verbs, always in this order: check, do, verify, undo."""
+
+    reads_back: ClassVar[bool] = False
+    """Whether ``do`` and ``undo`` themselves read what they have written, with ``read_back``: what was read
+    then may be what is verified. Otherwise everything is asked anew after them."""
 
     @property
     def undo_first(self) -> bool:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from ferryman.engine.plan import Plan
-    from ferryman.engine.run_context import RunContext, StepReport
+    from ferryman.engine.run_context import Questioned, RunContext, StepReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,33 @@ def verify_applied(run: RunContext, *, but: Collection[int] = ()) -> None:
         VerifyError: One is no longer as it was made; names it, and since when.
         DoubtError: It could not be looked at.
     """
-    _verify_again(run, [place for place in sorted(run.progress.applied) if place not in but])
+    _verify_again(run, applied_but(run, but))
+
+
+def applied_but(run: RunContext, but: Collection[int]) -> list[int]:
+    """The places of the applied changes that must still be as they were made, but for these."""
+    return [
+        place
+        for place in sorted(run.progress.applied)
+        if place not in but and not is_superseded(run.plan, place, run.progress.applied)
+    ]
 
 
 def verify_at_the_end(run: RunContext) -> None:
     """Verify every change of the plan again, also those not needed; raises as ``verify_applied`` does."""
-    _verify_again(run, [place for place, step in enumerate(run.plan.steps) if isinstance(step, Change)])
+    places = [
+        place
+        for place, step in enumerate(run.plan.steps)
+        if isinstance(step, Change) and not is_superseded(run.plan, place, run.progress.applied)
+    ]
+    run.begin_moment(to_verify(run, place) for place in places)
+    _verify_again(run, places)
+
+
+def to_verify(run: RunContext, place: int) -> Questioned:
+    """A change that is to be verified again, for a moment of the run: made by it, or not needed."""
+    applied = run.progress.applied.get(place)
+    return (place, "check", None) if applied is None else (place, "verify", applied.before)
 
 
 def not_restored(run: RunContext, warnings: list[str]) -> Iterator[NotRestored]:
@@ -129,8 +150,6 @@ _WHO = "somebody else did, or the journal has lost records: find out, and put it
 def _verify_again(run: RunContext, places: Sequence[int]) -> None:
     wrong: list[tuple[int, VerifyError | DoubtError]] = []
     for place in places:
-        if is_superseded(run.plan, place, run.progress.applied):
-            continue
         try:
             run.read_quietly(place, _verifying(run, place))
         except (VerifyError, DoubtError) as error:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ferryman.errors import DoubtError, DryRunError, UnreachableError, VerifyError
 from ferryman.hosts.completed import Completed, shown
-from ferryman.hosts.hosts import value_or_error
+from ferryman.hosts.hosts import each_by_itself, value_or_error
 from ferryman.hosts.verbs import Verb
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from ferryman.hosts.hosts import Questions
     from ferryman.hosts.verbs import ReadVerb, WriteVerb
 
 T = TypeVar("T")
@@ -64,6 +65,8 @@ class FakeHosts:
     dry_run: bool = False
     calls: list[Call] = field(default_factory=list)
     """Everything that was asked, in order; refused writes are not in it."""
+    commands: list[tuple[str, tuple[Verb[Any], ...]]] = field(default_factory=list)
+    """The commands in which that went to a host, and the verbs of each."""
     _answers: list[_Answer] = field(default_factory=list)
     _down: dict[str, DoubtError] = field(default_factory=dict)
 
@@ -109,8 +112,26 @@ class FakeHosts:
         """One answer for each host, an error in the place of one that is down."""
         return {host: value_or_error(self, host, verb) for host, verb in verbs.items()}
 
+    def read_together(self, questions: Questions) -> dict[str, list[Any]]:
+        """One answer for each question, each of which is a call of its own."""
+        commands = len(self.commands)
+        answers = each_by_itself(self, questions)
+        self.commands[commands:] = [(host, tuple(verbs)) for host, verbs in questions.items()]
+        return answers
+
+    def write_and_read(
+        self, host: str, verb: WriteVerb[T], questions: Sequence[ReadVerb[Any]]
+    ) -> tuple[T, list[Any]]:
+        """The write, and then one answer for each question, each a call of its own."""
+        commands = len(self.commands)
+        value = self.write(host, verb)
+        answers = each_by_itself(self, {host: questions})[host]
+        self.commands[commands:] = [(host, (verb, *questions))]
+        return value, answers
+
     def _value(self, call: Call) -> Any:  # noqa: ANN401  # of each verb another
         self.calls.append(call)
+        self.commands.append((call.host, (call.verb,)))
         if call.host in self._down:
             raise self._down[call.host]
         answer = next((answer for answer in self._answers if answer.fits(call)), None)

@@ -56,15 +56,19 @@ def command_line(verb: Verb[Any], token: str, guarded: Callable[[str], str] = st
     Raises:
         ArgumentError: It is longer than a host takes.
     """
-    script = f"{positional(verb)}\n{guarded(verb.script)}\n"
-    words = ("/usr/bin/env", f"FERRYMAN={encoded(script)}", "/bin/sh", "-c", BOOT, "ferryman", token)
-    line = f"exec {' '.join(map(quoted, words))}"
+    line = framed(f"{positional(verb)}\n{guarded(verb.script)}\n", token)
     if len(line) > LONGEST:
         raise ArgumentError(
             f"{verb.shown}: its arguments make a command of {len(line)} bytes, and a host takes {LONGEST};"
             " nothing was sent to a host"
         )
     return line
+
+
+def framed(script: str, token: str) -> str:
+    """The command line that runs a script within a frame of this token."""
+    words = ("/usr/bin/env", f"FERRYMAN={encoded(script)}", "/bin/sh", "-c", BOOT, "ferryman", token)
+    return f"exec {' '.join(map(quoted, words))}"
 
 
 def positional(verb: Verb[Any]) -> str:

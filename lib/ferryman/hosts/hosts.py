@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from ferryman.errors import DoubtError, VerifyError
+from ferryman.errors import DoubtError, VerifyError, WorldChangedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ferryman.hosts.verbs import ReadVerb, WriteVerb
+
+    Questions = Mapping[str, Sequence[ReadVerb[Any]]]
+    """What hosts are asked, by host."""
 
 T = TypeVar("T")
 
@@ -63,6 +66,20 @@ class Hosts(Protocol):
     def read_all(self, verbs: Mapping[str, ReadVerb[T]]) -> dict[str, T | DoubtError | VerifyError]:
         """Ask each host its question, in parallel; one that gives no value has its error instead."""
 
+    def read_together(self, questions: Questions) -> dict[str, list[Any]]:
+        """Ask each host all of its questions at once, as one command; all hosts in parallel.
+
+        By host: an answer for each question, in order; an error in the place of one that there is not.
+        """
+
+    def write_and_read(
+        self, host: str, verb: WriteVerb[T], questions: Sequence[ReadVerb[Any]]
+    ) -> tuple[T, list[Any]]:
+        """Do something to a host, and ask it these questions right after it, as one command.
+
+        Raises as ``write`` does. An error stands in the place of an answer that there is not.
+        """
+
 
 def value_or_error(hosts: Hosts, host: str, verb: ReadVerb[T]) -> T | DoubtError | VerifyError:
     """What a host answers; where it gives no value, its error instead."""
@@ -70,3 +87,18 @@ def value_or_error(hosts: Hosts, host: str, verb: ReadVerb[T]) -> T | DoubtError
         return hosts.read(host, verb)
     except (DoubtError, VerifyError) as error:
         return error
+
+
+def each_by_itself(hosts: Hosts, questions: Questions) -> dict[str, list[Any]]:
+    """``Hosts.read_together`` by one reading after the other: for hosts that no command line goes to.
+
+    What stops the run meanwhile is no answer, and goes through.
+    """
+
+    def ask(host: str, verb: ReadVerb[Any]) -> Any:  # noqa: ANN401  # of each verb another
+        try:
+            return hosts.read(host, verb)
+        except (DoubtError, VerifyError, WorldChangedError) as error:
+            return error
+
+    return {host: [ask(host, verb) for verb in verbs] for host, verbs in questions.items()}

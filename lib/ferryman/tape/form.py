@@ -34,7 +34,7 @@ Port = Literal[
     "operator",
     "locks",
 ]
-Kind = Literal["call", "event", "wait", "time-up", "signal", "alarm", "packet", "outcome"]
+Kind = Literal["call", "event", "wait", "time-up", "turn", "signal", "alarm", "packet", "outcome"]
 
 FILES = ("services.yaml", "directors.yaml", "hosts.yaml", "clusters.yaml")
 _NODES = re.compile(r"nodes/[A-Za-z0-9][A-Za-z0-9_-]{0,62}\.yaml")
@@ -275,6 +275,7 @@ _KINDS: dict[str, dict[str, Judge]] = {
     "event": {"event": _text},
     "wait": {"lane": _lane, "seconds": _seconds, "interrupted": _bool},
     "time-up": {"lane": _lane},
+    "turn": {"lane": _lane},
     "signal": {"name": _text},
     "alarm": {"error": _error},
     "packet": {"sent": _bool, "hex": _packet},

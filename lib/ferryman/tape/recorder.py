@@ -169,6 +169,11 @@ class Recorder:
         self._waited(seconds, interrupted=was_set)
         return was_set
 
+    def turn(self) -> None:
+        """Keep that the other thread had come as far as it is on the tape by then."""
+        lane = current_lane()
+        self._add("turn", lambda: {"lane": lane})
+
     def thread_begins(self) -> None:
         """Do nothing: real time passes for both."""
 

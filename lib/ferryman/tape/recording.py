@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ferryman.config import CatalogConfig, ProbeConfig
     from ferryman.errors import DoubtError, VerifyError
     from ferryman.hosts.completed import Completed
-    from ferryman.hosts.hosts import Hosts
+    from ferryman.hosts.hosts import Hosts, Questions
     from ferryman.hosts.ssh import Fleet
     from ferryman.hosts.verbs import ReadVerb, Verb, WriteVerb
     from ferryman.inventory.schema import ClusterEntry
@@ -43,11 +43,12 @@ class RecordingHosts:
     def __init__(self, hosts: Hosts, recorder: Recorder) -> None:
         self._hosts = hosts
         self._recorder = recorder
-        self._texts: dict[tuple[str, int], Completed] = {}
+        self._texts: dict[tuple[str, int], tuple[Verb[Any], Completed]] = {}
+        """By host and verb: the verb, which keeps its id its own, and what it printed."""
 
     def heard(self, host: str, verb: Verb[Any], done: Completed) -> None:
         """Take what a script printed, before it is parsed; for the fleet."""
-        self._texts[host, id(verb)] = done
+        self._texts[host, id(verb)] = verb, done
 
     def read(self, host: str, verb: ReadVerb[T]) -> T:
         """Ask, and keep the answer; see ``Hosts.read``."""
@@ -62,25 +63,47 @@ class RecordingHosts:
         with self._recorder.outside():
             results = self._hosts.read_all(verbs)
         for host, result in results.items():
-            answer = self._answer(host, verbs[host], result)
-            self._recorder.add_call(key_of_verb(host, verbs[host]), answer, verbs[host].secrets)
+            self._keep(host, [verbs[host]], [result])
         return results
+
+    def read_together(self, questions: Questions) -> dict[str, list[Any]]:
+        """Ask all, and keep each answer by its own question; see ``Hosts.read_together``."""
+        with self._recorder.outside():
+            results = self._hosts.read_together(questions)
+        for host, answers in results.items():
+            self._keep(host, questions[host], answers)
+        return results
+
+    def write_and_read(
+        self, host: str, verb: WriteVerb[T], questions: Sequence[ReadVerb[Any]]
+    ) -> tuple[T, list[Any]]:
+        """Do it and ask, and keep what came of each; see ``Hosts.write_and_read``."""
+        try:
+            with self._recorder.outside():
+                value, answers = self._hosts.write_and_read(host, verb, questions)
+        except Exception as error:
+            self._keep(host, [verb], [error])
+            raise
+        self._keep(host, [verb, *questions], [value, *answers])
+        return value, answers
+
+    def _keep(self, host: str, verbs: Sequence[Verb[Any]], results: Sequence[object]) -> None:
+        for verb, result in zip(verbs, results, strict=True):
+            self._recorder.add_call(key_of_verb(host, verb), self._answer(host, verb, result), verb.secrets)
 
     def _called(self, host: str, verb: Verb[T], call: Callable[[], T]) -> T:
         try:
             with self._recorder.outside():
                 result = call()
         except Exception as error:
-            answer = self._answer(host, verb, error)
-            self._recorder.add_call(key_of_verb(host, verb), answer, verb.secrets)
+            self._keep(host, [verb], [error])
             raise
-        answer = self._answer(host, verb, result)
-        self._recorder.add_call(key_of_verb(host, verb), answer, verb.secrets)
+        self._keep(host, [verb], [result])
         return result
 
     def _answer(self, host: str, verb: Verb[Any], result: object) -> Callable[[], Answer]:
         """What makes the answer, later: an error, the value, or what was printed."""
-        done = self._texts.pop((host, id(verb)), None)
+        _, done = self._texts.pop((host, id(verb)), (verb, None))
         if done is not None and verb.kept_as_text:
             return partial(_printed, done, getattr(verb, "token", None))
         if isinstance(result, Exception):

@@ -11,7 +11,6 @@ from ferryman.catalog import Catalog, GitCatalog
 from ferryman.catalog.review.git import Git, GitResult
 from ferryman.errors import DoubtError, DryRunError, VerifyError
 from ferryman.hosts.completed import Completed
-from ferryman.hosts.hosts import value_or_error
 from ferryman.tape.codec import NotDataError, decode, decode_error
 from ferryman.tape.keys import CallKey, key_of_verb
 from ferryman.tape.ports import Ports
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ferryman.config import CatalogConfig, ProbeConfig
+    from ferryman.hosts.hosts import Questions
     from ferryman.hosts.verbs import ReadVerb, Verb, WriteVerb
     from ferryman.inventory.schema import ClusterEntry
     from ferryman.kubernetes.cluster import ClusterState
@@ -67,13 +67,28 @@ class TapeHosts:
 
     def read_all(self, verbs: Mapping[str, ReadVerb[T]]) -> dict[str, T | DoubtError | VerifyError]:
         """What each host answered; see ``Hosts.read_all``."""
-        return {host: value_or_error(self, host, verb) for host, verb in verbs.items()}
+        return {host: self._answer(host, verb) for host, verb in verbs.items()}
+
+    def read_together(self, questions: Questions) -> dict[str, list[Any]]:
+        """What each host answered; see ``Hosts.read_together``."""
+        return {host: [self._answer(host, verb) for verb in verbs] for host, verbs in questions.items()}
+
+    def write_and_read(
+        self, host: str, verb: WriteVerb[T], questions: Sequence[ReadVerb[Any]]
+    ) -> tuple[T, list[Any]]:
+        """What became of it, and what the host answered then; see ``Hosts.write_and_read``."""
+        return self.write(host, verb), [self._answer(host, question) for question in questions]
 
     def fence(self, run: str, token: int, hosts: Sequence[str]) -> Mapping[str, DoubtError]:
         """Which hosts could not be asked when earlier holders of the run were fenced off."""
         del run, token
         silent = self._world.ask(fence_key(hosts), lambda value: value)
         return {host: decode_error(error) for host, error in silent.items()}  # type: ignore[misc]  # they were
+
+    def _answer(self, host: str, verb: ReadVerb[Any]) -> Any:  # noqa: ANN401  # of each verb another
+        """What the host answered, or its error."""
+        verb.require_kind(reads=True)
+        return self._world.answer(key_of_verb(host, verb), partial(_heard, host, verb))
 
     def _asked(self, host: str, verb: Verb[T]) -> T:
         return self._world.ask(key_of_verb(host, verb), partial(_heard, host, verb))  # type: ignore[no-any-return]

@@ -16,7 +16,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from ferryman import waits
-from ferryman.errors import TapeError
+from ferryman.errors import FerrymanError, TapeError
 from ferryman.tape.codec import NotDataError, decode, decode_error
 from ferryman.tape.difference import Difference, closest
 from ferryman.tape.keys import ACQUIRE, RUN, WATCH, current_lane
@@ -82,16 +82,23 @@ class TapeWorld:
 
         ``heard`` makes the value of the recorded one.
         """
+        answer = self.answer(key, heard)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def answer(self, key: CallKey, heard: Callable[[Any], Any] = decode) -> Any:  # noqa: ANN401  # as above
+        """As ``ask``, but the error is returned: what stops the run here is raised, and no answer."""
         call = self._next(key)
         try:
             if "error" in call.data:
-                error = decode_error(call.data["error"])
-            else:
-                return heard(call.data["value"])
+                return decode_error(call.data["error"])
+            return heard(call.data["value"])
         except NotDataError as bad:
             self.broken = TapeError(f"{self._tape.path}: {key}: {bad}")
             raise self._diverged(str(bad)) from bad
-        raise error
+        except FerrymanError as error:
+            return error
 
     def _next(self, key: CallKey) -> Call:
         name = current_lane()
@@ -99,11 +106,12 @@ class TapeWorld:
         with self._turn:
             self._require_open()
             waiting = lane.by_key.get(canonical)
-            if not waiting:
+            if not waiting or (canonical in lane.last and lane.is_after_a_write(waiting[0])):
                 return self._again(name, lane, key)
             call = waiting.popleft()
             if key.writes:
                 self._require_order(lane, call)
+                lane.pass_over_reads(key.host, call.place)
             call.used = True  # before it is waited for: another thread of the run may ask the same
             self._wait_for_turn(name, call.place)
             lane.last[canonical] = (call, self._writes[key.host])
@@ -274,6 +282,15 @@ class TapeWorld:
         """The recorded watch waits no more: it was over when this one would wait."""
         if not self._watch_is_over:
             self._wait_as_watch(len(self._times))
+
+    def turn(self) -> None:
+        """Let the other thread come as far as it was when the recorded run did what this one does next."""
+        name = current_lane()
+        with self._turn:
+            self._require_open()
+            place = self._lanes[name].next_turn()
+            if place is not None:
+                self._wait_for_turn(name, place)
 
     def thread_begins(self) -> None:
         """Note that the watch starts; until it asks for something the run does not go on past it."""

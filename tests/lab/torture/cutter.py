@@ -177,6 +177,8 @@ def set_up(calls: Path, cut: Cut | None) -> None:
     cutter.wrap(Fleet, "read", "read", lambda host, verb: (host, told(verb)))
     cutter.wrap(Fleet, "write", "write", lambda host, verb: (host, told(verb)))
     cutter.wrap(Fleet, "read_all", "read-all", lambda verbs: (" ".join(verbs), ""))
+    cutter.wrap(Fleet, "read_together", "read-all", lambda questions: (" ".join(questions), ""))
+    cutter.wrap(Fleet, "write_and_read", "write", lambda host, verb, _questions: (host, told(verb)))
     for name in ("text", "edited"):
         cutter.wrap(Catalog, name, "catalog-read", lambda *given, name=name: ("", name))
     cutter.wrap(Catalog, "write", "catalog-write", lambda _after: ("", ""))

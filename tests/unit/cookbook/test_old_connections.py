@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,34 @@ def test_a_client_that_uses_the_port_of_an_ended_connection_again_does_not_hold_
 def test_a_connection_that_had_ended_before_the_edit_is_none_of_those() -> None:
     assert left(3, OVER + ALWAYS, OPEN + ALWAYS) == [1]
     assert left(1, OVER + ALWAYS, OPEN + ALWAYS) == [2]
+
+
+def test_what_does_not_end_is_waited_for_on_all_directors_at_once_and_once_after_an_edit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lvs2, now, waited = replace(LVS1, host="lvs2"), [0.0], []
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        now[0] += seconds
+
+    monkeypatch.setattr("time.sleep", sleep)
+    hosts = FakeHosts()
+    hosts.answer("*", Connections, ConnectionsReading(frozenset(connections(OPEN)), 3))
+    config = Config.model_validate(
+        {"file": "/nowhere/f.toml", "inventory": "/nowhere", "directors": {"drain_timeout": 5}}
+    )
+    ferry = Ferry(config, hosts)
+    for director in (lvs2, LVS1):
+        ferry.remember_connections(director, WEB)
+    assert ferry.wait_on_directors([lvs2, LVS1], WEB) == {"lvs2": 1, "lvs1": 1}
+    assert (sum(waited), now) == (4.0, [4.0])
+    assert ferry.wait_for_old_connections(lvs2, WEB) == 1
+    assert now == [4.0]
+    ferry.remember_connections(lvs2, WEB)
+    assert ferry.wait_for_old_connections(lvs2, WEB) == 1
+    assert now == [8.0]
 
 
 @pytest.mark.parametrize("between", [OVER, OPEN])

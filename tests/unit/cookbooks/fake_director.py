@@ -34,8 +34,6 @@ from ferryman.hosts.verbs.directors import (
 from ferryman.hosts.verbs.ipvs import Connections, ConnectionsReading, EditTable, IpvsTable
 from ferryman.hosts.verbs.keepalived import (
     FileReading,
-    FilesReading,
-    KeepalivedFiles,
     KeepalivedRead,
     KeepalivedReading,
     KeepalivedWrite,
@@ -139,9 +137,6 @@ class FakeDirector:
         there = f"ip_vs_{verb.scheduler}" in self.modules
         states = Counter(connection.state for connection in self._connections_of(verb.virtuals))
         return SchedulerState(self._table(), there, states)
-
-    def _read_again(self, verb: KeepalivedFiles) -> FilesReading:
-        return FilesReading(self._table(), self._readings(verb.paths))
 
     def _read_keepalived(self, verb: KeepalivedRead) -> KeepalivedReading:
         """Table, daemon, and the configuration with what it includes; the named files come before that."""
@@ -326,7 +321,6 @@ _ANSWERS: Mapping[type[Verb[Any]], Callable[..., Any]] = {
     Connections: FakeDirector._read_connections,
     EditTable: FakeDirector._edit_table,
     KeepalivedRead: FakeDirector._read_keepalived,
-    KeepalivedFiles: FakeDirector._read_again,
     KeepalivedTrial: FakeDirector._try_files,
     KeepalivedWrite: FakeDirector._replace_files,
     PybalRead: FakeDirector._read_pybal,

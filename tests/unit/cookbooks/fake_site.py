@@ -199,6 +199,12 @@ class FakeSite:
             return director.answer(call)
         return self.cuts.call(lambda: director.answer(call))
 
+    def fake_hosts(self) -> FakeHosts:
+        """The site's hosts, for one process."""
+        hosts = FakeHosts()
+        hosts.answer("*", None, self.answer)
+        return hosts
+
     def _director(self, host: str, *, scripts_tear: bool) -> FakeDirector:
         effect = self.cuts.call if scripts_tear else lambda effect: effect()
         sources = (f"10.10.0.1{host[-1]}", f"fd10::1{host[-1]}")
@@ -213,8 +219,7 @@ class FakeSite:
     def _ferry(self) -> Ferry:
         """What a new process has in its hands; it knows nothing of those before it."""
         self._processes += not self.dry_run
-        hosts = FakeHosts()
-        hosts.answer("*", None, self.answer)
+        hosts = self.fake_hosts()
         ferry = FakeFerry(
             CONFIG,
             hosts,

@@ -12,7 +12,7 @@ from ferryman.directors.keepalived.files import holders
 from ferryman.directors.keepalived.text import TextError
 from ferryman.errors import CommandFailedError, DoubtError, RefusedError, VerifyError, WorldChangedError
 from ferryman.hosts.completed import Completed
-from ferryman.hosts.verbs.keepalived import KeepalivedFiles, KeepalivedRead
+from ferryman.hosts.verbs.keepalived import KeepalivedRead
 from unit.directors.field import config_of, configuration, director_with
 from unit.directors.test_ipvsadm import FLIPPED
 from unit.directors.test_keepalived import DIRECT_TEXT, TUNNEL, TUNNEL_TEXT, keepalived
@@ -131,9 +131,9 @@ def test_a_file_that_is_not_there_is_named(shell: RealShell) -> None:
 
 def test_a_file_that_grows_while_it_is_read_is_refused() -> None:
     content = base64.b64encode(DIRECT_TEXT.encode()).decode()
-    printed = f"{RULES}==\n==\n640 7 /etc/web.conf\n==\n{content}"
+    printed = f"{RULES}==\n==\nversion==\nrunning==\n640 7 /etc/web.conf\n==\n{content}"
     with pytest.raises(VerifyError, match=r"lvs1: /etc/web\.conf: changed while being read; begin again"):
-        KeepalivedFiles(("/etc/web.conf",)).value(Completed("lvs1", "", 0, printed, ""))
+        KeepalivedRead("/etc/web.conf").value(Completed("lvs1", "", 0, printed, ""))
 
 
 def followed(shell: RealShell) -> KeepalivedDriver:

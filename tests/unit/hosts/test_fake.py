@@ -48,6 +48,19 @@ def test_a_host_that_is_down_raises_and_answers_again_once_it_is_up() -> None:
     assert hosts.read("web1", ReadCounters()) == {}
 
 
+def test_each_question_of_several_is_a_call_and_all_of_them_are_one_command() -> None:
+    hosts = FakeHosts()
+    hosts.answer("*", ReadCounters, {})
+    hosts.answer("lvs1", TakeOver, None)
+    hosts.down("web2")
+    answers = hosts.read_together({"web1": [ReadCounters(), ReadCounters()], "web2": [ReadCounters()]})
+    assert answers["web1"] == [{}, {}]
+    assert isinstance(answers["web2"][0], UnreachableError)
+    assert hosts.write_and_read("lvs1", TakeOver(), [ReadCounters()]) == (None, [{}])
+    assert len(hosts.calls) == 5
+    assert [(host, len(verbs)) for host, verbs in hosts.commands] == [("web1", 2), ("web2", 1), ("lvs1", 2)]
+
+
 def test_a_reply_may_be_a_value_an_error_or_what_the_script_prints() -> None:
     hosts = FakeHosts()
     hosts.answer("lvs1", AgentRevision(("a",)), UnknownOutcomeError("lvs1: run: lost"))

@@ -20,7 +20,7 @@ from ferryman.hosts.helper.needs import Allowed, literal
 from ferryman.hosts.verbs.agents import AgentRevision
 from ferryman.hosts.verbs.daemons import PybalRestart
 from ferryman.hosts.verbs.fence import TakeOver
-from ferryman.hosts.verbs.keepalived import KeepalivedFiles
+from ferryman.hosts.verbs.keepalived import KeepalivedRead
 from ferryman.hosts.verbs.operator import OperatorQuestion
 from ferryman.hosts.verbs.registry import ALL
 from tools import first_of, require_tool
@@ -174,7 +174,7 @@ def test_an_operators_command_is_one_that_root_has_listed(helper: Helper, comman
 def test_without_a_list_no_command_and_no_file_is_allowed(helper: Helper) -> None:
     (helper.folder / "commands").unlink()
 
-    for verb in (AgentRevision(("true",)), KeepalivedFiles(("/nowhere/x",))):
+    for verb in (AgentRevision(("true",)), KeepalivedRead("/nowhere/x")):
         with pytest.raises(Exception, match="does not allow"):
             helper.ask(verb)
 
@@ -229,18 +229,18 @@ def test_a_text_for_sh_is_listed_as_a_text(helper: Helper) -> None:
 )
 def test_no_path_leads_out_of_what_root_has_listed(helper: Helper, path: str) -> None:
     sent = request()
-    for name, words in (("keepalived-read", [path]), ("keepalived-files", ["/nowhere/a", path])):
+    for words in ([path], ["/nowhere/a", path]):
         sent["words"] = words
-        assert "/etc/shadow" not in helper.refused(sent, name).partition("refused")[0]
+        assert "/etc/shadow" not in helper.refused(sent, "keepalived-read").partition("refused")[0]
 
 
 def test_a_link_out_of_a_listed_folder_leads_nowhere(helper: Helper, tmp_path: Path) -> None:
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "link").symlink_to("/etc/passwd")
     listing = {"commands": [], "files": [f"{tmp_path}/own/"]}
-    helper.allow(json.dumps({"keepalived-files": listing}))
+    helper.allow(json.dumps({"keepalived-read": listing}))
 
-    assert "does not allow" in helper.refused(request(words=[f"{tmp_path}/own/link"]), "keepalived-files")
+    assert "does not allow" in helper.refused(request(words=[f"{tmp_path}/own/link"]), "keepalived-read")
 
 
 # --- hostile requests ---

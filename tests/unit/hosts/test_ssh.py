@@ -134,6 +134,8 @@ def test_known_hosts_that_are_not_there_are_a_configuration_error(ssh: SshConfig
 def test_a_dry_run_refuses_to_write_before_it_connects(ssh: SshConfig) -> None:
     with Fleet({}, ssh, dry_run=True) as fleet, pytest.raises(DryRunError, match=r"web1: .*'rm x'"):
         fleet.write("web1", does("rm x"))
+    with Fleet({}, ssh, dry_run=True) as fleet, pytest.raises(DryRunError, match=r"web1: .*'rm x'"):
+        fleet.write_and_read("web1", does("rm x"), [asks("true")])
 
 
 def test_a_verb_of_the_other_kind_is_a_bug_of_who_asks_and_connects_to_nobody(ssh: SshConfig) -> None:
@@ -142,6 +144,11 @@ def test_a_verb_of_the_other_kind_is_a_bug_of_who_asks_and_connects_to_nobody(ss
             fleet.read("web1", TakeOver())  # type: ignore[arg-type]  # the type checker says so too
         with pytest.raises(TypeError, match=r"ipvs-table reads, and was to write: .* nothing ran"):
             fleet.write("web1", IpvsTable())  # type: ignore[arg-type]  # the type checker says so too
+        for verbs in ([TakeOver()], [IpvsTable(), TakeOver()]):
+            with pytest.raises(TypeError, match=r"take-over writes, and was to be read: .* nothing ran"):
+                fleet.read_together({"web1": verbs})  # type: ignore[dict-item]  # as above
+        with pytest.raises(TypeError, match=r"take-over writes, and was to be read: .* nothing ran"):
+            fleet.write_and_read("web1", TakeOver(), [TakeOver()])  # type: ignore[list-item]  # as above
 
 
 def test_a_closed_fleet_reaches_nobody(ssh: SshConfig) -> None:

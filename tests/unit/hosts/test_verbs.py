@@ -37,7 +37,7 @@ from ferryman.hosts.verbs.daemons import (
 from ferryman.hosts.verbs.directors import ReadDirector, ReadScheduler
 from ferryman.hosts.verbs.fence import TakeOver
 from ferryman.hosts.verbs.ipvs import Connections, EditTable, IpvsTable
-from ferryman.hosts.verbs.keepalived import KeepalivedFiles, KeepalivedRead, KeepalivedWrite
+from ferryman.hosts.verbs.keepalived import KeepalivedRead, KeepalivedWrite
 from ferryman.hosts.verbs.keepalived_trial import KeepalivedTrial
 from ferryman.hosts.verbs.operator import OperatorCommand, OperatorQuestion
 from ferryman.hosts.verbs.realservers import ReadCounters, ReadFacts
@@ -74,7 +74,6 @@ SAMPLES: tuple[Verb[Any], ...] = (
     AddHostRoutes((Route(WEB1, "eth0"),), 7),
     RemoveHostRoutes((Route(WEB1, "eth0"),), 7),
     KeepalivedRead("/nowhere/keepalived.conf", ("/nowhere/web.conf",)),
-    KeepalivedFiles(("/nowhere/web.conf",)),
     KeepalivedTrial("/nowhere/k.conf", {"/nowhere/web.conf": "old"}, {"/nowhere/web.conf": "new"}),
     KeepalivedWrite("/nowhere/k.conf", "true", {"/nowhere/web.conf": "old"}, {"/nowhere/web.conf": "new"}),
     PybalRead("/nowhere/pybal.conf", "http://localhost:9090", "true", ("web_80",)),
@@ -251,10 +250,8 @@ def test_no_message_shows_a_text_that_may_have_a_password_in_it() -> None:
 
 
 def test_an_answer_that_a_parser_trips_over_names_host_and_verb() -> None:
-    with pytest.raises(
-        VerifyError, match=r"lvs1: keepalived-files: the answer is not understood: ValueError"
-    ):
-        KeepalivedFiles(("/a",)).value(Completed("lvs1", "", 0, "nothing", ""))
+    with pytest.raises(VerifyError, match=r"lvs1: keepalived-read: the answer is not understood: ValueError"):
+        KeepalivedRead("/a").value(Completed("lvs1", "", 0, "nothing", ""))
 
 
 SHELL = re.compile(r"\$\(|>&2|2>/dev/null|\|\| exit|; then$|; then\n|\bset -e|<<'")
@@ -262,6 +259,7 @@ ELSEWHERE = {
     "lab": "makes hosts, and provisions them",
     "tape/in_lab": "provisions them with a recorded state",
     "hosts/framing.py": "puts scripts into frames",
+    "hosts/bundle.py": "puts several of them behind each other",
     "hosts/fence.py": "puts guards around them",
     "hosts/helper/on_host.py": "runs them on a host",
     "directors/pybal/driver.py": "the default of a command that is the operator's",

@@ -38,6 +38,7 @@ ENTRIES = (
     call(value={"$": "Facts", "addresses": [{"$ip": "10.1.2.3"}]}),
     Entry(1.0, "wait", {"lane": "run", "seconds": 2.0, "interrupted": False}),
     Entry(0.0, "time-up", {"lane": "watch"}),
+    Entry(0.0, "turn", {"lane": "run"}),
     Entry(0.0, "signal", {"name": "SIGTERM"}),
     Entry(0.0, "alarm", {"error": {"type": "BusyError", "message": "taken over"}}),
     Entry(0.0, "packet", {"sent": True, "hex": "4500"}),

@@ -59,7 +59,7 @@ def test_what_a_tape_says_never_reaches_the_terminal_raw(tmp_path: Path) -> None
 
 def test_an_edited_tape_is_told_by_its_digest(tmp_path: Path) -> None:
     said = refusal(tmp_path, RAW.replace(b"web1", b"web2"))
-    assert said.startswith("edited or damaged: the digest in its last line does not fit its 9 lines.")
+    assert said.startswith("edited or damaged: the digest in its last line does not fit its 10 lines.")
     assert "take out the last line" in said
 
 
@@ -68,7 +68,7 @@ def test_a_line_taken_out_is_told_by_the_digest(tmp_path: Path) -> None:
 
 
 def test_nothing_comes_after_the_last_line(tmp_path: Path) -> None:
-    assert "line 11: comes after the last line" in refusal(tmp_path, RAW + LINES[2])
+    assert "line 12: comes after the last line" in refusal(tmp_path, RAW + LINES[2])
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from ferryman import waits
 from ferryman.errors import BusyError, UnreachableError, VerifyError
 from ferryman.hosts.fake import FakeHosts, Printed
+from ferryman.hosts.verbs.fence import TakeOver
 from ferryman.hosts.verbs.ipvs import IpvsTable
 from ferryman.hosts.verbs.realservers import ReadCounters
 from ferryman.tape.appending import TapeWriter
@@ -104,6 +105,14 @@ def test_a_wait_that_is_cut_short_says_so(recorded: Recorded, monkeypatch: pytes
     assert wait.data == {"lane": "run", "seconds": 5, "interrupted": True}
 
 
+def test_how_far_the_watch_was_when_it_was_told_something_is_kept(recorded: Recorded) -> None:
+    recorded.start()
+    with waits.using(recorded.recorder):
+        waits.turn()
+    (turn,) = recorded.entries()
+    assert (turn.kind, turn.data) == ("turn", {"lane": "run"})
+
+
 def test_a_signal_is_written_before_what_comes_next(recorded: Recorded) -> None:
     recorded.start()
     recorded.recorder.signalled("SIGTERM")
@@ -142,6 +151,30 @@ def test_hosts_answer_through_a_recorder_as_they_do_without(recorded: Recorded) 
         ("lvs1", False),
         ("web1", False),
         ("web2", True),
+    ]
+
+
+def test_what_was_asked_together_is_kept_by_each_question_of_its_own(recorded: Recorded) -> None:
+    hosts = FakeHosts()
+    hosts.answer("lvs1", IpvsTable, ())
+    hosts.answer("*", ReadCounters, {"ListenDrops": 3})
+    hosts.answer("lvs1", TakeOver, None)
+    hosts.down("web2")
+    through = RecordingHosts(hosts, recorded.recorder)
+    recorded.start()
+    found = through.read_together({"lvs1": [IpvsTable(), ReadCounters()], "web2": [ReadCounters()]})
+    assert found["lvs1"] == [(), {"ListenDrops": 3}]
+    assert isinstance(found["web2"][0], UnreachableError)
+    assert through.write_and_read("lvs1", TakeOver(), [IpvsTable()]) == (None, [()])
+    with pytest.raises(UnreachableError):
+        through.write_and_read("web2", TakeOver(), [ReadCounters()])
+    assert [(call["host"], call["verb"], "error" in call) for call in recorded.calls()] == [
+        ("lvs1", "ipvs-table", False),
+        ("lvs1", "counters", False),
+        ("web2", "counters", True),
+        ("lvs1", "take-over", False),
+        ("lvs1", "ipvs-table", False),
+        ("web2", "take-over", True),
     ]
 
 

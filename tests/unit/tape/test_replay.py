@@ -185,6 +185,33 @@ def test_a_read_that_is_made_once_more_gets_the_same_answer_and_is_told() -> Non
     assert (again.difference, again.told) == (None, ())
 
 
+def before_the_edit(was: Tape) -> list[int]:
+    """The places at which the run read the table of the first director before it edited that."""
+    edit = next(place for place, entry in enumerate(was.entries) if entry.data.get("verb") == "edit-table")
+    return [
+        place
+        for place, entry in enumerate(was.entries[:edit])
+        if (entry.data.get("verb"), entry.data.get("host")) == ("ipvs-table", "lvs2")
+    ]
+
+
+def test_a_read_that_is_not_made_any_more_before_a_change_answers_nothing_after_it() -> None:
+    was = tape("done-ipvsadm")
+    place = before_the_edit(was)[-1]
+    doubled = (*was.entries[:place], *[was.entries[place]] * 3, *was.entries[place:])
+    done = replayed(replace(was, entries=doubled), find)
+    assert done.difference is None, str(done.difference)
+    assert any(line.startswith("it did not ask lvs2: ipvs-table") for line in done.told)
+
+
+def test_what_was_read_after_a_change_answers_nothing_that_is_asked_once_more_before_it() -> None:
+    was = tape("done-ipvsadm")
+    place = before_the_edit(was)[-1]
+    done = replayed(replace(was, entries=(*was.entries[:place], *was.entries[place + 1 :])), find)
+    assert done.difference is None, str(done.difference)
+    assert "it asked lvs2: ipvs-table more often than the recorded run" in done.told
+
+
 @pytest.mark.parametrize("name", ["done-ipvsadm", "killed-and-back", "stranded", "rolled-back"])
 def test_a_tape_that_was_cut_off_anywhere_goes_the_same_as_far_as_it_goes(name: str) -> None:
     was = tape(name)
@@ -289,3 +316,40 @@ def test_a_thread_of_the_watch_that_goes_on_does_not_hide_that_another_waits() -
         world._turn.notify_all()
     for thread in waiting:
         thread.join()
+
+
+def test_the_watch_goes_as_far_as_it_was_before_the_run_tells_it_something() -> None:
+    """The tape has no call at which it could be seen how far that was, but for the turn itself."""
+    was = read(TAPES[0])
+    turn = Entry(0.0, "turn", {"lane": "run"})
+    world = TapeWorld(replace(was, entries=(*was.entries[:2], turn, *was.entries[2:])))
+    world._watch_lives = True
+    told = threading.Event()
+
+    def tell() -> None:
+        world.turn()
+        told.set()
+
+    def asks(*places: int) -> bool:
+        with world._turn:
+            world._watch_at[:] = places
+            world._turn.notify_all()
+        return told.wait(0.2)
+
+    runs = threading.Thread(target=tell, daemon=True)
+    runs.start()
+    assert not asks(1)
+    assert poll_until(lambda: asks(3), bool, within_s=60, every_s=0.001)
+    runs.join()
+    assert world.difference is None
+    world.turn()  # there is no other one: nobody is waited for
+
+
+def test_a_turn_behind_a_change_is_not_waited_for_before_it() -> None:
+    was = tape("done-ipvsadm")
+    place = next(place for place, entry in enumerate(was.entries) if entry.data.get("writes")) + 1
+    turn = Entry(0.0, "turn", {"lane": "run"})
+    world = TapeWorld(replace(was, entries=(*was.entries[:place], turn, *was.entries[place:])))
+    world._watch_lives = True
+    world.turn()
+    assert len(world._lanes["run"].turns) == 1

@@ -83,6 +83,7 @@ def test_what_a_verb_names_as_secret_is_taken_out_of_its_answers_and_errors(tmp_
     recorder.start(TapeWriter(tmp_path / "a.tape", HEADER))
     recorded = RecordingHosts(hosts, recorder)
     recorded.read_all({"web1": ReadPin(), "web2": ReadPin()})
+    recorded.read_together({"web1": [ReadPin()], "web2": [ReadPin(), ReadPin()]})
     recorder.close({"outcome": "done", "exit_code": 0, "reason": "", "seconds": 0})
     text = gzip.decompress((tmp_path / "a.tape").read_bytes()).decode()
     assert "opens it" in text

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from ferryman import directors
+from ferryman import directors, waits
 from ferryman.cookbook.memory import Key, VerifiedTarget, key_of
 from ferryman.engine.steps import Change, Look, NoChange, Report
 from ferryman.errors import DoubtError, FerrymanError, NotFollowedError, RefusedError, VerifyError
+from ferryman.hosts.shared import read_back
+from ferryman.hosts.verbs.ipvs import IpvsTable
 from ferryman.model import Edit, Finding, Forwarding, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from ferryman.cookbook.context import Ferry
+    from ferryman.engine.steps import Purpose
+    from ferryman.hosts.shared import Question
+    from ferryman.hosts.verbs import ReadVerb
     from ferryman.model import Director, Service
 
 
@@ -30,12 +35,22 @@ class DirectorsAgree(Look):
     ferry: Ferry
     service: Service
 
+    def questions(self, purpose: Purpose, before: object) -> Iterator[Question]:
+        """What each director is asked."""
+        del purpose, before
+        without = [driver.host for driver in self._drivers if not driver.has_ipvs]
+        yield from directors.director_questions(self.service, without_ipvs=without).items()
+
+    @property
+    def _drivers(self) -> list[directors.Driver]:
+        return [self.ferry.driver(director, self.service) for director in self.service.directors]
+
     def look(self, report: Report) -> None:
         """Compare each director's IPVS table with catalog, inventory and the others'; gates, MTUs, settings.
 
         What their outer sources really are is remembered, for the probes to be sent with.
         """
-        drivers = [self.ferry.driver(director, self.service) for director in self.service.directors]
+        drivers = self._drivers
         without = {driver.host: driver for driver in drivers if not driver.has_ipvs}
         seen = directors.observe_directors(self.service, self.ferry.hosts, without_ipvs=without)
         self.ferry.memory.director_states[self.service.name] = seen
@@ -62,6 +77,13 @@ class DirectorsEditable(Look):
     ferry: Ferry
     service: Service
 
+    def questions(self, purpose: Purpose, before: object) -> Iterator[Question]:
+        """What each driver asks its director."""
+        del before
+        for director in self.service.directors:
+            driver = self.ferry.driver(director, self.service)
+            yield from ((director.host, verb) for verb in driver.questions(purpose, None, _TUNNELLED))
+
     def look(self, report: Report) -> None:
         """Ask each driver what would refuse the edit; for a runbook that makes none, and so checks none."""
         for director in self.service.directors:
@@ -77,6 +99,7 @@ class DirectorsEditable(Look):
 class DirectorChanged(Change[dict[str, Any]]):
     """{director.host}, {role}, has {service.name} as {goal}."""
 
+    reads_back: ClassVar[bool] = True
     ferry: Ferry
     service: Service
     director: Director
@@ -101,6 +124,15 @@ class DirectorChanged(Change[dict[str, Any]]):
     def driver(self) -> directors.Driver:
         """The driver that reads, changes and restores this director."""
         return self.ferry.driver(self.director, self.service)
+
+    def questions(self, purpose: Purpose, before: dict[str, Any] | None) -> Iterator[Question]:
+        """What its driver asks."""
+        yield from ((self.director.host, verb) for verb in self.driver.questions(purpose, before, self.goal))
+
+    @property
+    def _after_edit(self) -> Sequence[ReadVerb[Any]]:
+        """What is asked of the director right after each edit, beside what the driver asks."""
+        return ()
 
     def check(self, report: Report) -> dict[str, Any] | NoChange:
         """Read its table and its files, and make sure that they may be changed."""
@@ -141,7 +173,12 @@ class DirectorChanged(Change[dict[str, Any]]):
         """Make the entries what the target says."""
         self.ferry.memory.forget(self._key)
         self.ferry.memory.others_before[self._key] = self._others_in(self.driver.read_all())
+        self._read_back(IpvsTable())
         return self.driver.apply(before, self.goal)
+
+    def _read_back(self, *questions: ReadVerb[Any]) -> None:
+        if self.driver.has_ipvs:
+            read_back(self.ferry.hosts, self.director.host, *questions, *self._after_edit)
 
     def verify(self, report: Report) -> None:
         """Read IPVS back: this service as the catalog will have it, other services untouched.
@@ -179,6 +216,7 @@ class DirectorChanged(Change[dict[str, Any]]):
         for finding in found:
             report.finding(finding)
         if not any(finding.verdict.stops for finding in found):
+            waits.turn()
             self.ferry.memory.verified[self._key] = VerifiedTarget(self.goal, self.ferry.clock.now())
 
     def undo(self, before: dict[str, Any]) -> Sequence[Edit]:
@@ -194,6 +232,7 @@ class DirectorChanged(Change[dict[str, Any]]):
 
     def _restore(self, before: dict[str, Any], table: directors.Table) -> Sequence[Edit]:
         del table
+        self._read_back(*self.driver.questions("verify", before, self.goal))
         try:
             made = self.driver.restore(before, self.goal)
         except NotFollowedError:
@@ -294,6 +333,22 @@ class DirectorConverged(DirectorChanged):
         """The service as the catalog will have it: encapsulated."""
         return replace(self.service, encapsulated=True)
 
+    def questions(self, purpose: Purpose, before: dict[str, Any] | None) -> Iterator[Question]:
+        """What its driver asks; and before it is put back the routes that keep connections whole."""
+        yield from super().questions(purpose, before)
+        if purpose == "undo" and before is not None and self._key in self.ferry.memory.with_host_routes:
+            addresses = (
+                destination.address
+                for server in directors.from_json(before["table"])
+                for destination in server.destinations
+            )
+            yield self.director.host, self._routes.question(addresses)
+
+    @property
+    def _after_edit(self) -> Sequence[ReadVerb[Any]]:
+        """The connections, after the table: none that was made before the edit took effect is missed."""
+        return (directors.connections_question(self.service),)
+
     def do(self, before: dict[str, Any]) -> Sequence[Edit]:
         """Flip the destinations; every connection of now counts as one from before."""
         self.ferry.mark_edited(self.director, self.service)
@@ -320,6 +375,10 @@ class DirectorConverged(DirectorChanged):
             raise trouble
         return [*put_up, *made]
 
+    @property
+    def _routes(self) -> directors.HostRoutes:
+        return directors.HostRoutes(self.director, self.service, self.ferry.hosts)
+
     def _hold_connections(self, before: dict[str, Any], mine: directors.Table) -> Sequence[Edit]:
         """Add the host routes that are missing, where destinations are about to be edited back."""
         was = directors.from_json(before["table"])
@@ -329,7 +388,7 @@ class DirectorConverged(DirectorChanged):
             or not directors.compare_tables(was, mine, self.goal).ours
         ):
             return ()
-        routes = directors.HostRoutes(self.director, self.service, self.ferry.hosts)
+        routes = self._routes
         needed = routes.read(
             destination.address for server in was for destination in server.destinations
         ).needed
@@ -338,43 +397,3 @@ class DirectorConverged(DirectorChanged):
             Edit("director", self.director.host, command=add_command)
             for add_command in routes.add_commands(needed)
         ]
-
-
-@dataclass(frozen=True)
-class OldConnectionsDrained(Look):
-    """No director has connections of {service.name} left from before."""
-
-    ferry: Ferry
-    service: Service
-
-    def look(self, report: Report) -> None:
-        """Wait for them up to ``directors.drain_timeout``; some live for hours, which is no fault."""
-        for director in self.service.directors:
-            if not self.ferry.driver(director, self.service).has_ipvs:
-                report.finding(_cannot_tell(director))
-                continue
-            left = self.ferry.wait_for_old_connections(director, self.service)
-            drain = self.ferry.memory.connection_drains[key_of(director, self.service)]
-            seen = f"{drain.count} connections from before: {drain}"
-            report.finding(
-                Finding(
-                    "old-connections",
-                    director.host,
-                    Verdict.WARN if left else Verdict.PASS,
-                    f"{left} of {seen}: they may still be used" if left else seen,
-                    "all ended within directors.drain_timeout, "
-                    f"{self.ferry.config.directors.drain_timeout:g} s",
-                    _LET_THEM if left else "",
-                )
-            )
-
-
-def _cannot_tell(director: Director) -> Finding:
-    seen = "it forwards without IPVS: which connections are from before cannot be told"
-    return Finding("old-connections", director.host, Verdict.SKIP, seen, "for the record")
-
-
-_LET_THEM = (
-    "nothing to be done: they go on as they began until they end; an ended one lingers for two minutes, "
-    "unless net.ipv4.vs.conn_reuse_mode is 3 on the director"
-)

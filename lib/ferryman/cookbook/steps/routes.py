@@ -9,20 +9,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 from ferryman.cookbook.memory import Key, key_of
-from ferryman.directors import HostRoutes, Route
+from ferryman.directors import HostRoutes, Route, connections_question
 from ferryman.engine.steps import Change, NoChange, Report
 from ferryman.errors import ArgumentError, RefusedError, VerifyError
+from ferryman.hosts.shared import read_back
+from ferryman.hosts.verbs.ipvs import IpvsTable
 from ferryman.hosts.verbs.routes import ROUTES
 from ferryman.model import Edit, Finding, Forwarding, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ferryman.cookbook.context import Ferry
-    from ferryman.directors import RoutesState
+    from ferryman.directors import Driver, RoutesState
+    from ferryman.engine.steps import Purpose
+    from ferryman.hosts.shared import Question
     from ferryman.model import Director, Service
 
 
@@ -56,13 +60,33 @@ class _HostRoutes:
 
     def _reason_for_none(self) -> str | None:
         """Why the director needs no host routes; None where it needs some."""
-        if not self.ferry.driver(self.director, self.service).has_ipvs:
+        if not self._driver.has_ipvs:
             return "it has no IPVS table, which would keep routes"
         return "its destinations are tunnelled already" if self._is_flipped() else None
 
     def _methods(self) -> list[Forwarding]:
-        table = self.ferry.driver(self.director, self.service).read()
+        table = self._driver.read()
         return [destination.forwarding for server in table for destination in server.destinations]
+
+    def _questions(
+        self, known: Iterable[Route] = (), *, table: bool = False, connections: bool = False
+    ) -> Iterator[Question]:
+        """What is asked about its routes: in one go with the table and the connections, as far as wanted."""
+        host, has_ipvs = self.director.host, self._driver.has_ipvs
+        if table and has_ipvs:
+            yield host, IpvsTable()
+        yield host, self._routes.question(route.address for route in known)
+        if connections and has_ipvs:
+            yield host, connections_question(self.service)
+
+    def _read_back(self, known: Iterable[Route] = (), *, table: bool = False) -> None:
+        """Have the routes read right after they are changed, to be verified; with the table if it counts."""
+        questions = (verb for _, verb in self._questions(known, table=table))
+        read_back(self.ferry.hosts, self.director.host, *questions)
+
+    @property
+    def _driver(self) -> Driver:
+        return self.ferry.driver(self.director, self.service)
 
     def _seen(self, known: Iterable[Route] = ()) -> RoutesState:
         """The director's routes to the service's realservers, and to where the known routes lead."""
@@ -77,6 +101,7 @@ class _HostRoutes:
 
     def _remove(self, known: Sequence[Route]) -> Sequence[Edit]:
         ours = _in_order(self._seen(known).ours)
+        self._read_back(known)
         self._routes.remove(ours)
         self.ferry.memory.routes_kept.discard(self._key)
         return _as_edits(self.director, self._routes.remove_commands(ours))
@@ -105,8 +130,20 @@ class _HostRoutes:
 class HostRoutesUp(_HostRoutes, Change[RoutesBefore]):
     """{director.host} has a host route to each realserver of {service.name}."""
 
+    reads_back: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         self.ferry.memory.with_host_routes.add(key_of(self.director, self.service))
+
+    def questions(self, purpose: Purpose, before: RoutesBefore | None) -> Iterator[Question]:
+        """Its routes; the table where it says whether any are needed, and whether connections need them."""
+        known = _of_before(before) if before else []
+        match purpose:
+            case "check":
+                return self._questions(table=True)
+            case "verify":
+                return self._questions(known)
+        return self._questions(known, connections=before is not None and self._may_be_needed(before))
 
     def check(self, report: Report) -> RoutesBefore | NoChange:
         """Read which routes are missing; none are needed where every destination is flipped already."""
@@ -128,6 +165,7 @@ class HostRoutesUp(_HostRoutes, Change[RoutesBefore]):
 
     def do(self, before: RoutesBefore) -> None:
         """Add the routes that are missing."""
+        self._read_back(table=True)
         self._routes.add(_as_routes(before["needed"]))
 
     def verify(self, report: Report) -> None:
@@ -166,9 +204,13 @@ class HostRoutesUp(_HostRoutes, Change[RoutesBefore]):
         At once, where nothing was edited and no earlier run had left any. The director's own step, which
         edits, is put back before this one, by whichever process goes back.
         """
-        if before["ours"] or self.ferry.has_edited(self.director, self.service):
+        if self._may_be_needed(before):
             return self._remove_when_drained(_of_before(before))
         return self._remove(_of_before(before))
+
+    def _may_be_needed(self, before: RoutesBefore) -> bool:
+        """Whether connections from before may need its routes."""
+        return bool(before["ours"]) or self.ferry.has_edited(self.director, self.service)
 
     def require_undoable(self, before: RoutesBefore, report: Report) -> None:
         """See that its routes can be read."""
@@ -202,6 +244,18 @@ class HostRoutesUp(_HostRoutes, Change[RoutesBefore]):
 class HostRoutesDown(_HostRoutes, Change[list[list[str]]]):
     """{director.host} needs no host routes for {service.name} any more."""
 
+    reads_back: ClassVar[bool] = True
+
+    def questions(self, purpose: Purpose, before: list[list[str]] | None) -> Iterator[Question]:
+        """Its routes; the table where it says whether there will be any, or whether they come too late."""
+        known = _as_routes(before or [])
+        match purpose:
+            case "check":
+                return self._questions(known, table=before is None, connections=before is not None)
+            case "verify":
+                return self._questions(known)
+        return self._questions(known, table=True)
+
     def check(self, report: Report) -> list[list[str]] | NoChange:
         """Read which routes there are or will be: they are this service's own, and marked as such."""
         del report
@@ -218,7 +272,7 @@ class HostRoutesDown(_HostRoutes, Change[list[list[str]]]):
     def cannot_tell_before(self, before: list[list[str]]) -> str | None:
         """The end of the connections from before, which keep the routes that they may need."""
         del before
-        if not self.ferry.driver(self.director, self.service).has_ipvs:
+        if not self._driver.has_ipvs:
             return None
         wait_s = self.ferry.config.directors.drain_timeout
         return f"connections from before have ended: the routes stay while some are left after {wait_s:g} s"
@@ -240,6 +294,7 @@ class HostRoutesDown(_HostRoutes, Change[list[list[str]]]):
         if self._is_back():
             return ()
         needed = self._seen(_as_routes(before)).needed
+        self._read_back(_as_routes(before), table=True)
         self._routes.add(needed)
         return _as_edits(self.director, self._routes.add_commands(needed))
 

@@ -31,13 +31,17 @@ class Soaked(Look):
     def look(self, report: Report) -> None:
         """Wait as long as ``[watch] soak`` says; the plan's watch ends it early where something is wrong.
 
-        Meanwhile the connections from before are counted, so that it is known how long they lived on.
+        Meanwhile, between its pauses, the connections from before are counted, so that it is known how long
+        they lived on.
         """
         soak_s = self.ferry.config.watch.soak
         until = waits.monotonic() + soak_s
-        while not waits.current().is_past(until):
+        is_over = waits.current().is_past(until)
+        while not is_over:
             waits.sleep(max(0.0, min(until - waits.monotonic(), self.ferry.config.watch.every)))
-            self.ferry.old_connections(self.director, self.service)
+            is_over = waits.current().is_past(until)
+            if not is_over:
+                self.ferry.old_connections(self.director, self.service)
         seen = f"nothing went wrong for {soak_s:g} seconds"
         report.finding(
             Finding("soak", self.director.host, Verdict.PASS, seen, "probes and requests answered")

@@ -40,15 +40,17 @@ from ferryman.directors.keepalived.weights import Weights, set_by_snmp
 from ferryman.directors.sed import edit_command
 from ferryman.directors.target import SetForwarding, SetScheduler
 from ferryman.errors import NotFollowedError, RefusedError, VerifyError, WorldChangedError
-from ferryman.hosts.verbs.keepalived import KeepalivedFiles, KeepalivedRead, KeepalivedWrite
+from ferryman.hosts.verbs.keepalived import KeepalivedRead, KeepalivedWrite
 from ferryman.ipvs.table import Table, between, differences, from_json, of_service, to_json
 from ferryman.model import Edit, Finding, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from ferryman.directors.driver import Purpose
     from ferryman.directors.keepalived.files import Files
     from ferryman.directors.target import Target
+    from ferryman.hosts.verbs import ReadVerb
     from ferryman.hosts.verbs.keepalived import FileReading
     from ferryman.ipvs.table import Key
     from ferryman.model import VirtualService
@@ -98,6 +100,18 @@ class KeepalivedDriver(Driver):
         self.reload = self.options.command("reload", "systemctl reload keepalived")
         self.converge_s = self.options.seconds("converge_timeout", 30.0)
         self._tester = Tester(self.hosts, self.host, self.config)
+
+    def questions(self, purpose: Purpose, before: Before | None, target: Target) -> Sequence[ReadVerb[Any]]:
+        """Table, daemon and files in one verb; and where an edit is to be made, keepalived's own test."""
+        if before is None:
+            return (self._question(None),)
+        old, new = _texts(before), self._texts(before, target)
+        match purpose:
+            case "check":
+                return self._question(None), self._tester.question(before, old, new)
+            case "undo":
+                return self._question(before), self._tester.question(before, new, old)
+        return (self._question(before),)
 
     def _before(self, target: Target | None) -> dict[str, Any]:
         """What is there now; refused too: quiescent realservers, and edits that wait for a reload."""
@@ -186,8 +200,7 @@ class KeepalivedDriver(Driver):
 
     def _observe(self, before: Before | None) -> KeepalivedObservation:
         """Table, daemon, and every file that it reads; one round trip."""
-        more = before["files"] if before else [self.service_file] if self.service_file else []
-        reading = self.hosts.read(self.host, KeepalivedRead(self.config, tuple(more)))
+        reading = self.hosts.read(self.host, self._question(before))
         return KeepalivedObservation(
             reading.table,
             daemon_blockers(reading.version, reading.running, self.config),
@@ -195,6 +208,10 @@ class KeepalivedDriver(Driver):
             with_snmp(reading.running, self.config),
             _journal_values(reading.files),
         )
+
+    def _question(self, before: Before | None) -> KeepalivedRead:
+        more = before["files"] if before else [self.service_file] if self.service_file else []
+        return KeepalivedRead(self.config, tuple(more))
 
     def _ours(self, files: Files) -> dict[str, Any]:
         """Of the files that were read, those in which this service's virtual servers stand."""
@@ -237,7 +254,7 @@ class KeepalivedDriver(Driver):
         return every if len(before["files"]) == 1 else virtuals_in(text, every)
 
     def _apply(self, before: Before, target: Target, made: list[Edit]) -> None:
-        now, texts = self._now(before)
+        now, texts = self._now(before, self._observe(None))
         if foreign := self._foreign_files(before, target, texts):
             raise self._files_changed(foreign)
         if changes := self._foreign_changes(before, target, now):
@@ -247,7 +264,7 @@ class KeepalivedDriver(Driver):
         self._reach(way, now, made)
 
     def _restore(self, before: Before, target: Target, made: list[Edit]) -> None:
-        now, texts = self._now(before)
+        now, texts = self._now(before, self._observe(before))
         if foreign := self._foreign_files(before, target, texts):
             if self.compare(before, target).ours:
                 raise self._files_changed(foreign)
@@ -258,11 +275,10 @@ class KeepalivedDriver(Driver):
         if lost := compare_tables(as_before, seen, target).ours:
             raise VerifyError("\n".join(f"{self.host}: put back, but: {line}" for line in lost))
 
-    def _now(self, before: Before) -> tuple[Table, Texts]:
+    def _now(self, before: Before, observation: KeepalivedObservation) -> tuple[Table, Texts]:
         """Table and texts as they are now; of weights as ``wanted`` has them."""
-        reading = self.hosts.read(self.host, KeepalivedFiles(tuple(before["files"])))
-        table = _weights(before).settled(of_service(reading.table, self.service))
-        return table, _texts({"files": _journal_values(reading.files)})
+        table = _weights(before).settled(of_service(observation.table, self.service))
+        return table, _texts({"files": self._from(before, observation)})
 
     def _foreign_changes(self, before: Before, target: Target, now: Table) -> list[str]:
         as_before = _as_before(before)

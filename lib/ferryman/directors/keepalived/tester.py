@@ -75,9 +75,12 @@ class Tester:
             raise VerifyError(f"{self.host}: {', '.join(new)}: {refused}: {shown(lines)}")
         return said.status
 
+    def question(self, before: Before, old: Texts, new: Texts) -> KeepalivedTrial:
+        """What asks the director for its judgement."""
+        return KeepalivedTrial(self.config, old, new, before.get("config_id", ""))
+
     def _trial(self, before: Before, old: Texts, new: Texts) -> TrialReading:
-        verb = KeepalivedTrial(self.config, old, new, before.get("config_id", ""))
-        return self.hosts.read(self.host, verb)
+        return self.hosts.read(self.host, self.question(before, old, new))
 
     def _remark(self, said: Said) -> Finding:
         lines = shown(complaints(said)) or "without a word"

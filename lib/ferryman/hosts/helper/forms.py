@@ -71,7 +71,6 @@ FORMS: dict[str, Takes] = {
     "add-host-routes": Takes((_GET, _GET, _SHOW, _SHOW), (("word", rf"-[46] route replace {_ROUTE}"),)),
     "remove-host-routes": Takes(more=(("word", rf"-[46] route del {_ROUTE}"),)),
     "keepalived-read": Takes((FILE,), (FILE,)),
-    "keepalived-files": Takes(more=(FILE,)),
     "keepalived-test": Takes((FILE, _SUM, _ID), (FILE, _SUM, _SUM, _NUMBER), stdin=ANY),
     "keepalived-write": Takes((FILE, COMMAND, _SUM, _ID, _NUMBER), (FILE, _SUM, _SUM, _NUMBER), stdin=ANY),
     "pybal-read": Takes((("word", "yes"), FILE, _URL, COMMAND), (_NAME,)),

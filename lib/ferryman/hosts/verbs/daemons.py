@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ferryman.errors import VerifyError
-from ferryman.hosts.verbs.ipvs import TABLE_SCRIPT, table_in
+from ferryman.hosts.verbs.ipvs import TABLE_SCRIPT, IpvsTable, table_in
 from ferryman.hosts.verbs.kinds import COUNT, NAMES, PATH, SECONDS, SWITCH, TEXT, URL
 from ferryman.hosts.verbs.verb import MIB, ReadVerb, WriteVerb
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ferryman.hosts.completed import Completed
+    from ferryman.hosts.verbs.verb import Included
     from ferryman.ipvs.table import Table
 
 STILL_S = 3
@@ -94,6 +95,11 @@ echo '-- started'; (eval "$started")""")
     started: str = field(metadata=TEXT)
     """The operator's command that prints when PyBal began."""
     pools: tuple[str, ...] = field(default=(), metadata=NAMES)
+
+    @property
+    def includes(self) -> Included:
+        """The table."""
+        return ((IpvsTable(), lambda reading: reading.table),)
 
     @property
     def words(self) -> Sequence[str]:
@@ -197,6 +203,11 @@ echo '-- written'; stat -L -c %Y -- "$config\"""")
     bgp_metrics: str = field(metadata=URL)
     ipvs: bool = field(default=True, metadata=SWITCH)
     """Whether there is a table."""
+
+    @property
+    def includes(self) -> Included:
+        """The table, where there is one."""
+        return ((IpvsTable(), lambda reading: reading.table),) if self.ipvs else ()
 
     @property
     def words(self) -> Sequence[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from ferryman.hosts.verbs.ipvs import CONNECTIONS, OF_SERVICE, TABLE_SCRIPT, table_in
+from ferryman.hosts.verbs.ipvs import CONNECTIONS, OF_SERVICE, TABLE_SCRIPT, IpvsTable, table_in
 from ferryman.hosts.verbs.kinds import ADDRESSES, MODULE, SWITCH, VIRTUALS
 from ferryman.hosts.verbs.verb import MIB, ReadVerb
 from ferryman.ipvs.connections import kernels_key
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from ferryman.hosts.completed import Completed
+    from ferryman.hosts.verbs.verb import Included
     from ferryman.ipvs.table import Key, Table
     from ferryman.model import Address
 
@@ -80,6 +81,11 @@ echo '{_SETTINGS}'
     """How these are reached."""
     ipvs: bool = field(default=True, metadata=SWITCH)
     """Whether there is a table."""
+
+    @property
+    def includes(self) -> Included:
+        """The table, where there is one."""
+        return ((IpvsTable(), lambda state: state.table),) if self.ipvs else ()
 
     @property
     def words(self) -> Sequence[str]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ferryman.hosts.completed import Completed
+    from ferryman.hosts.verbs.verb import Included
 
 TABLE_SCRIPT = "ipvsadm -Sn && echo == && ipvsadm -Ln --thresholds"
 """Prints the table as ``read_table`` understands it; other verbs begin with it."""
@@ -80,6 +81,11 @@ done
     """The virtual servers as they are expected to be."""
     wanted: Table = field(metadata=TABLE)
     """The same virtual servers as they are to be."""
+
+    @property
+    def includes(self) -> Included:
+        """The table."""
+        return ((IpvsTable(), lambda table: table),)
 
     @property
     def words(self) -> Sequence[str]:

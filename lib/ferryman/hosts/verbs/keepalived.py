@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ferryman.errors import ArgumentError, VerifyError
 from ferryman.hosts.verbs.changed import CHANGED, changed_error
-from ferryman.hosts.verbs.ipvs import TABLE_SCRIPT, table_in
+from ferryman.hosts.verbs.ipvs import TABLE_SCRIPT, IpvsTable, table_in
 from ferryman.hosts.verbs.kinds import CONFIG_ID, COUNT, PATH, PATHS, TEXT, TEXTS
 from ferryman.hosts.verbs.verb import MIB, ReadVerb, WriteVerb
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ferryman.hosts.completed import Completed
+    from ferryman.hosts.verbs.verb import Included
     from ferryman.ipvs.table import Table
 
 _READ_DAEMON = """\
@@ -72,6 +73,8 @@ in ``directors/keepalived/files.py``.
 
 TEST_S = 20
 """Seconds that one ``keepalived -t`` may take: it looks names up."""
+SETTLE_LOOKS = 15
+"""How often the table is looked at after a reload, a tenth of a second apart."""
 BAD_CONFIGURATION = 66
 NO_TEST = 67
 TORN = 68
@@ -140,11 +143,22 @@ apart sh -c '
     [ "$status" -eq 0 ] || [ "$status" -eq "$allowed" ] || exit {BAD_CONFIGURATION}
 ' sh $pairs "$config"
 each place "$@" || {{ each put_back "$@"; exit {NOT_PLACED}; }}
+was=$(ipvsadm -Sn) || was=
 sh -c "$reload" >&2 || exit {NOT_RELOADED}
+left={SETTLE_LOOKS} last=$was
+while [ "$left" -gt 0 ]; do
+    left=$((left - 1)) now=$(ipvsadm -Sn) || break
+    if [ "$now" != "$was" ] && [ "$now" = "$last" ]; then break; fi
+    last=$now
+    sleep 0.1 2>/dev/null || sleep 1
+done
 """
 """``$@`` has four words for each file: its path, the checksums of its old text and of its new one, and the
 size of the new one. The new files lie beside the old ones for the renames to be atomic, under names that no
 ``include *`` picks up: with a leading dot.
+
+keepalived reloads in its own time: so the table is looked at until it has changed and was the same twice, for
+a second and a half at most. Whether it is as wanted then is for whoever reads it.
 """
 
 
@@ -200,6 +214,11 @@ done
     """Files that are read with it, where they are there: it may not include them."""
 
     @property
+    def includes(self) -> Included:
+        """The table."""
+        return ((IpvsTable(), lambda reading: reading.table),)
+
+    @property
     def words(self) -> Sequence[str]:
         """The paths."""
         return (self.config, *self.more)
@@ -213,44 +232,6 @@ done
             tuple(running.splitlines()),
             _files(done, listing, content),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class FilesReading:
-    """The kernel's table, and some files."""
-
-    table: Table
-    """The virtual servers of every service."""
-    files: Mapping[str, FileReading]
-
-
-@dataclass(frozen=True)
-class KeepalivedFiles(ReadVerb[FilesReading]):
-    """Reads the kernel's table and some of keepalived's files again."""
-
-    name = "keepalived-files"
-    secrets = SECRETS
-    limit = 64 * MIB
-    script = f"""\
-set -e
-{{ {TABLE_SCRIPT}; }} || exit
-echo ==
-IFS='
-'
-all="$*"
-{_READ}"""
-
-    paths: tuple[str, ...] = field(metadata=PATHS)
-
-    @property
-    def words(self) -> Sequence[str]:
-        """The paths."""
-        return self.paths
-
-    def parse(self, done: Completed) -> FilesReading:
-        """What was read."""
-        *table, listing, content = done.checked().stdout.split("==\n")
-        return FilesReading(table_in(done, "==\n".join(table)), _files(done, listing, content))
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,6 @@ VERBS: tuple[type[Verb[Any]], ...] = (
     routes.AddHostRoutes,
     routes.RemoveHostRoutes,
     keepalived.KeepalivedRead,
-    keepalived.KeepalivedFiles,
     keepalived_trial.KeepalivedTrial,
     keepalived.KeepalivedWrite,
     daemons.PybalRead,

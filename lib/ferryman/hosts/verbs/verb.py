@@ -18,9 +18,13 @@ from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 from ferryman.errors import FerrymanError, VerifyError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from typing import Any
 
     from ferryman.hosts.completed import Completed
+
+    Included = Sequence[tuple["ReadVerb[Any]", Callable[[Any], Any]]]
+    """Questions, each with what makes its answer of another verb's value."""
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -78,6 +82,11 @@ class Verb(ABC, Generic[T_co]):
     def deadline_s(self) -> float | None:
         """Seconds until its answer must be there; None: those of ``[ssh] command_timeout``."""
         return None
+
+    @property
+    def includes(self) -> Included:
+        """Other questions that its answer answers too, each with what makes that answer of its value."""
+        return ()
 
     @property
     def words(self) -> Sequence[str]:
