@@ -31,6 +31,18 @@ def require_tool(*names: str, package: str) -> None:
         skip_or_fail(f"not installed: {what}; `make setup-dev` installs it")
 
 
+def program(name: str) -> str:
+    """Where a program of this machine is; root's are found too.
+
+    Raises:
+        FileNotFoundError: It is not installed; ``require_tool`` has not been asked.
+    """
+    found = shutil.which(name, path=PATH)
+    if found is None:
+        raise FileNotFoundError(name)
+    return found
+
+
 def skip_or_fail(reason: str) -> NoReturn:
     """Skip for what the machine lacks; where ``$CI`` is set nothing may be missing, and the test fails."""
     if os.environ.get("CI"):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ferryman.errors import FerrymanError, UnknownOutcomeError
 from ferryman.hosts.framing import LONGEST, framed, new_token, unframed
+from ferryman.numerals import numeral
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -53,13 +54,19 @@ class Bundle:
             return [error] * len(self.parts)
         return [_judged(part, answer) for part, answer in zip(self.parts, self._split(whole), strict=True)]
 
-    def _split(self, whole: Completed) -> Iterator[Completed]:
+    def _split(self, whole: Completed) -> Iterator[Completed | FerrymanError]:
         out, errors = whole.stdout, whole.stderr
         for part in self.parts:
             own, _, rest = out.partition(f"\n{self.token} ended ")
             status, _, out = rest.partition("\n")
             own_errors, _, errors = errors.partition(f"\n{self.token} ended\n")
-            yield replace(whole, command=part.verb.shown, status=int(status), stdout=own, stderr=own_errors)
+            if (number := numeral(status)) is None:
+                yield UnknownOutcomeError(
+                    f"{whole.host}: run: {part.verb.shown}: outcome unknown: what came back has no end of "
+                    "it; look at the host before anything is repeated"
+                )
+            else:
+                yield replace(whole, command=part.verb.shown, status=number, stdout=own, stderr=own_errors)
 
 
 def bundles(parts: Sequence[Prepared]) -> Iterator[Bundle | Prepared]:
@@ -89,7 +96,9 @@ def _script(part: Prepared) -> str:
     )
 
 
-def _judged(part: Prepared, answer: Completed) -> Completed | FerrymanError:
+def _judged(part: Prepared, answer: Completed | FerrymanError) -> Completed | FerrymanError:
+    if isinstance(answer, FerrymanError):
+        return answer
     if max(len(answer.stdout), len(answer.stderr)) > part.verb.limit:
         return UnknownOutcomeError(
             f"{answer.host}: run: {part.verb.shown}: outcome unknown: its answer is longer than the "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ferryman.directors.keepalived.driver import KeepalivedDriver
 from ferryman.model import Director, Role
-from tools import PATH, require_tool, skip_or_fail
+from tools import program, require_tool, skip_or_fail
 from unit.directors.world import WEB
 
 if TYPE_CHECKING:
@@ -43,9 +42,7 @@ def with_real_test(shell: RealShell) -> None:
     """Make ``keepalived -t`` of this director the real one, with real mounts in a namespace of its own."""
     require_tool("keepalived", package="keepalived")
     require_tool("unshare", "mount", package="util-linux")
-    real = {
-        name: shlex.quote(str(shutil.which(name, path=PATH))) for name in ("keepalived", "unshare", "mount")
-    }
+    real = {name: shlex.quote(program(name)) for name in ("keepalived", "unshare", "mount")}
     if subprocess.run([*shlex.split(real["unshare"]), "-Urm", "true"], check=False).returncode:
         skip_or_fail("no user namespace can be made here (unshare -Urm)")
     put(shell, "unshare", f'shift\nexec {real["unshare"]} -Urm "$@"')

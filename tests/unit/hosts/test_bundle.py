@@ -97,6 +97,18 @@ def test_an_answer_without_its_end_is_one_of_no_verb() -> None:
     assert "lvs1: true: the answer is not there" in str(found[0])
 
 
+def test_a_host_that_says_no_status_spoils_its_own_verb_alone() -> None:
+    parts = [prepared(asks("echo a")), prepared(asks("echo b"))]
+    (bundle,) = bundles(parts)
+    assert isinstance(bundle, Bundle)
+    for status in ("", "-1", "²", "9" * 5000):
+        frame, mark = bundle.token, f"\n{bundle.token} ended "
+        printed = f"\n{frame} begin\na{mark}{status}\nb{mark}0\n\n{frame} end\n"
+        first, second = bundle.outcomes(Completed("lvs1", "", 0, printed, ""))
+        assert isinstance(first, UnknownOutcomeError)
+        assert isinstance(second, CommandFailedError), "it has no frame of its own"
+
+
 def test_what_is_read_behind_a_write_is_read_though_it_was_fenced_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import subprocess
 from ipaddress import ip_address
 from pathlib import Path
@@ -17,7 +16,7 @@ from ferryman.hosts.completed import Completed
 from ferryman.hosts.verbs.realservers import ReadCounters, ReadFacts
 from ferryman.realservers.facts import Unknown
 from ferryman.realservers.facts.routing import Lookup, NoRoute
-from tools import PATH, require_tool
+from tools import PATH, program, require_tool
 from unit.realservers.sysctl_readers import PROCPS, in_a_root, require
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ def with_tools(folder: Path, *names: str, stubs: Mapping[str, str] | None = None
     tools = folder / "tools"
     tools.mkdir()
     for name in names:
-        (tools / name).symlink_to(str(shutil.which(name, path=PATH)))
+        (tools / name).symlink_to(program(name))
     for name, text in (stubs or {}).items():
         (tools / name).write_text(f"#!/bin/sh\n{text}\n")
         (tools / name).chmod(0o755)
