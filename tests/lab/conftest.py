@@ -25,7 +25,11 @@ from lab.running import REPOSITORY, RunningLab
 from tools import skip_or_fail
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
+
+
+FAILED = pytest.StashKey[bool]()
+"""Set on a test that failed."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -37,6 +41,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.path.relative_to(here).as_posix(), item.name
         ):
             item.add_marker(pytest.mark.extended)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note which tests fail: the ``lab`` fixture wants to know."""
+    report = yield
+    if report.failed:
+        item.stash[FAILED] = True
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -67,9 +82,10 @@ def lab(booted: RunningLab, request: pytest.FixtureRequest) -> Iterator[RunningL
         booted.clear()
     except LabError as error:  # a kernel that died or hangs is no matter of the tests after this one
         error.add_note(f"the end of its log:\n{booted.last_words()}")
-        the_lab.down(booted.place)
-        the_lab.up(booted.place)
+        boot_anew(booted)
         raise
+    if request.node.stash.get(FAILED, False):  # nor is what a test left that stopped half-way
+        boot_anew(booted)
 
 
 @pytest.fixture
@@ -84,8 +100,7 @@ def old_world(lab: RunningLab) -> Iterator[dict[str, str]]:
     # keepalived takes a realserver back when its health check has passed again
     now = poll_until(lambda: world(lab), lambda seen: seen == before, within_s=SETTLED_S)
     if now != before:
-        the_lab.down(lab.place)
-        the_lab.up(lab.place)
+        boot_anew(lab)
     assert now == before
 
 
@@ -123,6 +138,11 @@ def engine_told(request: pytest.FixtureRequest) -> None:
     terminal = request.config.pluginmanager.getplugin("terminalreporter")
     if terminal is not None:
         terminal.write_line(f"lab engine: {engines.choose('auto')}")
+
+
+def boot_anew(running: RunningLab) -> None:
+    the_lab.down(running.place)
+    the_lab.up(running.place)
 
 
 def require_lab() -> None:
