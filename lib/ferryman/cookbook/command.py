@@ -18,7 +18,6 @@ from ferryman.click_shim import (
     option,
 )
 from ferryman.docstrings import docstring
-from ferryman.hosts.shared import SharedReadings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -60,6 +59,8 @@ class CookbookCommand(Command):
         Raises:
             RefusedError: A step sends probes, whenever its turn is, and this process may not.
         """
+        from ferryman.hosts.shared import SharedReadings  # noqa: PLC0415  # not for a help text to wait for
+
         hosts = SharedReadings(ferry.hosts)
         plan = replace(self.build(replace(ferry, hosts=hosts), **arguments), readings=hosts)
         watched = [*plan.watch.looks, *plan.watch.often] if plan.watch is not None else []
