@@ -283,13 +283,14 @@ def test_a_table_that_health_checks_changed_is_not_judged() -> None:
     at, asked = [
         (at, entry)
         for at, entry in enumerate(was.entries)
-        if entry.kind == "call" and (entry.data.get("verb"), entry.data.get("host")) == ("ipvs-table", "lvs2")
+        if (entry.data.get("verb"), entry.data.get("host")) == ("director-state", "lvs2")
     ][-1]
-    servers = asked.data["value"]["$tuple"]
+    servers = asked.data["value"]["table"]["$tuple"]
     (gone, *others) = servers[0]["destinations"]["$tuple"]
     first = {**servers[0], "destinations": {"$tuple": others}}
-    changed = replace(asked, data={**asked.data, "value": {"$tuple": [first, *servers[1:]]}})
-    told = replace(was, entries=(*was.entries[:at], changed, *was.entries[at + 1 :]))
+    data = {**asked.data, "verb": "ipvs-table", "value": {"$tuple": [first, *servers[1:]]}}
+    again = replace(asked, data=data)
+    told = replace(was, entries=(*was.entries[: at + 1], again, *was.entries[at + 1 :]))
     found = unlike(told, image_of(told), state_of(told))
     assert gone
     assert found.covers("ipvs-table", "lvs2")
