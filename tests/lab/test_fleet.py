@@ -410,9 +410,11 @@ def test_whoever_is_interrupted_does_not_wait_for_what_was_asked_together(server
         wait_for(began.exists)
         os.kill(os.getpid(), signal.SIGINT)
 
+    until_it_goes = asks(f"touch {began}; while test -e {began}; do sleep 0.1; done")
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
-        fleet.read_together({"rs1": [asks(f"touch {began}; sleep 600"), asks("true")]})
+        fleet.read_together({"rs1": [until_it_goes, asks("true")]})
+    began.unlink()
     assert any(thread.name.startswith("ferryman-ssh_") for thread in threading.enumerate())
 
 

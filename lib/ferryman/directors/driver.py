@@ -117,6 +117,9 @@ class Driver(ABC):
         """
         return (IpvsTable(),) if self.has_ipvs else ()
 
+    table_follows_at_once: ClassVar[bool] = False
+    """Whether the table is as written once the writing command has ended; daemons take their time."""
+
     @property
     def has_ipvs(self) -> bool:
         """Whether the director forwards by its kernel's IPVS table, so that there is one to read back."""

@@ -25,6 +25,7 @@ class IpvsadmDriver(Driver):
     """Edits this service's entries in the kernel; nothing else on the director is touched."""
 
     targets = (SetForwarding, SetScheduler)
+    table_follows_at_once = True
 
     def _read_options(self) -> None:
         """Read nothing: this driver has no keys of its own in directors.yaml."""

@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]  # whole migrations, on
 STATIC = "-a -t 10.99.0.3:8081 "
 IN_THE_TUNNEL = re.compile(r" -g (-w \d+)").sub
 BY_HAND = "# somebody's own line"
-LVS2_STEP, LVS1_STEP = 9, 12
+LVS2_STEP, LVS1_STEP = 10, 13
 
 
 def at_flip(director: str, when: When = "before", fault: Fault = "kill", meddle: tuple[str, ...] = ()) -> Cut:

@@ -177,7 +177,7 @@ class DirectorChanged(Change[dict[str, Any]]):
         return self.driver.apply(before, self.goal)
 
     def _read_back(self, *questions: ReadVerb[Any]) -> None:
-        if self.driver.has_ipvs:
+        if self.driver.table_follows_at_once:
             read_back(self.ferry.hosts, self.director.host, *questions, *self._after_edit)
 
     def verify(self, report: Report) -> None:

@@ -92,6 +92,8 @@ class KeepalivedDriver(Driver):
     """
 
     targets = (SetForwarding, SetScheduler)
+    table_follows_at_once = True
+    """The reload waits on the host until it has followed (``hosts/verbs/keepalived.py``)."""
 
     def _read_options(self) -> None:
         self.config = self.options.path("config", "/etc/keepalived/keepalived.conf")

@@ -7,6 +7,10 @@ nothing through. A segment that comes for the port finds this socket, and its fi
 sockets have read it by then. A socket that is only bound would not do, for TCP looks among listening and
 connected sockets alone.
 
+A recent kernel takes such a filter for a TCP socket from a process with CAP_NET_ADMIN alone (Linux 6.18 says
+EPERM). There the socket wants segments that have passed no router and began with 255 hops, which hosts do
+not send: it drops them at the same place.
+
 That takes no right beside CAP_NET_RAW, no rule of a firewall and no sysctl. It ends with the file descriptor,
 so also with kill -9, and nothing is left behind. Nobody can connect to such a port meanwhile, because the
 filter drops the SYN as well. What still arrives after the end the kernel resets as ever. That RST goes to the
@@ -36,6 +40,9 @@ PACKET_AUXDATA, PACKET_VNET_HDR = 8, 15
 """linux/if_packet.h: where the IP header is; checksum and segment size, as the kernel has them."""
 MTU_OF_ROUTE = {4: (socket.IPPROTO_IP, 14), 6: (socket.IPPROTO_IPV6, 24)}
 """IP_MTU and IPV6_MTU of a connected socket."""
+LEAST_HOPS = {socket.AF_INET: (socket.IPPROTO_IP, 21), socket.AF_INET6: (socket.IPPROTO_IPV6, 73)}
+"""IP_MINTTL and IPV6_MINHOPCOUNT: what came with fewer hops left is dropped, also ahead of TCP (RFC 5082)."""
+MOST_HOPS = 255
 LARGEST_FRAME = 2**17
 """Bytes: what the kernel joins of segments at most, with its headers."""
 CHECKED = 0x01 | 0x02
@@ -149,7 +156,10 @@ class RawExchangeTransport(RawTransport):
 
     def _hold(self, reservation: socket.socket) -> None:
         """Make a bound socket deaf, and only then let it listen."""
-        attach(reservation, [REJECT])
+        try:
+            attach(reservation, [REJECT])
+        except PermissionError:
+            reservation.setsockopt(*LEAST_HOPS[reservation.family], MOST_HOPS)
         reservation.listen(1)
 
 
