@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from ferryman.inventory.problems import KeyPath
 
 _HEADER = re.compile(
-    r"""(?P<key>'(?:[^']|'')*'|"[^"\\]*"|[^\s'"\[\]{}#&*!|>%@`?,:-][^#]*?|-[^\s#][^#]*?)\s*:(?P<rest>\s.*)?""",
+    r"""(?P<key>'(?:[^']|'')*'|"[^"\\]*"|"""
+    r"""(?:[^\s'"\[\]{}#&*!|>%@`?,:-]|-[^\s#])(?:[^#:]|:(?=\S))*+)\s*:(?P<rest>\s.*)?""",
     re.DOTALL,
 )
-"""The first line of an entry, without its indent."""
+"""The first line of an entry, without its indent. Of a plain key nothing is given back: lines may be long."""
 _NOTHING_MORE = re.compile(r"\s*(?:&[^\s]+\s*)?(?:#.*)?", re.DOTALL)
 """What stands behind the colon of a key whose value is on the lines below it."""
 _MARKER = re.compile(r"(?:---|\.\.\.)(?:\s|$)|%")
@@ -109,7 +110,7 @@ def _block(lines: list[str], keys: KeyPath, first: int, end: int) -> Block:
     if found is None:
         return Block((*keys, header), first, end, is_open=True)
     is_open = _NOTHING_MORE.fullmatch(found["rest"] or "") is not None
-    return Block((*keys, _unquoted(found["key"])), first, end, is_open)
+    return Block((*keys, _unquoted(found["key"].rstrip())), first, end, is_open)
 
 
 def _indent(line: str) -> int | None:
