@@ -570,8 +570,15 @@ BREACHES = [
     Breach(
         "this host's kernel says nothing in a whole exchange",
         "probe/exchange/transport.py",
-        "        attach(reservation, [REJECT])\n        reservation.listen(1)\n",
-        "        attach(reservation, [REJECT])\n",
+        "[reservation.family], MOST_HOPS)\n        reservation.listen(1)\n",
+        "[reservation.family], MOST_HOPS)\n",
+        f"{UNIT}/probe/exchange/test_transport.py",
+    ),
+    Breach(
+        "nor where a process may not filter what comes for TCP",
+        "probe/exchange/transport.py",
+        "            reservation.setsockopt(*LEAST_HOPS[reservation.family], MOST_HOPS)\n",
+        "            pass\n",
         f"{UNIT}/probe/exchange/test_transport.py",
     ),
     Breach(

@@ -14,11 +14,19 @@ PROGRAM = """
 import json, os, socket, struct, subprocess, sys
 from ipaddress import ip_address
 from ferryman.probe import sockets
+from ferryman.probe.exchange import transport as of_exchanges
 from ferryman.probe.exchange.transport import RawExchangeTransport
 from ferryman.probe.transport import RawTransport
 
 sockets.RECEIVE_BUFFER = sockets.SEND_BUFFER = 32768
-version, kind = int(sys.argv[1]), {"deaf": RawExchangeTransport, "bound": RawTransport}[sys.argv[2]]
+kinds = {"deaf": RawExchangeTransport, "hops": RawExchangeTransport, "bound": RawTransport}
+version, kind = int(sys.argv[1]), kinds[sys.argv[2]]
+
+def refused(*_):
+    raise PermissionError(1, "as Linux 6.18 says it to a process without CAP_NET_ADMIN")
+
+if sys.argv[2] == "hops":
+    of_exchanges.attach = refused
 own = {4: "127.0.0.1", 6: "::1"}[version]
 subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
@@ -71,8 +79,9 @@ def ran(version: int, kind: str) -> list[int]:
 
 
 @pytest.mark.parametrize("version", [4, 6])
-def test_a_deaf_port_that_listens_gets_no_answer_of_the_kernel_and_all_is_read(version: int) -> None:
-    frames, different, resets, mtu = ran(version, "deaf")
+@pytest.mark.parametrize("by", ["deaf", "hops"])
+def test_a_deaf_port_that_listens_gets_no_answer_of_the_kernel_and_all_is_read(version: int, by: str) -> None:
+    frames, different, resets, mtu = ran(version, by)
     assert (frames, resets) == (60, 0)
     assert different == 2, "each is read from its IP header on, whatever the link's header is"
     assert mtu in (65_535, 65_536)
