@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import pytest
 
+from ferryman.hosts.hosts import each_by_itself
 from ferryman.hosts.verbs.operator import OperatorCommand, OperatorQuestion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+
+    from ferryman.hosts.hosts import Hosts, Questions
+    from ferryman.hosts.verbs import ReadVerb, WriteVerb
+
+T = TypeVar("T")
 
 PATH = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
 """Where programs are looked for: an ordinary user's path has no folder of root's programs."""
@@ -41,6 +47,18 @@ def program(name: str) -> str:
     if found is None:
         raise FileNotFoundError(name)
     return found
+
+
+class OneByOne:
+    """For hosts of tests that are asked one thing after the other: what goes there together, by itself."""
+
+    def read_together(self: Hosts, questions: Questions) -> dict[str, list[Any]]:
+        return each_by_itself(self, questions)
+
+    def write_and_read(
+        self: Hosts, host: str, verb: WriteVerb[T], questions: Sequence[ReadVerb[Any]]
+    ) -> tuple[T, list[Any]]:
+        return self.write(host, verb), each_by_itself(self, {host: questions})[host]
 
 
 def skip_or_fail(reason: str) -> NoReturn:

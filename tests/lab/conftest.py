@@ -81,7 +81,7 @@ def lab(booted: RunningLab, request: pytest.FixtureRequest) -> Iterator[RunningL
     try:
         booted.clear()
     except LabError as error:  # a kernel that died or hangs is no matter of the tests after this one
-        error.add_note(f"the end of its log:\n{booted.last_words()}")
+        error.add_note(f"the end of its log:\n{the_lab.last_words(booted.place)}")
         boot_anew(booted)
         raise
     if request.node.stash.get(FAILED, False):  # nor is what a test left that stopped half-way

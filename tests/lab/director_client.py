@@ -12,17 +12,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from ferryman.directors import Driver, HostRoutes, driver_for
-from ferryman.hosts.hosts import each_by_itself
 from ferryman.inventory import Inventory
 from ferryman.lab import exec_argv
 from lab.running import REPOSITORY
+from tools import OneByOne
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any
+    from collections.abc import Mapping
 
     from ferryman.errors import DoubtError, VerifyError
-    from ferryman.hosts.hosts import Questions
     from ferryman.hosts.verbs import ReadVerb, Verb, WriteVerb
     from ferryman.model import Director, Service
     from lab.running import RunningLab
@@ -47,7 +45,7 @@ with Fleet(Inventory.load(folder).host_addresses(), ssh) as fleet:
 """
 
 
-class LabHosts:
+class LabHosts(OneByOne):
     """The fleet itself, in a process of its own that has entered the lab: this one cannot enter and come
     back."""
 
@@ -73,14 +71,6 @@ class LabHosts:
 
     def read_all(self, verbs: Mapping[str, ReadVerb[T]]) -> dict[str, T | DoubtError | VerifyError]:
         return {host: self.read(host, verb) for host, verb in verbs.items()}
-
-    def read_together(self, questions: Questions) -> dict[str, list[Any]]:
-        return each_by_itself(self, questions)
-
-    def write_and_read(
-        self, host: str, verb: WriteVerb[T], questions: Sequence[ReadVerb[Any]]
-    ) -> tuple[T, list[Any]]:
-        return self.write(host, verb), each_by_itself(self, {host: questions})[host]
 
     def _ask(self, host: str, verb: Verb[T]) -> T:
         assert self._process.stdin

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parents[2]
 RUN_S = 200.0
-LAST_LINES = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +43,6 @@ class RunningLab:
     def clear(self) -> None:
         """Take every fault out of the lab."""
         faults.clear(self.place)
-
-    def last_words(self) -> str:
-        """The end of what the lab's kernel said on its console."""
-        lines = self.place.console_log.read_text(errors="replace").splitlines()
-        return "\n".join(lines[-LAST_LINES:])
 
     def show(self, folder: Path) -> tuple[Path, str]:
         """Copy a folder to where the lab's hosts can read it: the copy, and its path there.

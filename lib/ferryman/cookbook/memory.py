@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ferryman.inventory import Needed
     from ferryman.kubernetes import NodeStates
     from ferryman.model import Address, Director, Service
+    from ferryman.probe import Target as ProbeTarget
 
 Key = tuple[str, str]
 """A director's host and a service's name."""
@@ -26,6 +27,15 @@ Key = tuple[str, str]
 def key_of(director: Director, service: Service) -> Key:
     """What the memory keeps things of this service on this director under."""
     return director.host, service.name
+
+
+DestinationKey = tuple[str, str]
+"""A realserver's host and the virtual service that it is asked for."""
+
+
+def destination_of(target: ProbeTarget) -> DestinationKey:
+    """What the memory keeps what a realserver did for a virtual service under, whatever the outer source."""
+    return target.host, str(target.virtual_service)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +73,7 @@ class Memory:
     verified: dict[Key, VerifiedTarget] = field(default_factory=dict)
     """What is changed and was read back; the watch compares with it. Lost: each is read back again before
     the next change and at the end of the run, and watched from then on."""
-    unanswered: dict[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
+    unanswered: dict[str, frozenset[DestinationKey]] = field(default_factory=dict)
     """By service: the realservers, with the virtual service each, whose latest probe was not accepted. Lost:
     exchanges are tried with all of them, and those fail too."""
     not_followed: set[Key] = field(default_factory=set)

@@ -103,9 +103,13 @@ class Look(_Step, ABC):
 class Change(_Step, ABC, Generic[B]):
     """A step with four verbs, always in this order: check, do, verify, undo."""
 
-    reads_back: ClassVar[bool] = False
-    """Whether ``do`` and ``undo`` themselves read what they have written, with ``read_back``: what was read
-    then may be what is verified. Otherwise everything is asked anew after them."""
+    @property
+    def reads_back(self) -> bool:
+        """Whether ``do`` and ``undo`` read what they have written, with ``read_back``, to be verified so.
+
+        Otherwise everything is asked anew after them.
+        """
+        return False
 
     @property
     def undo_first(self) -> bool:

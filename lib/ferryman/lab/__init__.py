@@ -10,7 +10,7 @@
 
 from ferryman.lab.control import LabAccess, console, enter, exec_argv
 from ferryman.lab.engines import Engine, EngineChoice
-from ferryman.lab.machine import LabStatus, down, require_free, status, topology_of, up
+from ferryman.lab.machine import LabStatus, down, last_words, require_free, status, topology_of, up
 from ferryman.lab.paths import LabPaths
 from ferryman.lab.topology import Topology
 
@@ -25,6 +25,7 @@ __all__ = [
     "down",
     "enter",
     "exec_argv",
+    "last_words",
     "require_free",
     "status",
     "topology_of",

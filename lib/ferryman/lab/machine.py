@@ -225,9 +225,13 @@ def _wait_until_ready(paths: LabPaths, lab: Topology, end: float) -> None:
 
 
 def _failed(paths: LabPaths, what: str) -> str:
-    """The sentence, and the end of what the lab's kernel and its scripts said."""
+    return f"the lab {what}; the end of its log:\n{last_words(paths)}"
+
+
+def last_words(paths: LabPaths) -> str:
+    """The end of what the lab's kernel and its scripts said."""
     tails = [_tail(path) for path in (paths.console_log, paths.share / "log")]
-    return "\n".join([f"the lab {what}; the end of its log:", *(text for text in tails if text)])
+    return "\n".join(text for text in tails if text)
 
 
 def _tail(path: Path) -> str:

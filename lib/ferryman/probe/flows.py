@@ -17,19 +17,10 @@ from ferryman.probe.packets import PacketPair, packet_pair
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ferryman.config import ProbeConfig
     from ferryman.model import Address, VirtualService
-    from ferryman.probe.targets import Target
 
 PORT_POOL = 256
 """TCP ports reserved for each own address at most: each takes a file."""
-
-
-def outer_source(target: Target, probe: ProbeConfig) -> Address:
-    """The outer source that a target is asked with: its own, or the configured one of its family."""
-    configured = probe.outer_source
-    by_family = configured.ipv4 if target.realserver_address.version == 4 else configured.ipv6  # noqa: PLR2004  # IPv4
-    return target.outer_source or by_family
 
 
 class Lane(NamedTuple):

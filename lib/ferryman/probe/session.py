@@ -11,10 +11,11 @@ from ferryman.probe.aggregate import TargetResult
 from ferryman.probe.classify import REFUSED, SILENT, UNREACHABLE, Judgement, Syn, SynIndex, classify
 from ferryman.probe.dissect import Unreadable, dissect
 from ferryman.probe.fast_path import fast_judgement
-from ferryman.probe.flows import FlowAllocator, outer_source, pool_size, samples_of, sequence_numbers
+from ferryman.probe.flows import FlowAllocator, pool_size, samples_of, sequence_numbers
 from ferryman.probe.outbox import Outbox, Way, not_sent
 from ferryman.probe.patience import Patience
 from ferryman.probe.sockets import FAMILY
+from ferryman.probe.targets import outer_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

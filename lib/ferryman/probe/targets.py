@@ -35,6 +35,13 @@ class Target:
     """None: the outer source that ``[probe]`` configures."""
 
 
+def outer_source(target: Target, probe: ProbeConfig) -> Address:
+    """The outer source that a target is asked with: its own, or the configured one of its family."""
+    configured = probe.outer_source
+    by_family = configured.ipv4 if target.realserver_address.version == 4 else configured.ipv6  # noqa: PLR2004  # IPv4
+    return target.outer_source or by_family
+
+
 Question = Literal["open-decapsulator", "forwards-strangers"]
 """What a packet of an unauthorised source, or for another host, finds out; also the id of the finding."""
 

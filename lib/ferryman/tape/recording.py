@@ -207,23 +207,29 @@ def cluster_key(entry: ClusterEntry, service: Service) -> CallKey:
     return CallKey("cluster", "", "read-cluster", {"cluster": where, "service": service.name})
 
 
+def _all_recorded(recorder: Recorder, keys: Sequence[CallKey], ask: Callable[[], list[T]]) -> list[T]:
+    """Ask for all at once; on the tape each is a call of its own, with its answer or why there is none."""
+    try:
+        with recorder.outside():
+            results = ask()
+    except FerrymanError as error:
+        failed = error
+        for key in keys:
+            recorder.add_call(key, lambda: {"error": encode_error(failed)})
+        raise
+    for key, result in zip(keys, results, strict=True):
+        recorder.add_call(key, partial(_encoded, result))
+    return results
+
+
 def _recorded_probe(real: Ports, recorder: Recorder) -> Probe:
     def probe(
         config: ProbeConfig, targets: Sequence[Target], heard: HearPacket | None = None
     ) -> list[ProbeResult]:
         if current_lane() == RUN:  # the watch sends the same for as long as the run lasts
             heard = recorder.packet
-        try:
-            with recorder.outside():
-                results = real.probe(config, targets, heard)
-        except FerrymanError as error:
-            failed = error
-            for target in targets:
-                recorder.add_call(probe_key(config, target), lambda: {"error": encode_error(failed)})
-            raise
-        for target, result in zip(targets, results, strict=True):
-            recorder.add_call(probe_key(config, target), partial(_encoded, result))
-        return results
+        keys = [probe_key(config, target) for target in targets]
+        return _all_recorded(recorder, keys, lambda: real.probe(config, targets, heard))
 
     return probe
 
@@ -234,17 +240,8 @@ def _recorded_exchange(real: Ports, recorder: Recorder) -> Exchange:
     def exchange(
         config: ProbeConfig, limits: ExchangeLimits, targets: Sequence[ExchangeTarget]
     ) -> list[ExchangeResult]:
-        try:
-            with recorder.outside():
-                results = real.exchange(config, limits, targets)
-        except FerrymanError as error:
-            failed = error
-            for target in targets:
-                recorder.add_call(exchange_key(target), lambda: {"error": encode_error(failed)})
-            raise
-        for target, result in zip(targets, results, strict=True):
-            recorder.add_call(exchange_key(target), partial(_encoded, result))
-        return results
+        keys = [exchange_key(target) for target in targets]
+        return _all_recorded(recorder, keys, lambda: real.exchange(config, limits, targets))
 
     return exchange
 

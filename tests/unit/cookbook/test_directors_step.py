@@ -5,7 +5,7 @@ The director is the fake one that its driver's own tests have, with an operator'
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +14,19 @@ import pytest
 from ferryman.config import Config
 from ferryman.cookbook import DirectorConverged, Ferry, HostRoutesUp, Look, Plan, Report
 from ferryman.errors import VerifyError
+from ferryman.hosts.hosts import each_by_itself
+from ferryman.hosts.shared import SharedReadings
 from ferryman.model import Verdict
 from ferryman.testing import Harness
 from unit.directors.test_command import PLAIN, TOOL
 from unit.directors.world import LVS1, RULES, WEB, RealShell, director
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ferryman.directors import Connection
     from ferryman.events import Occurrence
+    from ferryman.hosts.verbs import ReadVerb, WriteVerb
 
 FINAL = replace(LVS1, driver="command", options={**PLAIN, "undo": False})
 
@@ -33,6 +38,16 @@ class QuietFerry(Ferry):
 
     def _connections(self, *_: object) -> tuple[frozenset[Connection], bool]:
         return frozenset(), True
+
+
+class Slow(RealShell):
+    """Its daemon does what it was told when the command has ended: until then the table is as it was."""
+
+    def write_and_read(
+        self, host: str, verb: WriteVerb[Any], questions: Sequence[ReadVerb[Any]]
+    ) -> tuple[Any, list[Any]]:
+        read = each_by_itself(self, {host: questions})[host]
+        return self.write(host, verb), read
 
 
 @dataclass(frozen=True)
@@ -106,3 +121,15 @@ def test_without_ipvs_no_host_routes_are_needed(shell: RealShell) -> None:
     harness = Harness()
     assert harness.perform(Plan([HostRoutesUp(one.ferry, WEB, one.director)])).outcome == "done"
     assert told(harness.events, "change") == []
+
+
+def test_a_table_that_follows_later_is_verified_as_it_is_then(shell: RealShell) -> None:
+    """What was read in the writing command shows a daemon half-way, and a run would be held for it."""
+    slow = Slow(**{each.name: getattr(shell, each.name) for each in fields(shell) if each.init})
+    hosts = SharedReadings(slow)
+    one = step(shell, accepted=True)
+    changed = replace(one, ferry=replace(one.ferry, hosts=hosts))
+    ending = Harness().perform(Plan([changed], readings=hosts))
+    assert ending.outcome == "done", ending.reason
+    web = [line for line in slow.rules.splitlines() if "-r" in line and "10.99.0.9" not in line]
+    assert [line.split()[5] for line in web] == ["-i"] * 4

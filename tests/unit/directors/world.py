@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ferryman.errors import DoubtError, DryRunError, UnknownOutcomeError, VerifyError
-from ferryman.hosts.hosts import each_by_itself, value_or_error
+from ferryman.hosts.hosts import value_or_error
 from ferryman.model import Director, Kind, Realserver, Role, Service, VirtualService
 from ferryman.testing.shell import run_here
+from tools import OneByOne
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
-    from ferryman.hosts.hosts import Questions
     from ferryman.hosts.verbs import ReadVerb, Verb, WriteVerb
 
 T = TypeVar("T")
@@ -92,7 +92,7 @@ RULES = """\
 
 
 @dataclass
-class RealShell:
+class RealShell(OneByOne):
     """Hosts whose commands run in a shell of this machine, on fake tools; ``lose`` makes answers get lost."""
 
     folder: Path
@@ -126,14 +126,6 @@ class RealShell:
 
     def read_all(self, verbs: Mapping[str, ReadVerb[T]]) -> dict[str, T | DoubtError | VerifyError]:
         return {host: value_or_error(self, host, verb) for host, verb in verbs.items()}
-
-    def read_together(self, questions: Questions) -> dict[str, list[Any]]:
-        return each_by_itself(self, questions)
-
-    def write_and_read(
-        self, host: str, verb: WriteVerb[T], questions: Sequence[ReadVerb[Any]]
-    ) -> tuple[T, list[Any]]:
-        return self.write(host, verb), each_by_itself(self, {host: questions})[host]
 
     def _run(self, host: str, verb: Verb[T]) -> T:
         path = f"{self.folder / 'bin'}:{os.environ['PATH']}"

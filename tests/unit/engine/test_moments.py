@@ -125,7 +125,7 @@ def test_what_reads_back_itself_may_share_that_until_the_next_step(world: Cached
     class ReadsBack(Asked):
         """{key} becomes {wanted}, and is read back."""
 
-        reads_back: ClassVar[bool] = True
+        reads_back = True
 
         def do(self, before: str) -> Sequence[Edit] | None:
             made = super().do(before)
@@ -149,7 +149,7 @@ def test_where_the_answer_was_lost_nothing_from_before_is_shared(harness: Harnes
     class ReadsBack(Asked):
         """{key} becomes {wanted}."""
 
-        reads_back: ClassVar[bool] = True
+        reads_back = True
 
     cuts = Cuts(Cut(2, "after", lose))
     world = Cached(cuts, a="old")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from ferryman import directors, waits
 from ferryman.cookbook.memory import Key, VerifiedTarget, key_of
@@ -99,7 +99,6 @@ class DirectorsEditable(Look):
 class DirectorChanged(Change[dict[str, Any]]):
     """{director.host}, {role}, has {service.name} as {goal}."""
 
-    reads_back: ClassVar[bool] = True
     ferry: Ferry
     service: Service
     director: Director
@@ -124,6 +123,11 @@ class DirectorChanged(Change[dict[str, Any]]):
     def driver(self) -> directors.Driver:
         """The driver that reads, changes and restores this director."""
         return self.ferry.driver(self.director, self.service)
+
+    @property
+    def reads_back(self) -> bool:
+        """Whether what is read in the command that writes is what has become of it."""
+        return self.driver.table_follows_at_once
 
     def questions(self, purpose: Purpose, before: dict[str, Any] | None) -> Iterator[Question]:
         """What its driver asks."""
@@ -177,7 +181,7 @@ class DirectorChanged(Change[dict[str, Any]]):
         return self.driver.apply(before, self.goal)
 
     def _read_back(self, *questions: ReadVerb[Any]) -> None:
-        if self.driver.table_follows_at_once:
+        if self.reads_back:
             read_back(self.ferry.hosts, self.director.host, *questions, *self._after_edit)
 
     def verify(self, report: Report) -> None:

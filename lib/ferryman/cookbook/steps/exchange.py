@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, ClassVar
 
+from ferryman.cookbook.memory import destination_of
 from ferryman.cookbook.steps.exchange_findings import (
     completed,
     explained,
@@ -24,12 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ferryman.cookbook.context import Ferry
+    from ferryman.cookbook.memory import DestinationKey
     from ferryman.model import Finding, Service
     from ferryman.probe import Target
     from ferryman.probe.exchange import ExchangeResult
-
-Question = tuple[str, str]
-"""A realserver's name, and the virtual service that it is asked for."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +55,10 @@ class ExchangesCompleted(Look):
             return
         unanswered = self.ferry.memory.unanswered.get(self.service.name, frozenset())
         for target in targets:
-            if _question(target) in unanswered:
+            if destination_of(target) in unanswered:
                 seen = "its SYN is not accepted: see its probe"
                 report.finding(not_asked(target.host, target.virtual_service, seen))
-        asked = self._asked([target for target in targets if _question(target) not in unanswered])
+        asked = self._asked([target for target in targets if destination_of(target) not in unanswered])
         results = self.ferry.exchange(self.service, asked)
         failures = list(self._report(results, report))
         if failures:
@@ -68,9 +67,9 @@ class ExchangesCompleted(Look):
 
     def _targets(self) -> list[Target]:
         """Each realserver for each virtual service, once: every outer source has been probed by then."""
-        first: dict[Question, Target] = {}
+        first: dict[DestinationKey, Target] = {}
         for target in probe_targets(self.ferry.with_observed_sources(self.service)):
-            first.setdefault(_question(target), target)
+            first.setdefault(destination_of(target), target)
         return list(first.values())
 
     def _asked(self, targets: Sequence[Target]) -> list[ExchangeTarget]:
@@ -94,10 +93,10 @@ class ExchangesCompleted(Look):
 
     def _report(self, results: Sequence[ExchangeResult], report: Report) -> Iterator[ExchangeResult]:
         """Report whoever completed everything; the worst that became of any other is returned."""
-        by_question: dict[Question, list[ExchangeResult]] = {}
+        by_destination: dict[DestinationKey, list[ExchangeResult]] = {}
         for result in results:
-            by_question.setdefault(_question(result.target.target), []).append(result)
-        for answers in by_question.values():
+            by_destination.setdefault(destination_of(result.target.target), []).append(result)
+        for answers in by_destination.values():
             worst = worst_of(answers)
             if not worst.is_good:
                 yield worst
@@ -116,7 +115,3 @@ class ExchangesCompleted(Look):
             target = facts.failed.target.target
             rotation = out_of_rotation(target.virtual_service, target.realserver_address, states)
             yield explained(facts, exchange_cause_of(facts), rotation)
-
-
-def _question(target: Target) -> Question:
-    return target.host, str(target.virtual_service)

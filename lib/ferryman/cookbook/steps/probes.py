@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
+from ferryman.cookbook.memory import destination_of
 from ferryman.diagnosis import ProbesAgain, cause_of, evidence_of
 from ferryman.engine.steps import Look, Report
 from ferryman.model import RETRIED, Finding, ProbeVerdict, Verdict
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ferryman.cookbook.context import Ferry
+    from ferryman.cookbook.memory import DestinationKey
     from ferryman.diagnosis import Cause, Evidence
     from ferryman.model import ProbeResult, Service
     from ferryman.probe import Target
@@ -51,9 +53,9 @@ class ProbesAnswered(Look):
             return
         asked = list(zip(targets, self.ferry.probe(targets, quick=self.quick), strict=True))
         self.ferry.memory.unanswered[self.service.name] = frozenset(
-            _question(target) for target, result in asked if result.verdict is not ProbeVerdict.ACCEPTED
+            destination_of(target) for target, result in asked if result.verdict is not ProbeVerdict.ACCEPTED
         )
-        for answers in _by_question(asked).values():
+        for answers in _by_destination(asked).values():
             self._report(answers, report)
         failures = [
             (target, result)
@@ -90,7 +92,7 @@ class ProbesAnswered(Look):
         reported: set[tuple[object, ...]] = set()
         for (target, _), facts in zip(failures, evidence, strict=True):
             cause = cause_of(facts)
-            key = (_question(target), facts.failed.verdict, cause.cause if cause else None)
+            key = (destination_of(target), facts.failed.verdict, cause.cause if cause else None)
             if key not in reported:
                 reported.add(key)
                 yield explained(facts, cause, target.mss_limit)
@@ -160,16 +162,12 @@ _LOOK_YOURSELF = (
 )
 
 
-def _question(target: Target) -> tuple[str, str]:
-    return target.host, str(target.virtual_service)
-
-
-def _by_question(asked: Sequence[Asked]) -> dict[tuple[str, str], list[Asked]]:
+def _by_destination(asked: Sequence[Asked]) -> dict[DestinationKey, list[Asked]]:
     """By realserver and virtual service: the answers to every outer source."""
-    by_question: dict[tuple[str, str], list[Asked]] = {}
+    by_destination: dict[DestinationKey, list[Asked]] = {}
     for target, result in asked:
-        by_question.setdefault(_question(target), []).append((target, result))
-    return by_question
+        by_destination.setdefault(destination_of(target), []).append((target, result))
+    return by_destination
 
 
 def _wanted(result: ProbeResult, mss_limit: int) -> str:

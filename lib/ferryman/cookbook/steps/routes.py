@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from ferryman.cookbook.memory import Key, key_of
 from ferryman.directors import HostRoutes, Route, connections_question
@@ -130,7 +130,7 @@ class _HostRoutes:
 class HostRoutesUp(_HostRoutes, Change[RoutesBefore]):
     """{director.host} has a host route to each realserver of {service.name}."""
 
-    reads_back: ClassVar[bool] = True
+    reads_back = True
 
     def __post_init__(self) -> None:
         self.ferry.memory.with_host_routes.add(key_of(self.director, self.service))
@@ -244,7 +244,7 @@ class HostRoutesUp(_HostRoutes, Change[RoutesBefore]):
 class HostRoutesDown(_HostRoutes, Change[list[list[str]]]):
     """{director.host} needs no host routes for {service.name} any more."""
 
-    reads_back: ClassVar[bool] = True
+    reads_back = True
 
     def questions(self, purpose: Purpose, before: list[list[str]] | None) -> Iterator[Question]:
         """Its routes; the table where it says whether there will be any, or whether they come too late."""

@@ -12,6 +12,7 @@ from ferryman.probe.exchange.exchange import Exchange
 from ferryman.probe.exchange.results import ExchangeResult, ExchangeVerdict, Stage
 from ferryman.probe.exchange.segments import read
 from ferryman.probe.exchange.tls import prepare
+from ferryman.probe.targets import outer_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -114,16 +115,12 @@ class ExchangeSession:
             self._under_way[self._sources[index]] += 1
             self._next_start = max(self._next_start, now - IDLE_S) + PACKETS_EACH / self._probe.rate
             target = self._targets[index].target
-            outer = target.outer_source or self._configured_source(target.realserver_address)
+            outer = outer_source(target, self._probe)
             exchange = Exchange(
                 self._targets[index], outer, self._mtus[index], self._limits, self._probe.timeout
             )
             self._running[index] = exchange
             self._connect(index, exchange, now)
-
-    def _configured_source(self, realserver: Address) -> Address:
-        configured = self._probe.outer_source
-        return configured.ipv4 if realserver.version == 4 else configured.ipv6  # noqa: PLR2004  # IPv4
 
     def _connect(self, index: int, exchange: Exchange, now: float) -> None:
         source, virtual = self._sources[index], self._targets[index].target.virtual_service
