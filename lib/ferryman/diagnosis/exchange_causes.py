@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ferryman.diagnosis.causes import CauseRule, first_proven
 from ferryman.diagnosis.proofs import Proof
+from ferryman.encapsulation import ETHERNET_MTU, ICMP_HEADER, IP_HEADER
 from ferryman.model import Kind, Verdict
 from ferryman.probe.exchange import ExchangeVerdict, Stage
 from ferryman.realservers.checks.tc_filters import Fate
@@ -107,7 +108,8 @@ def lost_for_all(evidence: ExchangeEvidence) -> Proof | None:
     """No realserver gets full-size packets from here: what they share is this host's own way to them."""
     if not _large_ones_lost(evidence) or not evidence.alike:
         return None
-    return Proof("full-size packets get lost between this host and every realserver", "", ("path-mtu",))
+    remedy = f"see what this host's own way takes: {_ping(evidence)}, from here and from a director"
+    return Proof("full-size packets get lost between this host and every realserver", remedy, ("path-mtu",))
 
 
 def not_whole(evidence: ExchangeEvidence) -> Proof | None:
@@ -123,10 +125,15 @@ def lost_when_large(evidence: ExchangeEvidence) -> Proof | None:
     if not _large_ones_lost(evidence):
         return None
     failed = evidence.failed
+    remedy = (
+        f"find the link that takes less: {_ping(evidence)} from a director, and back; or lower its path_mtu "
+        "in hosts.yaml, and the MSS that it clamps to"
+    )
     if failed.too_big is not None:
-        return Proof(failed.detail)
+        return Proof(failed.detail, remedy)
     way = "to it" if failed.verdict is ExchangeVerdict.UP_LOST else "back from it"
-    return Proof(f"small packets pass, full-size ones are lost on the way {way}, and no ICMP error says so")
+    seen = f"small packets pass, full-size ones are lost on the way {way}, and no ICMP error says so"
+    return Proof(seen, remedy)
 
 
 def reset_by_a_rule(evidence: ExchangeEvidence) -> Proof | None:
@@ -151,6 +158,12 @@ def of_the_server(evidence: ExchangeEvidence) -> Proof | None:
         case ExchangeVerdict.RESET:
             return Proof("the connection was there, and it was reset before the answer", "", ("firewall",))
     return None
+
+
+def _ping(evidence: ExchangeEvidence) -> str:
+    """The command that sends the realserver packets of the usual size, which nobody may cut."""
+    address = evidence.failed.target.target.realserver_address
+    return f"ping -M do -s {ETHERNET_MTU - IP_HEADER[address.version] - ICMP_HEADER} {address}"
 
 
 def _half_open(evidence: ExchangeEvidence) -> bool:
@@ -234,14 +247,13 @@ EXCHANGE_RULES: tuple[CauseRule[ExchangeEvidence], ...] = (
         "control-host",
         "full-size packets get lost with every realserver; `path-mtu` is left too",
         lost_for_all,
-        "see what this host's own way takes: ping -M do -s 1472 REALSERVER, from here and from a director",
+        "see what this host's own way takes, and that of a director",
     ),
     CauseRule(
         "path-mtu",
         "full-size packets get lost with this realserver, or an ICMP error says that they do not fit",
         lost_when_large,
-        "find the link that takes less: ping -M do -s 1472 REALSERVER from a director, and back; or lower "
-        "its path_mtu in hosts.yaml, and the MSS that it clamps to",
+        "find the link that takes less; or lower its path_mtu in hosts.yaml, and the MSS that it clamps to",
     ),
     CauseRule(
         "path",

@@ -124,6 +124,14 @@ def test_the_check_that_knows_has_the_remedy() -> None:
     assert (found.seen, found.remedy) == ("firewall is off", "turn firewall on")
 
 
+@pytest.mark.parametrize("evidence", [UP_LOST, replace(UP_LOST, alike=True)])
+def test_the_command_that_finds_the_link_can_be_typed_as_it_is(evidence: ExchangeEvidence) -> None:
+    found = exchange_cause_of(evidence)
+    assert found is not None
+    address = evidence.failed.target.target.realserver_address
+    assert f": ping -M do -s {1472 if address.version == 4 else 1452} {address}" in found.remedy
+
+
 @pytest.mark.parametrize(
     ("evidence", "others"),
     [
