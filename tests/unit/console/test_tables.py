@@ -73,6 +73,7 @@ def test_who_wants_colours_in_a_pipe_has_them(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")  # a pipeline's is often dumb, which has no colours
     tables.show([{"run": "done"}], ["run"], as_json=False, empty="")
     assert "\x1b[32mdone" in capsys.readouterr().out
 
