@@ -93,7 +93,7 @@ class ProbeConfig(Table):
     tries: int = Field(default=3, ge=1, le=20)
     samples: int = Field(default=4, ge=1, le=64)
     """Source ports for each target: behind a node each may reach another pod."""
-    rate: int = Field(default=50_000, ge=1, le=10_000_000)
+    rate: int = Field(default=200_000, ge=1, le=10_000_000)
     """SYNs per second at most; behind each that is answered a RST follows, which is not charged."""
     patience: Literal["measured", "fixed"] = "measured"
     """Whether realservers that stay silent where others answer at once are given up sooner.

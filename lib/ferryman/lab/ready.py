@@ -36,7 +36,7 @@ outer_source = {{ ipv4 = "172.16.1.1", ipv6 = "100::1" }}
 timeout = 0.3
 tries = 3
 samples = 4
-rate = 50000
+rate = 200000
 {self_test}
 [traffic]
 timeout = 5

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ferryman.config import ProbeConfig
 
-LEAST_WAIT_S = 0.06
+LEAST_WAIT_S = 0.05
 """Seconds that the first try waits at least: longer than a queue, an ARP request or a busy host takes."""
 
-LEAST_SILENCE_S = 0.45
-"""Seconds until a target is called silent at least, all tries together: half as much again as the longest
+LEAST_SILENCE_S = 0.375
+"""Seconds until a target is called silent at least, all tries together: a quarter more than the longest
 round trip on Earth by cable, for some realservers may be far away and the others near."""
 
 GAIN, VARIANCE_GAIN, DEVIATIONS = 1 / 8, 1 / 4, 4

@@ -43,7 +43,7 @@ def test_a_dead_realserver_among_live_ones_is_given_up_soon_and_told_why() -> No
     assert [result.verdict.value for result in results] == ["accepted", "silent", "accepted"]
     assert network.clock == pytest.approx(LEAST_SILENCE_S, abs=0.01)
     assert results[1].detail.startswith(
-        "no answer to 3 SYNs from each of 4 source ports in 0.45 s, while others took 2 ms; "
+        "no answer to 3 SYNs from each of 4 source ports in 0.38 s, while others took 2 ms; "
     )
     assert len(network.syns_to(address(1))) == DEFAULTS.tries * DEFAULTS.samples
 
@@ -63,7 +63,7 @@ def test_where_nobody_answers_each_try_takes_its_configured_time() -> None:
     assert "no answer to 3 SYNs from each of 4 source ports in 3.5 s;" in results[0].detail
 
 
-@pytest.mark.parametrize("late_s", [0.061, 0.15, 0.3, 0.44])
+@pytest.mark.parametrize("late_s", [0.051, 0.15, 0.3, 0.365])
 def test_a_slow_realserver_among_fast_ones_is_accepted_and_has_lost_nothing(late_s: float) -> None:
     network, targets = asked(*[ready] * 20, after(late_s), *[ready] * 20)
     results, _ = probed(network, targets, DEFAULTS)
@@ -125,7 +125,7 @@ def test_where_everybody_is_far_away_nobody_is_asked_twice(way_s: float) -> None
     assert {result.tries for result in results} == {1}
 
 
-@given(st.lists(st.floats(0.0001, 0.44), min_size=1, max_size=12), st.integers(1, 4))
+@given(st.lists(st.floats(0.0001, 0.365), min_size=1, max_size=12), st.integers(1, 4))
 @settings(max_examples=25, deadline=None)
 def test_whoever_answers_within_the_least_silence_is_accepted_whatever_others_do(
     delays: list[float], samples: int
