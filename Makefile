@@ -63,6 +63,7 @@ bench: setup-dev  ## figures, not judgements
 	$(BIN)/python -m tests.bench.probe
 	PYTHONPATH=lib:tests $(BIN)/python -m tests.bench.tape
 	PYTHONPATH=lib:tests $(BIN)/python -m tests.bench.anything_answers --healthy 100
+	PYTHONPATH=lib:tests $(BIN)/python -m tests.bench.anything_answers --healthy 100 --tls
 	PYTHONPATH=lib:tests $(BIN)/python -m tests.bench.flips --pairs 2
 
 fuzz: setup-dev  ## two million inputs for everything that reads outside words: an hour; OPTIONS='--inputs N --target NAME'

@@ -1,9 +1,10 @@
 """The fault matrix, judged by ``ferryman check`` and by the rule that whatever answers is good.
 
-    PYTHONPATH=lib:tests .venv/bin/python -m tests.bench.anything_answers [--healthy RUNS] [ROW…]
+    PYTHONPATH=lib:tests .venv/bin/python -m tests.bench.anything_answers [--healthy RUNS] [--tls] [ROW…]
 
 Every fault goes into a lab of its own alone; then the lab without faults is checked over and over for false
-alarms. It ends in a Markdown table. ROW: a part of a row's name, such as ``rp-filter`` or ``web1``.
+alarms, as it is or with ``--tls``. It ends in a Markdown table. ROW: a part of a row's name, such as
+``rp-filter`` or ``web1``.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import time
 from argparse import ArgumentParser
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from random import randrange
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -28,6 +29,7 @@ from lab.running import RunningLab
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from lab.matrix.judging import CheckOutput
     from lab.matrix.table import Row
@@ -168,6 +170,15 @@ def false_alarms(lab: RunningLab, runs: int) -> None:
         print(alarm)
 
 
+def in_tls(folder: Path) -> topology.Topology:
+    """The default lab with TLS in every service; the inventory in the folder is made to say so too."""
+    catalog = folder / "inventory" / "services.yaml"
+    text = catalog.read_text(encoding="utf-8")
+    catalog.write_text(text.replace("encryption: false", "encryption: true"), encoding="utf-8")
+    services = (replace(service, encryption=True) for service in topology.DEFAULT.services)
+    return replace(topology.DEFAULT, services=tuple(services))
+
+
 def print_results(lines: Sequence[Line]) -> None:
     """Print the table, and how many rows each judge got right."""
     print(f"\n{HEADING}", *lines, sep="\n")
@@ -185,13 +196,14 @@ def main() -> None:
     """Boot a lab, judge every row, take the lab down."""
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--healthy", type=int, default=100, metavar="RUNS")
+    parser.add_argument("--tls", action="store_true", help="all services of the lab speak TLS")
     parser.add_argument("row", nargs="*")
     asked = parser.parse_args()
     rows = [row for row in ROWS if not asked.row or any(part in str(row) for part in asked.row)]
     with own_folder() as folder:
         lab = RunningLab(folder)
         hasten(folder)
-        the_lab.up(lab.place)
+        the_lab.up(lab.place, topology=in_tls(folder) if asked.tls else topology.DEFAULT)
         try:
             rule = Rule(lab)
             lines = []
