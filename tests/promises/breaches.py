@@ -363,6 +363,13 @@ BREACHES = [
         f"{UNIT}/directors/test_keepalived.py",
     ),
     Breach(
+        "keepalived's table is compared on its host right before its files are replaced",
+        "hosts/verbs/keepalived.py",
+        """    [ "$now" = "$table" ] || {{""",
+        """    true || {{""",
+        f"{UNIT}/directors/test_keepalived.py",
+    ),
+    Breach(
         "what a reload did to other services is seen",
         "directors/checks/other_services.py",
         "    worse = [*_gone(then, now), *_other(then, now)]\n",

@@ -31,7 +31,7 @@ from ferryman.hosts.verbs.directors import (
     ReadScheduler,
     SchedulerState,
 )
-from ferryman.hosts.verbs.ipvs import Connections, ConnectionsReading, EditTable, IpvsTable
+from ferryman.hosts.verbs.ipvs import OTHER_TABLE, Connections, ConnectionsReading, EditTable, IpvsTable
 from ferryman.hosts.verbs.keepalived import (
     FileReading,
     KeepalivedRead,
@@ -150,11 +150,14 @@ class FakeDirector:
     def _readings(self, paths: Iterable[str]) -> dict[str, FileReading]:
         return {path: FileReading(self.files[path], "0640") for path in paths}
 
+    def _is_another_than(self, expected: Table) -> bool:
+        lines = sorted(line for server in expected for line in table.rules(server))
+        ours = [f"{server.named} " for server in expected]
+        return sorted(rule for rule in self.rules if _names(rule, ours)) != lines
+
     def _edit_table(self, verb: EditTable) -> Table | WorldChangedError:
-        expected = sorted(line for server in verb.now for line in table.rules(server))
-        ours = [f"{server.named} " for server in verb.now]
-        if self.effect(lambda: sorted(rule for rule in self.rules if _names(rule, ours)) != expected):
-            return changed_error(self.host, ["its table is not the one just read"])
+        if self.effect(lambda: self._is_another_than(verb.now)):
+            return changed_error(self.host, [OTHER_TABLE])
         for was, server in zip(verb.now, verb.wanted, strict=True):
             if table.scheduling(was) != table.scheduling(server):
                 self.effect(partial(self._edit_server, server))
@@ -192,6 +195,8 @@ class FakeDirector:
         for path, text in old.items():
             if self.effect(lambda path=path, text=text: self.files[path] != text):  # type: ignore[misc]  # mypy knows no such defaults
                 return changed_error(self.host, [path])
+        if self.effect(lambda: self._is_another_than(verb.table)):
+            return changed_error(self.host, [OTHER_TABLE])
         for path in old:
             if old[path] != new[path]:
                 self.effect(partial(self.files.update, {path: new[path]}))

@@ -286,6 +286,23 @@ def test_a_director_that_stays_silent_is_a_doubt(shell: RealShell, driver: Keepa
         driver.apply(before, TUNNEL)
 
 
+@pytest.mark.parametrize(
+    "by_others",
+    [RULES.replace("-w 3", "-w 9"), RULES.replace("-a -t 10.99.0.1:80 -r 10.10.0.22:80 -g -w 3\n", "")],
+    ids=["a weight", "a destination"],
+)
+def test_a_table_that_somebody_edits_right_before_the_write_is_left_alone(
+    shell: RealShell, files: Files, driver: KeepalivedDriver, by_others: str
+) -> None:
+    before = driver.before()
+    shell.before_write = lambda: setattr(shell, "rules", by_others)
+    with pytest.raises(WorldChangedError, match="not the one just read: someone else changed it since"):
+        driver.apply(before, TUNNEL)
+    assert files[1].read_text() == DIRECT_TEXT
+    assert shell.rules == by_others != RULES
+    assert not (shell.folder / "reloads").exists()
+
+
 def test_a_text_that_arrives_torn_is_not_used(
     files: Files, driver: KeepalivedDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

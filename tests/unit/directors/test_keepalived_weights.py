@@ -74,6 +74,7 @@ def test_a_weight_that_moves_by_itself_hinders_neither_the_flip_nor_the_way_back
     before = json.loads(json.dumps(driver.before(TUNNEL)))
     moved(moving, 7)
     assert driver.before(TUNNEL) == before, "what was read is the same, whatever the weight is by now"
+    moving.before_write = lambda: moved(moving, 8)
     driver.apply(before, TUNNEL)
     assert "-r 10.10.0.21:80 -i -w 9 " in moving.rules
     moved(moving, 3)

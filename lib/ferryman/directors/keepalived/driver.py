@@ -346,19 +346,21 @@ class KeepalivedDriver(Driver):
             return now
         status = self._tester.status_of(way.before, texts, new)
         made += self._rewritten(texts, new)
-        seen = self._reloaded(way, status)
+        seen = self._reloaded(way, status, now)
         if differences(wanted(seen), seen):
             seen = self._reloaded(replace(way, texts=new), status)
         if wrong := differences(wanted(seen), seen):
             raise self._not_followed(wrong, following=between(seen, now, wanted(seen)))
         return seen
 
-    def _reloaded(self, way: _Way, status: int = 0) -> Table:
-        """The table as it is once it is as wanted, or the time is up."""
+    def _reloaded(self, way: _Way, status: int = 0, expected: Table = ()) -> Table:
+        """The table once it is as wanted, or the time is up; ``expected`` is what it is before."""
         id_, weights = way.before.get("config_id", ""), _weights(way.before)
-        self.hosts.write(
-            self.host, KeepalivedWrite(self.config, self.reload, way.texts, way.new, id_, status)
+        moved = any(weights.moving_in(expected))
+        write = KeepalivedWrite(
+            self.config, self.reload, way.texts, way.new, id_, status, expected, not moved
         )
+        self.hosts.write(self.host, write)
         return retry.poll_until(
             lambda: weights.settled(self.read()),
             lambda table: not differences(way.wanted(table), table),

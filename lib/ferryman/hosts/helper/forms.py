@@ -72,7 +72,11 @@ FORMS: dict[str, Takes] = {
     "remove-host-routes": Takes(more=(("word", rf"-[46] route del {_ROUTE}"),)),
     "keepalived-read": Takes((FILE,), (FILE,)),
     "keepalived-test": Takes((FILE, _SUM, _ID), (FILE, _SUM, _SUM, _NUMBER), stdin=ANY),
-    "keepalived-write": Takes((FILE, COMMAND, _SUM, _ID, _NUMBER), (FILE, _SUM, _SUM, _NUMBER), stdin=ANY),
+    "keepalived-write": Takes(
+        (FILE, COMMAND, _SUM, _ID, _NUMBER, ("lines", rf"{_NAMED} "), ("lines", _RULE), _SWITCH),
+        (FILE, _SUM, _SUM, _NUMBER),
+        stdin=ANY,
+    ),
     "pybal-read": Takes((("word", "yes"), FILE, _URL, COMMAND), (_NAME,)),
     "pybal-restart": Takes((COMMAND,)),
     "pybal-drain": Takes((COMMAND, COMMAND, _NUMBER)),

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 TABLE_SCRIPT = "ipvsadm -Sn && echo == && ipvsadm -Ln --thresholds"
 """Prints the table as ``read_table`` understands it; other verbs begin with it."""
 CONNECTIONS = "/proc/net/ip_vs_conn"
+OTHER_TABLE = "its table is not the one just read"
+OURS_ARE = """\
+ours() { ipvsadm -Sn | grep -F -e "$1" | sort; }
+"""
+"""A shell function that prints the lines of some virtual servers, told by the first of ``expected_lines``."""
 OF_SERVICE = (
     'BEGIN { for (i = 1; i < ARGC - 1; i++) { ours[ARGV[i]]; ARGV[i] = "" } } ($1 " " $4 " " $5) in ours'
 )
@@ -39,6 +44,12 @@ def table_in(done: Completed, text: str) -> Table:
         return read_table(text)
     except VerifyError as error:
         raise VerifyError(f"{done.host}: {error}") from error
+
+
+def expected_lines(servers: Table) -> tuple[str, str]:
+    """What tells the lines of these virtual servers from others, and the lines themselves, in order."""
+    ours = "\n".join(f"{server.named} " for server in servers)
+    return ours, "\n".join(sorted(line for server in servers for line in rules(server)))
 
 
 @dataclass(frozen=True)
@@ -66,9 +77,8 @@ class EditTable(WriteVerb[Table]):
     script = f"""\
 set -euf
 export LC_ALL=C
-now=$(ipvsadm -Sn | grep -F -e "$1" | sort)
-if [ "$now" != "$2" ]; then
-    echo "its table is not the one just read" >&2
+{OURS_ARE}if [ "$(ours "$1")" != "$2" ]; then
+    echo "{OTHER_TABLE}" >&2
     exit {CHANGED}
 fi
 while read -r edit; do
@@ -89,9 +99,8 @@ done
 
     @property
     def words(self) -> Sequence[str]:
-        """What tells the lines of these virtual servers from others, and the lines that are expected."""
-        ours = "\n".join(f"{server.named} " for server in self.now)
-        return ours, "\n".join(sorted(line for server in self.now for line in rules(server)))
+        """The virtual servers, and the lines that are expected of them."""
+        return expected_lines(self.now)
 
     @property
     def stdin(self) -> str:

@@ -1,6 +1,7 @@
 """keepalived on a director: its files read, replaced and loaded.
 
-Files are replaced in one round trip, all of them or none: each is compared with what was read; the whole
+Files are replaced in one round trip, all of them or none: each is compared with what was read, and so is the
+kernel's table, which a reload would change next to what somebody else has just made of it; the whole
 configuration is tested *with* the new texts, which are bind-mounted over the old in a mount namespace of its
 own, so that nothing live has changed yet; the new files are renamed into place; keepalived is reloaded.
 Without new texts the test and the reload are all it does.
@@ -15,8 +16,15 @@ from typing import TYPE_CHECKING
 
 from ferryman.errors import ArgumentError, VerifyError
 from ferryman.hosts.verbs.changed import CHANGED, changed_error
-from ferryman.hosts.verbs.ipvs import TABLE_SCRIPT, IpvsTable, table_in
-from ferryman.hosts.verbs.kinds import CONFIG_ID, COUNT, PATH, PATHS, TEXT, TEXTS
+from ferryman.hosts.verbs.ipvs import (
+    OTHER_TABLE,
+    OURS_ARE,
+    TABLE_SCRIPT,
+    IpvsTable,
+    expected_lines,
+    table_in,
+)
+from ferryman.hosts.verbs.kinds import CONFIG_ID, COUNT, PATH, PATHS, SWITCH, TABLE, TEXT, TEXTS
 from ferryman.hosts.verbs.verb import MIB, ReadVerb, WriteVerb
 
 if TYPE_CHECKING:
@@ -92,13 +100,14 @@ STATUSES = {
 
 _REPLACE = f"""\
 set -eu
-config=$1 reload=$2 arrived=$3 id=$4 allowed=$5
-shift 5
+config=$1 reload=$2 arrived=$3 id=$4 allowed=$5 named=$6 table=$7 weighed=$8
+shift 8
 IFS='
 '
 set -f
 own=$$ from=1 pairs= litter=
 whole=$(mktemp)
+{OURS_ARE}without_weights() {{ sed 's/ -w [0-9]*//'; }}
 sum() {{ sha256sum <"$1" | cut -d' ' -f1; }}
 each() {{
     verb=$1
@@ -130,6 +139,13 @@ trap 'rm -f -- "$whole" $litter' EXIT
 cat >"$whole"
 [ "$(sum "$whole")" = "$arrived" ] || exit {TORN}
 each compare "$@"
+if [ -n "$named" ]; then
+    now=$(export LC_ALL=C && ours "$named")
+    if [ "$weighed" = no ]; then
+        now=$(printf '%s\n' "$now" | without_weights) table=$(printf '%s\n' "$table" | without_weights)
+    fi
+    [ "$now" = "$table" ] || {{ echo '{OTHER_TABLE}' >&2; exit {CHANGED}; }}
+fi
 each take "$@"
 apart true || exit {NO_TEST}
 export id allowed
@@ -153,9 +169,9 @@ while [ "$left" -gt 0 ]; do
     sleep 0.1 2>/dev/null || sleep 1
 done
 """
-"""``$@`` has four words for each file: its path, the checksums of its old text and of its new one, and the
-size of the new one. The new files lie beside the old ones for the renames to be atomic, under names that no
-``include *`` picks up: with a leading dot.
+"""After eight words ``$@`` has four for each file: its path, the checksums of its old text and of its new
+one, and the size of the new one. The new files lie beside the old ones for the renames to be atomic, under
+names that no ``include *`` picks up: with a leading dot.
 
 keepalived reloads in its own time: so the table is looked at until it has changed and was the same twice, for
 a second and a half at most. Whether it is as wanted then is for whoever reads it.
@@ -253,6 +269,10 @@ class KeepalivedWrite(WriteVerb[None]):
     """What the daemon was started with as its ``--config-id``; it decides which lines under ``@id`` count."""
     allowed: int = field(default=0, metadata=COUNT)
     """The exit status that ``keepalived -t`` may end with, beside 0: it was looked at what it says then."""
+    table: Table = field(default=(), metadata=TABLE)
+    """The virtual servers that are expected in the kernel; without any, its table is not compared."""
+    with_weights: bool = field(default=True, metadata=SWITCH)
+    """Whether weights are compared; not where keepalived moves some of them by itself."""
 
     def __post_init__(self) -> None:
         """Look at each argument, and at what they are together."""
@@ -261,9 +281,10 @@ class KeepalivedWrite(WriteVerb[None]):
 
     @property
     def words(self) -> Sequence[str]:
-        """Configuration, reload, the checksum of what is on standard input, id and status; then each file."""
+        """Configuration, reload, the checksum of standard input, id, status, the table; then each file."""
         given = (self.config, self.reload, checksum(self.stdin), self.config_id, str(self.allowed))
-        return (*given, *file_words(self.old, self.new))
+        weighed = "yes" if self.with_weights else "no"
+        return (*given, *expected_lines(self.table), weighed, *file_words(self.old, self.new))
 
     @property
     def stdin(self) -> str:
@@ -274,7 +295,7 @@ class KeepalivedWrite(WriteVerb[None]):
         """Return when it is done.
 
         Raises:
-            WorldChangedError: A file was another one than expected; nothing was changed.
+            WorldChangedError: A file or the table was another one than expected; nothing was changed.
         """
         if done.status in STATUSES:
             printed = "\n".join(done.stderr.strip().splitlines()[-10:])
