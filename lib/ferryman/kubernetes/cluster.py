@@ -13,6 +13,14 @@ class ClusterUnreadableError(Exception):
     """The API server could not be asked, or was not understood; the message says why."""
 
 
+class ClusterRefusedError(Exception):
+    """The API server did not do what it was asked to do; the message says why, and nothing was changed."""
+
+
+class EvictionRefusedError(ClusterRefusedError):
+    """A disruption budget does not allow the eviction of a pod, now or ever."""
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """The state of a node, as the API server reports it."""
