@@ -42,8 +42,10 @@ class ClusterClient(Protocol):
         """All namespaces."""
 
     def policies(self) -> tuple[Manifest, ...]:
-        """All NetworkPolicies, and Calico's: policies, global ones, staged ones, tiers, network sets, as they
-        are; none of Calico's where the cluster does not have its kinds."""
+        """All NetworkPolicies and Calico's policies, staged ones, tiers and network sets, as they are.
+
+        None of Calico's where the cluster does not have its kinds.
+        """
 
     def felix_configurations(self) -> tuple[Manifest, ...]:
         """Calico's FelixConfigurations; none where the cluster does not have the kind."""
