@@ -77,8 +77,6 @@ class Connection:
                 words = " ".join(str(error).split()) or "no reason given"
                 words = f"{type(error).__name__}: {self._without_secrets(redacted(words))}"
                 raise ClusterUnreadableError(words) from None
-            finally:
-                self._hang_up()
 
     def list(
         self,
@@ -111,16 +109,15 @@ class Connection:
         except Answer as answer:
             if answer.code != UNAUTHORIZED or is_new:
                 raise
-            self._hang_up()
             self._client = None  # what it was logged in with has run out; nothing was done
             return self._answered(question)
 
     def _answered(self, question: Callable[[Client], T]) -> T:
         client = self._client or self._connected()
         assert self._transport is not None
-        self._transport.begin()
         try:
-            return question(client)
+            with self._transport.begun():
+                return question(client)
         except Exception as error:
             response = getattr(error, "response", None)
             if response is None:
@@ -143,11 +140,6 @@ class Connection:
         config = KubeConfig.from_one(cluster=Cluster(server=access.server), user=User())
         self._client = Client(config, transport=self._transport, trust_env=False)
         return self._client
-
-    def _hang_up(self) -> None:
-        """Leave no connection open: one that somebody cut off meanwhile would lose what is asked next."""
-        if self._transport is not None:
-            self._transport.close()
 
     def _without_secrets(self, text: str) -> str:
         """The text without what the login keeps secret: servers quote what they were sent."""

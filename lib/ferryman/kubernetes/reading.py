@@ -258,12 +258,13 @@ def namespace(found: ApiNamespace) -> Namespace:
 
 def workload(found: Deployment | StatefulSet | DaemonSet) -> Workload:
     """A Deployment, StatefulSet or DaemonSet; what its status does not say is none yet."""
-    meta, spec, status = found.metadata, found.spec, found.status
+    meta, status = found.metadata, found.status
+    spec: Any = found.spec  # of three kinds
     namespace_, name = named(meta)
-    if meta is None or not spec or not meta.uid or not meta.resourceVersion:
+    if meta is None or spec is None or not meta.uid or not meta.resourceVersion:
         raise ClusterUnreadableError(f"{namespace_}/{name} has no spec, no uid or no resource version")
     kind = type(found).__name__
-    strategy: Any = getattr(spec, "strategy" if kind == "Deployment" else "updateStrategy", None)
+    strategy = getattr(spec, "strategy" if kind == "Deployment" else "updateStrategy", None)
     rolling = getattr(strategy, "rollingUpdate", None)
     replicas, ready, updated = _counts(kind, spec, status)
     template = getattr(spec.template, "metadata", None)
