@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lightkube import Client
 
     from ferryman.inventory.schema import ClusterEntry
+    from ferryman.kubernetes.kubeconfig import Access
     from ferryman.kubernetes.transport import Transport
 
 T = TypeVar("T")
@@ -128,11 +129,10 @@ class Connection:
         from lightkube import Client, KubeConfig  # noqa: PLC0415  # 0.3 s, for those with an API server alone
         from lightkube.config.models import Cluster, User  # noqa: PLC0415  # as above
 
-        from ferryman.kubernetes.kubeconfig import access_of  # noqa: PLC0415  # as above
         from ferryman.kubernetes.login import logged_in  # noqa: PLC0415  # as above
         from ferryman.kubernetes.transport import Transport  # noqa: PLC0415  # as above
 
-        access = access_of(self._entry.kubeconfig, self._entry.context, self._entry.api)
+        access = _access(self._entry)
         self._secrets = access.secrets
         access = logged_in(access)
         self._secrets = access.secrets
@@ -151,6 +151,18 @@ class Connection:
 def where_of(entry: ClusterEntry) -> str:
     """What tells a cluster from others, without a credential or a user's folder."""
     return entry.api or entry.context or (Path(entry.kubeconfig).name if entry.kubeconfig else "")
+
+
+def _access(entry: ClusterEntry) -> Access:
+    """Where the API server is, and as whom it is asked, before a plugin has logged in."""
+    from ferryman.kubernetes.in_cluster import IN_CLUSTER, in_cluster_access  # noqa: PLC0415  # as above
+    from ferryman.kubernetes.kubeconfig import access_of  # noqa: PLC0415  # as above
+
+    if entry.api != IN_CLUSTER:
+        return access_of(entry.kubeconfig, entry.context, entry.api)
+    if entry.kubeconfig or entry.context:
+        raise ClusterUnreadableError("clusters.yaml: api: is in-cluster beside a kubeconfig: drop one")
+    return in_cluster_access()
 
 
 def _words_of(response: Any, otherwise: str) -> str:  # noqa: ANN401  # of a library that has its home elsewhere

@@ -165,6 +165,7 @@ def _annotations(meta: ObjectMeta | None) -> Mapping[str, str]:
 
 def takes_outside_traffic(found: ApiService) -> bool:
     """Whether anything but the cluster's own pods can reach a Service."""
+    named(found.metadata)
     spec = found.spec
     return spec is not None and (spec.type in ("NodePort", "LoadBalancer") or bool(spec.externalIPs))
 

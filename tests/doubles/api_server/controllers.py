@@ -253,7 +253,8 @@ def _count(workload: Manifest, pods: list[Manifest]) -> None:
             "numberMisscheduled": 0,
         }
     else:
-        status |= {"replicas": len(pods), "readyReplicas": ready, "updatedReplicas": updated}
+        status |= {"replicas": len(pods), "readyReplicas": ready, "availableReplicas": ready}
+        status["updatedReplicas"] = updated
 
 
 def _endpoint(pod: Manifest) -> Manifest:

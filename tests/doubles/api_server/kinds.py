@@ -60,6 +60,13 @@ KINDS = (
     Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
     *(Kind(version, *each) for version in CALICO for each in _POLICIES),
 )
+_SHORT = {
+    "pods": "po",
+    "nodes": "no",
+    "services": "svc",
+    "deployments": "deploy",
+    "poddisruptionbudgets": "pdb",
+}
 BY_PLURAL = {(kind.version, kind.plural): kind for kind in KINDS}
 BY_KIND = {(kind.version, kind.kind): kind for kind in KINDS}
 
@@ -95,7 +102,8 @@ def _resources(version: str) -> Manifest:
     for kind in (kind for kind in KINDS if kind.version == version):
         verbs = ["get", "list", "patch", "delete"]
         named = {"name": kind.plural, "singularName": kind.kind.lower(), "namespaced": kind.namespaced}
-        found.append({**named, "kind": kind.kind, "verbs": verbs})
+        short = [_SHORT[kind.plural]] if kind.plural in _SHORT else []
+        found.append({**named, "kind": kind.kind, "verbs": verbs, "shortNames": short})
         found.extend(
             {
                 "name": f"{kind.plural}/{sub}",

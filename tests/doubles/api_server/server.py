@@ -178,6 +178,8 @@ class ApiServer(Builder):
         if wish.kind.kind == "EndpointSlice":
             self.controllers.slices()
         query = asked.query
+        if "watch" in query:
+            raise FailureError(405, "this double has no watches")
         found = self.store.all(wish.kind.version, wish.kind.kind, wish.namespace or None)
         found = selected(found, query.get("labelSelector", ""), query.get("fieldSelector", ""))
         limit = int(query.get("limit", 0))
@@ -303,7 +305,10 @@ def serving(server: ApiServer | None = None) -> Iterator[ApiServer]:
 
         def do_GET(self) -> None:  # noqa: N802  # the base class's name
             size = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(size)) if size else None
+            try:
+                body = json.loads(self.rfile.read(size)) if size else None
+            except ValueError:  # protobuf, for what is not served
+                body = None
             asked = Asked(self.command, self.path, dict(self.headers), body)
             served.asked.append(asked)
             fault = next((each for each in served.faults if each.strikes(asked.method, asked.target)), None)

@@ -29,6 +29,7 @@ class Store:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     objects: dict[Kind, dict[Key, Manifest]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
     version: int = 1000
+    _lists: int = 0
     _snapshots: dict[str, list[Manifest]] = field(default_factory=dict)
     """Of lists that are read page by page: what they had at their first page."""
 
@@ -82,7 +83,8 @@ class Store:
         until = first + limit if limit else len(found)
         if until < len(found):
             if not token:
-                begun = f"{begun}#{len(self._snapshots)}"
+                self._lists += 1
+                begun = f"{begun}#{self._lists}"
                 self._snapshots[begun] = found
             more = json.dumps({"rv": begun, "start": until}).encode()
             meta |= {
