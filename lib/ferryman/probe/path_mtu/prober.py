@@ -5,10 +5,6 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from ferryman.probe.path_mtu.dns_session import DnsSession
-from ferryman.probe.path_mtu.session import PathMtuSession
-from ferryman.probe.path_mtu.transport import RawPathMtuTransport
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -19,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def measure_paths(
-    targets: Sequence[PathMtuTarget], *, transport: MakeTransport = RawPathMtuTransport
+    targets: Sequence[PathMtuTarget], *, transport: MakeTransport | None = None
 ) -> list[PathMtuResult]:
     """Find the largest packet that gets to each target; one result for each, in their order.
 
@@ -31,14 +27,14 @@ def measure_paths(
     """
     if not targets:
         return []
-    opened = transport({target.address.version for target in targets})
+    from ferryman.probe.path_mtu.session import PathMtuSession  # noqa: PLC0415  # not for a help text to wait for
+
+    opened = _opened(transport, {target.address.version for target in targets})
     with contextlib.closing(opened):
         return PathMtuSession(opened, targets).run()
 
 
-def ask_dns(
-    questions: Sequence[DnsQuestion], *, transport: MakeTransport = RawPathMtuTransport
-) -> list[DnsResult]:
+def ask_dns(questions: Sequence[DnsQuestion], *, transport: MakeTransport | None = None) -> list[DnsResult]:
     """Ask DNS servers over UDP, and see how large the answers are and in how many packets they come.
 
     Raises:
@@ -46,6 +42,14 @@ def ask_dns(
     """
     if not questions:
         return []
-    opened = transport({question.server.version for question in questions})
+    from ferryman.probe.path_mtu.dns_session import DnsSession  # noqa: PLC0415  # as above
+
+    opened = _opened(transport, {question.server.version for question in questions})
     with contextlib.closing(opened):
         return DnsSession(opened, questions).run()
+
+
+def _opened(transport: MakeTransport | None, versions: Iterable[int]) -> PathMtuTransport:
+    from ferryman.probe.path_mtu.transport import RawPathMtuTransport  # noqa: PLC0415  # as above
+
+    return (transport or RawPathMtuTransport)(versions)
