@@ -1,7 +1,8 @@
 """How long answers are waited for, and how many paths are measured at once.
 
-Linux sends one ICMP error a second to each address, after six at once (icmp_ratelimit): whoever asks faster
-takes a router that is polite for one that is silent.
+Routers of hardware send few ICMP errors a second, and Linux, as a host, sends each address one "port
+unreachable" a second after six at once (icmp_ratelimit; errors about sizes it does not limit). Whoever asks
+faster takes a router that is sparing for one that is silent.
 """
 
 USUAL_S = (0.4, 0.8, 1.2)

@@ -125,8 +125,15 @@ def search(version: int, ceiling: int) -> Generator[Ask, Heard, Found]:
         if size < known.limit:
             known.learn((yield Ask(size)))
             continue
-        if known.is_told or known.doubts > DOUBTS:
+        if known.doubts > DOUBTS or (known.is_told and ceiling not in known.silent):
             break
+        if known.is_told:
+            # Of the limit a router tells; but senders begin with the largest packets, which vanished before.
+            heard = yield Ask(ceiling, alone=True)
+            known.learn(heard)
+            if heard == Heard(ceiling, Came.SILENT):
+                return _hidden(known)
+            continue
         heard = yield Ask(size, alone=True)
         known.learn(heard)
         if heard != Heard(size, Came.SILENT):
@@ -166,6 +173,15 @@ def _unanswered(known: _Knowledge, floor: int) -> Found:
         return Found(PathMtuVerdict.WORKS, known.told_mtu, tuple(known.told), (remark,))
     remarks = (f"not even {floor} bytes are said to fit",) if floor in known.too_big else ()
     return Found(PathMtuVerdict.UNANSWERED, None, tuple(known.told), remarks)
+
+
+def _hidden(known: _Knowledge) -> Found:
+    """A router tells of a limit, but the packets that senders begin with never get to it."""
+    last = known.told[-1].reporter
+    remark = (
+        f"{last} tells what fits of smaller packets, but {known.ceiling} bytes vanish before without a word"
+    )
+    return Found(PathMtuVerdict.BLACK_HOLE, known.answered, tuple(known.told), (remark,))
 
 
 def _stopped(known: _Knowledge) -> Found:
