@@ -11,6 +11,7 @@ from ferryman.kubernetes.cluster import ClusterUnreadableError
 from ferryman.kubernetes.corefile import NO_LIMIT, bufsizes
 from ferryman.model import Finding, Verdict
 from ferryman.probe.path_mtu import DnsQuestion, DnsVerdict
+from ferryman.probe.path_mtu.dns import query
 
 if TYPE_CHECKING:
     from ferryman.cookbook.context import Ferry
@@ -37,6 +38,10 @@ class DnsAnswersFit(Look):
     servers: tuple[str, ...]
     name: str
     kind: str
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for what cannot be asked, before anything begins."""
+        query(self.name, self.kind, WELCOME, bytes(2))
 
     @property
     def names(self) -> str:

@@ -182,11 +182,16 @@ def answers_of(path: Path, sent: Packet) -> list[Packet]:
         return [back / error / quoted(sent, 28 if sent.version == 4 else 1232)]
     if "icmp" in path.answers and ICMP in sent:
         whole = back / ICMP(type=0, id=sent[ICMP].id, seq=sent[ICMP].seq) / sent[ICMP].payload
-        return list(fragment(whole, fragsize=1400)) if len(whole) > 1400 else [whole]
+        return fragments(whole, 1400) if len(whole) > 1400 else [whole]
     if "icmp" in path.answers and ICMPv6EchoRequest in sent:
         asked = sent[ICMPv6EchoRequest]
         return [back / ICMPv6EchoReply(id=asked.id, seq=asked.seq, data=asked.data)]
     return []
+
+
+def fragments(packet: Packet, size: int) -> list[Packet]:
+    """An IPv4 packet in fragments with payloads of this size."""
+    return list(fragment(packet, fragsize=size))  # type: ignore[no-untyped-call]  # scapy's
 
 
 def target(protocol: str = "icmp", version: int = 4) -> PathMtuTarget:
