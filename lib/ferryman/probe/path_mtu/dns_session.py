@@ -84,7 +84,8 @@ class DnsSession:
 
     def _send_or_give_up(self, each: _Asking, now: float) -> None:
         question = each.question
-        if each.pieces:
+        is_begun = any(0 in pieces for pieces in each.pieces.values())
+        if is_begun or (each.pieces and each.tries == len(DNS_S)):
             count = max(map(len, each.pieces.values()))
             each.result = DnsResult(question, DnsVerdict.FRAGMENTS_LOST, fragments=count)
             return
@@ -141,7 +142,8 @@ class DnsSession:
             return
         pieces = each.pieces.setdefault(piece.ident, {})
         pieces.setdefault(piece.offset, piece)
-        each.due = self._transport.monotonic() + FRAGMENTS_S
+        if 0 in pieces:  # later ones alone may be of anybody's answer
+            each.due = self._transport.monotonic() + FRAGMENTS_S
         length = _whole_length(pieces)
         if length is not None and (header := self._header(each, pieces[0])) is not None:
             each.result = DnsResult(

@@ -33,6 +33,7 @@ class Server(Path):
     """A path to a DNS server whose answer is a function of the question's packet."""
 
     reply: Callable[[Packet, bytes], Sequence[Packet]] = field(default=lambda sent, question: [])
+    tries: int = 0
 
     def _answers(self, sent: Packet) -> list[Packet]:
         return list(self.reply(sent, bytes(sent[UDP].payload)))
@@ -106,6 +107,17 @@ def test_one_of_whose_fragments_one_is_lost_is_told(version: int, lost: int) -> 
 
     result = asked(Server(reply=reply), version)
     assert (result.verdict, result.size, result.fragments) == (DnsVerdict.FRAGMENTS_LOST, None, 2)
+
+
+def test_a_fragment_of_somebody_else_s_answer_loses_nothing() -> None:
+    def reply(sent: Packet, question: bytes) -> list[Packet]:
+        if not server.tries:
+            server.tries += 1
+            return fragments(datagram(sent, message(question, 3000)))[1:2]
+        return [datagram(sent, message(question, 900))]
+
+    server = Server(reply=reply)
+    assert asked(server).verdict is DnsVerdict.WHOLE
 
 
 def test_nothing_is_silence_after_three_questions() -> None:
