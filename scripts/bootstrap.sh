@@ -18,11 +18,13 @@ purpose=${1:-control}
 lab_packages='openssh-client openssh-server nginx-light keepalived ipvsadm iptables nftables iproute2 kmod util-linux
     procps ethtool curl git iputils-ping tcpdump gcc libc6-dev openssl user-mode-linux etcd-server etcd-client
     prometheus-alertmanager dash fish tcsh sudo libcap2-bin ifupdown systemd busybox kubernetes-client'
+# What the tests compare with: path MTUs as others measure them.
+dev_packages="$lab_packages iputils-tracepath nmap scamper traceroute"
 venv=.venv
 case $purpose in
 control) packages='' lock=requirements.lock ;;
 lab) packages=$lab_packages lock=requirements.lock ;;
-dev) packages=$lab_packages lock=requirements-dev.lock ;;
+dev) packages=$dev_packages lock=requirements-dev.lock ;;
 *)
     echo "usage: bootstrap.sh [control | lab | dev]" >&2
     exit 2

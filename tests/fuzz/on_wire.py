@@ -19,6 +19,11 @@ from ferryman.probe.exchange.segments import ACK, SYN, Segment, read
 from ferryman.probe.exchange.tls import TlsError, TlsLayer
 from ferryman.probe.exchange.transport import Frame
 from ferryman.probe.fast_path import fast_judgement
+from ferryman.probe.path_mtu import DnsQuestion, ask_dns
+from ferryman.probe.path_mtu.answers import Error as PathError
+from ferryman.probe.path_mtu.answers import piece_of
+from ferryman.probe.path_mtu.answers import read as read_path_answer
+from ferryman.probe.path_mtu.dns import query
 from ferryman.state.etcd.client import EtcdClient
 from ferryman.traffic.http_request import Request, exchange
 from fuzz.target import Target
@@ -26,6 +31,8 @@ from unit.probe.test_classify import OUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from ferryman.model import Address
 
 CASES = Path(__file__).parents[1] / "unit" / "probe" / "cases"
 
@@ -49,6 +56,81 @@ def _frame(text: str) -> object:
     damaged, vouched = read(Frame(packet, 0)), read(Frame(packet, 0, 1448, is_checked=True))
     assert damaged == vouched or isinstance(damaged, Unreadable) or len(packet) > 1448
     return vouched
+
+
+def _path_answer(text: str) -> object:
+    packet = text.encode("latin-1", "replace")
+    answer, piece = read_path_answer(packet), piece_of(packet)
+    assert answer is None or piece is not None
+    if isinstance(answer, PathError):
+        assert len(answer.quote) == 8 or not answer.is_too_big
+        str(answer)
+    return answer
+
+
+def _dns_answer(text: str) -> object:
+    """The datagrams and fragments that come for a question, each behind its length."""
+    data, packets, at = text.encode("latin-1", "replace")[:20_000], [], 0
+    while at + 2 <= len(data):
+        length = int.from_bytes(data[at : at + 2], "big") % 2048
+        packets.append(data[at + 2 : at + 2 + length])
+        at += 2 + length
+    question = DnsQuestion("dns1", ip_address("10.10.0.53"), "example.org")
+    (result,) = ask_dns([question], transport=Arriving(packets))
+    return result
+
+
+class Arriving:
+    """A network that has everything at once, on which half a minute passes when nothing comes any more."""
+
+    def __init__(self, packets: list[bytes]) -> None:
+        self._packets = packets
+        self._clock = 0.0
+
+    def __call__(self, versions: object) -> Arriving:
+        return self
+
+    def source_towards(self, address: str) -> Address:
+        return ip_address("10.30.0.2")
+
+    def mtus_towards(self, address: str) -> tuple[int, int]:
+        return 1500, 1500
+
+    def reserve(self, source: Address, count: int) -> list[int]:
+        return [20_000] * count
+
+    def listen(self, ports: object, answers: int) -> None:
+        pass
+
+    def send(self, packet: bytes | bytearray, destination: str) -> None:
+        ident = bytes(packet[28:30])
+        self._packets = [each.replace(b"\x12\x34", ident) for each in self._packets]
+
+    def receive(self, within_s: float) -> list[tuple[bytes, int]]:
+        arrived, self._packets = self._packets, []
+        self._clock += 0.0 if arrived else 30.0
+        return [(packet, 0) for packet in arrived]
+
+    def monotonic(self) -> float:
+        return self._clock
+
+    def close(self) -> None:
+        pass
+
+
+def _dns_seeds() -> tuple[str, ...]:
+    """An answer in one packet, and one in fragments."""
+    asked = query("example.org", "TXT", 4096, b"\x12\x34")
+    answer = asked[:2] + b"\x81\x80" + asked[4:-11] + bytes(60)
+    datagram = b"\x00\x35\x4e\x20" + (8 + len(answer)).to_bytes(2, "big") + bytes(2) + answer
+    ends = ip_address("10.10.0.53").packed + ip_address("10.30.0.2").packed
+
+    def packet(payload: bytes, place: int) -> str:
+        total = (20 + len(payload)).to_bytes(2, "big")
+        whole = b"\x45\0" + total + b"\0\5" + place.to_bytes(2, "big") + b"\x40\x11\0\0" + ends + payload
+        return (len(whole).to_bytes(2, "big") + whole).decode("latin-1")
+
+    return packet(datagram, 0), packet(datagram[:64], 0x2000) + packet(datagram[64:], 8)
 
 
 RECORD = struct.Struct("!BHhhB")
@@ -202,6 +284,8 @@ HTTP_WORDS = (
 TARGETS: tuple[Target, ...] = (
     Target("packet", _packet, _packets(), ("\x1d\x03", "\x02\x04", "\x45\x00", "\x60", "\xff" * 8)),
     Target("exchange-packet", _frame, _packets(), ("\x1d\x03", "\x02\x04", "\x45\x00", "\x60", "\xff" * 8)),
+    Target("path-answer", _path_answer, _packets(), ("\x03\x04", "\x02\x00", "\x45\x00", "\x60", "\x2c")),
+    Target("dns-answer", _dns_answer, _dns_seeds(), ("\x45\x00", "\x20\x00", "\x00\x35", "\x12\x34"), 2),
     Target("exchange-segments", _segments, SEGMENTS, ("\x04", "\x11", "\x00\x00", "\x7f\xff")),
     Target("exchange-answer", _http_answer, HTTP, HTTP_WORDS),
     Target("exchange-tls", _tls, TLS, ("\x16\x03\x03", "\x15\x03\x03\x00\x02\x02\x28"), 1, TlsError),

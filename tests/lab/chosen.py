@@ -110,6 +110,10 @@ CHOSEN: Mapping[str, Collection[str]] = {
         "test_a_director_that_is_rebooted_in_its_soak_is_seen_before_the_next_one_is_touched[static",
         "test_an_edit_that_waits_in_another_services_file_refuses_the_run[lvs2",
     ),
+    "test_path_mtu.py": (
+        "test_where_the_router_says_what_fits_all_agree",
+        "test_a_dns_answer_larger_than_the_path_comes_in_fragments_or_not_at_all",
+    ),
     "test_probe.py": ALL,
     "test_probe_command.py": ALL,
     "test_probe_in_the_lab.py": ALL,

@@ -43,7 +43,8 @@ def test_a_program_of_root_is_found_on_an_ordinary_users_path(tmp_path: Path) ->
 
 
 def test_setup_installs_every_package_that_a_test_or_the_lab_wants() -> None:
-    (installed,) = re.findall(r"^lab_packages='([^']*)'", BOOTSTRAP.read_text(), re.MULTILINE)
+    lists = re.findall(r"^(?:lab|dev)_packages=['\"]([^'\"]*)['\"]", BOOTSTRAP.read_text(), re.MULTILINE)
+    assert len(lists) == 2
     here = Path(__file__)
     wanted = {
         package
@@ -54,7 +55,7 @@ def test_setup_installs_every_package_that_a_test_or_the_lab_wants() -> None:
         for package in packages.split(", ")
     }
     assert wanted
-    assert wanted | set(PACKAGES.values()) <= set(installed.split())
+    assert wanted | set(PACKAGES.values()) <= set(" ".join(lists).split())
 
 
 def test_no_test_judges_by_itself_whether_to_skip_for_a_missing_program() -> None:

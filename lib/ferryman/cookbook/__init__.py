@@ -39,9 +39,11 @@ if TYPE_CHECKING:
         DirectorsAgree,
         DirectorsEditable,
     )
+    from ferryman.cookbook.steps.dns_sizes import CoreDnsKeepsSmall, DnsAnswersFit
     from ferryman.cookbook.steps.exchange import ExchangesCompleted
     from ferryman.cookbook.steps.git_catalog import CatalogMerged
     from ferryman.cookbook.steps.old_connections import OldConnectionsDrained
+    from ferryman.cookbook.steps.path_mtu import PathMtuAsked, PathMtuDiscovered
     from ferryman.cookbook.steps.probes import ProbesAnswered
     from ferryman.cookbook.steps.realservers import RealserversConverged, RealserversReady, realserver_steps
     from ferryman.cookbook.steps.routes import HostRoutesDown, HostRoutesUp
@@ -91,9 +93,11 @@ else:
                 "DirectorsAgree",
                 "DirectorsEditable",
             ],
+            "ferryman.cookbook.steps.dns_sizes": ["CoreDnsKeepsSmall", "DnsAnswersFit"],
             "ferryman.cookbook.steps.exchange": ["ExchangesCompleted"],
             "ferryman.cookbook.steps.git_catalog": ["CatalogMerged"],
             "ferryman.cookbook.steps.old_connections": ["OldConnectionsDrained"],
+            "ferryman.cookbook.steps.path_mtu": ["PathMtuAsked", "PathMtuDiscovered"],
             "ferryman.cookbook.steps.probes": ["ProbesAnswered"],
             "ferryman.cookbook.steps.realservers": [
                 "RealserversConverged",
@@ -142,6 +146,7 @@ __all__ = [
     "Change",
     "Completed",
     "ControlHostCanProbe",
+    "CoreDnsKeepsSmall",
     "Director",
     "DirectorChanged",
     "DirectorConverged",
@@ -149,6 +154,7 @@ __all__ = [
     "DirectorsAgree",
     "DirectorsEditable",
     "DirectorsStayConverged",
+    "DnsAnswersFit",
     "DoubtError",
     "Edit",
     "EditTable",
@@ -164,6 +170,8 @@ __all__ = [
     "NoChange",
     "OldConnectionsDrained",
     "Overrides",
+    "PathMtuAsked",
+    "PathMtuDiscovered",
     "Plan",
     "ProbeResult",
     "ProbeVerdict",

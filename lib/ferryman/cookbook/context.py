@@ -34,9 +34,10 @@ if TYPE_CHECKING:
     from ferryman.kubernetes import NodeStates
     from ferryman.kubernetes.client import ClusterClient
     from ferryman.management import Agent
-    from ferryman.model import Director, Finding, ProbeResult, Service
+    from ferryman.model import Address, Director, Finding, ProbeResult, Service
     from ferryman.probe import Target
     from ferryman.probe.exchange import ExchangeResult, ExchangeTarget
+    from ferryman.probe.path_mtu import DnsQuestion, DnsResult, PathMtuResult, PathMtuTarget
 
 
 EXCHANGE_S = 5.0
@@ -127,6 +128,15 @@ class Ferry:
         """
         self.memory.needed.append(Needed(name, site, tuple(only)))
         return self.inventory.service(name, site, only=only, begun=self.resumed, resolve=self.ports.resolve)
+
+    def addresses(self, host: str) -> tuple[Address, ...]:
+        """The addresses of a host by its name, or of one that is named by its address, of both families.
+
+        Raises:
+            InventoryError: Nobody knows the name, or hosts.yaml has faults there.
+        """
+        self.memory.hosts.append(host)
+        return self.inventory.addresses_of(host, self.ports.resolve)
 
     def driver(self, director: Director, service: Service) -> Driver:
         """The driver that reads, changes and restores this director."""
@@ -260,6 +270,14 @@ class Ferry:
         timeout_s = self.config.traffic_for(service.name).timeout
         limits = ExchangeLimits(deadline_s=max(EXCHANGE_S, timeout_s))
         return self.ports.exchange(self.config.probe, limits, targets)
+
+    def measure_paths(self, targets: Sequence[PathMtuTarget]) -> list[PathMtuResult]:
+        """Find the largest packet that gets to each target; one result for each, in their order."""
+        return self.ports.measure_paths(targets)
+
+    def ask_dns(self, questions: Sequence[DnsQuestion]) -> list[DnsResult]:
+        """Ask DNS servers over UDP; one result for each question, in their order."""
+        return self.ports.ask_dns(questions)
 
     def send_requests(self, service: Service, director: Director | None) -> list[Finding]:
         """Send real requests through the VIPs, by this director where it can be chosen; returns findings."""

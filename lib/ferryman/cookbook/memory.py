@@ -54,6 +54,10 @@ class Memory:
 
     needed: list[Needed] = field(default_factory=list)
     """The services that were asked for, in order. Never lost: building the plan fills it."""
+    hosts: list[str] = field(default_factory=list)
+    """The hosts that were asked for by their names, without a service. Never lost: as above."""
+    path_mtus: dict[Address, int] = field(default_factory=dict)
+    """By address: the largest packet in bytes that gets there. Lost: it is measured again."""
     catalog_revision: str = ""
     """The commit with the catalog's change, where the catalog is in git: agents must apply it. Lost: the
     catalog's step finds it again when it is verified, which it is before each later change."""

@@ -130,7 +130,9 @@ class Taping:
             options={"dry_run": request.dry_run, "on_doubt": command.on_doubt},
             operator=request.operator,
             config=self.recorder.without_secrets({**dumped, "inventory": str(self.config.inventory)}),
-            inventory=self.recorder.without_secrets(ferry.inventory.part(needed, ferry.memory.clusters)),
+            inventory=self.recorder.without_secrets(
+                ferry.inventory.part(needed, ferry.memory.clusters, ferry.memory.hosts)
+            ),
             plan=planned(command.plan),
             journal=None
             if journal is None

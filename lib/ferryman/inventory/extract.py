@@ -49,15 +49,19 @@ def _others_of(lines: list[str], top: Block, found: list[Block]) -> Iterator[str
     yield from (block.text(lines) for block in top.below if block not in found)
 
 
-def extract(folder: Folder, needed: Iterable[Needed], clusters: Iterable[str] = ()) -> dict[str, str]:
-    """The files of an inventory that has what these services need, by name in its folder.
+def extract(
+    folder: Folder, needed: Iterable[Needed], clusters: Iterable[str] = (), hosts: Iterable[str] = ()
+) -> dict[str, str]:
+    """The files of an inventory that has what these services and hosts need, by name in its folder.
 
     Of a cluster that is asked for it is needed what all of its nodes are.
     """
     services, asked = list(dict.fromkeys(needed)), list(clusters)
-    nodes_of = [host for host, entry in folder.hosts.readable() if entry.cluster in asked] if asked else []
+    alone = list(hosts)
+    if asked:
+        alone += [host for host, entry in folder.hosts.readable() if entry.cluster in asked]
     if not services:
-        return _others(folder, {}, nodes_of, asked) if asked else {}
+        return _others(folder, {}, alone, asked)
     catalog = folder.document(SERVICES)
     files: dict[str, str] = {}
     if catalog is not None:
@@ -81,7 +85,7 @@ def extract(folder: Folder, needed: Iterable[Needed], clusters: Iterable[str] = 
             directors.setdefault(each.site, {})[entry.lvs.class_] = listed
         used += [*pool, *each.only, *_hosts_in(listed)]
     files |= {f"{NODES}/{site}.yaml": _dumped({site: clusters}) for site, clusters in nodes.items()}
-    files |= _others(folder, directors, [*used, *nodes_of], asked)
+    files |= _others(folder, directors, [*used, *alone], asked)
     return files
 
 

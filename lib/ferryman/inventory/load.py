@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ferryman.configfile import expanded
 from ferryman.errors import InventoryError
-from ferryman.inventory.dns import Resolve, system_resolver
+from ferryman.inventory.dns import Resolve, addresses_of, first_of, system_resolver
 from ferryman.inventory.hosts import HostBuilder
 from ferryman.inventory.problems import Problem, errors_of, nearest
-from ferryman.model import Realserver, Service, VirtualService
+from ferryman.model import Kind, Realserver, Service, VirtualService
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from ferryman.inventory.folder import Folder
     from ferryman.inventory.needed import Needed
     from ferryman.inventory.schema import CatalogService, ClusterEntry, DirectorEntry, HostEntry, Lvs
-    from ferryman.model import Director
+    from ferryman.model import Address, Director
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -57,11 +58,13 @@ class Inventory:
 
         return cls(Folder(Path(), {name: text.encode("utf-8") for name, text in texts.items()}))
 
-    def part(self, needed: Iterable[Needed], clusters: Iterable[str] = ()) -> dict[str, str]:
-        """The files of an inventory that has what these services and clusters need; see ``extract``."""
+    def part(
+        self, needed: Iterable[Needed], clusters: Iterable[str] = (), hosts: Iterable[str] = ()
+    ) -> dict[str, str]:
+        """The files of an inventory that has what these services, clusters and hosts need: ``extract``."""
         from ferryman.inventory.extract import extract  # noqa: PLC0415  # as above
 
-        return extract(self._folder, needed, clusters)
+        return extract(self._folder, needed, clusters, hosts)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -122,6 +125,34 @@ class Inventory:
             )
 
         return Translated(self._folder.hosts, reached)
+
+    def addresses_of(self, host: str, resolve: Resolve = system_resolver) -> tuple[Address, ...]:
+        """The addresses of any host, one of each family at most: of hosts.yaml, or what ``resolve`` says.
+
+        Raises:
+            InventoryError: Nobody knows the name, or its entry has faults.
+        """
+        entry = self._folder.hosts.get(host)
+        known = [each for each in (entry.address, entry.address6) if each is not None] if entry else []
+        if known:
+            return tuple(known)
+        try:
+            found = addresses_of(host, resolve)
+        except OSError as error:
+            message = f"cannot be looked up ({error.strerror or error}), expected its address here"
+            problem = self._folder.problem("hosts.yaml", (host,), f"{message}, or in DNS")
+            raise InventoryError([str(problem)]) from error
+        firsts = (first_of(found, family) for family in (IPv4Address, IPv6Address))
+        return tuple(each for each in firsts if each is not None)
+
+    def cluster_of(self, host: str) -> str | None:
+        """The Kubernetes cluster that a host is a node of; None of any other host.
+
+        Raises:
+            InventoryError: Its entry has faults.
+        """
+        entry = self._folder.hosts.get(host)
+        return entry.cluster if entry is not None and entry.kind == Kind.KUBERNETES.value else None
 
     @property
     def hosts(self) -> frozenset[str]:

@@ -33,6 +33,9 @@ ANY_PORT = 0
 DISCARD_PORT = 9
 """Any port will do to ask the kernel for a route: nothing is sent."""
 
+MTU_OF_ROUTE = {4: (socket.IPPROTO_IP, 14), 6: (socket.IPPROTO_IPV6, 24)}
+"""IP_MTU and IPV6_MTU of a connected socket."""
+
 UNSPECIFIED = bytes(16)
 """A socket address of the family AF_UNSPEC."""
 
@@ -81,6 +84,20 @@ def own_source(address: Address) -> Address:
         return routes.source_towards(str(address))
 
 
+def route_mtu_towards(address: str) -> int:
+    """The largest packet in bytes that the kernel's route takes, a path MTU that it has learned included.
+
+    Nothing is sent to find out.
+
+    Raises:
+        OSError: There is no route.
+    """
+    version = 6 if ":" in address else 4
+    with socket.socket(FAMILY[version], socket.SOCK_DGRAM) as asking:
+        asking.connect((address, DISCARD_PORT))
+        return asking.getsockopt(*MTU_OF_ROUTE[version])
+
+
 def require_raw_sockets() -> None:
     """Return when probes can be sent from here.
 
@@ -97,6 +114,7 @@ class RawTransport:
         RefusedError: This process may not open raw sockets.
     """
 
+    _SENDERS: type[Senders] = Senders
     _RECEIVERS: type[Receivers] = Receivers
 
     def __init__(self, versions: Iterable[int]) -> None:
@@ -106,7 +124,7 @@ class RawTransport:
         self._open.callback(close_in_background, self._receivers)
         try:
             for version in sorted(versions):
-                self._senders[version] = self._open.enter_context(contextlib.closing(Senders(version)))
+                self._senders[version] = self._open.enter_context(contextlib.closing(self._SENDERS(version)))
                 self._receivers.append(self._RECEIVERS(version))
         except BaseException:
             self.close()

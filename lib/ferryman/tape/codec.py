@@ -50,6 +50,7 @@ MODULES = (
     "ferryman.probe.targets",
     "ferryman.probe.exchange.results",
     "ferryman.probe.exchange.targets",
+    "ferryman.probe.path_mtu.results",
     "ferryman.traffic.http_request",
     "ferryman.catalog.review.git",
 )

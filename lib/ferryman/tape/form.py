@@ -25,6 +25,7 @@ Port = Literal[
     "hosts",
     "probe",
     "exchange",
+    "path-mtu",
     "traffic",
     "catalog",
     "review",

@@ -14,6 +14,7 @@ from ferryman.inventory.dns import system_resolver
 from ferryman.kubernetes.api import cluster_client
 from ferryman.probe import Prober, own_source, require_raw_sockets
 from ferryman.probe.exchange import Exchanger
+from ferryman.probe.path_mtu import ask_dns, measure_paths
 from ferryman.tape.heard_transport import HeardTransport
 from ferryman.traffic.http_request import exchange as request
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from ferryman.model import Address, ProbeResult
     from ferryman.probe import Target
     from ferryman.probe.exchange import ExchangeLimits, ExchangeResult, ExchangeTarget
+    from ferryman.probe.path_mtu import DnsQuestion, DnsResult, PathMtuResult, PathMtuTarget
     from ferryman.tape.heard_transport import HearPacket
     from ferryman.traffic.http_request import Request, Result
 
@@ -89,6 +91,10 @@ class Ports:
     own_source: Callable[[Address], Address] = own_source
     """The own address that packets to another one leave with; raises OSError where there is no route."""
     exchange: Exchange = exchange
+    measure_paths: Callable[[Sequence[PathMtuTarget]], list[PathMtuResult]] = measure_paths
+    """Finds the largest packet that gets to each target."""
+    ask_dns: Callable[[Sequence[DnsQuestion]], list[DnsResult]] = ask_dns
+    """Asks DNS servers over UDP."""
     request: Callable[[Request], Result] = request
     """Sends one HTTP request through a VIP."""
     cluster: Callable[[ClusterEntry, bool], ClusterClient] = cluster_client

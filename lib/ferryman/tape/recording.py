@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ferryman.model import Address, ProbeResult
     from ferryman.probe import Target
     from ferryman.probe.exchange import ExchangeLimits, ExchangeResult, ExchangeTarget
+    from ferryman.probe.path_mtu import DnsQuestion, PathMtuTarget
     from ferryman.tape.heard_transport import HearPacket
     from ferryman.tape.recorder import Answer, Recorder
     from ferryman.traffic.http_request import Request, Result
@@ -188,6 +189,16 @@ def exchange_key(target: ExchangeTarget) -> CallKey:
     return CallKey("exchange", probed.host, target.request.kind, given)
 
 
+def path_mtu_key(target: PathMtuTarget) -> CallKey:
+    """The key of measuring a path."""
+    return CallKey("path-mtu", target.host, target.protocol, {"target": encode(target)})
+
+
+def dns_size_key(question: DnsQuestion) -> CallKey:
+    """The key of a question to a DNS server about sizes."""
+    return CallKey("path-mtu", question.host, "dns", {"question": encode(question)})
+
+
 @lru_cache(maxsize=256)
 def request_key(request: Request) -> CallKey:
     """The key of an HTTP request through a VIP."""
@@ -271,6 +282,12 @@ def recording_ports(real: Ports, recorder: Recorder, needed: Callable[[], Collec
         ),
         own_source=lambda address: recorder.call(source_key(address), lambda: real.own_source(address)),
         exchange=_recorded_exchange(real, recorder),
+        measure_paths=lambda targets: _all_recorded(
+            recorder, [path_mtu_key(target) for target in targets], lambda: real.measure_paths(targets)
+        ),
+        ask_dns=lambda questions: _all_recorded(
+            recorder, [dns_size_key(question) for question in questions], lambda: real.ask_dns(questions)
+        ),
         request=request,
         cluster=cluster,
         resolve=resolve,

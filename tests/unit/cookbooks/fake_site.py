@@ -24,6 +24,7 @@ from ferryman.hosts.fake import Call, FakeHosts, Reply
 from ferryman.inventory import Inventory
 from ferryman.model import ProbeResult, ProbeVerdict
 from ferryman.probe.exchange import ExchangeResult, ExchangeVerdict, Stage
+from ferryman.probe.path_mtu import DnsResult, DnsVerdict, PathMtuResult, PathMtuVerdict
 from ferryman.realservers.facts.parse import parse
 from ferryman.testing import Cuts, Scene
 from unit.cookbooks import third_parties
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from ferryman.model import Director, Service
     from ferryman.probe import Target
     from ferryman.probe.exchange import ExchangeTarget
+    from ferryman.probe.path_mtu import DnsQuestion, PathMtuTarget
     from ferryman.realservers.facts import Facts
 
 TESTS = Path(__file__).parents[2]
@@ -319,6 +321,14 @@ class FakeFerry(Ferry):
             ExchangeResult(target, ExchangeVerdict.COMPLETED, "closed", Stage.CLOSED) for target in targets
         ]
         return self.site.cuts.call(lambda: completed)
+
+    def measure_paths(self, targets: Sequence[PathMtuTarget]) -> list[PathMtuResult]:
+        larger = [PathMtuResult(target, PathMtuVerdict.LARGER, 1500) for target in targets]
+        return self.site.cuts.call(lambda: larger)
+
+    def ask_dns(self, questions: Sequence[DnsQuestion]) -> list[DnsResult]:
+        small = [DnsResult(question, DnsVerdict.WHOLE, 500, 1, code=0) for question in questions]
+        return self.site.cuts.call(lambda: small)
 
     def send_requests(self, service: Service, director: Director | None) -> list[Finding]:
         host = director.host if director else "any director"

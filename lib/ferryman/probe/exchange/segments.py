@@ -80,10 +80,10 @@ class Encapsulation:
         numbers = segment.sequence, segment.acknowledgement, length // 4 << WORD_SHIFT, segment.flags
         header = _tcp.pack(*self._ports, *numbers, segment.window, 0, 0) + options
         whole = source + destination + _pseudo.pack(length + len(segment.payload), 0, TCP)
-        checksum = _checksum(whole + header + segment.payload)
-        header = _tcp.pack(*self._ports, *numbers, segment.window, checksum, 0) + options
-        inner = _ip_header(self._inner_ends, TCP, length + len(segment.payload)) + header + segment.payload
-        return _ip_header(self._outer_ends, TUNNEL_PROTOCOL[version], len(inner)) + inner
+        total = checksum(whole + header + segment.payload)
+        header = _tcp.pack(*self._ports, *numbers, segment.window, total, 0) + options
+        inner = ip_header(self._inner_ends, TCP, length + len(segment.payload)) + header + segment.payload
+        return ip_header(self._outer_ends, TUNNEL_PROTOCOL[version], len(inner)) + inner
 
 
 def read(frame: Frame) -> Arrived | IcmpError | Unreadable | None:
@@ -117,23 +117,23 @@ def _arrived(parsed: IpPacket, frame: Frame) -> Arrived:
 
 def _sums_up(parsed: IpPacket) -> bool:
     ends = parsed.source.packed + parsed.destination.packed
-    return _checksum(ends + _pseudo.pack(len(parsed.payload), 0, TCP) + parsed.payload) in (
+    return checksum(ends + _pseudo.pack(len(parsed.payload), 0, TCP) + parsed.payload) in (
         0,
         ONES_COMPLEMENT,
     )
 
 
-def _ip_header(ends: tuple[int, bytes, bytes], protocol: int, length: int) -> bytes:
+def ip_header(ends: tuple[int, bytes, bytes], protocol: int, length: int) -> bytes:
     """An IP header before so many bytes; routers may not fragment it, so that what does not fit is told."""
     version, source, destination = ends
     if version == 6:  # noqa: PLR2004  # IPv6
         return _ipv6.pack(_VERSION_6, length, protocol, HOP_LIMIT, source, destination)
     fields = _VERSION_4, 0, IPV4_HEADER + length, 0, DO_NOT_FRAGMENT, HOP_LIMIT, protocol
-    checksum = _checksum(_ipv4.pack(*fields, 0, source, destination))
-    return _ipv4.pack(*fields, checksum, source, destination)
+    total = checksum(_ipv4.pack(*fields, 0, source, destination))
+    return _ipv4.pack(*fields, total, source, destination)
 
 
-def _checksum(data: bytes) -> int:
+def checksum(data: bytes) -> int:
     """The internet checksum: to it a number of any length is the sum of its words (RFC 1071)."""
     even = data if len(data) % 2 == 0 else data + b"\0"
     return ONES_COMPLEMENT - int.from_bytes(even, "big") % ONES_COMPLEMENT

@@ -27,8 +27,8 @@ import struct
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ferryman.probe.filters import FROM_NETWORK_HEADER, REJECT, answers_only, attach
-from ferryman.probe.sockets import FAMILY, RECEIVED_AT_ONCE, SOL_PACKET, Receivers, stamped
-from ferryman.probe.transport import DISCARD_PORT, RawTransport
+from ferryman.probe.sockets import RECEIVED_AT_ONCE, SOL_PACKET, Receivers, stamped
+from ferryman.probe.transport import RawTransport, route_mtu_towards
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
 PACKET_AUXDATA, PACKET_VNET_HDR = 8, 15
 """linux/if_packet.h: where the IP header is; checksum and segment size, as the kernel has them."""
-MTU_OF_ROUTE = {4: (socket.IPPROTO_IP, 14), 6: (socket.IPPROTO_IPV6, 24)}
-"""IP_MTU and IPV6_MTU of a connected socket."""
 LEAST_HOPS = {socket.AF_INET: (socket.IPPROTO_IP, 21), socket.AF_INET6: (socket.IPPROTO_IPV6, 73)}
 """IP_MINTTL and IPV6_MINHOPCOUNT: what came with fewer hops left is dropped, also ahead of TCP (RFC 5082)."""
 MOST_HOPS = 255
@@ -140,10 +138,7 @@ class RawExchangeTransport(RawTransport):
 
     def mtu_towards(self, address: str) -> int:
         """Ask the kernel's routing table, path MTUs that it has learned included; nothing is sent."""
-        version = 6 if ":" in address else 4
-        with socket.socket(FAMILY[version], socket.SOCK_DGRAM) as asking:
-            asking.connect((address, DISCARD_PORT))
-            return asking.getsockopt(*MTU_OF_ROUTE[version])
+        return route_mtu_towards(address)
 
     def frames(self, within_s: float) -> Sequence[Frame]:
         """Everything that is there, after waiting for the first."""
