@@ -16,7 +16,6 @@ from ferryman import waits
 from ferryman.errors import UsageError, VerifyError
 from ferryman.kubernetes.cluster import ClusterRefusedError, ClusterUnreadableError, EvictionRefusedError
 from ferryman.kubernetes.objects import Budget
-from ferryman.realservers.facts.pods import says_at_most
 from ferryman.testing import (
     Cut,
     Cuts,
@@ -66,9 +65,7 @@ def scene(cuts: Cuts) -> Scene:
 
     def missing() -> list[str]:
         alive = [each for each in first if each in world.cluster.pods_now]
-        return [
-            f"{each.node}: cni-{each.uid}" for each in alive if not says_at_most(world.routes[each.uid], 1420)
-        ]
+        return [f"{each.node}: cni-{each.uid}" for each in alive if not world.pod(each).says_at_most(4, 1420)]
 
     def change(route: str) -> None:
         world.routes["uid21"] = route
@@ -257,7 +254,7 @@ def test_pods_that_take_their_time_are_waited_for(time: TurningWaits) -> None:
 
 def test_a_new_pod_that_is_too_large_all_the_same_stops_it_after_the_first() -> None:
     world = World()
-    world.cluster.on_made = lambda old, new: (world.made(new), world.mtus.update({new.uid: BIG}))
+    world.cluster.on_made = lambda old, new: world.made(new, BIG)
     result = run(world, RESTART)
     assert result.outcome == "rolled-back"
     assert "pods made again are too large too" in result.reason

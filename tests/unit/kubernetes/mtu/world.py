@@ -19,6 +19,7 @@ from ferryman.inventory import Inventory
 from ferryman.kubernetes.cluster import Node
 from ferryman.kubernetes.objects import Budget, ClusterService, Endpoint, Owner, Pod, ServicePort, Workload
 from ferryman.realservers.facts import Device
+from ferryman.realservers.facts import Pod as Namespace
 from ferryman.realservers.facts.pods import CniFile, CniState, NodePods, PodNetwork
 from ferryman.state import RunRequest
 from ferryman.tape.ports import Ports
@@ -155,25 +156,28 @@ class World:
             ),
         )
 
-    def made(self, new: Pod) -> None:
+    def made(self, new: Pod, mtu: int | None = None) -> None:
         """Give a pod that was made again what the CNI gives by now."""
-        self.mtus[new.uid] = self.new_mtu
+        self.mtus[new.uid] = mtu or self.new_mtu
         self.routes[new.uid] = "default via 169.254.1.1 dev eth0"
 
     def reading(self, host: str) -> NodePods:
         """What a node says."""
         networks = tuple(
             PodNetwork(
-                f"cni-{each.uid}",
+                self.pod(each),
                 self._end("eth0", each, self.mtus[each.uid]),
                 self._end("cali0", each, self.host_mtus.get(each.uid, self.mtus[each.uid])),
-                {4: self.routes[each.uid], 6: ""},
             )
             for each in self.cluster.pods_now
             if each.node == host and not each.host_network
         )
         usual = CniState((CniFile(CONFLIST, self.new_mtu, valid=True, plugins=("calico",)),))
         return NodePods(host, networks, self.cni or usual)
+
+    def pod(self, each: Pod) -> Namespace:
+        """A pod's network namespace on its node."""
+        return Namespace(f"cni-{each.uid}", 0, {}, {4: self.routes[each.uid], 6: ""})
 
     @staticmethod
     def _end(name: str, each: Pod, mtu: int) -> Device:
