@@ -25,6 +25,7 @@ FLOORS = {
             "events",
             "config",
             "configfile",
+            "deadline",
             "docstrings",
             "encapsulation",
             "junit",

@@ -77,7 +77,7 @@ class ApiClient:
 
     def nodes(self) -> tuple[Node, ...]:
         """All nodes."""
-        return self._list("core_v1.Node", reading.node)
+        return self._list(resource("core_v1.Node"), reading.node)
 
     def pods(self, *, node: str | None = None, namespace: str | None = None) -> tuple[Pod, ...]:
         """The pods that have not ended."""
@@ -87,45 +87,47 @@ class ApiClient:
         if node is not None:
             fields["spec.nodeName"] = node
         found = self._list(
-            "core_v1.Pod", self._owners.with_manager, namespace=namespace or "*", fields=fields
+            resource("core_v1.Pod"), self._owners.with_manager, namespace=namespace or "*", fields=fields
         )
         return self._owners.resolved(found, namespace)
 
     def pod(self, namespace: str, name: str) -> Pod | None:
         """The pod of this name, whatever its phase."""
-        found = self._get("core_v1.Pod", self._owners.with_manager, name, namespace)
+        found = self._get(resource("core_v1.Pod"), self._owners.with_manager, name, namespace)
         return None if found is None else self._owners.resolved([found])[0]
 
     def services(self) -> tuple[ClusterService, ...]:
         """All Services that take traffic from outside; endpoints are asked for only where there is one."""
         found = self._list(
-            "core_v1.Service",
+            resource("core_v1.Service"),
             lambda each: each if reading.takes_outside_traffic(each) else None,
             namespace="*",
         )
         services = [each for each in found if each is not None]
         if not services:
             return ()
-        slices = self._list("discovery_v1.EndpointSlice", reading.endpoint_slice, namespace="*")
+        slices = self._list(resource("discovery_v1.EndpointSlice"), reading.endpoint_slice, namespace="*")
         endpoints = reading.endpoints_of(slices)
         return tuple(reading.service(each, endpoints) for each in services)
 
     def workloads(self) -> tuple[Workload, ...]:
         """All Deployments, StatefulSets and DaemonSets."""
-        lists = (self._list(f"apps_v1.{kind}", reading.workload, namespace="*") for kind in WORKLOADS)
+        lists = (
+            self._list(resource(f"apps_v1.{kind}"), reading.workload, namespace="*") for kind in WORKLOADS
+        )
         return tuple(each for found in lists for each in found)
 
     def workload(self, kind: str, namespace: str, name: str) -> Workload | None:
         """One of them as it is now."""
-        return self._get(f"apps_v1.{_known(kind)}", reading.workload, name, namespace)
+        return self._get(resource(f"apps_v1.{_known(kind)}"), reading.workload, name, namespace)
 
     def budgets(self) -> tuple[Budget, ...]:
         """All disruption budgets."""
-        return self._list("policy_v1.PodDisruptionBudget", reading.budget, namespace="*")
+        return self._list(resource("policy_v1.PodDisruptionBudget"), reading.budget, namespace="*")
 
     def namespaces(self) -> tuple[Namespace, ...]:
         """All namespaces."""
-        return self._list("core_v1.Namespace", reading.namespace)
+        return self._list(resource("core_v1.Namespace"), reading.namespace)
 
     def policies(self) -> tuple[Manifest, ...]:
         """All policies, Kubernetes' and Calico's."""
@@ -138,7 +140,7 @@ class ApiClient:
 
     def config_map(self, namespace: str, name: str) -> Mapping[str, str] | None:
         """The data of a ConfigMap."""
-        return self._get("core_v1.ConfigMap", lambda found: dict(found.data or {}), name, namespace)
+        return self._get(resource("core_v1.ConfigMap"), lambda found: dict(found.data or {}), name, namespace)
 
     def evict(self, pod: Pod) -> None:
         """Evict this very pod."""
@@ -248,26 +250,32 @@ class ApiClient:
 
     def _list(
         self,
-        kind: str,
+        kind: type[Any],
         made: Callable[[Any], T],
         *,
         namespace: str | None = None,
         fields: Mapping[str, Any] | None = None,
     ) -> tuple[T, ...]:
-        """All objects of a kind of lightkube's, as values."""
+        """All objects of a kind, as values."""
         try:
             found = self._connection.list(
-                resource(kind), made, namespace=namespace, fields=dict(fields) if fields else None
+                kind, made, namespace=namespace, fields=dict(fields) if fields else None
             )
         except (Answer, ClusterUnreadableError) as error:
             raise self._unread(f"list {plural_of(kind)}", error) from None
         return tuple(found)
 
-    def _get(self, kind: str, made: Callable[[Any], T], name: str, namespace: str) -> T | None:
+    def _get(self, kind: type[Any], made: Callable[[Any], T], name: str, namespace: str) -> T | None:
         """One object as a value; None where there is none."""
-        got = resource(kind)
+
+        def get(client: Client) -> T:
+            found = client.get(kind, name, namespace=namespace)
+            if reading.named(found.metadata) != (namespace, name):
+                raise ClusterUnreadableError("it answered with another object")
+            return made(found)
+
         try:
-            return self._connection.ask(lambda client: made(client.get(got, name, namespace=namespace)))
+            return self._connection.ask(get)
         except Answer as answer:
             if answer.code == NOT_FOUND:
                 return None

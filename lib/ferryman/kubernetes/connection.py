@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lightkube import Client
 
     from ferryman.inventory.schema import ClusterEntry
+    from ferryman.kubernetes.kubeconfig import Access
     from ferryman.kubernetes.transport import Transport
 
 T = TypeVar("T")
@@ -77,8 +78,6 @@ class Connection:
                 words = " ".join(str(error).split()) or "no reason given"
                 words = f"{type(error).__name__}: {self._without_secrets(redacted(words))}"
                 raise ClusterUnreadableError(words) from None
-            finally:
-                self._hang_up()
 
     def list(
         self,
@@ -111,16 +110,15 @@ class Connection:
         except Answer as answer:
             if answer.code != UNAUTHORIZED or is_new:
                 raise
-            self._hang_up()
             self._client = None  # what it was logged in with has run out; nothing was done
             return self._answered(question)
 
     def _answered(self, question: Callable[[Client], T]) -> T:
         client = self._client or self._connected()
         assert self._transport is not None
-        self._transport.begin()
         try:
-            return question(client)
+            with self._transport.begun():
+                return question(client)
         except Exception as error:
             response = getattr(error, "response", None)
             if response is None:
@@ -131,11 +129,10 @@ class Connection:
         from lightkube import Client, KubeConfig  # noqa: PLC0415  # 0.3 s, for those with an API server alone
         from lightkube.config.models import Cluster, User  # noqa: PLC0415  # as above
 
-        from ferryman.kubernetes.kubeconfig import access_of  # noqa: PLC0415  # as above
         from ferryman.kubernetes.login import logged_in  # noqa: PLC0415  # as above
         from ferryman.kubernetes.transport import Transport  # noqa: PLC0415  # as above
 
-        access = access_of(self._entry.kubeconfig, self._entry.context, self._entry.api)
+        access = _access(self._entry)
         self._secrets = access.secrets
         access = logged_in(access)
         self._secrets = access.secrets
@@ -143,11 +140,6 @@ class Connection:
         config = KubeConfig.from_one(cluster=Cluster(server=access.server), user=User())
         self._client = Client(config, transport=self._transport, trust_env=False)
         return self._client
-
-    def _hang_up(self) -> None:
-        """Leave no connection open: one that somebody cut off meanwhile would lose what is asked next."""
-        if self._transport is not None:
-            self._transport.close()
 
     def _without_secrets(self, text: str) -> str:
         """The text without what the login keeps secret: servers quote what they were sent."""
@@ -159,6 +151,18 @@ class Connection:
 def where_of(entry: ClusterEntry) -> str:
     """What tells a cluster from others, without a credential or a user's folder."""
     return entry.api or entry.context or (Path(entry.kubeconfig).name if entry.kubeconfig else "")
+
+
+def _access(entry: ClusterEntry) -> Access:
+    """Where the API server is, and as whom it is asked, before a plugin has logged in."""
+    from ferryman.kubernetes.in_cluster import IN_CLUSTER, in_cluster_access  # noqa: PLC0415  # as above
+    from ferryman.kubernetes.kubeconfig import access_of  # noqa: PLC0415  # as above
+
+    if entry.api != IN_CLUSTER:
+        return access_of(entry.kubeconfig, entry.context, entry.api)
+    if entry.kubeconfig or entry.context:
+        raise ClusterUnreadableError("clusters.yaml: api: is in-cluster beside a kubeconfig: drop one")
+    return in_cluster_access()
 
 
 def _words_of(response: Any, otherwise: str) -> str:  # noqa: ANN401  # of a library that has its home elsewhere

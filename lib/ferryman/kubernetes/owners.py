@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ferryman.kubernetes.reading import controller, pod
+from ferryman.kubernetes.reading import controller, named, pod
+from ferryman.kubernetes.resources import as_it_is
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     Managed = tuple[Pod, str]
     """A pod, and the uid of what manages it; empty where nothing does."""
 
-BETWEEN = {"ReplicaSet": "apps_v1.ReplicaSet", "Job": "batch_v1.Job"}
+BETWEEN = {"ReplicaSet": ("apps/v1", "replicasets"), "Job": ("batch/v1", "jobs")}
 """Kinds that manage pods for others: a Deployment, a CronJob, or something of somebody else's."""
 FEW = 10
 """Up to as many are asked for one by one."""
@@ -27,7 +28,11 @@ class List(Protocol):
     """Lists objects of a kind."""
 
     def __call__(
-        self, kind: str, made: Callable[[Any], tuple[str, Owner | None]], *, namespace: str | None = None
+        self,
+        kind: type[Any],
+        made: Callable[[Any], tuple[str, Owner | None]],
+        *,
+        namespace: str | None = None,
     ) -> tuple[tuple[str, Owner | None], ...]:
         """All of a namespace, each made into a value."""
 
@@ -36,7 +41,7 @@ class Get(Protocol):
     """Reads one object of a kind."""
 
     def __call__(
-        self, kind: str, made: Callable[[Any], tuple[str, Owner | None]], name: str, namespace: str
+        self, kind: type[Any], made: Callable[[Any], tuple[str, Owner | None]], name: str, namespace: str
     ) -> tuple[str, Owner | None] | None:
         """The object as a value; None where there is none."""
 
@@ -58,12 +63,15 @@ class Owners:
     def resolved(self, found: Iterable[Managed], namespace: str | None = None) -> tuple[Pod, ...]:
         """The pods with their topmost owners; ``namespace`` is theirs, if they are of one."""
         managed = tuple(found)
-        for kind, resource in BETWEEN.items():
+        for kind, (version, plural) in BETWEEN.items():
             unknown = {
                 uid: (each.namespace, each.owner.name)
                 for each, uid in managed
                 if each.owner is not None and each.owner.kind == kind and uid not in self._above
             }
+            if not unknown:
+                continue
+            resource = as_it_is(version, kind, plural, True)
             if len(unknown) > FEW:
                 self._above.update(self._list(resource, _above, namespace=namespace or "*"))
             else:
@@ -78,6 +86,8 @@ class Owners:
         return each if above is None else replace(each, owner=above)
 
 
-def _above(found: Any) -> tuple[str, Owner | None]:  # noqa: ANN401  # a ReplicaSet or a Job
-    manager = controller(found.metadata)
-    return found.metadata.uid or "", None if manager is None else manager[1]
+def _above(found: Any) -> tuple[str, Owner | None]:  # noqa: ANN401  # a ReplicaSet or a Job, maybe in part
+    meta = found.metadata
+    named(meta)
+    manager = controller(meta)
+    return meta.uid or "", None if manager is None else manager[1]

@@ -39,6 +39,8 @@ SERVICE_LABEL = "kubernetes.io/service-name"
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 """An annotation that repeats the whole object, as somebody once wrote it."""
+DEEPEST = 40
+"""Values within values that an object has at most; a tape, which keeps it, takes not many more."""
 FullName = tuple[str, str]
 """Namespace and name."""
 
@@ -165,6 +167,7 @@ def _annotations(meta: ObjectMeta | None) -> Mapping[str, str]:
 
 def takes_outside_traffic(found: ApiService) -> bool:
     """Whether anything but the cluster's own pods can reach a Service."""
+    named(found.metadata)
     spec = found.spec
     return spec is not None and (spec.type in ("NodePort", "LoadBalancer") or bool(spec.externalIPs))
 
@@ -258,12 +261,13 @@ def namespace(found: ApiNamespace) -> Namespace:
 
 def workload(found: Deployment | StatefulSet | DaemonSet) -> Workload:
     """A Deployment, StatefulSet or DaemonSet; what its status does not say is none yet."""
-    meta, spec, status = found.metadata, found.spec, found.status
+    meta, status = found.metadata, found.status
+    spec: Any = found.spec  # of three kinds
     namespace_, name = named(meta)
-    if meta is None or not spec or not meta.uid or not meta.resourceVersion:
+    if meta is None or spec is None or not meta.uid or not meta.resourceVersion:
         raise ClusterUnreadableError(f"{namespace_}/{name} has no spec, no uid or no resource version")
     kind = type(found).__name__
-    strategy: Any = getattr(spec, "strategy" if kind == "Deployment" else "updateStrategy", None)
+    strategy = getattr(spec, "strategy" if kind == "Deployment" else "updateStrategy", None)
     rolling = getattr(strategy, "rollingUpdate", None)
     replicas, ready, updated = _counts(kind, spec, status)
     template = getattr(spec.template, "metadata", None)
@@ -305,6 +309,8 @@ def _share(rolling: object, name: str) -> str:
 
 def manifest(found: Mapping[str, Any], api_version: str, kind: str) -> Manifest:
     """An object as kubectl prints it: with its kind, and without what only its writers want."""
+    if _is_deep(found, DEEPEST):
+        raise ClusterUnreadableError(f"an object of the kind {kind} is nested more than {DEEPEST} deep")
     made = {"apiVersion": api_version, "kind": kind, **found}
     meta = made.get("metadata")
     if not isinstance(meta, dict) or not isinstance(meta.get("name"), str):
@@ -314,3 +320,9 @@ def manifest(found: Mapping[str, Any], api_version: str, kind: str) -> Manifest:
     if isinstance(annotations, dict) and _APPLIED in annotations:
         meta["annotations"] = {key: value for key, value in annotations.items() if key != _APPLIED}
     return {**made, "metadata": meta}
+
+
+def _is_deep(value: object, levels: int) -> bool:
+    """Whether it is nested deeper than that."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels < 0 or any(_is_deep(each, levels - 1) for each in inner)

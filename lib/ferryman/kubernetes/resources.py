@@ -29,8 +29,8 @@ def as_it_is(version: str, kind: str, plural: str, is_namespaced: bool) -> Any: 
     return type(kind, (base,), {"_api_info": info})
 
 
-def plural_of(kind: str) -> str:
+def plural_of(kind: type[Any]) -> str:
     """What a kind's objects are called, such as ``pods``."""
     from lightkube.core.resource import api_info  # noqa: PLC0415  # as above
 
-    return str(api_info(resource(kind)).plural)
+    return str(api_info(kind).plural)

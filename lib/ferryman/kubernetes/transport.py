@@ -6,9 +6,8 @@ import base64
 import os
 import re
 import ssl
-import time
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -16,6 +15,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx2
 
 from ferryman.config import is_loopback
+from ferryman.deadline import Deadline
 from ferryman.kubernetes.cluster import ClusterUnreadableError
 
 if TYPE_CHECKING:
@@ -37,29 +37,42 @@ _METADATA_ALONE = re.compile(r"/apis/(?:apps|batch)/v1(?:/namespaces/[^/]+)?/(?:
 
 @dataclass
 class Transport(httpx2.BaseTransport):
-    """Sends requests as a kubeconfig says, until there were too many, too long ones, or too late.
-
-    That counts from ``begin`` on, for each thing that is asked.
-    """
+    """Sends requests as a kubeconfig says, until there were too many, too long ones, or too late."""
 
     access: Access
-    _left: int = 0
-    _left_of_answer: int = 0
+    _left: int = MAX_BYTES
+    _left_of_answer: int = MAX_ANSWER
     _pages: int = 0
-    _until: float = 0.0
-
-    def begin(self) -> None:
-        """Allow what is asked next its time, its pages and its size."""
-        self._left, self._pages, self._until = MAX_BYTES, 0, time.monotonic() + WHOLE_S
+    _deadline: Deadline = field(default_factory=Deadline)
 
     def __post_init__(self) -> None:
-        self.begin()
         try:
-            self._http = httpx2.HTTPTransport(verify=_tls(self.access), proxy=_proxy_for(self.access))
+            http = httpx2.HTTPTransport(verify=_tls(self.access), proxy=_proxy_for(self.access))
         except (ImportError, ValueError):  # a library that a proxy of its kind needs
             raise ClusterUnreadableError(
                 "the kubeconfig's proxy-url cannot be used here; http:// and https:// proxies can"
             ) from None
+        self._http = self._deadline.kept_by(http)
+
+    @contextmanager
+    def begun(self) -> Iterator[None]:
+        """What is asked inside has its time, its pages and its size for itself; no connection outlives it.
+
+        One that is left open may be cut off meanwhile, and then lose what is asked next.
+
+        Raises:
+            ClusterUnreadableError: That was not enough.
+        """
+        self._left, self._pages = MAX_BYTES, 0
+        with self._deadline.within(WHOLE_S):
+            try:
+                yield
+            except (TimeoutError, httpx2.TimeoutException):
+                if not self._deadline.is_past:
+                    raise
+                raise ClusterUnreadableError(f"its answers did not end within {WHOLE_S:g} seconds") from None
+            finally:
+                self._http.close()
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send one request; raises ClusterUnreadableError where the answers have no end."""
@@ -67,7 +80,6 @@ class Transport(httpx2.BaseTransport):
         self._left_of_answer = MAX_ANSWER
         if self._pages > MAX_PAGES:
             raise ClusterUnreadableError(f"its lists do not end: {MAX_PAGES} pages until now")
-        self._require_time()
         access = self.access
         if access.token:
             request.headers["Authorization"] = f"Bearer {access.token}"
@@ -95,15 +107,10 @@ class Transport(httpx2.BaseTransport):
             raise ClusterUnreadableError(f"its answer does not end: more than {MAX_ANSWER >> 20} MiB")
         if self._left < 0:
             raise ClusterUnreadableError(f"its lists do not end: more than {MAX_BYTES >> 20} MiB")
-        self._require_time()
 
     def close(self) -> None:
         """Close its connections."""
         self._http.close()
-
-    def _require_time(self) -> None:
-        if time.monotonic() > self._until:
-            raise ClusterUnreadableError(f"its answers did not end within {WHOLE_S:g} seconds")
 
 
 class _Bounded(httpx2.SyncByteStream):
@@ -121,7 +128,9 @@ class _Bounded(httpx2.SyncByteStream):
         self._stream.close()
 
 
-def _tls(access: Access) -> ssl.SSLContext:
+def _tls(access: Access) -> ssl.SSLContext | bool:
+    if access.server.startswith("http://") and access.authority is None and access.certificate is None:
+        return False  # the system's authorities take a while to read, and nothing is verified
     try:
         authority = access.authority.decode("ascii") if access.authority is not None else None
         context = ssl.create_default_context(cadata=authority)
