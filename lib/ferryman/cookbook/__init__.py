@@ -9,7 +9,7 @@ a cookbook does not wait for it. Types, and what steps of an author's own stand 
 
 from typing import TYPE_CHECKING
 
-from ferryman.click_shim import argument, option
+from ferryman.click_shim import IntRange, argument, option
 from ferryman.cookbook.command import (
     accept_irreversible_option,
     cookbook,
@@ -44,10 +44,14 @@ if TYPE_CHECKING:
     from ferryman.cookbook.steps.git_catalog import CatalogMerged
     from ferryman.cookbook.steps.old_connections import OldConnectionsDrained
     from ferryman.cookbook.steps.path_mtu import PathMtuAsked, PathMtuDiscovered
+    from ferryman.cookbook.steps.pod_advmss import PodsSayLess, live_steps
+    from ferryman.cookbook.steps.pod_mtu import NewPodsSmall, PodMtuSeen, RestartsListed, SizesExplained
+    from ferryman.cookbook.steps.pod_restart import StageSoaked, WorkloadRestarted, restart_steps
     from ferryman.cookbook.steps.probes import ProbesAnswered
     from ferryman.cookbook.steps.realservers import RealserversConverged, RealserversReady, realserver_steps
     from ferryman.cookbook.steps.routes import HostRoutesDown, HostRoutesUp
     from ferryman.cookbook.steps.scheduler import DirectorRescheduled, SchedulerImpact
+    from ferryman.cookbook.steps.service_pods import ServicePodsSmall
     from ferryman.cookbook.steps.tables import DirectorsStayConverged
     from ferryman.cookbook.steps.traffic import TrafficFlows
     from ferryman.cookbook.steps.watch import Soaked, watch_over, watch_requests
@@ -98,6 +102,14 @@ else:
             "ferryman.cookbook.steps.git_catalog": ["CatalogMerged"],
             "ferryman.cookbook.steps.old_connections": ["OldConnectionsDrained"],
             "ferryman.cookbook.steps.path_mtu": ["PathMtuAsked", "PathMtuDiscovered"],
+            "ferryman.cookbook.steps.pod_advmss": ["PodsSayLess", "live_steps"],
+            "ferryman.cookbook.steps.pod_mtu": [
+                "NewPodsSmall",
+                "PodMtuSeen",
+                "RestartsListed",
+                "SizesExplained",
+            ],
+            "ferryman.cookbook.steps.pod_restart": ["StageSoaked", "WorkloadRestarted", "restart_steps"],
             "ferryman.cookbook.steps.probes": ["ProbesAnswered"],
             "ferryman.cookbook.steps.realservers": [
                 "RealserversConverged",
@@ -106,6 +118,7 @@ else:
             ],
             "ferryman.cookbook.steps.routes": ["HostRoutesDown", "HostRoutesUp"],
             "ferryman.cookbook.steps.scheduler": ["DirectorRescheduled", "SchedulerImpact"],
+            "ferryman.cookbook.steps.service_pods": ["ServicePodsSmall"],
             "ferryman.cookbook.steps.tables": ["DirectorsStayConverged"],
             "ferryman.cookbook.steps.traffic": ["TrafficFlows"],
             "ferryman.cookbook.steps.watch": ["Soaked", "watch_over", "watch_requests"],
@@ -164,15 +177,19 @@ __all__ = [
     "Forwarding",
     "HostRoutesDown",
     "HostRoutesUp",
+    "IntRange",
     "IpvsTable",
     "Kind",
     "Look",
+    "NewPodsSmall",
     "NoChange",
     "OldConnectionsDrained",
     "Overrides",
     "PathMtuAsked",
     "PathMtuDiscovered",
     "Plan",
+    "PodMtuSeen",
+    "PodsSayLess",
     "ProbeResult",
     "ProbeVerdict",
     "ProbesAnswered",
@@ -182,13 +199,17 @@ __all__ = [
     "RealserversReady",
     "RefusedError",
     "Report",
+    "RestartsListed",
     "Role",
     "SchedulerImpact",
     "Service",
+    "ServicePodsSmall",
     "SetForwarding",
     "SetScheduler",
+    "SizesExplained",
     "Soaked",
     "SpoofedSourcesDropped",
+    "StageSoaked",
     "Step",
     "Target",
     "TrafficFlows",
@@ -196,6 +217,7 @@ __all__ = [
     "Verdict",
     "VerifyError",
     "VirtualService",
+    "WorkloadRestarted",
     "WorldChangedError",
     "WriteVerb",
     "accept_irreversible_option",
@@ -204,10 +226,12 @@ __all__ = [
     "cookbook",
     "drain_option",
     "kinds",
+    "live_steps",
     "load",
     "option",
     "read_back",
     "realserver_steps",
+    "restart_steps",
     "scheduled",
     "scheduler_catalog_step",
     "service_argument",

@@ -111,6 +111,8 @@ pods() {
     id=${l#nsid }; pod=${l##*netns name: }; pod=${pod%)}
     printf 'pod %s %s\n' "${id%% *}" "$pod"
     ip -j -n "$pod" addr show
+    printf 'routes4\n'; ip -4 -n "$pod" route show default
+    printf 'routes6\n'; ip -6 -n "$pod" route show default
   done
   unset IFS
 }

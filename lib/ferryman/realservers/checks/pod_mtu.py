@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from ferryman.encapsulation import mss_for_mtu
 from ferryman.firewall import Effect, PacketState
 from ferryman.model import Finding, MssStrategy, Verdict
 from ferryman.realservers.checks.mss_clamp import packet_limit_for
@@ -72,11 +73,24 @@ def _too_large(
     more = f" and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
     seen = f"too large: {', '.join(named[:SHOWN])}{more}"
     remedy = "restart these pods, once the CNI's MTU is right: kubectl delete pod POD"
+    if all(_says_less(service, pod, limit) for pod, _, _ in large):
+        seen = f"{seen}; but their default routes say a smaller MSS, until they are made again"
+        return _finding(realserver, limit, Verdict.WARN, seen, remedy)
     if any(_gets_packets(service, facts, end) for _, _, end in large):
         return _finding(
             realserver, limit, Verdict.FAIL, f"{seen}; a rule hands them the service's packets", remedy
         )
     return _finding(realserver, limit, Verdict.WARN, f"{seen}; the probe's MSS decides", remedy)
+
+
+def _says_less(service: Service, pod: Pod | None, limit: int) -> bool:
+    """Whether its routes lower the MSS as far as is needed; no route helps UDP."""
+    virtuals = service.virtual_services
+    return pod is not None and all(
+        virtual.protocol == "tcp"
+        and pod.says_at_most(virtual.vip.version, mss_for_mtu(virtual.vip.version, limit))
+        for virtual in virtuals
+    )
 
 
 def _gets_packets(service: Service, facts: Facts, end: Device) -> bool:

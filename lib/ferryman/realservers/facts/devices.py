@@ -32,9 +32,9 @@ def devices_of(entries: list[Any]) -> Mapping[str, Device]:
 
 
 def pods(text: str) -> tuple[Pod, ...]:
-    """The named namespaces: for each a line with number and name, and its ``ip -j addr show``.
+    """The named namespaces: for each a line with number and name, its ``ip -j addr show`` and default routes.
 
-    One that is gone by now has no answer, and is left out.
+    One that is gone by now has no answer, and is left out. Earlier versions did not ask for routes.
     """
     return tuple(_pods(re.split(r"^pod ", text, flags=re.MULTILINE)[1:]))
 
@@ -43,8 +43,16 @@ def _pods(parts: list[str]) -> Iterator[Pod]:
     for part in parts:
         title, _, answer = part.partition("\n")
         namespace, _, name = title.partition(" ")
-        if answer.strip():
-            yield Pod(name, int(namespace), devices_of(json.loads(answer)))
+        shown, _, routes = answer.partition("routes4\n")
+        four, _, six = routes.partition("routes6\n")
+        if shown.strip():
+            devices = devices_of(json.loads(shown))
+            yield Pod(name, int(namespace), devices, {4: _lines(four), 6: _lines(six)})
+
+
+def _lines(text: str) -> str:
+    """Routes with single spaces, a line for each."""
+    return "\n".join(" ".join(line.split()) for line in text.splitlines() if line.strip())
 
 
 def _device(entry: Mapping[str, Any]) -> Device:
