@@ -64,7 +64,7 @@ HOMES = {
     "click": {"click_shim.py"},
     "cryptography": {"hosts/certificates.py", "probe/exchange/tls.py"},
     "httpx2": {"hooks/web.py", "kubernetes/transport.py", "state/etcd/gateway.py"},
-    "lightkube": {"kubernetes/api.py"},
+    "lightkube": {"kubernetes"},
     "paramiko": {"hosts/ssh_library.py"},
     "rich": {"console"},
     "scapy": {"probe/packets.py", "tape/pcap.py", "tape/scrub/packets.py"},

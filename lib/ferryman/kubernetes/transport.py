@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import ssl
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -22,23 +23,37 @@ if TYPE_CHECKING:
 
     from ferryman.kubernetes.kubeconfig import Access
 
-MAX_BYTES = 128 << 20
-"""Of all answers together: a node of a large cluster has some 15 KB."""
+MAX_ANSWER = 64 << 20
+"""Of one answer."""
+MAX_BYTES = 512 << 20
+"""Of all pages together: a node of a large cluster has some 15 KB, a pod about as much."""
 MAX_PAGES = 500
 WHOLE_S = 60.0
-"""Seconds for all that is asked of a cluster at one time."""
+"""Seconds for one thing that is asked of a cluster, with all of its pages."""
+METADATA = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json"
+"""What is asked for where only names and owners count: the rest has a whole template of a pod."""
+_METADATA_ALONE = re.compile(r"/apis/(?:apps|batch)/v1(?:/namespaces/[^/]+)?/(?:replicasets|jobs)$")
 
 
 @dataclass
 class Transport(httpx2.BaseTransport):
-    """Sends requests as a kubeconfig says, until there were too many, too long ones, or too late."""
+    """Sends requests as a kubeconfig says, until there were too many, too long ones, or too late.
+
+    That counts from ``begin`` on, for each thing that is asked.
+    """
 
     access: Access
-    _left: int = field(default_factory=lambda: MAX_BYTES)
+    _left: int = 0
+    _left_of_answer: int = 0
     _pages: int = 0
-    _until: float = field(default_factory=lambda: time.monotonic() + WHOLE_S)
+    _until: float = 0.0
+
+    def begin(self) -> None:
+        """Allow what is asked next its time, its pages and its size."""
+        self._left, self._pages, self._until = MAX_BYTES, 0, time.monotonic() + WHOLE_S
 
     def __post_init__(self) -> None:
+        self.begin()
         try:
             self._http = httpx2.HTTPTransport(verify=_tls(self.access), proxy=_proxy_for(self.access))
         except (ImportError, ValueError):  # a library that a proxy of its kind needs
@@ -49,6 +64,7 @@ class Transport(httpx2.BaseTransport):
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send one request; raises ClusterUnreadableError where the answers have no end."""
         self._pages += 1
+        self._left_of_answer = MAX_ANSWER
         if self._pages > MAX_PAGES:
             raise ClusterUnreadableError(f"its lists do not end: {MAX_PAGES} pages until now")
         self._require_time()
@@ -63,6 +79,8 @@ class Transport(httpx2.BaseTransport):
             *((name.encode(), value.encode()) for name, value in access.as_somebody),
         ]
         request.headers = httpx2.Headers(headers)
+        if request.method == "GET" and _METADATA_ALONE.search(request.url.path):
+            request.headers["Accept"] = METADATA
         if access.tls_name:
             request.extensions = {**request.extensions, "sni_hostname": access.tls_name}
         response = self._http.handle_request(request)
@@ -72,8 +90,11 @@ class Transport(httpx2.BaseTransport):
     def take(self, size: int) -> None:
         """Count what has come; raises ClusterUnreadableError where it is too much."""
         self._left -= size
+        self._left_of_answer -= size
+        if self._left_of_answer < 0:
+            raise ClusterUnreadableError(f"its answer does not end: more than {MAX_ANSWER >> 20} MiB")
         if self._left < 0:
-            raise ClusterUnreadableError(f"its answer does not end: more than {MAX_BYTES >> 20} MiB")
+            raise ClusterUnreadableError(f"its lists do not end: more than {MAX_BYTES >> 20} MiB")
         self._require_time()
 
     def close(self) -> None:

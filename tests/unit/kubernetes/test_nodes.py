@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from ferryman.inventory.schema import ClusterEntry
-from ferryman.kubernetes import login, node_states
+from ferryman.kubernetes import login, nodes
+from ferryman.kubernetes.api import cluster_client
 from ferryman.model import Finding, Kind, Realserver, Service, Verdict, VirtualService
 from unit.kubernetes.api_server import NODES, SERVICES
 
@@ -38,6 +39,10 @@ ALONE = replace(INGRESS, realservers=(NODE1,))
 
 def cluster(**keys: object) -> ClusterEntry:
     return ClusterEntry.model_validate(keys)
+
+
+def node_states(service: Service, clusters: Mapping[str, ClusterEntry]) -> nodes.NodeStates:
+    return nodes.node_states(service, clusters, lambda entry: cluster_client(entry, True))
 
 
 def node_findings(service: Service, clusters: Mapping[str, ClusterEntry]) -> list[Finding]:
