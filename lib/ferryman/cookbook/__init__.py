@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from ferryman.cookbook.steps.exchange import ExchangesCompleted
     from ferryman.cookbook.steps.git_catalog import CatalogMerged
     from ferryman.cookbook.steps.old_connections import OldConnectionsDrained
+    from ferryman.cookbook.steps.policies import IcmpReachesPods, NothingIsolated, manifests_of
     from ferryman.cookbook.steps.probes import ProbesAnswered
     from ferryman.cookbook.steps.realservers import RealserversConverged, RealserversReady, realserver_steps
     from ferryman.cookbook.steps.routes import HostRoutesDown, HostRoutesUp
@@ -94,6 +95,7 @@ else:
             "ferryman.cookbook.steps.exchange": ["ExchangesCompleted"],
             "ferryman.cookbook.steps.git_catalog": ["CatalogMerged"],
             "ferryman.cookbook.steps.old_connections": ["OldConnectionsDrained"],
+            "ferryman.cookbook.steps.policies": ["IcmpReachesPods", "NothingIsolated", "manifests_of"],
             "ferryman.cookbook.steps.probes": ["ProbesAnswered"],
             "ferryman.cookbook.steps.realservers": [
                 "RealserversConverged",
@@ -158,10 +160,12 @@ __all__ = [
     "Forwarding",
     "HostRoutesDown",
     "HostRoutesUp",
+    "IcmpReachesPods",
     "IpvsTable",
     "Kind",
     "Look",
     "NoChange",
+    "NothingIsolated",
     "OldConnectionsDrained",
     "Overrides",
     "Plan",
@@ -197,6 +201,7 @@ __all__ = [
     "drain_option",
     "kinds",
     "load",
+    "manifests_of",
     "option",
     "read_back",
     "realserver_steps",

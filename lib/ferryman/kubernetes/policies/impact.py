@@ -1,0 +1,207 @@
+"""What a change of policies closes that is open before it: who loses what, and the rules that decide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ferryman.kubernetes.policies.universe import (
+    Party,
+    Sent,
+    compared,
+    node_parties,
+    outside_parties,
+    pod_parties,
+    traffics,
+)
+from ferryman.kubernetes.policies.values import Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from ferryman.kubernetes.cluster import Node
+    from ferryman.kubernetes.objects import Pod
+    from ferryman.kubernetes.policies.manifests import World
+    from ferryman.kubernetes.policies.policy_set import Decision, PolicySet
+    from ferryman.kubernetes.policies.values import Direction, Traffic
+
+DIRECTIONS: tuple[Direction, ...] = ("ingress", "egress")
+_SHOWN = 4
+_FEW = 3
+_MANY = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Walkthrough:
+    """A packet that stands for what is lost, and the rules that it meets before and after."""
+
+    other: str
+    sent: str
+    before: Decision
+    after: Decision
+
+    def __str__(self) -> str:
+        before, after = (
+            f"{each.answer.value}: {'; '.join(each.steps)}" for each in (self.before, self.after)
+        )
+        return f"before: {before}; after: {after}"
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What a class of pods loses in one direction; or may lose, where it is not known."""
+
+    subject: Party
+    direction: Direction
+    others: tuple[str, ...]
+    """With whom; empty: with all with whom it was open."""
+    sent: tuple[str, ...]
+    rest: tuple[str, ...]
+    """All other classes of traffic: they stay open, or were not before."""
+    known: bool
+    """False: that it is lost is possible, and cannot be told."""
+    walkthrough: Walkthrough
+
+    @property
+    def what(self) -> str:
+        """The traffic in words."""
+        if not self.rest:
+            return "everything"
+        if all(map(_is_icmp, self.rest)) and not any(map(_is_icmp, self.sent)):
+            return "everything but ICMP"
+        if len(self.rest) <= _FEW < len(self.sent):
+            return f"everything but {', '.join(self.rest)}"
+        return _some(self.sent, _MANY)
+
+    @property
+    def whom(self) -> str:
+        """With whom, in words."""
+        if not self.others:
+            return "everybody"
+        return _some(self.others, _SHOWN)
+
+    def __str__(self) -> str:
+        verb = "loses" if self.known else "may lose"
+        side = "from" if self.direction == "ingress" else "to"
+        return f"{self.subject.name} {verb} {self.what} {side} {self.whom} ({self.direction})"
+
+
+def _some(names: Sequence[str], count: int) -> str:
+    """Names, at most so many of them."""
+    more = len(names) - count
+    return ", ".join(names[:count]) + (f" and {more} more" if more > 0 else "")
+
+
+def _is_icmp(name: str) -> bool:
+    return "ICMP" in name
+
+
+@dataclass
+class _Pairs:
+    """What is lost with whom, of one class of pods in one direction."""
+
+    lost: dict[str, dict[str, bool]] = field(default_factory=dict)
+    """By the other's name: what is sent, and whether it is known."""
+    open_before: dict[str, set[str]] = field(default_factory=dict)
+    walkthroughs: dict[tuple[str, str], Walkthrough] = field(default_factory=dict)
+
+
+class Comparison:
+    """Two worlds, and everybody that their policies can tell apart."""
+
+    def __init__(self, before: World, after: World, pods: Sequence[Pod], nodes: Iterable[Node]) -> None:
+        worlds = (compared(before), compared(after))
+        self.policies: tuple[PolicySet, PolicySet] = (worlds[0][0], worlds[1][0])
+        self.pods = pod_parties(pods, worlds)
+        families = {family for party in self.pods for family in party.families}
+        self.others = [
+            *self.pods,
+            *node_parties(nodes, self.policies),
+            *outside_parties(self.policies, families),
+        ]
+        self._sent = {family: traffics(self.policies, self.pods, family) for family in families}
+        self._chosen_from_differs = self.policies[0].sets != self.policies[1].sets or any(
+            party.peers[0] != party.peers[1] for party in self.pods
+        )
+        """Whether network sets or namespaces are others, so that the same policies mean others."""
+
+    def losses(self) -> list[Loss]:
+        """Everything that is open before and not after, or of which that cannot be told."""
+        return [
+            loss
+            for subject in self.pods
+            for direction in DIRECTIONS
+            if self._is_touched(subject, direction)
+            for loss in self._of(subject, direction)
+        ]
+
+    def _is_touched(self, subject: Party, direction: Direction) -> bool:
+        """Whether anything that is about the pods of a class is different after the change."""
+        old, new = (
+            [
+                (str(policy), policy.tier, policy.order, policy.text, applies)
+                for about in policies.about(peer, direction)
+                for policy, applies in about
+            ]
+            for policies, peer in zip(self.policies, subject.peers, strict=True)
+        )
+        first, second = ([tier for tier, _ in policies.tiers] for policies in self.policies)
+        return old != new or (bool(old) and (first != second or self._chosen_from_differs))
+
+    def _of(self, subject: Party, direction: Direction) -> Iterator[Loss]:
+        pairs = _Pairs()
+        for other in self.others:
+            if other is subject and len(subject.pods) == 1:
+                continue  # nothing keeps a pod from itself
+            for family in sorted(subject.families & other.families):
+                for sent in self._sent[family]:
+                    self._judge(subject, direction, other, sent, pairs)
+        names = [sent.name for family in sorted(subject.families) for sent in self._sent[family]]
+        yield from _gathered(subject, direction, pairs, dict.fromkeys(names))
+
+    def _judge(self, subject: Party, direction: Direction, other: Party, sent: Sent, pairs: _Pairs) -> None:
+        before = self._side(0, subject, direction, other, sent.traffic)
+        if (
+            before.answer is Answer.DENY
+            or self._other_side(subject, direction, other, sent.traffic) is Answer.DENY
+        ):
+            return
+        pairs.open_before.setdefault(other.name, set()).add(sent.name)
+        after = self._side(1, subject, direction, other, sent.traffic)
+        if after.answer is Answer.ALLOW:
+            return
+        known = before.answer is Answer.ALLOW and after.answer is Answer.DENY
+        lost = pairs.lost.setdefault(other.name, {})
+        lost[sent.name] = lost.get(sent.name, False) or known
+        pairs.walkthroughs.setdefault(
+            (other.name, sent.name), Walkthrough(other.name, sent.name, before, after)
+        )
+
+    def _side(
+        self, world: int, subject: Party, direction: Direction, other: Party, traffic: Traffic
+    ) -> Decision:
+        return self.policies[world].side(subject.peers[world], direction, other.peers[world], traffic)
+
+    def _other_side(self, subject: Party, direction: Direction, other: Party, traffic: Traffic) -> Answer:
+        opposite: Direction = "egress" if direction == "ingress" else "ingress"
+        return self._side(0, other, opposite, subject, traffic).answer
+
+
+def _gathered(subject: Party, direction: Direction, pairs: _Pairs, names: Iterable[str]) -> Iterator[Loss]:
+    """Losses, those with the same traffic together; ``names`` are of all classes of traffic."""
+    alike: dict[tuple[tuple[str, ...], bool], list[str]] = {}
+    for other, lost in pairs.lost.items():
+        for known in (True, False):
+            sent = tuple(name for name, is_known in lost.items() if is_known is known)
+            if sent:
+                alike.setdefault((sent, known), []).append(other)
+    for (sent, known), others in alike.items():
+        yield Loss(
+            subject,
+            direction,
+            () if set(others) == set(pairs.open_before) else tuple(others),
+            sent,
+            tuple(name for name in names if name not in sent),
+            known,
+            pairs.walkthroughs[others[0], sent[0]],
+        )
