@@ -110,6 +110,7 @@ CHOSEN: Mapping[str, Collection[str]] = {
         "test_a_director_that_is_rebooted_in_its_soak_is_seen_before_the_next_one_is_touched[static",
         "test_an_edit_that_waits_in_another_services_file_refuses_the_run[lvs2",
     ),
+    "test_policies_as_rules.py": ("test_packets_go_where_the_evaluator_says[0]",),
     "test_probe.py": ALL,
     "test_probe_command.py": ALL,
     "test_probe_in_the_lab.py": ALL,

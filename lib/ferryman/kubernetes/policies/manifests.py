@@ -92,16 +92,12 @@ def _taken_apart(value: Any, where: str) -> Iterator[Located]:  # noqa: ANN401  
     if not kind.endswith("List") or not isinstance(manifest.get("items"), list):
         yield Located(manifest, where)
         return
+    of_items = {} if kind == "List" else {"kind": kind.removesuffix("List"), "apiVersion": version}
     for item in manifest["items"]:
-        whole = item if isinstance(item, dict) else {}
-        yield from _one_of_list({"kind": kind.removesuffix("List"), "apiVersion": version, **whole}, where)
-
-
-def _one_of_list(item: Manifest, where: str) -> Iterator[Located]:
-    """A list within a list is none of Kubernetes': it is a manifest of a kind that nobody knows."""
-    if not isinstance(item.get("kind"), str) or not isinstance(item.get("apiVersion"), str):
-        raise UsageError(f"{where}: items: expected manifests with apiVersion and kind")
-    yield Located(item, where)
+        whole = {**of_items, **item} if isinstance(item, dict) else {}
+        if not all(isinstance(whole.get(key), str) for key in ("kind", "apiVersion")):
+            raise UsageError(f"{where}: items: expected manifests with apiVersion and kind")
+        yield Located(whole, where)
 
 
 def identity(manifest: Manifest) -> Identity:

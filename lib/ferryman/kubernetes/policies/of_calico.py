@@ -263,7 +263,8 @@ def _entity(side: Manifest, where: str, namespace: str) -> Entity:
     not_selector = shape.text(side.get("notSelector"), f"{where}.notSelector")
     namespaces = shape.text(side.get("namespaceSelector"), f"{where}.namespaceSelector")
     accounts = _accounts(shape.mapping(side.get("serviceAccounts"), f"{where}.serviceAccounts"), where)
-    own_namespace = namespace if selector or not_selector or accounts is not None else ""
+    means_pods = bool(selector or not_selector or accounts is not None)
+    own_namespace = namespace if means_pods and not namespaces else ""
     chosen = bool(selector or namespaces or own_namespace or accounts is not None)
     nets = side.get("nets")
     return Entity(

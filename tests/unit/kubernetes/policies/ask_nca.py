@@ -1,8 +1,8 @@
 """Asks network-config-analyzer, in a venv of its own, who reaches whom; makes the cases that it judged.
 
-``python ask_nca.py`` makes ``cases/nca-*.json`` anew (it needs the venv, see ``venv``). What it prints is
-read here: for each pair of endpoints the connections that are allowed, ``All connections`` or cubes of
-protocols, ports, types and codes.
+``python -m unit.kubernetes.policies.ask_nca`` makes ``cases/nca-*.json`` anew, in a venv (see ``venv``). What
+is printed is read here: for each pair of endpoints the connections that are allowed, ``All connections`` or
+cubes of protocols, ports, types and codes.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from generated import cluster, policies
-from kubernetes_pods import traffic_of
+
+from unit.kubernetes.policies.generated import cluster, policies
+from unit.kubernetes.policies.kubernetes_pods import traffic_of
 
 VERSION = "network-config-analyzer==2.1.0"
 CASES = Path(__file__).with_name("cases")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from kubernetes_pods import pod_of
+from unit.kubernetes.policies.kubernetes_pods import pod_of
 
 Manifest = dict[str, Any]
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 import yaml
-from ask_nca import OUTSIDE, allowed, case_of, run, venv, written
-from kubernetes_pods import namespaces_of, outside, peers_of, pod_of, traffic_of
 
 from ferryman.kubernetes.policies.policy_set import PolicySet
 from ferryman.kubernetes.policies.values import Answer
+from unit.kubernetes.policies.ask_nca import OUTSIDE, allowed, case_of, run, venv, written
+from unit.kubernetes.policies.kubernetes_pods import namespaces_of, outside, peers_of, pod_of, traffic_of
 
 CASES = Path(__file__).with_name("cases")
 OF_NCA = sorted(CASES.glob("nca-*.json"))
@@ -64,7 +64,7 @@ def test_network_config_analyzer_says_it_of_further_sets() -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("undone", [False, True])
 def test_network_config_analyzer_says_of_the_incident_what_is_said_here(tmp_path: Path, undone: bool) -> None:
-    from incident import NAMESPACES, PODS, narrow, wide  # noqa: PLC0415  # beside the test that it is of
+    from unit.kubernetes.policies.incident import NAMESPACES, PODS, narrow, wide  # noqa: PLC0415  # beside the test that it is of
 
     program = venv()
     if program is None:

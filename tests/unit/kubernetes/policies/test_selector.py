@@ -98,7 +98,7 @@ def test_a_label_selector_chooses_by_labels(selector: object, wanted: bool) -> N
         [],
         {"matchNames": {}},
         {"matchLabels": {"app": 1}},
-        {"matchExpressions": {}},
+        {"matchExpressions": "app"},
         {"matchExpressions": [{"operator": "In"}]},
         {"matchExpressions": [{"key": "app", "operator": "In"}]},
         {"matchExpressions": [{"key": "app", "operator": "Exists", "values": ["x"]}]},
