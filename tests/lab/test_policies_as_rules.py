@@ -102,7 +102,7 @@ def compare(made: Pods, seed: int) -> int:
             ]
             for traffic in TRAFFICS:
                 probe = len(sent) + 1
-                sent[probe] = (*names, traffic)
+                sent[probe] = (names[0], names[1], traffic)
                 if traffic == CONNECTED:
                     connections.add(probe)
                     made.connect(source, Flow(own, address, probe, 30_000 + seed), 80)

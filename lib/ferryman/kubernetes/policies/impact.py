@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ferryman.kubernetes.objects import Pod
     from ferryman.kubernetes.policies.manifests import World
     from ferryman.kubernetes.policies.policy_set import Decision, PolicySet
-    from ferryman.kubernetes.policies.values import Direction, Traffic
+    from ferryman.kubernetes.policies.values import Direction, Entity, Rule, Traffic
 
 DIRECTIONS: tuple[Direction, ...] = ("ingress", "egress")
 _SHOWN = 4
@@ -102,7 +102,8 @@ class _Pairs:
 
     lost: dict[str, dict[str, bool]] = field(default_factory=dict)
     """By the other's name: what is sent, and whether it is known."""
-    open_before: dict[str, set[str]] = field(default_factory=dict)
+    kept: set[str] = field(default_factory=set)
+    """What stays open with somebody."""
     walkthroughs: dict[tuple[str, str], Walkthrough] = field(default_factory=dict)
 
 
@@ -112,6 +113,7 @@ class Comparison:
     def __init__(self, before: World, after: World, pods: Sequence[Pod], nodes: Iterable[Node]) -> None:
         worlds = (compared(before), compared(after))
         self.policies: tuple[PolicySet, PolicySet] = (worlds[0][0], worlds[1][0])
+        self._views = (_View(self.policies[0], 0), _View(self.policies[1], 1))
         self.pods = pod_parties(pods, worlds)
         families = {family for party in self.pods for family in party.families}
         self.others = [
@@ -149,42 +151,89 @@ class Comparison:
         return old != new or (bool(old) and (first != second or self._chosen_from_differs))
 
     def _of(self, subject: Party, direction: Direction) -> Iterator[Loss]:
+        """What a class of pods loses, judged once for all whom the policies about it do not tell apart."""
         pairs = _Pairs()
-        for other in self.others:
-            if other is subject and len(subject.pods) == 1:
-                continue  # nothing keeps a pod from itself
-            for family in sorted(subject.families & other.families):
+        for family in sorted(subject.families):
+            alike: dict[object, list[Party]] = {}
+            for other in self.others:
+                # Nothing keeps a pod from itself.
+                if family in other.families and not (other is subject and len(subject.pods) == 1):
+                    views = tuple(view.of(subject, direction, other, family) for view in self._views)
+                    alike.setdefault(views, []).append(other)
+            for others in alike.values():
                 for sent in self._sent[family]:
-                    self._judge(subject, direction, other, sent, pairs)
+                    self._judge(subject, direction, others, sent, pairs)
+        pairs.lost = {each.name: pairs.lost[each.name] for each in self.others if each.name in pairs.lost}
         names = [sent.name for family in sorted(subject.families) for sent in self._sent[family]]
         yield from _gathered(subject, direction, pairs, dict.fromkeys(names))
 
-    def _judge(self, subject: Party, direction: Direction, other: Party, sent: Sent, pairs: _Pairs) -> None:
-        before = self._side(0, subject, direction, other, sent.traffic)
-        if (
-            before.answer is Answer.DENY
-            or self._other_side(subject, direction, other, sent.traffic) is Answer.DENY
-        ):
+    def _judge(
+        self, subject: Party, direction: Direction, others: Sequence[Party], sent: Sent, pairs: _Pairs
+    ) -> None:
+        before, after = (view.side(subject, direction, others[0], sent.traffic) for view in self._views)
+        if before.answer is Answer.DENY:
             return
-        pairs.open_before.setdefault(other.name, set()).add(sent.name)
-        after = self._side(1, subject, direction, other, sent.traffic)
         if after.answer is Answer.ALLOW:
+            pairs.kept.add(sent.name)
             return
-        known = before.answer is Answer.ALLOW and after.answer is Answer.DENY
-        lost = pairs.lost.setdefault(other.name, {})
-        lost[sent.name] = lost.get(sent.name, False) or known
-        pairs.walkthroughs.setdefault(
-            (other.name, sent.name), Walkthrough(other.name, sent.name, before, after)
-        )
-
-    def _side(
-        self, world: int, subject: Party, direction: Direction, other: Party, traffic: Traffic
-    ) -> Decision:
-        return self.policies[world].side(subject.peers[world], direction, other.peers[world], traffic)
-
-    def _other_side(self, subject: Party, direction: Direction, other: Party, traffic: Traffic) -> Answer:
         opposite: Direction = "egress" if direction == "ingress" else "ingress"
-        return self._side(0, other, opposite, subject, traffic).answer
+        known = before.answer is Answer.ALLOW and after.answer is Answer.DENY
+        for other in others:
+            if self._views[0].side(other, opposite, subject, sent.traffic).answer is not Answer.DENY:
+                lost = pairs.lost.setdefault(other.name, {})
+                lost[sent.name] = lost.get(sent.name, False) or known
+                key = (other.name, sent.name)
+                pairs.walkthroughs.setdefault(key, Walkthrough(other.name, sent.name, before, after))
+
+
+class _View:
+    """One of the compared worlds: what its policies say, each question asked once.
+
+    Classes are known by their identity: two of them may be called the same.
+    """
+
+    def __init__(self, policies: PolicySet, world: int) -> None:
+        self._policies, self._world = policies, world
+        self._entities: dict[tuple[int, Direction], tuple[list[Entity], bool]] = {}
+        self._seen: dict[tuple[int, Direction, int, int], object] = {}
+        self._decisions: dict[object, Decision] = {}
+
+    def side(self, subject: Party, direction: Direction, other: Party, traffic: Traffic) -> Decision:
+        """What the policies about the subject say of traffic with the other."""
+        key = (id(subject), direction, self.of(subject, direction, other, traffic.family), traffic)
+        if key not in self._decisions:
+            subject_peer, other_peer = subject.peers[self._world], other.peers[self._world]
+            self._decisions[key] = self._policies.side(subject_peer, direction, other_peer, traffic)
+        return self._decisions[key]
+
+    def of(self, subject: Party, direction: Direction, other: Party, family: int) -> object:
+        """The other as the policies about the subject see it: others that are equal so are one to them."""
+        key = (id(subject), direction, id(other), family)
+        if key not in self._seen:
+            entities, by_port = self._named(subject, direction)
+            subject_peer, other_peer = subject.peers[self._world], other.peers[self._world]
+            sets = self._policies.sets
+            matches = tuple(each.match(other_peer, subject_peer, sets, family) for each in entities)
+            self._seen[key] = (matches, tuple(sorted(other_peer.ports.items())) if by_port else ())
+        return self._seen[key]
+
+    def _named(self, subject: Party, direction: Direction) -> tuple[list[Entity], bool]:
+        """The other sides that rules about the subject name, and whether they name the other's ports."""
+        key = (id(subject), direction)
+        if key not in self._entities:
+            rules = self._rules(subject, direction)
+            sides = (rule.sources if direction == "ingress" else rule.destinations for rule in rules)
+            entities = {id(entity): entity for side in sides for entity in side}
+            named = any(port.name for rule in rules for port in (*(rule.ports or ()), *rule.not_ports))
+            self._entities[key] = list(entities.values()), named and direction == "egress"
+        return self._entities[key]
+
+    def _rules(self, subject: Party, direction: Direction) -> list[Rule]:
+        peer = subject.peers[self._world]
+        if peer.kind != "pod":
+            return []
+        policies = self._policies.isolating(peer, direction)
+        return [rule for policy in policies for rule in policy.rules(direction) or ()]
 
 
 def _gathered(subject: Party, direction: Direction, pairs: _Pairs, names: Iterable[str]) -> Iterator[Loss]:
@@ -199,9 +248,15 @@ def _gathered(subject: Party, direction: Direction, pairs: _Pairs, names: Iterab
         yield Loss(
             subject,
             direction,
-            () if set(others) == set(pairs.open_before) else tuple(others),
+            () if _is_everybody(sent, others, pairs) else tuple(others),
             sent,
             tuple(name for name in names if name not in sent),
             known,
             pairs.walkthroughs[others[0], sent[0]],
         )
+
+
+def _is_everybody(sent: Sequence[str], others: Sequence[str], pairs: _Pairs) -> bool:
+    """Whether nobody else has any of it open, before or after."""
+    losers = {other for other, lost in pairs.lost.items() if any(name in lost for name in sent)}
+    return not pairs.kept & set(sent) and losers == set(others)

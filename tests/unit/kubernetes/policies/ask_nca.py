@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import venv as virtual
-from ipaddress import ip_address
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def venv() -> Path | None:
     program = home / "bin" / "nca"
     if not program.exists():
         virtual.create(home, with_pip=True)
-        pip = [home / "bin" / "python", "-m", "pip", "install", "--quiet", VERSION]
+        pip = [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", VERSION]
         if subprocess.run(pip, check=False, capture_output=True, timeout=170).returncode != 0:
             return None
     return program
@@ -112,7 +112,7 @@ def is_end(word: str, end: str) -> bool:
     if end not in OUTSIDE or "/" in word:
         return word == end
     low, _, high = word.partition("-")
-    return ip_address(low) <= ip_address(end) <= ip_address(high or low)
+    return IPv4Address(low) <= IPv4Address(end) <= IPv4Address(high or low)
 
 
 def is_in(words: str, text: str) -> bool:

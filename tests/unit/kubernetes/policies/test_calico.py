@@ -57,7 +57,7 @@ def replace_order(manifest: Manifest, order: float) -> Manifest:
 
 
 def test_a_policy_of_kubernetes_has_the_order_1000_in_the_tier_default() -> None:
-    spec = {"podSelector": {}, "ingress": [{}]}
+    spec: Manifest = {"podSelector": {}, "ingress": [{}]}
     meta = {"name": "k", "namespace": "x"}
     of_kubernetes = {
         "apiVersion": "networking.k8s.io/v1",
@@ -227,7 +227,8 @@ def test_what_is_not_judged_leaves_the_answer_unknown(rule: Manifest) -> None:
 
 def test_what_it_does_to_host_endpoints_is_named_and_pods_are_not_touched() -> None:
     for key, wanted in (("doNotTrack", "allow"), ("preDNAT", "allow"), ("applyOnForward", "deny")):
-        manifest = policy("p", namespace="", **{key: True})
+        manifest = policy("p", namespace="")
+        manifest["spec"][key] = True
         policies = PolicySet.of([manifest], NAMESPACES.values())
         assert key in policies.remarks[0]
         assert "not judged" in policies.remarks[0]
