@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ferryman.kubernetes.objects import Pod
     from ferryman.kubernetes.policies.manifests import World
     from ferryman.kubernetes.policies.policy_set import Decision, PolicySet
-    from ferryman.kubernetes.policies.values import Direction, Entity, Rule, Traffic
+    from ferryman.kubernetes.policies.values import Direction, Entity, Maybe, Rule, Traffic
 
 DIRECTIONS: tuple[Direction, ...] = ("ingress", "egress")
 _SHOWN = 4
@@ -113,7 +113,6 @@ class Comparison:
     def __init__(self, before: World, after: World, pods: Sequence[Pod], nodes: Iterable[Node]) -> None:
         worlds = (compared(before), compared(after))
         self.policies: tuple[PolicySet, PolicySet] = (worlds[0][0], worlds[1][0])
-        self._views = (_View(self.policies[0], 0), _View(self.policies[1], 1))
         self.pods = pod_parties(pods, worlds)
         families = {family for party in self.pods for family in party.families}
         self.others = [
@@ -121,6 +120,10 @@ class Comparison:
             *node_parties(nodes, self.policies),
             *outside_parties(self.policies, families),
         ]
+        self._views = (
+            _View(self.policies[0], 0, self.others),
+            _View(self.policies[1], 1, self.others),
+        )
         self._sent = {family: traffics(self.policies, self.pods, family) for family in families}
         self._chosen_from_differs = self.policies[0].sets != self.policies[1].sets or any(
             party.peers[0] != party.peers[1] for party in self.pods
@@ -155,11 +158,11 @@ class Comparison:
         pairs = _Pairs()
         for family in sorted(subject.families):
             alike: dict[object, list[Party]] = {}
-            for other in self.others:
+            views = (view.all_of(subject, direction, family) for view in self._views)
+            for other, *seen in zip(self.others, *views, strict=True):
                 # Nothing keeps a pod from itself.
                 if family in other.families and not (other is subject and len(subject.pods) == 1):
-                    views = tuple(view.of(subject, direction, other, family) for view in self._views)
-                    alike.setdefault(views, []).append(other)
+                    alike.setdefault(tuple(seen), []).append(other)
             for others in alike.values():
                 for sent in self._sent[family]:
                     self._judge(subject, direction, others, sent, pairs)
@@ -192,30 +195,49 @@ class _View:
     Classes are known by their identity: two of them may be called the same.
     """
 
-    def __init__(self, policies: PolicySet, world: int) -> None:
-        self._policies, self._world = policies, world
+    def __init__(self, policies: PolicySet, world: int, others: Sequence[Party]) -> None:
+        self._policies, self._world, self._others = policies, world, others
+        self._places = {id(other): place for place, other in enumerate(others)}
+        self._is_relative = any(
+            policy.kind.endswith("AdminNetworkPolicy") for _, several in policies.tiers for policy in several
+        )
+        """Whether whom a rule means may depend on the pods that it is about."""
         self._entities: dict[tuple[int, Direction], tuple[list[Entity], bool]] = {}
-        self._seen: dict[tuple[int, Direction, int, int], object] = {}
+        self._matched: dict[tuple[int, int, int], list[Maybe]] = {}
+        self._seen: dict[tuple[int, Direction, int], list[object]] = {}
+        self._equal: dict[object, object] = {}
         self._decisions: dict[object, Decision] = {}
 
     def side(self, subject: Party, direction: Direction, other: Party, traffic: Traffic) -> Decision:
         """What the policies about the subject say of traffic with the other."""
-        key = (id(subject), direction, self.of(subject, direction, other, traffic.family), traffic)
+        view = self.all_of(subject, direction, traffic.family)[self._places[id(other)]]
+        key = (id(subject), direction, view, traffic)
         if key not in self._decisions:
             subject_peer, other_peer = subject.peers[self._world], other.peers[self._world]
             self._decisions[key] = self._policies.side(subject_peer, direction, other_peer, traffic)
         return self._decisions[key]
 
-    def of(self, subject: Party, direction: Direction, other: Party, family: int) -> object:
-        """The other as the policies about the subject see it: others that are equal so are one to them."""
-        key = (id(subject), direction, id(other), family)
+    def all_of(self, subject: Party, direction: Direction, family: int) -> list[object]:
+        """All others as the policies about the subject see them: those that are equal so are one to them."""
+        key = (id(subject), direction, family)
         if key not in self._seen:
             entities, by_port = self._named(subject, direction)
-            subject_peer, other_peer = subject.peers[self._world], other.peers[self._world]
-            sets = self._policies.sets
-            matches = tuple(each.match(other_peer, subject_peer, sets, family) for each in entities)
-            self._seen[key] = (matches, tuple(sorted(other_peer.ports.items())) if by_port else ())
+            columns: list[Sequence[object]] = [self._matches(each, subject, family) for each in entities]
+            if by_port:
+                columns.append([frozenset(each.peers[self._world].ports.items()) for each in self._others])
+            views: Iterable[object] = zip(*columns, strict=True) if columns else [()] * len(self._others)
+            self._seen[key] = [self._equal.setdefault(view, view) for view in views]
         return self._seen[key]
+
+    def _matches(self, entity: Entity, subject: Party, family: int) -> list[Maybe]:
+        """Whether each of the others is meant by one side of a rule."""
+        key = (id(entity), id(subject) if self._is_relative else 0, family)
+        if key not in self._matched:
+            peer, sets = subject.peers[self._world], self._policies.sets
+            self._matched[key] = [
+                entity.match(other.peers[self._world], peer, sets, family) for other in self._others
+            ]
+        return self._matched[key]
 
     def _named(self, subject: Party, direction: Direction) -> tuple[list[Entity], bool]:
         """The other sides that rules about the subject name, and whether they name the other's ports."""

@@ -81,12 +81,16 @@ def pod_parties(
     pods: Iterable[Pod], worlds: Sequence[tuple[PolicySet, Mapping[str, Namespace]]]
 ) -> list[Party]:
     """The classes of pods; those that use their node's network are their nodes, and in none."""
+    networks = _networks([policies for policies, _ in worlds])
     alike: dict[object, list[Pod]] = {}
     for pod in pods:
         if not pod.host_network:
+            inside = (
+                place for place, net in enumerate(networks) if any(each in net for each in pod.addresses)
+            )
             key = (
                 *(pod.namespace, frozenset(pod.labels.items()), frozenset(pod.ports.items())),
-                *(pod.service_account, pod.addresses),
+                *(pod.service_account, frozenset(inside), _families(pod.addresses), bool(pod.addresses)),
             )
             alike.setdefault(key, []).append(pod)
     names = {port.name for policies, _ in worlds for port in _all_ports(policies) if port.name}

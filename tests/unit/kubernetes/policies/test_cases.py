@@ -76,7 +76,7 @@ def test_network_config_analyzer_says_of_the_incident_what_is_said_here(tmp_path
         *("--semantic_diff", written(tmp_path, "new", new), "-b", written(tmp_path, "old", old)),
         *("-n", namespaces, "-p", pods, "-nb", namespaces, "-pb", pods),
     )
-    parts = [part.splitlines() for part in answer.split("\n\n")]
+    parts = [part.splitlines() for part in answer.split("\n\n") if part.strip()]
     closed = [line for part in parts if part[0].startswith("Removed") for line in part[1:]]
     if undone:
         assert closed
