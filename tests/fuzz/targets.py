@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fuzz import in_files, on_clusters, on_hosts, on_wire
+from fuzz import in_files, in_manifests, on_clusters, on_hosts, on_wire
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,5 +13,6 @@ if TYPE_CHECKING:
 
 TARGETS: Mapping[str, Target] = {
     target.name: target
-    for target in (*on_hosts.TARGETS, *in_files.TARGETS, *on_wire.TARGETS, *on_clusters.TARGETS)
+    for family in (on_hosts, in_files, in_manifests, on_wire, on_clusters)
+    for target in family.TARGETS
 }

@@ -114,6 +114,7 @@ CHOSEN: Mapping[str, Collection[str]] = {
         "test_where_the_router_says_what_fits_all_agree",
         "test_a_dns_answer_larger_than_the_path_comes_in_fragments_or_not_at_all",
     ),
+    "test_policies_as_rules.py": ("test_packets_go_where_the_evaluator_says[0]",),
     "test_probe.py": ALL,
     "test_probe_command.py": ALL,
     "test_probe_in_the_lab.py": ALL,

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from ferryman.cookbook.steps.pod_advmss import PodsSayLess, live_steps
     from ferryman.cookbook.steps.pod_mtu import NewPodsSmall, PodMtuSeen, RestartsListed, SizesExplained
     from ferryman.cookbook.steps.pod_restart import StageSoaked, WorkloadRestarted, restart_steps
+    from ferryman.cookbook.steps.policies import IcmpReachesPods, NothingIsolated, manifests_of
     from ferryman.cookbook.steps.probes import ProbesAnswered
     from ferryman.cookbook.steps.realservers import RealserversConverged, RealserversReady, realserver_steps
     from ferryman.cookbook.steps.routes import HostRoutesDown, HostRoutesUp
@@ -110,6 +111,7 @@ else:
                 "SizesExplained",
             ],
             "ferryman.cookbook.steps.pod_restart": ["StageSoaked", "WorkloadRestarted", "restart_steps"],
+            "ferryman.cookbook.steps.policies": ["IcmpReachesPods", "NothingIsolated", "manifests_of"],
             "ferryman.cookbook.steps.probes": ["ProbesAnswered"],
             "ferryman.cookbook.steps.realservers": [
                 "RealserversConverged",
@@ -177,12 +179,14 @@ __all__ = [
     "Forwarding",
     "HostRoutesDown",
     "HostRoutesUp",
+    "IcmpReachesPods",
     "IntRange",
     "IpvsTable",
     "Kind",
     "Look",
     "NewPodsSmall",
     "NoChange",
+    "NothingIsolated",
     "OldConnectionsDrained",
     "Overrides",
     "PathMtuAsked",
@@ -228,6 +232,7 @@ __all__ = [
     "kinds",
     "live_steps",
     "load",
+    "manifests_of",
     "option",
     "read_back",
     "realserver_steps",

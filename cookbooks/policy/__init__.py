@@ -1,0 +1,1 @@
+"""Network policies: whom they cut off, and whom a change of them would."""
