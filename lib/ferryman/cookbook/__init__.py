@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from ferryman.cookbook.steps.decapsulation import SpoofedSourcesDropped
     from ferryman.cookbook.steps.directors import (
         DirectorChanged,
-        DirectorConverged,
         DirectorsAgree,
         DirectorsEditable,
     )
     from ferryman.cookbook.steps.exchange import ExchangesCompleted
+    from ferryman.cookbook.steps.forwarding import DirectorConverged
     from ferryman.cookbook.steps.git_catalog import CatalogMerged
     from ferryman.cookbook.steps.old_connections import OldConnectionsDrained
     from ferryman.cookbook.steps.probes import ProbesAnswered
@@ -87,11 +87,11 @@ else:
             "ferryman.cookbook.steps.decapsulation": ["SpoofedSourcesDropped"],
             "ferryman.cookbook.steps.directors": [
                 "DirectorChanged",
-                "DirectorConverged",
                 "DirectorsAgree",
                 "DirectorsEditable",
             ],
             "ferryman.cookbook.steps.exchange": ["ExchangesCompleted"],
+            "ferryman.cookbook.steps.forwarding": ["DirectorConverged"],
             "ferryman.cookbook.steps.git_catalog": ["CatalogMerged"],
             "ferryman.cookbook.steps.old_connections": ["OldConnectionsDrained"],
             "ferryman.cookbook.steps.probes": ["ProbesAnswered"],
