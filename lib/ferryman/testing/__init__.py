@@ -1,6 +1,7 @@
 """For the tests of cookbooks and of the engine: worlds in memory, runs cut short, and third parties.
 
 ``FakeHosts`` answers the verbs of a run, and ``run_here`` runs the script of one in a real shell.
+``FakeCluster`` is a cluster that makes its pods again.
 
 ``cut_everywhere`` and ``meddle_everywhere`` are the tests that every cookbook must pass. Whatever call to
 the outside goes wrong, and however, the world must end as it was or as it was wanted, and the run must say
@@ -9,6 +10,7 @@ which; and whatever someone else changes meanwhile, "done" and "rolled back" are
 
 from ferryman.hosts.fake import Call, FakeHosts, Printed
 from ferryman.testing.cutting import cut_everywhere
+from ferryman.testing.fake_cluster import FakeCluster
 from ferryman.testing.fakes import (
     Becomes,
     Cut,
@@ -33,6 +35,7 @@ __all__ = [
     "Call",
     "Cut",
     "Cuts",
+    "FakeCluster",
     "FakeHosts",
     "FakeWorld",
     "Harness",
