@@ -122,6 +122,7 @@ WRONG = (
     _wrong("listener-elsewhere", "web2", V4, "listener", "listener"),
     _wrong("listener-ipv4-only", "web3", DUAL, "listener", "listener"),
     _wrong("listener-closed", "node2", PODS, "probe", "listener"),
+    _wrong("policy-isolates-one-pod", "node1", PODS, "probe"),
     _wrong("listener-hung", "web1", V4, "exchange", "server"),
     _wrong("listener-hung", "node2", PODS, "exchange", "server"),
     # what is too large
@@ -175,6 +176,10 @@ FINE = (
     _fine("rp-filter-default-loose", "node1", PODS, "rp-filter-default"),
     _fine("rp-filter-pod-open", "node2", PODS, "rp-filter-pods"),
     _fine("rp-filter-ipv6", "web1", V4),
+    _fine("calico-raw-rules", "node1", PODS),
+    _fine("pod-spoofing-open", "node2", PODS, "pod-spoofing"),
+    _fine("policy-drops-icmp", "node1", PODS),
+    _fine("policy-allows-icmp", "node2", PODS),
     _fine("sysctl-glob-loses", "web1", V4),
     _fine("sysctl-earlier-loses", "web2", V4, "sysctl-order"),
     _fine("sysctl-excluded-from-glob", "web3", V4),

@@ -22,10 +22,8 @@ from unit.directors.world import LVS1, RULES, WEB, RealShell, director
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from typing import Any
 
     from ferryman.cookbook import Report
-    from ferryman.engine.steps import Change
 
 ROUTER = {"10.10.0.22": [{"dst": "10.10.0.22", "gateway": "10.10.0.254", "dev": "eth0"}]}
 TUNNELLED = RULES.replace("-g", "-i")
@@ -40,14 +38,16 @@ def behind_a_router(shell: RealShell, *, really: bool = True) -> None:
     shell.switch("lookups.json", json.dumps(ROUTER if really else {}))
 
 
-def steps(shell: RealShell, *, accepted: bool = False) -> list[Change[Any]]:
+def steps(
+    shell: RealShell, *, accepted: bool = False
+) -> tuple[HostRoutesUp, DirectorConverged, HostRoutesDown]:
     file = shell.folder / "ferryman.toml"
     ferry = QuietFerry(Config(file=file), shell, dry_run=shell.dry_run, irreversible_accepted=accepted)
-    return [
+    return (
         HostRoutesUp(ferry, WEB, LVS1),
         DirectorConverged(ferry, WEB, LVS1),
         HostRoutesDown(ferry, WEB, LVS1),
-    ]
+    )
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
@@ -109,9 +109,9 @@ def test_whoever_is_pooled_behind_a_router_later_bars_the_way_back_too(shell: Re
 
 def test_once_it_has_left_the_pool_the_way_back_is_open(shell: RealShell) -> None:
     behind_a_router(shell)
-    converged = steps(shell, accepted=True)[1]
-    assert isinstance(converged, DirectorConverged)
+    _, converged, _ = steps(shell, accepted=True)
     before = converged.check(_Silent())
+    assert isinstance(before, dict)
     converged.do(before)
     with pytest.raises(VerifyError, match="not reversible"):
         converged.require_undoable(before, _Silent())
@@ -142,7 +142,6 @@ def test_the_routes_are_asked_for_once_however_many_steps_want_them(shell: RealS
     hosts = SharedReadings(shell)
     up, converged, _ = steps(shell)
     hosts.begin(question for step in (up, converged) for question in step.questions("check", None))
-    shared = [replace(step, ferry=replace(step.ferry, hosts=hosts)) for step in (up, converged)]
-    for step in shared:
-        step.check(_Silent())
+    replace(up, ferry=replace(up.ferry, hosts=hosts)).check(_Silent())
+    replace(converged, ferry=replace(converged.ferry, hosts=hosts)).check(_Silent())
     assert [verb.name for verb in shell.reads].count("host-routes") == 1
