@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferryman.lab.faults.fault import NODES, Fault, Script, always
+from ferryman.lab.faults.fault import NODES, Fault, Script, always, has_pods
 
 if TYPE_CHECKING:
     from ferryman.lab.topology import Host, Topology
@@ -60,7 +60,7 @@ def _policy(*rules: str, pods: slice = slice(None)) -> tuple[Script, Script]:
 
 def _no_policy(name: str, description: str, *rules: str, pods: slice = slice(None)) -> Fault:
     put, clear = _policy(*rules, pods=pods)
-    return Fault(name, description, NODES, put, clear)
+    return Fault(name, description, NODES, put, clear, has_pods)
 
 
 FAULTS = (
@@ -77,6 +77,7 @@ FAULTS = (
         NODES,
         _open,
         always(_CLEAR),
+        has_pods,
     ),
     _no_policy(
         "policy-drops-icmp",
