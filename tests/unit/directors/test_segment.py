@@ -46,6 +46,13 @@ def test_without_a_table_the_catalog_says_whether_it_is_direct_routing(*, encaps
     assert found.verdict is (Verdict.PASS if encapsulated else Verdict.WARN)
 
 
+def test_a_realserver_that_gets_no_requests_loses_none() -> None:
+    (found,) = segment(
+        LVS1, WEB, behind(RULES.replace("-r 10.10.0.22:80 -g -w 3", "-r 10.10.0.22:80 -g -w 0"))
+    )
+    assert found.verdict is Verdict.PASS
+
+
 def test_what_is_tunnelled_there_is_right_and_said_to_have_no_way_back() -> None:
     (found,) = segment(LVS1, WEB, behind(RULES.replace("-g", "-i")))
     assert found.verdict is Verdict.PASS

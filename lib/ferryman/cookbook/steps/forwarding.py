@@ -136,7 +136,8 @@ class DirectorConverged(DirectorChanged):
         if reason and self.driver.in_effect(before, self.goal):
             raise VerifyError(
                 f"{self.director.host}: not reversible: {reason}; it was left as it is ({self.goal});"
-                f" take those realservers out of {self.service.name}'s pool, then roll the run back"
+                f" take those realservers out of {self.service.name}'s pool, then:"
+                f" ferryman rollback {self.ferry.run_id} --accept-changed-plan"
             )
 
     def _hold_connections(self, before: dict[str, Any], mine: directors.Table) -> Sequence[Edit]:

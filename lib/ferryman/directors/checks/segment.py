@@ -48,8 +48,8 @@ def segment(director: Director, service: Service, seen: DirectorState) -> Iterat
             Verdict.WARN,
             f"requests that it hands to {_named(behind, lost)} by direct routing are lost already",
             _WANTED,
-            "take them out of the pool, or move the service to IPIP, from which there is no way back while"
-            " they are in the pool",
+            "take them out of the pool; they may come back once the service is on IPIP, and from then on"
+            " there is no way back",
         )
     if fine := [address for address in behind if address not in lost]:
         note = f"{_named(behind, fine)}: reached by IPIP alone, so there is no way back to direct routing"
@@ -66,14 +66,14 @@ def no_way_back(behind: Iterable[tuple[str, Address]]) -> str:
 
 
 def _directly_routed(service: Service, seen: DirectorState, behind: Iterable[Address]) -> set[Address]:
-    """The addresses that the director forwards to by direct routing; without a table, as the catalog says."""
+    """The addresses that get requests by direct routing; without a table, as the catalog says."""
     if seen.table is None:
         return set() if service.encapsulated else set(behind)
     return {
         destination.address
         for server in seen.table
         for destination in server.destinations
-        if destination.forwarding is Forwarding.DIRECT
+        if destination.forwarding is Forwarding.DIRECT and destination.weight > 0
     }
 
 
