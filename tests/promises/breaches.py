@@ -547,7 +547,7 @@ BREACHES = [
     ),
     Breach(
         "an answer of a cluster has one deadline",
-        "state/etcd/deadline.py",
+        "deadline.py",
         '        if left_s <= 0:\n            raise TimeoutError("its answer took too long")\n'
         "        return left_s if timeout is None else min(timeout, left_s)\n",
         "        return left_s if timeout is None else timeout\n",

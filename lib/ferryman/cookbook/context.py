@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ferryman.engine.runner import FenceOff
     from ferryman.hosts.hosts import Hosts
     from ferryman.kubernetes import NodeStates
+    from ferryman.kubernetes.client import ClusterClient
     from ferryman.management import Agent
     from ferryman.model import Director, Finding, ProbeResult, Service
     from ferryman.probe import Target
@@ -205,8 +206,24 @@ class Ferry:
         """What the clusters say of the service's nodes; each is asked once in a process."""
         known = self.memory.node_states
         if service.name not in known:
-            known[service.name] = node_states(service, self.inventory.clusters, self.ports.read_cluster)
+            known[service.name] = node_states(
+                service,
+                self.inventory.clusters,
+                lambda entry: self.ports.cluster(entry, self.dry_run),
+            )
         return known[service.name]
+
+    def cluster(self, name: str) -> ClusterClient:
+        """A Kubernetes cluster, to be asked by its API server; in a dry run it cannot be written to.
+
+        Raises:
+            InventoryError: clusters.yaml does not have it (names the nearest names), it has faults there, or
+                no API server.
+        """
+        known = self.memory.clusters
+        if name not in known:
+            known[name] = self.ports.cluster(self.inventory.cluster(name), self.dry_run)
+        return known[name]
 
     def with_observed_sources(self, service: Service) -> Service:
         """The service with the outer sources that its directors were seen to use, beside those known."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ferryman.directors import DirectorStates, Table, Target
     from ferryman.inventory import Needed
     from ferryman.kubernetes import NodeStates
+    from ferryman.kubernetes.client import ClusterClient
     from ferryman.model import Address, Director, Service
     from ferryman.probe import Target as ProbeTarget
 
@@ -88,6 +89,8 @@ class Memory:
     """By service: why its realservers could not be brought back in line. Lost: as ``not_followed``."""
     node_states: dict[str, NodeStates] = field(default_factory=dict)
     """By service: what its clusters say of its nodes. Lost: they are asked again."""
+    clusters: dict[str, ClusterClient] = field(default_factory=dict)
+    """By name: what was made to ask a cluster. Lost: it is made again."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     """The watch, in a thread of its own, writes to ``verified`` too."""
 

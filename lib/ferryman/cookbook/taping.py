@@ -130,7 +130,7 @@ class Taping:
             options={"dry_run": request.dry_run, "on_doubt": command.on_doubt},
             operator=request.operator,
             config=self.recorder.without_secrets({**dumped, "inventory": str(self.config.inventory)}),
-            inventory=self.recorder.without_secrets(ferry.inventory.part(needed)),
+            inventory=self.recorder.without_secrets(ferry.inventory.part(needed, ferry.memory.clusters)),
             plan=planned(command.plan),
             journal=None
             if journal is None

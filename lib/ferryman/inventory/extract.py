@@ -49,11 +49,15 @@ def _others_of(lines: list[str], top: Block, found: list[Block]) -> Iterator[str
     yield from (block.text(lines) for block in top.below if block not in found)
 
 
-def extract(folder: Folder, needed: Iterable[Needed]) -> dict[str, str]:
-    """The files of an inventory that has what these services need, by name in its folder."""
-    services = list(dict.fromkeys(needed))
+def extract(folder: Folder, needed: Iterable[Needed], clusters: Iterable[str] = ()) -> dict[str, str]:
+    """The files of an inventory that has what these services need, by name in its folder.
+
+    Of a cluster that is asked for it is needed what all of its nodes are.
+    """
+    services, asked = list(dict.fromkeys(needed)), list(clusters)
+    nodes_of = [host for host, entry in folder.hosts.readable() if entry.cluster in asked] if asked else []
     if not services:
-        return {}
+        return _others(folder, {}, nodes_of, asked) if asked else {}
     catalog = folder.document(SERVICES)
     files: dict[str, str] = {}
     if catalog is not None:
@@ -77,18 +81,20 @@ def extract(folder: Folder, needed: Iterable[Needed]) -> dict[str, str]:
             directors.setdefault(each.site, {})[entry.lvs.class_] = listed
         used += [*pool, *each.only, *_hosts_in(listed)]
     files |= {f"{NODES}/{site}.yaml": _dumped({site: clusters}) for site, clusters in nodes.items()}
-    files |= _others(folder, directors, used)
+    files |= _others(folder, directors, [*used, *nodes_of], asked)
     return files
 
 
-def _others(folder: Folder, directors: Mapping[str, Any], used: Iterable[str]) -> dict[str, str]:
+def _others(
+    folder: Folder, directors: Mapping[str, Any], used: Iterable[str], asked: Iterable[str]
+) -> dict[str, str]:
     """directors.yaml, hosts.yaml and clusters.yaml, those of them that are needed."""
     hosts = {
         host: entry
         for host in dict.fromkeys(used)
         if host in folder.hosts and (entry := _value(folder, HOSTS, (host,))) is not None
     }
-    named = [entry.get("cluster") for entry in hosts.values() if isinstance(entry, dict)]
+    named = [*asked, *(entry.get("cluster") for entry in hosts.values() if isinstance(entry, dict))]
     clusters = {
         name: _value(folder, CLUSTERS, (name,))
         for name in dict.fromkeys(named)

@@ -105,6 +105,9 @@ def _clusters(folder: Folder) -> Iterator[Problem]:
     for name, entry in folder.clusters.readable():
         if name not in used:
             yield folder.problem(CLUSTERS, (name,), f"no host of {HOSTS} belongs to it", severity="warn")
+        if entry.api == "in-cluster" and (entry.kubeconfig or entry.context):
+            message = "is in-cluster beside a kubeconfig, expected one of them"
+            yield folder.problem(CLUSTERS, (name, "api"), message)
         room = max_inner_packet(4, entry.path_mtu or ETHERNET_MTU)
         if entry.pod_mtu is not None and entry.pod_mtu > room and entry.mss in (None, "pod_mtu"):
             message = f"is {entry.pod_mtu}, expected {room} at most: the path MTU less an outer IPv4 header"

@@ -57,11 +57,11 @@ class Inventory:
 
         return cls(Folder(Path(), {name: text.encode("utf-8") for name, text in texts.items()}))
 
-    def part(self, needed: Iterable[Needed]) -> dict[str, str]:
-        """The files of an inventory that has what these services need, and no more; see ``extract``."""
+    def part(self, needed: Iterable[Needed], clusters: Iterable[str] = ()) -> dict[str, str]:
+        """The files of an inventory that has what these services and clusters need; see ``extract``."""
         from ferryman.inventory.extract import extract  # noqa: PLC0415  # as above
 
-        return extract(self._folder, needed)
+        return extract(self._folder, needed, clusters)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -86,6 +86,25 @@ class Inventory:
         One with a fault raises InventoryError where it is asked for.
         """
         return Translated(self._folder.clusters, lambda _, entry: _with_whole_path(self._folder.path, entry))
+
+    def cluster(self, name: str) -> ClusterEntry:
+        """A Kubernetes cluster that has an API server to ask.
+
+        Raises:
+            InventoryError: There is none of this name, it has faults, or no API server.
+        """
+        from ferryman.inventory.folder import CLUSTERS  # noqa: PLC0415  # as above
+
+        if name not in self.clusters:
+            near = nearest(name, self.clusters)
+            raise InventoryError([f"{self._folder.path / CLUSTERS}: has no cluster {name}, {near}"])
+        entry = self.clusters[name]
+        if not (entry.api or entry.kubeconfig):
+            problem = self._folder.problem(
+                CLUSTERS, (name,), "names no API server, expected api or kubeconfig beside the other keys"
+            )
+            raise InventoryError([str(problem)])
+        return entry
 
     def host_addresses(self) -> Mapping[str, HostAddress]:
         """How the hosts of hosts.yaml are reached; any other host is reached by its name.

@@ -182,7 +182,7 @@ class HostEntry(Room):
 class ClusterEntry(Room):
     """A Kubernetes cluster: how its API server is reached, and what its nodes and pods should be like."""
 
-    api: str | None = Field(None, description="the URL of the API server")
+    api: str | None = Field(None, description="the URL of the API server, or in-cluster")
     kubeconfig: str | None = Field(None, description="the path of a kubeconfig file")
     context: str | None = Field(None, description="the name of a context in the kubeconfig")
     pod_mtu: int | None = Field(None, ge=1280, le=65535, description="an MTU in bytes, 1280 to 65535")

@@ -1,152 +1,307 @@
-"""Asks an API server, through lightkube; where it is, and as whom it is asked, ``kubeconfig.py`` reads.
+"""A cluster as its API server tells it, and what can be done to it there: ``ClusterClient`` with lightkube.
 
-At most three kinds of objects are listed: nodes, Services, and the endpoint slices of those Services that
-matter. Whoever the kubeconfig names needs ``list`` on them, cluster-wide.
+What rights that takes, and for what, ``docs/rbac.yaml`` has.
 """
 
 from __future__ import annotations
 
-import ipaddress
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ferryman.kubernetes.cluster import ClusterState, ClusterUnreadableError, LocalService, Node
-from ferryman.redaction import HIDDEN, redacted
+from ferryman.errors import DryRunError
+from ferryman.kubernetes import reading
+from ferryman.kubernetes.cluster import ClusterRefusedError, ClusterUnreadableError, EvictionRefusedError
+from ferryman.kubernetes.connection import (
+    BUSY,
+    CONFLICT,
+    FORBIDDEN,
+    NOT_FOUND,
+    UNAUTHORIZED,
+    UNAVAILABLE,
+    Answer,
+    Connection,
+)
+from ferryman.kubernetes.owners import Owners
+from ferryman.kubernetes.resources import as_it_is, plural_of, resource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Mapping
 
     from lightkube import Client
-    from lightkube.models.core_v1 import NodeCondition
-    from lightkube.resources.core_v1 import Node as ApiNode
-    from lightkube.resources.core_v1 import Service as ApiService
-    from lightkube.resources.discovery_v1 import EndpointSlice
 
     from ferryman.inventory.schema import ClusterEntry
-    from ferryman.model import Service
+    from ferryman.kubernetes.client import ClusterClient
+    from ferryman.kubernetes.cluster import Node
+    from ferryman.kubernetes.objects import Budget, ClusterService, Manifest, Namespace, Pod, Workload
 
-HOSTNAME_LABEL = "kubernetes.io/hostname"
-SERVICE_LABEL = "kubernetes.io/service-name"
-_SHOWN = 600
-"""Characters of what went wrong."""
+T = TypeVar("T")
 
-
-def read_cluster(entry: ClusterEntry, service: Service) -> ClusterState:
-    """Read what the cluster says of its nodes, and of the Services behind this service's addresses.
-
-    Raises:
-        ClusterUnreadableError: The API server could not be asked, or its answer is not understood.
-    """
-    from lightkube import Client, KubeConfig  # noqa: PLC0415  # 0.3 s, for those with an API server alone
-    from lightkube.config.models import Cluster, User  # noqa: PLC0415  # as above
-
-    from ferryman.kubernetes.kubeconfig import access_of  # noqa: PLC0415  # as above
-    from ferryman.kubernetes.login import logged_in  # noqa: PLC0415  # as above
-    from ferryman.kubernetes.transport import Transport  # noqa: PLC0415  # as above
-
-    secrets: tuple[str, ...] = ()
-    try:
-        access = access_of(entry.kubeconfig, entry.context, entry.api)
-        secrets = access.secrets
-        access = logged_in(access)
-        secrets = access.secrets
-        config = KubeConfig.from_one(cluster=Cluster(server=access.server), user=User())
-        with Client(config, transport=Transport(access), trust_env=False) as client:
-            return _read(client, service)
-    except ClusterUnreadableError as error:
-        raise ClusterUnreadableError(_without(secrets, str(error))) from None
-    except Exception as error:  # noqa: BLE001  # of many libraries; whatever it was, nothing was seen
-        words = " ".join(str(error).split()) or "no reason given"
-        words = _without(secrets, redacted(words))
-        raise ClusterUnreadableError(f"{type(error).__name__}: {words}") from None
+CALICO = (
+    ("Tier", "tiers", False),
+    ("NetworkPolicy", "networkpolicies", True),
+    ("GlobalNetworkPolicy", "globalnetworkpolicies", False),
+    ("StagedNetworkPolicy", "stagednetworkpolicies", True),
+    ("StagedGlobalNetworkPolicy", "stagedglobalnetworkpolicies", False),
+    ("StagedKubernetesNetworkPolicy", "stagedkubernetesnetworkpolicies", True),
+    ("NetworkSet", "networksets", True),
+    ("GlobalNetworkSet", "globalnetworksets", False),
+)
+"""Calico's kinds that decide who may talk to whom: kind, plural, and whether it is in a namespace."""
+_FELIX = ("FelixConfiguration", "felixconfigurations", False)
+_CALICO_GROUPS = ("projectcalico.org/v3", "crd.projectcalico.org/v1")
+"""Where Calico's kinds may be, the better first: what its own API server serves, and how it keeps them."""
+WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
+_TWO_BUDGETS = "more than one PodDisruptionBudget"
 
 
-def _without(secrets: tuple[str, ...], text: str) -> str:
-    """The text without what the kubeconfig keeps secret: servers quote what they were sent."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, HIDDEN)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+def cluster_client(entry: ClusterEntry, dry_run: bool) -> ClusterClient:  # one of two
+    """A client for a cluster; nothing is asked yet, and in a dry run it cannot write."""
+    return ApiClient(Connection(entry), dry_run=dry_run)
 
 
-def _read(client: Client, service: Service) -> ClusterState:
-    from lightkube.resources.core_v1 import Node as ApiNode  # noqa: PLC0415  # as above
-    from lightkube.resources.core_v1 import Service as ApiService  # noqa: PLC0415  # as above
+class _NotServedError(Exception):
+    """The API server does not have a kind, or what serves it is out of order."""
 
-    nodes = tuple(_node(node) for node in client.list(ApiNode))
-    local = (found for found in client.list(ApiService, namespace="*") if _is_local(found))
-    serving = [found for found in local if _serves(found, service)]
-    return ClusterState(nodes, tuple(_local(client, found) for found in serving))
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        super().__init__(str(answer))
 
 
-def _node(node: ApiNode) -> Node:
-    meta, spec, status = node.metadata, node.spec, node.status
-    conditions = status.conditions if status else None
-    ready = next((condition for condition in conditions or () if condition.type == "Ready"), None)
-    taints = (spec.taints if spec else None) or []
-    return Node(
-        name=(meta.name if meta else None) or "",
-        hostname=((meta.labels if meta else None) or {}).get(HOSTNAME_LABEL, ""),
-        addresses=frozenset(_plain(entry.address) for entry in (status.addresses if status else None) or ()),
-        ready=ready is not None and ready.status == "True",
-        not_ready=_why(ready),
-        cordoned=bool(spec and spec.unschedulable),
-        no_execute=tuple(
-            f"{taint.key}={taint.value}" if taint.value else taint.key
-            for taint in taints
-            if taint.effect == "NoExecute"
-        ),
-    )
+class ApiClient:
+    """An API server's client."""
+
+    def __init__(self, connection: Connection, *, dry_run: bool) -> None:
+        self._connection = connection
+        self._dry_run = dry_run
+        self._owners = Owners(self._list, self._get)
+
+    def nodes(self) -> tuple[Node, ...]:
+        """All nodes."""
+        return self._list(resource("core_v1.Node"), reading.node)
+
+    def pods(self, *, node: str | None = None, namespace: str | None = None) -> tuple[Pod, ...]:
+        """The pods that have not ended."""
+        from lightkube.operators import not_in  # noqa: PLC0415  # for those with an API server alone
+
+        fields: dict[str, Any] = {"status.phase": not_in(["Succeeded", "Failed"])}
+        if node is not None:
+            fields["spec.nodeName"] = node
+        found = self._list(
+            resource("core_v1.Pod"), self._owners.with_manager, namespace=namespace or "*", fields=fields
+        )
+        return self._owners.resolved(found, namespace)
+
+    def pod(self, namespace: str, name: str) -> Pod | None:
+        """The pod of this name, whatever its phase."""
+        found = self._get(resource("core_v1.Pod"), self._owners.with_manager, name, namespace)
+        return None if found is None else self._owners.resolved([found])[0]
+
+    def services(self) -> tuple[ClusterService, ...]:
+        """All Services that take traffic from outside; endpoints are asked for only where there is one."""
+        found = self._list(
+            resource("core_v1.Service"),
+            lambda each: each if reading.takes_outside_traffic(each) else None,
+            namespace="*",
+        )
+        services = [each for each in found if each is not None]
+        if not services:
+            return ()
+        slices = self._list(resource("discovery_v1.EndpointSlice"), reading.endpoint_slice, namespace="*")
+        endpoints = reading.endpoints_of(slices)
+        return tuple(reading.service(each, endpoints) for each in services)
+
+    def workloads(self) -> tuple[Workload, ...]:
+        """All Deployments, StatefulSets and DaemonSets."""
+        lists = (
+            self._list(resource(f"apps_v1.{kind}"), reading.workload, namespace="*") for kind in WORKLOADS
+        )
+        return tuple(each for found in lists for each in found)
+
+    def workload(self, kind: str, namespace: str, name: str) -> Workload | None:
+        """One of them as it is now."""
+        return self._get(resource(f"apps_v1.{_known(kind)}"), reading.workload, name, namespace)
+
+    def budgets(self) -> tuple[Budget, ...]:
+        """All disruption budgets."""
+        return self._list(resource("policy_v1.PodDisruptionBudget"), reading.budget, namespace="*")
+
+    def namespaces(self) -> tuple[Namespace, ...]:
+        """All namespaces."""
+        return self._list(resource("core_v1.Namespace"), reading.namespace)
+
+    def policies(self) -> tuple[Manifest, ...]:
+        """All policies, Kubernetes' and Calico's."""
+        own = self._manifests("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", True)
+        return (*own, *(each for kind in CALICO for each in self._of_calico(*kind)))
+
+    def felix_configurations(self) -> tuple[Manifest, ...]:
+        """Calico's FelixConfigurations."""
+        return self._of_calico(*_FELIX)
+
+    def config_map(self, namespace: str, name: str) -> Mapping[str, str] | None:
+        """The data of a ConfigMap."""
+        return self._get(resource("core_v1.ConfigMap"), lambda found: dict(found.data or {}), name, namespace)
+
+    def evict(self, pod: Pod) -> None:
+        """Evict this very pod."""
+        what = f"evict the pod {pod.full_name}"
+        self._need_writing(what)
+
+        def evict(client: Client) -> None:
+            from lightkube.models.meta_v1 import DeleteOptions, ObjectMeta, Preconditions  # noqa: PLC0415
+
+            options = DeleteOptions(preconditions=Preconditions(uid=pod.uid))
+            eviction = resource("core_v1.PodEviction")(
+                metadata=ObjectMeta(name=pod.name, namespace=pod.namespace), deleteOptions=options
+            )
+            client.create(eviction, pod.name, namespace=pod.namespace)
+
+        try:
+            self._connection.ask(evict)
+        except Answer as answer:
+            if answer.code == NOT_FOUND or (answer.code == CONFLICT and self._is_gone(pod)):
+                return
+            raise self._eviction_error(what, answer) from None
+        except ClusterUnreadableError as error:
+            raise self._unknown(what, str(error)) from None
+
+    def restart(self, workload: Workload, stamp: str) -> None:
+        """Have a workload replace its pods; refused where it has changed since it was read."""
+        what = f"restart the {workload.kind} {workload.namespace}/{workload.name}"
+        self._need_writing(what)
+        patch = {
+            "metadata": {"resourceVersion": workload.resource_version},
+            "spec": {"template": {"metadata": {"annotations": {reading.RESTARTED_AT: stamp}}}},
+        }
+        patched = resource(f"apps_v1.{_known(workload.kind)}")
+        try:
+            self._connection.ask(
+                lambda client: client.patch(patched, workload.name, patch, namespace=workload.namespace)
+            )
+        except Answer as answer:
+            raise self._write_error(what, answer) from None
+        except ClusterUnreadableError as error:
+            raise self._unknown(what, str(error)) from None
+
+    def _is_gone(self, pod: Pod) -> bool:
+        """Whether another pod has its name by now, or none."""
+        now = self.pod(pod.namespace, pod.name)
+        return now is None or now.uid != pod.uid
+
+    def _eviction_error(self, what: str, answer: Answer) -> ClusterRefusedError | ClusterUnreadableError:
+        if answer.code == BUSY and "budget" in answer.words:
+            return EvictionRefusedError(f"{self._name}: could not {what} now, nothing was done: {answer}")
+        if _TWO_BUDGETS in answer.words:
+            return EvictionRefusedError(
+                f"{self._name}: could not {what}, and never can, nothing was done: {answer}; delete one of"
+                " the budgets, or delete the pod by hand",
+                for_good=True,
+            )
+        return self._write_error(what, answer)
+
+    def _write_error(self, what: str, answer: Answer) -> ClusterRefusedError | ClusterUnreadableError:
+        """A status of the 400s says that nothing was done; another one does not."""
+        if 400 <= answer.code < 500:  # noqa: PLR2004  # as HTTP has it
+            return ClusterRefusedError(
+                f"{self._name}: could not {what}, nothing was done: {answer}{_next_step(answer)}"
+            )
+        return self._unknown(what, str(answer))
+
+    def _unknown(self, what: str, words: str) -> ClusterUnreadableError:
+        return ClusterUnreadableError(
+            f"{self._name}: it is unknown whether it did {what}: {words}; look with kubectl before it is done"
+            " again"
+        )
+
+    def _need_writing(self, what: str) -> None:
+        if self._dry_run:
+            raise DryRunError(f"{self._name}: a dry run tried to {what}; nothing was done")
+
+    @property
+    def _name(self) -> str:
+        return f"cluster {self._connection.name}"
+
+    def _of_calico(self, kind: str, plural: str, is_namespaced: bool) -> tuple[Manifest, ...]:
+        """Objects of one of Calico's kinds; none where the cluster does not have it.
+
+        Calico's own API server may be out of order while the kinds that it is made of can be read.
+        """
+        unavailable: Answer | None = None
+        for version in _CALICO_GROUPS:
+            try:
+                return self._manifests(version, kind, plural, is_namespaced)
+            except _NotServedError as error:
+                unavailable = unavailable or (error.answer if error.answer.code == UNAVAILABLE else None)
+        if unavailable is not None:
+            raise self._unread(f"list {plural} of {_CALICO_GROUPS[0]}", str(unavailable))
+        return ()
+
+    def _manifests(self, version: str, kind: str, plural: str, is_namespaced: bool) -> tuple[Manifest, ...]:
+        made = partial(reading.manifest, api_version=version, kind=kind)
+        listed = as_it_is(version, kind, plural, is_namespaced)
+        try:
+            return tuple(self._connection.list(listed, made, namespace="*" if is_namespaced else None))
+        except Answer as answer:
+            if answer.code in (NOT_FOUND, UNAVAILABLE) and "calico" in version:
+                raise _NotServedError(answer) from None
+            raise self._unread(f"list {plural} of {version}", answer) from None
+        except ClusterUnreadableError as error:
+            raise self._unread(f"list {plural} of {version}", error) from None
+
+    def _list(
+        self,
+        kind: type[Any],
+        made: Callable[[Any], T],
+        *,
+        namespace: str | None = None,
+        fields: Mapping[str, Any] | None = None,
+    ) -> tuple[T, ...]:
+        """All objects of a kind, as values."""
+        try:
+            found = self._connection.list(
+                kind, made, namespace=namespace, fields=dict(fields) if fields else None
+            )
+        except (Answer, ClusterUnreadableError) as error:
+            raise self._unread(f"list {plural_of(kind)}", error) from None
+        return tuple(found)
+
+    def _get(self, kind: type[Any], made: Callable[[Any], T], name: str, namespace: str) -> T | None:
+        """One object as a value; None where there is none."""
+
+        def get(client: Client) -> T:
+            found = client.get(kind, name, namespace=namespace)
+            if reading.named(found.metadata) != (namespace, name):
+                raise ClusterUnreadableError("it answered with another object")
+            return made(found)
+
+        try:
+            return self._connection.ask(get)
+        except Answer as answer:
+            if answer.code == NOT_FOUND:
+                return None
+            error: Exception = answer
+        except ClusterUnreadableError as unreadable:
+            error = unreadable
+        raise self._unread(f"read {plural_of(kind)} {namespace}/{name}", error)
+
+    def _unread(self, what: str, error: Exception | str) -> ClusterUnreadableError:
+        hint = _next_step(error) if isinstance(error, Answer) else ""
+        return ClusterUnreadableError(f"{self._name}: could not {what}: {error}{hint}")
 
 
-def _why(ready: NodeCondition | None) -> str:
-    if ready is None:
-        return "it has no condition Ready"
-    return ": ".join(word for word in (ready.reason, ready.message) if word) or f"Ready is {ready.status}"
+def _known(kind: str) -> str:
+    if kind not in WORKLOADS:
+        raise ClusterRefusedError(
+            f"{kind} is no kind of workload that ferryman knows: {', '.join(WORKLOADS)}"
+        )
+    return kind
 
 
-def _plain(address: str) -> str:
-    """An address as ``ipaddress`` writes it, so that two spellings of one IPv6 address meet; names stay."""
-    try:
-        return str(ipaddress.ip_address(address))
-    except ValueError:
-        return address
-
-
-def _is_local(api_service: ApiService) -> bool:
-    return api_service.spec is not None and api_service.spec.externalTrafficPolicy == "Local"
-
-
-def _serves(api_service: ApiService, service: Service) -> bool:
-    """Whether traffic of the service's VIP and port ends at this Service: by node port, or by its VIP."""
-    spec = api_service.spec
-    assert spec is not None, "asked of Services with a spec alone"
-    balancer = api_service.status.loadBalancer if api_service.status else None
-    given = [entry.ip for entry in (balancer.ingress if balancer else None) or ()]
-    vips = {
-        _plain(address) for address in (*(spec.externalIPs or ()), *given, spec.loadBalancerIP) if address
-    }
-    ports = [(port.protocol or "TCP", port.port, port.nodePort) for port in spec.ports or ()]
-    return any(
-        protocol == virtual.protocol.upper()
-        and (node_port == virtual.port or (port == virtual.port and str(virtual.vip) in vips))
-        for virtual in service.virtual_services
-        for protocol, port, node_port in ports
-    )
-
-
-def _local(client: Client, api_service: ApiService) -> LocalService:
-    from lightkube.resources.discovery_v1 import EndpointSlice  # noqa: PLC0415  # as above
-
-    meta = api_service.metadata
-    assert meta is not None, "the API server names what it lists"
-    assert meta.name is not None
-    slices = client.list(EndpointSlice, namespace=meta.namespace, labels={SERVICE_LABEL: meta.name})
-    return LocalService(f"{meta.namespace}/{meta.name}", frozenset(_nodes_of(slices)))
-
-
-def _nodes_of(slices: Iterable[EndpointSlice]) -> Iterator[str]:
-    """The nodes of endpoints that are ready; one that does not say is (``EndpointConditions``)."""
-    for endpoint_slice in slices:
-        for endpoint in endpoint_slice.endpoints or ():
-            ready = endpoint.conditions is None or endpoint.conditions.ready is not False
-            if ready and endpoint.nodeName:
-                yield endpoint.nodeName
+def _next_step(answer: Answer) -> str:
+    if answer.code == UNAUTHORIZED:
+        return "; renew the login that the kubeconfig has, and see that kubectl get nodes works with it"
+    if answer.code == FORBIDDEN:
+        return "; docs/rbac.yaml has the rights that are needed"
+    if answer.code == CONFLICT:
+        return "; it has changed meanwhile: read it again, and decide anew"
+    return ""

@@ -5,21 +5,40 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ferryman.kubernetes.api import read_cluster
-from ferryman.kubernetes.cluster import ClusterState, ClusterUnreadableError
+from ferryman.kubernetes.cluster import ClusterUnreadableError, node_of
 from ferryman.model import Finding, Kind, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ferryman.inventory.schema import ClusterEntry
+    from ferryman.kubernetes.client import ClusterClient
     from ferryman.kubernetes.cluster import Node
+    from ferryman.kubernetes.objects import ClusterService
     from ferryman.model import Realserver, Service
 
-    ReadCluster = Callable[[ClusterEntry, Service], ClusterState]
+    Connect = Callable[[ClusterEntry], ClusterClient]
 
 CHECK = "node-state"
 WANTED = "a node that is Ready, not cordoned, and evicts no pods"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalService:
+    """A Service with ``externalTrafficPolicy: Local`` that takes this service's traffic."""
+
+    name: str
+    """The Service as ``NAMESPACE/NAME``."""
+    nodes: frozenset[str]
+    """The nodes that answer for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterState:
+    """The state of a cluster, as far as this check wants it."""
+
+    nodes: tuple[Node, ...]
+    local: tuple[LocalService, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +51,7 @@ class NodeStates:
     there is none (``externalTrafficPolicy: Local``)."""
 
 
-def node_states(
-    service: Service, clusters: Mapping[str, ClusterEntry], read: ReadCluster = read_cluster
-) -> NodeStates:
+def node_states(service: Service, clusters: Mapping[str, ClusterEntry], connect: Connect) -> NodeStates:
     """What the clusters say of every realserver that is a node of one; each cluster is asked once.
 
     A cluster that the inventory names no API server for is skipped. One that it names but that could not be
@@ -44,7 +61,7 @@ def node_states(
     for realserver in service.realservers:
         if realserver.kind is Kind.KUBERNETES:
             nodes.setdefault(realserver.cluster, []).append(realserver)
-    found = [_of_cluster(name, members, service, clusters, read) for name, members in nodes.items()]
+    found = [_of_cluster(name, members, service, clusters, connect) for name, members in nodes.items()]
     return NodeStates(
         tuple(finding for states in found for finding in states.findings),
         frozenset(host for states in found for host in states.silent),
@@ -56,7 +73,7 @@ def _of_cluster(
     members: list[Realserver],
     service: Service,
     clusters: Mapping[str, ClusterEntry],
-    read: ReadCluster,
+    connect: Connect,
 ) -> NodeStates:
     if name is None:
         hosts = ", ".join(member.host for member in members)
@@ -65,12 +82,42 @@ def _of_cluster(
     if entry is None or not (entry.api or entry.kubeconfig):
         return _single(name, Verdict.SKIP, f"clusters.yaml names no API server for {name}", "")
     try:
-        cluster = read(entry, service)
+        client = connect(entry)
+        cluster = ClusterState(client.nodes(), tuple(_local(client.services(), service)))
     except ClusterUnreadableError as error:
         words = f"the API server could not be asked: {error}"
         return _single(name, Verdict.UNKNOWN, words, f"{_REMEDY} (clusters.yaml: {name})")
     silent = frozenset(member.host for member in members if _without_endpoint(member, cluster))
     return NodeStates(tuple(finding for member in members for finding in node_state(member, cluster)), silent)
+
+
+def _local(found: Iterable[ClusterService], service: Service) -> Iterator[LocalService]:
+    """The Services among these that take the service's traffic, and want a pod on the very node."""
+    for each in found:
+        if each.policy == "Local" and _serves(each, service):
+            yield LocalService(each.full_name, answering_nodes(each))
+
+
+def _serves(found: ClusterService, service: Service) -> bool:
+    """Whether traffic of the service's VIP and port ends at this Service: by node port, or by its VIP."""
+    return any(
+        port.protocol == virtual.protocol.upper()
+        and (port.node_port == virtual.port or (port.port == virtual.port and str(virtual.vip) in found.vips))
+        for virtual in service.virtual_services
+        for port in found.ports
+    )
+
+
+def answering_nodes(found: ClusterService) -> frozenset[str]:
+    """The nodes with an endpoint that takes traffic: a ready one, or one that still serves while it ends.
+
+    The latter counts only where no ready one is on the node (KEP-1669).
+    """
+    return frozenset(
+        each.node
+        for each in found.endpoints
+        if each.node and (each.ready or (each.serving and each.terminating))
+    )
 
 
 _REMEDY = "see that kubectl get nodes,services,endpointslices -A works with this kubeconfig and context"
@@ -87,7 +134,7 @@ def node_state(realserver: Realserver, cluster: ClusterState) -> Iterator[Findin
     to take it away: a warning, as is a realserver that is no node of the cluster (domain: node state;
     kubernetes/kubernetes#75262 for ``externalTrafficPolicy: Local``).
     """
-    node = cluster.node_of(realserver)
+    node = node_of(cluster.nodes, realserver)
     if node is None:
         yield _warning(
             realserver,
@@ -134,7 +181,7 @@ def _silence(realserver: Realserver, cluster: ClusterState) -> Iterator[Finding]
 
 
 def _without_endpoint(realserver: Realserver, cluster: ClusterState) -> list[str]:
-    node = cluster.node_of(realserver)
+    node = node_of(cluster.nodes, realserver)
     return [local.name for local in cluster.local if node is not None and node.name not in local.nodes]
 
 

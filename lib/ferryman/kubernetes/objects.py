@@ -141,6 +141,8 @@ class Workload:
     observed_generation: int = 0
     restarted_at: str = ""
     """The annotation ``kubectl.kubernetes.io/restartedAt`` of its template."""
+    partition: int = 0
+    """Of a StatefulSet's RollingUpdate: pods of a lower ordinal are not replaced."""
 
     @property
     def owner(self) -> Owner:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import ssl
-import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx2
 
 from ferryman.config import is_loopback
+from ferryman.deadline import Deadline
 from ferryman.kubernetes.cluster import ClusterUnreadableError
 
 if TYPE_CHECKING:
@@ -22,11 +23,16 @@ if TYPE_CHECKING:
 
     from ferryman.kubernetes.kubeconfig import Access
 
-MAX_BYTES = 128 << 20
-"""Of all answers together: a node of a large cluster has some 15 KB."""
+MAX_ANSWER = 64 << 20
+"""Of one answer."""
+MAX_BYTES = 512 << 20
+"""Of all pages together: a node of a large cluster has some 15 KB, a pod about as much."""
 MAX_PAGES = 500
 WHOLE_S = 60.0
-"""Seconds for all that is asked of a cluster at one time."""
+"""Seconds for one thing that is asked of a cluster, with all of its pages."""
+METADATA = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json"
+"""What is asked for where only names and owners count: the rest has a whole template of a pod."""
+_METADATA_ALONE = re.compile(r"/apis/(?:apps|batch)/v1(?:/namespaces/[^/]+)?/(?:replicasets|jobs)$")
 
 
 @dataclass
@@ -34,24 +40,46 @@ class Transport(httpx2.BaseTransport):
     """Sends requests as a kubeconfig says, until there were too many, too long ones, or too late."""
 
     access: Access
-    _left: int = field(default_factory=lambda: MAX_BYTES)
+    _left: int = MAX_BYTES
+    _left_of_answer: int = MAX_ANSWER
     _pages: int = 0
-    _until: float = field(default_factory=lambda: time.monotonic() + WHOLE_S)
+    _deadline: Deadline = field(default_factory=Deadline)
 
     def __post_init__(self) -> None:
         try:
-            self._http = httpx2.HTTPTransport(verify=_tls(self.access), proxy=_proxy_for(self.access))
+            http = httpx2.HTTPTransport(verify=_tls(self.access), proxy=_proxy_for(self.access))
         except (ImportError, ValueError):  # a library that a proxy of its kind needs
             raise ClusterUnreadableError(
                 "the kubeconfig's proxy-url cannot be used here; http:// and https:// proxies can"
             ) from None
+        self._http = self._deadline.kept_by(http)
+
+    @contextmanager
+    def begun(self) -> Iterator[None]:
+        """What is asked inside has its time, its pages and its size for itself; no connection outlives it.
+
+        One that is left open may be cut off meanwhile, and then lose what is asked next.
+
+        Raises:
+            ClusterUnreadableError: That was not enough.
+        """
+        self._left, self._pages = MAX_BYTES, 0
+        with self._deadline.within(WHOLE_S):
+            try:
+                yield
+            except (TimeoutError, httpx2.TimeoutException):
+                if not self._deadline.is_past:
+                    raise
+                raise ClusterUnreadableError(f"its answers did not end within {WHOLE_S:g} seconds") from None
+            finally:
+                self._http.close()
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send one request; raises ClusterUnreadableError where the answers have no end."""
         self._pages += 1
+        self._left_of_answer = MAX_ANSWER
         if self._pages > MAX_PAGES:
             raise ClusterUnreadableError(f"its lists do not end: {MAX_PAGES} pages until now")
-        self._require_time()
         access = self.access
         if access.token:
             request.headers["Authorization"] = f"Bearer {access.token}"
@@ -63,6 +91,8 @@ class Transport(httpx2.BaseTransport):
             *((name.encode(), value.encode()) for name, value in access.as_somebody),
         ]
         request.headers = httpx2.Headers(headers)
+        if request.method == "GET" and _METADATA_ALONE.search(request.url.path):
+            request.headers["Accept"] = METADATA
         if access.tls_name:
             request.extensions = {**request.extensions, "sni_hostname": access.tls_name}
         response = self._http.handle_request(request)
@@ -72,17 +102,15 @@ class Transport(httpx2.BaseTransport):
     def take(self, size: int) -> None:
         """Count what has come; raises ClusterUnreadableError where it is too much."""
         self._left -= size
+        self._left_of_answer -= size
+        if self._left_of_answer < 0:
+            raise ClusterUnreadableError(f"its answer does not end: more than {MAX_ANSWER >> 20} MiB")
         if self._left < 0:
-            raise ClusterUnreadableError(f"its answer does not end: more than {MAX_BYTES >> 20} MiB")
-        self._require_time()
+            raise ClusterUnreadableError(f"its lists do not end: more than {MAX_BYTES >> 20} MiB")
 
     def close(self) -> None:
         """Close its connections."""
         self._http.close()
-
-    def _require_time(self) -> None:
-        if time.monotonic() > self._until:
-            raise ClusterUnreadableError(f"its answers did not end within {WHOLE_S:g} seconds")
 
 
 class _Bounded(httpx2.SyncByteStream):

@@ -46,6 +46,7 @@ MODULES = (
     "ferryman.hosts.verbs.sudo",
     "ferryman.ipvs.connections",
     "ferryman.kubernetes.cluster",
+    "ferryman.kubernetes.objects",
     "ferryman.probe.targets",
     "ferryman.probe.exchange.results",
     "ferryman.probe.exchange.targets",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ferryman.catalog import Catalog, GitCatalog
 from ferryman.inventory.dns import system_resolver
-from ferryman.kubernetes.api import read_cluster
+from ferryman.kubernetes.api import cluster_client
 from ferryman.probe import Prober, own_source, require_raw_sockets
 from ferryman.probe.exchange import Exchanger
 from ferryman.tape.heard_transport import HeardTransport
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from ferryman.config import CatalogConfig, ProbeConfig
     from ferryman.inventory.dns import Resolve
     from ferryman.inventory.schema import ClusterEntry
-    from ferryman.kubernetes.cluster import ClusterState
-    from ferryman.model import Address, ProbeResult, Service
+    from ferryman.kubernetes.client import ClusterClient
+    from ferryman.model import Address, ProbeResult
     from ferryman.probe import Target
     from ferryman.probe.exchange import ExchangeLimits, ExchangeResult, ExchangeTarget
     from ferryman.tape.heard_transport import HearPacket
@@ -91,7 +91,8 @@ class Ports:
     exchange: Exchange = exchange
     request: Callable[[Request], Result] = request
     """Sends one HTTP request through a VIP."""
-    read_cluster: Callable[[ClusterEntry, Service], ClusterState] = read_cluster
+    cluster: Callable[[ClusterEntry, bool], ClusterClient] = cluster_client
+    """The API server of a cluster, for a dry run or not."""
     resolve: Resolve = system_resolver
     catalog: Callable[[Path, bool], Catalog] = catalog_file
     """The catalog of a path, for a dry run or not."""

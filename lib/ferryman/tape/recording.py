@@ -12,6 +12,7 @@ from ferryman.catalog import Catalog, GitCatalog
 from ferryman.catalog.review.git import Git, GitResult
 from ferryman.errors import FerrymanError
 from ferryman.inventory.extract import catalog_part
+from ferryman.tape.cluster import TapedCluster
 from ferryman.tape.codec import encode, encode_error
 from ferryman.tape.keys import RUN, CallKey, current_lane, key_of_verb
 from ferryman.tape.ports import Exchange, Ports, Probe
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from ferryman.hosts.ssh import Fleet
     from ferryman.hosts.verbs import ReadVerb, Verb, WriteVerb
     from ferryman.inventory.schema import ClusterEntry
-    from ferryman.kubernetes.cluster import ClusterState
-    from ferryman.model import Address, ProbeResult, Service
+    from ferryman.kubernetes.client import ClusterClient
+    from ferryman.model import Address, ProbeResult
     from ferryman.probe import Target
     from ferryman.probe.exchange import ExchangeLimits, ExchangeResult, ExchangeTarget
     from ferryman.tape.heard_transport import HearPacket
@@ -201,12 +202,6 @@ def source_key(towards: Address) -> CallKey:
     return CallKey("probe", "", "own-source", {"towards": str(towards)})
 
 
-def cluster_key(entry: ClusterEntry, service: Service) -> CallKey:
-    """The key of reading a Kubernetes cluster; credentials are no part of it."""
-    where = str(entry.api or entry.context or "")
-    return CallKey("cluster", "", "read-cluster", {"cluster": where, "service": service.name})
-
-
 def _all_recorded(recorder: Recorder, keys: Sequence[CallKey], ask: Callable[[], list[T]]) -> list[T]:
     """Ask for all at once; on the tape each is a call of its own, with its answer or why there is none."""
     try:
@@ -252,8 +247,13 @@ def recording_ports(real: Ports, recorder: Recorder, needed: Callable[[], Collec
     def request(asked: Request) -> Result:
         return recorder.call(request_key(asked), lambda: real.request(asked))
 
-    def cluster(entry: ClusterEntry, service: Service) -> ClusterState:
-        return recorder.call(cluster_key(entry, service), lambda: real.read_cluster(entry, service))
+    def cluster(entry: ClusterEntry, dry_run: bool) -> ClusterClient:  # as ``Ports.cluster``
+        client = real.cluster(entry, dry_run)
+
+        def through(key: CallKey, call: Callable[[ClusterClient], T]) -> T:
+            return recorder.call(key, lambda: call(client))
+
+        return TapedCluster(entry, through, dry_run=dry_run)
 
     def resolve(host: str) -> Sequence[Address]:
         return recorder.call(CallKey("dns", host, "addresses", {}), lambda: list(real.resolve(host)))
@@ -272,7 +272,7 @@ def recording_ports(real: Ports, recorder: Recorder, needed: Callable[[], Collec
         own_source=lambda address: recorder.call(source_key(address), lambda: real.own_source(address)),
         exchange=_recorded_exchange(real, recorder),
         request=request,
-        read_cluster=cluster,
+        cluster=cluster,
         resolve=resolve,
         catalog=catalog,
         git_catalog=git_catalog,

@@ -11,6 +11,7 @@ from ferryman.catalog import Catalog, GitCatalog
 from ferryman.catalog.review.git import Git, GitResult
 from ferryman.errors import DoubtError, DryRunError, VerifyError
 from ferryman.hosts.completed import Completed
+from ferryman.tape.cluster import TapedCluster
 from ferryman.tape.codec import NotDataError, decode, decode_error
 from ferryman.tape.keys import CallKey, key_of_verb
 from ferryman.tape.ports import Ports
@@ -19,7 +20,6 @@ from ferryman.tape.recording import (
     CATALOG_WRITABLE,
     TOKEN,
     catalog_write_key,
-    cluster_key,
     exchange_key,
     fence_key,
     git_key,
@@ -35,9 +35,7 @@ if TYPE_CHECKING:
     from ferryman.config import CatalogConfig, ProbeConfig
     from ferryman.hosts.hosts import Questions
     from ferryman.hosts.verbs import ReadVerb, Verb, WriteVerb
-    from ferryman.inventory.schema import ClusterEntry
-    from ferryman.kubernetes.cluster import ClusterState
-    from ferryman.model import Address, ProbeResult, Service
+    from ferryman.model import Address, ProbeResult
     from ferryman.probe import Target
     from ferryman.probe.exchange import ExchangeLimits, ExchangeResult, ExchangeTarget
     from ferryman.tape.world import TapeWorld
@@ -150,9 +148,9 @@ def replaying_ports(world: TapeWorld) -> Ports:
         result: Result = ask(request_key(asked))
         return result
 
-    def cluster(entry: ClusterEntry, service: Service) -> ClusterState:
-        state: ClusterState = ask(cluster_key(entry, service))
-        return state
+    def from_tape(key: CallKey, call: object) -> Any:  # noqa: ANN401  # any value
+        del call
+        return world.ask(key)
 
     def resolve(host: str) -> Sequence[Address]:
         found: Sequence[Address] = ask(CallKey("dns", host, "addresses", {}))
@@ -164,7 +162,7 @@ def replaying_ports(world: TapeWorld) -> Ports:
         own_source=own_source,
         exchange=exchange,
         request=request,
-        read_cluster=cluster,
+        cluster=lambda entry, dry_run: TapedCluster(entry, from_tape, dry_run=dry_run),
         resolve=resolve,
         catalog=lambda file, dry_run: _Catalog(file, dry_run, world),
         git_catalog=lambda file, config, dry_run: _GitCatalog(file, config, dry_run, world),

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from unit.kubernetes import api_server
+from doubles import api_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,4 +13,5 @@ if TYPE_CHECKING:
 @pytest.fixture
 def server() -> Iterator[api_server.ApiServer]:
     with api_server.serving() as running:
+        running.page = 2
         yield running

@@ -10,24 +10,24 @@ import threading
 from contextlib import contextmanager
 from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 import yaml
 
+from doubles.api_server import Fault
 from ferryman.inventory import Inventory
 from ferryman.inventory.schema import ClusterEntry
 from ferryman.kubernetes import transport
-from ferryman.kubernetes.api import read_cluster
+from ferryman.kubernetes.api import cluster_client
 from ferryman.kubernetes.cluster import ClusterUnreadableError
 from ferryman.kubernetes.kubeconfig import CLUSTER_KEYS, PLUGIN_KEYS, USER_KEYS, access_of
 from unit.http_listener import QuietHandler, listening
-from unit.kubernetes.test_nodes import ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from unit.kubernetes.api_server import ApiServer
+    from doubles.api_server import ApiServer
 
 CASE = Path(__file__).parent / "cases" / "kubeconfig"
 SECRET = "hunter2-SECRET"
@@ -57,13 +57,13 @@ def written(
 
 def refused(file: Path, context: str | None = None) -> str:
     with pytest.raises(ClusterUnreadableError) as error:
-        read_cluster(ClusterEntry(kubeconfig=str(file), context=context), ALONE)  # type: ignore[call-arg]
-    return str(error.value)
+        cluster_client(ClusterEntry(kubeconfig=str(file), context=context), True).nodes()  # type: ignore[call-arg]
+    return str(error.value).partition("could not list nodes: ")[2]
 
 
 def nodes(file: Path) -> list[str]:
     entry = ClusterEntry(kubeconfig=str(file))  # type: ignore[call-arg]
-    return [node.name for node in read_cluster(entry, ALONE).nodes]
+    return [node.name for node in cluster_client(entry, True).nodes()]
 
 
 def plugin(folder: Path, script: str) -> None:
@@ -80,7 +80,7 @@ def test_the_case_from_the_field_runs_its_plugin_and_asks_through_its_proxy(
     plugin(tmp_path, 'echo \'{"status": {"token": "from-the-plugin"}}\'')
     (tmp_path / "config").write_text(CASE.read_text().replace('http://127.0.0.1:1"', f'{server.url}"'))
     assert nodes(tmp_path / "config") == ["node1"]
-    assert server.asked[0] == "http://127.0.0.1:16443/api/v1/nodes"
+    assert server.asked[0].target == "http://127.0.0.1:16443/api/v1/nodes?limit=500"
 
 
 def test_a_proxy_that_is_not_there_is_told_and_not_passed_over(server: ApiServer, tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def serving_tls(folder: Path, name: str) -> Iterator[str]:
     class Handler(QuietHandler):
         def do_GET(self) -> None:  # noqa: N802  # the base class's name
             body = b'{"metadata": {}, "items": [{"metadata": {"name": "node1"}}]}'
-            body = body if self.path == "/api/v1/nodes" else b'{"metadata": {}, "items": []}'
+            body = body if self.path.startswith("/api/v1/nodes") else b'{"metadata": {}, "items": []}'
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -314,48 +314,34 @@ def test_a_broken_kubeconfig_quotes_no_token(tmp_path: Path, text: str) -> None:
 
 
 def test_a_server_that_repeats_the_token_is_not_repeated(server: ApiServer, tmp_path: Path) -> None:
-    server.broken = json.dumps({"items": SECRET, "metadata": SECRET}).encode()
+    server.faults.append(Fault(body=json.dumps({"items": SECRET, "metadata": SECRET}).encode()))
     assert SECRET not in refused(written(tmp_path, {"server": server.url}, {"token": SECRET}))
     assert SECRET not in repr(access_of(str(written(tmp_path, user={"token": SECRET})), None, None))
 
 
-def test_lists_that_never_end_are_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "MAX_PAGES", 20)
-    asked: list[str] = []
-
-    class Handler(QuietHandler):
-        def do_GET(self) -> None:  # noqa: N802  # the base class's name
-            asked.append(self.path)
-            body = b'{"metadata": {"continue": "again"}, "items": []}'
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-    with listening(Handler) as url:
-        assert refused(written(tmp_path, {"server": url})) == "its lists do not end: 20 pages until now"
-    assert len(asked) == 20
-
-
-@pytest.mark.parametrize(
-    ("left", "whole_s", "said"), [(5_000, 60.0, "0 MiB"), (1 << 30, 0.2, "within 0.2 s")]
-)
-def test_an_answer_that_never_ends_is_given_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: int, whole_s: float, said: str
+def test_lists_that_never_end_are_given_up(
+    server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "MAX_BYTES", left)
-    monkeypatch.setattr(transport, "WHOLE_S", whole_s)
+    monkeypatch.setattr(transport, "MAX_PAGES", 20)
+    server.faults.append(Fault(endless="pages"))
+    assert refused(written(tmp_path, {"server": server.url})) == "its lists do not end: 20 pages until now"
+    assert len(server.asked) == 20
 
-    class Handler(QuietHandler):
-        def do_GET(self) -> None:  # noqa: N802  # the base class's name
-            self.send_response(200)
-            self.send_header("Content-Length", str(1 << 40))
-            self.end_headers()
-            try:
-                while True:
-                    self.wfile.write(b" " * 1000)
-            except OSError:
-                return
 
-    with listening(Handler) as url:
-        assert said in refused(written(tmp_path, {"server": url}))
+@pytest.mark.parametrize("endless", ["head", "body"])
+def test_an_answer_that_never_ends_is_given_up_after_its_time(
+    server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, endless: Literal["head", "body"]
+) -> None:
+    monkeypatch.setattr(transport, "WHOLE_S", 0.2)
+    server.faults.append(Fault(endless=endless))
+    found = refused(written(tmp_path, {"server": server.url}))
+    assert found == "its answers did not end within 0.2 seconds"
+
+
+@pytest.mark.parametrize("limit", ["MAX_BYTES", "MAX_ANSWER"])
+def test_an_answer_that_never_ends_is_given_up_after_its_size(
+    server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(transport, limit, 5_000)
+    server.faults.append(Fault(endless="body"))
+    assert "not end: more than 0 MiB" in refused(written(tmp_path, {"server": server.url}))

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from doubles.api_server import NODES, SERVICES, Fault
 from ferryman.inventory.schema import ClusterEntry
-from ferryman.kubernetes import login, node_states
+from ferryman.kubernetes import login, nodes
+from ferryman.kubernetes.api import cluster_client
 from ferryman.model import Finding, Kind, Realserver, Service, Verdict, VirtualService
-from unit.kubernetes.api_server import NODES, SERVICES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from unit.kubernetes.api_server import ApiServer
+    from doubles.api_server import ApiServer
 
 NODE1 = Realserver("node1", Kind.KUBERNETES, IPv4Address("10.10.0.31"), IPv6Address("fd10::31"), "staging")
 NODE2 = Realserver("node2", Kind.KUBERNETES, IPv4Address("10.10.0.32"), None, "staging")
@@ -38,6 +39,10 @@ ALONE = replace(INGRESS, realservers=(NODE1,))
 
 def cluster(**keys: object) -> ClusterEntry:
     return ClusterEntry.model_validate(keys)
+
+
+def node_states(service: Service, clusters: Mapping[str, ClusterEntry]) -> nodes.NodeStates:
+    return nodes.node_states(service, clusters, lambda entry: cluster_client(entry, True))
 
 
 def node_findings(service: Service, clusters: Mapping[str, ClusterEntry]) -> list[Finding]:
@@ -77,30 +82,33 @@ def test_an_api_server_that_refuses_connections_is_unknown_and_not_green() -> No
         entry = cluster(api=f"http://127.0.0.1:{held.getsockname()[1]}")
         (found,) = node_findings(INGRESS, {"staging": entry})
     assert (found.check, found.host, found.verdict) == ("node-state", "staging", Verdict.UNKNOWN)
-    assert "the API server could not be asked: ConnectError" in found.seen
+    assert "could not list nodes: ConnectError" in found.seen
 
 
 @pytest.mark.parametrize(
     "said", [b"", b"<html>", b"[]", b"{}", b'{"items": [3]}', b'{"items": [{"spec": {"taints": 3}}]}']
 )
 def test_an_answer_that_is_not_understood_is_unknown(server: ApiServer, said: bytes) -> None:
-    server.broken = said
+    server.faults.append(Fault(body=said))
     assert [finding.verdict for finding in asked(server)] == [Verdict.UNKNOWN]
 
 
 @pytest.mark.parametrize("path", [NODES, SERVICES])
 def test_what_may_not_be_listed_is_unknown_with_the_servers_own_words(server: ApiServer, path: str) -> None:
-    del server.items[path]
+    plural = path.rpartition("/")[2]
+    others = {"nodes", "services", "endpointslices"} - {plural}
+    server.rules = [{"apiGroups": ["*"], "resources": sorted(others), "verbs": ["list"]}]
     (found,) = asked(server)
     assert found.verdict is Verdict.UNKNOWN
-    assert f'ApiError: User "ferry" cannot list {path}' in found.seen
+    assert f'403: {plural} is forbidden: User "ferry" cannot list resource "{plural}"' in found.seen
+    assert "docs/rbac.yaml has the rights" in found.seen
 
 
 def test_nodes_that_are_well_pass_one_finding_each_and_each_list_is_asked_for_once(server: ApiServer) -> None:
     server.node("node1")
     server.node("node2")
     assert said(asked(server)) == [("node1", Verdict.PASS, "Ready"), ("node2", Verdict.PASS, "Ready")]
-    assert server.asked == [NODES, SERVICES]
+    assert server.paths == [NODES, SERVICES]
 
 
 def test_all_pages_of_a_long_list_are_read(server: ApiServer) -> None:

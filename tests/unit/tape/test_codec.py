@@ -12,7 +12,7 @@ import pytest
 from ferryman.errors import BusyError, CommandFailedError, UnreachableError
 from ferryman.hosts.completed import Completed
 from ferryman.ipvs.listing import read_table
-from ferryman.kubernetes.cluster import ClusterState, ClusterUnreadableError, Node
+from ferryman.kubernetes.cluster import ClusterUnreadableError, Node
 from ferryman.model import IcmpReason, ProbeResult, ProbeVerdict, VirtualService
 from ferryman.tape.codec import DEEPEST, NotDataError, classes, decode, decode_error, encode, encode_error
 from ferryman.tape.keys import key_of_verb
@@ -41,7 +41,7 @@ VALUES = (
         "web1", WEB, ProbeVerdict.UNREACHABLE, 0.25, icmp_reasons=frozenset({IcmpReason.NO_TUNNEL_DEVICE})
     ),
     Completed("web1", "true", 0, "out", ""),
-    ClusterState((Node("node1", addresses=frozenset({"10.0.0.1"})),)),
+    (Node("node1", addresses=frozenset({"10.0.0.1"})),),
     read_table(RULES),
 )
 

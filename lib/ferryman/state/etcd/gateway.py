@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import httpx2
 
 from ferryman import retry
+from ferryman.deadline import Deadline
 from ferryman.engine.signals import ignore_signals
 from ferryman.errors import JournalError
-from ferryman.state.etcd.deadline import Deadline
 from ferryman.state.etcd.login import Login
 from ferryman.state.etcd.refusal import Refusal
 

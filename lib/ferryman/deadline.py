@@ -36,6 +36,11 @@ class Deadline:
         finally:
             self._until = float("inf")
 
+    @property
+    def is_past(self) -> bool:
+        """Whether the time is over."""
+        return time.monotonic() >= self._until
+
     def kept_by(self, transport: T) -> T:
         """The same transport, which keeps it on every connection that it makes."""
         pool: Any = vars(transport)["_pool"]  # it has no other way to be given a backend
