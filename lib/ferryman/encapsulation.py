@@ -18,6 +18,10 @@ IP_HEADER = {4: IPV4_HEADER, 6: IPV6_HEADER}
 """An IP header without options, by IP version (RFC 791, RFC 8200)."""
 TCP_HEADER = 20
 """A TCP header without options; timestamps take from the payload, not from the MSS (RFC 6691)."""
+UDP_HEADER = 8
+"""A UDP header (RFC 768)."""
+IPV6_MIN_MTU = 1280
+"""What every link must take that carries IPv6 (RFC 8200)."""
 ICMP_HEADER = 8
 """What stands before the quoted packet in an error of ICMP (RFC 792) and of ICMPv6 (RFC 4443)."""
 
@@ -40,6 +44,11 @@ def max_inner_packet(outer: int, path_mtu: int = ETHERNET_MTU) -> int:
 def mss_for_mtu(version: int, mtu: int) -> int:
     """The MSS of a host whose device takes packets of ``mtu`` bytes, for this IP version (RFC 6691)."""
     return mtu - IP_HEADER[version] - TCP_HEADER
+
+
+def udp_payload(version: int, mtu: int) -> int:
+    """The largest UDP payload that fits ``mtu`` bytes without fragments, for this IP version."""
+    return mtu - IP_HEADER[version] - UDP_HEADER
 
 
 def mss_limit(

@@ -242,7 +242,7 @@ class ProbeResult:
     """What the ICMP errors said that made it ``unreachable``; empty for every other verdict."""
 
 
-ChangeKind = Literal["catalog", "director", "host"]
+ChangeKind = Literal["catalog", "director", "host", "cluster"]
 """What sort of thing a change touches."""
 
 

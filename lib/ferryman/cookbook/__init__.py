@@ -9,7 +9,7 @@ a cookbook does not wait for it. Types, and what steps of an author's own stand 
 
 from typing import TYPE_CHECKING
 
-from ferryman.click_shim import argument, option
+from ferryman.click_shim import IntRange, argument, option
 from ferryman.cookbook.command import (
     accept_irreversible_option,
     cookbook,
@@ -42,10 +42,14 @@ if TYPE_CHECKING:
     from ferryman.cookbook.steps.forwarding import DirectorConverged
     from ferryman.cookbook.steps.git_catalog import CatalogMerged
     from ferryman.cookbook.steps.old_connections import OldConnectionsDrained
+    from ferryman.cookbook.steps.pod_advmss import PodsSayLess, live_steps
+    from ferryman.cookbook.steps.pod_mtu import NewPodsSmall, PodMtuSeen, RestartsListed, SizesExplained
+    from ferryman.cookbook.steps.pod_restart import StageSoaked, WorkloadRestarted, restart_steps
     from ferryman.cookbook.steps.probes import ProbesAnswered
     from ferryman.cookbook.steps.realservers import RealserversConverged, RealserversReady, realserver_steps
     from ferryman.cookbook.steps.routes import HostRoutesDown, HostRoutesUp
     from ferryman.cookbook.steps.scheduler import DirectorRescheduled, SchedulerImpact
+    from ferryman.cookbook.steps.service_pods import ServicePodsSmall
     from ferryman.cookbook.steps.tables import DirectorsStayConverged
     from ferryman.cookbook.steps.traffic import TrafficFlows
     from ferryman.cookbook.steps.watch import Soaked, watch_over, watch_requests
@@ -94,6 +98,14 @@ else:
             "ferryman.cookbook.steps.forwarding": ["DirectorConverged"],
             "ferryman.cookbook.steps.git_catalog": ["CatalogMerged"],
             "ferryman.cookbook.steps.old_connections": ["OldConnectionsDrained"],
+            "ferryman.cookbook.steps.pod_advmss": ["PodsSayLess", "live_steps"],
+            "ferryman.cookbook.steps.pod_mtu": [
+                "NewPodsSmall",
+                "PodMtuSeen",
+                "RestartsListed",
+                "SizesExplained",
+            ],
+            "ferryman.cookbook.steps.pod_restart": ["StageSoaked", "WorkloadRestarted", "restart_steps"],
             "ferryman.cookbook.steps.probes": ["ProbesAnswered"],
             "ferryman.cookbook.steps.realservers": [
                 "RealserversConverged",
@@ -102,6 +114,7 @@ else:
             ],
             "ferryman.cookbook.steps.routes": ["HostRoutesDown", "HostRoutesUp"],
             "ferryman.cookbook.steps.scheduler": ["DirectorRescheduled", "SchedulerImpact"],
+            "ferryman.cookbook.steps.service_pods": ["ServicePodsSmall"],
             "ferryman.cookbook.steps.tables": ["DirectorsStayConverged"],
             "ferryman.cookbook.steps.traffic": ["TrafficFlows"],
             "ferryman.cookbook.steps.watch": ["Soaked", "watch_over", "watch_requests"],
@@ -158,13 +171,17 @@ __all__ = [
     "Forwarding",
     "HostRoutesDown",
     "HostRoutesUp",
+    "IntRange",
     "IpvsTable",
     "Kind",
     "Look",
+    "NewPodsSmall",
     "NoChange",
     "OldConnectionsDrained",
     "Overrides",
     "Plan",
+    "PodMtuSeen",
+    "PodsSayLess",
     "ProbeResult",
     "ProbeVerdict",
     "ProbesAnswered",
@@ -174,13 +191,17 @@ __all__ = [
     "RealserversReady",
     "RefusedError",
     "Report",
+    "RestartsListed",
     "Role",
     "SchedulerImpact",
     "Service",
+    "ServicePodsSmall",
     "SetForwarding",
     "SetScheduler",
+    "SizesExplained",
     "Soaked",
     "SpoofedSourcesDropped",
+    "StageSoaked",
     "Step",
     "Target",
     "TrafficFlows",
@@ -188,6 +209,7 @@ __all__ = [
     "Verdict",
     "VerifyError",
     "VirtualService",
+    "WorkloadRestarted",
     "WorldChangedError",
     "WriteVerb",
     "accept_irreversible_option",
@@ -196,10 +218,12 @@ __all__ = [
     "cookbook",
     "drain_option",
     "kinds",
+    "live_steps",
     "load",
     "option",
     "read_back",
     "realserver_steps",
+    "restart_steps",
     "scheduled",
     "scheduler_catalog_step",
     "service_argument",

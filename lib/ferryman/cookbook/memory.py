@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from ferryman.inventory import Needed
     from ferryman.kubernetes import NodeStates
     from ferryman.kubernetes.client import ClusterClient
+    from ferryman.kubernetes.mtu.seen import SeenPod
+    from ferryman.kubernetes.mtu.view import ClusterView
+    from ferryman.kubernetes.mtu.way import Way
     from ferryman.model import Address, Director, Service
     from ferryman.probe import Target as ProbeTarget
 
@@ -30,6 +33,8 @@ def key_of(director: Director, service: Service) -> Key:
     return director.host, service.name
 
 
+WorkloadKey = tuple[str, str, str, str]
+"""Cluster, namespace, kind and name of a workload."""
 DestinationKey = tuple[str, str]
 """A realserver's host and the virtual service that it is asked for."""
 
@@ -91,6 +96,16 @@ class Memory:
     """By service: what its clusters say of its nodes. Lost: they are asked again."""
     clusters: dict[str, ClusterClient] = field(default_factory=dict)
     """By name: what was made to ask a cluster. Lost: it is made again."""
+    small_pods: dict[str, SeenPod] = field(default_factory=dict)
+    """By uid: pods that were seen not to be too large, which none becomes. Lost: their nodes are asked."""
+    first_views: dict[str, ClusterView] = field(default_factory=dict)
+    """By cluster: its pods and workloads as the plan was made of them. Lost: they are read again."""
+    restart_ways: dict[WorkloadKey, Way] = field(default_factory=dict)
+    """How each workload is to be restarted, as it was first found. Lost: it is found out again."""
+    restarted: set[WorkloadKey] = field(default_factory=set)
+    """Which workloads this process has begun to restart. Lost: nothing is soaked for those."""
+    eased: dict[str, list[list[Any]]] = field(default_factory=dict)
+    """By node: the pods whose MSS is to be lowered, as they were first found. Lost: they are looked for."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     """The watch, in a thread of its own, writes to ``verified`` too."""
 

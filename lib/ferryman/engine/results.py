@@ -110,6 +110,9 @@ def rolled_back(run: RunContext, cause: Exception | None, result: RollbackResult
         headline = "rolled back: all is as before, verified"
         if others:
             headline = "rolled back: all that this run changed is as before, verified; beside that:"
+        if result.kept:
+            headline = "rolled back as far as anything can be; nothing takes this back, and it stays:"
+            others = [*result.kept, "all else that this run changed is as before, verified", *others]
     reason = "\n".join([*([error_summary(cause)] if cause else []), headline, *others])
     if isinstance(cause, InterruptedRunError):
         return RunResult(Outcome.INTERRUPTED, reason, run.id)

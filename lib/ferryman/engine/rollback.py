@@ -6,7 +6,9 @@ when all is as before, not when each undo succeeded.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ferryman.engine.event_log import error_record, error_summary
@@ -16,7 +18,7 @@ from ferryman.errors import BusyError, InterruptedRunError, JournalError, Verify
 from ferryman.events import ChangeMade
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ferryman.engine.progress import AppliedChange
     from ferryman.engine.run_context import RunContext, StepReport
@@ -37,6 +39,8 @@ class RollbackResult:
     not_restored: list[NotRestored] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     """What others changed beside this run's own part, and what stays on purpose: reported, and left alone."""
+    kept: list[str] = field(default_factory=list)
+    """What nothing takes back, in words: it stays as this run made it."""
 
 
 def roll_back(run: RunContext) -> RollbackResult:
@@ -46,7 +50,17 @@ def roll_back(run: RunContext) -> RollbackResult:
     if _undo_all(run, result):
         run.at = "the end of the rollback, where every change is looked at again"
         _verify_everything(run, result)
+    result.kept += _kept(run)
     return result
+
+
+def _kept(run: RunContext) -> Iterator[str]:
+    """What nothing takes back of the changes that were undone, in this process or an earlier one."""
+    for place, applied in sorted(run.progress.restored.items()):
+        change = run.plan.change(place)
+        with suppress(Exception):  # words alone: they must not keep the rollback from its result
+            if kept := call_own(partial(change.kept_after_undo, applied.before)):
+                yield kept
 
 
 def _undo_all(run: RunContext, result: RollbackResult) -> bool:

@@ -201,7 +201,10 @@ class Runner:
         if self.fence_off is None:
             return
         targets = [
-            edit for applied in progress.applied.values() for edit in applied.edits if edit.kind != "catalog"
+            edit
+            for applied in progress.applied.values()
+            for edit in applied.edits
+            if edit.kind not in ("catalog", "cluster")
         ]
         hosts = list(dict.fromkeys(_host_of(edit) for edit in targets))
         silent = self.fence_off(run.id, store.run(run.id).records, hosts)

@@ -183,6 +183,13 @@ class Change(_Step, ABC, Generic[B]):
         is raised after every part that is the run's own has been put back.
         """
 
+    def kept_after_undo(self, before: B) -> str | None:  # noqa: ARG002  # whoever overrides it needs the before
+        """What of it nothing takes back, in words, so that a rollback does not claim that it did; else None.
+
+        Only for a change whose ``diff_after_undo`` has nothing to say of that: what stays is no failure.
+        """
+        return None
+
     def require_undoable(self, before: B, report: Report) -> None:
         """Look whether ``undo`` can succeed; writes nothing. Every change is asked before one is undone.
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ferryman.inventory.schema import CatalogService, DirectorEntry
+    from ferryman.inventory.schema import CatalogService, ClusterEntry, DirectorEntry
 
 
 def lint(path: Path) -> list[Problem]:
@@ -112,6 +112,20 @@ def _clusters(folder: Folder) -> Iterator[Problem]:
         if entry.pod_mtu is not None and entry.pod_mtu > room and entry.mss in (None, "pod_mtu"):
             message = f"is {entry.pod_mtu}, expected {room} at most: the path MTU less an outer IPv4 header"
             yield folder.problem(CLUSTERS, (name, "pod_mtu"), message, severity="warn")
+        yield from _stages(folder, name, entry)
+
+
+def _stages(folder: Folder, name: str, entry: ClusterEntry) -> Iterator[Problem]:
+    """Each stage of a rollout has a name of its own, and one that takes everything is the last."""
+    stages = entry.rollout.stages if entry.rollout is not None else []
+    for index, stage in enumerate(stages):
+        keys = (name, "rollout", "stages", index)
+        if stage.name in [earlier.name for earlier in stages[:index]]:
+            message = f"is {stage.name} a second time, expected a name for each stage"
+            yield folder.problem(CLUSTERS, (*keys, "name"), message)
+        if stage.namespaces is None and stage.selector is None and index < len(stages) - 1:
+            message = "takes every pod, so that no stage after it has any; expected namespaces or selector"
+            yield folder.problem(CLUSTERS, keys, message, severity="warn")
 
 
 def _jumbo(folder: Folder, host: str, mss: MssStrategy, path_mtu: int) -> Iterator[Problem]:

@@ -179,6 +179,27 @@ class HostEntry(Room):
     cluster: Name | None = Field(None, description="the name of a cluster in clusters.yaml")
 
 
+class StageEntry(Strict):
+    """Some workloads of a cluster, restarted together; each is in the first stage that takes it."""
+
+    name: Name = Field(description="a name, such as staging")
+    namespaces: list[str] | None = Field(
+        None, min_length=1, description="a list of namespaces or patterns, such as [staging-*]"
+    )
+    selector: dict[str, str] | None = Field(
+        None, min_length=1, description="labels of pods, such as {tier: auxiliary}"
+    )
+    soak: float = Field(300.0, ge=0, le=86_400, description="seconds, 0 to 86400")
+    blocked: Literal["refuse", "skip"] = Field("refuse", description="refuse or skip")
+
+
+class RolloutEntry(Strict):
+    """How a cluster's pods are made again."""
+
+    stages: list[StageEntry] = Field(min_length=1, description="a list of stages")
+    deadline: float = Field(600.0, gt=0, le=86_400, description="seconds, more than 0, 86400 at most")
+
+
 class ClusterEntry(Room):
     """A Kubernetes cluster: how its API server is reached, and what its nodes and pods should be like."""
 
@@ -187,6 +208,7 @@ class ClusterEntry(Room):
     context: str | None = Field(None, description="the name of a context in the kubeconfig")
     pod_mtu: int | None = Field(None, ge=1280, le=65535, description="an MTU in bytes, 1280 to 65535")
     stage: str | None = Field(None, description="a stage, such as staging or production")
+    rollout: RolloutEntry | None = Field(None, description="a mapping with stages")
 
 
 NodesOfCluster = dict[str, list[str] | None]

@@ -94,11 +94,11 @@ def _of_cluster(
 def _local(found: Iterable[ClusterService], service: Service) -> Iterator[LocalService]:
     """The Services among these that take the service's traffic, and want a pod on the very node."""
     for each in found:
-        if each.policy == "Local" and _serves(each, service):
+        if each.policy == "Local" and serves(each, service):
             yield LocalService(each.full_name, answering_nodes(each))
 
 
-def _serves(found: ClusterService, service: Service) -> bool:
+def serves(found: ClusterService, service: Service) -> bool:
     """Whether traffic of the service's VIP and port ends at this Service: by node port, or by its VIP."""
     return any(
         port.protocol == virtual.protocol.upper()

@@ -174,7 +174,9 @@ class ExpectedFinding(Strict):
 class ExpectedChange(Strict):
     """A change that the run must make: of the catalog, or on a host."""
 
-    kind: Literal["catalog", "director", "host"] = Field(description="catalog, director or host")
+    kind: Literal["catalog", "director", "host", "cluster"] = Field(
+        description="catalog, director, host or cluster"
+    )
     on: str | None = Field(None, description="a host")
 
 

@@ -188,7 +188,8 @@ class FakeCluster:
             return
         guards = [budget for budget in self.budgets_now if _selects(budget, pod)]
         if len(guards) > 1:
-            raise EvictionRefusedError(f"{pod.full_name}: two budgets select it, which is never allowed")
+            why = f"{pod.full_name}: two budgets select it, which is never allowed"
+            raise EvictionRefusedError(why, for_good=True)
         for budget in guards:
             if budget.disruptions_allowed < 1:
                 raise EvictionRefusedError(f"{pod.full_name}: budget {budget.name} allows no disruption now")

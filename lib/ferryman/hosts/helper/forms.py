@@ -30,6 +30,11 @@ _RULE = rf"-[Aa] {_NAMED}( {_WORD})+"
 _EDIT = rf"(-E {_NAMED} -s {SCHEDULER}|-e {_NAMED} -r [0-9a-f.:\[\]]+ -[gim] -w [0-9]+)( {_WORD})*"
 _DEVICE = "[A-Za-z0-9_][A-Za-z0-9_.:@+-]{0,14}"
 _ROUTE = rf"{_PREFIX} via {_ADDRESS} dev {_DEVICE} onlink proto [0-9]+ metric [0-9]+"
+_DEFAULT = (
+    rf"default( via {_ADDRESS})? dev {_DEVICE}( proto [a-z0-9_]{{1,20}})?( scope [a-z0-9_]{{1,20}})?"
+    rf"( src {_ADDRESS})?( metric [0-9]{{1,10}})?( onlink)?( advmss [0-9]{{1,5}})?( pref [a-z]{{1,10}})?"
+)
+_POD_ROUTE: Form = ("word", _DEFAULT)
 _SWITCH: Form = ("word", "yes|no")
 _NUMBER: Form = ("word", "[0-9]{1,16}")
 _SUM: Form = ("word", "[0-9a-f]{64}")
@@ -70,6 +75,10 @@ FORMS: dict[str, Takes] = {
     "edit-table": Takes((("lines", rf"{_NAMED} "), ("lines", _RULE)), stdin=("lines", _EDIT)),
     "add-host-routes": Takes((_GET, _GET, _SHOW, _SHOW), (("word", rf"-[46] route replace {_ROUTE}"),)),
     "remove-host-routes": Takes(more=(("word", rf"-[46] route del {_ROUTE}"),)),
+    "pod-networks": Takes((("word", "[0-9a-f]{8,64}"),), parts=("realserver",)),
+    "edit-pod-routes": Takes(
+        (_NAME, ("word", _ADDRESS)), (("word", "-[46]"), _POD_ROUTE, _POD_ROUTE), 3, parts=("realserver",)
+    ),
     "keepalived-read": Takes((FILE,), (FILE,)),
     "keepalived-test": Takes((FILE, _SUM, _ID), (FILE, _SUM, _SUM, _NUMBER), stdin=ANY),
     "keepalived-write": Takes((FILE, COMMAND, _SUM, _ID, _NUMBER), (FILE, _SUM, _SUM, _NUMBER), stdin=ANY),
