@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferryman.kubernetes.cluster import ClusterState, ClusterUnreadableError
+from ferryman.kubernetes.cluster import ClusterUnreadableError, node_of
 from ferryman.model import Finding, Kind, Verdict
 from ferryman.realservers.checks.pod_spoofing import CHECK, WANTED
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from ferryman.kubernetes.client import ClusterClient
+    from ferryman.kubernetes.cluster import Node
     from ferryman.kubernetes.objects import Manifest, Pod
     from ferryman.model import Realserver, Service
 
@@ -45,13 +46,13 @@ def spoofing_findings(service: Service, clusters: Mapping[str, ClusterClient]) -
 def _of_cluster(name: str, members: Sequence[Realserver], cluster: ClusterClient) -> Iterator[Finding]:
     try:
         configurations = cluster.felix_configurations()
-        state = ClusterState(cluster.nodes())
+        nodes = cluster.nodes()
         pods = [pod for pod in cluster.pods() if ANNOTATION in pod.annotations]
     except ClusterUnreadableError as error:
         words = f"the API server could not be asked for pods and FelixConfigurations: {error}"
         yield Finding(CHECK, name, Verdict.SKIP, words, WANTED)
         return
-    found = [*_felix(name, configurations), *_annotated(members, state, pods, configurations)]
+    found = [*_felix(name, configurations), *_annotated(members, nodes, pods, configurations)]
     fine = f"{SETTING} is {DISABLED}, and no pod of these nodes has the annotation {ANNOTATION}"
     yield from found or [Finding(CHECK, name, Verdict.PASS, fine, WANTED)]
 
@@ -78,14 +79,14 @@ def _felix(name: str, configurations: Iterable[Manifest]) -> Iterator[Finding]:
 
 def _annotated(
     members: Iterable[Realserver],
-    state: ClusterState,
+    nodes: Sequence[Node],
     pods: Sequence[Pod],
     configurations: Iterable[Manifest],
 ) -> Iterator[Finding]:
     """Pods of these nodes with the annotation; it counts only where Felix is told so."""
     counts = any(_setting(configuration) != DISABLED for configuration in configurations)
     for member in members:
-        node = state.node_of(member)
+        node = node_of(nodes, member)
         mine = [pod for pod in pods if node is not None and pod.node == node.name]
         if not mine:
             continue

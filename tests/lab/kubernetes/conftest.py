@@ -12,6 +12,7 @@ from ferryman.lab import topology
 from ferryman.lab.pods import recreate, set_cni_mtu
 from ferryman.lab.topology.values import POD_MTU_BYTES
 from lab.conftest import own_folder, require_lab
+from lab.kubernetes.cluster import LabCluster, lab_cluster
 from lab.quick import FOR_ALL, configure
 from lab.running import REPOSITORY, RunningLab
 
@@ -34,11 +35,12 @@ NODES: dict[str, Any] = {
         {"name": "shop", "port": 8080, "realservers": ["node1", "node2"]},
         {"name": "bare", "port": 8081, "realservers": ["node1", "node3"]},
         {"name": "wide", "port": 8082, "realservers": ["node1", "node3"], "traffic_policy": "Cluster"},
+        {"name": "bulk", "port": 8084, "realservers": ["node1", "node2"], "forwarding": "ipip"},
         {"name": "rack", "port": 8083, "realservers": ["node2", "node4"]},
     ],
 }
-"""``shop`` is as usual; ``bare`` has a node without a pod, under Local; ``wide`` has it under Cluster; of
-``rack`` one node is behind the router."""
+"""``shop`` is as usual, ``bulk`` is on IPIP already; ``bare`` has a node without a pod, under Local; ``wide``
+has it under Cluster; of ``rack``, the last one, a node is behind the router."""
 
 
 @pytest.fixture(scope="session")
@@ -64,6 +66,13 @@ def nodes(booted_nodes: RunningLab) -> Iterator[RunningLab]:
             recreate(booted_nodes.place, pod.name, POD_MTU_BYTES)
     for node in ("node1", "node2", "node3", "node4"):
         set_cni_mtu(booted_nodes.place, node, POD_MTU_BYTES)
+
+
+@pytest.fixture
+def cluster(nodes: RunningLab) -> Iterator[LabCluster]:
+    """An API server that knows the lab's nodes and pods, and makes real pods of the lab anew."""
+    with lab_cluster(nodes) as running:
+        yield running
 
 
 def own_mtu(lab: RunningLab, pod: str) -> int:

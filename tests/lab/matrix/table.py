@@ -229,6 +229,7 @@ FINE = (
     _fine("nic-mtu-jumbo", "web1", V4),
     _fine("nic-mtu-jumbo", "node1", PODS),
     _fine("director-frozen", "lvs2", V4),
+    _fine("fragmentation-needed-lost", "lvs1", V4),
     _fine("ipvs-weight", "lvs2", V4, "ipvs-table"),
     _fine("ipvs-drained", "lvs2", V4, "ipvs-table"),
     _fine("rp-filter-loose", "web1", OLD),
