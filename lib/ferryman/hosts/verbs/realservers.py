@@ -110,7 +110,15 @@ pods() {
     case $l in *'netns name: '*) ;; *) continue ;; esac
     id=${l#nsid }; pod=${l##*netns name: }; pod=${pod%)}
     printf 'pod %s %s\n' "${id%% *}" "$pod"
-    ip -j -n "$pod" addr show
+    shown=$(ip -j -n "$pod" -force -batch - <<EOF
+addr show
+route show default
+EOF
+)
+    printf '%s\n' "$shown"
+    case $shown in *'"family":"inet6"'*'"scope":"global"'*)
+      echo routes6; ip -6 -j -n "$pod" route show default ;;
+    esac
   done
   unset IFS
 }

@@ -117,6 +117,8 @@ class Pod:
     namespace: int
     """The number by which the host knows it."""
     devices: Mapping[str, Device]
+    advmss: Mapping[int, int] = field(default_factory=dict)
+    """By IP version: the MSS in bytes that its default routes have it say, as far as all of them do."""
 
     def end_of(self, device: Device) -> Device | None:
         """The pod's end of a device of the host; None when it is not this pod's."""
