@@ -26,7 +26,7 @@ ALL = ("node1-pod1", "node1-pod2", "node2-pod1", "node2-pod2")
 SMALL, LARGE = 1460, 1500
 SIZE = 4_000_000
 """Bytes of an upload."""
-RATE = 250_000
+RATE = 60_000
 """Bytes a second, so that it is under way for longer than a rollout."""
 TIMED_OUT = 28
 """curl's exit status."""
@@ -136,7 +136,7 @@ def test_an_upload_under_way_is_not_disturbed_while_the_pods_are_told(
         recreate(nodes.place, pod, LARGE)
     before = retransmitted(nodes)
     slow = subprocess.Popen(
-        the_lab.exec_argv(nodes.place, "control", curl(nodes, "bulk", within_s=90, bytes_per_s=RATE)),
+        the_lab.exec_argv(nodes.place, "control", curl(nodes, "bulk", within_s=150, bytes_per_s=RATE)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -149,7 +149,7 @@ def test_an_upload_under_way_is_not_disturbed_while_the_pods_are_told(
     done = nodes.ferryman("mtu", "rollout", "staging", "--live", "--yes")
     assert slow.poll() is None, "the upload had ended before the rollout did"
     assert done.returncode == 0, done.stdout + done.stderr
-    output, _ = slow.communicate(timeout=90)
+    output, _ = slow.communicate(timeout=150)
     assert slow.returncode == 0
     assert output.splitlines()[0] == str(SIZE)
     assert cluster.remade == []

@@ -200,16 +200,16 @@ PODS = {
         facts(*CALI, pods=(pod(1, 1460), pod(2, 1500, "10.67.1.44/32")), firewall=TO_POD), WARN, "pod2"
     ),
     "too large, and its route says a smaller MSS": Row(
-        facts(CALI[0], pods=(says(pod(1, 1500, "10.67.1.5/32"), 1440),), firewall=TO_POD),
+        facts(CALI[1], pods=(says(pod(2, 1500), 1440),), firewall=TO_POD),
         WARN,
-        "saying a smaller MSS until they are made again: pod1 (cali1, 1500)",
+        "saying a smaller MSS until they are made again: pod2 (cali2, 1500)",
         "restart these pods",
     ),
     "its route says one byte too much": Row(
-        facts(CALI[0], pods=(says(pod(1, 1500, "10.67.1.5/32"), 1441),), firewall=TO_POD), FAIL, "a rule"
+        facts(CALI[1], pods=(says(pod(2, 1500), 1441),), firewall=TO_POD), FAIL, "a rule"
     ),
     "its route says so for the other family alone": Row(
-        facts(CALI[0], pods=(says(pod(1, 1500, "10.67.1.5/32"), 1440),), firewall=TO_POD),
+        facts(CALI[1], pods=(says(pod(2, 1500), 1440),), firewall=TO_POD),
         FAIL,
         "a rule",
         vips=(V4, V6),
