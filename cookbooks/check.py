@@ -9,6 +9,7 @@ from ferryman.cookbook import (
     Plan,
     ProbesAnswered,
     RealserversReady,
+    ServicePodsSmall,
     SpoofedSourcesDropped,
     TrafficFlows,
     cookbook,
@@ -35,6 +36,7 @@ def check(ferry: Ferry, service: str, site: str) -> Plan:
     return Plan(
         [
             RealserversReady(ferry, asked),
+            ServicePodsSmall(ferry, asked),
             DirectorsAgree(ferry, asked),
             DirectorsEditable(ferry, asked),
             ControlHostCanProbe(ferry, asked),

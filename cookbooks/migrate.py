@@ -15,6 +15,7 @@ from ferryman.cookbook import (
     Plan,
     ProbesAnswered,
     RealserversReady,
+    ServicePodsSmall,
     Soaked,
     SpoofedSourcesDropped,
     TrafficFlows,
@@ -54,6 +55,7 @@ def migrate(ferry: Ferry, service: str, site: str, **overrides: Unpack[Overrides
     return Plan(
         [
             RealserversReady(ferry, moving),
+            ServicePodsSmall(ferry, moving),
             DirectorsAgree(ferry, moving),
             ControlHostCanProbe(ferry, moving),
             ProbesAnswered(ferry, moving),

@@ -431,7 +431,7 @@ def test_a_realserver_allows_no_verb_of_a_director() -> None:
     only = set(names_for("director")) - set(names_for("realserver"))
     assert {"edit-table", "keepalived-write", "operator-command"} <= only
     writes = {name for name in names_for("realserver") if not ALL[name].reads}
-    assert writes == {"take-over", "agent-run", "puppet-run"}
+    assert writes == {"take-over", "agent-run", "puppet-run", "edit-pod-routes"}
 
 
 @pytest.mark.parametrize("user", ["", "a b", "root\nx ALL", "#0", "%sudo", "-x", "a,b"])

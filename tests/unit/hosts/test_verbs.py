@@ -40,6 +40,7 @@ from ferryman.hosts.verbs.ipvs import Connections, EditTable, IpvsTable
 from ferryman.hosts.verbs.keepalived import KeepalivedRead, KeepalivedWrite
 from ferryman.hosts.verbs.keepalived_trial import KeepalivedTrial
 from ferryman.hosts.verbs.operator import OperatorCommand, OperatorQuestion
+from ferryman.hosts.verbs.pods import EditPodRoutes, ReadPodNetworks, RouteEdit
 from ferryman.hosts.verbs.realservers import ReadCounters, ReadFacts
 from ferryman.hosts.verbs.registry import ALL, VERBS
 from ferryman.hosts.verbs.routes import AddHostRoutes, ReadHostRoutes, RemoveHostRoutes, Route
@@ -73,6 +74,12 @@ SAMPLES: tuple[Verb[Any], ...] = (
     ReadHostRoutes((WEB1,)),
     AddHostRoutes((Route(WEB1, "eth0"),), 7),
     RemoveHostRoutes((Route(WEB1, "eth0"),), 7),
+    ReadPodNetworks(),
+    EditPodRoutes(
+        "cni-none",
+        WEB1,
+        (RouteEdit(4, "default via 169.254.1.1 dev eth0", "default via 169.254.1.1 dev eth0 advmss 1420"),),
+    ),
     KeepalivedRead("/nowhere/keepalived.conf", ("/nowhere/web.conf",)),
     KeepalivedTrial("/nowhere/k.conf", {"/nowhere/web.conf": "old"}, {"/nowhere/web.conf": "new"}),
     KeepalivedWrite("/nowhere/k.conf", "true", {"/nowhere/web.conf": "old"}, {"/nowhere/web.conf": "new"}),

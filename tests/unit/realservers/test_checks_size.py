@@ -167,7 +167,7 @@ CALI = [Device(f"cali{n}", "veth", up=True, mtu=1460, index=10 + n, peer=2, name
 
 def says(pod: Pod, mss: int) -> Pod:
     """A pod whose IPv4 default route has it say this MSS."""
-    return replace(pod, advmss={4: mss})
+    return replace(pod, routes={4: f"default via 169.254.1.1 dev eth0 advmss {mss}"})
 
 
 def pod(number: int, mtu: int, address: str = "10.67.1.4/32") -> Pod:
@@ -202,7 +202,7 @@ PODS = {
     "too large, and its route says a smaller MSS": Row(
         facts(CALI[1], pods=(says(pod(2, 1500), 1440),), firewall=TO_POD),
         WARN,
-        "saying a smaller MSS until they are made again: pod2 (cali2, 1500)",
+        "pod2 (cali2, 1500); but their default routes say a smaller MSS",
         "restart these pods",
     ),
     "its route says one byte too much": Row(

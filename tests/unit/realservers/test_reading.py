@@ -21,7 +21,6 @@ from ferryman.realservers.facts import (
     received_on,
 )
 from ferryman.realservers.facts.clamper import Arguments, Clamper
-from ferryman.realservers.facts.devices import pods
 from ferryman.realservers.facts.parse import parse
 from ferryman.realservers.facts.sysctl_d import SysctlFiles
 from ferryman.tape.recording import _printed
@@ -32,11 +31,6 @@ if TYPE_CHECKING:
 
 
 FACTS = ("kernel", "devices", "local_routes", "settings", "listeners", "counted", "persisted")
-
-
-SAYS_1420 = '{"dst":"default","gateway":"169.254.1.1","dev":"eth0","flags":[],"metrics":[{"advmss":1420}]}'
-SAYS_1400 = '{"dst":"default","gateway":"fe80::1","dev":"eth0","flags":[],"metrics":[{"advmss":1400}]}'
-"""As iproute2 6.1 prints what ``ip route change default … advmss`` makes of them."""
 
 
 def unknowns(facts: Facts) -> set[str]:
@@ -356,21 +350,3 @@ def test_an_empty_file_of_sysctl_d_is_there_and_empty(case: Callable[[str], str]
     ).persisted
     assert isinstance(persisted, SysctlFiles)
     assert persisted.files["/etc/sysctl.d/50-default.conf"] == ""
-
-
-@pytest.mark.parametrize(
-    ("routes", "said"),
-    [
-        ("", {}),
-        ('[{"dst":"default","gateway":"169.254.1.1","dev":"eth0","flags":[]}]', {}),
-        (f"[{SAYS_1420}]", {4: 1420}),
-        (f'[{SAYS_1420},{{"dst":"default","dev":"net1","metric":9}}]', {}),
-        (f"[{SAYS_1420}]\nroutes6\n[{SAYS_1400}]", {4: 1420, 6: 1400}),
-        (f"[]\nroutes6\n[{SAYS_1400}]", {6: 1400}),
-    ],
-)
-def test_a_pods_default_routes_say_an_mss_where_all_of_a_version_do(
-    routes: str, said: dict[int, int]
-) -> None:
-    (pod,) = pods(f'pod 0 shop\n[{{"ifname":"eth0","flags":["UP"],"mtu":1500}}]\n{routes}')
-    assert pod.advmss == said

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ferryman.encapsulation import ETHERNET_MTU
@@ -92,7 +92,7 @@ class ClusterPods:
             nodes = self.client.nodes()
         fresh = self.seen_at(asked, nodes)
         small |= {each.pod.uid: each for each in fresh if each.mtu is not None and each.mtu <= limit}
-        return (*(small[pod.uid] for pod in found), *fresh)
+        return (*(replace(small[pod.uid], pod=pod) for pod in found), *fresh)
 
     def seen_at(self, pods: Iterable[Pod], nodes: Iterable[Node]) -> tuple[SeenPod, ...]:
         """Each of these pods with its network, all of their nodes asked now, side by side."""

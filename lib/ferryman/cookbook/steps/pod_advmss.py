@@ -20,7 +20,6 @@ from ferryman.hosts.verbs.pods import (
 )
 from ferryman.model import Edit, Finding, Verdict
 from ferryman.realservers.facts import Unknown
-from ferryman.realservers.facts.pods import advmss_of, says_at_most
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -59,7 +58,9 @@ class _Pod:
         """Each of its edits, and the route as it is now; none where the pod is gone."""
         network = self.seen_in(reading)
         return (
-            [] if network is None else [(edit, network.routes.get(edit.version, "")) for edit in self.edits]
+            []
+            if network is None
+            else [(edit, network.pod.routes.get(edit.version, "")) for edit in self.edits]
         )
 
 
@@ -120,9 +121,9 @@ class PodsSayLess(Change[Eased]):
             if network.end.mtu <= self.limit or not network.addresses:
                 continue
             edits: list[list[Any]] = []
-            for version, route in network.routes.items():
+            for version, route in network.pod.routes.items():
                 mss = mss_for_mtu(version, self.limit)
-                if not route or says_at_most(route, mss):
+                if not route or network.pod.says_at_most(version, mss):
                     continue
                 edits.append([version, route, with_advmss(route, mss)])
                 if IS_ROUTE.fullmatch(route) is None:
@@ -231,8 +232,8 @@ class PodsSayLess(Change[Eased]):
             left = [
                 network.namespace
                 for network in networks
-                for version, route in network.routes.items()
-                if network.end.mtu > self.limit and advmss_of(route) == mss_for_mtu(version, self.limit)
+                for version, route in network.pod.routes.items()
+                if network.end.mtu > self.limit and f" advmss {mss_for_mtu(version, self.limit)}" in route
             ]
         names = ", ".join(dict.fromkeys(left))
         return f"{self.host}: {names}: their default routes say a smaller MSS" if left else None

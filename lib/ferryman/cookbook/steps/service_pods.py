@@ -14,7 +14,6 @@ from ferryman.kubernetes.mtu.behind import pods_behind
 from ferryman.kubernetes.mtu.seen import listed, unknown_reasons
 from ferryman.model import Finding, Kind, MssStrategy, Verdict
 from ferryman.realservers.checks.mss_clamp import packet_limit_for
-from ferryman.realservers.facts.pods import says_at_most
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -112,9 +111,9 @@ class ServicePodsSmall(Look):
         virtuals = self.service.virtual_services
         if seen.network is None or any(virtual.protocol != "tcp" for virtual in virtuals):
             return False
-        routes = seen.network.routes
+        pod = seen.network.pod
         versions = {virtual.vip.version for virtual in virtuals}
-        return all(says_at_most(routes.get(version, ""), mss_for_mtu(version, limit)) for version in versions)
+        return all(pod.says_at_most(version, mss_for_mtu(version, limit)) for version in versions)
 
 
 _WANTED = "pods that are small enough"

@@ -110,15 +110,9 @@ pods() {
     case $l in *'netns name: '*) ;; *) continue ;; esac
     id=${l#nsid }; pod=${l##*netns name: }; pod=${pod%)}
     printf 'pod %s %s\n' "${id%% *}" "$pod"
-    shown=$(ip -j -n "$pod" -force -batch - <<EOF
-addr show
-route show default
-EOF
-)
-    printf '%s\n' "$shown"
-    case $shown in *'"family":"inet6"'*'"scope":"global"'*)
-      echo routes6; ip -6 -j -n "$pod" route show default ;;
-    esac
+    ip -j -n "$pod" addr show
+    printf 'routes4\n'; ip -4 -n "$pod" route show default
+    printf 'routes6\n'; ip -6 -n "$pod" route show default
   done
   unset IFS
 }

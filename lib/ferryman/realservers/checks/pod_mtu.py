@@ -19,14 +19,8 @@ if TYPE_CHECKING:
     from ferryman.model import Realserver, Service
     from ferryman.realservers.facts import Device, Facts, Pod
 
-    _LargePod = tuple[Pod | None, Device, Device]
-    """A pod, the node's end of its pair, and its own."""
-
 CHECK = "pod-mtu"
 SHOWN = 5
-LARGEST = 65535
-"""Bytes: an MSS that nothing says."""
-_RESTART = "restart these pods, once the CNI's MTU is right: kubectl delete pod POD"
 
 
 def pod_mtu(service: Service, realserver: Realserver, facts: Facts) -> Iterator[Finding]:
@@ -53,36 +47,14 @@ def _pods(service: Service, realserver: Realserver, facts: Facts, limit: int) ->
     devices = facts.named("cali")
     pods = () if isinstance(facts.pods, Unknown) else facts.pods
     ends = [(device, *_end(device, pods)) for device in devices]
-    too_large = [(pod, device, end) for device, pod, end in ends if end is not None and end.mtu > limit]
-    large = [found for found in too_large if not _says_less(service, realserver, found[0])]
+    large = [(pod, device, end) for device, pod, end in ends if end is not None and end.mtu > limit]
     unread = [device for device, _, end in ends if end is None]
     if large:
         return _too_large(service, realserver, facts, limit, large)
     if unread or not devices:
         return _not_seen(realserver, facts, limit, unread)
-    if too_large:
-        seen = f"too large, and saying a smaller MSS until they are made again: {_named(too_large)}"
-        return _finding(realserver, limit, Verdict.WARN, seen, _RESTART)
     largest = max(end.mtu for _, _, end in ends if end is not None)
     return _finding(realserver, limit, Verdict.PASS, f"{len(devices)} pods, {largest} bytes at most")
-
-
-def _says_less(service: Service, realserver: Realserver, pod: Pod | None) -> bool:
-    """Whether the pod's default route has it say an MSS that fits, for each virtual service; TCP alone asks.
-
-    Source: ip-route(8), advmss; measured: with 1420 at an MTU of 1500 the SYN/ACK says 1420 at once.
-    """
-    return pod is not None and all(
-        virtual.protocol == "tcp"
-        and pod.advmss.get(virtual.vip.version, LARGEST)
-        <= mss_for_mtu(virtual.vip.version, packet_limit_for(virtual, realserver))
-        for virtual in service.virtual_services
-    )
-
-
-def _named(large: Sequence[_LargePod]) -> str:
-    named = [f"{pod.name if pod else '?'} ({device.name}, {end.mtu})" for pod, device, end in large]
-    return ", ".join(named[:SHOWN]) + (f" and {len(named) - SHOWN} more" if len(named) > SHOWN else "")
 
 
 def _end(device: Device, pods: Sequence[Pod]) -> tuple[Pod | None, Device | None]:
@@ -94,15 +66,31 @@ def _too_large(
     realserver: Realserver,
     facts: Facts,
     limit: int,
-    large: Sequence[_LargePod],
+    large: Sequence[tuple[Pod | None, Device, Device]],
 ) -> Finding:
     """They block when a rule hands them the service's packets; not every kube-proxy lets that be seen."""
-    seen, remedy = f"too large: {_named(large)}", _RESTART
+    named = [f"{pod.name if pod else '?'} ({device.name}, {end.mtu})" for pod, device, end in large]
+    more = f" and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
+    seen = f"too large: {', '.join(named[:SHOWN])}{more}"
+    remedy = "restart these pods, once the CNI's MTU is right: kubectl delete pod POD"
+    if all(_says_less(service, pod, limit) for pod, _, _ in large):
+        seen = f"{seen}; but their default routes say a smaller MSS, until they are made again"
+        return _finding(realserver, limit, Verdict.WARN, seen, remedy)
     if any(_gets_packets(service, facts, end) for _, _, end in large):
         return _finding(
             realserver, limit, Verdict.FAIL, f"{seen}; a rule hands them the service's packets", remedy
         )
     return _finding(realserver, limit, Verdict.WARN, f"{seen}; the probe's MSS decides", remedy)
+
+
+def _says_less(service: Service, pod: Pod | None, limit: int) -> bool:
+    """Whether its routes lower the MSS as far as is needed; no route helps UDP."""
+    virtuals = service.virtual_services
+    return pod is not None and all(
+        virtual.protocol == "tcp"
+        and pod.says_at_most(virtual.vip.version, mss_for_mtu(virtual.vip.version, limit))
+        for virtual in virtuals
+    )
 
 
 def _gets_packets(service: Service, facts: Facts, end: Device) -> bool:

@@ -32,9 +32,9 @@ def devices_of(entries: list[Any]) -> Mapping[str, Device]:
 
 
 def pods(text: str) -> tuple[Pod, ...]:
-    """The named namespaces: for each a line with number and name, its addresses and its default routes.
+    """The named namespaces: for each a line with number and name, its ``ip -j addr show`` and default routes.
 
-    One that is gone by now has no answer, and is left out.
+    One that is gone by now has no answer, and is left out. Earlier versions did not ask for routes.
     """
     return tuple(_pods(re.split(r"^pod ", text, flags=re.MULTILINE)[1:]))
 
@@ -43,36 +43,16 @@ def _pods(parts: list[str]) -> Iterator[Pod]:
     for part in parts:
         title, _, answer = part.partition("\n")
         namespace, _, name = title.partition(" ")
-        four, _, six = answer.partition("routes6\n")
-        shown, *routes = _documents(four) or [None]
-        if shown is not None:
-            said = {4: _advmss(routes), 6: _advmss(_documents(six))}
-            sizes = {version: size for version, size in said.items() if size}
-            yield Pod(name, int(namespace), devices_of(shown), sizes)
+        shown, _, routes = answer.partition("routes4\n")
+        four, _, six = routes.partition("routes6\n")
+        if shown.strip():
+            devices = devices_of(json.loads(shown))
+            yield Pod(name, int(namespace), devices, {4: _lines(four), 6: _lines(six)})
 
 
-def _documents(text: str) -> list[Any]:
-    """The JSON documents in a text, one behind the other."""
-    found, decoder, rest = [], json.JSONDecoder(), text.strip()
-    while rest:
-        document, end = decoder.raw_decode(rest)
-        found.append(document)
-        rest = rest[end:].lstrip()
-    return found
-
-
-def _advmss(answers: list[Any]) -> int:
-    """The largest MSS in bytes that default routes say; 0 where one says nothing, or there is none."""
-    sizes = [_said_by(route) for routes in answers for route in routes if route]
-    return max(sizes, default=0) if all(sizes) else 0
-
-
-def _said_by(route: Mapping[str, Any]) -> int:
-    """The MSS in bytes that a route says; 0 where it says none."""
-    for metrics in route.get("metrics") or ():
-        if "advmss" in metrics:
-            return int(metrics["advmss"])
-    return 0
+def _lines(text: str) -> str:
+    """Routes with single spaces, a line for each."""
+    return "\n".join(" ".join(line.split()) for line in text.splitlines() if line.strip())
 
 
 def _device(entry: Mapping[str, Any]) -> Device:

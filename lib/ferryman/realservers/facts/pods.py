@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ferryman.realservers.facts.devices import devices_of
+from ferryman.realservers.facts.devices import pods as pods_of
 from ferryman.realservers.facts.files import contents
 from ferryman.realservers.facts.sections import Section, sections_of, shortened, tried
-from ferryman.realservers.facts.values import Device, Pod, Unknown
+from ferryman.realservers.facts.values import Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ferryman.model import Address
+    from ferryman.realservers.facts.values import Device, Pod
 
 CNI_FOLDER = "/etc/cni/net.d"
 CNI_SUFFIXES = (".conf", ".conflist", ".json")
@@ -26,30 +28,21 @@ LONGEST_FILE = 1 << 16
 """Characters of a CNI configuration that are read."""
 
 
-def advmss_of(route: str) -> int | None:
-    """The MSS in bytes that a route says; None where it says none."""
-    found = re.search(r" advmss (\d{1,5})\b", route)
-    return int(found[1]) if found else None
-
-
-def says_at_most(route: str, mss: int) -> bool:
-    """Whether a route says an MSS, and no larger one than this."""
-    said = advmss_of(route)
-    return said is not None and said <= mss
-
-
 @dataclass(frozen=True, slots=True)
 class PodNetwork:
     """A pod's network namespace: the pod's own end of its device, and the host's."""
 
-    namespace: str
-    """Its name on the node: ``ip -n NAME``."""
+    pod: Pod
+    """The namespace, with its devices and routes."""
     end: Device
     """The device that has the pod's addresses."""
     host_end: Device | None
     """The node's end of it; None where it is not to be seen."""
-    routes: Mapping[int, str] = field(default_factory=dict)
-    """The default route as ip(8) prints it, by IP version; several with a newline between."""
+
+    @property
+    def namespace(self) -> str:
+        """Its name on the node: ``ip -n NAME``."""
+        return self.pod.name
 
     @property
     def addresses(self) -> frozenset[Address]:
@@ -134,29 +127,17 @@ def node_pods(host: str, text: str, complaint: str = "") -> NodePods:
 
 def _networks(host: str, text: str) -> Iterator[PodNetwork]:
     own = list(devices_of(json.loads(host)).values())
-    for part in re.split(r"^pod ", text, flags=re.MULTILINE)[1 : MOST_PODS + 1]:
-        title, _, answer = part.partition("\n")
-        number, _, name = title.partition(" ")
-        shown, _, routes = answer.partition("routes4\n")
-        four, _, six = routes.partition("routes6\n")
-        if not shown.strip():
-            continue  # it is gone by now
-        pod = Pod(name, int(number), devices_of(json.loads(shown)))
+    for pod in pods_of(text)[:MOST_PODS]:
         host_end = next((device for device in own if pod.end_of(device) is not None), None)
         end = pod.end_of(host_end) if host_end is not None else _with_addresses(pod)
         if end is not None:
-            yield PodNetwork(name, end, host_end, {4: _lines(four), 6: _lines(six)})
+            yield PodNetwork(pod, end, host_end)
 
 
 def _with_addresses(pod: Pod) -> Device | None:
     """The pod's end by its addresses, where the node's end is not known."""
     devices = (device for device in pod.devices.values() if device.name != "lo")
     return next((device for device in devices if device.addresses), None)
-
-
-def _lines(text: str) -> str:
-    """Routes with single spaces, a line for each."""
-    return "\n".join(" ".join(line.split()) for line in text.splitlines() if line.strip())
 
 
 def _cni(text: str, owners: str) -> CniState:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import TYPE_CHECKING, Literal
@@ -117,8 +118,16 @@ class Pod:
     namespace: int
     """The number by which the host knows it."""
     devices: Mapping[str, Device]
-    advmss: Mapping[int, int] = field(default_factory=dict)
-    """By IP version: the MSS in bytes that its default routes have it say, as far as all of them do."""
+    routes: Mapping[int, str] = field(default_factory=dict)
+    """Its default route as ip(8) prints it, by IP version; several with a newline between."""
+
+    def says_at_most(self, version: int, mss: int) -> bool:
+        """Whether all of its default routes of this IP version say an MSS, and no larger one than this."""
+        routes = self.routes.get(version, "").splitlines()
+        return bool(routes) and all(
+            (said := re.search(r" advmss (\d{1,5})\b", route)) is not None and int(said[1]) <= mss
+            for route in routes
+        )
 
     def end_of(self, device: Device) -> Device | None:
         """The pod's end of a device of the host; None when it is not this pod's."""
