@@ -62,6 +62,7 @@ bench: setup-dev  ## figures, not judgements
 	$(BIN)/python -m tests.bench.facts --install
 	$(BIN)/python -m tests.bench.probe
 	PYTHONPATH=lib:tests $(BIN)/python -m tests.bench.tape
+	PYTHONPATH=lib:tests $(BIN)/python -m tests.bench.cluster
 	PYTHONPATH=lib:tests $(BIN)/python -m tests.bench.anything_answers --healthy 100
 	PYTHONPATH=lib:tests $(BIN)/python -m tests.bench.flips --pairs 2
 

@@ -14,10 +14,10 @@ purpose=${1:-control}
 # library on processors with AMX.
 # ifupdown: what a lab's hosts come back with after a reboot. systemd: its systemd-sysctl is compared with ours.
 # openssl: certificates of a lab's services. dash, fish and tcsh: login shells. busybox: a small host's sh.
-# sudo and libcap2-bin: users without root.
+# sudo and libcap2-bin: users without root. kubernetes-client: kubectl judges what stands for an API server.
 lab_packages='openssh-client openssh-server nginx-light keepalived ipvsadm iptables nftables iproute2 kmod util-linux
     procps ethtool curl git iputils-ping tcpdump gcc libc6-dev openssl user-mode-linux etcd-server etcd-client
-    prometheus-alertmanager dash fish tcsh sudo libcap2-bin ifupdown systemd busybox'
+    prometheus-alertmanager dash fish tcsh sudo libcap2-bin ifupdown systemd busybox kubernetes-client'
 venv=.venv
 case $purpose in
 control) packages='' lock=requirements.lock ;;
@@ -41,7 +41,12 @@ $installed
         *"
 $package installed
 "*) ;;
-        *) printf '%s ' "$package" ;;
+        *)
+            # kubectl from elsewhere serves as well, and Debian's would have the same path.
+            if [ "$package" != kubernetes-client ] || ! command -v kubectl >/dev/null; then
+                printf '%s ' "$package"
+            fi
+            ;;
         esac
     done
     # python3 alone cannot make a virtual environment on Debian: ensurepip comes with python3-venv.

@@ -39,6 +39,8 @@ SERVICE_LABEL = "kubernetes.io/service-name"
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 """An annotation that repeats the whole object, as somebody once wrote it."""
+DEEPEST = 40
+"""Values within values that an object has at most; a tape, which keeps it, takes not many more."""
 FullName = tuple[str, str]
 """Namespace and name."""
 
@@ -307,6 +309,8 @@ def _share(rolling: object, name: str) -> str:
 
 def manifest(found: Mapping[str, Any], api_version: str, kind: str) -> Manifest:
     """An object as kubectl prints it: with its kind, and without what only its writers want."""
+    if _is_deep(found, DEEPEST):
+        raise ClusterUnreadableError(f"an object of the kind {kind} is nested more than {DEEPEST} deep")
     made = {"apiVersion": api_version, "kind": kind, **found}
     meta = made.get("metadata")
     if not isinstance(meta, dict) or not isinstance(meta.get("name"), str):
@@ -316,3 +320,9 @@ def manifest(found: Mapping[str, Any], api_version: str, kind: str) -> Manifest:
     if isinstance(annotations, dict) and _APPLIED in annotations:
         meta["annotations"] = {key: value for key, value in annotations.items() if key != _APPLIED}
     return {**made, "metadata": meta}
+
+
+def _is_deep(value: object, levels: int) -> bool:
+    """Whether it is nested deeper than that."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels < 0 or any(_is_deep(each, levels - 1) for each in inner)

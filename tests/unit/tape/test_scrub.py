@@ -223,7 +223,7 @@ def test_the_same_name_has_the_same_pseudonym_everywhere() -> None:
     host = tape.entries[0].data["host"]
     assert tape.header.plan[0].about[1] == host
     assert tape.entries[1].data["value"]["host"] == host
-    assert tape.entries[6].data["host"] == host
+    assert tape.entries[7].data["host"] == host
     assert host in yaml.safe_load(tape.header.inventory["hosts.yaml"])
     service = tape.header.arguments["service"]
     assert tape.header.plan[0].title == f"Every realserver of {service} is ready"
@@ -231,15 +231,15 @@ def test_the_same_name_has_the_same_pseudonym_everywhere() -> None:
 
 def test_digests_are_those_of_the_texts_with_pseudonyms() -> None:
     tape = scrub(tape_of(), KEY).tape
-    text = tape.entries[3].data["value"]["content"]
+    text = tape.entries[4].data["value"]["content"]
     digest = sha256(text.encode()).hexdigest()
-    assert tape.entries[3].data["value"]["sha256"] == digest
-    assert tape.entries[4].data["arguments"]["sha256"] == digest
+    assert tape.entries[4].data["value"]["sha256"] == digest
+    assert tape.entries[5].data["arguments"]["sha256"] == digest
 
 
 def test_packets_have_new_addresses_and_checksums_that_fit() -> None:
     old, new = tape_of(), scrub(tape_of(), KEY).tape
-    before, after = (IP(bytes.fromhex(tape.entries[7].data["hex"])) for tape in (old, new))
+    before, after = (IP(bytes.fromhex(tape.entries[8].data["hex"])) for tape in (old, new))
     assert len(before) == len(after)
     assert after.dst == new.entries[1].data["value"]["realserver_address"]["$ip"]
     again = after.copy()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ferryman.tape.scrub.positions import (
+    CLUSTER_LABELS,
     CLUSTER_NAMES,
     NAME_FIELDS,
     PHRASES,
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
 
     from ferryman.tape.file import Tape
 
-PUBLIC = frozenset({"", "default", "unrelated", "kubernetes", "localhost", "root", "control", "-", "*"})
+PUBLIC = frozenset(
+    {
+        *("", "default", "unrelated", "kubernetes", "localhost", "root", "control", "-", "*"),
+        *("kube-system", "kube-public", "kube-node-lease", "calico-system", "coredns", "calico-config"),
+    }
+)
 """Names that everybody has: they stay wherever they stand."""
 COMMON = PUBLIC | {
     *("com", "org", "net", "local", "localdomain", "internal", "svc", "cluster", "arpa", "in-addr", "ip6"),
@@ -29,6 +35,7 @@ COMMON = PUBLIC | {
 """What is no name where it is only a part of one: of a domain, of a Kubernetes Service, of a unit of systemd
 (``getty@tty1.service`` has the form of an address of e-mail)."""
 _SIMPLE = re.compile(r"[\w-]+(?:\.[\w-]+)+")
+_LABEL = re.compile(r"[A-Za-z][\w.-]{0,62}")
 _ADDRESS_LIKE = re.compile(r"[0-9.]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 _FIND = (
     re.compile(r"(?<![\w.+-])([\w.+-]+)@([\w-]+(?:\.[\w-]+)+)"),  # e-mail
@@ -150,7 +157,19 @@ def _from_values(found: Names, value: object, port: str) -> None:
             elif key in NAME_FIELDS or (port == "cluster" and key in CLUSTER_NAMES) or key == "operator":
                 for name in _leaves(item):
                     found.add(name)
+            elif port == "cluster" and key in CLUSTER_LABELS and isinstance(item, dict):
+                _from_labels(found, item)
             _from_values(found, item, port)
+
+
+def _from_labels(found: Names, labels: dict[str, Any]) -> None:
+    """Whose domain a label's key has, and what its value calls something."""
+    for key, value in labels.items():
+        domain, slash, _ = key.rpartition("/")
+        if slash and not domain.endswith(("kubernetes.io", "k8s.io")):
+            found.add_weak(*domain.split("."))
+        if isinstance(value, str) and _LABEL.fullmatch(value) and value not in ("true", "false"):
+            found.add_weak(*value.split("."))
 
 
 def _leaves(value: object) -> Iterator[object]:

@@ -35,8 +35,10 @@ NAME_FIELDS = frozenset(
     }
 )
 """Arguments, and fields of values, whose texts are names."""
-CLUSTER_NAMES = frozenset({"name", "cluster"})
+CLUSTER_NAMES = frozenset({"name", "cluster", "pod", "service_account"})
 """What is a name, too, in what a Kubernetes cluster says."""
+CLUSTER_LABELS = frozenset({"labels", "selector", "matchLabels"})
+"""Mappings there whose values are names, and whose keys may have somebody's domain."""
 PHRASES = frozenset({"reason", "task", "description"})
 """Keys whose texts people wrote freely."""
 WORD_KEYS = frozenset(
