@@ -132,7 +132,7 @@ def _rules(lab: Topology, host: Host, family: Family) -> str:
     if shared:
         lines.append(f"-A POSTROUTING -m mark --mark {MASQUERADED} -j MASQUERADE")
     lines.append("COMMIT")
-    if not lab.pods_of(host.name):
+    if local and not lab.pods_of(host.name):
         lines += _dropped(_asked_for(local, host, family))
     return text(lines)
 

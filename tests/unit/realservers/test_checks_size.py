@@ -217,7 +217,7 @@ PODS = {
     "one says so and another does not": Row(
         facts(*CALI, pods=(says(pod(1, 1500), 1440), pod(2, 1500))),
         WARN,
-        "too large: pod2 (cali2, 1500); the",
+        "pod2 (cali2, 1500); the probe",
     ),
     "one byte too large": Row(facts(CALI[0], pods=(pod(1, 1481),)), WARN, "1481"),
     "one byte too large for IPv6": Row(facts(CALI[0], pods=(pod(1, 1461),)), WARN, "1461", vips=(V6,)),
