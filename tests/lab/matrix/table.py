@@ -122,7 +122,6 @@ WRONG = (
     _wrong("listener-elsewhere", "web2", V4, "listener", "listener"),
     _wrong("listener-ipv4-only", "web3", DUAL, "listener", "listener"),
     _wrong("listener-closed", "node2", PODS, "probe", "listener"),
-    _wrong("policy-isolates-one-pod", "node1", PODS, "probe"),
     _wrong("listener-hung", "web1", V4, "exchange", "server"),
     _wrong("listener-hung", "node2", PODS, "exchange", "server"),
     # what is too large
