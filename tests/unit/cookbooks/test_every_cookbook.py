@@ -110,7 +110,8 @@ def test_one_without_a_scene_is_told_what_to_write(tmp_path: Path) -> None:
 @pytest.mark.parametrize("part", range(BRIEF_PARTS))
 @pytest.mark.parametrize("scene", SCENES)
 def test_killed_or_told_to_end_at_any_call_it_ends_all_old_or_all_new(scene: str, part: int) -> None:
-    assert cut_everywhere(Part(SCENES[scene], part, BRIEF_PARTS), briefly=True) > 0
+    build = SCENES[scene]
+    assert cut_everywhere(Part(build, part, BRIEF_PARTS), briefly=True) > 0 or not calls(build)
 
 
 @pytest.mark.timeout(600)
@@ -119,6 +120,8 @@ def test_killed_or_told_to_end_at_any_call_it_ends_all_old_or_all_new(scene: str
 def test_cut_at_a_few_calls_it_ends_all_old_or_all_new(scene: str, place: int) -> None:
     build = SCENES[scene]
     count = calls(build)
+    if not count:
+        return  # it asks nobody: there is nothing to cut
     assert cut_everywhere(Part(build, min(FIRST + place * (count // FEW), count - 1), count)) > 0
 
 
@@ -136,7 +139,7 @@ def test_whatever_others_change_right_after_it_changed_something_what_it_says_is
     scene: str, first: int
 ) -> None:
     count = meddle_everywhere(SCENES[scene], briefly=True, first=first, every=SHARE["meddle"])
-    assert count > 0 or first > 0
+    assert count > 0 or first > 0 or not calls(SCENES[scene])
 
 
 @pytest.mark.timeout(600)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from ferryman.kubernetes.cluster import ClusterUnreadableError
 from ferryman.kubernetes.objects import Endpoint
-from ferryman.testing import Cuts, Harness, Scene
+from ferryman.testing import Cuts, Harness, OwnPart, Scene, ThirdParty
 from unit.kubernetes.mtu.world import LIMIT, World
 
 if TYPE_CHECKING:
@@ -21,7 +22,9 @@ def scene(cuts: Cuts) -> Scene:
     """It only reads; all pods are small."""
     world = World(cuts)
     world.mtus = dict.fromkeys(world.mtus, LIMIT)
-    return Scene(lambda: world.plan("check", WEB), lambda: dict(world.mtus))
+    others = [ThirdParty("makes a pod large", ("web/shop-1",), lambda: world.mtus.update(uid21=1500))]
+    own = OwnPart(in_place=list, missing=list, rest=lambda: dict(world.mtus))
+    return Scene(partial(world.plan, "check", WEB), lambda: dict(world.mtus), others, own)
 
 
 def check(world: World) -> tuple[RunResult, list[str]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ferryman.testing import Cuts, Harness, Scene
+from ferryman.testing import Cuts, Harness, OwnPart, Scene, ThirdParty
 from unit.kubernetes.mtu.world import World
 
 if TYPE_CHECKING:
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 def scene(cuts: Cuts) -> Scene:
     """Nothing is asked, so that there is nothing to cut."""
     world = World(cuts)
-    return Scene(lambda: world.plan("explain", {"path_mtu": 1500}), lambda: None)
+    nobody = ThirdParty("does nothing", ("",), lambda: None)
+    own = OwnPart(in_place=list, missing=list, rest=lambda: None)
+    return Scene(lambda: world.plan("explain", {"path_mtu": 1500}), lambda: None, [nobody], own)
 
 
 def numbers(path_mtu: int) -> Sequence[str]:

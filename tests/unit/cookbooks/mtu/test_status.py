@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from ferryman.errors import InventoryError, UnreachableError
 from ferryman.kubernetes.cluster import ClusterUnreadableError
 from ferryman.realservers.facts.pods import CniFile, CniState
-from ferryman.testing import Cuts, Harness, Scene
+from ferryman.testing import Cuts, Harness, OwnPart, Scene, ThirdParty
 from unit.kubernetes.mtu.world import BIG, CONFLIST, LIMIT, NOW, World
 
 if TYPE_CHECKING:
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 def scene(cuts: Cuts) -> Scene:
     """It only reads."""
     world = World(cuts)
-    return Scene(lambda: world.plan("status", {"cluster": "kube"}), lambda: dict(world.mtus))
+    others = [ThirdParty("makes a pod small", ("web/shop-1",), lambda: world.mtus.update(uid21=LIMIT))]
+    own = OwnPart(in_place=list, missing=list, rest=lambda: dict(world.mtus))
+    plan = partial(world.plan, "status", {"cluster": "kube"})
+    return Scene(plan, lambda: dict(world.mtus), others, own)
 
 
 def told(world: World, check: str) -> list[str]:
