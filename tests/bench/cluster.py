@@ -99,7 +99,7 @@ class Counted:
             take(this, size)
 
         transport.Transport.handle_request = handle_request  # type: ignore[assignment,method-assign]
-        transport.Transport.take = taken  # type: ignore[method-assign]
+        transport.Transport.take = taken  # type: ignore[assignment,method-assign]
 
 
 def cpu_s(who: int = resource.RUSAGE_SELF) -> float:
