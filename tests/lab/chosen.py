@@ -33,6 +33,11 @@ CHOSEN: Mapping[str, Collection[str]] = {
     "etcd/test_users.py": ALL,
     "etcd/test_visitors.py": ALL,
     "etcd/test_writes.py": ALL,
+    "kubernetes/test_lab_pods.py": (
+        "test_a_pod_made_again_has_its_nodes_mtu_and_another_device_and_answers",
+    ),
+    "kubernetes/test_pod_mtu.py": ("test_half_old_pods_refuse_the_service_until_they_say_a_smaller_mss",),
+    "kubernetes/test_router.py": ("test_without_consent_nothing_is_changed_in_a_dry_run_and_for_real",),
     "test_bad_input.py": (
         "test_a_scalar_where_a_list_belongs_is_named_with_its_line",
         "test_what_cannot_be_migrated_is_refused_by_name[wbe",

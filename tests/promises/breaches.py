@@ -392,6 +392,20 @@ BREACHES = [
         f"{UNIT}/cookbook/test_directors_step.py",
     ),
     Breach(
+        "a director does not go back to direct routing that does not reach a realserver",
+        "cookbook/steps/forwarding.py",
+        "        if reason and self.driver.in_effect(before, self.goal):\n",
+        "        if False:\n",
+        f"{UNIT}/cookbook/test_no_way_back.py",
+    ),
+    Breach(
+        "no host route is made to a realserver behind a router",
+        "directors/routes.py",
+        "        if via not in (None, address):\n",
+        "        if False:\n",
+        f"{UNIT}/directors/test_segment.py",
+    ),
+    Breach(
         "a daemon that takes its time is verified by what is read after it",
         "cookbook/steps/directors.py",
         "        return self.driver.table_follows_at_once\n",

@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterator
 
 
@@ -21,9 +22,12 @@ class QuietHandler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def listening(handler: type[QuietHandler]) -> Iterator[str]:
-    """Its URL; each request has a thread of its own."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as listener:
+def listening(handler: type[QuietHandler], on: socket.socket | None = None) -> Iterator[str]:
+    """Its URL; each request has a thread of its own. ``on`` is a socket that listens already, elsewhere."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler, bind_and_activate=on is None) as listener:
+        if on is not None:
+            listener.socket.close()
+            listener.socket, listener.server_port = on, on.getsockname()[1]
         listener.daemon_threads = True
         thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()

@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from ferryman.cookbook.steps.decapsulation import SpoofedSourcesDropped
     from ferryman.cookbook.steps.directors import (
         DirectorChanged,
-        DirectorConverged,
         DirectorsAgree,
         DirectorsEditable,
     )
     from ferryman.cookbook.steps.dns_sizes import CoreDnsKeepsSmall, DnsAnswersFit
     from ferryman.cookbook.steps.exchange import ExchangesCompleted
+    from ferryman.cookbook.steps.forwarding import DirectorConverged
     from ferryman.cookbook.steps.git_catalog import CatalogMerged
     from ferryman.cookbook.steps.old_connections import OldConnectionsDrained
     from ferryman.cookbook.steps.path_mtu import PathMtuAsked, PathMtuDiscovered
@@ -94,12 +94,12 @@ else:
             "ferryman.cookbook.steps.decapsulation": ["SpoofedSourcesDropped"],
             "ferryman.cookbook.steps.directors": [
                 "DirectorChanged",
-                "DirectorConverged",
                 "DirectorsAgree",
                 "DirectorsEditable",
             ],
             "ferryman.cookbook.steps.dns_sizes": ["CoreDnsKeepsSmall", "DnsAnswersFit"],
             "ferryman.cookbook.steps.exchange": ["ExchangesCompleted"],
+            "ferryman.cookbook.steps.forwarding": ["DirectorConverged"],
             "ferryman.cookbook.steps.git_catalog": ["CatalogMerged"],
             "ferryman.cookbook.steps.old_connections": ["OldConnectionsDrained"],
             "ferryman.cookbook.steps.path_mtu": ["PathMtuAsked", "PathMtuDiscovered"],

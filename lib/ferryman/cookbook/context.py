@@ -235,6 +235,16 @@ class Ferry:
             known[name] = self.ports.cluster(self.inventory.cluster(name), self.dry_run)
         return known[name]
 
+    def clusters_of(self, service: Service) -> dict[str, ClusterClient]:
+        """The clusters of a service's realservers, by name, as far as clusters.yaml names an API server."""
+        entries = self.inventory.clusters
+        names = dict.fromkeys(realserver.cluster for realserver in service.realservers)
+        return {
+            name: self.cluster(name)
+            for name in names
+            if name is not None and (entry := entries.get(name)) and (entry.api or entry.kubeconfig)
+        }
+
     def with_observed_sources(self, service: Service) -> Service:
         """The service with the outer sources that its directors were seen to use, beside those known."""
         return with_real_sources(service, self.memory.director_states.get(service.name, {}))

@@ -6,6 +6,7 @@ from ferryman.directors.checks.findings import catalog_findings, not_reached
 from ferryman.directors.checks.other_services import others_findings, others_not_restored
 from ferryman.directors.checks.preconditions import membership
 from ferryman.directors.checks.scheduler_impact import impact_findings, observe_schedulers, rescheduled
+from ferryman.directors.checks.segment import no_way_back
 from ferryman.directors.checks.settings import (
     findings_of,
     real_outer_sources,
@@ -62,6 +63,7 @@ __all__ = [
     "from_json",
     "impact_findings",
     "membership",
+    "no_way_back",
     "not_reached",
     "observe_directors",
     "observe_schedulers",

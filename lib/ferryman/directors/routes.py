@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ferryman.errors import UnknownOutcomeError, VerifyError
+from ferryman.hosts.verbs.directors import gateway_of
 from ferryman.hosts.verbs.routes import (
     PROTOCOL,
     AddHostRoutes,
@@ -65,6 +66,8 @@ class RoutesState:
     """Realservers that need none, and why; a line each."""
     problems: tuple[str, ...] = ()
     """Realservers that cannot be protected, and why; a line each."""
+    behind: tuple[tuple[Address, Address], ...] = ()
+    """Realservers that are on no segment of the director's, and the router before each of them."""
 
     def with_one(self, address: Address, found: _Judged) -> RoutesState:
         """What was seen, with one more realserver."""
@@ -73,6 +76,7 @@ class RoutesState:
             (*self.ours, found.ours) if found.ours else self.ours,
             (*self.notes, f"{address}: {found.note}") if found.note else self.notes,
             (*self.problems, f"{address}: {found.problem}") if found.problem else self.problems,
+            (*self.behind, (address, found.router)) if found.router else self.behind,
         )
 
 
@@ -159,7 +163,7 @@ class HostRoutes:
         return seen
 
     def _judged(self, address: Address, used: _Shown, there: Sequence[_Shown]) -> _Judged:
-        route, via = Route(address, str(used.get("dev", ""))), used.get("gateway")
+        route, via = Route(address, str(used.get("dev", ""))), _gateway(used)
         theirs = [shown for shown in there if str(shown.get("protocol")) != str(PROTOCOL)]
         if used.get("type") == "local":
             return _Judged(note="is the director's own address")
@@ -167,8 +171,8 @@ class HostRoutes:
         if mine:
             own = Route(address, str(mine[0].get("dev", "")))
             return _Judged(ours=own) if via else _Judged(ours=own, problem=_unused(address))
-        if via not in (None, str(address)):
-            return _Judged(note=f"is behind {via}")
+        if via not in (None, address):
+            return _Judged(note=f"is behind {via}", router=via)
         if any(their.get("gateway") == str(address) for their in theirs):
             return _Judged(note="has such a host route already, which ferryman did not make")
         return _Judged(problem=_blocking_route(address, theirs[0])) if theirs else _Judged(needed=route)
@@ -182,6 +186,7 @@ class _Judged:
     ours: Route | None = None
     note: str = ""
     problem: str = ""
+    router: Address | None = None
 
 
 _NO_ROUTE = _Judged(problem="the director has no route to it; see ip route get")
@@ -193,6 +198,14 @@ def _blocking_route(address: Address, route: _Shown) -> str:
         f"has a host route without a next hop ({what}) that ferryman did not make;"
         f" make it `via {address} onlink`, or take it away"
     )
+
+
+def _gateway(route: _Shown) -> Address | None:
+    """The gateway of a route; None where it has none that is an address."""
+    try:
+        return gateway_of(route)
+    except ValueError:
+        return None
 
 
 def _unused(address: Address) -> str:

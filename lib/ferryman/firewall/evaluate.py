@@ -175,9 +175,14 @@ class Ruleset:
                     if chain.hook == hook and (not chain.devices or packet.device in chain.devices):
                         yield table, chain
 
-    def choices(self, rule: Rule, packet: Packet, hook: str | None = None) -> Iterator[Choice]:
-        """What a rule may do to a packet that meets it, whatever was done to that before."""
-        yield from rule.steps(EvalContext(packet, PacketState(None, None), 0, hook, self.protocols))
+    def choices(
+        self, rule: Rule, packet: Packet, hook: str | None = None, mark: int | None = None
+    ) -> Iterator[Choice]:
+        """What a rule may do to a packet that meets it, whatever was done to that before.
+
+        With ``mark``, to a packet of that mark.
+        """
+        yield from rule.steps(EvalContext(packet, PacketState(mark, None), 0, hook, self.protocols))
 
 
 def _may_be_translated(state: PacketState) -> bool:

@@ -48,7 +48,7 @@ def persistent_files(lab: Topology, host: Host) -> dict[str, str]:
 
 
 def _interfaces(lab: Topology, host: Host) -> list[str]:
-    gateway, gateway6 = values.SEGMENT_GATEWAYS
+    gateway, gateway6 = values.gateways_of(host)
     return [
         "auto lo",
         "iface lo inet loopback",

@@ -1,4 +1,4 @@
-"""The lab's router: one bridge for directors and realservers, and the ways to each VIP's directors."""
+"""The lab's router: a bridge for directors and realservers, one for far ones, and the ways to the VIPs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ferryman.lab.batches import address_line, on_link, start_script, text
 from ferryman.lab.topology import values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ferryman.lab.topology import Host, Topology
 
@@ -18,19 +18,26 @@ if TYPE_CHECKING:
 def router(lab: Topology, host: Host) -> dict[str, str]:
     """The router's files, by their paths below the lab's root."""
     devices = lab.devices
-    segment = [devices[other.name] for other in lab.segment]
+    near = [devices[other.name] for other in lab.segment if not other.is_far]
+    far = [devices[other.name] for other in lab.segment if other.is_far]
     alone = {devices[other.name]: gateways for other, gateways in values.ALONE.items()}
-    lines = ["link set lo up", "link add br0 type bridge forward_delay 0 mcast_snooping 0"]
-    lines += [f"link set dev {name} master br0 up" for name in segment]
-    lines += ["link set br0 up", "link set vec0 up"]
+    lines = ["link set lo up", *_bridge("br0", near), *(_bridge("br1", far) if far else ())]
+    lines += ["link set vec0 up"]
     lines += [f"link set dev {name} up" for name in alone]
     for device, addresses in (
         ("br0", values.SEGMENT_GATEWAYS),
+        *((("br1", values.FAR_GATEWAYS),) if far else ()),
         ("vec0", values.CONTROL_GATEWAYS),
         *alone.items(),
     ):
         lines += [address_line(on_link(address), device) for address in addresses]
     lines += _vip_routes(lab)
+    for pod in lab.shared_pods:
+        node = lab.by_name[pod.node]
+        lines += [
+            f"route add {pod.address} via {node.address}",
+            f"route add {pod.address6} via {node.address6}",
+        ]
     sysctl = {"ipv4/ip_forward": 1, "ipv6/conf/all/forwarding": 1}
     # A batch takes rules for IPv4 alone: ip infers the family of a route, but not that of a rule.
     network = values.VIP_NETWORKS[1]
@@ -42,6 +49,16 @@ def router(lab: Topology, host: Host) -> dict[str, str]:
         host.name, sysctl=sysctl, late={}, commands=[*rules, daemons.sshd_command(host.name)]
     )
     return {f"lab/{host.name}/ip": text(lines), f"lab/{host.name}/start.sh": start}
+
+
+def _bridge(name: str, devices: Sequence[str]) -> list[str]:
+    """A bridge with these devices in it, for ``ip -batch``."""
+    members = (f"link set dev {device} master {name} up" for device in devices)
+    return [
+        f"link add {name} type bridge forward_delay 0 mcast_snooping 0",
+        *members,
+        f"link set {name} up",
+    ]
 
 
 def _table(rank: int) -> int:

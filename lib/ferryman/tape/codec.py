@@ -42,6 +42,7 @@ MODULES = (
     "ferryman.hosts.verbs.ipvs",
     "ferryman.hosts.verbs.keepalived",
     "ferryman.hosts.verbs.keepalived_trial",
+    "ferryman.hosts.verbs.pods",
     "ferryman.hosts.verbs.routes",
     "ferryman.hosts.verbs.sudo",
     "ferryman.ipvs.connections",

@@ -19,6 +19,7 @@ from doubles.api_server.store import ExpiredError, merged, selected
 from unit.http_listener import QuietHandler, listening
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 NODES = "/api/v1/nodes"
@@ -292,8 +293,8 @@ def _in_list(manifest: Manifest, kind: Kind) -> Manifest:
 
 
 @contextmanager
-def serving(server: ApiServer | None = None) -> Iterator[ApiServer]:
-    """An API server that listens on loopback until the end of the block."""
+def serving(server: ApiServer | None = None, on: socket.socket | None = None) -> Iterator[ApiServer]:
+    """An API server that listens on loopback until the end of the block, or on a socket that does already."""
     served = server or ApiServer()
 
     class Handler(QuietHandler):
@@ -316,7 +317,7 @@ def serving(server: ApiServer | None = None) -> Iterator[ApiServer]:
 
         do_POST = do_PATCH = do_DELETE = do_GET  # noqa: N815  # as above
 
-    with listening(Handler) as served.url:
+    with listening(Handler, on) as served.url:
         try:
             yield served
         finally:

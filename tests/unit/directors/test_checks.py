@@ -174,7 +174,9 @@ def test_routes_that_are_garbled_make_the_mtu_unknown_and_no_pass(broken: str) -
 def test_what_a_director_prints_is_read_with_its_routes_mtus_and_own_addresses() -> None:
     seen = state(f"{RULES}==\n{OUTPUT}")
     assert [str(server) for server in seen.table or ()] == ["tcp 10.99.0.1:80", "tcp [fd99::1]:80"]
-    assert seen.next_hops[WEB2] == NextHop("eth1", ip_address("10.11.0.11"), 1400)
+    assert seen.next_hops[WEB2] == NextHop(
+        "eth1", ip_address("10.11.0.11"), 1400, gateway=ip_address("10.10.0.1")
+    )
     assert seen.next_hops[WEB2_6].local
     assert seen.mtus == {"lo": 65536, "eth0": 1500, "eth1": 9000}
     assert seen.settings == {"conn_reuse_mode": 1, "pmtu_disc": 0, "schedule_icmp": 1, "sloppy_tcp": 0}
@@ -268,6 +270,7 @@ def test_the_script_runs_in_a_real_shell_in_one_round_trip_for_each_director(she
         "director-gate",
         "ipvs-table",
         "director-mtu",
+        "director-segment",
         "director-source",
         "director-sysctl",
     }

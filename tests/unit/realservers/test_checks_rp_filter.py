@@ -233,6 +233,44 @@ def nft(  # what such a rule has
 
 FOR_IPV6 = {"match": {"op": "==", "left": {"meta": {"key": "nfproto"}}, "right": "ipv6"}}
 FROM_ETH1 = {"match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": "eth1"}}
+CALICO = (
+    "-A PREROUTING -j cali-PREROUTING",
+    "-A cali-PREROUTING -j MARK --set-xmark 0x0/0xf0000",
+    "-A cali-PREROUTING -i cali+ -j MARK --set-xmark 0x40000/0x40000",
+    "-A cali-PREROUTING -m mark --mark 0x40000/0x40000 -j cali-rpf-skip",
+    "-A cali-PREROUTING -m mark --mark 0x40000/0x40000 -m rpfilter --validmark --invert -j DROP",
+)
+"""What felix 3.26 writes into raw, without its comments."""
+SKIPPED = "-A cali-rpf-skip -s fd66::/64 -i cali1 -j ACCEPT"
+
+
+def calico(*others: str) -> Ruleset:
+    """Calico's rules for IPv6, with these before the one that drops."""
+    chains = "".join(f":{name} - [0:0]\n" for name in ("cali-PREROUTING", "cali-rpf-skip"))
+    lines = "".join(f"{line}\n" for line in (*CALICO[:-1], *others, CALICO[-1]))
+    text = f"*raw\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n{chains}{lines}COMMIT\n"
+    return Ruleset(parse_save(text, "ip6tables-legacy", 6, {}))
+
+
+def calico_nft(*, for_all: bool = False) -> Ruleset:
+    """What felix 3.29 has of it in nft; ``for_all`` marks every packet, as no felix does."""
+    where = {"family": "ip6", "table": "calico", "chain": "raw-PREROUTING"}
+    chain = {**where, "name": "raw-PREROUTING", "type": "filter", "hook": "prerouting", "prio": -300}
+    pods = [{"match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": "cali*"}}]
+    key = {"meta": {"key": "mark"}}
+    mark = {"mangle": {"key": key, "value": {"|": [key, 0x40000]}}}
+    marked = {"match": {"op": "==", "left": {"&": [key, 0x40000]}, "right": 0x40000}}
+    fib = {"fib": {"result": "oif", "flags": ["saddr", "mark", "iif"]}}
+    dropped = [marked, {"match": {"op": "==", "left": fib, "right": 0}}, {"drop": None}]
+    rules = [[*(() if for_all else pods), mark], dropped]
+    found = [
+        {"table": {"family": "ip6", "name": "calico"}},
+        {"chain": {**chain, "policy": "accept"}},
+        *({"rule": {**where, "expr": expr}} for expr in rules),
+    ]
+    return Ruleset(parse_nft(json.dumps({"nftables": found})))
+
+
 STRICT = "-A PREROUTING -m rpfilter --invert -j DROP"
 IPV6 = {
     "ip6tables drops": Row(
@@ -269,6 +307,21 @@ IPV6 = {
         PASS,
         vips=(V6,),
     ),
+    "looks wrong, is right: Calico's own, for its pods": Row(
+        facts(firewall=calico()), PASS, vips=(V6,), kind=NODE
+    ),
+    "looks wrong, is right: Calico's own in nft": Row(
+        facts(firewall=calico_nft()), PASS, vips=(V6,), kind=NODE
+    ),
+    "nft gives every packet the mark that Calico's rule wants": Row(
+        facts(firewall=calico_nft(for_all=True)), WARN, "fib saddr . mark . iif oif 0 drop", vips=(V6,)
+    ),
+    "the tunnel's packets get the mark that Calico's rule wants": Row(
+        facts(firewall=calico("-A cali-PREROUTING -i ipip60 -j MARK --set-xmark 0x40000/0x40000")),
+        WARN,
+        "--invert -j DROP",
+        vips=(V6,),
+    ),
     "no such rule": Row(facts(), PASS, vips=(V6,)),
     "looks wrong, is right: any way back will do": Row(
         facts(firewall=saved("raw", "-A PREROUTING -m rpfilter --loose --invert -j DROP")), PASS, vips=(V6,)
@@ -282,7 +335,22 @@ IPV6 = {
         facts(firewall=Ruleset(unread=("nft: no",))), SKIP, "nft: no", vips=(V6,)
     ),
 }
+SPOOFING = {
+    "a rule lets a pod past": Row(
+        facts(firewall=calico(SKIPPED)), WARN, "cali-rpf-skip: -A cali-rpf-skip -s fd66::/64", kind=NODE
+    ),
+    "several rules do": Row(
+        facts(firewall=calico(SKIPPED, SKIPPED.replace("66", "67"))), WARN, "and 1 more", kind=NODE
+    ),
+    "Calico's rules alone": Row(facts(firewall=calico()), PASS, kind=NODE),
+    "without Calico": Row(facts(), PASS, kind=NODE),
+    "a server": Row(facts(firewall=calico(SKIPPED)), SKIP),
+    "the rules could not be read": Row(
+        facts(firewall=Ruleset(unread=("nft: no",))), SKIP, "nft: no", kind=NODE
+    ),
+}
 TABLES = {
+    "pod-spoofing": SPOOFING,
     "rp-filter-persisted": PERSISTED,
     "sysctl-order": ORDER,
     "rp-filter-default": DEFAULT,

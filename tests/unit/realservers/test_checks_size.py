@@ -165,6 +165,11 @@ CLAMPER = {
 CALI = [Device(f"cali{n}", "veth", up=True, mtu=1460, index=10 + n, peer=2, namespace=n) for n in (1, 2)]
 
 
+def says(pod: Pod, mss: int) -> Pod:
+    """A pod whose IPv4 default route has it say this MSS."""
+    return replace(pod, routes={4: f"default via 169.254.1.1 dev eth0 advmss {mss}"})
+
+
 def pod(number: int, mtu: int, address: str = "10.67.1.4/32") -> Pod:
     eth0 = Device(
         "eth0", "veth", up=True, mtu=mtu, index=2, peer=10 + number, addresses=(ip_interface(address),)
@@ -193,6 +198,26 @@ PODS = {
     ),
     "one pod is too large, and a rule names another": Row(
         facts(*CALI, pods=(pod(1, 1460), pod(2, 1500, "10.67.1.44/32")), firewall=TO_POD), WARN, "pod2"
+    ),
+    "too large, and its route says a smaller MSS": Row(
+        facts(CALI[1], pods=(says(pod(2, 1500), 1440),), firewall=TO_POD),
+        WARN,
+        "pod2 (cali2, 1500); but their default routes say a smaller MSS",
+        "restart these pods",
+    ),
+    "its route says one byte too much": Row(
+        facts(CALI[1], pods=(says(pod(2, 1500), 1441),), firewall=TO_POD), FAIL, "a rule"
+    ),
+    "its route says so for the other family alone": Row(
+        facts(CALI[1], pods=(says(pod(2, 1500), 1440),), firewall=TO_POD),
+        FAIL,
+        "a rule",
+        vips=(V4, V6),
+    ),
+    "one says so and another does not": Row(
+        facts(*CALI, pods=(says(pod(1, 1500), 1440), pod(2, 1500))),
+        WARN,
+        "pod2 (cali2, 1500); the probe",
     ),
     "one byte too large": Row(facts(CALI[0], pods=(pod(1, 1481),)), WARN, "1481"),
     "one byte too large for IPv6": Row(facts(CALI[0], pods=(pod(1, 1461),)), WARN, "1461", vips=(V6,)),

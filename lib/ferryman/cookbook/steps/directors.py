@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ferryman import directors, waits
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 ACCEPT_IRREVERSIBLE = "--accept-irreversible"
-_TUNNELLED = directors.SetForwarding(Forwarding.TUNNEL)
+TUNNELLED = directors.SetForwarding(Forwarding.TUNNEL)
 
 
 @dataclass(frozen=True)
@@ -82,13 +82,13 @@ class DirectorsEditable(Look):
         del before
         for director in self.service.directors:
             driver = self.ferry.driver(director, self.service)
-            yield from ((director.host, verb) for verb in driver.questions(purpose, None, _TUNNELLED))
+            yield from ((director.host, verb) for verb in driver.questions(purpose, None, TUNNELLED))
 
     def look(self, report: Report) -> None:
         """Ask each driver what would refuse the edit; for a runbook that makes none, and so checks none."""
         for director in self.service.directors:
             try:
-                found = self.ferry.driver(director, self.service).obstacles(_TUNNELLED)
+                found = self.ferry.driver(director, self.service).obstacles(TUNNELLED)
             except (DoubtError, VerifyError) as problem:
                 found = [Finding("director-edit", director.host, Verdict.UNKNOWN, str(problem), _AN_ANSWER)]
             for finding in found:
@@ -146,9 +146,14 @@ class DirectorChanged(Change[dict[str, Any]]):
             report.finding(finding)
         if driver.already(before, self.goal):
             return NoChange(f"it is {self.goal} already")
-        if reason := driver.irreversible_reason(self.goal):
+        if reason := driver.irreversible_reason(self.goal) or self._no_way_back(before):
             self._require_consent(reason, report)
         return before
+
+    def _no_way_back(self, before: dict[str, Any]) -> str | None:
+        """Why what the change makes of the network's ways could not be put back; None when it can."""
+        del before
+        return None
 
     def _require_consent(self, reason: str, report: Report) -> None:
         """Refuse a change that cannot be undone unless the operator has accepted it; then it is a warning."""
@@ -321,83 +326,3 @@ STILL_CHECK = "director-table"
 _AN_ANSWER = "an answer to whether its configuration can be edited"
 _WHO = "see who or what changed it there: a restart, a restored table, somebody's edit"
 _THEIRS = "see who did: it was left as it is, and may be what was meant"
-
-
-@dataclass(frozen=True)
-class DirectorConverged(DirectorChanged):
-    """{director.host}, {role}, forwards {service.name} through the tunnel."""
-
-    @property
-    def goal(self) -> directors.Target:
-        """The target: every destination is forwarded through the tunnel."""
-        return _TUNNELLED
-
-    @property
-    def wanted(self) -> Service:
-        """The service as the catalog will have it: encapsulated."""
-        return replace(self.service, encapsulated=True)
-
-    def questions(self, purpose: Purpose, before: dict[str, Any] | None) -> Iterator[Question]:
-        """What its driver asks; and before it is put back the routes that keep connections whole."""
-        yield from super().questions(purpose, before)
-        if purpose == "undo" and before is not None and self._key in self.ferry.memory.with_host_routes:
-            addresses = (
-                destination.address
-                for server in directors.from_json(before["table"])
-                for destination in server.destinations
-            )
-            yield self.director.host, self._routes.question(addresses)
-
-    @property
-    def _after_edit(self) -> Sequence[ReadVerb[Any]]:
-        """The connections, after the table: none that was made before the edit took effect is missed."""
-        return (directors.connections_question(self.service),)
-
-    def do(self, before: dict[str, Any]) -> Sequence[Edit]:
-        """Flip the destinations; every connection of now counts as one from before."""
-        self.ferry.mark_edited(self.director, self.service)
-        made = super().do(before)
-        self.ferry.remember_connections(self.director, self.service)
-        return made
-
-    def undo(self, before: dict[str, Any]) -> Sequence[Edit]:
-        """Flip the destinations back; every connection of now counts as one from before again.
-
-        The host routes that keep connections whole must be there before that, also when somebody has taken
-        them away since; that they cannot be put up keeps no destination from going back.
-        """
-        self.ferry.mark_edited(self.director, self.service)
-        table, trouble = self._begin_undo(), None
-        put_up: Sequence[Edit] = ()
-        try:
-            put_up = self._hold_connections(before, directors.of_service(table, self.service))
-        except (VerifyError, DoubtError) as error:
-            trouble = error
-        made = self._restore(before, table)
-        self.ferry.remember_connections(self.director, self.service)
-        if trouble is not None:
-            raise trouble
-        return [*put_up, *made]
-
-    @property
-    def _routes(self) -> directors.HostRoutes:
-        return directors.HostRoutes(self.director, self.service, self.ferry.hosts)
-
-    def _hold_connections(self, before: dict[str, Any], mine: directors.Table) -> Sequence[Edit]:
-        """Add the host routes that are missing, where destinations are about to be edited back."""
-        was = directors.from_json(before["table"])
-        if (
-            self._key not in self.ferry.memory.with_host_routes
-            or not self.driver.has_ipvs
-            or not directors.compare_tables(was, mine, self.goal).ours
-        ):
-            return ()
-        routes = self._routes
-        needed = routes.read(
-            destination.address for server in was for destination in server.destinations
-        ).needed
-        routes.add(needed)
-        return [
-            Edit("director", self.director.host, command=add_command)
-            for add_command in routes.add_commands(needed)
-        ]

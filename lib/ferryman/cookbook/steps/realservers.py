@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from ferryman.cookbook.steps.probes import ProbesAnswered
 from ferryman.engine.steps import Change, Look, Report
 from ferryman.errors import FerrymanError, RefusedError
+from ferryman.kubernetes import spoofing_findings
 from ferryman.management import raise_failures
 from ferryman.model import Edit
 from ferryman.realservers.checks import service_readiness
@@ -33,6 +34,8 @@ class RealserversReady(Look):
         for finding in service_readiness(self.service, self.ferry.hosts):
             report.finding(finding)
         for finding in self.ferry.node_states(self.service).findings:
+            report.finding(finding)
+        for finding in spoofing_findings(self.service, self.ferry.clusters_of(self.service)):
             report.finding(finding)
 
 

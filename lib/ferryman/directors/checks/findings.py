@@ -11,12 +11,14 @@ from ferryman.ipvs.table import Table, VirtualServer, differences, key_of
 from ferryman.model import Finding, Forwarding, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from ferryman.model import Director, Service, VirtualService
 
 TABLE_CHECK = "ipvs-table"
 REACHED_CHECK = "director"
+SHOWN = 5
+"""Realservers that one finding names."""
 
 
 def catalog_findings(director: Director, service: Service, table: Table) -> list[Finding]:
@@ -104,3 +106,10 @@ def _say(seen: VirtualServer) -> str:
 
 def _scheduler(name: str, flags: tuple[str, ...]) -> str:
     return f"{name} ({','.join(flags)})" if flags else name
+
+
+def some(names: Iterable[str]) -> str:
+    """These names, each once; of many the first, and how many more there are."""
+    named = list(dict.fromkeys(names))
+    more = len(named) - SHOWN
+    return ", ".join(named[:SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ferryman.directors.checks.consistency import Moving, consistency_findings, none_moves
-from ferryman.directors.checks.findings import catalog_findings, not_reached
+from ferryman.directors.checks.findings import catalog_findings, not_reached, some
+from ferryman.directors.checks.segment import segment
 from ferryman.directors.observe import DirectorStates, addresses_of
 from ferryman.directors.options import Options
 from ferryman.hosts.verbs.directors import SETTINGS, DirectorState, NextHop
@@ -14,13 +15,11 @@ from ferryman.model import Finding, Verdict
 from ferryman.realservers.facts.routing import says_no_route
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ferryman.model import Address, Director, Service
 
 GATE, MTU, SOURCE, SETTING = "director-gate", "director-mtu", "director-source", "director-sysctl"
-SHOWN = 5
-"""Realservers that one finding names."""
 
 
 def findings_of(service: Service, seen: DirectorStates, moving: Moving = none_moves) -> list[Finding]:
@@ -43,6 +42,7 @@ def _of_one(director: Director, service: Service, seen: DirectorStates) -> Itera
     if state.table is not None:
         yield from catalog_findings(director, service, state.table)
     yield from mtu(director, service, state)
+    yield from segment(director, service, state)
     yield from outer_source(director, service, state)
     yield settings(director, state)
 
@@ -91,12 +91,12 @@ def mtu(director: Director, service: Service, seen: DirectorState) -> Iterator[F
             MTU,
             director.host,
             Verdict.FAIL,
-            f"{room} towards {_some(names)}",
+            f"{room} towards {some(names)}",
             f"{wanted} bytes, the path MTU that the inventory says",
             f"raise it ({room.command} mtu {wanted}), or give path_mtu: {room.bytes} in hosts.yaml",
         )
     for room, names in enough.items():
-        words, wanted_words = f"{room} towards {_some(names)}", "the path MTU of each realserver"
+        words, wanted_words = f"{room} towards {some(names)}", "the path MTU of each realserver"
         yield Finding(MTU, director.host, Verdict.PASS, words, wanted_words)
     if unknown:
         yield _no_next_hop(director, unknown, seen)
@@ -137,7 +137,7 @@ def _no_next_hop(director: Director, unknown: Sequence[str], seen: DirectorState
         MTU,
         director.host,
         Verdict.FAIL if no_route else Verdict.UNKNOWN,
-        f"{what} {_some(unknown)}{complaint}",
+        f"{what} {some(unknown)}{complaint}",
         "a route to each realserver that takes packets of its path MTU",
         "run on the director: ip route get ADDRESS; ip link show",
     )
@@ -158,7 +158,7 @@ def outer_source(director: Director, service: Service, seen: DirectorState) -> I
                 SOURCE,
                 director.host,
                 Verdict.WARN,
-                f"outer packets to {_some(map(str, addresses))} come from {source}",
+                f"outer packets to {some(map(str, addresses))} come from {source}",
                 f"{wanted}, as the inventory says",
                 f"add {source} to outer_sources of {Options(director, service).where}, and see that"
                 " realservers let it in",
@@ -227,7 +227,7 @@ def sloppy_alike(service: Service, seen: Mapping[str, DirectorState]) -> list[Fi
             SETTING,
             host,
             Verdict.WARN,
-            f"net.ipv4.vs.sloppy_tcp is 0, on {_some(others)} it is not",
+            f"net.ipv4.vs.sloppy_tcp is 0, on {some(others)} it is not",
             "the same on every director of a service with scheduler mh: flows break when they come here",
             "sysctl -w net.ipv4.vs.sloppy_tcp=1",
         )
@@ -237,9 +237,3 @@ def sloppy_alike(service: Service, seen: Mapping[str, DirectorState]) -> list[Fi
 
 def _schedulers(service: Service) -> set[str]:
     return {virtual.scheduler for virtual in service.virtual_services}
-
-
-def _some(names: Iterable[str]) -> str:
-    named = list(dict.fromkeys(names))
-    more = len(named) - SHOWN
-    return ", ".join(named[:SHOWN]) + (f" and {more} more" if more > 0 else "")

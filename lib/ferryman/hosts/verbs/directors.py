@@ -41,6 +41,15 @@ class NextHop:
     """The route's own MTU in bytes, where it has one."""
     local: bool = False
     """The address is the director's own: nothing leaves it."""
+    gateway: Address | None = None
+    """The router that the packet is handed to; None where the address is on the device's own segment."""
+
+    def router_before(self, address: Address) -> Address | None:
+        """The router between the director and an address; None where they share a segment.
+
+        A host route through the address itself, such as ferryman's own, leads to no router.
+        """
+        return None if self.local or self.gateway == address else self.gateway
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +202,21 @@ def _next_hop(route: dict[str, Any]) -> tuple[Address, NextHop] | None:
             ip_address(str(source)) if source else None,
             _own_mtu(route),
             route.get("type") == "local",
+            gateway_of(route),
         )
     except (KeyError, ValueError):
         return None
+
+
+def gateway_of(route: Mapping[str, Any]) -> Address | None:
+    """The gateway of a route as ip(8) shows it: of the route's own family, or of another one (``via``).
+
+    Raises:
+        ValueError: It is no address.
+    """
+    via = route.get("via")
+    shown = via.get("host") if isinstance(via, dict) else route.get("gateway")
+    return ip_address(str(shown)) if shown else None
 
 
 def _own_mtu(route: dict[str, Any]) -> int | None:

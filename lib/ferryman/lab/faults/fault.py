@@ -34,6 +34,11 @@ def has_secondary(lab: Topology, host: Host) -> bool:
     return len(lab.directors_of(host.name)) > 1
 
 
+def has_pods(lab: Topology, host: Host) -> bool:
+    """For a fault that wants a pod on the node."""
+    return bool(lab.pods_of(host.name))
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """Something wrong that the lab can put into a host; both scripts are for the host's own shell.

@@ -12,6 +12,7 @@ from ferryman.lab.faults.fault import (
     Fault,
     Script,
     always,
+    has_pods,
     rules,
     settings,
 )
@@ -127,6 +128,7 @@ FAULTS = (
         NODES,
         _one_pod(0),
         _one_pod(1),
+        has_pods,
     ),
     Fault(
         "rp-filter-ipv6",

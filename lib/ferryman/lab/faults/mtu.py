@@ -14,6 +14,7 @@ from ferryman.lab.faults.fault import (
     Script,
     always,
     always_fits,
+    rules,
 )
 from ferryman.lab.topology.values import CLAMPED_MSS_BYTES, POD_MTU_BYTES, ROUTER, VIP_NETWORKS
 
@@ -185,6 +186,15 @@ FAULTS = (
         *(
             f"protocol {family} u32 match {word} src {network}"
             for family, word, network in zip(("ip", "ipv6"), ("ip", "ip6"), VIP_NETWORKS, strict=True)
+        ),
+    ),
+    Fault(
+        "fragmentation-needed-lost",
+        "harmless while all is small: the director's ICMP that says so when a packet is too large is lost",
+        DIRECTORS,
+        *rules(
+            "OUTPUT -p icmp --icmp-type fragmentation-needed -j DROP",
+            "ip6: OUTPUT -p icmpv6 --icmpv6-type packet-too-big -j DROP",
         ),
     ),
     _nic("director-mtu-small", "the director's eth0 takes 1400 bytes", DIRECTORS, 1400),

@@ -9,6 +9,7 @@ from ferryman.lab.faults import (
     filtering,
     firewalls,
     mtu,
+    pods,
     tunnels,
     vip_and_listener,
 )
@@ -21,6 +22,7 @@ ALL = (
     *firewalls.FAULTS,
     *vip_and_listener.FAULTS,
     *mtu.FAULTS,
+    *pods.FAULTS,
     *access.FAULTS,
     *directors.FAULTS,
     *delayed.FAULTS,

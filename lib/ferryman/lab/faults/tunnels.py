@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferryman.lab import host_files
 from ferryman.lab.faults.fault import (
     REALSERVERS,
     Fault,
@@ -15,13 +14,14 @@ from ferryman.lab.faults.fault import (
     has_secondary,
     settings,
 )
+from ferryman.lab.segment import tunnels
 
 if TYPE_CHECKING:
     from ferryman.lab.topology import Host, Topology
 
 _RESTORE = (
     "for device in ipip0 ipip60; do ip link del $device 2>/dev/null || true; done\n"
-    f"ip -batch - <<'EOF'\n{chr(10).join(host_files.tunnels())}\nEOF\n"
+    f"ip -batch - <<'EOF'\n{chr(10).join(tunnels())}\nEOF\n"
     "echo 0 >/proc/sys/net/ipv4/conf/ipip0/rp_filter"
 )
 _UNFILTERED = "echo 0 >/proc/sys/net/ipv4/conf/{}/rp_filter"

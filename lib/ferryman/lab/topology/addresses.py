@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferryman.lab.topology.values import POD_NETWORKS, SEGMENT_NETWORKS, Host, Pod
+from ferryman.lab.topology.values import FAR_NETWORKS, POD_NETWORKS, SEGMENT_NETWORKS, Host, Pod
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,9 +19,12 @@ _OVERFLOW = range(101, 251)
 """The numbers for what finds no room in its role's own."""
 
 
-def segment_host(name: str, role: HostRole, number: int, cluster: str = "") -> Host:
-    """A host of the segment; the number ends its addresses: 11 makes 10.10.0.11 and fd10::11."""
-    four, six = SEGMENT_NETWORKS
+def segment_host(name: str, role: HostRole, number: int, cluster: str = "", *, far: bool = False) -> Host:
+    """A host of the segment; the number ends its addresses: 11 makes 10.10.0.11 and fd10::11.
+
+    One that is ``far`` is on the other side of the router: 10.50.0.11 and fd50::11.
+    """
+    four, six = FAR_NETWORKS if far else SEGMENT_NETWORKS
     return Host(name, role, four[number], six[int(str(number), 16)], cluster)
 
 

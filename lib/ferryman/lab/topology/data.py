@@ -18,7 +18,14 @@ from ferryman.inventory.schema import Strict, checked
 from ferryman.lab.topology.addresses import FIRST, PODS_PER_NODE, numbers, pods_behind, segment_host
 from ferryman.lab.topology.consistency import problems_of
 from ferryman.lab.topology.limits import FLAGS, SCHEDULERS, too_busy, too_many
-from ferryman.lab.topology.values import VIP_NETWORKS, DriverName, LabService, ServiceDirector, Topology
+from ferryman.lab.topology.values import (
+    VIP_NETWORKS,
+    DriverName,
+    LabService,
+    ServiceDirector,
+    Topology,
+    TrafficPolicy,
+)
 from ferryman.lab.topology.vips import Vips
 from ferryman.model import Forwarding, Role
 
@@ -62,8 +69,9 @@ class _Director(Strict):
 class _Realserver(Strict):
     name: str = _NAME
     kind: Literal["server", "kubernetes"] = Field("server", description="server or kubernetes")
-    pods: int = Field(PODS_PER_NODE, ge=1, le=8, description="how many pods, 1 to 8")
+    pods: int = Field(PODS_PER_NODE, ge=0, le=8, description="how many pods, 0 to 8")
     cluster: str | None = Field(None, description="the name of a Kubernetes cluster")
+    far: bool = Field(False, description="true or false")
 
 
 class _DirectorOfService(Strict):
@@ -97,6 +105,7 @@ class _Service(Strict):
     cluster: str = Field("edge", min_length=1, description="the name of a conftool cluster")
     pool: str | None = Field(None, min_length=1, description="the name of a service in the conftool cluster")
     paths: list[str] = Field(default_factory=lambda: ["/"], description="a list of HTTP paths")
+    traffic_policy: TrafficPolicy = Field("Local", description="Local or Cluster")
 
 
 class _Topology(Strict):
@@ -143,8 +152,9 @@ def _made(model: _Topology) -> Topology:
     roles += ["node" if _is_node(given) else "server" for given in model.realservers]
     clusters = [""] * len(model.directors) + [given.cluster or "" for given in model.realservers]
     names = [given.name for given in model.directors] + [given.name for given in model.realservers]
+    far = {given.name for given in model.realservers if given.far}
     hosts = [
-        segment_host(name, role, number, (cluster or "lab") if role == "node" else "")
+        segment_host(name, role, number, (cluster or "lab") if role == "node" else "", far=name in far)
         for name, role, number, cluster in zip(names, roles, numbers(roles), clusters, strict=True)
     ]
     of_role = {role: tuple(host for host in hosts if host.role == role) for role in FIRST}
@@ -180,6 +190,7 @@ def _services(model: _Topology, vips: Vips) -> Iterable[LabService]:
             cluster=given.cluster,
             pool=given.pool or "",
             paths=tuple(given.paths),
+            traffic_policy=given.traffic_policy,
         )
 
 

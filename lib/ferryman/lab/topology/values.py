@@ -16,6 +16,8 @@ from ferryman.errors import LabError
 from ferryman.model import Address, Forwarding, Role
 
 HostRole = Literal["router", "director", "server", "node", "client", "bastion"]
+TrafficPolicy = Literal["Local", "Cluster"]
+"""Whether a node hands what it is sent to its own pods alone, or to those of all the service's nodes."""
 DriverName = Literal["keepalived", "ipvsadm"]
 """The drivers whose software runs in the lab."""
 
@@ -27,6 +29,9 @@ CLIENT_GATEWAYS = (IPv4Address("10.20.0.1"), IPv6Address("fd20::1"))
 BASTION_GATEWAYS = (IPv4Address("10.40.0.1"), IPv6Address("fd40::1"))
 SEGMENT_NETWORKS = (IPv4Network("10.10.0.0/24"), IPv6Network("fd10::/64"))
 SEGMENT_GATEWAYS = (IPv4Address("10.10.0.254"), IPv6Address("fd10::fe"))
+FAR_NETWORKS = (IPv4Network("10.50.0.0/24"), IPv6Network("fd50::/64"))
+"""Another rack's: realservers there share no segment with any director, the router is in between."""
+FAR_GATEWAYS = (IPv4Address("10.50.0.254"), IPv6Address("fd50::fe"))
 POD_NETWORKS = (IPv4Network("10.64.0.0/16"), IPv6Network("fd64::/64"))
 VIP_NETWORKS = (IPv4Network("10.99.0.0/24"), IPv6Network("fd99::/64"))
 
@@ -51,6 +56,11 @@ class Host:
     address6: IPv6Address
     cluster: str = ""
     """The Kubernetes cluster of a node."""
+
+    @property
+    def is_far(self) -> bool:
+        """Whether the router is between it and the directors, so that direct routing does not reach it."""
+        return self.address in FAR_NETWORKS[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +110,8 @@ class LabService:
     """The service in that cluster that its realservers are listed under; its own name when empty."""
     paths: tuple[str, ...] = ("/",)
     """The HTTP paths of the catalog's own probes."""
+    traffic_policy: TrafficPolicy = "Local"
+    """Its Service's ``externalTrafficPolicy``, where its realservers are nodes."""
 
     @property
     def primary(self) -> ServiceDirector:
@@ -145,9 +157,14 @@ BASTION = Host("bastion", "bastion", IPv4Address("10.40.0.2"), IPv6Address("fd40
 ALONE = {CLIENT: CLIENT_GATEWAYS, BASTION: BASTION_GATEWAYS}
 """Hosts with a network of their own at the router, and its addresses there."""
 
-_DEVICES = frozenset({"all", "default", "lo", "br0", "vec0", "tunl0", "ip6tnl0", "sit0", "gre0"})
+_DEVICES = frozenset({"all", "default", "lo", "br0", "br1", "vec0", "tunl0", "ip6tnl0", "sit0", "gre0"})
 """What the router has, or its kernel means something by, beside one device for each host."""
 _LONGEST_DEVICE = 15
+
+
+def gateways_of(host: Host) -> tuple[IPv4Address, IPv6Address]:
+    """The router's addresses on a director's or realserver's side of it."""
+    return FAR_GATEWAYS if host.is_far else SEGMENT_GATEWAYS
 
 
 def traffic_sources(rank: int) -> tuple[IPv4Address, IPv6Address]:
@@ -175,7 +192,7 @@ class Topology:
 
     @cached_property
     def segment(self) -> tuple[Host, ...]:
-        """Who shares the router's bridge: direct routing needs one Ethernet segment."""
+        """Directors and realservers: all on one Ethernet segment but those that are far."""
         return (*self.directors, *self.servers, *self.nodes)
 
     @cached_property
@@ -236,6 +253,19 @@ class Topology:
     def pods_of(self, host: str) -> tuple[Pod, ...]:
         """The pods that run behind a node; none for any other host."""
         return tuple(pod for pod in self.pods if pod.node == host)
+
+    @cached_property
+    def shared_pods(self) -> tuple[Pod, ...]:
+        """The pods that other nodes hand packets to as well: of services whose policy is Cluster."""
+        services = [service for service in self.services if service.traffic_policy == "Cluster"]
+        return tuple(pod for pod in self.pods if any(pod.node in service.realservers for service in services))
+
+    def endpoints_of(self, service: LabService, node: str) -> tuple[Pod, ...]:
+        """The pods that a node hands a service's packets to, its own first."""
+        own = self.pods_of(node)
+        if service.traffic_policy == "Local":
+            return own
+        return (*own, *(pod for pod in self.pods if pod.node != node and pod.node in service.realservers))
 
     def realserver_address(self, host: str, vip: Address) -> Address:
         """The address that a director forwards packets for this VIP to."""

@@ -17,6 +17,7 @@ from ferryman.realservers.checks.mss import mss
 from ferryman.realservers.checks.nic_mtu import nic_mtu
 from ferryman.realservers.checks.open_decapsulator import open_decapsulator
 from ferryman.realservers.checks.pod_mtu import pod_mtu
+from ferryman.realservers.checks.pod_spoofing import pod_spoofing
 from ferryman.realservers.checks.rp_filter import (
     rp_filter,
     rp_filter_default,
@@ -56,6 +57,7 @@ CHECKS: Mapping[str, Check] = {
     "rp-filter-default": rp_filter_default,
     "rp-filter-pods": rp_filter_pods,
     "rp-filter-ipv6": rp_filter_ipv6,
+    "pod-spoofing": pod_spoofing,
     "firewall": firewall,
     "vip": vip,
     "vrf": vrf,

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ferryman.firewall import Effect
+from ferryman.firewall.tracking import PacketState
 from ferryman.model import Finding, Kind, Verdict
 from ferryman.realservers.checks.decapsulation import (
     IP6IP6,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ferryman.firewall import Packet
-    from ferryman.firewall.rules import Chain, Rule
+    from ferryman.firewall.rules import Chain, Hook, Rule
     from ferryman.model import Realserver, Service
     from ferryman.realservers.facts import Facts
 
@@ -36,6 +37,7 @@ OFF, STRICT = 0, 1
 """RFC 3704's modes, as ip-sysctl.rst numbers them."""
 WANTED = "0 in force on the tunnel device, or 2 with an address there: the larger of all and its own"
 SHOWN_DEVICES = 5
+_ON_THE_WAY_IN: tuple[Hook, ...] = ("prerouting", "input")
 
 
 def effective_rp_filter(facts: Facts, device: str) -> int | Unknown:
@@ -193,20 +195,44 @@ def _ipv6_rules(service: Service, facts: Facts) -> Iterator[tuple[str, str, bool
     for virtual in service.virtual_services:
         if virtual.vip.version != IP6IP6.version:
             continue
-        plain = replace(packet_for(virtual, facts), device=None)
+        unwrapped = replace(packet_for(virtual, facts), unwrapped=True)
         for table in facts.firewall.tables:
             for chain in table.chains.values() if IP6IP6.version in table.versions else ():
                 for rule in chain.rules:
-                    if _may_drop(facts, rule, chain, replace(plain, unwrapped=True)) and not _may_drop(
-                        facts, rule, chain, plain
-                    ):
-                        drops = facts.firewall.choices(rule, replace(plain, unwrapped=True), chain.hook)
+                    if _asks_for_the_way_back(facts, rule, chain, unwrapped):
+                        anyones = replace(unwrapped, device=None)
+                        drops = facts.firewall.choices(rule, anyones, chain.hook)
                         sure = chain.hook == "prerouting" and all(len(choice) == 1 for choice in drops)
                         yield f"{table} {chain.name}", rule.text, sure
 
 
-def _may_drop(facts: Facts, rule: Rule, chain: Chain, packet: Packet) -> bool:
-    choices = facts.firewall.choices(rule, packet, chain.hook)
+def _asks_for_the_way_back(facts: Facts, rule: Rule, chain: Chain, unwrapped: Packet) -> bool:
+    """Whether a rule may drop a packet of any device for having come out of a tunnel.
+
+    One that wants a mark, as Calico's for its pods does, counts where other rules give that to the packet.
+    Source: StaticRawPreroutingChain in projectcalico felix, rules/static.go; measured.
+    """
+    anyones = replace(unwrapped, device=None)
+    if not _may_drop(facts, rule, chain, anyones) or _may_drop(
+        facts, rule, chain, replace(anyones, unwrapped=False)
+    ):
+        return False
+    return _may_drop(facts, rule, chain, anyones, mark=0) or _is_end(facts, rule, chain, unwrapped)
+
+
+def _is_end(facts: Facts, rule: Rule, chain: Chain, packet: Packet) -> bool:
+    """Whether the rule is where the packet's way through all rules may end."""
+    state = PacketState()
+    return any(
+        (end.effect, end.chain, end.text) == (Effect.DROP, chain.name, rule.text)
+        for hook in _ON_THE_WAY_IN
+        for ends in facts.firewall.ends(hook, packet, state)
+        for end in ends
+    )
+
+
+def _may_drop(facts: Facts, rule: Rule, chain: Chain, packet: Packet, mark: int | None = None) -> bool:
+    choices = facts.firewall.choices(rule, packet, chain.hook, mark)
     return any(action.effect is Effect.DROP for choice in choices for action in choice)
 
 
