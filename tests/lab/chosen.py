@@ -36,8 +36,10 @@ CHOSEN: Mapping[str, Collection[str]] = {
     "kubernetes/test_lab_pods.py": (
         "test_a_pod_made_again_has_its_nodes_mtu_and_another_device_and_answers",
     ),
+    "kubernetes/test_nodes.py": ("test_a_cordoned_node_that_answers_is_told_and_does_not_block",),
     "kubernetes/test_pod_mtu.py": ("test_half_old_pods_refuse_the_service_until_they_say_a_smaller_mss",),
     "kubernetes/test_router.py": ("test_without_consent_nothing_is_changed_in_a_dry_run_and_for_real",),
+    "kubernetes/test_spoofing.py": ("test_with_ipip0_open_no_forged_packet_leaves_a_node_and_nobody_warns",),
     "test_bad_input.py": (
         "test_a_scalar_where_a_list_belongs_is_named_with_its_line",
         "test_what_cannot_be_migrated_is_refused_by_name[wbe",

@@ -154,7 +154,7 @@ class Pods:
     def _probe_of(self, packet: bytes) -> int | None:
         """Which probe a packet is; None for what a kernel answered."""
         header = (packet[0] & 15) * 4
-        (number,) = struct.unpack("!H", packet[4:6])
+        number: int = struct.unpack("!H", packet[4:6])[0]
         if packet[9] == PROTOCOLS["TCP"]:
             (own_port,) = struct.unpack("!H", packet[header : header + 2])
             ends = socket.inet_ntoa(packet[12:16]), socket.inet_ntoa(packet[16:20]), own_port

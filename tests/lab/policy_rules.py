@@ -34,12 +34,12 @@ class Rules:
         for pod in self.pods:
             address = pod["status"]["podIP"]
             for direction, word in (("Egress", "saddr"), ("Ingress", "daddr")):
-                body = self._of_pod(pod, direction)
-                if body is None:
+                rules = self._of_pod(pod, direction)
+                if rules is None:
                     continue
                 name = f"{direction.lower()}_{pod['metadata']['namespace']}_{pod['metadata']['name']}"
                 name = name.replace("-", "_")
-                chains.append(_chain(name, body))
+                chains.append(_chain(name, rules))
                 ends.append(f"ip {word} {address} jump {name}")
         for count, policy in enumerate(self.policies):
             if policy["kind"] == "Tier":

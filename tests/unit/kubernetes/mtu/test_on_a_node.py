@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import json
 import shlex
-import shutil
 import subprocess
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from ferryman.hosts.completed import Completed
 from ferryman.hosts.verbs.pods import EditPodRoutes, ReadPodNetworks, RouteEdit, edit_commands, with_advmss
 from ferryman.realservers.facts import Unknown
 from ferryman.realservers.facts.pods import NodePods, node_pods
+from tools import require_tool, skip_or_fail
 
 if TYPE_CHECKING:
     from ferryman.hosts.verbs import Verb
@@ -42,14 +42,14 @@ ip -n cni-a -6 route add default via fe80::1 dev eth0 metric 1024
 """
 
 
-def may_unshare() -> bool:
-    if shutil.which("unshare") is None or shutil.which("ip") is None:
-        return False
+@pytest.fixture(scope="module", autouse=True)
+def namespaces() -> None:
+    """Skip everything here where no network namespace can be made."""
+    require_tool("unshare", package="util-linux")
+    require_tool("ip", package="iproute2")
     probe = ["unshare", "-Urnm", "sh", "-c", "mount -t tmpfs none /run && ip netns add x"]
-    return subprocess.run(probe, capture_output=True, check=False, timeout=20).returncode == 0
-
-
-needs_namespaces = pytest.mark.skipif(not may_unshare(), reason="no network namespace can be made here")
+    if subprocess.run(probe, capture_output=True, check=False, timeout=20).returncode:
+        skip_or_fail("no network namespace can be made here")
 
 
 def on_a_node(*verbs: Verb[Any], before: str = "") -> list[Any]:
@@ -80,7 +80,6 @@ def edit(version: int, before: str, after: str) -> EditPodRoutes:
     return EditPodRoutes("cni-a", ADDRESS, (RouteEdit(version, before, after),))
 
 
-@needs_namespaces
 def test_a_pod_is_found_by_its_addresses_with_both_ends_and_both_routes() -> None:
     (reading,) = on_a_node(ReadPodNetworks())
     network = reading.network_of({ADDRESS6})
@@ -90,7 +89,6 @@ def test_a_pod_is_found_by_its_addresses_with_both_ends_and_both_routes() -> Non
     assert network.addresses == {ADDRESS, ADDRESS6}
 
 
-@needs_namespaces
 def test_the_mss_is_lowered_and_put_back_exactly_in_both_families() -> None:
     both = (RouteEdit(4, FOUR, with_advmss(FOUR, 1420)), RouteEdit(6, SIX, with_advmss(SIX, 1400)))
     there = EditPodRoutes("cni-a", ADDRESS, both)
@@ -105,7 +103,6 @@ def test_the_mss_is_lowered_and_put_back_exactly_in_both_families() -> None:
     assert after.network_of({ADDRESS}).pod.routes == {4: FOUR, 6: SIX}
 
 
-@needs_namespaces
 def test_a_route_that_somebody_else_changed_is_left_alone() -> None:
     theirs = f"ip -n cni-a route change {FOUR} advmss 1000"
     outcome, reading = on_a_node(edit(4, FOUR, f"{FOUR} advmss 1420"), ReadPodNetworks(), before=theirs)
@@ -113,7 +110,6 @@ def test_a_route_that_somebody_else_changed_is_left_alone() -> None:
     assert reading.network_of({ADDRESS}).pod.routes[4] == f"{FOUR} advmss 1000"
 
 
-@needs_namespaces
 @pytest.mark.parametrize("before", ["ip netns del cni-a", "ip -n cni-a addr del 10.244.0.9/32 dev eth0"])
 def test_a_pod_that_is_gone_or_another_one_by_now_is_left_alone(before: str) -> None:
     (outcome,) = on_a_node(edit(4, FOUR, f"{FOUR} advmss 1420"), before=before)
