@@ -47,9 +47,17 @@ CALICO = (
     ("GlobalNetworkSet", "globalnetworksets", False),
 )
 """Calico's kinds that decide who may talk to whom: kind, plural, and whether it is in a namespace."""
+ADMIN = (
+    ("AdminNetworkPolicy", "adminnetworkpolicies", False),
+    ("BaselineAdminNetworkPolicy", "baselineadminnetworkpolicies", False),
+)
+"""The kinds of network-policy-api with which administrators decide over all namespaces, in the same form."""
 _FELIX = ("FelixConfiguration", "felixconfigurations", False)
 _CALICO_GROUPS = ("projectcalico.org/v3", "crd.projectcalico.org/v1")
 """Where Calico's kinds may be, the better first: what its own API server serves, and how it keeps them."""
+_ADMIN_GROUPS = ("policy.networking.k8s.io/v1alpha1",)
+_EXTENSIONS = (*_CALICO_GROUPS, *_ADMIN_GROUPS)
+"""What not every cluster has."""
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
 _TWO_BUDGETS = "more than one PodDisruptionBudget"
 
@@ -130,13 +138,14 @@ class ApiClient:
         return self._list(resource("core_v1.Namespace"), reading.namespace)
 
     def policies(self) -> tuple[Manifest, ...]:
-        """All policies, Kubernetes' and Calico's."""
+        """All policies, Kubernetes', its administrators' and Calico's."""
         own = self._manifests("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", True)
-        return (*own, *(each for kind in CALICO for each in self._of_calico(*kind)))
+        others = [(_ADMIN_GROUPS, kind) for kind in ADMIN] + [(_CALICO_GROUPS, kind) for kind in CALICO]
+        return (*own, *(each for groups, kind in others for each in self._of_extension(groups, *kind)))
 
     def felix_configurations(self) -> tuple[Manifest, ...]:
         """Calico's FelixConfigurations."""
-        return self._of_calico(*_FELIX)
+        return self._of_extension(_CALICO_GROUPS, *_FELIX)
 
     def config_map(self, namespace: str, name: str) -> Mapping[str, str] | None:
         """The data of a ConfigMap."""
@@ -221,19 +230,21 @@ class ApiClient:
     def _name(self) -> str:
         return f"cluster {self._connection.name}"
 
-    def _of_calico(self, kind: str, plural: str, is_namespaced: bool) -> tuple[Manifest, ...]:
-        """Objects of one of Calico's kinds; none where the cluster does not have it.
+    def _of_extension(
+        self, groups: tuple[str, ...], kind: str, plural: str, is_namespaced: bool
+    ) -> tuple[Manifest, ...]:
+        """Objects of a kind that not every cluster has; none where it does not.
 
         Calico's own API server may be out of order while the kinds that it is made of can be read.
         """
         unavailable: Answer | None = None
-        for version in _CALICO_GROUPS:
+        for version in groups:
             try:
                 return self._manifests(version, kind, plural, is_namespaced)
             except _NotServedError as error:
                 unavailable = unavailable or (error.answer if error.answer.code == UNAVAILABLE else None)
         if unavailable is not None:
-            raise self._unread(f"list {plural} of {_CALICO_GROUPS[0]}", str(unavailable))
+            raise self._unread(f"list {plural} of {groups[0]}", str(unavailable))
         return ()
 
     def _manifests(self, version: str, kind: str, plural: str, is_namespaced: bool) -> tuple[Manifest, ...]:
@@ -242,7 +253,7 @@ class ApiClient:
         try:
             return tuple(self._connection.list(listed, made, namespace="*" if is_namespaced else None))
         except Answer as answer:
-            if answer.code in (NOT_FOUND, UNAVAILABLE) and "calico" in version:
+            if answer.code in (NOT_FOUND, UNAVAILABLE) and version in _EXTENSIONS:
                 raise _NotServedError(answer) from None
             raise self._unread(f"list {plural} of {version}", answer) from None
         except ClusterUnreadableError as error:

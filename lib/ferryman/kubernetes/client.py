@@ -42,9 +42,9 @@ class ClusterClient(Protocol):
         """All namespaces."""
 
     def policies(self) -> tuple[Manifest, ...]:
-        """All NetworkPolicies and Calico's policies, staged ones, tiers and network sets, as they are.
+        """All NetworkPolicies, administrators' policies, and Calico's, with staged ones, tiers, network sets.
 
-        None of Calico's where the cluster does not have its kinds.
+        They are as they are in the cluster; of kinds that it does not have there are none.
         """
 
     def felix_configurations(self) -> tuple[Manifest, ...]:

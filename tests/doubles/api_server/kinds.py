@@ -43,6 +43,9 @@ _POLICIES = (
 )
 CALICO = ("projectcalico.org/v3", "crd.projectcalico.org/v1")
 """Groups that only a cluster with Calico has."""
+ADMIN = "policy.networking.k8s.io/v1alpha1"
+EXTENSIONS = (*CALICO, ADMIN)
+"""Groups that are served only where there is an object of them."""
 KINDS = (
     Kind("v1", "Node", "nodes", namespaced=False),
     Kind("v1", "Namespace", "namespaces", namespaced=False),
@@ -58,6 +61,8 @@ KINDS = (
     Kind("discovery.k8s.io/v1", "EndpointSlice", "endpointslices"),
     Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
     Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
+    Kind(ADMIN, "AdminNetworkPolicy", "adminnetworkpolicies", namespaced=False),
+    Kind(ADMIN, "BaselineAdminNetworkPolicy", "baselineadminnetworkpolicies", namespaced=False),
     *(Kind(version, *each) for version in CALICO for each in _POLICIES),
 )
 _SHORT = {

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 from doubles.api_server.builder import Builder
 from doubles.api_server.controllers import guarded_by, is_ready
 from doubles.api_server.faults import Fault, Wire
-from doubles.api_server.kinds import BY_KIND, BY_PLURAL, CALICO, KINDS, Kind, Manifest, discovered
+from doubles.api_server.kinds import BY_KIND, BY_PLURAL, EXTENSIONS, KINDS, Kind, Manifest, discovered
 from doubles.api_server.rights import Wish
 from doubles.api_server.store import ExpiredError, merged, selected
 from unit.http_listener import QuietHandler, listening
@@ -159,9 +159,9 @@ class ApiServer(Builder):
 
     @property
     def _groups(self) -> set[str]:
-        """The versions that are served: Calico's only where there is an object of it."""
-        has_calico = {version for version in CALICO if any(self._has(version, kind) for kind in KINDS)}
-        return {kind.version for kind in KINDS if kind.version not in CALICO} | has_calico
+        """The versions that are served: extensions only where there is an object of them."""
+        extensions = {version for version in EXTENSIONS if any(self._has(version, kind) for kind in KINDS)}
+        return {kind.version for kind in KINDS if kind.version not in EXTENSIONS} | extensions
 
     def _has(self, version: str, kind: Kind) -> bool:
         return kind.version == version and bool(self.store.objects[kind])
@@ -287,7 +287,7 @@ class ApiServer(Builder):
 
 def _in_list(manifest: Manifest, kind: Kind) -> Manifest:
     """An object of a list: of Kubernetes' own kinds it does not say which kind it is."""
-    if kind.version in CALICO:
+    if kind.version in EXTENSIONS:
         return manifest
     return {key: value for key, value in manifest.items() if key not in ("kind", "apiVersion")}
 

@@ -409,6 +409,23 @@ def test_a_cluster_without_calico_has_kubernetes_policies_alone(server: ApiServe
     assert client.felix_configurations() == ()
 
 
+def test_policies_of_the_clusters_administrators_are_read(server: ApiServer) -> None:
+    for kind in ("AdminNetworkPolicy", "BaselineAdminNetworkPolicy"):
+        server.put(
+            {
+                "apiVersion": "policy.networking.k8s.io/v1alpha1",
+                "kind": kind,
+                "metadata": {"name": "default"},
+                "spec": {"priority": 1},
+            }
+        )
+    found = client_of(server).policies()
+    assert [(each["kind"], each["spec"]) for each in found] == [
+        ("AdminNetworkPolicy", {"priority": 1}),
+        ("BaselineAdminNetworkPolicy", {"priority": 1}),
+    ]
+
+
 @pytest.mark.parametrize("version", ["projectcalico.org/v3", "crd.projectcalico.org/v1"])
 def test_calicos_policies_are_read_from_its_own_server_or_from_what_it_keeps(
     server: ApiServer, version: str

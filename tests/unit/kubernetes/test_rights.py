@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from doubles.api_server import ApiServer, serving
-from doubles.api_server.kinds import CALICO
+from doubles.api_server.kinds import ADMIN, CALICO
 from ferryman.kubernetes.cluster import ClusterRefusedError, ClusterUnreadableError
 from unit.kubernetes.test_reading import READS, client_of
 
@@ -71,6 +71,9 @@ def cluster(version: str) -> Iterator[ApiServer]:
         server.service("web", "Local", {"port": 443, "nodePort": 30443})
         server.config_map("coredns", {})
         server.calico("Tier", "default", {}, version=version)
+        server.store.put(
+            {"apiVersion": ADMIN, "kind": "AdminNetworkPolicy", "metadata": {"name": "a"}, "spec": {}}
+        )
         yield server
 
 
