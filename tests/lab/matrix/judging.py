@@ -171,7 +171,8 @@ def _follows(finding: dict[str, Any], rows: Sequence[Row]) -> bool:
     """Whether a director misses one of the hosts, because health checks have taken it out or soon will."""
     hosts = [topology.DEFAULT.by_name[row.host] for row in rows]
     names = [name for host in hosts for name in (f"{host.name} (", f"{host.address}:", f"[{host.address6}]:")]
-    return finding["check"] == "ipvs-table" and any(name in finding["seen"] for name in names)
+    is_of_table = finding["check"] in ("ipvs-table", "director-edit")
+    return is_of_table and any(name in finding["seen"] for name in names)
 
 
 def _may_be_accused(rows: Sequence[Row]) -> set[str]:
