@@ -18,12 +18,14 @@ from ferryman.inventory import Inventory
 from ferryman.kubernetes.cluster import Node
 from ferryman.kubernetes.objects import ClusterService, Endpoint, ServicePort
 from ferryman.tape.ports import Ports
-from ferryman.testing import Cuts, FakeCluster, Scene
+from ferryman.testing import Cuts, FakeCluster, OwnPart, Scene, ThirdParty
 from unit.kubernetes.policies.incident import NAMESPACES, PODS, narrow
 from unit.kubernetes.policies.kubernetes_pods import namespaces_of, pod_value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from ferryman.kubernetes.objects import Manifest
 
 COOKBOOKS = Path(__file__).parents[4] / "cookbooks"
 FILES = {
@@ -86,7 +88,7 @@ def cluster(cuts: Cuts, policies: Sequence[dict[str, Any]] | None = None) -> Fak
     )
 
 
-def scene_of(cookbook: str, arguments: dict[str, Any], there: FakeCluster) -> Scene:
+def played(cookbook: str, arguments: dict[str, Any], there: FakeCluster) -> Scene:
     """A cookbook, by its file's name, over this cluster."""
     command = load(COOKBOOKS / cookbook)
 
@@ -96,4 +98,11 @@ def scene_of(cookbook: str, arguments: dict[str, Any], there: FakeCluster) -> Sc
             Config(file=Path("ferryman.toml")), FakeHosts(), loaded_inventory=inventory(), ports=ports
         )
 
-    return Scene(lambda: command.plan(ferry(), arguments), lambda: list(there.policies_now))
+    def look() -> list[Manifest]:
+        return list(there.policies_now)
+
+    others = [
+        ThirdParty("takes the policies away", ("policy-impact",), lambda: setattr(there, "policies_now", ()))
+    ]
+    own = OwnPart(in_place=list, missing=list, rest=look)
+    return Scene(lambda: command.plan(ferry(), arguments), look, others, own)

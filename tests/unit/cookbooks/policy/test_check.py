@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ferryman.kubernetes.cluster import ClusterUnreadableError
 from ferryman.testing import Cuts, Harness
-from unit.cookbooks.policy.policy_world import cluster, scene_of
+from unit.cookbooks.policy.policy_world import cluster, played
 
 if TYPE_CHECKING:
     from ferryman.testing import FakeCluster, Scene
@@ -20,7 +20,7 @@ def scene(cuts: Cuts) -> Scene:
 
 
 def of(there: FakeCluster) -> Scene:
-    return scene_of("policy/check.py", ARGUMENTS, there)
+    return played("policy/check.py", ARGUMENTS, there)
 
 
 def findings(harness: Harness) -> list[tuple[str, str]]:

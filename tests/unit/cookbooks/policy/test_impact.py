@@ -14,7 +14,7 @@ import yaml
 
 from ferryman.errors import UsageError
 from ferryman.testing import Cuts, Harness
-from unit.cookbooks.policy.policy_world import cluster, scene_of
+from unit.cookbooks.policy.policy_world import cluster, played
 from unit.kubernetes.policies.incident import allow_all_icmp
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def scene(cuts: Cuts) -> Scene:
 
 
 def impact(cuts: Cuts, **arguments: object) -> Scene:
-    return scene_of("policy/impact.py", NOTHING | arguments, cluster(cuts))
+    return played("policy/impact.py", NOTHING | arguments, cluster(cuts))
 
 
 def written(folder: Path, *manifests: dict[str, Any]) -> str:
