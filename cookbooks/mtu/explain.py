@@ -1,11 +1,11 @@
 """Derive what a path MTU leaves for pods, MSS, UDP and DNS. Asks nobody."""
 
-from ferryman.cookbook import Ferry, IntRange, Plan, SizesExplained, cookbook, option
+from ferryman.cookbook import Ferry, IntRange, Plan, SizesExplained, cookbook_asking, option
 
 OWNER = "traffic"
 
 
-@cookbook
+@cookbook_asking("nobody")
 @option(
     "--path-mtu",
     type=IntRange(1280, 65_535),

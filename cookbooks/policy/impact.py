@@ -8,7 +8,7 @@ from ferryman.cookbook import (
     Plan,
     UsageError,
     argument,
-    cookbook,
+    cookbook_asking,
     manifests_of,
     option,
 )
@@ -16,7 +16,7 @@ from ferryman.cookbook import (
 OWNER = "traffic"
 
 
-@cookbook
+@cookbook_asking("clusters")
 @argument("files", nargs=-1, metavar="FILE…")
 @option("--cluster", required=True, metavar="CLUSTER", help="A cluster of clusters.yaml.")
 @option(

@@ -37,7 +37,7 @@ def plan_of(cookbook: CookbookCommand, ferry: Ferry, arguments: Mapping[str, obj
         FerrymanError: Whatever the cookbook raises.
     """
     hosts = ferry.hosts
-    if not isinstance(hosts, NoHosts):
+    if not isinstance(hosts, NoHosts) or cookbook.asks != "hosts":
         return cookbook.plan(ferry, arguments)
     try:
         cookbook.plan(ferry, arguments)

@@ -13,6 +13,7 @@ from ferryman.click_shim import IntRange, argument, option
 from ferryman.cookbook.command import (
     accept_irreversible_option,
     cookbook,
+    cookbook_asking,
     drain_option,
     service_argument,
     site_option,
@@ -228,6 +229,7 @@ __all__ = [
     "argument",
     "catalog_step",
     "cookbook",
+    "cookbook_asking",
     "drain_option",
     "kinds",
     "live_steps",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from ferryman.click_shim import (
     Choice,
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ferryman.cookbook.context import Ferry
     from ferryman.engine.plan import Plan
 
+Asks = Literal["hosts", "clusters", "nobody"]
 Function = TypeVar("Function", bound="Callable[..., Any]")
 
 
@@ -52,6 +53,8 @@ class CookbookCommand(Command):
     build: Callable[..., Plan]
     cookbook: str = ""
     """The words of its command, such as ``mtu rollout``; whoever finds its file fills them in."""
+    asks: Asks = "hosts"
+    """Whom its steps ask: who asks no hosts needs no SSH key, and who asks nobody needs no lab either."""
 
     def plan(self, ferry: Ferry, arguments: Mapping[str, Any]) -> Plan:
         """The plan that the cookbook's function returns for these arguments; raises whatever it raises.
@@ -67,6 +70,17 @@ class CookbookCommand(Command):
         if any(getattr(step, "sends_probes", False) for step in (*plan.steps, *watched)):
             ferry.need_raw_sockets()
         return plan
+
+
+def cookbook_asking(asks: Asks) -> Callable[[Callable[..., Plan]], CookbookCommand]:
+    """Declare a cookbook as ``cookbook`` does, whose steps ask clusters alone, or nobody."""
+
+    def declare(build: Callable[..., Plan]) -> CookbookCommand:
+        made = cookbook(build)
+        made.asks = asks
+        return made
+
+    return declare
 
 
 def cookbook(build: Callable[..., Plan]) -> CookbookCommand:

@@ -67,3 +67,24 @@ def test_with_a_key_it_is_the_service_alone(folder: Path) -> None:
     code, said = ferryman(folder, "ask", "stattic", "--site", "lab")
     assert code == 2
     assert "ssh.identity" not in said
+
+
+@pytest.mark.parametrize(("asks", "code"), [("hosts", 2), ("clusters", 0), ("nobody", 0)])
+def test_who_asks_no_hosts_needs_no_key(folder: Path, asks: str, code: int) -> None:
+    (folder / "key").unlink()
+    book = COOKBOOK.replace("cookbook, s", "cookbook_asking, s").replace(
+        "@cookbook\n", f"@cookbook_asking({asks!r})\n"
+    )
+    (folder / "cookbooks" / "ask.py").write_text(book)
+    assert ferryman(folder, "ask", "calm", "--site", "lab")[0] == code
+
+
+def test_who_asks_nobody_needs_no_lab(folder: Path) -> None:
+    toml = folder / "ferryman.toml"
+    toml.write_text(toml.read_text().replace("lab = false", "lab = true"))
+    assert ferryman(folder, "ask", "calm", "--site", "lab")[0] == 2
+    book = COOKBOOK.replace("cookbook, s", "cookbook_asking, s").replace(
+        "@cookbook\n", '@cookbook_asking("nobody")\n'
+    )
+    (folder / "cookbooks" / "ask.py").write_text(book)
+    assert ferryman(folder, "ask", "calm", "--site", "lab") == (0, "")
