@@ -41,8 +41,8 @@ CHANGES = (
     Change(
         "two steps are swapped",
         "cookbooks/migrate.py",
-        "            RealserversReady(ferry, moving),\n            DirectorsAgree(ferry, moving),\n",
-        "            DirectorsAgree(ferry, moving),\n            RealserversReady(ferry, moving),\n",
+        "            ServicePodsSmall(ferry, moving),\n            DirectorsAgree(ferry, moving),\n",
+        "            DirectorsAgree(ferry, moving),\n            ServicePodsSmall(ferry, moving),\n",
         _migrations,
     ),
     Change(

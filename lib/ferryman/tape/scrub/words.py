@@ -165,10 +165,9 @@ class Words:
 
     def _name(self, found: str) -> str:
         word = self.names.get(found) or self._folded.get(found.casefold()) or self.phrases.get(found)
-        if word is None:  # a phrase in another case
-            word = next(
-                made for phrase, made in self.phrases.items() if phrase.casefold() == found.casefold()
-            )
+        if word is None:  # in another case, which not all scripts fold as the pattern does
+            known = {**self.names, **self.phrases}
+            word = next(made for name, made in known.items() if re.fullmatch(pattern_of(name), found))
         return word.upper() if len(found) > 1 and found.isupper() and found not in self.names else word
 
     def _with_length(self, address: Address, length: str, spelled: str = "") -> str:
