@@ -160,7 +160,15 @@ def test_rules_filters_pods_counters_are_those_of_single_commands(
     assert counters.keys() == facts.counted.keys()
     pods = lines(lab, host, "ip netns list-id | sed -n 's/^nsid \\([0-9]*\\).*name: \\(.*\\))$/\\1 \\2/p'")
     expected = [
-        Pod(name, int(number), devices_of(json.loads(lab.console(host, f"ip -j -n {name} addr show"))))
+        Pod(
+            name,
+            int(number),
+            devices_of(json.loads(lab.console(host, f"ip -j -n {name} addr show"))),
+            {
+                version: lab.console(host, f"ip -{version} -n {name} route show default").strip()
+                for version in (4, 6)
+            },
+        )
         for number, name in pods
     ]
     assert facts.pods == (tuple(expected) if host == "node1" else ())

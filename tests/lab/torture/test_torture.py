@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]  # whole migrations, on
 STATIC = "-a -t 10.99.0.3:8081 "
 IN_THE_TUNNEL = re.compile(r" -g (-w \d+)").sub
 BY_HAND = "# somebody's own line"
-LVS2_STEP, LVS1_STEP = 10, 13
+LVS2_STEP, LVS1_STEP = 11, 14
 
 
 def at_flip(director: str, when: When = "before", fault: Fault = "kill", meddle: tuple[str, ...] = ()) -> Cut:
@@ -196,12 +196,12 @@ def test_a_rollback_puts_its_own_part_back_and_leaves_what_somebody_did_to_a_dir
 
 @pytest.fixture
 def small_disk(lab: RunningLab) -> Iterator[Path]:
-    """The state file's folder, on a disk of one megabyte."""
+    """The state file's folder, on a disk of two megabytes: a run and its rollback take one."""
     if os.geteuid() != 0:
         pytest.skip("only root can mount a disk")
     folder = lab.folder / ".ferryman"
     folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], check=True)
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
     folder.rmdir()
