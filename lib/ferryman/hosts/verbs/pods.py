@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from ferryman.hosts.verbs.kinds import ADDRESS, NAME, TOKEN, each, kind
+from ferryman.hosts.verbs.realservers import PODS
 from ferryman.hosts.verbs.verb import MIB, ReadVerb, WriteVerb
 from ferryman.realservers.facts.pods import NodePods, node_pods
 
@@ -39,7 +40,8 @@ class ReadPodNetworks(ReadVerb[NodePods]):
     name = "pod-networks"
     limit = 16 * MIB
     kept_as_text = True
-    script = r"""
+    script = (
+        r"""
 LC_ALL=C; export LC_ALL
 PATH=$PATH:/usr/sbin:/sbin:/usr/local/sbin; export PATH
 T=@@$1
@@ -53,21 +55,9 @@ section() {
   "$@"
   printf '\n%s end %s %s\n' "$T" "$name" "$?"
 }
-pods() {
-  found=$(ip netns list-id) || return
-  IFS=$nl
-  for l in $found; do
-    case $l in *'netns name: '*) ;; *) continue ;; esac
-    id=${l#nsid }; pod=${l##*netns name: }; pod=${pod%)}
-    printf 'pod %s %s\n' "${id%% *}" "$pod"
-    ip -j -n "$pod" addr show
-    printf 'routes4\n'; ip -4 -n "$pod" route show default
-    printf 'routes6\n'; ip -6 -n "$pod" route show default
-  done
-  unset IFS
-  return 0
-}
-cni() {
+"""
+        + PODS
+        + r"""cni() {
   set -- /dev/null
   for f in /etc/cni/net.d/*.conf /etc/cni/net.d/*.conflist /etc/cni/net.d/*.json /var/lib/calico/mtu; do
     if [ -f "$f" ]; then set -- "$@" "$f"; fi
@@ -102,6 +92,7 @@ section pods pods
 section cni cni
 section owners owners
 """
+    )
 
     token: str = field(
         default_factory=partial(secrets.token_hex, 8), compare=False, repr=False, metadata=TOKEN

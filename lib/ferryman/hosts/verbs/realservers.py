@@ -35,6 +35,22 @@ if TYPE_CHECKING:
 
     from ferryman.hosts.completed import Completed
 
+PODS = r"""pods() {
+  found=$(ip netns list-id) || return
+  IFS=$nl
+  for l in $found; do
+    case $l in *'netns name: '*) ;; *) continue ;; esac
+    id=${l#nsid }; pod=${l##*netns name: }; pod=${pod%)}
+    printf 'pod %s %s\n' "${id%% *}" "$pod"
+    ip -j -n "$pod" addr show
+    printf 'routes4\n'; ip -4 -n "$pod" route show default
+    printf 'routes6\n'; ip -6 -n "$pod" route show default
+  done
+  unset IFS
+}
+"""
+"""A shell function that prints the devices and default routes of the network namespaces that have names; it
+wants ``$nl`` to be a newline."""
 _COUNTED = r"""
 LC_ALL=C; export LC_ALL
 PATH=$PATH:/usr/sbin:/sbin:/usr/local/sbin; export PATH
@@ -103,20 +119,9 @@ files() {
 clamper() {
   systemctl show -p ActiveState -p UnitFileState -p NeedDaemonReload -p ExecStart "$CLAMPER"
 }
-pods() {
-  found=$(ip netns list-id) || return
-  IFS=$nl
-  for l in $found; do
-    case $l in *'netns name: '*) ;; *) continue ;; esac
-    id=${l#nsid }; pod=${l##*netns name: }; pod=${pod%)}
-    printf 'pod %s %s\n' "${id%% *}" "$pod"
-    ip -j -n "$pod" addr show
-    printf 'routes4\n'; ip -4 -n "$pod" route show default
-    printf 'routes6\n'; ip -6 -n "$pod" route show default
-  done
-  unset IFS
-}
-sockets() {
+"""
+    + PODS
+    + r"""sockets() {
   if have ss; then ss -ltun; return; fi
   grep -H '' /proc/net/tcp /proc/net/tcp6 /proc/net/udp /proc/net/udp6
 }
