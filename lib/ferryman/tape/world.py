@@ -126,7 +126,14 @@ class TapeWorld:
             raise self._diverged(f"it did {call.key}, where the recorded run first did {lane.writes[0].key}")
 
     def _again(self, name: str, lane: Lane, key: CallKey) -> Call:
-        """The last answer once more, where it cannot have changed; anything else is not known here."""
+        """The last answer once more, where it cannot have changed; anything else is not known here.
+
+        What the watch was answered after a tape was cut off is not known either, though the run went on: the
+        same answer again would have it judge twice what it saw once.
+        """
+        if name == WATCH and not self._tape.whole and self._is_used_up(lane) and not self._watch_is_over:
+            self._wait_as_watch(len(self._times) - 1)
+            raise DivergedError
         known = lane.last.get(key.canonical)
         if known is not None and not key.writes and self._writes[key.host] == known[1]:
             self._repeated[key.canonical] += 1

@@ -221,6 +221,18 @@ def test_a_tape_that_was_cut_off_anywhere_goes_the_same_as_far_as_it_goes(name: 
         assert done.difference is None, f"{part}: {done.difference}"
 
 
+def test_a_watch_that_was_cut_off_judges_nothing_twice_that_it_saw_once() -> None:
+    was = tape("rolled-back")
+    seen = next(
+        place
+        for place, entry in enumerate(was.entries)
+        if (entry.data.get("lane"), entry.data.get("verdict")) == ("watch", "fail")
+    )
+    for further in (6, 13, 20):
+        cut = replace(was, entries=was.entries[: seen + further], whole=False)
+        assert replayed(cut, find).difference is None, f"{further} entries after it saw something"
+
+
 def test_a_cookbook_that_is_not_there_is_named() -> None:
     was = tape("check")
     gone = replace(was, header=replace(was.header, cookbook="sunk"))
