@@ -242,7 +242,7 @@ class Ferry:
         return {
             name: self.cluster(name)
             for name in names
-            if name is not None and (entry := entries.get(name)) and (entry.api or entry.kubeconfig)
+            if name is not None and (entry := entries.get(name)) and entry.has_api_server
         }
 
     def with_observed_sources(self, service: Service) -> Service:

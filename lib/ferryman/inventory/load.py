@@ -102,7 +102,7 @@ class Inventory:
             near = nearest(name, self.clusters)
             raise InventoryError([f"{self._folder.path / CLUSTERS}: has no cluster {name}, {near}"])
         entry = self.clusters[name]
-        if not (entry.api or entry.kubeconfig):
+        if not entry.has_api_server:
             problem = self._folder.problem(
                 CLUSTERS, (name,), "names no API server, expected api or kubeconfig beside the other keys"
             )

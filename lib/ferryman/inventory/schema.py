@@ -210,6 +210,11 @@ class ClusterEntry(Room):
     stage: str | None = Field(None, description="a stage, such as staging or production")
     rollout: RolloutEntry | None = Field(None, description="a mapping with stages")
 
+    @property
+    def has_api_server(self) -> bool:
+        """Whether it says where the API server is, so that the cluster can be asked."""
+        return bool(self.api or self.kubeconfig)
+
 
 NodesOfCluster = dict[str, list[str] | None]
 """HOST: [SERVICE, …]."""

@@ -79,7 +79,7 @@ def _of_cluster(
         hosts = ", ".join(member.host for member in members)
         return _single(hosts, Verdict.SKIP, f"hosts.yaml names no cluster for {hosts}", "")
     entry = clusters.get(name)
-    if entry is None or not (entry.api or entry.kubeconfig):
+    if entry is None or not entry.has_api_server:
         return _single(name, Verdict.SKIP, f"clusters.yaml names no API server for {name}", "")
     try:
         client = connect(entry)
@@ -113,11 +113,7 @@ def answering_nodes(found: ClusterService) -> frozenset[str]:
 
     The latter counts only where no ready one is on the node (KEP-1669).
     """
-    return frozenset(
-        each.node
-        for each in found.endpoints
-        if each.node and (each.ready or (each.serving and each.terminating))
-    )
+    return frozenset(each.node for each in found.endpoints if each.node and each.answers)
 
 
 _REMEDY = "see that kubectl get nodes,services,endpointslices -A works with this kubeconfig and context"

@@ -70,6 +70,11 @@ class Endpoint:
     terminating: bool = False
     """A terminating endpoint that still serves takes traffic where no ready one is (KEP-1669)."""
 
+    @property
+    def answers(self) -> bool:
+        """Whether it takes traffic: it is ready, or still serves while it ends."""
+        return self.ready or (self.serving and self.terminating)
+
 
 @dataclass(frozen=True, slots=True)
 class ServicePort:

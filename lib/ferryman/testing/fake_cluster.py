@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from ferryman.errors import DryRunError
 from ferryman.kubernetes.cluster import ClusterRefusedError, EvictionRefusedError
+from ferryman.kubernetes.mtu.way import selects
 from ferryman.testing.fakes import Cuts
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ class FakeCluster:
     def _evict(self, pod: Pod) -> None:
         if not any(each.uid == pod.uid for each in self.pods_now):
             return
-        guards = [budget for budget in self.budgets_now if _selects(budget, pod)]
+        guards = [budget for budget in self.budgets_now if selects(budget, pod)]
         if len(guards) > 1:
             why = f"{pod.full_name}: two budgets select it, which is never allowed"
             raise EvictionRefusedError(why, for_good=True)
@@ -244,9 +245,3 @@ class FakeCluster:
 def _next(address: Address, number: int) -> Address:
     """An address that no pod had before, as long as a test has fewer than some thousand pods."""
     return type(address)(int(address) + (number << 8) + 0x10000)
-
-
-def _selects(budget: Budget, pod: Pod) -> bool:
-    """Whether a budget's selector, of labels alone, means this pod."""
-    labels: Mapping[str, str] = budget.selector.get("matchLabels") or {}
-    return budget.namespace == pod.namespace and labels.items() <= pod.labels.items()

@@ -13,8 +13,10 @@ import pytest
 
 from ferryman.catalog.file import Catalog
 from ferryman.lab import exec_argv
+from ferryman.tape import file as tape
 from lab.migration import DIRECTORS, catalog, forwarding
 from lab.quick import configure
+from lab.running import REPOSITORY
 from lab.torture.cutter import Cut
 from lab.torture.torture_lab import TortureLab, hasten
 from lab.torture.trial_runner import make
@@ -33,7 +35,10 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]  # whole migrations, on
 STATIC = "-a -t 10.99.0.3:8081 "
 IN_THE_TUNNEL = re.compile(r" -g (-w \d+)").sub
 BY_HAND = "# somebody's own line"
-LVS2_STEP, LVS1_STEP = 11, 14
+PLAN = tape.read(REPOSITORY / "tests" / "tapes" / "done-ipvsadm.tape").header.plan
+LVS2_STEP, LVS1_STEP = (
+    number for number, step in enumerate(PLAN) if step.title.endswith(", forwards static through the tunnel")
+)
 
 
 def at_flip(director: str, when: When = "before", fault: Fault = "kill", meddle: tuple[str, ...] = ()) -> Cut:

@@ -46,17 +46,12 @@ class ServicePodsSmall(Look):
 
     def _clusters(self) -> dict[str, list[Realserver]]:
         """The realservers whose pods must be small enough, by cluster; of clusters that can be asked."""
-        found: dict[str, list[Realserver]] = {}
+        found: dict[str, list[Realserver]] = {name: [] for name in self.ferry.clusters_of(self.service)}
         for realserver in self.service.realservers:
-            if realserver.kind is not Kind.KUBERNETES or realserver.mss is not MssStrategy.POD_MTU:
-                continue
-            name = realserver.cluster
-            if name is None or name not in self.ferry.inventory.clusters:
-                continue
-            entry = self.ferry.inventory.clusters[name]
-            if entry.api or entry.kubeconfig:
-                found.setdefault(name, []).append(realserver)
-        return found
+            is_judged = realserver.kind is Kind.KUBERNETES and realserver.mss is MssStrategy.POD_MTU
+            if is_judged and (members := found.get(realserver.cluster or "")) is not None:
+                members.append(realserver)
+        return {name: members for name, members in found.items() if members}
 
     def _of_cluster(self, cluster: str, members: Sequence[Realserver]) -> Iterator[Finding]:
         pods = ClusterPods(self.ferry, cluster)

@@ -42,8 +42,5 @@ def pods_behind(
 def _answering(found: ClusterService, own: set[str]) -> list[Endpoint]:
     """The endpoints that take traffic: ready ones, and those that still serve while they end (KEP-1669)."""
     return [
-        each
-        for each in found.endpoints
-        if (each.ready or (each.serving and each.terminating))
-        and (found.policy == "Cluster" or each.node in own)
+        each for each in found.endpoints if each.answers and (found.policy == "Cluster" or each.node in own)
     ]
