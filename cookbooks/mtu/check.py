@@ -16,4 +16,4 @@ def check(ferry: Ferry, service: str, site: str) -> Plan:
     Takes: a second or two.
     Undo:  nothing to undo.
     """
-    return Plan([ServicePodsSmall(ferry, ferry.service(service, site))], locks=[])
+    return Plan([ServicePodsSmall(ferry, ferry.service(service, site))], locks=[], shows_passing=True)

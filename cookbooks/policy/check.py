@@ -16,4 +16,4 @@ def check(ferry: Ferry, service: str, site: str) -> Plan:
     Takes: a few seconds.
     Undo:  nothing to undo.
     """
-    return Plan([IcmpReachesPods(ferry, ferry.service(service, site))], locks=[])
+    return Plan([IcmpReachesPods(ferry, ferry.service(service, site))], locks=[], shows_passing=True)

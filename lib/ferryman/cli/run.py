@@ -68,7 +68,7 @@ def perform(app: App, cookbook: CookbookCommand, arguments: Mapping[str, Any], o
             raise UsageError("there is nobody to ask before the first change: say --yes, or --dry-run")
         if _changes(plan) and not options.dry_run:
             terminal_check.warn()
-        screen, subscribers = _subscribers(app)
+        screen, subscribers = _subscribers(app, plan)
         subscribers += _hooks(ferry, request, request.operator, "begins")
         confirm = _asking(screen) if asks else without_asking
         runner = _runner(ferry, store, subscribers, options.on_doubt, confirm)
@@ -109,7 +109,7 @@ def _reopened(
             with _explain_inventory(run, action):
                 plan = plan_of(cookbook, ferry, entry.request.arguments)
             terminal_check.warn()
-            subscribers = [*_subscribers(app)[1], *_hooks(ferry, entry.request, operator, action)]
+            subscribers = [*_subscribers(app, plan)[1], *_hooks(ferry, entry.request, operator, action)]
             runner = _runner(ferry, store, subscribers, on_doubt, without_asking)
             way: Action = "resume" if action == "goes on" else "rollback"
             journal = None if taping is None else journal_of(store, entry)
@@ -192,10 +192,10 @@ def _runner(
     )
 
 
-def _subscribers(app: App) -> tuple[Screen, list[Subscriber]]:
+def _subscribers(app: App, plan: Plan) -> tuple[Screen, list[Subscriber]]:
     if app.picture is not None and (obstacle := denied(app.picture, WRITE)):
         raise UsageError(f"--picture: {app.picture}: cannot be written: {obstacle}; nothing was begun")
-    screen = Screen(to_stderr=app.json, verbose=app.verbose, picture=app.picture)
+    screen = Screen(to_stderr=app.json, verbose=app.verbose or plan.shows_passing, picture=app.picture)
     lines = [JsonLines(sys.stdout, acknowledgements(os.environ))] if app.json else []
     return screen, [*lines, screen]
 

@@ -58,6 +58,8 @@ class Plan:
     """One for each thing that other runs write too, such as a director: they wait for each other."""
     watch: Watch | None = None
     """Looks that are made all the time while the run asks, waits or soaks."""
+    shows_passing: bool = False
+    """Whether people are shown findings that pass too: where these are what was asked for."""
     readings: Readings = field(default=NothingShared(), repr=False, compare=False)
     """How the steps share what they ask at the same moment; whoever builds the plan for a run sets it."""
     titles: tuple[str, ...] = field(init=False, repr=False)
